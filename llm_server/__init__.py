@@ -1,0 +1,1 @@
+"""Model servers: the TGI deployment, and the embedded default that speaks the same HTTP."""

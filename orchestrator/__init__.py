@@ -1,0 +1,3 @@
+"""Fumehood: containerized sandboxes for code written by language models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Data: tasks and data sets in, the run store."""

@@ -1,0 +1,72 @@
+"""Every error this package raises.
+
+OrchestratorError
+├── SandboxError               the place failed, not the program
+│   ├── SandboxUnavailable     died, could not start, or answered nonsense
+│   └── PoolExhausted          nothing became free in time
+├── CompletionError            the model server refused, timed out, or answered nonsense
+├── StoreError                 the run store cannot be read or written
+└── UserError                  the caller can repair this: shown as one sentence with its remedy
+    ├── UsageError             a wrong argument, task, signature or file (exit code 2)
+    └── PrerequisiteError      the machine lacks something: engine, image, weights (exit code 3)
+
+A failing program is data (see `types.Status`), never one of these.
+"""
+
+from __future__ import annotations
+
+
+class OrchestratorError(Exception):
+    """Root of the tree. `exit_code` is what the command line ends with."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        """What the reader can do about it: one sentence or a command."""
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class SandboxError(OrchestratorError):
+    """The sandbox failed; the program in it is not to blame."""
+
+
+class SandboxUnavailable(SandboxError):
+    """A sandbox died, could not start, or answered outside the protocol."""
+
+
+class PoolExhausted(SandboxError):
+    """No sandbox became free within the time the caller was willing to wait."""
+
+
+class CompletionError(OrchestratorError):
+    """A model server refused a request, broke off, or answered nonsense."""
+
+    def __init__(self, message: str, *, remedy: str = "", status_code: int | None = None, retryable: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status_code = status_code
+        self.retryable = retryable
+
+
+class StoreError(OrchestratorError):
+    """The run store cannot be opened, read or written."""
+
+
+class UserError(OrchestratorError):
+    """Something the caller can repair; shown without a traceback."""
+
+    exit_code = 2
+
+
+class UsageError(UserError):
+    """A wrong argument, task, signature or file."""
+
+
+class PrerequisiteError(UserError):
+    """The machine lacks something the work needs."""
+
+    exit_code = 3

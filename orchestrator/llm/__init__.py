@@ -1,0 +1,1 @@
+"""Model servers: one client, prompts, and code out of completions."""

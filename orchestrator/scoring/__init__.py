@@ -1,0 +1,1 @@
+"""Scoring: verdicts, rewards and metrics as pure functions."""

@@ -1,0 +1,44 @@
+"""Settings: from the environment (`FUMEHOOD_*`), overridden by command-line options.
+
+Each field's environment variable is `FUMEHOOD_` and its name in capitals.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _home() -> Path:
+    return Path.home() / ".cache" / "fumehood"
+
+
+class Settings(BaseSettings):
+    """Everything that a user may set once for all commands."""
+
+    model_config = SettingsConfigDict(env_prefix="FUMEHOOD_", extra="ignore")
+
+    home: Path = Field(default_factory=_home)
+    """Folder for the run store, weights and build caches."""
+    db: str = ""
+    """SQLAlchemy URL of the run store; empty means SQLite in `home`."""
+    base_url: str = ""
+    """Model server; empty means the embedded one, started when needed."""
+    model: str = ""
+    """Model name for the server, or `0.5b`/`1.5b` for the embedded one (default 1.5b)."""
+    api_key: str = ""
+    image: str = ""
+    """Sandbox image; empty means the tag computed from `sandbox_image/`."""
+    runtime: str = ""
+    """OCI runtime (`runc`, `runsc`, `kata`, ...); empty means the engine's default."""
+    workers: int = Field(default=2, ge=1, le=256)
+    """Sandboxes kept warm, and runs at once."""
+    data: Path | None = None
+    """Folder with data sets."""
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the run store."""
+        return self.db or f"sqlite:///{self.home / 'runs.sqlite3'}"

@@ -1,0 +1,217 @@
+"""Values that cross a room or a wire.
+
+Seconds are floats, sizes are bytes. Every model is frozen: a value that was recorded does not change.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+KiB = 1024
+MiB = 1024 * KiB
+GiB = 1024 * MiB
+
+
+class Value(BaseModel):
+    """Base of every value here: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Status(StrEnum):
+    """What happened to the process."""
+
+    OK = "ok"
+    RUNTIME_ERROR = "runtime_error"
+    SIGNALLED = "signalled"
+    TIMED_OUT_WALL = "timed_out_wall"
+    TIMED_OUT_CPU = "timed_out_cpu"
+    MEMORY_EXCEEDED = "memory_exceeded"
+    OUTPUT_EXCEEDED = "output_exceeded"
+    DISK_EXCEEDED = "disk_exceeded"
+    PROCESS_LIMIT_EXCEEDED = "process_limit_exceeded"
+    SANDBOX_ERROR = "sandbox_error"
+
+
+class Verdict(StrEnum):
+    """Whether the work is right."""
+
+    ACCEPTED = "accepted"
+    WRONG_ANSWER = "wrong_answer"
+    RUNTIME_ERROR = "runtime_error"
+    TIMED_OUT = "timed_out"
+    MEMORY_EXCEEDED = "memory_exceeded"
+    OUTPUT_EXCEEDED = "output_exceeded"
+    RESOURCE_EXCEEDED = "resource_exceeded"
+    INVALID_CANDIDATE = "invalid_candidate"
+    INVALID_TESTS = "invalid_tests"
+    TAMPERED = "tampered"
+    UNSCORED = "unscored"
+
+
+class TestOutcome(StrEnum):
+    """What one collected test did."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+class Limits(Value):
+    """What one run may use. The whole sandbox counts, child processes included."""
+
+    wall_time: Annotated[float, Field(gt=0, le=86400)] = 30.0
+    """Seconds from start to kill, sleeping included."""
+    cpu_time: Annotated[float, Field(gt=0, le=86400)] = 20.0
+    """CPU seconds of all processes together."""
+    memory: Annotated[int, Field(ge=64 * MiB)] = 2 * GiB
+    """Bytes for the whole sandbox: processes, files in tmpfs and page cache that cannot be dropped."""
+    output: Annotated[int, Field(ge=0, le=64 * MiB)] = 1 * MiB
+    """Bytes kept of stdout and, separately, of stderr; one byte more ends the run."""
+    disk: Annotated[int, Field(ge=1 * MiB)] = 128 * MiB
+    """Bytes the run may keep in its work folder (a tmpfs)."""
+    processes: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Processes and threads alive at once."""
+    artifacts: Annotated[int, Field(ge=0, le=256 * MiB)] = 16 * MiB
+    """Bytes of all artefacts together that are carried out."""
+
+
+class Program(Value):
+    """What a sandbox is asked to run.
+
+    Exactly one of `code` (a Python program), `argv` (any command), or `code` with `tests` (a pytest run).
+    """
+
+    code: str | None = None
+    """Python source. Without `tests` it runs as `__main__`; with them it is the module `module`."""
+    tests: str | None = None
+    """pytest source that imports the candidate by the name in `module`."""
+    module: str = "candidate"
+    """Import name of `code` when there are tests."""
+    argv: tuple[str, ...] | None = None
+    """A command line instead of Python source; found on PATH inside the sandbox."""
+    args: tuple[str, ...] = ()
+    """`sys.argv[1:]` for `code`."""
+    stdin: bytes = b""
+    env: dict[str, str] = {}
+    files: dict[str, bytes] = {}
+    """Relative path -> content, placed in the work folder before the start."""
+    artifacts: tuple[str, ...] = ()
+    """Relative paths (globs allowed) that are carried out after the run."""
+
+
+class TestResult(Value):
+    """One test's outcome, as the test side reported it."""
+
+    __test__ = False
+    name: str
+    outcome: TestOutcome
+    message: str = ""
+    """For a failure: the assertion or exception, and the last frames, cut to a few KiB."""
+    side: Literal["", "candidate", "tests"] = ""
+    """Whose file the innermost frame of the traceback lies in."""
+
+
+class RunReport(Value):
+    """What a sandbox reports of one run: facts, no judgement."""
+
+    status: Status
+    tests: tuple[TestResult, ...] = ()
+    tests_complete: bool = False
+    """True when the test side collected at least one test and every collected test ran and reported."""
+    collection_error: str = ""
+    """Why tests could not be collected, as pytest told it."""
+    collection_error_side: Literal["", "candidate", "tests"] = ""
+    """Whose file the collection error was raised in."""
+    wall_time: float = 0.0
+    cpu_time: float = 0.0
+    memory_peak: int = 0
+    gpu_memory_peak: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+    artifacts: dict[str, bytes] = {}
+    artifact_errors: dict[str, str] = {}
+    """Relative path -> why it was not carried out (too large, a link, not a plain file)."""
+    isolation: Literal["container", "namespace", "scripted"] = "container"
+    image: str = ""
+    """Digest (image id) of the sandbox image."""
+    detail: str = ""
+    """For `sandbox_error` and limits: one sentence."""
+
+
+class ExecutionResult(RunReport):
+    """A run and what it is worth."""
+
+    verdict: Verdict | None = None
+    """None for a plain program without tests that ended well: nothing was judged."""
+    reward: float | None = None
+    """None for `unscored` and for runs without tests."""
+    judging: Literal["together", "apart", "none"] = "none"
+    attempts: int = 1
+    """How often the run was sent: more than 1 means that sandboxes died under it."""
+    attack: tuple[str, ...] = ()
+    """What was seen of an attempt on the judge."""
+
+
+class Message(Value):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(Value):
+    """How completions are drawn."""
+
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.2
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    max_new_tokens: Annotated[int, Field(ge=1)] = 768
+    n: Annotated[int, Field(ge=1, le=256)] = 1
+    seed: int | None = None
+    """Completion i of n is drawn with `seed + i`."""
+    stop: tuple[str, ...] = ()
+    json_schema: dict[str, object] | None = None
+    """Constrains the answer to JSON of this schema where the server offers it."""
+    logprobs: bool = False
+
+
+class Usage(Value):
+    """Tokens as the server counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
+
+
+class Completion(Value):
+    """One answer of a model."""
+
+    text: str
+    finish_reason: Literal["stop", "length", "other"] = "stop"
+    usage: Usage = Usage()
+    seed: int | None = None
+    wall_time: float = 0.0
+    logprobs: tuple[float, ...] | None = None
+
+
+class ModelInfo(Value):
+    """Which model answers, as far as the server tells."""
+
+    model: str
+    server: Literal["tgi", "openai", "llama.cpp", "scripted"] = "openai"
+    sha: str = ""
+    """Revision (TGI) or sha256 of the weights (embedded server); empty where nobody tells."""
+    max_total_tokens: int | None = None

@@ -1,0 +1,1 @@
+"""Workflows: generate, run, judge, correct; one file per application."""
