@@ -18,7 +18,7 @@ GiB = 1024 * MiB
 class Value(BaseModel):
     """Base of every value here: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
 
 class Status(StrEnum):
@@ -215,3 +215,78 @@ class ModelInfo(Value):
     sha: str = ""
     """Revision (TGI) or sha256 of the weights (embedded server); empty where nobody tells."""
     max_total_tokens: int | None = None
+
+
+class Fault(StrEnum):
+    """Whose failure an attempt was."""
+
+    NONE = "none"
+    CANDIDATE = "candidate"
+    TESTS = "tests"
+    FORMAT = "format"
+    """The completion held no usable code: prose, cut off, wrong entry point, an echo."""
+    RESOURCE_LIMIT = "resource_limit"
+    SANDBOX = "sandbox"
+
+
+class Attempt(Value):
+    """One completion of a model and everything that became of it."""
+
+    task: str
+    index: int
+    """Place in the order of this task's attempts, from 0; (run, task, index) is the key in the run store."""
+    kind: Literal["candidate", "tests"] = "candidate"
+    round: int = 0
+    """0 is the first try, 1 the first correction."""
+    sample: int = 0
+    """Which of the samples drawn in that round."""
+    parent: int | None = None
+    """`index` of the attempt that this one corrects."""
+    messages: tuple[Message, ...] = ()
+    sampling: Sampling = Sampling()
+    completion: Completion
+    code: str = ""
+    """What was extracted; empty where nothing usable was found."""
+    fault: Fault = Fault.NONE
+    feedback: str = ""
+    """The smallest useful failure, from visible evidence alone: what a correction prompt shows."""
+    evidence: dict[str, object] = {}
+    """Facts behind `fault`, for people and for later analysis."""
+    report: ExecutionResult | None = None
+    """The judged run with visible checks."""
+    hidden: ExecutionResult | None = None
+    """The judged run with hidden tests; never shown to a model."""
+    verdict: Verdict = Verdict.UNSCORED
+    reward: float | None = None
+    created: float = 0.0
+    """Seconds since the epoch."""
+
+
+class RunRecord(Value):
+    """One job in the run store."""
+
+    id: str
+    kind: str
+    """Application, for example `solve-loss`."""
+    state: Literal["running", "interrupted", "finished", "failed"] = "running"
+    config: dict[str, object] = {}
+    """Everything needed to continue it, seeds included."""
+    model: ModelInfo | None = None
+    image: str = ""
+    created: float = 0.0
+    finished: float | None = None
+    summary: dict[str, object] = {}
+
+
+class Event(Value):
+    """What a workflow tells the person who watches it."""
+
+    kind: Literal["task_started", "round_started", "token", "attempt_finished", "task_finished", "note"]
+    task: str = ""
+    round: int = 0
+    sample: int = 0
+    text: str = ""
+    """The piece of text for `token`; one sentence for `note`."""
+    attempt: Attempt | None = None
+    summary: dict[str, object] = {}
+    """For `task_finished`: the row of the final table."""
