@@ -1,0 +1,109 @@
+"""The container engine: where it is, and what its refusals mean.
+
+Every call to Docker starts at `connect`, so an engine that is missing, stopped or closed to this user is
+explained at one place. `DOCKER_HOST` names the engine; without it, the CLI's current context does.
+
+Left out: starting or installing an engine. That is `scripts/setup`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import PrerequisiteError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+def host() -> str:
+    """Address of the engine: `DOCKER_HOST`, else the CLI's current context, else the local socket."""
+    named = os.environ.get("DOCKER_HOST")
+    if named:
+        return named
+    from docker.context import ContextAPI
+
+    context = ContextAPI.get_current_context()
+    return str(context.Host) if context and context.Host else "unix:///var/run/docker.sock"
+
+
+def connect(*, timeout: float = 60.0) -> DockerClient:
+    """Open a client and make sure that the engine answers.
+
+    `timeout` is in seconds and bounds each single read from the engine. Close the client after use.
+
+    Raises:
+        PrerequisiteError: no engine there, it is stopped, or it refuses this user; the remedy says what helps.
+    """
+    from docker import DockerClient
+    from docker.errors import DockerException
+
+    address = host()
+    with translated(address):
+        try:
+            client: DockerClient = DockerClient.from_env(
+                timeout=timeout,
+                environment={**os.environ, "DOCKER_HOST": address},
+            )
+        except DockerException as exc:
+            raise _explain(exc, address) from exc
+    return client
+
+
+@contextmanager
+def translated(address: str = "") -> Iterator[None]:
+    """Turn a lost connection to the engine into a PrerequisiteError; let the engine's own answers through."""
+    from requests.exceptions import ConnectionError as Unreachable
+    from requests.exceptions import Timeout
+
+    try:
+        yield
+    except (Unreachable, Timeout) as exc:
+        raise _explain(exc, address or host()) from exc
+
+
+def _explain(exc: BaseException, address: str) -> PrerequisiteError:
+    match _errno(exc):
+        case errno.EACCES | errno.EPERM:
+            return PrerequisiteError(
+                f"The Docker engine at {address} refuses this user.",
+                remedy="Add yourself to its group (`sudo usermod -aG docker $USER`) and log in again, or run as root.",
+            )
+        case errno.ENOENT:
+            return PrerequisiteError(
+                f"No Docker engine answers at {address}: there is no such socket.",
+                remedy="Install and start one (`scripts/setup engine`), or name a running one in DOCKER_HOST.",
+            )
+        case errno.ECONNREFUSED:
+            return PrerequisiteError(
+                f"No Docker engine answers at {address}: nothing listens there.",
+                remedy="Start it (`scripts/setup engine`), or name a running one in DOCKER_HOST.",
+            )
+        case _:
+            return PrerequisiteError(
+                f"The Docker engine at {address} does not answer: {_first_line(exc)}.",
+                remedy="Check DOCKER_HOST, and that `docker version` shows a server.",
+            )
+
+
+def _errno(exc: BaseException | None) -> int | None:
+    """The system's error number, dug out of the layers of requests and urllib3 that hide it."""
+    seen: set[int] = set()
+    todo: list[object] = [exc]
+    while todo:
+        item = todo.pop()
+        if id(item) in seen or not isinstance(item, BaseException):
+            continue
+        seen.add(id(item))
+        if isinstance(item, OSError) and item.errno:
+            return item.errno
+        todo += [*item.args, getattr(item, "reason", None), item.__context__, item.__cause__]
+    return None
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
