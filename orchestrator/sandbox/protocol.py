@@ -1,0 +1,76 @@
+"""The words between the host and the agent in a sandbox.
+
+This file exists once and is copied into the image beside the agent, so it uses the standard library only.
+
+A frame is two big-endian 32-bit lengths, a JSON object (the header, which has a `type`), and raw bytes (the body):
+
+    host -> agent   job     what to run; the body is stdin followed by the files
+    agent -> host   hello   the agent is up, and which protocol it speaks
+                    warm    the heavy child has its libraries imported
+                    output  a chunk of the program's stdout or stderr, as it was written
+                    result  what happened; the body is the artefacts
+
+Left out: compression and encryption. The stream is a pipe of the container engine.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any
+
+VERSION = 1
+MAX_HEADER = 8 * 1024 * 1024
+MAX_BODY = 512 * 1024 * 1024
+_LENGTHS = struct.Struct(">II")
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is not a frame."""
+
+
+def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
+    """One frame as bytes."""
+    head = json.dumps(header, separators=(",", ":")).encode()
+    if len(head) > MAX_HEADER or len(body) > MAX_BODY:
+        raise ProtocolError(f"A frame of {len(head)} + {len(body)} bytes is larger than the protocol allows.")
+    return _LENGTHS.pack(len(head), len(body)) + head + body
+
+
+def read(read_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
+    """Read one frame.
+
+    `read_exactly(n)` returns n bytes or raises EOFError.
+
+    Raises:
+        EOFError: the stream ended.
+        ProtocolError: lengths over the caps, or a header that is not a JSON object with a type.
+    """
+    head_length, body_length = _LENGTHS.unpack(read_exactly(_LENGTHS.size))
+    if head_length > MAX_HEADER or body_length > MAX_BODY:
+        raise ProtocolError(f"A frame announces {head_length} + {body_length} bytes, more than the protocol allows.")
+    try:
+        header = json.loads(read_exactly(head_length))
+    except ValueError as exc:
+        raise ProtocolError("A frame's header is not JSON.") from exc
+    if not isinstance(header, dict) or not isinstance(header.get("type"), str):
+        raise ProtocolError("A frame's header is not an object with a type.")
+    return header, read_exactly(body_length) if body_length else b""
+
+
+def check_path(path: str) -> str:
+    """The one gate for paths that cross the sandbox's wall, in either direction.
+
+    Returns the path unchanged.
+
+    Raises:
+        ValueError: it is empty, absolute, too long, has `..`, `.` or empty parts, backslashes or control characters.
+    """
+    if not path or len(path.encode("utf-8", "surrogatepass")) > 1024:
+        raise ValueError(f"The path {path[:80]!r} is empty or longer than 1024 bytes.")
+    if path.startswith("/") or "\\" in path or any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF or c == "\x7f" for c in path):
+        raise ValueError(f"The path {path[:80]!r} is absolute or has control characters; give a plain relative path.")
+    if any(part in ("", ".", "..") or len(part.encode()) > 255 for part in path.split("/")):
+        raise ValueError(f"The path {path[:80]!r} has empty, '.', '..' or overlong parts; give a plain relative path.")
+    return path
