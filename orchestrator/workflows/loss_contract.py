@@ -1,0 +1,46 @@
+"""The loss contract: trusted checks that any loss must pass, whatever formula it implements.
+
+They are evidence: a candidate that breaks them is wrong without anybody asking a model, and a model-written test that
+a contract-abiding candidate fails is itself in doubt. The checks live in `sandboxed/contract_tests.py`.
+
+Left out: hidden tests, which decide and feed nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+from orchestrator.data.loss_tasks import LossTask
+from orchestrator.types import Program
+
+PREFIX = "test_contract_"
+"""How the names of the contract's own tests begin; the others are the worked examples of the task's description."""
+
+
+def contract_program(task: LossTask, code: str) -> Program:
+    """A pytest run of `code` against the contract and the worked examples that the task's description states.
+
+    All of its outcomes may be shown to a model.
+    """
+    config = {
+        "entry_point": task.entry_point,
+        "signature": task.signature,
+        "parameters": task.parameters,
+        "inputs": task.inputs.value,
+        "permutation_invariant": task.permutation_invariant,
+        "lower_is_better": task.lower_is_better,
+        "extreme_inputs": task.extreme_inputs,
+    }
+    return Program(
+        code=code,
+        tests=f"{sandboxed('contract_tests.py')}\n{task.visible_tests}",
+        files={"contract.json": json.dumps(config).encode()},
+    )
+
+
+@cache
+def sandboxed(name: str) -> str:
+    """Source of a program of ours that runs inside the sandbox."""
+    return (files("orchestrator.workflows") / "sandboxed" / name).read_text(encoding="utf-8")
