@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     api_key: str = ""
     image: str = ""
     """Sandbox image; empty means the tag computed from `sandbox_image/`."""
+    base_image: str = ""
+    """What the images are built on; empty means `python:3.11-slim-bookworm`, or a base made here where no registry answers."""
+    torch_index: str = ""
+    """URL of the package index with PyTorch's CPU wheels, as PyTorch's install page gives it; empty where pip finds them anyway."""
     runtime: str = ""
     """OCI runtime (`runc`, `runsc`, `kata`, ...); empty means the engine's default."""
     workers: int = Field(default=2, ge=1, le=256)
