@@ -1,0 +1,40 @@
+"""One engine with a warm pool for all tests that need Docker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from orchestrator.settings import Settings
+from orchestrator.types import ExecutionResult, Limits, MiB, Program
+from orchestrator.workflows.execution import Engine
+
+Execute = Callable[..., Awaitable[ExecutionResult]]
+
+LIMITS = Limits(wall_time=20, cpu_time=15, memory=1024 * MiB, disk=32 * MiB, output=64 * 1024, processes=64)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/docker/" in str(item.path):
+            item.add_marker(pytest.mark.docker)
+
+
+@pytest.fixture(scope="session")
+async def engine() -> AsyncIterator[Engine]:
+    async with Engine(Settings(workers=2), limits=LIMITS) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+async def execute(engine: Engine) -> Execute:
+    """Run code; keywords of `Program` and of `Limits` may be mixed."""
+
+    async def execute(code: str | None = None, **options: object) -> ExecutionResult:
+        limits = {key: options.pop(key) for key in list(options) if key in Limits.model_fields and key != "artifacts"}
+        if "artifact_bytes" in options:
+            limits["artifacts"] = options.pop("artifact_bytes")
+        return await engine.execute(Program(code=code, **options), LIMITS.model_copy(update=limits))
+
+    return execute

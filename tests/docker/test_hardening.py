@@ -1,0 +1,106 @@
+"""The walls: each test is an attempt on one of them."""
+
+from __future__ import annotations
+
+import pytest
+
+SAYS = {
+    "not_root": ("import os; print(os.getuid(), os.getgid(), os.getgroups())", "10001 10001 []"),
+    "no_capabilities": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Cap')])", str(["0" * 16] * 5)),
+    "no_new_privileges": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('NoNewPrivs')])", "['1']"),
+    "seccomp_filter": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Seccomp:')])", "['2']"),
+    "only_loopback": ("import os; print(os.listdir('/sys/class/net'))", "['lo']"),
+    "no_secrets_in_the_environment": ("import os; print(sorted(os.environ))", "['HOME', 'LANG', 'PATH', 'TMPDIR']"),
+    "agent_not_in_sight": ("import sys; print([m for m in sys.modules if m in ('child', 'supervise', 'protocol')])", "[]"),
+    "no_core_dumps": ("import resource; print(resource.getrlimit(resource.RLIMIT_CORE))", "(0, 0)"),
+    "only_own_descriptors": ("import os; print(len([f for f in os.listdir('/proc/self/fd') if int(f) < 10]))", "4"),
+    "no_swap_no_oom_escape": ("print(open('/proc/self/oom_score_adj').read().strip())", "1000"),
+}
+
+
+@pytest.mark.parametrize("name", SAYS)
+async def test_the_sandbox_is_as_promised(execute, name):
+    code, expected = SAYS[name]
+    result = await execute(code)
+    assert result.stdout.strip() == expected, result.stderr
+
+
+REFUSED = {
+    "write_to_the_root": "open('/x', 'w')",
+    "write_to_the_agent": "open('/opt/agent/child.py', 'a')",
+    "write_to_the_libraries": "open('/opt/venv/lib/python3.11/site-packages/x.pth', 'w')",
+    "connect_outside": "import socket; socket.create_connection(('8.8.8.8', 53), 2)",
+    "raw_socket": "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
+    "packet_socket": "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+    "netlink_socket": "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
+    "agents_descriptors": "import os; os.listdir('/proc/1/fd')",
+    "agents_memory": "open('/proc/1/mem', 'rb')",
+    "agents_environment": "open('/proc/1/environ', 'rb').read()",
+    "agents_root": "import os; os.listdir('/proc/1/root')",
+    "kernel_settings": "open('/proc/sys/kernel/core_pattern', 'w')",
+    "cgroup_files": "import glob\nfor f in glob.glob('/sys/fs/cgroup/**/*limit_in_bytes', recursive=True) + ['/sys/fs/cgroup/memory.max']: open(f, 'w')",
+    "docker_socket": "import socket; socket.socket(socket.AF_UNIX).connect('/var/run/docker.sock')",
+    "device_nodes": "import os; os.mknod('d', 0o060600, os.makedev(8, 0))",
+    "raise_a_limit": "import resource; resource.setrlimit(resource.RLIMIT_CORE, (1, 1))",
+    "become_root": "import os; os.setuid(0)",
+    "lower_its_oom_score": "open('/proc/self/oom_score_adj', 'w').write('-1000')",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_an_attempt_is_refused(execute, name):
+    result = await execute(
+        f"try:\n    exec({REFUSED[name]!r})\nexcept OSError as e:\n    print('refused', e.errno)\nexcept ValueError:\n    print('refused')"
+    )
+    assert result.stdout.startswith("refused"), result
+
+
+SYSCALLS = {
+    "unshare_user": (272, 0x10000000),
+    "setns": (308, 0),
+    "mount": (165, 0),
+    "ptrace": (101, 0),
+    "process_vm_readv": (310, 1),
+    "process_vm_writev": (311, 1),
+    "keyctl": (250, 0),
+    "add_key": (248, 0),
+    "bpf": (321, 0),
+    "perf_event_open": (298, 0),
+    "userfaultfd": (323, 0),
+    "io_uring_setup": (425, 1),
+    "kexec_load": (246, 0),
+    "open_by_handle_at": (304, 0),
+    "clone_new_user": (56, 0x10000000 | 17),
+    "clone3": (435, 0),
+    "unknown_to_the_profile": (600, 0),
+}
+
+
+@pytest.mark.parametrize("name", SYSCALLS)
+async def test_a_forbidden_system_call_does_nothing(execute, name):
+    number, argument = SYSCALLS[name]
+    code = f"import ctypes\nc = ctypes.CDLL(None, use_errno=True)\nprint(c.syscall({number}, {argument}, 0, 0, 0, 0, 0), ctypes.get_errno())"
+    result = await execute(code)
+    assert result.stdout.split() in (["-1", "1"], ["-1", "38"]), result
+
+
+@pytest.mark.parametrize("signal", ["SIGKILL", "SIGSTOP", "SIGTERM", "SIGINT", "SIGHUP", "SIGSEGV"])
+async def test_the_agent_does_not_heed_signals_from_inside(execute, signal):
+    result = await execute(f"import os, signal, time\nos.kill(1, signal.{signal}); time.sleep(0.1); print('still here')")
+    assert result.stdout == "still here\n"
+    assert result.attempts == 1
+
+
+async def test_two_runs_never_share_anything(execute):
+    await execute("open('/tmp/trace', 'w').write('x'); open('/dev/shm/trace', 'w').write('x')")
+    result = await execute("import os; print(os.listdir('/tmp'), os.listdir('/dev/shm'), os.listdir('.'))")
+    assert result.stdout == "[] [] ['main.py']\n"
+
+
+async def test_no_file_in_the_image_raises_privileges(execute):
+    code = (
+        "import os, stat\nfor d, _, fs in os.walk('/'):\n    if d.startswith(('/proc', '/sys')): continue\n    for f in fs:\n"
+        "        try: m = os.lstat(os.path.join(d, f)).st_mode\n        except OSError: continue\n"
+        "        if stat.S_ISREG(m) and m & 0o6000: print(d, f)"
+    )
+    assert (await execute(code)).stdout == ""

@@ -1,0 +1,70 @@
+"""Tests against candidates: per-test results, verdicts, rewards, and whose side raised."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.types import Status, TestOutcome, Verdict
+
+TESTS = "from candidate import add\n\ndef test_small():\n    assert add(1, 2) == 3\n\ndef test_text():\n    assert add('a', 'b') == 'ab'\n"
+CASES = {
+    "right": ("def add(a, b): return a + b", TESTS, Verdict.ACCEPTED),
+    "wrong": ("def add(a, b): return a - b if isinstance(a, int) else a + b", TESTS, Verdict.WRONG_ANSWER),
+    "raises": ("def add(a, b): raise ValueError('no')", TESTS, Verdict.RUNTIME_ERROR),
+    "does_not_parse": ("def add(a, b) return", TESTS, Verdict.INVALID_CANDIDATE),
+    "lacks_the_entry_point": ("def sum(a, b): return a + b", TESTS, Verdict.INVALID_CANDIDATE),
+    "raises_on_import": ("1/0", TESTS, Verdict.RUNTIME_ERROR),
+    "tests_do_not_parse": ("def add(a, b): return a + b", "def test(:", Verdict.INVALID_TESTS),
+    "tests_raise_on_import": ("def add(a, b): return a + b", "import no_such_module", Verdict.INVALID_TESTS),
+    "no_tests": ("def add(a, b): return a + b", "x = 1", Verdict.INVALID_TESTS),
+    "all_skipped": ("x = 1", "import pytest\n@pytest.mark.skip\ndef test_a(): pass", Verdict.INVALID_TESTS),
+    "skips_itself": ("import pytest\ndef add(a, b): pytest.skip()", TESTS, Verdict.INVALID_TESTS),
+    "xfails_itself": ("import pytest\ndef add(a, b): pytest.xfail()", TESTS, Verdict.INVALID_TESTS),
+    "leaves_early": ("import os\ndef add(a, b): os._exit(0)", TESTS, Verdict.RUNTIME_ERROR),
+    "leaves_on_import": ("import os\nos._exit(0)", TESTS, Verdict.INVALID_TESTS),
+    "exits_politely": ("import sys\ndef add(a, b): sys.exit(0)", TESTS, Verdict.RUNTIME_ERROR),
+    "ends_pytest": ("import pytest\ndef add(a, b): pytest.exit('enough', 0)", TESTS, Verdict.RUNTIME_ERROR),
+    "loops": ("def add(a, b):\n    while True: pass", TESTS, Verdict.TIMED_OUT),
+    "unittest_style": (
+        "def add(a, b): return a + b",
+        "import unittest, candidate\nclass T(unittest.TestCase):\n    def test_a(self): self.assertEqual(candidate.add(1, 1), 2)",
+        Verdict.ACCEPTED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_the_verdict_is_right(execute, name):
+    code, tests, verdict = CASES[name]
+    result = await execute(code, tests=tests, cpu_time=3)
+    assert result.verdict is verdict, result
+    assert result.reward == (1.0 if verdict is Verdict.ACCEPTED else 0.0)
+    assert result.judging == "together"
+
+
+async def test_results_are_per_test_with_a_short_message(execute):
+    result = await execute("def add(a, b): return a + b if isinstance(a, str) else a", tests=TESTS)
+    assert result.status is Status.OK
+    small, text = result.tests
+    assert (small.name, small.outcome, small.side) == ("test_small", TestOutcome.FAILED, "tests")
+    assert "assert 1 == 3" in small.message
+    assert (text.name, text.outcome, text.message) == ("test_text", TestOutcome.PASSED, "")
+
+
+async def test_the_side_that_raised_is_named(execute):
+    result = await execute("def add(a, b): return a.missing", tests=TESTS)
+    assert {test.side for test in result.tests} == {"candidate"}
+    assert "AttributeError" in result.tests[0].message
+    assert "candidate.py:1 in add" in result.tests[0].message
+
+
+async def test_a_failure_in_teardown_counts(execute):
+    tests = "import pytest\n@pytest.fixture\ndef f():\n    yield\n    assert False\ndef test_a(f): pass"
+    result = await execute("x = 1", tests=tests)
+    assert result.verdict is Verdict.WRONG_ANSWER
+
+
+async def test_a_planted_configuration_is_not_read(execute):
+    files = {"conftest.py": b"raise SystemExit(0)", "pytest.ini": b"[pytest]\naddopts = --collect-only\n"}
+    result = await execute("def add(a, b): return 0", tests=TESTS, files=files)
+    assert result.verdict is Verdict.WRONG_ANSWER
