@@ -1,0 +1,141 @@
+"""The embedded model server: llama.cpp in this process, speaking the OpenAI chat API on loopback.
+
+It needs no GPU, no compiler and no container. What it serves is pinned by sha256 (`weights.py`), and its
+`/v1/models` tells that hash as a tag, so that a client can record it.
+
+Left out: TGI, which is deployed by compose, and models that are not GGUF.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from llm_server.weights import Progress, ResolvedWeights, resolve
+from orchestrator.errors import PrerequisiteError, UsageError
+
+DEFAULT_MODEL = "1.5b"
+DEFAULT_CONTEXT = 4096
+DEFAULT_PARALLEL = 2
+
+
+def serve(
+    model: str = DEFAULT_MODEL,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    threads: int | None = None,
+    ctx: int = DEFAULT_CONTEXT,
+    parallel: int = DEFAULT_PARALLEL,
+    api_key: str = "",
+    *,
+    home: Path | None = None,
+    progress: Progress | None = None,
+    ready: Callable[[str, ResolvedWeights], None] | None = None,
+    until: threading.Event | None = None,
+) -> None:
+    """Serve until SIGTERM, Ctrl-C or `until`, then close cleanly.
+
+    Args:
+        model: a known name, or the path of a GGUF file.
+        host: address to listen on; anything but loopback should come with an `api_key`.
+        port: 0 takes a free one.
+        threads: CPU threads; by default as many as this process may run on.
+        ctx: tokens of prompt and answer together that one request may have.
+        parallel: requests answered at once; memory grows with `ctx * parallel`.
+        api_key: clients must send it; empty means that none is asked for.
+        home: see `weights.resolve`.
+        progress: see `weights.resolve`.
+        ready: called with the base URL and the weights once requests are answered.
+        until: another way to stop it.
+
+    Raises:
+        UsageError: a number makes no sense, or the model is unknown.
+        PrerequisiteError: weights cannot be had, xllamacpp is missing, the port is taken, or the file does not load.
+    """
+    if not 0 <= port <= 65535 or ctx < 256 or parallel < 1 or (threads is not None and threads < 1):
+        raise UsageError("A model server needs a port up to 65535, ctx >= 256, parallel >= 1 and threads >= 1.")
+    _require_free(host, port)
+    weights = resolve(model, home, progress)
+    stop = until or threading.Event()
+    with _stopping(stop):
+        server = _load(_parameters(weights, host, port, threads or _cores(), ctx, parallel, api_key), weights)
+        if ready is not None and not stop.is_set():
+            ready(str(server.listening_address), weights)
+        stop.wait()
+        del server  # closes it: no request is answered after this line
+
+
+def _parameters(weights: ResolvedWeights, host: str, port: int, threads: int, ctx: int, parallel: int, api_key: str) -> Any:
+    try:
+        from xllamacpp import CommonParams
+    except ImportError as error:
+        raise PrerequisiteError(
+            "The embedded model server needs the package xllamacpp.", remedy="Install it: pip install 'fumehood[embedded]'."
+        ) from error
+    params = CommonParams()
+    params.model.path = str(weights.path)
+    params.model_alias = {weights.model}
+    params.model_tags = {f"sha256:{weights.sha256}"}
+    params.hostnames = [host]
+    params.port = port
+    params.n_ctx = ctx * parallel  # llama.cpp divides it among the parallel requests
+    params.n_parallel = parallel
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    params.api_keys = [api_key] if api_key else []
+    params.endpoint_metrics = True
+    params.ui = False
+    params.verbosity = 0
+    params.cache_ram_mib = 0  # by default up to 8 GiB of old prompts would be kept
+    params.cors_origins = "http://localhost"  # by default any web page may use the model
+    return params
+
+
+def _load(params: Any, weights: ResolvedWeights) -> Any:
+    from xllamacpp import Server
+
+    try:
+        return Server(params)
+    except RuntimeError as error:
+        raise PrerequisiteError(
+            f"{weights.path} could not be served: {error}",
+            remedy="Check that it is a GGUF model, that memory suffices (a smaller --ctx needs less) and that the port is free.",
+        ) from error
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse a taken port before a gigabyte is loaded. llama.cpp would only say that it failed."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise PrerequisiteError(
+            f"The model server cannot listen on {host}:{port}: {error.strerror}.",
+            remedy="Another server may run there already: use it, or choose another --port (0 takes a free one).",
+        ) from error
+
+
+@contextlib.contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set the event while this lasts. Only a main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
