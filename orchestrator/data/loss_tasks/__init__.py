@@ -173,7 +173,7 @@ _KEYWORDS: tuple[tuple[Inputs, str], ...] = (
     ),
     (
         Inputs.REGRESSION,
-        r"\bregress|\bquantile|\bhuber|\boutliers?|\bforecast|\bsquared error|\babsolute error|\bresiduals?|\bl1\b|\bl2\b|\bprices?\b",
+        r"\bregress|\bquantile|\bhuber|\boutliers?|\bforecast|\b(squared|absolute) error|\bresiduals?|\bl[12]\b|\bprices?\b",
     ),
     (Inputs.MULTICLASS_LOGITS, r"\bclass(es|if)|\bcross.?entropy|\blabel"),
 )
@@ -226,6 +226,8 @@ def _parse(signature: str) -> ast.FunctionDef:
     function = body[0]
     if function.args.vararg or function.args.kwarg:
         raise UsageError(f"The signature {signature!r} has open-ended parameters.", remedy=remedy)
+    if any(default is None for default in function.args.kw_defaults):
+        raise UsageError(f"The signature {signature!r} has a keyword-only parameter without a default.", remedy=remedy)
     if not _required(function):
         raise UsageError(f"The signature {signature!r} has no parameters for tensors.", remedy=remedy)
     return function
@@ -237,6 +239,9 @@ def _required(function: ast.FunctionDef) -> tuple[str, ...]:
 
 
 def _normal(function: ast.FunctionDef) -> str:
+    # Annotations go: they may name what the module does not import.
+    for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs):
+        argument.annotation = None
     return f"{function.name}({ast.unparse(function.args)})"
 
 

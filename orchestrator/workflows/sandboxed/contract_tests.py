@@ -8,10 +8,11 @@ Left out: whether the value is the right one. Worked examples and hidden tests s
 
 import json
 from pathlib import Path
+from typing import NoReturn
 
-import candidate
+import candidate  # type: ignore[import-not-found,unused-ignore]
 import pytest
-import torch
+import torch  # type: ignore[import-not-found,unused-ignore]
 
 CONFIG = json.loads(Path(__file__).with_name("contract.json").read_text())
 NAME: str = CONFIG["entry_point"]
@@ -93,7 +94,7 @@ def shown(tensors: list[torch.Tensor]) -> str:
     return f"{NAME}({', '.join(NAMES)}) with {shapes}"
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """End the test with one line instead of a traceback of this file."""
     pytest.fail(message, pytrace=False)
 
@@ -101,7 +102,7 @@ def fail(message: str) -> None:
 def call(tensors: list[torch.Tensor], note: str = "") -> torch.Tensor:
     """The candidate's value, or a failure if it is no scalar tensor."""
     function = getattr(candidate, NAME, None)
-    if not callable(function):
+    if function is None or not callable(function):
         fail(f"The module has no function {NAME}; expected: def {SIGNATURE}")
     with_note = f"while calling {shown(tensors)}{note}"
     try:
@@ -125,7 +126,7 @@ def gradients(tensors: list[torch.Tensor], note: str = "") -> tuple[torch.Tensor
     value = call(leaves, note)
     if not value.requires_grad:
         fail(
-            f"{shown(tensors)} returned a tensor without gradient although {NAMES[0]} requires one; expected the value to be computed "
+            f"{shown(tensors)} returned a tensor without gradient although {NAMES[0]} requires one; expected it to be computed "
             f"from {NAMES[0]} by torch operations (no .item(), .detach(), .data, .numpy(), torch.tensor(...), comparisons alone)"
         )
     value.backward()  # type: ignore[no-untyped-call,unused-ignore]
@@ -158,7 +159,7 @@ def test_contract_dtype(dtype: torch.dtype) -> None:
     value = call(tensors, f" in {dtype}")
     if value.dtype != dtype:
         fail(
-            f"{NAME} with {NAMES[0]} of {dtype} returned {value.dtype}; expected {dtype}: no .float(), keep the dtype of {NAMES[0]}"
+            f"{NAME} with {NAMES[0]} of {dtype} returned {value.dtype}; expected {dtype} (no .float())"
         )
 
 
@@ -201,7 +202,7 @@ def test_contract_better_predictions() -> None:
         told = ", ".join(f"{cost:.4g}" for cost in costs)
         wanted = "rise" if CONFIG["lower_is_better"] else "fall"
         fail(
-            f"{NAME} gave [{told}] for predictions from very good to very bad; expected the numbers to {wanted} from left to right"
+            f"{NAME} gave [{told}] for predictions from very good to very bad; expected them to {wanted} from left to right"
         )
 
 
@@ -215,7 +216,7 @@ def test_contract_permutation() -> None:
         value, other = call(tensors).item(), call([tensor[order] for tensor in tensors]).item()
         if not close(value, other):
             fail(
-                f"{shown(tensors)} gave {value:.6g}, and {other:.6g} after all were reordered alike along the batch; expected the same"
+                f"{shown(tensors)} gave {value:.6g}, and {other:.6g} after reordering all alike along the batch; expected the same"
             )
 
 
