@@ -55,17 +55,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = " or ".join(KNOWN)
-    parser.add_argument(
-        "--model", default=DEFAULT_MODEL, help=f"{names} (fetched and verified when missing), or a GGUF file [%(default)s]"
-    )
+    model = f"{' or '.join(KNOWN)} (fetched and verified when missing), or a GGUF file [%(default)s]"
+    context = "tokens of prompt and answer together that one request may have [%(default)s]"
+    parser.add_argument("--model", default=DEFAULT_MODEL, help=model)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one [%(default)s]")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads [all that this process may use]")
     parser.add_argument("--ctx", type=int, default=DEFAULT_CONTEXT, metavar="TOKENS", help=context)
-    parser.add_argument(
-        "--parallel", type=int, default=DEFAULT_PARALLEL, metavar="N", help="requests answered at once [%(default)s]"
-    )
+    parser.add_argument("--parallel", type=int, default=DEFAULT_PARALLEL, metavar="N", help="requests at once [%(default)s]")
     parser.add_argument("--api-key", default=Settings().api_key, help="ask clients for this key [FUMEHOOD_API_KEY]")
     parser.add_argument("--home", type=Path, help="folder of the cache [FUMEHOOD_HOME or ~/.cache/fumehood]")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop as soon as whoever holds the other end is gone")
