@@ -68,7 +68,18 @@ def fetch(
 
 def _refuse_cuda(selection: Sequence[str], machine: str) -> None:
     report = "".join(
-        _pip(["install", "--dry-run", "--ignore-installed", "--quiet", "--report=-", "--target=/nonexistent", *selection, *_target(machine)])
+        _pip(
+            [
+                "install",
+                "--dry-run",
+                "--ignore-installed",
+                "--quiet",
+                "--report=-",
+                "--target=/nonexistent",
+                *selection,
+                *_target(machine),
+            ]
+        )
     )
     for item in json.loads(report)["install"]:
         if any(_CUDA.match(need) for need in item["metadata"].get("requires_dist", [])):

@@ -1,0 +1,279 @@
+"""The sandbox image: built once per content, found by a tag that names the content.
+
+`image_tag` hashes everything that goes into the image, so the tag of an unchanged checkout is already there and is
+never built again, and a changed agent cannot run in yesterday's image. Computing it asks no engine.
+
+Left out: pushing to a registry. `docker push` does that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import sandbox_image
+from orchestrator.errors import PrerequisiteError, UsageError
+from orchestrator.sandbox import base_image, protocol, wheels
+from orchestrator.sandbox.engine import connect, translated
+from orchestrator.settings import Settings
+from orchestrator.types import Value
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Variant = Literal["cpu", "cuda"]
+REPOSITORY = "fumehood-sandbox"
+LABEL = "fumehood.image"
+_STAGE_LABEL = "fumehood.stage"
+_ROOM = Path(sandbox_image.__file__).parent
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+class ImageInfo(Value):
+    """One sandbox image that the engine has."""
+
+    tag: str
+    id: str
+    """Digest that the engine gave it (`sha256:...`)."""
+    size: int
+    """Bytes, the base included."""
+    created: float
+    """Seconds since the epoch."""
+    variant: str
+
+
+def image_tag(variant: Variant = "cpu", base: str | None = None) -> str:
+    """The tag of the image that this installation would build; no engine is asked.
+
+    `base` is the base image's name; None takes FUMEHOOD_BASE_IMAGE.
+    """
+    if variant not in ("cpu", "cuda"):
+        raise UsageError(f"There is no image variant {variant!r}.", remedy="Choose `cpu` or `cuda`.")
+    if base is None:
+        base = Settings().base_image
+    return f"{REPOSITORY}:{variant}-{_content(_files(), variant, base)}"
+
+
+def find(tag: str) -> ImageInfo | None:
+    """The image of that tag, or None.
+
+    Raises:
+        PrerequisiteError: the engine does not answer.
+    """
+    with _engine() as client:
+        return _find(client, tag)
+
+
+def require(tag: str) -> ImageInfo:
+    """The image of that tag.
+
+    Raises:
+        PrerequisiteError: it was not built, or the engine does not answer.
+    """
+    found = find(tag)
+    if found is None:
+        raise PrerequisiteError(f"The engine has no image {tag}.", remedy="Run `fumehood image build`.")
+    return found
+
+
+def ls() -> list[ImageInfo]:
+    """Every sandbox image that the engine has, newest first.
+
+    Raises:
+        PrerequisiteError: the engine does not answer.
+    """
+    with _engine() as client:
+        images = client.images.list(filters={"label": f"{LABEL}=1"})
+        return sorted((_info(image, tag) for image in images for tag in image.tags), key=lambda info: -info.created)
+
+
+def rm(tag: str | None = None) -> list[str]:
+    """Remove one sandbox image, or all of them and what their builds left. Returns the tags that are gone.
+
+    Raises:
+        PrerequisiteError: an image is in use by a container (nothing is forced), or the engine does not answer.
+        UsageError: there is no sandbox image of that tag.
+    """
+    from docker.errors import APIError
+
+    gone, kept = [], []
+    with _engine() as client:
+        tags = [name for image in client.images.list(filters={"label": f"{LABEL}=1"}) for name in image.tags]
+        if tag is not None and tag not in tags:
+            raise UsageError(f"There is no sandbox image {tag}.", remedy="`fumehood image ls` lists them.")
+        for name in [tag] if tag else tags:
+            try:
+                client.images.remove(name)
+            except APIError as exc:
+                if exc.status_code != 409:
+                    raise
+                kept.append(name)
+            else:
+                gone.append(name)
+        if tag is None:
+            client.images.prune(filters={"dangling": True, "label": f"{_STAGE_LABEL}=packages"})
+    if kept:
+        raise PrerequisiteError(
+            f"Still in use by a container, so kept: {', '.join(kept)}.",
+            remedy="Stop the runs that use it (`docker ps` shows them), then try again.",
+        )
+    return gone
+
+
+def build(variant: Variant = "cpu", base: str | None = None, progress: Callable[[str], None] = lambda line: None) -> ImageInfo:
+    """Build the sandbox image, unless the engine has it already.
+
+    `progress` is called with one line for each step. Two builds at once take turns.
+
+    Raises:
+        PrerequisiteError: no engine, no base image, no wheels, or a step of the build failed.
+    """
+    if base is None:
+        base = Settings().base_image
+    tag = image_tag(variant, base)
+    with _engine() as client:
+        found = _find(client, tag)
+        if found is not None:
+            return found
+        with _turn():
+            found = _find(client, tag)
+            if found is None:
+                resolved = base_image.resolve(client, base, progress)
+                requirements = [_ROOM / "requirements.txt", _ROOM / "requirements-build.txt"]
+                fetched = wheels.fetch(requirements, machine=machine(client), cuda=variant == "cuda", progress=progress)
+                files = {**_files(), **{f"wheels/{path.name}": path for path in fetched}}
+                build_from(client, files, [tag], {"BASE_IMAGE": resolved, "VARIANT": variant}, progress)
+                found = _find(client, tag)
+    if found is None:
+        raise PrerequisiteError(f"The engine built {tag} and does not have it.", remedy="Check the engine's free disk space.")
+    return found
+
+
+def machine(client: DockerClient) -> str:
+    """The processor that the engine runs on, in the words of wheel tags (`x86_64`, `aarch64`)."""
+    name = str(client.info()["Architecture"])
+    return _MACHINES.get(name, name)
+
+
+def build_from(
+    client: DockerClient,
+    files: Mapping[str, Path | bytes],
+    tags: list[str],
+    arguments: Mapping[str, str],
+    progress: Callable[[str], None],
+) -> None:
+    """Build a Dockerfile from a context given as path -> content, and tag the result.
+
+    Raises:
+        PrerequisiteError: a step failed; the sentence names it and carries the last line that it printed.
+    """
+    from docker.errors import APIError
+
+    step, said = "", ""
+    with _context(files) as context, translated():
+        try:
+            events = client.api.build(
+                fileobj=context, custom_context=True, rm=True, forcerm=True, decode=True, tag=tags[0], buildargs=dict(arguments)
+            )
+            for event in events:
+                line = str(event.get("stream", "")).strip()
+                if line.startswith("Step "):
+                    step = line
+                    progress(line)
+                elif line and not line.startswith("--->"):
+                    said = line.splitlines()[-1]
+                if "error" in event:
+                    raise _broken(step, said, str(event["error"]))
+        except APIError as exc:
+            raise _broken(step, said, exc.explanation or str(exc)) from exc
+        for tag in tags[1:]:
+            client.images.get(tags[0]).tag(tag)
+
+
+def _broken(step: str, said: str, error: str) -> PrerequisiteError:
+    return PrerequisiteError(
+        f"The image could not be built ({step or 'before the first step'}): {' '.join(error.split())}"
+        + (f" ({said})." if said else "."),
+        remedy="Check free disk space, and that the base image has Python 3.11 with the venv module.",
+    )
+
+
+def _files() -> dict[str, Path | bytes]:
+    """The build context without its wheels."""
+    return {
+        "Dockerfile": _ROOM / "Dockerfile",
+        "requirements.txt": _ROOM / "requirements.txt",
+        "requirements-build.txt": _ROOM / "requirements-build.txt",
+        **{f"agent/{path.name}": path for path in sorted((_ROOM / "agent").glob("*.py"))},
+        "protocol.py": Path(protocol.__file__),
+    }
+
+
+def _content(files: Mapping[str, Path | bytes], *rest: str) -> str:
+    key = hashlib.sha256(json.dumps(rest).encode())
+    for name, content in sorted(files.items()):
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        key.update(f"\0{name}\0{len(data)}\0".encode() + data)
+    return key.hexdigest()[:12]
+
+
+@contextmanager
+def _context(files: Mapping[str, Path | bytes]) -> Iterator[IO[bytes]]:
+    """The build context as a tar file. Owners, modes and times are fixed, so that equal content is equal to the build cache."""
+    with tempfile.TemporaryFile() as spool:
+        with tarfile.open(fileobj=spool, mode="w") as archive:
+            for name, content in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.mode = 0o644
+                if isinstance(content, bytes):
+                    entry.size = len(content)
+                    archive.addfile(entry, io.BytesIO(content))
+                else:
+                    entry.size = content.stat().st_size
+                    with content.open("rb") as source:
+                        archive.addfile(entry, source)
+        spool.seek(0)
+        yield spool
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    lock = Settings().home / "image.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _engine() -> Iterator[DockerClient]:
+    client = connect(timeout=600.0)  # a build step may be silent for as long as it installs torch
+    try:
+        with translated():
+            yield client
+    finally:
+        client.close()
+
+
+def _find(client: DockerClient, tag: str) -> ImageInfo | None:
+    from docker.errors import ImageNotFound
+
+    try:
+        return _info(client.images.get(tag), tag)
+    except ImageNotFound:
+        return None
+
+
+def _info(image: Any, tag: str) -> ImageInfo:
+    created = datetime.fromisoformat(image.attrs["Created"][:19] + "+00:00").timestamp()
+    variant = (image.labels or {}).get("fumehood.variant", "")
+    return ImageInfo(tag=tag, id=image.id, size=image.attrs["Size"], created=created, variant=variant)
