@@ -1,0 +1,393 @@
+"""A model server in this process: TGI's routes as its OpenAPI document has them, or an OpenAI-compatible server like vLLM.
+
+Requests are checked strictly: a field or value that the real server does not know is refused with 422, so
+that a client which passes here sends what the real one accepts. Failures are scripted, in order.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+MODEL = "bigcode/starcoder2-3b"
+SHA = "733247c55e3f73af49ce8e9c7949bf14af205928"
+MAX_TOTAL_TOKENS = 4096
+
+Check = Callable[[Any], bool]
+
+
+def _number(low: float, high: float = float("inf")) -> Check:
+    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _whole(low: int, high: float = float("inf")) -> Check:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _strings(most: int) -> Check:
+    return lambda value: isinstance(value, list) and len(value) <= most and all(isinstance(word, str) for word in value)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _messages(value: Any) -> bool:
+    roles = {"system", "user", "assistant"}
+    return isinstance(value, list) and all(
+        set(message) == {"role", "content"} and message["role"] in roles and isinstance(message["content"], str)
+        for message in value
+    )
+
+
+def _tgi_format(value: Any) -> bool:
+    if set(value) != {"type", "value"} or value["type"] not in ("json", "regex"):
+        return False
+    return isinstance(value["value"], str) if value["type"] == "regex" else "properties" in value["value"]
+
+
+def _openai_format(value: Any) -> bool:
+    return (
+        set(value) == {"type", "json_schema"}
+        and value["type"] == "json_schema"
+        and {"name", "schema"} == set(value["json_schema"])
+    )
+
+
+COMMON: dict[str, Check] = {
+    "model": lambda value: isinstance(value, str),
+    "messages": _messages,
+    "max_tokens": _whole(1),
+    "temperature": _number(0, 2),
+    "logprobs": _flag,
+    "stream": _flag,
+    "stream_options": lambda value: set(value) == {"include_usage"},
+}
+TGI_CHAT = COMMON | {
+    "top_p": lambda value: 0 < value < 1,
+    "seed": _whole(0, 2**64 - 1),
+    "stop": _strings(4),
+    "n": _whole(1),
+    "response_format": _tgi_format,
+}
+OPENAI_CHAT = COMMON | {
+    "top_p": lambda value: 0 < value <= 1,
+    "seed": _whole(-(2**63), 2**63 - 1),
+    "stop": _strings(16),
+    "n": _whole(1, 8),
+    "response_format": _openai_format,
+}
+
+
+@dataclass
+class Fault:
+    """How one request fails instead of being answered."""
+
+    kind: Literal["status", "drop", "break", "end", "body"] = "status"
+    """An error status; a connection closed without a word; a stream that breaks, or ends politely but unfinished; any body."""
+    status: int = 500
+    error_type: str = "generation"
+    message: str = "scripted"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+    content_type: str = "text/html"
+    after: int = 2
+    """Pieces of a stream sent before it breaks."""
+
+
+class ModelServer:
+    """The server; `with ModelServer(...) as server` runs it on a free port."""
+
+    def __init__(
+        self, dialect: Literal["tgi", "openai"] = "tgi", reply: Callable[[dict[str, Any]], str] | str = "Hello there!"
+    ) -> None:
+        self.dialect = dialect
+        self.reply = reply
+        self.faults: deque[Fault] = deque()
+        self.chats: list[dict[str, Any]] = []
+        """Bodies of chat requests, refused ones included."""
+        self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.api_key = ""
+        self.hold = 0.0
+        """Seconds each answer takes."""
+        self.most_n = 8
+        self.counts_streams = True
+        self.reason: str | None = None
+        """Reason to finish, instead of the one that fits."""
+        self.busiest = 0
+        """Most chat requests at once."""
+        self._busy = 0
+        self._lock = threading.Lock()
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                owner.paths.append(self.path)
+                Exchange(owner, self).get()
+
+            def do_POST(self) -> None:
+                owner.paths.append(self.path)
+                with owner._lock:
+                    owner._busy += 1
+                    owner.busiest = max(owner.busiest, owner._busy)
+                try:
+                    Exchange(owner, self).post()
+                finally:
+                    with owner._lock:
+                        owner._busy -= 1
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: Any) -> None:
+                pass  # a client that went away
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> ModelServer:
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(self, server: ModelServer, handler: BaseHTTPRequestHandler) -> None:
+        self.server = server
+        self.handler = handler
+
+    def get(self) -> None:
+        if self._failed() or self._locked_out():
+            return
+        tgi = self.server.dialect == "tgi"
+        answers: dict[str, Any] = {
+            "/v1/models": {
+                "object": "list",
+                "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": MODEL if tgi else "vllm"}],
+            },
+        }
+        if tgi:
+            answers["/health"] = {}
+            answers["/info"] = {
+                "model_id": MODEL,
+                "model_sha": SHA,
+                "model_pipeline_tag": "text-generation",
+                "max_concurrent_requests": 128,
+                "max_best_of": 2,
+                "max_stop_sequences": 4,
+                "max_input_tokens": 4095,
+                "max_total_tokens": MAX_TOTAL_TOKENS,
+                "validation_workers": 2,
+                "max_client_batch_size": 4,
+                "router": "text-generation-router",
+                "version": "3.3.7",
+            }
+        else:
+            answers["/v1/models"]["data"][0]["max_model_len"] = 2048
+        if self.handler.path in answers:
+            self._json(200, answers[self.handler.path])
+        else:
+            self._json(404, {"detail": "Not Found"})
+
+    def post(self) -> None:
+        body = json.loads(self.handler.rfile.read(int(self.handler.headers["content-length"])))
+        self.server.headers.append({name.lower(): value for name, value in self.handler.headers.items()})
+        if self.handler.path != "/v1/chat/completions":
+            self._json(404, {"detail": "Not Found"})
+            return
+        self.server.chats.append(body)
+        if self.server.hold:
+            time.sleep(self.server.hold)
+        stream = bool(body.get("stream"))
+        if self._failed(stream) or self._locked_out() or self._refused(body):
+            return
+        if stream:
+            self._stream(body)
+        else:
+            self._answer(body)
+
+    # -- refusals ------------------------------------------------------------------------------------------------
+
+    def _failed(self, stream: bool = False) -> bool:
+        if not self.server.faults or (
+            self.handler.path in ("/info", "/v1/models") and self.server.faults[0].kind in ("break", "end")
+        ):
+            return False
+        fault = self.server.faults.popleft()
+        if fault.kind == "status":
+            self._error(fault.status, fault.message, fault.error_type, fault.headers)
+        elif fault.kind == "drop":
+            self.handler.close_connection = True
+        elif fault.kind == "body":
+            self._send(200, fault.content_type, fault.body.encode(), {})
+        else:
+            assert stream, "only a stream can break"
+            self._start_stream()
+            for piece in _pieces(self._text({}, 0))[: fault.after]:
+                self._event(self._chunk(piece, None))
+            if fault.kind == "end":
+                self._end_stream()
+            self.handler.close_connection = True
+        return True
+
+    def _locked_out(self) -> bool:
+        if not self.server.api_key or self.handler.headers.get("authorization") == f"Bearer {self.server.api_key}":
+            return False
+        self._error(401, "Unauthorized", "unauthorized")
+        return True
+
+    def _refused(self, body: dict[str, Any]) -> bool:
+        checks = TGI_CHAT if self.server.dialect == "tgi" else OPENAI_CHAT
+        for name, value in body.items():
+            if name == "stream_options" and not self.server.counts_streams:
+                self._error(422, "Unknown field: stream_options", "validation")
+                return True
+            if name not in checks or not checks[name](value):
+                self._error(422, f"Input validation error: {name}={value!r}", "validation")
+                return True
+        if "messages" not in body:
+            self._error(422, "Input validation error: messages", "validation")
+            return True
+        if self.server.dialect == "openai" and body.get("model") != MODEL:
+            self._json(
+                404,
+                {"error": {"message": f"The model `{body.get('model')}` does not exist.", "type": "NotFoundError", "code": 404}},
+            )
+            return True
+        if self.server.dialect == "openai" and body.get("n", 1) > self.server.most_n:
+            self._json(
+                400, {"error": {"message": f"n must be at most {self.server.most_n}", "type": "BadRequestError", "code": 400}}
+            )
+            return True
+        words, new = _count(body), body.get("max_tokens", 100)
+        if words + new > MAX_TOTAL_TOKENS:
+            told = f"`inputs` tokens + `max_new_tokens` must be <= {MAX_TOTAL_TOKENS}. Given: {words} `inputs` tokens and {new} `max_new_tokens`"
+            self._error(422, f"Input validation error: {told}", "validation")
+            return True
+        return False
+
+    def _error(self, status: int, message: str, error_type: str, headers: dict[str, str] | None = None) -> None:
+        if self.server.dialect == "tgi":
+            self._json(status, {"error": message, "error_type": error_type}, headers)
+        else:
+            self._json(status, {"error": {"message": message, "type": error_type, "code": status}}, headers)
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def _text(self, body: dict[str, Any], index: int) -> str:
+        reply = self.server.reply
+        return reply if isinstance(reply, str) else reply({**body, "index": index})
+
+    def _finished(self, body: dict[str, Any], index: int) -> tuple[list[str], str]:
+        """The pieces of an answer as the real server cuts it, and why it ended."""
+        text = self._text(body, index)
+        tgi = self.server.dialect == "tgi"
+        for stop in body.get("stop", []):
+            if stop in text:
+                # TGI keeps the stop sequence at the end of the text.
+                text = text[: text.index(stop) + (len(stop) if tgi else 0)]
+                return _pieces(text), self.server.reason or ("stop_sequence" if tgi else "stop")
+        pieces = _pieces(text)
+        if len(pieces) > body.get("max_tokens", 100):
+            return pieces[: body["max_tokens"]], "length"
+        return pieces, self.server.reason or ("eos_token" if tgi else "stop")
+
+    def _answer(self, body: dict[str, Any]) -> None:
+        n = 1 if self.server.dialect == "tgi" else body.get("n", 1)  # TGI takes n and does not use it
+        answers = [self._finished(body, index) for index in range(n)]
+        choices = [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": "".join(pieces)},
+                "finish_reason": reason,
+                "logprobs": _logprobs(pieces) if body.get("logprobs") else None,
+            }
+            for index, (pieces, reason) in enumerate(answers)
+        ]
+        usage = _usage(body, sum(len(pieces) for pieces, _ in answers))
+        self._json(200, {**_head(), "object": "chat.completion", "choices": choices, "usage": usage})
+
+    def _stream(self, body: dict[str, Any]) -> None:
+        pieces, reason = self._finished(body, 0)
+        self._start_stream()
+        for place, piece in enumerate(pieces):
+            last = place == len(pieces) - 1
+            self._event(self._chunk(piece, reason if last else None, _logprobs([piece]) if body.get("logprobs") else None))
+        if not pieces:
+            self._event(self._chunk("", reason))
+        if body.get("stream_options", {}).get("include_usage"):
+            self._event({**_head(), "object": "chat.completion.chunk", "choices": [], "usage": _usage(body, len(pieces))})
+        self._event("[DONE]")
+        self._end_stream()
+
+    def _chunk(self, piece: str, reason: str | None, logprobs: dict[str, Any] | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": {"role": "assistant", "content": piece}, "logprobs": logprobs, "finish_reason": reason}
+        return {**_head(), "object": "chat.completion.chunk", "choices": [choice], "usage": None}
+
+    # -- bytes ---------------------------------------------------------------------------------------------------
+
+    def _json(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        self._send(status, "application/json", json.dumps(body).encode(), headers or {})
+
+    def _send(self, status: int, kind: str, body: bytes, headers: dict[str, str]) -> None:
+        self.handler.send_response(status)
+        for name, value in {"content-type": kind, "content-length": str(len(body)), **headers}.items():
+            self.handler.send_header(name, value)
+        self.handler.end_headers()
+        self.handler.wfile.write(body)
+
+    def _start_stream(self) -> None:
+        self.handler.send_response(200)
+        self.handler.send_header("content-type", "text/event-stream")
+        self.handler.send_header("transfer-encoding", "chunked")
+        self.handler.end_headers()
+
+    def _event(self, data: Any) -> None:
+        # TGI writes no space after the colon; characters outside ASCII go out as they are.
+        text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+        line = f"data:{'' if self.server.dialect == 'tgi' else ' '}{text}\n\n".encode()
+        self.handler.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+        self.handler.wfile.flush()
+
+    def _end_stream(self) -> None:
+        self.handler.wfile.write(b"0\r\n\r\n")
+
+
+def _head() -> dict[str, Any]:
+    return {"id": "", "created": 1706270835, "model": MODEL, "system_fingerprint": "3.3.7-native"}
+
+
+def _pieces(text: str) -> list[str]:
+    words = text.split(" ")
+    return [word + " " for word in words[:-1]] + [word for word in words[-1:] if word]
+
+
+def _count(body: dict[str, Any]) -> int:
+    return sum(len(message["content"].split()) for message in body.get("messages", []))
+
+
+def _usage(body: dict[str, Any], new: int) -> dict[str, int]:
+    return {"prompt_tokens": _count(body), "completion_tokens": new, "total_tokens": _count(body) + new}
+
+
+def _logprobs(pieces: list[str]) -> dict[str, Any]:
+    return {"content": [{"token": piece, "logprob": -0.5, "top_logprobs": []} for piece in pieces]}
