@@ -148,7 +148,7 @@ def build(variant: Variant = "cpu", base: str | None = None, progress: Callable[
             found = _find(client, tag)
             if found is None:
                 resolved = base_image.resolve(client, base, progress)
-                requirements = [_ROOM / "requirements.txt", _ROOM / "requirements-build.txt"]
+                requirements = [*wheels.lines(_ROOM / "requirements.txt"), *wheels.lines(_ROOM / "requirements-build.txt")]
                 fetched = wheels.fetch(requirements, machine=machine(client), cuda=variant == "cuda", progress=progress)
                 files = {**_files(), **{f"wheels/{path.name}": path for path in fetched}}
                 build_from(client, files, [tag], {"BASE_IMAGE": resolved, "VARIANT": variant}, progress)
@@ -189,7 +189,7 @@ def build_from(
                 if line.startswith("Step "):
                     step = line
                     progress(line)
-                elif line and not line.startswith("--->"):
+                elif line and not line.startswith(("--->", "Removing intermediate")):
                     said = line.splitlines()[-1]
                 if "error" in event:
                     raise _broken(step, said, str(event["error"]))
@@ -200,9 +200,9 @@ def build_from(
 
 
 def _broken(step: str, said: str, error: str) -> PrerequisiteError:
+    where = " ".join(step.split()[:4]) or "before its first step"
     return PrerequisiteError(
-        f"The image could not be built ({step or 'before the first step'}): {' '.join(error.split())}"
-        + (f" ({said})." if said else "."),
+        f"The image could not be built ({where}): {said or ' '.join(error.split())}",
         remedy="Check free disk space, and that the base image has Python 3.11 with the venv module.",
     )
 

@@ -28,32 +28,41 @@ _GLIBC = range(36, 16, -1)  # Debian bookworm has glibc 2.36; wheels are tagged 
 _CUDA = re.compile(r"^(nvidia|cuda|triton)\b")
 
 
+def lines(path: Path) -> list[str]:
+    """The requirements that a file names, without its comments."""
+    return [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+
+
 def fetch(
-    requirements: Sequence[Path],
+    requirements: Sequence[str],
     *,
     machine: str,
+    constraints: Path | None = None,
     cuda: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
-    """Download the wheels that requirement files name, for Linux on `machine` (`x86_64`, `aarch64`).
+    """Download the wheels that requirements name, for Linux on `machine` (`x86_64`, `aarch64`).
 
-    Without `cuda`, nothing is fetched that the files do not name, and a build of torch that wants CUDA is refused
-    before its gigabytes travel. An interrupted download continues where it was.
+    With `constraints` or `cuda`, what they need comes along (at the constrained versions); otherwise nothing is fetched
+    that is not named. Without `cuda`, a build of torch that wants CUDA is refused before its gigabytes travel. An
+    interrupted download continues where it was.
 
     Raises:
         PrerequisiteError: pip is missing, cannot reach an index, or finds no fitting wheel.
     """
     settings = Settings()
-    key = hashlib.sha256()
-    for part in (*[path.read_text() for path in requirements], machine, PYTHON, str(cuda), settings.torch_index):
-        key.update(part.encode() + b"\0")
+    pins = lines(constraints) if constraints else []
+    key = hashlib.sha256(json.dumps([*requirements, pins, machine, PYTHON, cuda, settings.torch_index]).encode())
     folder = settings.home / "wheels" / key.hexdigest()[:12]
     if not folder.is_dir():
-        selection = [f"--requirement={path}" for path in requirements]
+        selection = [*requirements]
+        if constraints:
+            selection.append(f"--constraint={constraints}")
+        elif not cuda:
+            selection.append("--no-deps")
         if settings.torch_index and not cuda:
             selection.append(f"--extra-index-url={settings.torch_index}")
         if not cuda:
-            selection.append("--no-deps")
             _refuse_cuda(selection, machine)
         unfinished = folder.with_suffix(".unfinished")
         unfinished.mkdir(parents=True, exist_ok=True)

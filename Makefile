@@ -1,0 +1,39 @@
+# Everything a clone needs, one command each. `make help` lists them.
+
+MODEL ?= 1.5b
+export PYTHONUNBUFFERED = 1
+
+.PHONY: help setup demo test check image model clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: ## virtual environment, engine, sandbox image, model weights (MODEL=1.5b)
+	@scripts/setup all $(MODEL)
+
+demo: setup ## set everything up, then let the model write loss functions and correct them
+	@.venv/bin/fumehood solve loss --demo
+
+test: ## set everything up, then run every test
+	@scripts/setup all 0.5b
+	@scripts/setup compose
+	@.venv/bin/pytest
+
+check: ## ruff, mypy --strict, import rules
+	@scripts/setup venv
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+image: ## build the sandbox image, unless it is there
+	@scripts/setup venv
+	@scripts/setup engine
+	@scripts/setup image
+
+model: ## fetch the model weights (MODEL=0.5b|1.5b)
+	@scripts/setup venv
+	@scripts/setup model $(MODEL)
+
+clean: ## remove what these commands made in the checkout, and our containers
+	@scripts/clean
