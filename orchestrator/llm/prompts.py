@@ -1,0 +1,147 @@
+"""Prompts: what a model is asked, and nothing it must not see.
+
+Every prompt is a conversation of its own that begins with the task and ends in the stub. Small models keep to a
+signature that they have just read, and repeat themselves in conversations that grow (see `design/loop.md`).
+
+A correction is built from a `Failure`, which has a place for visible evidence alone. Results of hidden tests are
+of another type (`workflows.loop.Sealed`) and cannot be passed here.
+
+Left out: chat templates, which are the server's work, and whether an answer is any good.
+"""
+
+from __future__ import annotations
+
+from orchestrator.llm.extraction import MODULE
+from orchestrator.types import Fault, Message, Value
+
+SYSTEM = "You are an expert in Python and PyTorch. You answer with one python code block and nothing else."
+
+
+class Brief(Value):
+    """What the model may know about a task."""
+
+    description: str
+    """Plain language."""
+    signature: str
+    """For example `loss(pred, target)`."""
+    entry_point: str
+    stub: str
+    """Head of the function, imports and docstring included, for the model to complete."""
+
+
+class Failure(Value):
+    """A failed attempt as a correction prompt may show it."""
+
+    code: str
+    """The code that failed, or the closest thing to code in the answer; may be empty."""
+    fault: Fault
+    feedback: str
+    """The smallest useful failure, from visible evidence alone."""
+
+
+def write_candidate(brief: Brief) -> tuple[Message, ...]:
+    """Ask for the function, for the first time or afresh."""
+    return _chat(
+        _task(brief),
+        f"Write the function `{brief.signature}`. Answer with one python code block that holds the imports and the whole "
+        "function. Leave out the docstring, examples, tests and explanations. Complete this:",
+        _block(brief.stub),
+    )
+
+
+def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
+    """Ask for a better function, showing the one that failed and how."""
+    return _chat(
+        _task(brief),
+        "This answer is wrong:",
+        _block(failure.code) if failure.code.strip() else "(no code)",
+        _complaint(failure),
+        f"Find the mistake and write the corrected function `{brief.signature}`; do not repeat the wrong answer. Answer with "
+        "one python code block that holds the imports and the whole function. Leave out the docstring, examples, tests and "
+        "explanations. Complete this:",
+        _block(brief.stub),
+    )
+
+
+def write_tests(brief: Brief) -> tuple[Message, ...]:
+    """Ask for unit tests of the function, for the first time or afresh."""
+    return _chat(
+        _task(brief),
+        _wanted_tests(brief),
+        _block(_head_of_tests(brief)),
+    )
+
+
+def correct_tests(brief: Brief, failure: Failure) -> tuple[Message, ...]:
+    """Ask for better unit tests, showing those that are wrong and how."""
+    return _chat(
+        _task(brief),
+        "These tests are wrong:",
+        _block(failure.code) if failure.code.strip() else "(no code)",
+        _complaint(failure),
+        _wanted_tests(brief),
+        _block(_head_of_tests(brief)),
+    )
+
+
+def ask_fault(brief: Brief, code: str, failure: Failure) -> tuple[Message, ...]:
+    """Ask which of the two is wrong, a function or a test that it fails. Read the answer with `read_fault`."""
+    return (
+        Message(role="system", content="You are an expert in Python and PyTorch. You answer with one word."),
+        Message(
+            role="user",
+            content="\n\n".join(
+                (
+                    _task(brief),
+                    "This function:",
+                    _block(code),
+                    "fails this test:",
+                    _block(failure.code),
+                    failure.feedback.strip(),
+                    "Which of the two contradicts the task? Answer with one word: FUNCTION or TEST.",
+                )
+            ),
+        ),
+    )
+
+
+def read_fault(answer: str) -> Fault | None:
+    """What `ask_fault` was answered; None where the answer says neither or both."""
+    words = answer.upper()
+    function, test = "FUNCTION" in words, "TEST" in words
+    if function == test:
+        return None
+    return Fault.CANDIDATE if function else Fault.TESTS
+
+
+def _chat(*parts: str) -> tuple[Message, ...]:
+    return (Message(role="system", content=SYSTEM), Message(role="user", content="\n\n".join(parts)))
+
+
+def _task(brief: Brief) -> str:
+    # First and alike in all prompts of a task: servers keep what they computed for a common beginning.
+    return f"# Task\n{brief.description.strip()}"
+
+
+def _block(code: str) -> str:
+    return f"```python\n{code.strip()}\n```"
+
+
+def _complaint(failure: Failure) -> str:
+    introduction = {
+        Fault.FORMAT: "It cannot be used:",
+        Fault.RESOURCE_LIMIT: "It was stopped:",
+    }.get(failure.fault, "Running it gave:")
+    return f"{introduction}\n{failure.feedback.strip()}"
+
+
+def _wanted_tests(brief: Brief) -> str:
+    return (
+        f"Write three short pytest functions that test `{brief.signature}`: a value that you are sure of, a property such as "
+        f"an order between two values, and a gradient. Import it with `from {MODULE} import {brief.entry_point}` and do not "
+        "write the function itself. Answer with one python code block, no explanations. Begin like this:"
+    )
+
+
+def _head_of_tests(brief: Brief) -> str:
+    return f"import torch\nfrom {MODULE} import {brief.entry_point}\n\n\ndef test_"
