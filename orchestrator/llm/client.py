@@ -330,7 +330,7 @@ class ModelClient:
             )
         if isinstance(raised, httpx.ConnectError | httpx.ConnectTimeout):
             return CompletionError(
-                f"No model server answers at {self.base_url}.",
+                f"No model server answers at {self.base_url} ({str(raised) or type(raised).__name__}).",
                 remedy="Start one with `fumehood model serve` or give --base-url.",
                 retryable=True,
             )
