@@ -158,9 +158,7 @@ def test_contract_dtype(dtype: torch.dtype) -> None:
     tensors = batch(SHAPES[0], dtype=dtype)
     value = call(tensors, f" in {dtype}")
     if value.dtype != dtype:
-        fail(
-            f"{NAME} with {NAMES[0]} of {dtype} returned {value.dtype}; expected {dtype} (no .float())"
-        )
+        fail(f"{NAME} with {NAMES[0]} of {dtype} returned {value.dtype}; expected {dtype} (no .float())")
 
 
 def test_contract_device() -> None:
@@ -201,9 +199,7 @@ def test_contract_better_predictions() -> None:
     if not (costs[0] + slack < costs[-1] and costs[0] <= min(costs) + slack and costs[-1] >= max(costs) - slack):
         told = ", ".join(f"{cost:.4g}" for cost in costs)
         wanted = "rise" if CONFIG["lower_is_better"] else "fall"
-        fail(
-            f"{NAME} gave [{told}] for predictions from very good to very bad; expected them to {wanted} from left to right"
-        )
+        fail(f"{NAME} gave [{told}] for predictions from very good to very bad; expected them to {wanted} from left to right")
 
 
 def test_contract_permutation() -> None:
@@ -215,9 +211,7 @@ def test_contract_permutation() -> None:
         order = torch.randperm(shape[0], generator=torch.Generator().manual_seed(1))
         value, other = call(tensors).item(), call([tensor[order] for tensor in tensors]).item()
         if not close(value, other):
-            fail(
-                f"{shown(tensors)} gave {value:.6g}, and {other:.6g} after reordering all alike along the batch; expected the same"
-            )
+            fail(f"{shown(tensors)} gave {value:.6g}, and {other:.6g} after reordering the batch alike in all; expected the same")
 
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])
