@@ -55,6 +55,7 @@ class Verdict(StrEnum):
 class TestOutcome(StrEnum):
     """What one collected test did."""
 
+    __test__ = False  # pytest collects classes by their name
     PASSED = "passed"
     FAILED = "failed"
     ERROR = "error"
@@ -121,6 +122,7 @@ class RunReport(Value):
 
     status: Status
     tests: tuple[TestResult, ...] = ()
+    tests_collected: int = 0
     tests_complete: bool = False
     """True when the test side collected at least one test and every collected test ran and reported."""
     collection_error: str = ""

@@ -168,12 +168,10 @@ class _Channel:
         # shutdown wakes a thread that is blocked in recv; close alone would leave it there
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(Exception):
-            self._keep.close()
-        response = getattr(self._keep, "_response", None)
-        if response is not None:
+        # The SDK's stream, the HTTP response under it and the socket each hold the descriptor.
+        for part in (self._keep, getattr(self._keep, "_response", None), self._socket):
             with contextlib.suppress(Exception):
-                response.close()
+                part.close()  # type: ignore[union-attr]
 
 
 class DockerSandbox:
@@ -203,8 +201,8 @@ class DockerSandbox:
             raise
 
     def _run(self, header: dict[str, Any], body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]) -> RunReport:
-        if limits.memory != self._spec.limits.memory or limits.processes != self._spec.limits.processes:
-            self._adjust(limits)
+        made_for = self._spec.limits
+        header["adjust"] = (limits.memory, limits.processes) != (made_for.memory, made_for.processes)
         output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
         try:
@@ -215,6 +213,10 @@ class DockerSandbox:
                     kept = output[frame["stream"]]
                     kept += payload[: max(0, limits.output - len(kept))]
                     deliver(frame["stream"], payload)
+                elif frame["type"] == "adjust":
+                    if refusal := self._adjust(limits):
+                        return RunReport(status=Status.MEMORY_EXCEEDED, detail=refusal, image=self._provider.image_id)
+                    self._channel.send(protocol.encode({"type": "go"}))
                 elif frame["type"] == "result":
                     return read_result(frame, payload, output, limits, self._provider.image_id)
                 else:
@@ -224,13 +226,19 @@ class DockerSandbox:
         except protocol.ProtocolError as exc:
             raise SandboxUnavailable(f"The sandbox broke the protocol: {exc}") from exc
 
-    def _adjust(self, limits: Limits) -> None:
+    def _adjust(self, limits: Limits) -> str:
+        """Set the run's limits on the container. Returns why its memory cannot be that small, or an empty string."""
+        import docker.errors
+
         api = self._provider.api
+        config = {"Memory": limits.memory, "MemorySwap": limits.memory, "PidsLimit": limits.processes + _ROOM}
         try:
-            config = {"Memory": limits.memory, "MemorySwap": limits.memory, "PidsLimit": limits.processes + _ROOM}
             api._raise_for_status(api._post_json(api._url("/containers/{0}/update", self.container), data=config))
-        except Exception as exc:
-            raise SandboxUnavailable(f"The engine did not apply the run's limits: {exc}") from exc
+        except docker.errors.APIError as exc:
+            if "memory" in str(exc.explanation):  # the kernel cannot reclaim what the imported libraries hold
+                return f"{limits.memory} bytes are less than the program's interpreter and libraries hold before it starts."
+            raise SandboxUnavailable(f"The engine did not apply the run's limits: {exc.explanation}") from exc
+        return ""
 
     def _explain_death(self, exc: Exception, limits: Limits) -> RunReport:
         """The agent fell silent: the program's memory killed it, or the sandbox died."""
@@ -344,12 +352,11 @@ class DockerProvider:
         """Destroy a container by name; one that is gone already is fine."""
         import docker.errors
 
-        with contextlib.suppress(docker.errors.NotFound):
-            try:
-                self.api.remove_container(name, force=True, v=True)
-            except docker.errors.APIError as exc:
-                if exc.status_code != 409:  # 409: its removal is under way
-                    raise SandboxUnavailable(f"The engine did not remove {name}: {exc.explanation}") from exc
+        try:
+            self.api.remove_container(name, force=True, v=True)
+        except docker.errors.APIError as exc:
+            if exc.status_code not in (404, 409):  # gone, or its removal is under way
+                raise SandboxUnavailable(f"The engine did not remove {name}: {exc.explanation}") from exc
         with self._lock:
             self._live.discard(name)
 
@@ -498,4 +505,4 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     complete = (
         bool(collected) and finished and not deselected and not doubled and not error and sorted(collected) == sorted(tests)
     )
-    return {"tests": tuple(tests.values()), "tests_complete": complete, **error}
+    return {"tests": tuple(tests.values()), "tests_collected": len(collected), "tests_complete": complete, **error}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -45,13 +46,19 @@ def connect(*, timeout: float = 60.0) -> DockerClient:
     address = host()
     with translated(address):
         try:
-            client: DockerClient = DockerClient.from_env(
-                timeout=timeout,
-                environment={**os.environ, "DOCKER_HOST": address},
-            )
-        except DockerException as exc:
+            if address.startswith("unix://"):
+                _knock(address.removeprefix("unix://"), timeout)
+            client: DockerClient = DockerClient.from_env(timeout=timeout, environment={**os.environ, "DOCKER_HOST": address})
+        except (OSError, DockerException) as exc:
             raise _explain(exc, address) from exc
     return client
+
+
+def _knock(path: str, timeout: float) -> None:
+    """Connect and hang up: the SDK itself leaks its socket when nobody opens."""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.settimeout(timeout)
+        door.connect(path)
 
 
 @contextmanager

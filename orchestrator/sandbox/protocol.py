@@ -5,8 +5,10 @@ This file exists once and is copied into the image beside the agent, so it uses 
 A frame is two big-endian 32-bit lengths, a JSON object (the header, which has a `type`), and raw bytes (the body):
 
     host -> agent   job     what to run; the body is stdin followed by the files
+                    go      the limits asked about in `adjust` are set
     agent -> host   hello   the agent is up, and which protocol it speaks
                     warm    the heavy child has its libraries imported
+                    adjust  before a run with other limits than the container has: set them now
                     output  a chunk of the program's stdout or stderr, as it was written
                     result  what happened; the body is the artefacts
 

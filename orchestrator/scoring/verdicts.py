@@ -35,7 +35,7 @@ def verdict_of_tests(report: RunReport) -> Verdict:
         return Verdict.RUNTIME_ERROR if raised else Verdict.WRONG_ANSWER
     if report.status is not Status.OK:
         return Verdict.RUNTIME_ERROR
-    if not report.tests:
+    if not report.tests_collected:
         return Verdict.INVALID_TESTS
     if not report.tests_complete:
         return Verdict.RUNTIME_ERROR  # the process left before all tests had reported

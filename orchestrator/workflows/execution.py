@@ -41,12 +41,15 @@ class Engine:
         limits: Limits | None = None,
         provider: Provider | None = None,
         retries: int = 2,
+        preload: bool = True,
     ) -> None:
         self.settings = settings or Settings()
         self.limits = limits or Limits()
         """What sandboxes are made for and what a run gets unless it says otherwise."""
         self._provider = provider
         self._retries = retries
+        self._preload = preload
+        """Whether sandboxes wait with numpy, torch and pytest imported: seconds more to warm up, nothing left to pay at the run."""
         self._pool: Pool | None = None
         self.image = ""
         """Digest of the sandbox image."""
@@ -63,7 +66,8 @@ class Engine:
         from orchestrator.sandbox.image import image_tag
 
         image = self.settings.image or image_tag()
-        provider = DockerProvider(ContainerSpec(image=image, limits=self.limits, runtime=self.settings.runtime))
+        spec = ContainerSpec(image=image, limits=self.limits, runtime=self.settings.runtime, preload=self._preload)
+        provider = DockerProvider(spec)
         provider.reap()
         atexit.register(provider.close_now)
         self.image = provider.image_id

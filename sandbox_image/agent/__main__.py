@@ -82,7 +82,14 @@ def main() -> int:
     else:
         if heavy is not None:  # its memory is not this program's
             os.kill(heavy.pid, signal.SIGKILL)
+            os.waitpid(heavy.pid, 0)
         child = Child()
+    if job["adjust"]:  # the host sets other limits on this container, now that only what the program needs is alive
+        _send({"type": "adjust"})
+        try:
+            protocol.read(_read_exactly)
+        except EOFError:
+            return 0
     result = Run(child, job, meter, _send).supervise(stdin)
     artifacts, refused = collect_artifacts(job["artifacts"], job["limits"]["artifacts"])
     result["artifacts"] = [[path, len(content)] for path, content in artifacts.items()]

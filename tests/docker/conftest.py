@@ -23,18 +23,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 async def engine() -> AsyncIterator[Engine]:
+    """Sandboxes with numpy, torch and pytest imported."""
     async with Engine(Settings(workers=2), limits=LIMITS) as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
-async def execute(engine: Engine) -> Execute:
+async def bare() -> AsyncIterator[Engine]:
+    """Sandboxes that are warm in a fraction of the time."""
+    async with Engine(Settings(workers=2), limits=LIMITS, preload=False) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+async def execute(engine: Engine, bare: Engine) -> Execute:
     """Run code; keywords of `Program` and of `Limits` may be mixed."""
 
     async def execute(code: str | None = None, **options: object) -> ExecutionResult:
         limits = {key: options.pop(key) for key in list(options) if key in Limits.model_fields and key != "artifacts"}
         if "artifact_bytes" in options:
             limits["artifacts"] = options.pop("artifact_bytes")
-        return await engine.execute(Program(code=code, **options), LIMITS.model_copy(update=limits))
+        heavy = "tests" in options or "torch" in (code or "")
+        return await (engine if heavy else bare).execute(Program(code=code, **options), LIMITS.model_copy(update=limits))
 
     return execute

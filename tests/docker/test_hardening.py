@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 SAYS = {
-    "not_root": ("import os; print(os.getuid(), os.getgid(), os.getgroups())", "10001 10001 []"),
+    "not_root": ("import os; print(os.getuid(), os.getgid(), os.getgroups())", "10001 10001 [10001]"),
     "no_capabilities": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Cap')])", str(["0" * 16] * 5)),
     "no_new_privileges": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('NoNewPrivs')])", "['1']"),
     "seccomp_filter": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Seccomp:')])", "['2']"),
@@ -43,7 +43,7 @@ REFUSED = {
     "device_nodes": "import os; os.mknod('d', 0o060600, os.makedev(8, 0))",
     "raise_a_limit": "import resource; resource.setrlimit(resource.RLIMIT_CORE, (1, 1))",
     "become_root": "import os; os.setuid(0)",
-    "lower_its_oom_score": "open('/proc/self/oom_score_adj', 'w').write('-1000')",
+    "lower_its_oom_score": "with open('/proc/self/oom_score_adj', 'w') as f: f.write('-1000')",
 }
 
 

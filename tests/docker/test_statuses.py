@@ -53,7 +53,7 @@ async def test_the_status_says_what_happened(execute, name):
     code, options, status = PROGRAMS[name]
     result = await execute(code, **options)
     assert result.status is status, result
-    assert result.attempts == 1
+    assert result.attempts <= (2 if status is Status.TIMED_OUT_WALL else 1)  # a saturated host has a second try
     assert result.wall_time < 15
 
 
