@@ -1,0 +1,204 @@
+"""The sandbox image without an engine: its tag, its wheels, and what a missing engine looks like."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import PrerequisiteError, UsageError
+from orchestrator.sandbox import image, wheels
+from orchestrator.sandbox.engine import connect
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_tag_is_the_same_for_the_same_content():
+    assert image.image_tag() == image.image_tag()
+    assert image.image_tag().startswith("fumehood-sandbox:cpu-")
+
+
+def test_the_tag_is_quick(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    image.image_tag()
+    started = time.perf_counter()
+    image.image_tag()
+    assert time.perf_counter() - started < 0.1
+
+
+def test_every_ingredient_is_in_the_tag(tmp_path, monkeypatch):
+    copy = tmp_path / "room"
+    (copy / "agent").mkdir(parents=True)
+    for name in ("Dockerfile", "requirements.txt", "requirements-build.txt"):
+        (copy / name).write_bytes((ROOT / "sandbox_image" / name).read_bytes())
+    for path in (ROOT / "sandbox_image" / "agent").glob("*.py"):
+        (copy / "agent" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(image, "_ROOM", copy)
+    seen = {image.image_tag()}
+    for path in sorted(path for path in copy.rglob("*") if path.is_file()):
+        path.write_bytes(path.read_bytes() + b"#")
+        seen.add(image.image_tag())
+    changes = len([path for path in copy.rglob("*") if path.is_file()])
+    assert len(seen) == 1 + changes
+
+
+def test_variant_and_base_are_in_the_tag():
+    assert len({image.image_tag("cpu"), image.image_tag("cuda"), image.image_tag("cpu", "debian:12")}) == 3
+
+
+def test_the_base_image_of_the_environment_is_in_the_tag(monkeypatch):
+    plain = image.image_tag()
+    monkeypatch.setenv("FUMEHOOD_BASE_IMAGE", "debian:12")
+    assert image.image_tag() == image.image_tag(base="debian:12") != plain
+
+
+def test_an_unknown_variant_is_a_usage_error():
+    with pytest.raises(UsageError, match="cpu"):
+        image.image_tag("tpu")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("call", [image.ls, image.rm, image.build, lambda: image.find("x"), lambda: image.require("x")])
+def test_without_an_engine_every_call_says_so(call, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    with pytest.raises(PrerequisiteError, match="no such socket") as caught:
+        call()
+    assert "scripts/setup engine" in caught.value.remedy
+
+
+def test_a_stopped_engine_is_told_from_a_missing_one(tmp_path, monkeypatch):
+    path = tmp_path / "stopped.sock"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    with pytest.raises(PrerequisiteError, match="nothing listens"):
+        connect()
+
+
+def test_an_engine_that_refuses_this_user_names_the_group(tmp_path, monkeypatch):
+    path = tmp_path / "closed.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    with pytest.raises(PrerequisiteError):
+        connect()  # imports what it needs while this user can still read it
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(path))
+        engine.listen()
+        path.chmod(0)
+        was_root = os.geteuid() == 0
+        if was_root:  # nothing is closed to root
+            os.seteuid(65534)
+        try:
+            with pytest.raises(PrerequisiteError, match="refuses this user") as caught:
+                connect()
+        finally:
+            if was_root:
+                os.seteuid(0)
+    assert "docker" in caught.value.remedy
+
+
+def test_a_senseless_engine_address_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "carrier-pigeon:1")
+    with pytest.raises(PrerequisiteError, match="does not answer"):
+        connect()
+
+
+def test_pins_of_image_and_host_agree():
+    def pins(path: Path) -> dict[str, str]:
+        return dict(line.split("==") for line in wheels.lines(path))
+
+    host, sandbox = pins(ROOT / "constraints.txt"), pins(ROOT / "sandbox_image" / "requirements.txt")
+    assert {name: sandbox[name] for name in sandbox.keys() & host.keys()} == {
+        name: host[name] for name in sandbox.keys() & host.keys()
+    }
+    assert "torch" in sandbox
+    assert "torch" not in host
+
+
+def test_every_direct_dependency_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(need for group in project["optional-dependencies"].values() for need in group)]
+    names = {need.split(">")[0].strip().lower().replace("_", "-") for need in wanted}
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in wheels.lines(ROOT / "constraints.txt")}
+    assert names <= pinned
+
+
+def _wheel(folder: Path, name: str, version: str, needs: tuple[str, ...] = ()) -> None:
+    import zipfile
+
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + "".join(
+        f"Requires-Dist: {need}\n" for need in needs
+    )
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder that is all the package index there is."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("FUMEHOOD_HOME", str(tmp_path / "home"))
+    return folder
+
+
+def test_wheels_are_downloaded_once(index):
+    _wheel(index, "alpha", "1.0")
+    said: list[str] = []
+    first = wheels.fetch(["alpha==1.0"], machine="x86_64", progress=said.append)
+    assert [path.name for path in first] == ["alpha-1.0-py3-none-any.whl"]
+    assert said
+    (index / "alpha-1.0-py3-none-any.whl").unlink()
+    assert wheels.fetch(["alpha==1.0"], machine="x86_64") == first
+
+
+def test_nothing_unnamed_is_downloaded(index):
+    _wheel(index, "alpha", "1.0", ("beta",))
+    _wheel(index, "beta", "1.0")
+    assert len(wheels.fetch(["alpha==1.0"], machine="x86_64")) == 1
+
+
+def test_cuda_packages_are_refused_for_the_cpu(index, tmp_path):
+    _wheel(index, "torch", "2.0", ("nvidia-cublas; platform_system == 'Linux'",))
+    with pytest.raises(PrerequisiteError, match="CUDA build of torch") as caught:
+        wheels.fetch(["torch==2.0"], machine="x86_64")
+    assert "FUMEHOOD_TORCH_INDEX" in caught.value.remedy
+    assert not list((tmp_path / "home").rglob("*.whl"))
+
+
+def test_the_cuda_variant_takes_them(index):
+    _wheel(index, "torch", "2.0", ("nvidia-cublas",))
+    _wheel(index, "nvidia_cublas", "1.0")
+    assert len(wheels.fetch(["torch==2.0"], machine="x86_64", cuda=True)) == 2
+
+
+def test_constraints_choose_versions_of_what_is_needed(index, tmp_path):
+    _wheel(index, "alpha", "1.0", ("beta",))
+    _wheel(index, "beta", "1.0")
+    _wheel(index, "beta", "2.0")
+    pins = tmp_path / "constraints.txt"
+    pins.write_text("# pinned\nbeta==1.0\n")
+    fetched = wheels.fetch(["alpha"], machine="x86_64", constraints=pins)
+    assert [path.name for path in fetched] == ["alpha-1.0-py3-none-any.whl", "beta-1.0-py3-none-any.whl"]
+
+
+def test_a_package_that_nobody_has_is_one_sentence(index):
+    with pytest.raises(PrerequisiteError, match="absent") as caught:
+        wheels.fetch(["absent==1.0"], machine="x86_64")
+    assert "pip download" in caught.value.remedy
+
+
+def test_computing_the_tag_imports_no_docker():
+    code = "import sys; from orchestrator.sandbox.image import image_tag; image_tag(); print('docker' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
