@@ -68,6 +68,7 @@ from orchestrator.workflows.loop import (
     Record,
     Sealed,
     best,
+    is_done,
     score_of,
     search,
     seed_of,
@@ -167,7 +168,7 @@ async def solve(
         for item in running:
             item.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    outcome = _outcome(task, ledger, accepted, await tests.current() if accepted else "", time.monotonic() - started)
+    outcome = _outcome(task, ledger, accepted, tests.standing(ledger), time.monotonic() - started)
     on_event(Event(kind="task_finished", task=task.name, summary=outcome.model_dump(mode="json")))
     return outcome
 
@@ -250,6 +251,13 @@ class _Tests:
         if self.writing is None:
             return ""
         attempt = await asyncio.shield(self.writing)
+        return self._left(attempt)
+
+    def standing(self, ledger: Ledger) -> str:
+        """The tests that nothing speaks against, without waiting for any."""
+        return self._left(next((attempt for attempt in ledger.of("tests") if is_done(attempt)), None))
+
+    def _left(self, attempt: Attempt | None) -> str:
         return drop_tests(attempt.code, self.dropped) if attempt is not None and attempt.code else ""
 
     def first(self) -> tuple[Message, ...]:
