@@ -1,0 +1,62 @@
+"""Rules of the house: which way imports point, and how quick the doors are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_imports_point_one_way():
+    done = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def imported(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize(
+    "heavy", ["torch", "docker", "sqlalchemy", "sklearn", "matplotlib", "huggingface_hub", "xllamacpp", "pydantic"]
+)
+def test_the_package_imports_nothing_heavy(heavy):
+    assert heavy not in imported("import orchestrator")
+
+
+@pytest.mark.parametrize("heavy", ["torch", "docker", "sqlalchemy", "sklearn", "matplotlib", "huggingface_hub", "xllamacpp"])
+def test_the_command_line_imports_nothing_heavy(heavy):
+    assert heavy not in imported("import orchestrator.cli")
+
+
+def test_the_agent_needs_the_standard_library_only():
+    for file in (ROOT / "sandbox_image" / "agent").glob("*.py"):
+        top = {
+            line.split()[1].split(".")[0]
+            for line in file.read_text().splitlines()
+            if line.startswith(("import ", "from ")) and not line.startswith("from __future__")
+        }
+        own = {"child", "meter", "protocol", "supervise", "reporter"}
+        allowed = set(sys.stdlib_module_names) | own | ({"pytest"} if file.name == "reporter.py" else set())
+        assert top <= allowed, file
+
+
+def seconds(*command: str) -> float:
+    """The best of five: a busy machine only ever adds."""
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def test_help_is_quick():
+    bare = seconds(sys.executable, "-c", "pass")
+    assert seconds(sys.executable, "-c", "import orchestrator") - bare < 0.1
+    assert seconds(str(Path(sys.executable).parent / "fumehood"), "--help") - bare < 0.5
