@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -147,16 +148,54 @@ def test_it_dies_with_whoever_started_it():
         assert owner.stdout is not None
         pid = int(owner.stdout.readline())
         owner.kill()  # no handler, no clean-up
-    deadline = time.monotonic() + 10
-    while _runs(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _runs(pid)
+    _wait_until(lambda: not _runs(pid))
+
+
+async def test_cancelled_while_it_starts_it_leaves_no_server_behind():
+    before = _children()
+    starting = asyncio.create_task(launcher.start_async("0.5b", ctx=256, parallel=1))
+    await asyncio.to_thread(_wait_until, lambda: _children() != before)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await asyncio.to_thread(_wait_until, lambda: _children() == before)
+
+
+def test_one_that_does_not_answer_in_time_is_ended_and_said_to_be_late():
+    before = _children()
+    with pytest.raises(PrerequisiteError, match="did not answer in time"):
+        launcher.start("0.5b", ctx=256, parallel=1, timeout=0.01)
+    assert _children() == before
+
+
+def test_closing_twice_is_fine():
+    server = launcher.start("0.5b", ctx=256, parallel=1)
+    assert server.alive
+    server.close()
+    server.close()
+    assert not server.alive
+
+
+def test_its_help_shows_how_to_use_it():
+    done = subprocess.run([sys.executable, "-m", "llm_server", "--help"], capture_output=True, text=True, check=True)
+    assert "--until-stdin-closes" in done.stdout
+    assert "python -m llm_server --model 0.5b --port 0" in done.stdout
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def _children() -> set[str]:
+    """Processes that this one started and that still run."""
+    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
 
 
 def _runs(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - a line of the kernel's
-        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
