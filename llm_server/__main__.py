@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 
 from llm_server.embedded import DEFAULT_CONTEXT, DEFAULT_MODEL, DEFAULT_PARALLEL, serve
 from llm_server.launcher import READY
@@ -23,9 +25,9 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, serve, and return the exit code: 0 stopped, 2 wrong usage, 3 something is missing."""
+    """Parse, serve, and return the exit code: 0 stopped, 2 wrong usage, 3 something is missing, 130 Ctrl-C before it served."""
     options = _parser().parse_args(argv)
-    until = threading.Event()
+    until: SimpleQueue[None] = SimpleQueue()
     if options.until_stdin_closes:
         threading.Thread(target=_wait_for_end_of_stdin, args=(until,), daemon=True).start()
     try:
@@ -45,6 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"llm_server: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # while weights are fetched: the next start continues
+        return 130
     return 0
 
 
@@ -77,10 +81,10 @@ def _show_progress(done: int, total: int) -> None:
     print(f"\r{done / 1e6:.0f} of {total / 1e6:.0f} MB", end="\n" if done >= total else "", file=sys.stderr, flush=True)
 
 
-def _wait_for_end_of_stdin(until: threading.Event) -> None:
-    while sys.stdin.buffer.read(1024):
+def _wait_for_end_of_stdin(until: SimpleQueue[None]) -> None:
+    while os.read(0, 1024):  # not through sys.stdin, whose lock a thread must not hold while the program ends
         pass
-    until.set()
+    until.put(None)
 
 
 if __name__ == "__main__":

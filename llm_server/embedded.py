@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from llm_server.weights import Progress, ResolvedWeights, resolve
@@ -37,9 +38,9 @@ def serve(
     home: Path | None = None,
     progress: Progress | None = None,
     ready: Callable[[str, ResolvedWeights], None] | None = None,
-    until: threading.Event | None = None,
+    until: SimpleQueue[None] | None = None,
 ) -> None:
-    """Serve until SIGTERM, Ctrl-C or `until`, then close cleanly.
+    """Serve until SIGTERM, Ctrl-C or something in `until`, then close cleanly.
 
     Args:
         model: a known name, or the path of a GGUF file.
@@ -52,7 +53,7 @@ def serve(
         home: see `weights.resolve`.
         progress: see `weights.resolve`.
         ready: called with the base URL and the weights once requests are answered.
-        until: another way to stop it.
+        until: another way to stop it: whatever is put in does.
 
     Raises:
         UsageError: a number makes no sense, or the model is unknown.
@@ -62,12 +63,12 @@ def serve(
         raise UsageError("A model server needs a port up to 65535, ctx >= 256, parallel >= 1 and threads >= 1.")
     _require_free(host, port)
     weights = resolve(model, home, progress)
-    stop = until or threading.Event()
+    stop: SimpleQueue[None] = SimpleQueue() if until is None else until
     with _stopping(stop):
         server = _load(_parameters(weights, host, port, threads or _cores(), ctx, parallel, api_key), weights)
-        if ready is not None and not stop.is_set():
+        if ready is not None and stop.empty():
             ready(str(server.listening_address), weights)
-        stop.wait()
+        stop.get()
         del server  # closes it: no request is answered after this line
 
 
@@ -129,12 +130,15 @@ def _require_free(host: str, port: int) -> None:
 
 
 @contextlib.contextmanager
-def _stopping(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set the event while this lasts. Only a main thread may say so."""
+def _stopping(stop: SimpleQueue[None]) -> Iterator[None]:
+    """SIGTERM and SIGINT put something in while this lasts. Only a main thread may say so.
+
+    A queue of this kind may be put into by a signal handler; `threading.Event` deadlocks when it is being waited for just then.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, lambda *_: stop.put(None)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
