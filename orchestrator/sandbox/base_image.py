@@ -74,18 +74,18 @@ def _pull(name: str, progress: Callable[[str], None]) -> str:
     progress(f"pulling {name}")
     repository, tag = (name, None) if "@" in name or ":" in name.rpartition("/")[2] else (name, "latest")
     client = connect(timeout=_PULL_SILENCE)
+    error = ""
     try:
         with translated():
             for event in client.api.pull(repository, tag=tag, stream=True, decode=True):
-                if "error" in event:
-                    return _one_line(event["error"])
+                error = str(event.get("error", error))
     except APIError as exc:
         return _one_line(exc.explanation or str(exc))
     except PrerequisiteError as exc:
         return f"the registry was silent for {_PULL_SILENCE:.0f} s" if "timed out" in str(exc).lower() else exc.message
     finally:
         client.close()
-    return ""
+    return _one_line(error)
 
 
 def _make(client: DockerClient, progress: Callable[[str], None]) -> None:

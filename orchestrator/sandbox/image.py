@@ -178,7 +178,7 @@ def build_from(
     """
     from docker.errors import APIError
 
-    step, said = "", ""
+    step, said, error = "", "", ""
     with _context(files) as context, translated():
         try:
             events = client.api.build(
@@ -191,10 +191,11 @@ def build_from(
                     progress(line)
                 elif line and not line.startswith(("--->", "Removing intermediate")):
                     said = line.splitlines()[-1]
-                if "error" in event:
-                    raise _broken(step, said, str(event["error"]))
+                error = str(event.get("error", error))  # the last event; the stream is read to its end, which closes it
         except APIError as exc:
             raise _broken(step, said, exc.explanation or str(exc)) from exc
+        if error:
+            raise _broken(step, said, error)
         for tag in tags[1:]:
             client.images.get(tags[0]).tag(tag)
 
