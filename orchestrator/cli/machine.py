@@ -1,0 +1,176 @@
+"""What this machine has and lacks: `fumehood image`, `fumehood model`, `fumehood doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+from orchestrator.cli.shared import Json, console, guarded, note, out, out_json, run_async, settings
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.sandbox.image import ImageInfo, Variant
+
+image_app = typer.Typer(help="Build, list and remove sandbox images.", no_args_is_help=True, rich_markup_mode=None)
+model_app = typer.Typer(help="Weights and server of the embedded model.", no_args_is_help=True, rich_markup_mode=None)
+
+_Variant = Annotated[str, typer.Option(metavar="cpu|cuda", help="Which PyTorch.")]
+_Base = Annotated[str | None, typer.Option(metavar="IMAGE", help="Base image. [FUMEHOOD_BASE_IMAGE]")]
+
+
+@image_app.command("build")
+@guarded
+def build_image(variant: _Variant = "cpu", base: _Base = None, json_: Json = False) -> None:
+    """Build the sandbox image, unless the engine has it already."""
+    from orchestrator.sandbox import image
+
+    settings()  # a bad environment variable is told before anything is built
+    info = image.build(_variant(variant), base, progress=note)
+    if json_:
+        out_json(info.model_dump(mode="json"))
+    else:
+        out(_line(info))
+
+
+@image_app.command("ls")
+@guarded
+def ls_images(json_: Json = False) -> None:
+    """List sandbox images."""
+    from orchestrator.sandbox import image
+
+    current = settings().image or image.image_tag()
+    found = image.ls()
+    if json_:
+        out_json([info.model_dump(mode="json") | {"current": info.tag == current} for info in found])
+        return
+    for info in found:
+        out(_line(info) + ("  (in use)" if info.tag == current else ""))
+    if not any(info.tag == current for info in found):
+        note(f"The engine does not have {current} yet. Run `fumehood image build`.")
+
+
+@image_app.command("rm")
+@guarded
+def rm_image(
+    tag: Annotated[str | None, typer.Argument(metavar="[TAG]", help="One image.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All sandbox images.")] = False,
+    json_: Json = False,
+) -> None:
+    """Remove one sandbox image, or all of them."""
+    from orchestrator.sandbox import image
+
+    if (tag is None) is not every:
+        raise UsageError("Name one image, or give --all.", remedy="`fumehood image ls` lists them.")
+    gone = image.rm(tag)
+    if json_:
+        out_json({"removed": gone})
+    else:
+        note(f"Removed {', '.join(gone) or 'nothing'}.")
+
+
+@model_app.command("fetch")
+@guarded
+def fetch_model(name: Annotated[str, typer.Argument(metavar="NAME", help="0.5b or 1.5b.")] = "1.5b", json_: Json = False) -> None:
+    """Have weights on this machine, verified by sha256. An interrupted download is continued."""
+    from llm_server import weights
+    from orchestrator.cli.progress import Progress
+
+    home = settings().home
+    progress = Progress(live=False)
+    found = weights.resolve(name, home, progress.download if not sys.stderr.isatty() else _bar, note=note)
+    if json_:
+        out_json({"model": found.model, "path": str(found.path), "sha256": found.sha256})
+    else:
+        out(str(found.path))
+
+
+@model_app.command("ls")
+@guarded
+def ls_models(json_: Json = False) -> None:
+    """List known weights and what this machine has of them."""
+    from llm_server import weights
+
+    states = weights.ls(settings().home)
+    if json_:
+        out_json([dataclasses.asdict(state) | {"path": str(state.path)} for state in states])
+        return
+    for state in states:
+        known = state.weights
+        out(f"{known.name:6}{state.state:12}{known.size / 1e6:7.0f} MB  {known.repo}  sha256 {known.sha256[:12]}  {state.path}")
+
+
+@model_app.command("serve")
+@guarded
+def serve_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="0.5b, 1.5b, or a GGUF file.")] = "1.5b",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="[all that this process may use]")] = None,
+    ctx: Annotated[int, typer.Option(metavar="TOKENS", help="Of one request.")] = 4096,
+    parallel: Annotated[int, typer.Option(metavar="N", help="Requests at once.")] = 2,
+) -> None:
+    """Serve a model on this machine through the OpenAI chat API, until Ctrl-C."""
+    from llm_server.embedded import serve
+
+    chosen = settings()
+    serve(
+        name,
+        host,
+        port,
+        threads,
+        ctx,
+        parallel,
+        chosen.api_key,
+        home=chosen.home,
+        progress=_bar if sys.stderr.isatty() else None,
+        ready=lambda url, found: note(f"Serving {found.model} at {url}. Ctrl-C stops it."),
+    )
+
+
+def doctor(json_: Json = False) -> None:
+    """Check engine, sandbox, limits, GPU, model server, disk and store. Exit code 3: something failed."""
+    from orchestrator.workflows.doctor import diagnose
+
+    marks = {"ok": "ok", "warning": "warn", "failed": "FAIL"}
+    styles = {"ok": "green", "warning": "yellow", "failed": "bold red"}
+    chosen = settings()
+    screen = console()
+
+    async def listed() -> list[dict[str, str]]:
+        findings = []
+        async for finding in diagnose(chosen):
+            findings.append(dataclasses.asdict(finding))
+            if not json_:
+                screen.print(f"{marks[finding.state]:5}", style=styles[finding.state], end="")
+                screen.print(f"{finding.name}: {finding.found}", soft_wrap=True)
+                if finding.remedy:
+                    screen.print(f"      {finding.remedy}", soft_wrap=True)
+        return findings
+
+    findings = run_async(listed())
+    failed = [finding for finding in findings if finding["state"] == "failed"]
+    if json_:
+        out_json({"healthy": not failed, "findings": findings})
+    else:
+        screen.print(f"{len(failed)} of {len(findings)} checks failed." if failed else f"All {len(findings)} checks passed.")
+    raise typer.Exit(3 if failed else 0)
+
+
+def _variant(name: str) -> Variant:
+    from orchestrator.sandbox.image import Variant
+
+    for variant in get_args(Variant):
+        if name == variant:
+            return cast("Variant", variant)
+    raise UsageError(f"There is no image variant {name!r}.", remedy="Choose cpu or cuda.")
+
+
+def _line(info: ImageInfo) -> str:
+    return f"{info.tag}  {info.size / 1e6:.0f} MB  {info.id}"
+
+
+def _bar(done: int, total: int) -> None:
+    print(f"\r{done / 1e6:.0f} of {total / 1e6:.0f} MB", end="\n" if done >= total else "", file=sys.stderr, flush=True)

@@ -1,0 +1,154 @@
+"""Live progress on stderr: a panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.shared import console, note
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+    from orchestrator.types import Attempt, Event
+
+TAIL_LINES = 6
+"""Lines shown of the text being written."""
+
+
+class Progress:
+    """Shows the events of a job. Use it as a context manager, so that the terminal is left in order."""
+
+    def __init__(self, *, live: bool | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.live = sys.stderr.isatty() if live is None else live
+        self._clock = clock
+        self._began = clock()
+        self._task = ""
+        self._round = 0
+        self._sample = 0
+        self._text = ""
+        self._pieces = 0
+        self._writing_since = 0.0
+        self._attempts = 0
+        self._tokens = 0
+        self._accepted = 0
+        self._finished = 0
+        self._status = ""
+        self._percent = -1
+        self._panel: Live | None = None
+
+    def __enter__(self) -> Progress:
+        if self.live:
+            from rich.live import Live
+
+            # `transient`: what stays on the screen are the lines printed above it.
+            self._panel = Live(
+                console=console(stderr=True),
+                get_renderable=self.render,
+                refresh_per_second=8,
+                transient=True,
+                redirect_stdout=False,
+            )
+            self._panel.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._panel is not None:
+            self._panel.stop()
+            self._panel = None
+
+    def event(self, event: Event) -> None:
+        """Show what happened."""
+        match event.kind:
+            case "task_started":
+                self._task = event.task
+                self.line(f"{event.task}: {event.text}")
+            case "round_started":
+                self._round = event.round
+                self._status = ""
+            case "token":
+                self._token(event)
+            case "attempt_finished":
+                if event.attempt is not None:
+                    self._attempt(event.attempt)
+            case "task_finished":
+                self._finished += 1
+                accepted = event.summary.get("verdict") == "accepted"
+                self._accepted += accepted
+                attempts, seconds = event.summary.get("attempts"), event.summary.get("wall_time")
+                spent = f" after {attempts} attempts, {seconds:.0f} s" if isinstance(seconds, int | float) else ""
+                self.line(f"{event.task}: {event.summary.get('verdict')}{spent}")
+            case "note":
+                self._status = event.text
+                self.line(event.text)
+
+    def download(self, done: int, total: int) -> None:
+        """Show bytes of a download, a line each tenth where there is no panel."""
+        percent = 100 * done // max(total, 1)
+        self._status = f"Fetching weights: {done / 1e6:.0f} of {total / 1e6:.0f} MB"
+        if not self.live and percent // 10 > self._percent // 10:
+            self.line(self._status)
+        self._percent = percent
+
+    def line(self, text: str) -> None:
+        """One line that stays, with the seconds so far."""
+        told = f"{self._elapsed():6.1f} s  {text}"
+        if self._panel is not None:
+            self._panel.console.print(told, soft_wrap=True)
+        else:
+            note(told)
+
+    def _elapsed(self) -> float:
+        return self._clock() - self._began
+
+    def _token(self, event: Event) -> None:
+        if (event.task, event.round, event.sample) != (self._task, self._round, self._sample) or not self._pieces:
+            self._task, self._round, self._sample = event.task, event.round, event.sample
+            self._text, self._pieces, self._writing_since = "", 0, self._clock()
+        self._text = (self._text + event.text)[-4000:]
+        self._pieces += 1
+
+    def _attempt(self, attempt: Attempt) -> None:
+        usage = attempt.completion.usage
+        self._attempts += 1
+        self._tokens += usage.completion_tokens
+        self._text, self._pieces = "", 0
+        what = "tests" if attempt.kind == "tests" else "loss"
+        self.line(
+            f"{attempt.task}: {what}, round {attempt.round} sample {attempt.sample}: {attempt.verdict}"
+            f" ({usage.completion_tokens} tokens, {attempt.completion.wall_time:.1f} s){_because(attempt)}"
+        )
+
+    def render(self) -> RenderableType:
+        """The panel as it is now."""
+        from rich.console import Group
+        from rich.text import Text
+
+        speed = self._pieces / max(self._clock() - self._writing_since, 1e-3) if self._pieces > 1 else 0.0
+        head = [
+            f"{self._elapsed():.0f} s",
+            f"{self._task or 'preparing'}" + (f", round {self._round} sample {self._sample}" if self._task else ""),
+            f"{self._attempts} attempts",
+            f"{self._accepted} of {self._finished} accepted",
+            f"{self._tokens + self._pieces} tokens" + (f", {speed:.1f} tok/s" if speed else ""),
+        ]
+        lines = [Text("  ".join(head), style="bold", no_wrap=True, overflow="ellipsis")]
+        if self._status:
+            lines.append(Text(self._status, no_wrap=True, overflow="ellipsis"))
+        tail = [_printable(line) for line in self._text.splitlines()[-TAIL_LINES:]]
+        lines += [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in tail]
+        return Group(*lines)
+
+
+def _because(attempt: Attempt) -> str:
+    """The first telling line of the feedback."""
+    lines = [line.strip() for line in attempt.feedback.splitlines() if line.strip()]
+    return f": {_printable(lines[0])[:110]}" if lines else ""
+
+
+def _printable(text: str) -> str:
+    """What a model wrote, without what would steer the terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,0 +1,200 @@
+"""`fumehood runs`: what the run store holds. People see everything here, hidden tests included."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.shared import Json, console, guarded, note, out_json, store
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.types import Attempt, ExecutionResult, RunRecord
+
+runs_app = typer.Typer(help="Show recorded runs.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@runs_app.command()
+@guarded
+def ls(limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")] = 20, json_: Json = False) -> None:
+    """List runs, newest first."""
+    if limit < 1:
+        raise UsageError(f"--limit must be at least 1, not {limit}.", remedy="Leave it out for 20.")
+    with store() as records:
+        found = records.runs(limit)
+        counts = {run.id: records.count_attempts(run.id) for run in found}
+    if json_:
+        out_json([run.model_dump(mode="json") | {"attempts": counts[run.id]} for run in found])
+        return
+    if not found:
+        note("No run yet. Start one, for example: fumehood solve loss --demo")
+        return
+    from rich.table import Table
+
+    table = Table("run", "kind", "state", "accepted", "attempts", "model", "began", box=None)
+    for run in found:
+        table.add_row(
+            run.id,
+            run.kind,
+            run.state,
+            _accepted(run),
+            str(counts[run.id]),
+            run.model.model if run.model else "",
+            _when(run.created),
+        )
+    console().print(table)
+
+
+@runs_app.command()
+@guarded
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, the start of it, or `last`.")] = "last",
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    attempt: Annotated[int | None, typer.Option(metavar="N", help="All of one attempt: prompt, answer, code, results.")] = None,
+    json_: Json = False,
+) -> None:
+    """Show a run and its attempts."""
+    with store() as records:
+        record = records.run(run)
+        attempts = records.attempts(record.id)
+    if task is not None:
+        known = sorted({item.task for item in attempts})
+        if task not in known:
+            raise UsageError(
+                f"Run {record.id} has no attempt for task {task!r}.", remedy=f"It has: {', '.join(known) or 'none'}."
+            )
+        attempts = [item for item in attempts if item.task == task]
+    if attempt is not None:
+        attempts = [item for item in attempts if item.index == attempt]
+        if not attempts:
+            raise UsageError(f"Run {record.id} has no attempt {attempt}.", remedy=f"`fumehood runs show {record.id}` lists them.")
+        if len(attempts) > 1:
+            raise UsageError(
+                f"Several tasks have an attempt {attempt}.", remedy=f"Add --task: {', '.join(item.task for item in attempts)}."
+            )
+    if json_:
+        out_json(record.model_dump(mode="json") | {"attempts": [item.model_dump(mode="json") for item in attempts]})
+    elif attempt is not None:
+        _show_attempt(console(), attempts[0])
+    else:
+        _show_run(console(), record, attempts)
+
+
+@runs_app.command()
+@guarded
+def rm(run: Annotated[str, typer.Argument(metavar="RUN", help="Its id or the start of it.")], json_: Json = False) -> None:
+    """Remove a run and its attempts from the store."""
+    with store() as records:
+        gone = records.rm(run)
+    if json_:
+        out_json({"removed": gone})
+    else:
+        note(f"Removed {gone}.")
+
+
+def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
+    from rich.table import Table
+
+    lines = [("run", run.id), ("kind", run.kind), ("state", run.state), ("began", _when(run.created))]
+    if run.finished is not None:
+        lines.append(("took", f"{run.finished - run.created:.0f} s"))
+    if run.model is not None:
+        lines.append(("model", " ".join(part for part in (run.model.model, run.model.server, run.model.sha) if part)))
+    lines.append(("image", run.image))
+    lines.append(("options", json.dumps(run.config)))
+    for name, value in lines:
+        screen.print(f"{name:10}{value}", soft_wrap=True)
+    for report in _listed(run.summary.get("training")):
+        told = (
+            f"{report['accuracy']:.1%}, stock {report['stock_accuracy']:.1%}"
+            if report.get("accuracy") is not None
+            else report["failure"]
+        )
+        screen.print(
+            f"{'training':10}{report['task']} on {report['dataset']}: {told} {report.get('picture') or ''}", soft_wrap=True
+        )
+    table = Table("task", "attempt", "kind", "round", "sample", "corrects", "verdict", "fault", "tokens", "feedback", box=None)
+    for item in attempts:
+        table.add_row(
+            item.task,
+            str(item.index),
+            item.kind,
+            str(item.round),
+            str(item.sample),
+            "" if item.parent is None else str(item.parent),
+            str(item.verdict),
+            str(item.fault),
+            str(item.completion.usage.completion_tokens),
+            " ".join(item.feedback.split())[:100],
+        )
+    screen.print()
+    screen.print(table)
+
+
+def _show_attempt(screen: Console, item: Attempt) -> None:
+    usage = item.completion.usage
+    screen.print(
+        f"{item.task}, attempt {item.index}: {item.kind}, round {item.round} sample {item.sample}"
+        + (f", corrects attempt {item.parent}" if item.parent is not None else "")
+    )
+    screen.print(
+        f"{item.verdict}, fault: {item.fault}, reward: {item.reward}; {usage.prompt_tokens} + {usage.completion_tokens} tokens,"
+        f" {item.completion.wall_time:.1f} s, seed {item.completion.seed}, temperature {item.sampling.temperature}"
+    )
+    for message in item.messages:
+        _section(screen, f"prompt ({message.role})", message.content)
+    _section(screen, f"answer ({item.completion.finish_reason})", item.completion.text)
+    _section(screen, "code", item.code, python=True)
+    _section(screen, "feedback", item.feedback)
+    _section(screen, "evidence", json.dumps(item.evidence, indent=2) if item.evidence else "")
+    _show_result(screen, "visible checks", item.report)
+    _show_result(screen, "hidden tests", item.hidden)
+
+
+def _show_result(screen: Console, title: str, result: ExecutionResult | None) -> None:
+    if result is None:
+        return
+    measures = f"{result.wall_time:.2f} s, {result.cpu_time:.2f} s CPU, {result.memory_peak / 2**20:.0f} MiB"
+    lines = [f"{result.status}, {result.verdict}, {measures}"]
+    lines += [f"{test.outcome:8}{test.name}" + (f"\n{_indented(test.message)}" if test.message else "") for test in result.tests]
+    lines += [text for text in (result.collection_error, result.detail) if text]
+    lines += [
+        f"{name}:\n{_indented(text)}" for name, text in (("stdout", result.stdout), ("stderr", result.stderr)) if text.strip()
+    ]
+    _section(screen, title, "\n".join(lines))
+
+
+def _section(screen: Console, title: str, text: str, *, python: bool = False) -> None:
+    if not text.strip():
+        return
+    screen.print()
+    screen.print(f"== {title}", style="bold")
+    if python and screen.is_terminal:
+        from rich.syntax import Syntax
+
+        screen.print(Syntax(text.rstrip("\n"), "python", background_color="default", word_wrap=True))
+    else:
+        screen.print(text.rstrip("\n"), soft_wrap=True)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.rstrip("\n").splitlines())
+
+
+def _accepted(run: RunRecord) -> str:
+    tasks = run.config.get("tasks")
+    return f"{run.summary.get('accepted', 0)} of {len(tasks)}" if isinstance(tasks, list) else ""
+
+
+def _listed(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _when(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S} {time.strftime('%Z', time.localtime(seconds))}"

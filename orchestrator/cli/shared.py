@@ -1,0 +1,245 @@
+"""What all commands share: one handler for errors, one gate for numbers and files, one way to run async work."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+
+from orchestrator.errors import OrchestratorError, UsageError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from rich.console import Console
+
+    from orchestrator.data.store import RunStore
+    from orchestrator.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+M = TypeVar("M", bound="BaseModel")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells count."""
+TERMINATED = 143
+"""Exit code after SIGTERM."""
+_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+class Terminated(Exception):
+    """SIGTERM arrived, and the work was cancelled in order."""
+
+
+def guarded(command: Callable[P, T]) -> Callable[P, T]:
+    """Show an OrchestratorError as one sentence with its remedy, and end with its exit code."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except OrchestratorError as error:
+            show_error(error, as_json=bool(kwargs.get("json_")))
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            note("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+        except Terminated:
+            note("Terminated.")
+            raise typer.Exit(TERMINATED) from None
+
+    return wrapper
+
+
+def show_error(error: OrchestratorError, *, as_json: bool) -> None:
+    """The sentence and its remedy to stderr; with `as_json` an object to stdout too."""
+    note(f"fumehood: {error.message}")
+    if error.remedy:
+        note(f"  {error.remedy}")
+    if as_json:
+        out_json({"error": error.message, "remedy": error.remedy})
+
+
+def out(text: str) -> None:
+    """A line to stdout; what the terminal's encoding lacks is shown as an escape."""
+    _print(text, sys.stdout)
+
+
+def out_json(value: object) -> None:
+    """A value as JSON to stdout."""
+    out(json.dumps(value, indent=2))
+
+
+def note(text: str) -> None:
+    """A line to stderr."""
+    _print(text, sys.stderr)
+
+
+def _print(text: str, stream: Any) -> None:
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A Rich console that prints text as it is: no markup, no guessing of colours in what models wrote."""
+    from rich.console import Console
+
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else 140
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+
+
+def settings(**changes: object) -> Settings:
+    """Settings of the environment with what the command line changes.
+
+    Raises:
+        UsageError: an environment variable makes no sense.
+    """
+    from pydantic import ValidationError
+
+    from orchestrator.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        _refuse(error, lambda name: f"--{name.replace('_', '-')}" if name in changes else f"FUMEHOOD_{name.upper()}")
+
+
+def store() -> RunStore:
+    """The run store of the settings.
+
+    Raises:
+        UsageError, StoreError: see `RunStore.open`.
+    """
+    from orchestrator.data.store import RunStore
+
+    return RunStore.open(settings().database_url)
+
+
+def checked(kind: type[M], **values: object) -> M:
+    """A value made of options; those that are None keep the default.
+
+    Raises:
+        UsageError: one of them is out of its range.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return kind(**{name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        _refuse(error, lambda name: f"--{name.replace('_', '-')}")
+
+
+def _refuse(error: ValidationError, option: Callable[[str], str]) -> NoReturn:
+    first = error.errors(include_url=False)[0]
+    name = option(str(first["loc"][0])) if first["loc"] else "An option"
+    told = first["msg"].removeprefix("Input should be ")
+    raise UsageError(f"{name} should be {told}, not {first['input']}.", remedy="Change it and run the command again.") from None
+
+
+def size(text: str | None, option: str) -> int | None:
+    """Bytes from text such as `512M`, `2G`, `64KiB` or `1048576`.
+
+    Raises:
+        UsageError: it is not a size.
+    """
+    if text is None:
+        return None
+    number = text.strip().lower().removesuffix("ib" if text.strip().lower().endswith("ib") else "b")
+    unit = number[-1:] if number[-1:] in _UNITS and not number[-1:].isdigit() else ""
+    try:
+        return int(float(number.removesuffix(unit)) * _UNITS[unit])
+    except (ValueError, OverflowError):
+        raise UsageError(f"{option} {text!r} is not a size.", remedy="Write bytes, or a unit: 512M, 2G.") from None
+
+
+def read_bytes(path: str, what: str) -> bytes:
+    """A file's content; `-` is stdin.
+
+    Raises:
+        UsageError: it is missing, no plain file, or closed to this user.
+    """
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{what} {path} cannot be read: {error.strerror}.", remedy="Check the path and its permissions."
+        ) from None
+
+
+def read_text(path: str, what: str) -> str:
+    """A text file's content; `-` is stdin.
+
+    Raises:
+        UsageError: as `read_bytes`, or it is not UTF-8.
+    """
+    try:
+        return read_bytes(path, what).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{what} {path} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8.") from None
+
+
+def make_folder(path: Path, option: str) -> Path:
+    """A folder that exists and can be written.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {path} cannot be made: {error.strerror}.", remedy="Name another folder.") from None
+    return path
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a result.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}.", remedy="Name another folder, or free some space."
+        ) from None
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run async work to its end. Ctrl-C and SIGTERM cancel it, so that it closes what it opened.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C.
+        Terminated: after SIGTERM.
+    """
+    terminated = False
+
+    async def cancellable() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+
+        def terminate() -> None:
+            nonlocal terminated
+            terminated = True
+            task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        return await work
+
+    try:
+        return asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        if terminated:
+            raise Terminated from None
+        raise

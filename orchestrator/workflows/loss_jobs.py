@@ -1,0 +1,290 @@
+"""A recorded job: solve loss tasks, train with what was accepted, and be able to go on after an interruption.
+
+It brings together what the parts leave to their caller: sandboxes, a model server (its own, if no URL is given), and the
+run store, where every attempt is on the disk before the next one begins.
+
+Left out: what a person sees of it. That is the command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from orchestrator.data.loss_tasks import LossTask, builtin_tasks
+from orchestrator.data.store import RunStore, State
+from orchestrator.errors import CompletionError, OrchestratorError, StoreError, UsageError
+from orchestrator.llm.base import Model
+from orchestrator.settings import Settings
+from orchestrator.types import Attempt, Event, ModelInfo, RunRecord, Usage, Value, Verdict
+from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.loss_functions import LossOptions, LossOutcome, solve_many
+from orchestrator.workflows.loss_training import TrainingReport, datasets_for, train_with_loss
+
+KIND = "solve-loss"
+DEFAULT_MODEL = "1.5b"
+
+
+class LossJob(Value):
+    """Everything that a job needs to be done, or to be gone on with. Stored as the run's `config`."""
+
+    tasks: tuple[LossTask | str, ...] = Field(min_length=1)
+    """Built-in tasks by name, others in full."""
+    options: LossOptions = LossOptions()
+    base_url: str = ""
+    """Model server; empty starts the embedded one for the time of the job."""
+    model: str = ""
+    """Name at that server, or which embedded model."""
+    train: str = ""
+    """Data set to train on with the accepted losses; empty trains nothing."""
+
+    def resolved(self) -> list[LossTask]:
+        """The tasks themselves.
+
+        Raises:
+            UsageError: there is no such built-in task, a task is named twice, or the data set fits none of them.
+        """
+        known = builtin_tasks()
+        tasks = []
+        for task in self.tasks:
+            if isinstance(task, str) and task not in known:
+                raise UsageError(f"There is no built-in task {task!r}.", remedy=f"Choose from: {', '.join(known)}.")
+            tasks.append(known[task] if isinstance(task, str) else task)
+        if len({task.name for task in tasks}) < len(tasks):
+            raise UsageError("A task is named twice.", remedy="Name each task once.")
+        if self.train and not any(self.train in datasets_for(task) for task in tasks):
+            fitting = sorted({name for task in tasks for name in datasets_for(task)})
+            raise UsageError(
+                f"None of these losses can be trained on {self.train!r}.",
+                remedy=f"Train on {' or '.join(fitting)}, or change the task.",
+            )
+        return tasks
+
+
+@dataclass
+class Watcher:
+    """Whom a job tells what happens."""
+
+    on_start: Callable[[RunRecord], None] = lambda run: None
+    """The run is in the store, and can be resumed from here on."""
+    on_event: Callable[[Event], None] = lambda event: None
+    on_bytes: Callable[[int, int], None] = lambda done, total: None
+    """Weights being downloaded: bytes so far and in all."""
+
+    def say(self, sentence: str) -> None:
+        """A note."""
+        self.on_event(Event(kind="note", text=sentence))
+
+
+@dataclass
+class JobResult:
+    """What became of a job."""
+
+    run: RunRecord
+    outcomes: list[LossOutcome]
+    training: list[TrainingReport]
+
+    @property
+    def accepted(self) -> bool:
+        """Every loss was accepted, and every training went through."""
+        return all(item.verdict is Verdict.ACCEPTED for item in self.outcomes) and not any(item.failure for item in self.training)
+
+
+async def do_job(
+    job: LossJob, settings: Settings, store: RunStore, *, out: Path | None = None, watcher: Watcher | None = None
+) -> JobResult:
+    """Do a job from its beginning. Pictures and accepted losses go to `out`, by default a folder of the run in `settings.home`.
+
+    Raises:
+        UsageError: a task or the data set makes no sense.
+        PrerequisiteError: no engine, no image, no weights.
+        CompletionError: the model server refused, or gave nothing but empty answers.
+        StoreError: something could not be recorded; what was recorded before is kept.
+    """
+    return await _Doing(job, settings, store, watcher or Watcher(), out).do()
+
+
+async def resume_job(
+    run_id: str, settings: Settings, store: RunStore, *, out: Path | None = None, watcher: Watcher | None = None
+) -> JobResult:
+    """Go on with a recorded job, with its own options and seeds. Finished attempts and trainings are not repeated.
+
+    Raises:
+        UsageError: there is no such run, or it cannot be gone on with.
+        PrerequisiteError, CompletionError, StoreError: as `do_job`.
+    """
+    run = await asyncio.to_thread(store.run, run_id)
+    if run.kind != KIND:
+        raise UsageError(f"Run {run.id} is no loss job but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
+    try:
+        job = LossJob.model_validate(run.config)
+    except ValidationError as exc:
+        raise UsageError(
+            f"Run {run.id} was recorded with options that this version does not know.", remedy="Start the job anew."
+        ) from exc
+    return await _Doing(job, settings, store, watcher or Watcher(), out, run).do()
+
+
+@dataclass
+class _Doing:
+    """One job while it is done."""
+
+    job: LossJob
+    settings: Settings
+    store: RunStore
+    watcher: Watcher
+    out: Path | None
+    run: RunRecord | None = None
+    """The run that is gone on with."""
+    outcomes: dict[str, LossOutcome] = field(default_factory=dict)
+    training: dict[str, TrainingReport] = field(default_factory=dict)
+    previous: list[Attempt] = field(default_factory=list)
+
+    async def do(self) -> JobResult:
+        tasks = self.job.resolved()
+        async with contextlib.AsyncExitStack() as opened:
+            # What fails soonest goes first: a URL that refuses, then the engine, then a server that takes seconds to load.
+            model = await opened.enter_async_context(_remote(self.job, self.settings)) if self.job.base_url else None
+            engine = await opened.enter_async_context(Engine(self.settings, limits=self.job.options.limits))
+            if model is None:
+                self.watcher.say(f"Starting the embedded model server with {self.job.model or DEFAULT_MODEL}.")
+                model = await opened.enter_async_context(_embedded(self.job, self.settings, self.watcher))
+            info = await model.info()
+            run = self.run = self._begin(info, engine.image)
+            self.watcher.on_start(run)
+            state: State = "failed"
+            try:
+                await self._solve(run, tasks, model, engine)
+                await self._train(run, tasks, engine)
+                state = "finished"
+            except (asyncio.CancelledError, KeyboardInterrupt):
+                state = "interrupted"
+                raise
+            finally:
+                # A store that just failed must not hide why the job failed.
+                with contextlib.suppress(StoreError) if state != "finished" else contextlib.nullcontext():
+                    run = self.run = self.store.finish(run.id, state, self._summary())
+        return JobResult(run, [self.outcomes[task.name] for task in tasks], list(self.training.values()))
+
+    def _begin(self, info: ModelInfo, image: str) -> RunRecord:
+        """Record the job, or take it up again."""
+        if self.run is None:
+            return self.store.create_run(KIND, self.job.model_dump(mode="json"), info, image)
+        before = self.run
+        if before.model is not None and (before.model.model, before.model.sha) != (info.model, info.sha):
+            self.watcher.say(f"The run began with the model {before.model.model}; now {info.model} answers.")
+        if before.image and before.image != image:
+            self.watcher.say("The run began with another sandbox image.")
+        self.previous = self.store.attempts(before.id)
+        self.training = {report.task: report for report in _training_of(before)}
+        return self.store.update_run(before.id, state="running")
+
+    async def _solve(self, run: RunRecord, tasks: list[LossTask], model: Model, engine: Engine) -> None:
+        attempts = list(self.previous)
+
+        def record(attempt: Attempt) -> None:
+            self.store.add_attempt(run.id, attempt)
+            attempts.append(attempt)
+
+        def on_event(event: Event) -> None:
+            if event.kind == "task_finished":
+                self.outcomes[event.task] = LossOutcome.model_validate(event.summary)
+                self.store.update_run(run.id, summary=self._summary())
+            self.watcher.on_event(event)
+
+        found = await solve_many(tasks, model, engine.execute, self.job.options, record, self.previous, on_event)
+        self.outcomes = {outcome.task: outcome for outcome in found}
+        if attempts and not any(attempt.completion.text.strip() for attempt in attempts):
+            raise CompletionError(
+                f"The model gave {len(attempts)} empty answers and nothing else.",
+                remedy="Check the model's name and the server's chat template, or choose another model with --model.",
+            )
+        for outcome in found:
+            if outcome.verdict is Verdict.ACCEPTED:
+                await asyncio.to_thread(_save, self._folder(run) / f"{outcome.task}.py", outcome.code)
+
+    async def _train(self, run: RunRecord, tasks: list[LossTask], engine: Engine) -> None:
+        if not self.job.train:
+            return
+        for task in tasks:
+            outcome = self.outcomes[task.name]
+            if outcome.verdict is not Verdict.ACCEPTED or task.name in self.training or self.job.train not in datasets_for(task):
+                continue
+            self.watcher.say(f"Training a small network on {self.job.train} with {task.name}, and with the stock loss.")
+            report = await train_with_loss(
+                task, outcome.code, self.job.train, engine.execute, seed=self.job.options.seed, out=self._folder(run)
+            )
+            self.training[task.name] = report
+            self.store.update_run(run.id, summary=self._summary())
+
+    def _folder(self, run: RunRecord) -> Path:
+        return self.out or self.settings.home / "runs" / run.id
+
+    def _summary(self) -> dict[str, Any]:
+        usage = sum((outcome.usage for outcome in self.outcomes.values()), Usage())
+        return {
+            "accepted": sum(outcome.verdict is Verdict.ACCEPTED for outcome in self.outcomes.values()),
+            "tasks": [outcome.model_dump(mode="json") for outcome in self.outcomes.values()],
+            "training": [report.model_dump(mode="json") for report in self.training.values()],
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "saved": time.time(),
+        }
+
+
+def _training_of(run: RunRecord) -> list[TrainingReport]:
+    recorded = run.summary.get("training")
+    return [TrainingReport.model_validate(item) for item in recorded] if isinstance(recorded, list) else []
+
+
+def _save(path: Path, code: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code, encoding="utf-8", errors="replace")
+    except OSError as exc:
+        raise UsageError(
+            f"{path} cannot be written: {exc.strerror}.", remedy="Name another folder with --out, or free some space."
+        ) from exc
+
+
+@contextlib.asynccontextmanager
+async def _remote(job: LossJob, settings: Settings) -> AsyncIterator[Model]:
+    from orchestrator.llm.client import ModelClient
+
+    async with ModelClient(
+        job.base_url, model=job.model, api_key=settings.api_key, max_concurrency=job.options.parallel
+    ) as client:
+        await client.info()
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def _embedded(job: LossJob, settings: Settings, watcher: Watcher) -> AsyncIterator[Model]:
+    from llm_server.launcher import start_async
+    from orchestrator.llm.client import ModelClient
+
+    server = await start_async(
+        job.model or DEFAULT_MODEL,
+        parallel=job.options.parallel,
+        home=settings.home,
+        progress=watcher.on_bytes,
+        note=watcher.say,
+    )
+    try:
+        async with ModelClient(server.base_url, max_concurrency=job.options.parallel) as client:
+            yield client
+    except OrchestratorError as exc:
+        if not server.alive:
+            raise CompletionError(
+                "The embedded model server died.", remedy="Memory may be short: try --model 0.5b, and see `fumehood doctor`."
+            ) from exc
+        raise
+    finally:
+        await asyncio.to_thread(server.close)
