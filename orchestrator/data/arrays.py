@@ -41,7 +41,9 @@ def read_array(data: bytes, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray
     wanted = np.dtype(dtype)
     if found_dtype != wanted:
         raise ValueError(f"It holds {found_dtype} instead of {wanted}.")
-    if found_shape != shape or fortran:
+    if fortran and len(shape) > 1:
+        raise ValueError("It is stored by columns instead of by rows.")
+    if found_shape != shape:
         raise ValueError(f"It has the shape {found_shape} instead of {shape}.")
     rest = data[buffer.tell() :]
     size = int(np.prod(shape)) * wanted.itemsize

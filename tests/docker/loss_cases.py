@@ -1,0 +1,170 @@
+"""Wrong losses, each one plausible: what the hidden tests and the contract must reject."""
+
+MISREADINGS: dict[str, dict[str, tuple[str, str]]] = {
+    "focal": {
+        "summed": (".mean()", ".sum()"),
+        "gamma ignored": ("** gamma", "** 2"),
+        "gamma of one": ("gamma=2.0", "gamma=1.0"),
+        "focuses on easy elements": ("(1 - log_pt.exp())", "log_pt.exp()"),
+        "alpha weight of the paper": ("** gamma * -log_pt", "** gamma * -log_pt * (0.25 * targets + 0.75 * (1 - targets))"),
+        "positives only": (" + F.logsigmoid(-logits) * (1 - targets)", ""),
+        "clamped logits": ("log_pt = ", "logits = logits.clamp(-10, 10)\n    log_pt = "),
+        "mean over positives": (".mean()", ".sum() / targets.sum().clamp(min=1)"),
+    },
+    "label_smoothing": {
+        "no smoothing": ("(1 - smoothing) * true - smoothing * log_p.mean(dim=1)", "true"),
+        "smoothing over the other classes": (
+            "smoothing * log_p.mean(dim=1)",
+            "smoothing * (log_p.sum(dim=1) + true) / (log_p.shape[1] - 1)",
+        ),
+        "smoothing not divided": ("log_p.mean(dim=1)", "log_p.sum(dim=1)"),
+        "true class keeps all": ("(1 - smoothing) * true", "true"),
+        "summed": (").mean()", ").sum()"),
+        "softmax over the batch": ("dim=1)\n    true", "dim=0)\n    true"),
+        "smoothing fixed": ("dim=1)\n    true", "dim=1)\n    smoothing = 0.1\n    true"),
+    },
+    "dice": {
+        "squares in the denominator": ("p.sum(1)", "p.pow(2).sum(1)"),
+        "over the whole batch": (".flatten(1)", ".flatten()[None]"),
+        "no sigmoid": ("torch.sigmoid(logits)", "logits"),
+        "smooth in the numerator only": ("t.sum(1) + smooth", "t.sum(1)"),
+        "smooth ignored": ("    p = ", "    smooth = 1.0\n    p = "),
+        "not doubled": ("(2 * (p * t)", "((p * t)"),
+        "logarithm of dice": ("(1 - dice)", "(-dice.log())"),
+        "summed": ("(1 - dice).mean()", "(1 - dice).sum()"),
+    },
+    "tversky": {
+        "alpha and beta swapped": ("alpha * fp + beta * fn", "beta * fp + alpha * fn"),
+        "over the whole batch": (".flatten(1)", ".flatten()[None]"),
+        "no smoothing below": ("beta * fn + smooth", "beta * fn"),
+        "dice instead": ("alpha * fp + beta * fn", "0.5 * fp + 0.5 * fn"),
+        "no sigmoid": ("torch.sigmoid(logits)", "logits"),
+        "focal Tversky": (".mean()", ".pow(0.75).mean()"),
+    },
+    "triplet": {
+        "with square root": ("sum(1)", "sum(1).sqrt()"),
+        "mean of squares": ("sum(1)", "mean(1)"),
+        "margin of one": ("margin=0.2", "margin=1.0"),
+        "margin ignored": ("+ margin", "+ 0.2"),
+        "mean over violating rows": (".mean()", ".sum() / (near - far + margin > 0).sum().clamp(min=1)"),
+        "no hinge": (".clamp(min=0)", ""),
+        "normalised": (
+            "    near",
+            "    anchor, positive, negative = (x / x.norm(dim=1, keepdim=True) for x in (anchor, positive, negative))\n    near",
+        ),
+        "softplus": (
+            "(near - far + margin).clamp(min=0)",
+            "__import__('torch').nn.functional.softplus(near - far + margin)",
+        ),
+    },
+    "info_nce": {
+        "not normalised": ("F.normalize(queries, dim=1) @ F.normalize(keys, dim=1)", "queries @ keys"),
+        "multiplied by temperature": ("/ temperature", "* temperature"),
+        "temperature fixed": ("/ temperature", "/ 0.1"),
+        "both directions": (
+            "return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))",
+            "i = torch.arange(len(scores))\n    return (F.cross_entropy(scores, i) + F.cross_entropy(scores.T, i)) / 2",
+        ),
+        "from keys to queries": (".T / temperature", ".T / temperature\n    scores = scores.T"),
+        "keys detached": ("F.normalize(keys, dim=1)", "F.normalize(keys, dim=1).detach()"),
+        "columns normalised": ("dim=1", "dim=0"),
+    },
+    "huber": {
+        "delta forgotten": ("delta * (error - 0.5 * delta)", "error - 0.5"),
+        "delta not squared": ("(error - 0.5 * delta)", "(error - 0.5)"),
+        "not halved": ("0.5 * error**2", "error**2"),
+        "smooth L1 of torch": ("0.5 * error**2, delta * (error - 0.5 * delta)", "0.5 * error**2 / delta, error - 0.5 * delta"),
+        "summed": (").mean()", ").sum()"),
+        "squared everywhere": ("error <= delta", "error >= 0"),
+    },
+    "quantile": {
+        "sides swapped": ("targets - predictions", "predictions - targets"),
+        "absolute error": ("torch.maximum(quantile * error, (quantile - 1) * error)", "error.abs()"),
+        "median": ("(quantile * error, (quantile - 1) * error)", "(0.5 * error, -0.5 * error)"),
+        "fixed quantile": ("    error =", "    quantile = 0.9\n    error ="),
+        "summed": (".mean()", ".sum()"),
+        "doubled": (".mean()", ".mean() * 2"),
+    },
+    "balanced_cross_entropy": {
+        "no weights": ("1 / counts[targets].to(logits.dtype)", "torch.ones_like(logits[:, 0])"),
+        "divided by the batch": ("/ weights.sum()", "/ len(targets)"),
+        "divided by all classes": ("/ weights.sum()", "/ logits.shape[1]"),
+        "weighted by frequency": ("1 / counts[targets]", "counts[targets]"),
+        "square root of frequency": ("counts[targets].to(logits.dtype)", "counts[targets].to(logits.dtype).sqrt()"),
+        "rarer class counts more": ("counts[targets].to(logits.dtype)", "counts[targets].to(logits.dtype) ** 2"),
+    },
+    "ordinal": {
+        "threshold off by one": ("targets[:, None] > thresholds", "targets[:, None] >= thresholds"),
+        "mean over columns": (".sum(1).mean()", ".mean()"),
+        "summed over the batch": (".sum(1).mean()", ".sum()"),
+        "levels reversed": ("targets[:, None] > thresholds", "targets[:, None] <= thresholds"),
+        "one-hot instead of cumulative": ("targets[:, None] > thresholds", "targets[:, None] == thresholds"),
+        "cross-entropy over columns": (
+            'return F.binary_cross_entropy_with_logits(logits, levels, reduction="none").sum(1).mean()',
+            "return F.cross_entropy(logits, targets.clamp(max=logits.shape[1] - 1))",
+        ),
+    },
+}
+"""Task -> what was misread -> (text in the reference, text instead). All are losses one could train with; none is the one asked for."""
+
+BREACHES: dict[str, tuple[str, str, str]] = {
+    "constant": ("focal", "return (logits * 0).sum() + 1.0", "gradient_not_zero"),
+    "detached": ("focal", "return F.binary_cross_entropy_with_logits(logits.detach(), targets)", "differentiable"),
+    "Python float": ("focal", "return F.binary_cross_entropy_with_logits(logits, targets).item()", "scalar"),
+    "rebuilt tensor": (
+        "focal",
+        "return torch.tensor(F.binary_cross_entropy_with_logits(logits, targets).item())",
+        "differentiable",
+    ),
+    "not reduced": ("focal", "return F.binary_cross_entropy_with_logits(logits, targets, reduction='none')", "scalar"),
+    "one element instead of a scalar": (
+        "focal",
+        "return F.binary_cross_entropy_with_logits(logits, targets).reshape(1)",
+        "scalar",
+    ),
+    "nothing": ("focal", "F.binary_cross_entropy_with_logits(logits, targets)", "scalar"),
+    "sum over nothing": (
+        "focal",
+        "return F.binary_cross_entropy_with_logits(logits, targets, reduction='none')[:0].sum()",
+        "gradient_not_zero",
+    ),
+    "mean over nothing": (
+        "focal",
+        "return F.binary_cross_entropy_with_logits(logits, targets, reduction='none')[:0].mean()",
+        "finite",
+    ),
+    "nan at extremes": (
+        "focal",
+        "p = torch.sigmoid(logits)\n    return -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()",
+        "extreme_inputs",
+    ),
+    "nan gradient at extremes": (
+        "focal",
+        "p = torch.sigmoid(logits)\n    return torch.where(p * targets > 0, -p.log(), 0 * p).mean()",
+        "extreme_inputs",
+    ),
+    "negative": ("focal", "return -F.binary_cross_entropy_with_logits(logits, targets)", "better_predictions"),
+    "accuracy": ("focal", "return ((logits > 0) == (targets > 0)).float().mean()", "differentiable"),
+    "changes its inputs": (
+        "focal",
+        "logits.data.sigmoid_()\n    return F.binary_cross_entropy(logits.clamp(1e-6, 1 - 1e-6), targets)",
+        "inputs_unchanged",
+    ),
+    "in single precision": ("focal", "return F.binary_cross_entropy_with_logits(logits.float(), targets.float())", "dtype"),
+    "random": ("focal", "return (F.binary_cross_entropy_with_logits(logits, targets) * (1 + torch.rand(())))", "deterministic"),
+    "first sample only": ("focal", "return F.binary_cross_entropy_with_logits(logits[0], targets[0])", "permutation"),
+    "needs a matrix": ("focal", "return F.binary_cross_entropy_with_logits(logits.mean(1), targets.mean(1))", "scalar"),
+    "needs a vector": ("huber", "n, = predictions.shape\n    return (predictions - targets).pow(2).mean()", "other_shapes"),
+    "needs two samples": (
+        "label_smoothing",
+        "return F.cross_entropy(logits, targets) / logits.std(dim=0).mean().detach().clamp(min=1e-3)",
+        "batch_of_one",
+    ),
+    "unstable softmax": (
+        "label_smoothing",
+        "e = logits.exp()\n    return -(e / e.sum(1, keepdim=True)).gather(1, targets[:, None]).log().mean()",
+        "extreme_inputs",
+    ),
+    "raises": ("triplet", "return (anchor - positive).pow(2).summ(1).mean()", "scalar"),
+}
+"""What is wrong -> (task, body of the function, the contract check that must see it)."""

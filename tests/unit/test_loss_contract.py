@@ -1,0 +1,47 @@
+"""What a contract run consists of; that it judges rightly is tried in real sandboxes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from orchestrator.data.loss_tasks import builtin_tasks, custom_task
+from orchestrator.workflows.loss_contract import PREFIX, contract_program, sandboxed
+
+TASKS = builtin_tasks()
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+def test_a_contract_run_holds_nothing_hidden(task):
+    program = contract_program(task, "the candidate")
+    assert program.code == "the candidate"
+    assert program.module == "candidate"
+    compile(program.tests, "tests", "exec")
+    everything = program.tests + program.files["contract.json"].decode()
+    assert task.visible_tests in everything
+    assert task.hidden_tests not in everything
+    assert task.reference not in everything
+    hidden_names = {line for line in task.hidden_tests.splitlines() if line.startswith("def test_")}
+    assert not hidden_names & set(everything.splitlines())
+
+
+def test_the_contract_is_told_how_to_call_the_loss():
+    task = custom_task("robust regression", "robust(y_hat, y, c=2.0)").model_copy(update={"permutation_invariant": False})
+    config = json.loads(contract_program(task, "").files["contract.json"])
+    assert config == {
+        "entry_point": "robust",
+        "signature": "robust(y_hat, y, c=2.0)",
+        "parameters": ["y_hat", "y"],
+        "inputs": "regression",
+        "permutation_invariant": False,
+        "lower_is_better": True,
+        "extreme_inputs": True,
+    }
+
+
+def test_tests_of_the_contract_are_told_apart_by_their_names():
+    names = [line for line in sandboxed("contract_tests.py").splitlines() if line.startswith("def test_")]
+    assert names
+    assert all(name.startswith(f"def {PREFIX}") for name in names)
+    assert not any(f"def {PREFIX}" in task.visible_tests for task in TASKS.values())
