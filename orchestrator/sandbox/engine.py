@@ -20,6 +20,8 @@ from orchestrator.errors import PrerequisiteError
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_CORRECT = "Correct DOCKER_HOST, or unset it to use the engine of this machine."
+
 
 def host() -> str:
     """Address of the engine: `DOCKER_HOST`, else the CLI's current context, else the local socket."""
@@ -74,6 +76,7 @@ def translated(address: str = "") -> Iterator[None]:
 
 
 def _explain(exc: BaseException, address: str) -> PrerequisiteError:
+    named = bool(os.environ.get("DOCKER_HOST"))
     match _errno(exc):
         case errno.EACCES | errno.EPERM:
             return PrerequisiteError(
@@ -83,12 +86,14 @@ def _explain(exc: BaseException, address: str) -> PrerequisiteError:
         case errno.ENOENT:
             return PrerequisiteError(
                 f"No Docker engine answers at {address}: there is no such socket.",
-                remedy="Install and start one (`scripts/setup engine`), or name a running one in DOCKER_HOST.",
+                remedy=_CORRECT
+                if named
+                else "Install and start one (`scripts/setup engine`), or name a running one in DOCKER_HOST.",
             )
         case errno.ECONNREFUSED:
             return PrerequisiteError(
                 f"No Docker engine answers at {address}: nothing listens there.",
-                remedy="Start it (`scripts/setup engine`), or name a running one in DOCKER_HOST.",
+                remedy=_CORRECT if named else "Start it (`scripts/setup engine`), or name a running one in DOCKER_HOST.",
             )
         case _:
             return PrerequisiteError(

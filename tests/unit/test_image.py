@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import PrerequisiteError, UsageError
-from orchestrator.sandbox import image, wheels
+from orchestrator.sandbox import engine, image, wheels
 from orchestrator.sandbox.engine import connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +68,14 @@ def test_without_an_engine_every_call_says_so(call, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     with pytest.raises(PrerequisiteError, match="no such socket") as caught:
         call()
+    assert "unset" in caught.value.remedy
+
+
+def test_without_any_engine_the_remedy_is_a_command(monkeypatch):
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(engine, "host", lambda: "unix:///nonexistent/docker.sock")
+    with pytest.raises(PrerequisiteError, match="no such socket") as caught:
+        connect()
     assert "scripts/setup engine" in caught.value.remedy
 
 
@@ -85,9 +93,9 @@ def test_an_engine_that_refuses_this_user_names_the_group(tmp_path, monkeypatch)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     with pytest.raises(PrerequisiteError):
         connect()  # imports what it needs while this user can still read it
-    with socket.socket(socket.AF_UNIX) as engine:
-        engine.bind(str(path))
-        engine.listen()
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(path))
+        door.listen()
         path.chmod(0)
         was_root = os.geteuid() == 0
         if was_root:  # nothing is closed to root
