@@ -140,8 +140,18 @@ def checked(kind: type[M], **values: object) -> M:
 def _refuse(error: ValidationError, option: Callable[[str], str]) -> NoReturn:
     first = error.errors(include_url=False)[0]
     name = option(str(first["loc"][0])) if first["loc"] else "An option"
-    told = first["msg"].removeprefix("Input should be ")
-    raise UsageError(f"{name} should be {told}, not {first['input']}.", remedy="Change it and run the command again.") from None
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    bounds = [f"{word} {_number(first['ctx'][key])}" for key, word in words.items() if key in first.get("ctx", {})]
+    told = bounds[0] if bounds else first["msg"].removeprefix("Input should be ")
+    given = _number(first["input"])
+    raise UsageError(f"{name} must be {told}, not {given}.", remedy="Change it and run the command again.") from None
+
+
+def _number(value: object) -> str:
+    """Large round numbers are sizes."""
+    if isinstance(value, int) and value >= 2**20 and value % 2**20 == 0:
+        return f"{value // 2**20}M"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def size(text: str | None, option: str) -> int | None:

@@ -148,7 +148,7 @@ def _wanted(
     if described:
         if named:
             raise UsageError("A description and --task exclude each other.", remedy="Give one of them.")
-        return [custom_task(_description(what), signature or "loss(pred, target)", inputs)], train
+        return [custom_task(_description(what), "loss(pred, target)" if signature is None else signature, inputs)], train
     if what or named:
         return [*what, *named], train
     if train is not None and train in TRAINABLE:

@@ -1,0 +1,566 @@
+"""The command line without an engine: help, bad input, the run store. Bad input never shows a traceback."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from orchestrator import __version__, types
+from orchestrator.cli import app
+from orchestrator.cli.execute import exit_code
+from orchestrator.cli.progress import Progress
+from orchestrator.cli.shared import size
+from orchestrator.data.loss_tasks import builtin_tasks
+from orchestrator.data.store import RunStore
+from orchestrator.errors import UsageError
+from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, Status, Usage, Verdict
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run a command in an empty folder, with a home of its own and no engine."""
+    for name in [name for name in os.environ if name.startswith("FUMEHOOD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FUMEHOOD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-such.sock")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str) -> Result:
+        result = CliRunner().invoke(app, list(args))
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
+
+
+def explained(result: Result, code: int, sentence: str) -> None:
+    """One sentence on stderr, a remedy after it, nothing on stdout, the right exit code."""
+    assert result.exit_code == code
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 2, result.stderr
+    assert lines[0].startswith("fumehood: ")
+    assert sentence in lines[0]
+    assert lines[1].strip()
+    assert result.stdout == ""
+
+
+def fumehood(*args: str, env: dict[str, str] | None = None, drop: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """The installed command as a process; `drop` takes capabilities from root."""
+
+    def before() -> None:
+        libc = ctypes.CDLL(None)
+        for capability in drop if os.geteuid() == 0 else ():
+            libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("fumehood")), *args],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **(env or {})},
+        preexec_fn=before,
+    )
+
+
+DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
+
+
+# -- help ------------------------------------------------------------------------------------------------------------
+
+
+def test_help_needs_nothing_heavy() -> None:
+    heavy = "pydantic pydantic_settings sqlalchemy docker rich numpy torch sklearn huggingface_hub requests".split()
+    program = f"import sys, orchestrator.cli\nprint([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_is_quick() -> None:
+    # CPU time, because the wall clock of a busy machine says nothing about us.
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert fumehood("--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 0.3, spent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "run",
+        "solve",
+        "solve loss",
+        "tasks",
+        "runs",
+        "runs ls",
+        "runs show",
+        "image",
+        "image build",
+        "model",
+        "model serve",
+        "doctor",
+    ],
+)
+def test_every_command_has_help(cli: Cli, command: str) -> None:
+    result = cli(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert "Usage: " in result.stdout
+
+
+@pytest.mark.parametrize("command", ["version", "--version"])
+def test_version(cli: Cli, command: str) -> None:
+    assert cli(command).stdout == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["nonsense", "run", "run --no-such-option x.py", "run x.py --wall-time soon", "solve loss --rounds many"]
+)
+def test_wrong_usage_is_2(cli: Cli, command: str) -> None:
+    result = cli(*command.split())
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr
+
+
+# -- bad input -------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_file(cli: Cli) -> None:
+    explained(cli("run", "none.py"), 2, "none.py cannot be read: No such file")
+
+
+def test_a_folder_in_place_of_a_file(cli: Cli, tmp_path: Path) -> None:
+    explained(cli("run", str(tmp_path)), 2, "cannot be read: Is a directory")
+
+
+def test_a_file_that_is_not_utf8(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "latin.py").write_bytes(b"# caf\xe9\n")
+    explained(cli("run", "latin.py"), 2, "latin.py is not UTF-8 text (byte 5)")
+
+
+def test_a_file_of_somebody_else(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "secret.py"
+    file.write_text("print(1)")
+    file.chmod(0)
+    done = fumehood("run", str(file), drop=(DAC_OVERRIDE, DAC_READ_SEARCH))
+    assert done.returncode == 2
+    assert "secret.py cannot be read: Permission denied" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_tests_a_missing_input_and_a_missing_carried_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("")
+    explained(cli("run", "p.py", "--tests", "t.py"), 2, "The tests t.py cannot be read")
+    explained(cli("run", "p.py", "--stdin", "in.txt"), 2, "The input in.txt cannot be read")
+    explained(cli("run", "p.py", "--file", "data.csv"), 2, "The file data.csv cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--wall-time", "-1", "--wall-time must be above 0, not -1"),
+        ("--wall-time", "0", "--wall-time must be above 0, not 0"),
+        ("--wall-time", "nan", "--wall-time must be"),
+        ("--cpu-time", "-3", "--cpu-time must be above 0, not -3"),
+        ("--memory", "-5", "--memory must be at least 64M, not -5"),
+        ("--memory", "1M", "--memory must be at least 64M, not 1M"),
+        ("--memory", "much", "--memory 'much' is not a size"),
+        ("--disk", "-1G", "--disk must be at least 1M"),
+        ("--output", "-1", "--output must be at least 0, not -1"),
+        ("--output", "1G", "--output must be at most 64M, not 1024M"),
+        ("--processes", "-2", "--processes must be at least 1, not -2"),
+    ],
+)
+def test_a_limit_out_of_range(cli: Cli, tmp_path: Path, option: str, value: str, sentence: str) -> None:
+    (tmp_path / "p.py").write_text("")
+    explained(cli("run", "p.py", option, value), 2, sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("512M", 512 * 2**20),
+        ("2G", 2**31),
+        ("64KiB", 65536),
+        ("64kb", 65536),
+        ("1048576", 2**20),
+        ("1.5k", 1536),
+        ("7b", 7),
+        ("0", 0),
+    ],
+)
+def test_sizes(text: str, expected: int) -> None:
+    assert size(text, "--memory") == expected
+
+
+@pytest.mark.parametrize("text", ["", "M", "1 2", "0x10", "inf", "nan", "5Q", "1e999"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError):
+        size(text, "--memory")
+
+
+def test_a_variable_without_a_value(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("")
+    explained(cli("run", "p.py", "--env", "DEBUG"), 2, "--env 'DEBUG' is not a variable")
+
+
+def test_stdin_can_be_read_once(cli: Cli) -> None:
+    explained(cli("run", "-", "--stdin", "-"), 2, "Only one of")
+
+
+@pytest.mark.parametrize("option", ["--rounds", "--samples", "--parallel"])
+def test_a_negative_search(cli: Cli, option: str) -> None:
+    explained(cli("solve", "loss", "focal", option, "-1"), 2, f"{option} must be at least 1, not -1")
+
+
+def test_a_task_without_description(cli: Cli) -> None:
+    explained(cli("solve", "loss"), 2, "nothing to solve")
+    assert cli("solve", "loss", "").exit_code == 2
+    assert cli("solve", "loss", "   ").exit_code == 2
+
+
+@pytest.mark.parametrize("signature", ["loss(pred", "def", "", "loss", "loss(pred, target); import os", "1(x)", "loss()"])
+def test_a_signature_that_does_not_parse(cli: Cli, signature: str) -> None:
+    result = cli("solve", "loss", "regression for data with outliers", "--signature", signature)
+    explained(result, 2, "signature")
+
+
+def test_an_unknown_input_kind(cli: Cli) -> None:
+    explained(cli("solve", "loss", "regression with outliers", "--inputs", "sounds"), 2, "sounds")
+
+
+def test_a_misspelt_task(cli: Cli) -> None:
+    result = cli("solve", "loss", "focl")
+    explained(result, 2, "There is no built-in task 'focl'")
+    assert "Did you mean focal?" in result.stderr
+    explained(cli("solve", "loss", "--task", "focl"), 2, "There is no built-in task 'focl'")
+
+
+def test_tasks_exclude_each_other(cli: Cli) -> None:
+    explained(cli("solve", "loss", "focal", "--all"), 2, "exclude each other")
+    explained(cli("solve", "loss", "--demo", "--all"), 2, "exclude each other")
+    explained(cli("solve", "loss", "focal", "--signature", "f(a, b)"), 2, "belong to a description")
+    explained(cli("solve", "loss", "focal", "focal"), 2, "named twice")
+    explained(cli("solve", "loss", "a robust regression loss", "--task", "focal"), 2, "exclude each other")
+
+
+def test_a_data_set_that_does_not_fit(cli: Cli) -> None:
+    explained(cli("solve", "loss", "--train", "imagenet"), 2, "no data set 'imagenet'")
+    explained(cli("solve", "loss", "focal", "--train", "digits"), 2, "None of these losses can be trained on 'digits'")
+
+
+def test_resume_takes_no_other_options(cli: Cli) -> None:
+    explained(cli("solve", "loss", "--resume", "last", "--rounds", "9"), 2, "--resume takes tasks and options from the run")
+
+
+def test_resume_of_an_unknown_run(cli: Cli) -> None:
+    explained(cli("solve", "loss", "--resume", "2026"), 2, "There is no run '2026'")
+    explained(cli("solve", "loss", "--resume", "last"), 2, "holds no run yet")
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://"])
+def test_a_model_url_that_is_none(cli: Cli, url: str) -> None:
+    result = cli("solve", "loss", "focal", "--base-url", url)
+    assert result.exit_code in (2, 3)
+    assert result.stderr.startswith("fumehood: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_model_url_that_refuses(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("FUMEHOOD_API_KEY", "secret-key")
+    result = cli("solve", "loss", "focal", "--base-url", f"http://127.0.0.1:{port}", "--json")
+    assert result.exit_code == 3
+    told = json.loads(result.stdout)
+    assert f"127.0.0.1:{port}" in told["error"]
+    assert told["remedy"]
+    assert "secret-key" not in result.output
+
+
+def test_no_engine(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("print(1)")
+    explained(cli("run", "p.py"), 3, "No Docker engine answers")
+    explained(cli("image", "build"), 3, "No Docker engine answers")
+    explained(cli("image", "ls"), 3, "No Docker engine answers")
+    assert cli("solve", "loss", "focal").exit_code == 3
+
+
+def test_an_engine_without_permission(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("print(1)")
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        path.chmod(0)
+        done = fumehood(
+            "run",
+            str(tmp_path / "p.py"),
+            env={"DOCKER_HOST": f"unix://{path}", "FUMEHOOD_HOME": str(tmp_path / "home")},
+            drop=(DAC_OVERRIDE, DAC_READ_SEARCH),
+        )
+    assert done.returncode == 3
+    assert "refuses this user" in done.stderr
+    assert "usermod" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_errors_are_json_too(cli: Cli) -> None:
+    result = cli("run", "none.py", "--json")
+    assert set(json.loads(result.stdout)) == {"error", "remedy"}
+    assert result.stderr.startswith("fumehood: ")
+
+
+@pytest.mark.parametrize(
+    "command", [["runs", "ls"], ["runs", "show"], ["solve", "loss", "--resume", "last"], ["solve", "loss", "focal"]]
+)
+def test_a_corrupt_store(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    file = tmp_path / "runs.sqlite3"
+    file.write_bytes(b"not a database, " * 1000)
+    monkeypatch.setenv("FUMEHOOD_DB", f"sqlite:///{file}")
+    explained(cli(*command), 3, "is not a readable database")
+    assert file.read_bytes() == b"not a database, " * 1000
+
+
+def test_a_store_url_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUMEHOOD_DB", "nonsense")
+    explained(cli("runs", "ls"), 2, "does not name a run store")
+
+
+def test_a_setting_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUMEHOOD_WORKERS", "many")
+    explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be")
+    monkeypatch.setenv("FUMEHOOD_WORKERS", "-1")
+    explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be at least 1, not -1")
+
+
+def test_weights_with_a_wrong_hash(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+    file.write_bytes(b"GGUF but not the official one")
+    explained(cli("model", "fetch", str(file)), 3, "sha256")
+
+
+def test_weights_that_nobody_knows(cli: Cli) -> None:
+    explained(cli("model", "fetch", "900b"), 2, "no weights called '900b'")
+
+
+def test_a_full_disk(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0 or libc.mount(b"tmpfs", str(place).encode(), b"tmpfs", 0, b"size=64k") != 0:
+        pytest.skip("only root can mount a small file system")
+    try:
+        (place / "filling").write_bytes(b"x" * 60_000)
+        monkeypatch.setenv("FUMEHOOD_DB", f"sqlite:///{place}/runs.sqlite3")
+        explained(cli("runs", "ls"), 3, "disk is full")
+    finally:
+        libc.umount(str(place).encode())
+
+
+def test_an_out_folder_that_cannot_be_made(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    explained(cli("solve", "loss", "focal", "--out", "taken/deeper"), 2, "--out taken/deeper cannot be made")
+
+
+def test_images_and_their_names(cli: Cli) -> None:
+    explained(cli("image", "build", "--variant", "rocm"), 2, "no image variant 'rocm'")
+    explained(cli("image", "rm"), 2, "Name one image")
+
+
+def test_a_defect_of_ours_keeps_its_traceback() -> None:
+    program = (
+        "import sys, orchestrator.cli as cli\n"
+        "@cli.app.command()\n"
+        "def broken() -> None:\n"
+        "    raise ZeroDivisionError('ours')\n"
+        "sys.argv = ['fumehood', 'broken']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError: ours" in done.stderr
+    assert "report" in done.stderr.splitlines()[0]
+
+
+# -- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def test_tasks_are_listed(cli: Cli) -> None:
+    listed = json.loads(cli("tasks", "--json").stdout)
+    assert [task["name"] for task in listed] == list(builtin_tasks())
+    assert all(set(task) == {"name", "title", "description", "signature", "inputs", "source"} for task in listed)
+    shown = cli("tasks").stdout
+    assert all(name in shown for name in builtin_tasks())
+
+
+def test_models_are_listed(cli: Cli) -> None:
+    listed = json.loads(cli("model", "ls", "--json").stdout)
+    assert {item["weights"]["name"]: item["state"] for item in listed} == {"0.5b": "missing", "1.5b": "missing"}
+    assert "0.5b" in cli("model", "ls").stdout
+
+
+ATTEMPTS = (
+    Attempt(
+        task="focal",
+        index=0,
+        completion=Completion(text="```python\nwrong\n```", usage=Usage(prompt_tokens=10, completion_tokens=20), seed=5),
+        messages=(types.Message(role="user", content="Write a focal loss [bold]now[/bold]."),),
+        code="def loss(): wrong",
+        fault=Fault.CANDIDATE,
+        feedback="expected 1.0, got 2.0",
+        verdict=Verdict.WRONG_ANSWER,
+        reward=0.0,
+        report=ExecutionResult(
+            status=Status.OK,
+            verdict=Verdict.WRONG_ANSWER,
+            tests=(types.TestResult(name="test_value", outcome=types.TestOutcome.FAILED, message="assert 1.0 == 2.0"),),
+        ),
+        hidden=ExecutionResult(status=Status.OK, tests=(types.TestResult(name="test_secret", outcome=types.TestOutcome.PASSED),)),
+    ),
+    Attempt(task="focal", index=1, parent=0, round=1, completion=Completion(text="right"), verdict=Verdict.ACCEPTED, reward=1.0),
+    Attempt(task="dice", index=0, completion=Completion(text="right"), verdict=Verdict.ACCEPTED, reward=1.0),
+)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, cli: Cli) -> str:
+    with RunStore.open(f"sqlite:///{tmp_path}/home/runs.sqlite3") as store:
+        run = store.create_run(
+            "solve-loss", {"tasks": ["focal", "dice"]}, ModelInfo(model="the-model", sha="cafe"), "sha256:beef"
+        )
+        for attempt in ATTEMPTS:
+            store.add_attempt(run.id, attempt)
+        store.finish(run.id, "finished", {"accepted": 2})
+    return run.id
+
+
+def test_runs_are_listed(cli: Cli, recorded: str) -> None:
+    (run,) = json.loads(cli("runs", "ls", "--json").stdout)
+    assert (run["id"], run["state"], run["attempts"], run["model"]["model"]) == (recorded, "finished", 3, "the-model")
+    shown = cli("runs", "ls").stdout
+    assert recorded in shown
+    assert "2 of 2" in shown
+    explained(cli("runs", "ls", "--limit", "-1"), 2, "--limit must be at least 1")
+
+
+def test_no_runs_yet(cli: Cli) -> None:
+    assert json.loads(cli("runs", "ls", "--json").stdout) == []
+    assert "No run yet" in cli("runs", "ls").stderr
+
+
+def test_a_run_is_shown(cli: Cli, recorded: str) -> None:
+    for name in (recorded, recorded[:12], "last"):
+        shown = json.loads(cli("runs", "show", name, "--json").stdout)
+        assert shown["id"] == recorded
+        assert [Attempt.model_validate(item) for item in shown["attempts"]] == [ATTEMPTS[2], *ATTEMPTS[:2]]
+    text = cli("runs", "show").stdout
+    assert all(word in text for word in (recorded, "the-model", "cafe", "sha256:beef", "wrong_answer", "expected 1.0, got 2.0"))
+
+
+def test_an_attempt_is_shown_with_its_hidden_tests(cli: Cli, recorded: str) -> None:
+    text = cli("runs", "show", recorded, "--task", "focal", "--attempt", "0").stdout
+    expected = (
+        "Write a focal loss [bold]now[/bold].",
+        "def loss(): wrong",
+        "expected 1.0, got 2.0",
+        "test_value",
+        "test_secret",
+        "seed 5",
+    )
+    assert all(word in text for word in expected), text
+    (only,) = json.loads(cli("runs", "show", recorded, "--task", "focal", "--attempt", "1", "--json").stdout)["attempts"]
+    assert (only["index"], only["parent"]) == (1, 0)
+
+
+def test_attempts_that_are_not_there(cli: Cli, recorded: str) -> None:
+    explained(cli("runs", "show", recorded, "--attempt", "0"), 2, "Several tasks have an attempt 0")
+    explained(cli("runs", "show", recorded, "--attempt", "9"), 2, "has no attempt 9")
+    explained(cli("runs", "show", recorded, "--task", "huber"), 2, "has no attempt for task 'huber'")
+    explained(cli("runs", "show", "1999"), 2, "There is no run '1999'")
+
+
+def test_a_run_is_removed(cli: Cli, recorded: str) -> None:
+    assert json.loads(cli("runs", "rm", recorded[:14], "--json").stdout) == {"removed": recorded}
+    assert json.loads(cli("runs", "ls", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        (ExecutionResult(status=Status.OK), 0),
+        (ExecutionResult(status=Status.RUNTIME_ERROR), 1),
+        (ExecutionResult(status=Status.TIMED_OUT_WALL), 1),
+        (ExecutionResult(status=Status.SANDBOX_ERROR, verdict=Verdict.UNSCORED), 3),
+        (ExecutionResult(status=Status.OK, verdict=Verdict.ACCEPTED, judging="together"), 0),
+        (ExecutionResult(status=Status.OK, verdict=Verdict.WRONG_ANSWER, judging="together"), 1),
+        (ExecutionResult(status=Status.OK, verdict=Verdict.UNSCORED, judging="together"), 3),
+    ],
+)
+def test_exit_codes_of_a_run(result: ExecutionResult, code: int) -> None:
+    assert exit_code(result) == code
+
+
+# -- progress --------------------------------------------------------------------------------------------------------
+
+
+def test_plain_progress_is_a_line_for_each_attempt(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(live=False, clock=iter([0.0, *(1.5,) * 99]).__next__) as progress:
+        progress.event(Event(kind="task_started", task="focal", text="Focal loss"))
+        for piece in ("def ", "loss"):
+            progress.event(Event(kind="token", task="focal", text=piece))
+        progress.event(Event(kind="attempt_finished", task="focal", attempt=ATTEMPTS[0]))
+        progress.event(
+            Event(kind="task_finished", task="focal", summary={"verdict": "accepted", "attempts": 2, "wall_time": 3.0})
+        )
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "   1.5 s  focal: Focal loss",
+        "   1.5 s  focal: loss, round 0 sample 0: wrong_answer (20 tokens, 0.0 s): expected 1.0, got 2.0",
+        "   1.5 s  focal: accepted after 2 attempts, 3 s",
+    ]
+
+
+def test_live_progress_shows_speed_and_text_and_no_control_characters() -> None:
+    from rich.console import Console
+
+    now = [0.0]
+    progress = Progress(live=False, clock=lambda: now[0])
+    progress.event(Event(kind="attempt_finished", task="focal", attempt=ATTEMPTS[0]))
+    for text in ("first line\n", "evil \x1b[2J line\n", "a\n", "b\n", "c\n", "d\n", "e [red]f[/red]"):
+        progress.event(Event(kind="token", task="focal", round=2, sample=1, text=text))
+    now[0] = 2.0
+    screen = Console(width=120, record=True, force_terminal=False)
+    with screen.capture() as capture:
+        screen.print(progress.render())
+    lines = capture.get().splitlines()
+    assert lines[0].split("  ") == ["2 s", "focal, round 2 sample 1", "1 attempts", "0 of 0 accepted", "27 tokens, 3.5 tok/s"]
+    assert lines[1:] == ["  evil  [2J line", "  a", "  b", "  c", "  d", "  e [red]f[/red]"]
+
+
+def test_downloads_are_a_line_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(live=False)
+    for done in range(0, 1001):
+        progress.download(done * 10**6, 1000 * 10**6)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 11
+    assert lines[-1].endswith("1000 of 1000 MB")
