@@ -148,8 +148,7 @@ def build(variant: Variant = "cpu", base: str | None = None, progress: Callable[
             found = _find(client, tag)
             if found is None:
                 resolved = base_image.resolve(client, base, progress)
-                requirements = [*wheels.lines(_ROOM / "requirements.txt"), *wheels.lines(_ROOM / "requirements-build.txt")]
-                fetched = wheels.fetch(requirements, machine=machine(client), cuda=variant == "cuda", progress=progress)
+                fetched = wheels.fetch(_requirements(variant), machine=machine(client), cuda=variant == "cuda", progress=progress)
                 files = {**_files(), **{f"wheels/{path.name}": path for path in fetched}}
                 build_from(client, files, [tag], {"BASE_IMAGE": resolved, "VARIANT": variant}, progress)
                 found = _find(client, tag)
@@ -217,6 +216,14 @@ def _files() -> dict[str, Path | bytes]:
         **{f"agent/{path.name}": path for path in sorted((_ROOM / "agent").glob("*.py"))},
         "protocol.py": Path(protocol.__file__),
     }
+
+
+def _requirements(variant: Variant) -> list[str]:
+    lines = [*wheels.lines(_ROOM / "requirements.txt"), *wheels.lines(_ROOM / "requirements-build.txt")]
+    if variant == "cpu":
+        return lines
+    # Exactly this version: `==` would prefer a build with a local label, such as the `+cpu` one, where pip knows of it.
+    return [line.replace("torch==", "torch===") for line in lines]
 
 
 def _content(files: Mapping[str, Path | bytes], *rest: str) -> str:

@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -66,6 +67,9 @@ def fetch(
             _refuse_cuda(selection, machine)
         unfinished = folder.with_suffix(".unfinished")
         unfinished.mkdir(parents=True, exist_ok=True)
+        for path in unfinished.glob("*.whl"):
+            if not zipfile.is_zipfile(path):  # pip takes a file of the right name for whole, cut off or not
+                path.unlink()
         count = 0
         for line in _pip(["download", *selection, *_target(machine), f"--dest={unfinished}", "--progress-bar=off"]):
             if line.strip().startswith("Saved "):

@@ -170,6 +170,23 @@ def test_wheels_are_downloaded_once(index):
     assert wheels.fetch(["alpha==1.0"], machine="x86_64") == first
 
 
+def test_a_download_that_was_cut_off_is_repaired(index):
+    _wheel(index, "alpha", "1.0")
+    (whole,) = wheels.fetch(["alpha==1.0"], machine="x86_64")
+    size = whole.stat().st_size
+    whole.parent.rename(whole.parent.with_suffix(".unfinished"))
+    (whole.parent.with_suffix(".unfinished") / whole.name).write_bytes(whole.name.encode())
+    assert wheels.fetch(["alpha==1.0"], machine="x86_64") == [whole]
+    assert whole.stat().st_size == size
+
+
+def test_the_cuda_variant_never_takes_a_cpu_build(index):
+    _wheel(index, "torch", "2.13.0")
+    _wheel(index, "torch", "2.13.0+cpu")
+    torch = [line for line in image._requirements("cuda") if line.startswith("torch")]
+    assert [path.name for path in wheels.fetch(torch, machine="x86_64", cuda=True)] == ["torch-2.13.0-py3-none-any.whl"]
+
+
 def test_nothing_unnamed_is_downloaded(index):
     _wheel(index, "alpha", "1.0", ("beta",))
     _wheel(index, "beta", "1.0")
