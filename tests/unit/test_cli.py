@@ -82,7 +82,18 @@ DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
 
 
 def test_help_needs_nothing_heavy() -> None:
-    heavy = "pydantic pydantic_settings sqlalchemy docker rich numpy torch sklearn huggingface_hub requests".split()
+    heavy = [
+        "pydantic",
+        "pydantic_settings",
+        "sqlalchemy",
+        "docker",
+        "rich",
+        "numpy",
+        "torch",
+        "sklearn",
+        "huggingface_hub",
+        "requests",
+    ]
     program = f"import sys, orchestrator.cli\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
