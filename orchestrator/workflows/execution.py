@@ -49,7 +49,7 @@ class Engine:
         self._provider = provider
         self._retries = retries
         self._preload = preload
-        """Whether sandboxes wait with numpy, torch and pytest imported: seconds more to warm up, nothing left to pay at the run."""
+        """Whether sandboxes wait with numpy, torch and pytest imported: seconds more to warm up, nothing to pay at the run."""
         self._pool: Pool | None = None
         self.image = ""
         """Digest of the sandbox image."""
