@@ -38,30 +38,50 @@ class TrainingFailed(Exception):
     """The loss cannot train; the message says why."""
 
 
+class Adam:
+    """Adam (Kingma and Ba 2015) with its usual constants. torch.optim takes a second to import: more than a training."""
+
+    def __init__(self, parameters: list[torch.Tensor], learning_rate: float) -> None:
+        self._rate = learning_rate
+        self._steps = 0
+        self._state = [(parameter, torch.zeros_like(parameter), torch.zeros_like(parameter)) for parameter in parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move each parameter that has a gradient."""
+        self._steps += 1
+        for parameter, mean, square in self._state:
+            if parameter.grad is not None:
+                mean.lerp_(parameter.grad, 1 - 0.9)
+                square.lerp_(parameter.grad**2, 1 - 0.999)
+                size = (square / (1 - 0.999**self._steps)).sqrt() + 1e-8
+                parameter -= self._rate / (1 - 0.9**self._steps) * mean / size
+
+
 def read(name: str) -> torch.Tensor:
     """A tensor from a `.npy` file."""
     return torch.from_numpy(np.load(name, allow_pickle=False))
 
 
-def others(rows: torch.Tensor, y: torch.Tensor, rng: torch.Generator, same: bool) -> torch.Tensor:
-    """For each of these rows the index of a random row of the same class (perhaps itself), or of another class."""
-    matches = (y[rows][:, None] == y[None, :]) == same
-    return torch.multinomial(matches.float(), 1, generator=rng)[:, 0]
-
-
-def one_of_each(y: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """The index of a random row of each class."""
-    return torch.stack([torch.multinomial((y == label).float(), 1, generator=rng)[0] for label in range(CLASSES)])
+def drawn(labels: torch.Tensor, y: torch.Tensor, rng: torch.Generator, same: bool = True) -> torch.Tensor:
+    """For each label the index of a random row of `y` with that label, or with any other."""
+    order, counts = y.argsort(stable=True), y.bincount(minlength=CLASSES)
+    first, many = (counts.cumsum(0) - counts)[labels], counts[labels]
+    choices = many if same else len(y) - many
+    place = (torch.rand(len(labels), generator=rng, dtype=torch.float64) * choices).long()
+    # Rows in order of class: those of the label lie together, so the others are found by stepping over them.
+    return order[first + place if same else place + many * (place >= first)]
 
 
 def arguments(net: Network, x: torch.Tensor, y: torch.Tensor, rng: torch.Generator) -> Iterator[tuple[torch.Tensor, ...]]:
     """What the loss is called with, mini-batch after mini-batch, for one epoch."""
     for rows in torch.randperm(len(x), generator=rng).split(CONFIG["batch"]):  # type: ignore[no-untyped-call,unused-ignore]
         if KIND == "triplet":
-            yield net(x[rows]), net(x[others(rows, y, rng, same=True)]), net(x[others(rows, y, rng, same=False)])
+            yield net(x[rows]), net(x[drawn(y[rows], y, rng)]), net(x[drawn(y[rows], y, rng, same=False)])
         elif KIND == "paired_embeddings":
             # One pair of each class, so that every other row of the batch really is a negative.
-            yield net(x[one_of_each(y, rng)]), net(x[one_of_each(y, rng)])
+            each = torch.arange(CLASSES)
+            yield net(x[drawn(each, y, rng)]), net(x[drawn(each, y, rng)])
         elif KIND in ("multiclass_logits", "ordinal_logits"):
             yield net(x[rows]), y[rows]
         elif KIND == "regression":
@@ -101,7 +121,7 @@ def train() -> tuple[list[torch.Tensor], list[float]]:
     rng = torch.Generator().manual_seed(CONFIG["seed"])
     hidden = CONFIG["hidden"]
     net = torch.nn.Sequential(torch.nn.Linear(x.shape[1], hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, OUTPUTS))
-    optimizer = torch.optim.Adam(net.parameters(), lr=CONFIG["learning_rate"])
+    optimizer = Adam(list(net.parameters()), CONFIG["learning_rate"])
     # Isolated mode leaves the work folder off the path.
     sys.path.insert(0, str(Path.cwd()))
     import trained_loss  # type: ignore[import-not-found,unused-ignore]
@@ -118,7 +138,7 @@ def train() -> tuple[list[torch.Tensor], list[float]]:
                 raise TrainingFailed(f"The loss became {loss.item()} in epoch {epoch}.")
             if not loss.requires_grad:
                 raise TrainingFailed("The loss is constant: it has no gradient.")
-            optimizer.zero_grad()
+            net.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
             gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
             if not all(torch.isfinite(gradient).all() for gradient in gradients):
