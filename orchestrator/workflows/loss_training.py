@@ -172,6 +172,8 @@ def draw(report: TrainingReport, out: Path) -> Path:
     losses.set(xlabel="epoch", ylabel="training loss / first epoch's")
     accuracies.set(xlabel="epoch", ylabel="held-out accuracy")
     accuracies.legend()
+    for axes in (losses, accuracies):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(f"{report.task} on {report.dataset}, seed {report.seed}")
     path = out / f"{report.task}-{report.dataset}-{report.seed}.png"
     try:
