@@ -187,7 +187,7 @@ def build_from(
                 line = str(event.get("stream", "")).strip()
                 if line.startswith("Step "):
                     step = line
-                    progress(line)
+                    progress(line if len(line) <= 100 else f"{line[:99].rstrip()}…")
                 elif line and not line.startswith(("--->", "Removing intermediate")):
                     said = line.splitlines()[-1]
                 error = str(event.get("error", error))  # the last event; the stream is read to its end, which closes it
