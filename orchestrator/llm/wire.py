@@ -20,12 +20,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2 as httpx  # what huggingface_hub speaks HTTP with
 from huggingface_hub import AsyncInferenceClient
-
-try:  # what the hub's client speaks HTTP with: httpx2 from version 2 on, httpx before
-    import httpx2 as httpx
-except ImportError:
-    import httpx  # type: ignore[no-redef]
 
 __all__ = ["Wire", "httpx", "open_http"]
 
