@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -30,6 +30,7 @@ from orchestrator.workflows.loss_training import TrainingReport, datasets_for, t
 
 KIND = "solve-loss"
 DEFAULT_MODEL = "1.5b"
+_Recorded = TypeVar("_Recorded", LossOutcome, TrainingReport)
 
 
 class LossJob(Value):
@@ -183,11 +184,15 @@ class _Doing:
         if before.image and before.image != image:
             self.watcher.say("The run began with another sandbox image.")
         self.previous = self.store.attempts(before.id)
-        self.training = {report.task: report for report in _training_of(before)}
+        # A task that the sandbox failed is not finished.
+        outcomes = _recorded(before, "tasks", LossOutcome)
+        self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
+        self.training = {report.task: report for report in _recorded(before, "training", TrainingReport)}
         return self.store.update_run(before.id, state="running")
 
     async def _solve(self, run: RunRecord, tasks: list[LossTask], model: Model, engine: Engine) -> None:
         attempts = list(self.previous)
+        left = [task for task in tasks if task.name not in self.outcomes]
 
         def record(attempt: Attempt) -> None:
             self.store.add_attempt(run.id, attempt)
@@ -199,14 +204,14 @@ class _Doing:
                 self.store.update_run(run.id, summary=self._summary())
             self.watcher.on_event(event)
 
-        found = await solve_many(tasks, model, engine.execute, self.job.options, record, self.previous, on_event)
-        self.outcomes = {outcome.task: outcome for outcome in found}
+        found = await solve_many(left, model, engine.execute, self.job.options, record, self.previous, on_event)
+        self.outcomes |= {outcome.task: outcome for outcome in found}
         if attempts and not any(attempt.completion.text.strip() for attempt in attempts):
             raise CompletionError(
                 f"The model gave {len(attempts)} empty answers and nothing else.",
                 remedy="Check the model's name and the server's chat template, or choose another model with --model.",
             )
-        for outcome in found:
+        for outcome in self.outcomes.values():
             if outcome.verdict is Verdict.ACCEPTED:
                 await asyncio.to_thread(_save, self._folder(run) / f"{outcome.task}.py", outcome.code)
 
@@ -239,9 +244,13 @@ class _Doing:
         }
 
 
-def _training_of(run: RunRecord) -> list[TrainingReport]:
-    recorded = run.summary.get("training")
-    return [TrainingReport.model_validate(item) for item in recorded] if isinstance(recorded, list) else []
+def _recorded(run: RunRecord, name: str, kind: type[_Recorded]) -> list[_Recorded]:
+    """What a run's summary says is finished; what another version wrote is done again."""
+    items = run.summary.get(name)
+    try:
+        return [kind.model_validate(item) for item in items] if isinstance(items, list) else []
+    except ValidationError:
+        return []
 
 
 def _save(path: Path, code: str) -> None:
