@@ -172,6 +172,16 @@ def test_images_are_listed(place: Place) -> None:
     assert [info["variant"] for info in listed if info["current"]] == ["cpu"]
 
 
+def test_the_readme_says_what_comes_back(place: Place) -> None:
+    code, told = (Path(__file__).parents[2] / "README.md").read_text().split("```")[1:4:2]
+    place.write("ten_lines.py", code.removeprefix("python\n"))
+    done = subprocess.run(
+        [sys.executable, "ten_lines.py"], cwd=place.folder, env=place.env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.rstrip() for line in done.stdout.splitlines()] == [line.rstrip() for line in told.strip().splitlines()]
+
+
 # -- solve -----------------------------------------------------------------------------------------------------------
 
 SEARCH = ("--samples", "1", "--rounds", "3")
