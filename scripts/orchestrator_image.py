@@ -9,7 +9,11 @@ from __future__ import annotations
 import hashlib
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
+
+from docker import DockerClient
+from docker.errors import APIError
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.sandbox import base_image, image, wheels
@@ -38,7 +42,17 @@ def main() -> None:
         context = {**files, **{f"wheels/{path.name}": path for path in fetched}}
         image.build_from(client, context, [tag], {"BASE_IMAGE": resolved}, _say)
     client.images.get(tag).tag("fumehood", "latest")
+    _remove_older(client, tag)
+    client.close()
     print(tag)
+
+
+def _remove_older(client: DockerClient, tag: str) -> None:
+    """Every change of the source makes an image; only the newest and those in use are kept."""
+    for found in client.images.list("fumehood", filters={"label": "fumehood.orchestrator=1"}):
+        for name in set(found.tags) - {tag, "fumehood:latest"}:
+            with suppress(APIError):
+                client.images.remove(name)
 
 
 def _source() -> dict[str, Path]:
