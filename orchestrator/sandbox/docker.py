@@ -55,12 +55,14 @@ class ContainerSpec(Value):
 
 
 def owner() -> str:
-    """This process as sandboxes name it: boot, pid and start time, so that a reused pid is told apart."""
-    return f"{_boot_id()}:{os.getpid()}:{_start_time(os.getpid())}"
+    """This process as sandboxes name it: machine, pid and start time, so that a reused pid is told apart."""
+    return f"{_machine()}:{os.getpid()}:{_start_time(os.getpid())}"
 
 
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+def _machine() -> str:
+    """The space in which a pid means one process: this boot, and this PID namespace (an orchestrator may be a container)."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}.{Path('/proc/self/ns/pid').stat().st_ino}"
 
 
 def _start_time(pid: int) -> str:
@@ -72,9 +74,9 @@ def _start_time(pid: int) -> str:
 
 def _is_alive(who: str) -> bool:
     """Whether the process that made a sandbox may still be using it. A process of another machine may."""
-    boot, _, rest = who.partition(":")
+    machine, _, rest = who.partition(":")
     pid, _, started = rest.partition(":")
-    return boot != _boot_id() or (pid.isdigit() and bool(started) and _start_time(int(pid)) == started)
+    return machine != _machine() or (pid.isdigit() and bool(started) and _start_time(int(pid)) == started)
 
 
 def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
