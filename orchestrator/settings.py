@@ -6,6 +6,7 @@ Each field's environment variable is `FUMEHOOD_` and its name in capitals.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,6 +38,9 @@ class Settings(BaseSettings):
     """URL of the package index with PyTorch's CPU wheels, as its install page gives it; empty where pip finds them anyway."""
     runtime: str = ""
     """OCI runtime (`runc`, `runsc`, `kata`, ...); empty means the engine's default."""
+    isolation: Literal["auto", "namespace", "container"] = "auto"
+    """What each run gets: fresh namespaces in a worker container, or a whole container. `auto` is `namespace` where the host
+    allows it."""
     workers: int = Field(default=2, ge=1, le=256)
     """Sandboxes kept warm, and runs at once."""
     data: Path | None = None

@@ -93,6 +93,14 @@ class Program(Value):
     """pytest source that imports the candidate by the name in `module`."""
     module: str = "candidate"
     """Import name of `code` when there are tests."""
+    entry_point: str = ""
+    """Where `tests` define `check(candidate)` (HumanEval): the function of `code` that is passed to it."""
+    judging: Literal["auto", "apart", "together"] = "auto"
+    """Candidate and tests in two sandboxes (apart) or in one interpreter (together). `auto` is apart wherever the tests allow
+    it; `apart` makes it an error where they do not."""
+    in_place: bool = False
+    """Judged apart, what a function does to its arguments is carried back to the tests. A candidate can use that to change
+    what it is compared with, so it is off unless the task is about changing arguments."""
     argv: tuple[str, ...] | None = None
     """A command line instead of Python source; found on PATH inside the sandbox."""
     args: tuple[str, ...] = ()
@@ -147,6 +155,8 @@ class RunReport(Value):
     """Digest (image id) of the sandbox image."""
     detail: str = ""
     """For `sandbox_error` and limits: one sentence."""
+    attack: tuple[str, ...] = ()
+    """What was seen of an attempt on the judge, the worker or the host."""
 
 
 class ExecutionResult(RunReport):
@@ -159,8 +169,6 @@ class ExecutionResult(RunReport):
     judging: Literal["together", "apart", "none"] = "none"
     attempts: int = 1
     """How often the run was sent: more than 1 means that sandboxes died under it."""
-    attack: tuple[str, ...] = ()
-    """What was seen of an attempt on the judge."""
 
 
 class Message(Value):

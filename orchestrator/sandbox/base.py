@@ -1,4 +1,4 @@
-"""The Sandbox contract: one place where one program runs once.
+"""The Sandbox contract: one place where programs run, one at a time.
 
 Providers (`docker.py`, `scripted.py`) implement it; `pool.py` keeps sandboxes warm.
 Left out: what a run is worth. That is `scoring`.
@@ -14,7 +14,12 @@ from orchestrator.types import Limits, Program, RunReport
 
 @runtime_checkable
 class Sandbox(Protocol):
-    """A place for one run. After `run` or `close` it is used up."""
+    """A place for one run at a time. Once `spent` it is closed and replaced."""
+
+    @property
+    def spent(self) -> bool:
+        """Whether it takes no further run: it was made for one, has had its number of them, or saw an anomaly."""
+        ...
 
     async def run(self, program: Program, limits: Limits, on_output: Callable[[str, bytes], None] | None = None) -> RunReport:
         """Run a program and report what happened to it.

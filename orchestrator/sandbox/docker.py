@@ -182,13 +182,13 @@ class DockerSandbox:
     def __init__(self, provider: DockerProvider, container: str, channel: _Channel, spec: ContainerSpec) -> None:
         self._provider, self.container, self._channel, self._spec = provider, container, channel, spec
         self._closed = False
-        self._used = False
+        self.spent = False
 
     async def run(self, program: Program, limits: Limits, on_output: Callable[[str, bytes], None] | None = None) -> RunReport:
         """Run a program; see `base.Sandbox`."""
-        if self._used or self._closed:
+        if self.spent or self._closed:
             raise SandboxUnavailable("This sandbox was used already; a sandbox runs one program.")
-        self._used = True
+        self.spent = True
         header, body = pack(program, limits)
         loop = asyncio.get_running_loop()
 

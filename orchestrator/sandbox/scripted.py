@@ -16,9 +16,11 @@ class ScriptedSandbox:
     def __init__(self, provider: ScriptedProvider) -> None:
         self._provider = provider
         self.closed = False
+        self.spent = False
 
     async def run(self, program: Program, limits: Limits, on_output: Callable[[str, bytes], None] | None = None) -> RunReport:
         """Give the next answer; see `base.Sandbox`."""
+        self.spent = True
         self._provider.programs.append(program)
         answer = self._provider.answer(program)
         if isinstance(answer, SandboxUnavailable):
