@@ -157,6 +157,8 @@ class RunReport(Value):
     """For `sandbox_error` and limits: one sentence."""
     attack: tuple[str, ...] = ()
     """What was seen of an attempt on the judge, the worker or the host."""
+    stages: dict[str, float] = {}
+    """Seconds by stage (queue, transport, fork, namespaces, import, run, judge, teardown), as far as they were taken."""
 
 
 class ExecutionResult(RunReport):
@@ -300,3 +302,27 @@ class Event(Value):
     attempt: Attempt | None = None
     summary: dict[str, object] = {}
     """For `task_finished`: the row of the final table."""
+
+
+class IOCase(Value):
+    """One input of a program that reads stdin and writes stdout, and the output that is right for it."""
+
+    stdin: str = ""
+    expected: str
+    """Never enters the candidate's sandbox."""
+    name: str = ""
+    """Empty means its place in the list."""
+    args: tuple[str, ...] = ()
+    """Arguments after the program's own."""
+    files: dict[str, bytes] = {}
+    """Beside the program's own."""
+
+
+class CheckerSource(Value):
+    """Python source that decides what is right; it runs in a sandbox of its own, never here and never with a candidate.
+
+    For outputs it defines `check(stdin: str, expected: str, got: str)`, for artefacts `check(artefacts: Path, data: Path)`.
+    It returns True, False, or a string that says what is wrong; for artefacts also a dict of these by name.
+    """
+
+    code: str
