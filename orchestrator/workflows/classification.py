@@ -29,9 +29,17 @@ from pydantic import Field
 
 from orchestrator.llm.extraction import Extraction
 from orchestrator.types import ExecutionResult, Fault, RunReport, Status, TestOutcome, TestResult, Value, Verdict
+from orchestrator.workflows.hints import hint
 
 LONGEST = 700
 """Characters of one failure in a prompt. Small models lose the thread of long ones."""
+
+_NOISE = re.compile(
+    r"^test_\w+\.py:\d+ in .*\n"  # the test's own source or message says the same
+    r"|\n \* \(.*"  # the signatures that torch lists
+    r"|(?P<told>^AssertionError: .*\bgot\b.*)\nassert .*(?:\n .*)*",  # pytest's retelling of what the message told
+    re.MULTILINE,
+)
 
 _FAILED = (TestOutcome.FAILED, TestOutcome.ERROR)
 _LIMITS = {
@@ -95,7 +103,10 @@ def classify(
         evidence["problems"] = list(extraction.problems)
     fault = _fault_of_checks(checks)
     if fault is not Fault.NONE:
-        return Diagnosis(fault=fault, feedback=smallest_failure(checks, checks_source), evidence=evidence)
+        feedback = smallest_failure(checks, checks_source)
+        if fault is Fault.CANDIDATE:
+            feedback = f"{feedback}\n{hint(feedback, extraction.code)}".rstrip()
+        return Diagnosis(fault=fault, feedback=feedback, evidence=evidence)
     if tests is None:
         return Diagnosis(fault=Fault.NONE, evidence=evidence)
     return _classify_by_tests(tests, tests_source, evidence, on_reference, on_others)
@@ -205,8 +216,7 @@ def smallest_failure(report: ExecutionResult, source: str = "") -> str:
 def describe(test: TestResult, source: str = "") -> str:
     """One failed test: its source where that may be shown, and what happened."""
     function = _function(source, test.name)
-    # Frames of the tests' file say nothing that the test's source or the message does not.
-    message = _shorten(re.sub(r"^test_\w+\.py:\d+ in .*\n", "", test.message, flags=re.MULTILINE))
+    message = _shorten(_NOISE.sub(r"\g<told>", test.message))
     return f"{function}\n{message}" if function else message
 
 
@@ -270,7 +280,10 @@ def _function(source: str, name: str) -> str:
         return ""
     for owner, function in _tests(tree):
         if plain == (f"{owner}::{function.name}" if owner else function.name):
-            return (ast.get_source_segment(source, function) or "")[:LONGEST]
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assert):
+                    node.msg = None  # said again by the failure
+            return ast.unparse(function)[:LONGEST]
     return ""
 
 

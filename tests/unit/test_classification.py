@@ -77,7 +77,7 @@ def test_a_limit_tells_what_to_avoid() -> None:
 def test_a_trusted_check_that_fails_is_the_candidates_fault() -> None:
     found = classify(USABLE, ran(told("test_contract_finite", "failed", CONTRACT, "tests")))
     assert found.fault is Fault.CANDIDATE
-    assert found.feedback == "Failed: loss(pred, target) returned inf; expected a finite number"
+    assert found.feedback.splitlines()[0] == "Failed: loss(pred, target) returned inf; expected a finite number"
 
 
 def test_what_the_candidate_raised_is_shown_alone_with_its_own_frames() -> None:
@@ -102,6 +102,46 @@ def test_a_failing_example_is_shown_with_its_call_and_one_failing_check() -> Non
     assert "assert loss(1, 2) == 3" in feedback
     assert "must be 3, got 7" in feedback
     assert feedback.count("Failed:") == 1
+
+
+def test_a_hint_follows_what_the_candidate_did_wrong_and_nothing_else() -> None:
+    checks = ran(told("test_contract_finite", "failed", CONTRACT, "tests"))
+    assert classify(USABLE, checks).feedback.splitlines()[1].startswith("Hint: never take torch.log of a sigmoid")
+    slow = ran(told("test_contract_finite", "failed", CONTRACT, "tests"), status=Status.TIMED_OUT_CPU, complete=False)
+    assert "Hint" not in classify(USABLE, slow).feedback
+
+
+def test_what_the_message_told_is_not_told_again() -> None:
+    retold = f"{WRONG_VALUE}\n +  where 7 = loss(1, 2)"
+    assert (
+        smallest_failure(ran(told("test_a", "failed", retold, "tests"))) == "AssertionError: the worked example must be 3, got 7"
+    )
+
+
+def test_values_that_only_pytest_tells_are_kept() -> None:
+    bare = "AssertionError: assert False\n +  where False = allclose(tensor(0.3), tensor(0.5))"
+    assert smallest_failure(ran(told("test_a", "failed", bare, "tests"))) == bare
+    vague = "AssertionError: the loss should be small\nassert 7 == 3"
+    assert smallest_failure(ran(told("test_a", "failed", vague, "tests"))) == vague
+
+
+def test_torchs_list_of_signatures_is_left_out() -> None:
+    message = (
+        "candidate.py:5 in loss: return torch.max(0, x)\n"
+        "TypeError: max() received an invalid combination of arguments - got (int, Tensor), but expected one of:\n"
+        " * (Tensor input, *, tuple of Tensors out = None)\n"
+        " * (Tensor input, Tensor other, *, Tensor out = None)"
+    )
+    feedback = smallest_failure(ran(told("test_a", "failed", message, "candidate")))
+    assert feedback.endswith("expected one of:")
+    assert "candidate.py:5" in feedback
+
+
+def test_an_example_is_shown_without_the_message_that_its_failure_tells() -> None:
+    source = EXAMPLES.replace("== 3", "== 3, f'must be 3, got {loss(1, 2)}'")
+    feedback = smallest_failure(ran(told("test_worked_example", "failed", WRONG_VALUE, "tests")), source)
+    assert "assert loss(1, 2) == 3\n" in feedback
+    assert feedback.count("got") == 1
 
 
 def test_leaving_early_is_the_candidates_fault() -> None:

@@ -1,0 +1,80 @@
+"""What usually helps against a failure in PyTorch: one sentence for each of the commonest.
+
+Small models recognise a failure and still cannot think of the remedy; told the remedy, they apply it. A hint follows from the
+message and the code alone, never from the task, and it is added to feedback that is visible anyway.
+
+Left out: anything that a single task would want to hear.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+_BY_MESSAGE: tuple[tuple[str, str], ...] = (
+    (
+        r"(?:max|min|maximum|minimum)\(\)(?::| received)",
+        "torch.max and torch.maximum take no plain numbers: write x.clamp(min=0) for max(0, x), x.clamp(max=1) for min(1, x).",
+    ),
+    (
+        r"torch\.nn\.functional' has no attribute '(\w+)'",
+        "F has no {0}: plain mathematics is in torch (torch.log, torch.exp, torch.where), stable logarithms are F.logsigmoid(x) "
+        "and F.log_softmax(x, dim=1).",
+    ),
+    (
+        r"returned (?:-?inf|nan)|is inf or nan",
+        "never take torch.log of a sigmoid or softmax: log(sigmoid(x)) is F.logsigmoid(x), log(1 - sigmoid(x)) is "
+        "F.logsigmoid(-x), log(softmax(x)) is F.log_softmax(x, dim=1).",
+    ),
+    (
+        r"must be the same as input size|0D or 1D target|multi-target not supported|expected scalar type|class probabilities",
+        "the target of F.cross_entropy is a long tensor of shape (N,); that of F.binary_cross_entropy_with_logits is a float "
+        "tensor of the same shape as the logits.",
+    ),
+    (
+        r"1D tensors expected",
+        "torch.dot is for single vectors: for a batch, write (a * b).flatten(1).sum(1).",
+    ),
+    (
+        r"Dimension out of range",
+        "count the dimensions: the last one is -1, the first is 0; a matrix is transposed with .T.",
+    ),
+    (
+        r"must match the size of tensor b|broadcast|shape mismatch",
+        "the two tensors have different shapes: choose per element with torch.where(condition, a, b), not by indexing with a "
+        "mask, and add a missing dimension with .unsqueeze(1).",
+    ),
+    (
+        r"only one element tensors can be converted|Boolean value of Tensor",
+        "a tensor is no condition for if: choose per element with torch.where(condition, a, b).",
+    ),
+    (r"returned a tensor of shape", "end with .mean() or .sum() over everything."),
+)
+
+
+def hint(message: str, code: str) -> str:
+    """A sentence that usually helps against this failure of this code, or nothing."""
+    for pattern, text in _BY_MESSAGE:
+        match = re.search(pattern, message)
+        if match:
+            return "Hint: " + text.format(*match.groups())
+    if "must be" in message and _means_a_number(code):
+        return (
+            "Hint: .sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something is "
+            "meant for each sample, sum with x.flatten(1).sum(1) and take the mean last."
+        )
+    return ""
+
+
+def _means_a_number(code: str) -> bool:
+    """Does the code sum over everything, without a dimension?"""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sum" and not node.keywords:
+            of_torch = isinstance(node.func.value, ast.Name) and node.func.value.id == "torch"
+            if len(node.args) == int(of_torch):
+                return True
+    return False
