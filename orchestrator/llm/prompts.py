@@ -14,6 +14,12 @@ from __future__ import annotations
 from orchestrator.llm.extraction import MODULE
 from orchestrator.types import Fault, Message, Value
 
+IDIOMS = (
+    "In PyTorch, `torch.where(condition, a, b)` chooses per element, `x.clamp(min=0)` is max(0, x), `x.flatten(1).sum(1)` sums "
+    "per sample, `x.unsqueeze(1)` adds a column for broadcasting, `F.logsigmoid(x)` and `F.log_softmax(x, 1)` are stable."
+)
+"""What small models most often get wrong about the library, whatever the task."""
+
 SYSTEM = "You are an expert in Python and PyTorch. You answer with one python code block and nothing else."
 
 
@@ -43,8 +49,8 @@ def write_candidate(brief: Brief) -> tuple[Message, ...]:
     """Ask for the function, for the first time or afresh."""
     return _chat(
         _task(brief),
-        f"Write the function `{brief.signature}`. Answer with one python code block that holds the imports and the whole "
-        "function. Leave out the docstring, examples, tests and explanations. Complete this:",
+        f"Write the function `{brief.signature}`. {IDIOMS}\nAnswer with one python code block: the imports and the whole "
+        "function, no docstring, no comments, no examples. Complete this:",
         _block(brief.stub),
     )
 
@@ -56,10 +62,9 @@ def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
         "This answer is wrong:",
         _block(failure.code) if failure.code.strip() else "(no code)",
         _complaint(failure),
-        f"Find the mistake and write the corrected function `{brief.signature}`; do not repeat the wrong answer. Answer with "
-        "one python code block that holds the imports and the whole function. Leave out the docstring, examples, tests and "
-        "explanations. Complete this:",
-        _block(brief.stub),
+        f"Write the corrected function `{brief.signature}`. {IDIOMS}\nAnswer with one python code block: the imports, the whole "
+        "function, and in its first line a comment that names the mistake. No docstring, no examples. Complete this:",
+        _block(f"{brief.stub.rstrip()}\n    # The mistake was"),
     )
 
 

@@ -13,7 +13,6 @@ Left out: training with the loss (`training_runs`), and storing what happened: t
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import re
 import time
@@ -22,7 +21,7 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from orchestrator.data.loss_tasks import LossTask, stub
+from orchestrator.data.loss_tasks import TENSORS, LossTask, stub
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, extract
 from orchestrator.llm.prompts import (
@@ -205,12 +204,11 @@ async def solve_many(
 
 
 def brief_of(task: LossTask) -> Brief:
-    """What the model is told. The stub's docstring moves into the text: models copy it, and every token of it costs time."""
-    tree = ast.parse(stub(task))
-    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef))
-    docstring = (ast.get_docstring(function) or "").partition("\n")[2].strip()
+    """What the model is told. A stub's docstring would be copied token by token, so the text says what it said."""
+    inputs = ", ".join(f"`{name}` is a {text}" for name, text in zip(task.parameters, TENSORS[task.inputs], strict=True))
+    told = f"{inputs}. The function returns a scalar tensor (zero dimensions) that gradients flow through."
     head = stub(task).partition('"""')[0].rstrip()
-    description = f"{task.description.strip()}\n\n{docstring}".strip()
+    description = f"{task.description.strip()}\n{told}"
     return Brief(description=description, signature=task.signature, entry_point=task.entry_point, stub=head)
 
 

@@ -229,9 +229,13 @@ async def test_a_wrong_value_is_corrected_with_the_example_that_failed() -> None
 
 async def test_every_prompt_is_a_conversation_of_its_own_that_ends_in_the_stub() -> None:
     story = await tell([NAME_ERROR, SUM, RIGHT])
-    for attempt in story.of("candidate"):
+    first, *corrections = story.of("candidate")
+    for attempt in (first, *corrections):
         assert [message.role for message in attempt.messages] == ["system", "user"]
-        assert attempt.messages[-1].content.rstrip("`\n").endswith("def loss(pred, target):")
+    assert first.messages[-1].content.rstrip("`\n").endswith("def loss(pred, target):")
+    assert len(corrections) == 2
+    for attempt in corrections:  # which begin by naming the mistake
+        assert attempt.messages[-1].content.rstrip("`\n").endswith("def loss(pred, target):\n    # The mistake was")
 
 
 async def test_hidden_tests_and_the_reference_never_reach_a_prompt() -> None:
