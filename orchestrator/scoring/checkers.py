@@ -75,8 +75,8 @@ def exact(expected: str, got: str) -> str:
     return _difference(where, quote(expected, place), quote(got, place))
 
 
-def _first_difference(one: str, two: str) -> int:
-    """Index of the first character that differs, found by halving: comparing slices is fast."""
+def _first_difference(one: str | bytes, two: str | bytes) -> int:
+    """Index of the first character or byte that differs, found by halving: comparing slices is fast."""
     low, high = 0, min(len(one), len(two))
     while low < high:
         middle = (low + high + 1) // 2
@@ -150,6 +150,7 @@ _NAMED: dict[str, Checker] = {
     "json": json_equal,
 }
 NAMES = (*_NAMED, "float")
+_WRITE_FLOAT = "Write float:1e-6 or float:1e-6:1e-9."
 
 
 def by_name(name: str) -> Checker:
@@ -165,11 +166,10 @@ def by_name(name: str) -> Checker:
     kind, *tolerances = name.split(":")
     if kind == "float" and len(tolerances) <= 2:
         try:
-            return floats(*(float(text) for text in tolerances))
+            relative, absolute = (float(text) for text in (tolerances + ["1e-6", "1e-9"][len(tolerances) :]))
+            return floats(relative, absolute)
         except ValueError:
-            raise UsageError(
-                f"The tolerances of {name!r} are no numbers.", remedy="Write float:1e-6 or float:1e-6:1e-9."
-            ) from None
+            raise UsageError(f"The tolerances of {name!r} are no numbers.", remedy=_WRITE_FLOAT) from None
     raise UsageError(f"There is no checker {name!r}.", remedy=f"Choose from {', '.join(NAMES)}.")
 
 
@@ -179,8 +179,8 @@ def same_bytes(expected: bytes) -> FileChecker:
     def check(got: bytes) -> str:
         if got == expected:
             return ""
-        place = next((i for i, (one, two) in enumerate(zip(expected, got, strict=False)) if one != two), None)
-        if place is None:
+        place = _first_difference(expected, got)
+        if place in (len(expected), len(got)):
             return f"expected {len(expected)} bytes, got {len(got)}"
         end = place + 16
         return f"byte {place}: expected {expected[place:end].hex(' ')}, got {got[place:end].hex(' ')}"
@@ -282,7 +282,7 @@ def _pairs(expected: Iterator[str], got: Iterator[str], same: Callable[[str, str
 
 def _closeness(relative: float, absolute: float, nan: NanPolicy) -> Callable[[str, str], bool]:
     if not all(math.isfinite(value) and value >= 0 for value in (relative, absolute)):
-        raise UsageError("A tolerance must be a finite number, 0 or more.", remedy="Write float:1e-6 or float:1e-6:1e-9.")
+        raise UsageError("A tolerance must be a finite number, 0 or more.", remedy=_WRITE_FLOAT)
     return functools.partial(_close, relative, absolute, nan)
 
 
@@ -328,21 +328,25 @@ def _json(text: str) -> Any:
 
 
 def _json_difference(where: str, expected: Any, got: Any, depth: int = 0) -> str:
+    pairs: Iterator[tuple[str | int, Any, Any]]
     if depth > JSON_DEPTH:
-        return f"{where[:QUOTED]}: nested too deeply"
+        return f"{where}: nested too deeply"
     if isinstance(expected, dict) and isinstance(got, dict):
-        if odd := next((key for key in expected if key not in got), None):
-            return f"{where[:QUOTED]}: the key {quote(odd)} is missing"
+        if (odd := next((key for key in expected if key not in got), None)) is not None:
+            return f"{where}: the key {quote(odd)} is missing"
         if (odd := next((key for key in got if key not in expected), None)) is not None:
-            return f"{where[:QUOTED]}: the key {quote(odd)} is not expected"
-        pairs = [(f"{where}[{quote(key)}]", expected[key], got[key]) for key in expected]
+            return f"{where}: the key {quote(odd)} is not expected"
+        pairs = ((key, expected[key], got[key]) for key in expected)
     elif isinstance(expected, list) and isinstance(got, list):
         if len(expected) != len(got):
-            return f"{where[:QUOTED]}: expected {len(expected)} elements, got {len(got)}"
-        pairs = [(f"{where}[{index}]", one, two) for index, (one, two) in enumerate(zip(expected, got, strict=True))]
+            return f"{where}: expected {len(expected)} elements, got {len(got)}"
+        pairs = ((index, one, two) for index, (one, two) in enumerate(zip(expected, got, strict=True)))
     else:
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (expected, got))
         if expected == got and (numbers or type(expected) is type(got)):
             return ""
-        return _difference(where[:QUOTED], quote(expected), quote(got))
-    return next((found for name, one, two in pairs if (found := _json_difference(name, one, two, depth + 1))), "")
+        return _difference(where, quote(expected), quote(got))
+    for key, one, two in pairs:
+        if found := _json_difference(f"{where}[{quote(key)}]"[:QUOTED], one, two, depth + 1):
+            return found
+    return ""
