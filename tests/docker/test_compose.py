@@ -51,6 +51,13 @@ def test_tgi_reserves_gpus_and_takes_its_settings_from_the_environment():
     assert "NUM_SHARD: '2'" in text or 'NUM_SHARD: "2"' in text
 
 
+def test_the_two_images_have_a_setting_each():
+    text = compose("--profile", "cpu", "config", FUMEHOOD_ORCHESTRATOR_IMAGE="mine:1", FUMEHOOD_IMAGE="sandbox:2")
+    assert text.count("image: mine:1") == 2  # the orchestrator and the embedded model server
+    assert "image: sandbox:2" not in text
+    assert "FUMEHOOD_IMAGE: sandbox:2" in text
+
+
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_nothing_is_published_beyond_loopback(profile):
     lines = [line.strip(" -") for line in compose("--profile", profile, "config").splitlines()]
@@ -83,7 +90,7 @@ def test_the_cpu_profile_answers_a_chat(small_weights):
     project = f"fumehood-test-{uuid.uuid4().hex[:8]}"
     environment = {
         "COMPOSE_PROJECT_NAME": project,
-        "FUMEHOOD_IMAGE": image,
+        "FUMEHOOD_ORCHESTRATOR_IMAGE": image,
         "EMBEDDED_MODEL": "0.5b",
         "WEIGHTS": str(small_weights),
         "MODEL_PORT": "0",
