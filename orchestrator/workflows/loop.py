@@ -19,6 +19,7 @@ import hashlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Literal, Protocol
 
 from pydantic import Field
@@ -290,6 +291,12 @@ async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger,
         if all(item.fault is Fault.SANDBOX for item in ledger.of(work.kind) if item.round == round_):
             return None
     return None
+
+
+def is_over(attempts: Sequence[Attempt], options: LoopOptions) -> bool:
+    """Would a search with these attempts of its kind ask nothing more: one is done, or every sample of every round is there?"""
+    places = {(item.round, item.sample) for item in attempts}
+    return any(is_done(item) for item in attempts) or places >= set(product(range(options.rounds), range(options.samples)))
 
 
 def is_done(attempt: Attempt) -> bool:

@@ -68,6 +68,7 @@ from orchestrator.workflows.loop import (
     Sealed,
     best,
     is_done,
+    is_over,
     score_of,
     search,
     seed_of,
@@ -152,7 +153,20 @@ async def solve(
     on_event(Event(kind="task_started", task=task.name, text=task.title))
     brief = brief_of(task)
     tests = _Tests(task, brief, execute, options)
+    tests.recall(ledger)
     candidates = _Candidates(task, brief, model, execute, options, ledger, pen, tests)
+    accepted = next((attempt for attempt in ledger.of("candidate") if is_done(attempt)), None)
+    if not is_over(ledger.of("candidate"), options):
+        accepted = await _find(candidates, tests, model, options, ledger, pen)
+    outcome = _outcome(task, ledger, accepted, tests.standing(ledger), time.monotonic() - started)
+    on_event(Event(kind="task_finished", task=task.name, summary=outcome.model_dump(mode="json")))
+    return outcome
+
+
+async def _find(
+    candidates: _Candidates, tests: _Tests, model: Model, options: LossOptions, ledger: Ledger, pen: Pen
+) -> Attempt | None:
+    """Search for the function and for its tests, side by side."""
     # The function is asked for first; the model writes the tests while the sandbox is busy with it.
     finding = asyncio.create_task(search(candidates, model, options, ledger, pen))
     if options.write_tests:
@@ -167,9 +181,7 @@ async def solve(
         for item in running:
             item.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    outcome = _outcome(task, ledger, accepted, tests.standing(ledger), time.monotonic() - started)
-    on_event(Event(kind="task_finished", task=task.name, summary=outcome.model_dump(mode="json")))
-    return outcome
+    return accepted
 
 
 async def solve_many(
@@ -243,6 +255,12 @@ class _Tests:
             seed=chosen.seed,
             parallel=chosen.parallel,
         )
+
+    def recall(self, ledger: Ledger) -> None:
+        """Drop again what an interrupted call had come to drop."""
+        for attempt in ledger.of("candidate"):
+            names = attempt.evidence.get("tests_dropped")
+            self.dropped |= {str(name) for name in names} if isinstance(names, list) else set()
 
     async def current(self) -> str:
         """The tests as they stand, once they are written; empty where there are none."""

@@ -117,6 +117,8 @@ async def resume_job(
 ) -> JobResult:
     """Go on with a recorded job, with its own options and seeds. Finished attempts and trainings are not repeated.
 
+    Where nothing is left to do, what was recorded comes back at once, without a model server and without sandboxes.
+
     Raises:
         UsageError: there is no such run, or it cannot be gone on with.
         PrerequisiteError, CompletionError, StoreError: as `do_job`.
@@ -150,19 +152,28 @@ class _Doing:
 
     async def do(self) -> JobResult:
         tasks = self.job.resolved()
+        self._recall()
+        left = [task for task in tasks if task.name not in self.outcomes]
+        if self.run is not None and self.run.state == "finished" and not left and not self._untrained(tasks):
+            self.watcher.on_start(self.run)
+            self.watcher.say("This run is finished: nothing is left to do.")
+            await self._save_accepted(self.run)
+            return self._result(self.run, tasks)
         async with contextlib.AsyncExitStack() as opened:
             # What fails soonest goes first: a URL that refuses, then the engine, then a server that takes seconds to load.
-            model = await opened.enter_async_context(_remote(self.job, self.settings)) if self.job.base_url else None
+            model: Model | None = None
+            if left and self.job.base_url:
+                model = await opened.enter_async_context(_remote(self.job, self.settings))
             engine = await opened.enter_async_context(Engine(self.settings, limits=self.job.options.limits))
-            if model is None:
+            if left and model is None:
                 self.watcher.say(f"Starting the embedded model server with {self.job.model or DEFAULT_MODEL}.")
                 model = await opened.enter_async_context(_embedded(self.job, self.settings, self.watcher))
-            info = await model.info()
-            run = self.run = self._begin(info, engine.image)
+            run = self.run = self._begin(None if model is None else await model.info(), engine.image)
             self.watcher.on_start(run)
             state: State = "failed"
             try:
-                await self._solve(run, tasks, model, engine)
+                await self._solve(run, left, model, engine)
+                await self._save_accepted(run)
                 await self._train(run, tasks, engine)
                 state = "finished"
             except (asyncio.CancelledError, KeyboardInterrupt):
@@ -172,27 +183,34 @@ class _Doing:
                 # A store that just failed must not hide why the job failed.
                 with contextlib.suppress(StoreError) if state != "finished" else contextlib.nullcontext():
                     run = self.run = self.store.finish(run.id, state, self._summary())
+        return self._result(run, tasks)
+
+    def _result(self, run: RunRecord, tasks: list[LossTask]) -> JobResult:
         return JobResult(run, [self.outcomes[task.name] for task in tasks], list(self.training.values()))
 
-    def _begin(self, info: ModelInfo, image: str) -> RunRecord:
+    def _recall(self) -> None:
+        """What the run that is gone on with has finished."""
+        if self.run is None:
+            return
+        self.previous = self.store.attempts(self.run.id)
+        # A task that the sandbox failed is not finished.
+        outcomes = _recorded(self.run, "tasks", LossOutcome)
+        self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
+        self.training = {report.task: report for report in _recorded(self.run, "training", TrainingReport)}
+
+    def _begin(self, info: ModelInfo | None, image: str) -> RunRecord:
         """Record the job, or take it up again."""
         if self.run is None:
             return self.store.create_run(KIND, self.job.model_dump(mode="json"), info, image)
         before = self.run
-        if before.model is not None and (before.model.model, before.model.sha) != (info.model, info.sha):
+        if before.model is not None and info is not None and (before.model.model, before.model.sha) != (info.model, info.sha):
             self.watcher.say(f"The run began with the model {before.model.model}; now {info.model} answers.")
         if before.image and before.image != image:
             self.watcher.say("The run began with another sandbox image.")
-        self.previous = self.store.attempts(before.id)
-        # A task that the sandbox failed is not finished.
-        outcomes = _recorded(before, "tasks", LossOutcome)
-        self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
-        self.training = {report.task: report for report in _recorded(before, "training", TrainingReport)}
         return self.store.update_run(before.id, state="running")
 
-    async def _solve(self, run: RunRecord, tasks: list[LossTask], model: Model, engine: Engine) -> None:
+    async def _solve(self, run: RunRecord, left: list[LossTask], model: Model | None, engine: Engine) -> None:
         attempts = list(self.previous)
-        left = [task for task in tasks if task.name not in self.outcomes]
 
         def record(attempt: Attempt) -> None:
             self.store.add_attempt(run.id, attempt)
@@ -204,24 +222,36 @@ class _Doing:
                 self.store.update_run(run.id, summary=self._summary())
             self.watcher.on_event(event)
 
-        found = await solve_many(left, model, engine.execute, self.job.options, record, self.previous, on_event)
-        self.outcomes |= {outcome.task: outcome for outcome in found}
+        if model is not None:
+            found = await solve_many(left, model, engine.execute, self.job.options, record, self.previous, on_event)
+            self.outcomes |= {outcome.task: outcome for outcome in found}
         if attempts and not any(attempt.completion.text.strip() for attempt in attempts):
             raise CompletionError(
                 f"The model gave {len(attempts)} empty answers and nothing else.",
                 remedy="Check the model's name and the server's chat template, or choose another model with --model.",
             )
+
+    async def _save_accepted(self, run: RunRecord) -> None:
         for outcome in self.outcomes.values():
             if outcome.verdict is Verdict.ACCEPTED:
                 await asyncio.to_thread(_save, self._folder(run) / f"{outcome.task}.py", outcome.code)
 
+    def _untrained(self, tasks: list[LossTask]) -> list[LossTask]:
+        """The tasks whose accepted loss is still to be trained with."""
+        data = self.job.train
+        return [
+            task
+            for task in tasks
+            if data
+            and task.name not in self.training
+            and task.name in self.outcomes
+            and self.outcomes[task.name].verdict is Verdict.ACCEPTED
+            and data in datasets_for(task)
+        ]
+
     async def _train(self, run: RunRecord, tasks: list[LossTask], engine: Engine) -> None:
-        if not self.job.train:
-            return
-        for task in tasks:
+        for task in self._untrained(tasks):
             outcome = self.outcomes[task.name]
-            if outcome.verdict is not Verdict.ACCEPTED or task.name in self.training or self.job.train not in datasets_for(task):
-                continue
             self.watcher.say(f"Training a small network on {self.job.train} with {task.name}, and with the stock loss.")
             report = await train_with_loss(
                 task, outcome.code, self.job.train, engine.execute, seed=self.job.options.seed, out=self._folder(run)

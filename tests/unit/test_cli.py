@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -23,7 +24,10 @@ from orchestrator.cli.shared import size
 from orchestrator.data.loss_tasks import builtin_tasks
 from orchestrator.data.store import RunStore
 from orchestrator.errors import UsageError
+from orchestrator.settings import Settings
 from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, Status, Usage, Verdict
+from orchestrator.workflows.loss_functions import LossOutcome
+from orchestrator.workflows.loss_jobs import KIND, LossJob
 
 Cli = Callable[..., Result]
 
@@ -283,6 +287,35 @@ def test_resume_takes_no_other_options(cli: Cli) -> None:
 def test_resume_of_an_unknown_run(cli: Cli) -> None:
     explained(cli("solve", "loss", "--resume", "2026"), 2, "There is no run '2026'")
     explained(cli("solve", "loss", "--resume", "last"), 2, "holds no run yet")
+
+
+def finished_job(state: Literal["finished", "interrupted"], train: str = "") -> str:
+    """A job in the store whose one task was accepted."""
+    job = LossJob(tasks=("focal",), base_url="http://127.0.0.1:9", train=train)
+    outcome = LossOutcome(task="focal", title="Focal loss", verdict=Verdict.ACCEPTED, code="def focal_loss(): ...\n", attempts=3)
+    with RunStore.open(Settings().database_url) as store:
+        run = store.create_run(KIND, job.model_dump(mode="json"), ModelInfo(model="m"), "sha256:1")
+        store.finish(run.id, state, {"accepted": 1, "tasks": [outcome.model_dump(mode="json")]})
+    return run.id
+
+
+def test_resume_of_a_finished_run_needs_neither_model_nor_engine(cli: Cli, tmp_path: Path) -> None:
+    run = finished_job("finished")
+    result = cli("solve", "loss", "--resume", run, "--json", "--out", str(tmp_path / "there"))
+    assert result.exit_code == 0, result.stderr
+    shown = json.loads(result.stdout)
+    assert (shown["run"], shown["state"], shown["accepted"]) == (run, "finished", 1)
+    assert shown["tasks"][0]["attempts"] == 3
+    assert (tmp_path / "there" / "focal.py").read_text() == "def focal_loss(): ...\n"
+    assert "nothing is left to do" in result.stderr
+
+
+def test_resume_of_what_is_not_finished_needs_them(cli: Cli) -> None:
+    explained_by_engine = cli("solve", "loss", "--resume", finished_job("interrupted"))
+    assert explained_by_engine.exit_code == 3
+    assert "No Docker engine answers" in explained_by_engine.stderr
+    # Its training is still to be done: for that a sandbox is enough, the model server would refuse.
+    assert "No Docker engine answers" in cli("solve", "loss", "--resume", finished_job("finished", "breast_cancer")).stderr
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://"])

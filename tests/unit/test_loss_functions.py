@@ -388,6 +388,31 @@ async def test_a_finished_task_asks_nothing() -> None:
     assert again.outcome.model_copy(update={"wall_time": 0.0}) == whole.outcome.model_copy(update={"wall_time": 0.0})
 
 
+async def test_an_accepted_task_asks_for_no_tests_either() -> None:
+    whole = await tell([SUM, RIGHT], [WRONG_TESTS, TESTS], options=LossOptions(samples=1, tests_rounds=3))
+    for kept in (whole.of("candidate"), [*whole.of("candidate"), whole.of("tests")[0]]):
+        again = await tell([], [], previous=kept)
+        assert again.outcome.verdict is Verdict.ACCEPTED
+        assert again.outcome.code == whole.outcome.code
+        assert (again.prompts, again.attempts, again.sandboxes.programs) == ([], [], [])
+
+
+async def test_a_task_that_ran_out_of_rounds_asks_nothing() -> None:
+    options = LossOptions(samples=2, rounds=2, first_temperature=0.5)
+    whole = await tell([NAME_ERROR, SUM, OVERFITTED, SLOW], options=options)
+    assert whole.outcome.verdict is not Verdict.ACCEPTED
+    again = await tell([], [], options=options, previous=whole.attempts)
+    assert (again.prompts, again.attempts, again.sandboxes.programs) == ([], [], [])
+    assert again.outcome.model_copy(update={"wall_time": 0.0}) == whole.outcome.model_copy(update={"wall_time": 0.0})
+
+
+async def test_tests_that_were_dropped_stay_dropped() -> None:
+    whole = await tell([RIGHT], [WRONG_TESTS], task=OWN, verdict="TEST")
+    assert "test_one" not in whole.outcome.tests
+    again = await tell([], [], task=OWN, previous=whole.attempts)
+    assert again.outcome.tests == whole.outcome.tests
+
+
 async def test_the_tests_are_asked_for_between_two_functions() -> None:
     story = await tell([SUM, RIGHT], options=LossOptions(samples=2))
     asked = ["tests" if "pytest functions" in prompt else "function" for prompt in story.prompts]
