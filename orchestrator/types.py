@@ -288,6 +288,8 @@ class RunRecord(Value):
     created: float = 0.0
     finished: float | None = None
     summary: dict[str, object] = {}
+    owner: str = ""
+    """The process that last took it up, as `processes.owner` names it."""
 
 
 class Event(Value):

@@ -4,6 +4,8 @@ SQLite in one file by default, any database SQLAlchemy speaks to by its URL. Eac
 `add_attempt` returns, so a killed job loses nothing that was finished. What people query is a column; the whole
 value stands beside it as JSON and is what comes back.
 
+A run is read as `interrupted` when its process is gone without a word, after SIGKILL or a loss of power.
+
     with RunStore.open("sqlite:///runs.sqlite3") as store:
         run = store.create_run("solve-loss", {"seed": 1})
         store.add_attempt(run.id, attempt)
@@ -29,6 +31,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from orchestrator.errors import StoreError, UsageError
+from orchestrator.processes import is_alive, owner
 from orchestrator.types import Attempt, ModelInfo, RunRecord
 
 SCHEMA_VERSION = 1
@@ -144,7 +147,7 @@ class RunStore:
         now = time.time()
         # The suffix tells apart jobs of one second; the primary key refuses the rare twin.
         run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        record = RunRecord(id=run_id, kind=kind, config=dict(config), model=model, image=image, created=now)
+        record = RunRecord(id=run_id, kind=kind, config=dict(config), model=model, image=image, created=now, owner=owner())
         try:
             with self._session() as session:
                 session.add(_run_row(record))
@@ -172,6 +175,8 @@ class RunStore:
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if state is not None:
             changes["finished"] = time.time() if state in ("finished", "failed") else None
+        if state == "running":
+            changes["owner"] = owner()
         with self._session() as session:
             row = self._row(session, run_id)
             record = _run_value(row).model_copy(update=changes)
@@ -490,7 +495,10 @@ def _writable(value: Any) -> Any:
 
 
 def _run_value(row: _Run) -> RunRecord:
-    return _value(RunRecord, row.record, f"run {row.id}")
+    record = _value(RunRecord, row.record, f"run {row.id}")
+    if record.state == "running" and not is_alive(record.owner):
+        return record.model_copy(update={"state": "interrupted"})
+    return record
 
 
 def _value(kind: type[_Value], record: str, what: str) -> _Value:

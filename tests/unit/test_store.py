@@ -256,8 +256,41 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert died.returncode == -signal.SIGKILL
     with RunStore.open(url(tmp_path)) as store:
         (run,) = store.runs()
-        assert run.state == "running"
+        assert run.state == store.run(run.id).state == "interrupted"
+        again = store.update_run(run.id, state="running")  # taken up by this process, which is there
+        assert store.run(run.id) == again
+        assert (again.state, again.finished) == ("running", None)
         assert [kept.index for kept in store.attempts(run.id)] == [0, 1, 2]
+
+
+def test_a_run_of_a_living_process_is_running(tmp_path: Path) -> None:
+    program = """
+import sys
+from orchestrator.data.store import RunStore
+RunStore.open(sys.argv[1]).create_run("solve-loss", {})
+print("begun", flush=True)
+input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, url(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        with RunStore.open(url(tmp_path)) as store:
+            assert store.run("last").state == "running"
+            process.kill()
+            process.wait()
+            assert store.run("last").state == "interrupted"
+
+
+def test_a_run_whose_process_nobody_wrote_down_is_left_alone(store: RunStore, tmp_path: Path) -> None:
+    record = RunRecord(id="20260101-000000-0000", kind="solve-loss")
+    with sqlite3.connect(tmp_path / "runs.sqlite3") as database:
+        database.execute(
+            "INSERT INTO fumehood_runs (id, kind, state, model, image, created, record) VALUES (?, ?, ?, '', '', 0, ?)",
+            (record.id, record.kind, record.state, record.model_dump_json(exclude={"owner"})),
+        )
+    assert store.run(record.id).state == "running"
 
 
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
