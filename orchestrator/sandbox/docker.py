@@ -1,248 +1,200 @@
-"""The Docker provider: one hardened container per sandbox, spoken to over its attached stdin and stdout.
+"""The Docker provider: hardened containers, spoken to over their attached stdin and stdout.
 
-Works with a remote DOCKER_HOST: needs no shared folder and no network. A container runs one program and is destroyed.
-Left out: keeping containers warm (`pool.py`) and building the image (`image.py`).
+At the `namespace` level a container is a worker that runs one program after the other, each in fresh namespaces; at the
+`container` level it runs one program and is destroyed. Works with a remote DOCKER_HOST: needs no shared folder and no network.
+
+Left out: keeping containers warm (`pool.py`), building the image (`image.py`), the hardening (`hardening.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
-import struct
+import logging
+import re
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field
-
-from orchestrator.errors import PrerequisiteError, SandboxUnavailable, UsageError
-from orchestrator.sandbox import protocol, seccomp
+from orchestrator.errors import PrerequisiteError, SandboxUnavailable
+from orchestrator.processes import is_alive
+from orchestrator.sandbox import protocol
+from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.engine import connect
-from orchestrator.types import Limits, MiB, Program, RunReport, Status, TestOutcome, TestResult, Value
+from orchestrator.sandbox.hardening import LABEL, OWNER, ROOM, ContainerSpec, container_options
+from orchestrator.sandbox.jobs import pack, read_result
+from orchestrator.types import Limits, Program, RunReport, Status
 
-LABEL = "fumehood.sandbox"
-OWNER = "fumehood.owner"
-_UID = 10001
-_ROOM = 16
-"""Processes and threads the agent and the waiting child need beside the program's."""
 _START_TIMEOUT = 120.0
 """Seconds a container may take to say that it is warm, on a busy host."""
 _GRACE = 15.0
 """Seconds beyond the wall-time limit before a silent agent counts as dead."""
+_ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
+_ANOMALIES = (Status.MEMORY_EXCEEDED, Status.PROCESS_LIMIT_EXCEEDED, Status.SANDBOX_ERROR)
+"""After these a worker is replaced: nothing is wrong with it that we know of, and that is not enough."""
 _T = TypeVar("_T")
-
-
-class ContainerSpec(Value):
-    """How sandbox containers are made."""
-
-    image: str
-    """Tag or id of the sandbox image."""
-    limits: Limits = Limits()
-    """What containers are made for; a run with other limits adjusts its container before it starts."""
-    cpus: float = Field(default=1.0, gt=0)
-    runtime: str = ""
-    """OCI runtime; empty means the engine's default."""
-    gpus: str = ""
-    """Empty for none, `all`, or one device's id or index (also a MIG slice's)."""
-    preload: bool = True
-    """Whether a child with numpy, torch and pytest imported waits in each container."""
-
-
-def owner() -> str:
-    """This process as sandboxes name it: machine, pid and start time, so that a reused pid is told apart."""
-    return f"{_machine()}:{os.getpid()}:{_start_time(os.getpid())}"
-
-
-def _machine() -> str:
-    """The space in which a pid means one process: this boot, and this PID namespace (an orchestrator may be a container)."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot}.{Path('/proc/self/ns/pid').stat().st_ino}"
-
-
-def _start_time(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _is_alive(who: str) -> bool:
-    """Whether the process that made a sandbox may still be using it. A process of another machine may."""
-    machine, _, rest = who.partition(":")
-    pid, _, started = rest.partition(":")
-    return machine != _machine() or (pid.isdigit() and bool(started) and _start_time(int(pid)) == started)
-
-
-def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
-    """Arguments for the engine's low-level `create_container` and `create_host_config`: the hardening, in one place."""
-    limits = spec.limits
-    host: dict[str, Any] = {
-        "network_mode": "none",
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges", f"seccomp={seccomp.profile()}"],
-        "pids_limit": limits.processes + _ROOM,
-        "mem_limit": limits.memory,
-        "memswap_limit": limits.memory,  # equal means no swap
-        "nano_cpus": int(spec.cpus * 1e9),
-        "shm_size": min(limits.disk, 64 * MiB),
-        "tmpfs": {"/box": f"rw,exec,nosuid,nodev,size={limits.disk},nr_inodes=16384,mode=0700,uid={_UID},gid={_UID}"},
-        "ipc_mode": "private",
-        "oom_score_adj": 500,
-        "log_config": {"Type": "none", "Config": {}},
-        "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 1024, "Hard": 1024}],
-    }
-    if spec.runtime:
-        host["runtime"] = spec.runtime
-    if spec.gpus:
-        request: dict[str, Any] = {"Driver": "nvidia", "Capabilities": [["gpu", "compute", "utility"]]}
-        host["device_requests"] = [request | ({"Count": -1} if spec.gpus == "all" else {"DeviceIDs": [spec.gpus]})]
-    threads = str(max(1, round(spec.cpus)))
-    return {
-        "host": host,
-        "container": {
-            "image": spec.image,
-            "name": name,
-            "hostname": "sandbox",
-            "user": f"{_UID}:{_UID}",
-            "stdin_open": True,
-            "detach": False,  # makes the engine close stdin, and so end the agent, when this process dies
-            "labels": {LABEL: "1", OWNER: owner()},
-            "environment": {
-                "FUMEHOOD_PRELOAD": "1" if spec.preload else "0",
-                "OMP_NUM_THREADS": threads,
-                "OPENBLAS_NUM_THREADS": threads,
-            },
-        },
-    }
-
-
-class _Channel:
-    """The attached stream of a container: bytes in, multiplexed bytes out. Blocking; used by one thread at a time."""
-
-    def __init__(self, attached: Any) -> None:
-        self._keep = attached  # the SDK's object owns the connection
-        self._socket: socket.socket = getattr(attached, "_sock", attached)
-        self._out = bytearray()
-        self._raw = bytearray()
-        self.log = bytearray()
-        """The agent's own stderr, last bytes, for error messages."""
-
-    def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
-
-    def set_deadline(self, deadline: float) -> None:
-        """Monotonic time after which reading raises TimeoutError."""
-        self._deadline = deadline
-
-    def read_exactly(self, count: int) -> bytes:
-        while len(self._out) < count:
-            self._receive()
-        data = bytes(self._out[:count])
-        del self._out[:count]
-        return data
-
-    def _receive(self) -> None:
-        while len(self._raw) < 8 or len(self._raw) < 8 + struct.unpack(">I", self._raw[4:8])[0]:
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._socket.settimeout(left)
-            data = self._socket.recv(1 << 18)
-            if not data:
-                raise EOFError
-            self._raw += data
-        size = struct.unpack(">I", self._raw[4:8])[0]
-        payload = self._raw[8 : 8 + size]
-        if self._raw[0] == 1:
-            self._out += payload
-        else:
-            self.log = (self.log + payload)[-4000:]
-        del self._raw[: 8 + size]
-
-    def close(self) -> None:
-        # shutdown wakes a thread that is blocked in recv; close alone would leave it there
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        # The SDK's stream, the HTTP response under it and the socket each hold the descriptor.
-        for part in (self._keep, getattr(self._keep, "_response", None), self._socket):
-            with contextlib.suppress(Exception):
-                part.close()  # type: ignore[union-attr]
+_log = logging.getLogger("fumehood.sandbox")
 
 
 class DockerSandbox:
-    """One container, one run."""
+    """One container: one run at the `container` level, one after the other at the `namespace` level."""
 
-    def __init__(self, provider: DockerProvider, container: str, channel: _Channel, spec: ContainerSpec) -> None:
+    def __init__(self, provider: DockerProvider, container: str, channel: Channel, spec: ContainerSpec, resident: int) -> None:
         self._provider, self.container, self._channel, self._spec = provider, container, channel, spec
+        self._resident = resident
+        """Bytes of memory that the agent and what waits in it hold."""
+        self._applied = (spec.limits.memory, spec.limits.processes)
         self._closed = False
+        self._runs = 0
         self.spent = False
 
     async def run(self, program: Program, limits: Limits, on_output: Callable[[str, bytes], None] | None = None) -> RunReport:
         """Run a program; see `base.Sandbox`."""
         if self.spent or self._closed:
-            raise SandboxUnavailable("This sandbox was used already; a sandbox runs one program.")
-        self.spent = True
+            raise SandboxUnavailable("This sandbox is used up.")
         header, body = pack(program, limits)
+        header["stream"] = on_output is not None
+        self._runs += 1
+        nested = self._spec.isolation == "namespace"
+        self.spent = not nested or self._runs >= self._spec.recycle_after
         loop = asyncio.get_running_loop()
 
         def deliver(stream: str, chunk: bytes) -> None:
             if on_output is not None:
                 loop.call_soon_threadsafe(on_output, stream, chunk)
 
+        work = self._run if nested or program.judging != "apart" or program.tests is None else self._run_as_pair
         try:
-            return await self._provider.in_thread(self._run, header, body, limits, deliver)
-        except asyncio.CancelledError:
-            await asyncio.shield(self.close())
+            report = await self._provider.in_thread(work, header, body, limits, deliver)
+        except BaseException as exc:
+            self.spent = True
+            if isinstance(exc, asyncio.CancelledError):
+                await asyncio.shield(self.close())
             raise
+        if report.status in _ANOMALIES or report.attack:
+            self.spent = True
+        return report
 
     def _run(self, header: dict[str, Any], body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]) -> RunReport:
-        made_for = self._spec.limits
-        header["adjust"] = (limits.memory, limits.processes) != (made_for.memory, made_for.processes)
-        output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        try:
+            frame, payload = self._exchange(header, body, limits, deliver, None)
+        except _Refused as exc:
+            return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
+        except _Exhausted as exc:
+            return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
+        return read_result(frame, payload, limits, self._provider.image_id, self._spec.isolation)
+
+    def _run_as_pair(
+        self, header: dict[str, Any], body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]
+    ) -> RunReport:
+        """Judge apart with the candidate in this container and the tests in another; the boundary goes through here."""
+        parts = protocol.split(body, header["parts"])
+        *shared, code, tests = parts
+        header["heavy"] = any(_ARRAYS.search(text.decode("utf-8", "replace")) for text in (code, tests))
+        jobs = []
+        for mode, own in (("candidate", [*shared, code]), ("judge", [b"", *shared[1:], tests])):
+            jobs.append(({**header, "mode": mode, "parts": [len(part) for part in own]}, b"".join(own)))
+        judge = self._provider.partner()
+        try:
+            return self._join(judge, jobs, limits, deliver)
+        finally:
+            judge._destroy()
+
+    def _join(
+        self,
+        judge: DockerSandbox,
+        jobs: list[tuple[dict[str, Any], bytes]],
+        limits: Limits,
+        deliver: Callable[[str, bytes], None],
+    ) -> RunReport:
+        with ThreadPoolExecutor(max_workers=1) as threads:
+            mine = threads.submit(self._exchange, *jobs[0], limits, deliver, judge._channel)
+            try:
+                verdict, _ = judge._exchange(*jobs[1], limits, lambda stream, chunk: None, self._channel)
+            finally:
+                with contextlib.suppress(OSError):
+                    self._channel.send(protocol.encode({"type": "stop"}))
+            try:
+                frame, payload = mine.result()
+            except (_Refused, _Exhausted) as exc:
+                return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
+        finished = any(event.get("event") == "finished" for event in verdict["events"])
+        frame["events"] = verdict["events"]
+        frame["attack"] = [*frame["attack"], *verdict["attack"]]
+        frame["cpu_time"] += verdict["cpu_time"]
+        frame["memory_peak"] = max(frame["memory_peak"], verdict["memory_peak"])
+        frame["log"] = verdict["log"]
+        if finished and frame["status"] in ("ok", "runtime_error", "signalled"):
+            frame["status"] = "ok"
+        elif frame["status"] == "ok" and verdict["status"] not in ("ok", "runtime_error", "signalled"):
+            frame["status"], frame["detail"] = verdict["status"], verdict["detail"]
+        return read_result(frame, payload, limits, self._provider.image_id, self._spec.isolation)
+
+    def _exchange(
+        self,
+        header: dict[str, Any],
+        body: bytes,
+        limits: Limits,
+        deliver: Callable[[str, bytes], None],
+        other: Channel | None,
+    ) -> tuple[dict[str, Any], bytes]:
+        """Send a job and stay until its result, passing on what crosses the boundary to `other`.
+
+        Raises:
+            SandboxUnavailable: the sandbox died or broke the protocol.
+        """
+        wanted = (limits.memory, limits.processes)
+        if self._spec.isolation == "namespace" and wanted != self._applied:
+            self.apply(limits)
+        header = {**header, "adjust": wanted != self._applied}
         self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
         try:
             self._channel.send(protocol.encode(header, body))
             while True:
                 frame, payload = protocol.read(self._channel.read_exactly)
-                if frame["type"] == "output" and frame.get("stream") in output:
-                    kept = output[frame["stream"]]
-                    kept += payload[: max(0, limits.output - len(kept))]
+                kind = frame["type"]
+                if kind == "output" and frame.get("stream") in ("stdout", "stderr"):
                     deliver(frame["stream"], payload)
-                elif frame["type"] == "adjust":
-                    if refusal := self._adjust(limits):
-                        return RunReport(status=Status.MEMORY_EXCEEDED, detail=refusal, image=self._provider.image_id)
+                elif kind == "boundary" and other is not None:
+                    with contextlib.suppress(OSError):  # the other side's end is seen by whoever reads from it
+                        other.send(protocol.encode({"type": "boundary", "end": bool(frame.get("end"))}, payload))
+                elif kind == "adjust":
+                    self.apply(limits)
                     self._channel.send(protocol.encode({"type": "go"}))
-                elif frame["type"] == "result":
-                    return read_result(frame, payload, output, limits, self._provider.image_id)
+                elif kind == "result":
+                    return frame, payload
                 else:
-                    raise SandboxUnavailable(f"The sandbox sent an unexpected {frame['type']!r} frame.")
+                    raise SandboxUnavailable(f"The sandbox sent an unexpected {kind!r} frame.")
         except (EOFError, OSError) as exc:
-            return self._explain_death(exc, limits)
+            raise self._explain_death(exc, limits) from exc
         except protocol.ProtocolError as exc:
             raise SandboxUnavailable(f"The sandbox broke the protocol: {exc}") from exc
 
-    def _adjust(self, limits: Limits) -> str:
-        """Set the run's limits on the container. Returns why its memory cannot be that small, or an empty string."""
+    def apply(self, limits: Limits) -> None:
+        """Set a run's limits on the container.
+
+        Raises:
+            SandboxUnavailable: the engine refused.
+        """
         import docker.errors
 
         api = self._provider.api
-        config = {"Memory": limits.memory, "MemorySwap": limits.memory, "PidsLimit": limits.processes + _ROOM}
+        memory = limits.memory + (self._resident if self._spec.isolation == "namespace" else 0)
+        config = {"Memory": memory, "MemorySwap": memory, "PidsLimit": limits.processes + ROOM}
         try:
             api._raise_for_status(api._post_json(api._url("/containers/{0}/update", self.container), data=config))
         except docker.errors.APIError as exc:
             if "memory" in str(exc.explanation):  # the kernel cannot reclaim what the imported libraries hold
-                return f"{limits.memory} bytes are less than the program's interpreter and libraries hold before it starts."
+                raise _Refused(
+                    f"{limits.memory} bytes are less than the program's interpreter and libraries hold before it starts."
+                ) from exc
             raise SandboxUnavailable(f"The engine did not apply the run's limits: {exc.explanation}") from exc
-        return ""
+        self._applied = (limits.memory, limits.processes)
 
-    def _explain_death(self, exc: Exception, limits: Limits) -> RunReport:
+    def _explain_death(self, exc: Exception, limits: Limits) -> SandboxUnavailable:
         """The agent fell silent: the program's memory killed it, or the sandbox died."""
         state: dict[str, Any] = {}
         with contextlib.suppress(Exception):
@@ -252,14 +204,13 @@ class DockerSandbox:
                     break
                 time.sleep(0.05)
         if state.get("OOMKilled") and not state.get("Running"):
-            detail = f"The sandbox died at {limits.memory} bytes of memory."
-            return RunReport(status=Status.MEMORY_EXCEEDED, detail=detail, image=self._provider.image_id)
+            return _Exhausted(f"The sandbox died at {limits.memory} bytes of memory.")
         log = self._channel.log.decode("utf-8", "replace").strip().splitlines()
         what = "fell silent" if isinstance(exc, TimeoutError) else "died"
-        raise SandboxUnavailable(
+        return SandboxUnavailable(
             f"The sandbox {what} while a program ran in it (state: {state.get('Status', 'gone')}, "
             f"exit code {state.get('ExitCode', 'unknown')}{', last words: ' + log[-1] if log else ''})."
-        ) from exc
+        )
 
     async def close(self) -> None:
         """Destroy the container. Safe to call twice."""
@@ -272,6 +223,18 @@ class DockerSandbox:
         self._provider.remove(self.container)
 
 
+class _NamespacesRefused(Exception):
+    """The worker just started cannot isolate its runs."""
+
+
+class _Refused(SandboxUnavailable):
+    """A run's memory limit is below what stands before it starts."""
+
+
+class _Exhausted(SandboxUnavailable):
+    """The container died of its memory limit."""
+
+
 class DockerProvider:
     """Makes sandboxes of one specification on the engine of the environment (DOCKER_HOST or the local socket).
 
@@ -279,7 +242,9 @@ class DockerProvider:
         PrerequisiteError: no engine, no permission, or the image is missing.
     """
 
-    def __init__(self, spec: ContainerSpec) -> None:
+    def __init__(self, spec: ContainerSpec, *, strict: bool = False) -> None:
+        self._strict = strict
+        """Whether the isolation level of `spec` must hold: otherwise what the host refuses is answered with `container`."""
         self._client = connect()
         self.api: Any = self._client.api
         self.spec = spec
@@ -288,6 +253,8 @@ class DockerProvider:
         self._lock = threading.Lock()
         self._closed = False
         self._threads = ThreadPoolExecutor(max_workers=512, thread_name_prefix="fumehood-docker")
+        self._partners: list[DockerSandbox] = []
+        self.judges_apart = True
 
     def _find_image(self, image: str) -> str:
         import docker.errors
@@ -319,14 +286,15 @@ class DockerProvider:
         if self._closed:
             raise SandboxUnavailable("The provider is closed.")
         name = f"fumehood-{uuid.uuid4().hex[:12]}"
-        options = container_options(self.spec, name)
+        spec = self.spec
+        options = container_options(spec, name)
         channel = None
         with self._lock:
             self._live.add(name)
         try:
-            host = self.api.create_host_config(**options["host"])
+            host = self.api.create_host_config(**options["host"]) | options["more"]
             self.api.create_container(**options["container"], host_config=host)
-            channel = _Channel(self.api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}))
+            channel = Channel(self.api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}))
             channel.set_deadline(time.monotonic() + _START_TIMEOUT)
             self.api.start(name)
             hello, _ = protocol.read(channel.read_exactly)
@@ -337,18 +305,59 @@ class DockerProvider:
                 )
             if not hello.get("meter"):
                 raise SandboxUnavailable("The container sees no cgroup of its own, so limits could not be observed.")
-            if self.spec.preload:
-                protocol.read(channel.read_exactly)
-            return DockerSandbox(self, name, channel, self.spec)
+            if hello.get("refused"):
+                self._fall_back(spec, hello["refused"])
+                raise _NamespacesRefused
+            warm, _ = protocol.read(channel.read_exactly)
+            sandbox = DockerSandbox(self, name, channel, spec, int(warm["resident"]))
+            if spec.isolation == "namespace":
+                sandbox.apply(spec.limits)
+            return sandbox
+        except _NamespacesRefused:
+            channel.close()  # type: ignore[union-attr]
+            self.remove(name)
+            return self._create()
         except BaseException as exc:
             words = channel.log.decode("utf-8", "replace").strip() if channel else ""
             if channel is not None:
                 channel.close()
             self.remove(name)
-            if isinstance(exc, SandboxUnavailable) or not isinstance(exc, Exception):
+            if isinstance(exc, SandboxUnavailable | PrerequisiteError) or not isinstance(exc, Exception):
                 raise
             reason = words.splitlines()[-1] if words else str(exc) or type(exc).__name__
             raise SandboxUnavailable(f"A sandbox container could not start: {reason}") from exc
+
+    def _fall_back(self, spec: ContainerSpec, reason: str) -> None:
+        """Go on at the `container` level, aloud.
+
+        Raises:
+            PrerequisiteError: the `namespace` level was asked for by name.
+        """
+        if self._strict:
+            raise PrerequisiteError(
+                f"This host does not let sandboxes make namespaces: {reason}.",
+                remedy="Allow unprivileged user namespaces on the host, or leave FUMEHOOD_ISOLATION at `auto`.",
+            )
+        with self._lock:
+            if self.spec is spec:
+                self.spec = spec.model_copy(update={"isolation": "container"})
+                _log.warning("Namespaces are refused here (%s): every run gets a container of its own instead.", reason)
+
+    def partner(self) -> DockerSandbox:
+        """A sandbox for the test side of a run in two containers; the next one is made warm meanwhile."""
+        with self._lock:
+            found = self._partners.pop() if self._partners else None
+        self._threads.submit(self._stock)
+        return found or self._create()
+
+    def _stock(self) -> None:
+        with contextlib.suppress(SandboxUnavailable):
+            made = self._create()
+            with self._lock:
+                if not self._closed:
+                    self._partners.append(made)
+                    return
+            made._destroy()
 
     def remove(self, name: str) -> None:
         """Destroy a container by name; one that is gone already is fine."""
@@ -367,7 +376,7 @@ class DockerProvider:
         reaped = []
         for found in self.api.containers(all=True, filters={"label": f"{LABEL}=1"}):
             labels: Mapping[str, str] = found.get("Labels") or {}
-            if not _is_alive(labels.get(OWNER, "")):
+            if not is_alive(labels.get(OWNER, "")):
                 reaped.append(str(found["Names"][0]).lstrip("/"))
                 self.remove(found["Id"])
         return reaped
@@ -392,119 +401,3 @@ class DockerProvider:
 def _destroy_late(made: asyncio.Future[DockerSandbox]) -> None:
     if not made.cancelled() and made.exception() is None:
         made.result()._destroy()
-
-
-def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
-    """A program as a job frame.
-
-    Raises:
-        UsageError: the program is contradictory, or a path does not pass the gate.
-    """
-    files = dict(program.files)
-    mode, file = "python", "main.py"
-    if (program.code is None) == (program.argv is None) or (program.tests is not None and program.code is None):
-        raise UsageError("A program is either Python code (with or without tests) or a command line.")
-    if program.argv is not None:
-        mode = "exec"
-        if not program.argv or any("\0" in word for word in program.argv):
-            raise UsageError("A command line needs at least one word, and no NUL characters.")
-    elif program.tests is not None:
-        if not program.module.isidentifier():
-            raise UsageError(f"The module name {program.module!r} is not a Python identifier.")
-        mode, file = "pytest", f"test_{program.module}.py"
-        files[f"{program.module}.py"] = (program.code or "").encode("utf-8", "surrogatepass")
-        files[file] = program.tests.encode("utf-8", "surrogatepass")
-    else:
-        files[file] = (program.code or "").encode("utf-8", "surrogatepass")
-    for path in files:
-        try:
-            protocol.check_path(path)
-        except ValueError as exc:
-            raise UsageError(str(exc)) from exc
-    env = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
-    if any("\0" in text or "=" in key or not key for key, value in program.env.items() for text in (key, value)):
-        raise UsageError("An environment variable needs a name without '=', and no NUL characters.")
-    header = {
-        "type": "job",
-        "mode": mode,
-        "file": file,
-        "module": program.module,
-        "argv": list(program.argv or ()),
-        "args": list(program.args),
-        "env": env | program.env,
-        "artifacts": list(program.artifacts),
-        "limits": limits.model_dump(),
-        "stdin": len(program.stdin),
-        "files": [[path, len(content)] for path, content in files.items()],
-    }
-    return header, program.stdin + b"".join(files.values())
-
-
-def read_result(
-    frame: dict[str, Any], body: bytes, output: Mapping[str, bytes | bytearray], limits: Limits, image: str
-) -> RunReport:
-    """A result frame as a report. Everything in it is checked again: sizes, paths, words.
-
-    Raises:
-        SandboxUnavailable: the frame is not a result.
-    """
-    try:
-        artifacts: dict[str, bytes] = {}
-        for path, size in frame.get("artifacts", []):
-            artifacts[protocol.check_path(path)], body = body[:size], body[size:]
-        if sum(map(len, artifacts.values())) > limits.artifacts:
-            raise ValueError("more artefacts than the limit")
-        keys = (
-            "status",
-            "detail",
-            "exit_code",
-            "signal",
-            "wall_time",
-            "cpu_time",
-            "memory_peak",
-            "stdout_truncated",
-            "stderr_truncated",
-        )
-        return RunReport(
-            **{key: frame[key] for key in keys if frame.get(key) is not None},
-            **_read_events(frame["events"]),
-            stdout=output["stdout"].decode("utf-8", "replace"),
-            stderr=output["stderr"].decode("utf-8", "replace"),
-            artifacts=artifacts,
-            artifact_errors=frame.get("artifact_errors", {}),
-            image=image,
-        )
-    except (KeyError, TypeError, ValueError) as exc:
-        raise SandboxUnavailable(f"The sandbox sent a result that is none: {exc}") from exc
-
-
-def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was told."""
-    collected: list[str] = []
-    tests: dict[str, TestResult] = {}
-    finished = deselected = doubled = False
-    error: dict[str, Any] = {}
-    for event in events:
-        match event.get("event"):
-            case "collected":
-                collected += [str(name) for name in event.get("tests", [])]
-            case "deselected":
-                deselected = True
-            case "finished":
-                finished = True
-            case "collection_error" if not error:
-                error = {"collection_error": str(event.get("message", "")), "collection_error_side": event.get("side", "")}
-            case "test":
-                name = str(event.get("name"))
-                # A test that passed and then failed in its teardown reports twice: the failure counts.
-                outcome = TestOutcome(str(event.get("outcome")))
-                if name in tests and outcome is TestOutcome.PASSED:
-                    doubled = True
-                    continue
-                tests[name] = TestResult(
-                    name=name, outcome=outcome, message=str(event.get("message", "")), side=event.get("side", "")
-                )
-    complete = (
-        bool(collected) and finished and not deselected and not doubled and not error and sorted(collected) == sorted(tests)
-    )
-    return {"tests": tuple(tests.values()), "tests_collected": len(collected), "tests_complete": complete, **error}

@@ -4,13 +4,16 @@ This file exists once and is copied into the image beside the agent, so it uses 
 
 A frame is two big-endian 32-bit lengths, a JSON object (the header, which has a `type`), and raw bytes (the body):
 
-    host -> agent   job     what to run; the body is stdin followed by the files
-                    go      the limits asked about in `adjust` are set
-    agent -> host   hello   the agent is up, and which protocol it speaks
-                    warm    the heavy child has its libraries imported
-                    adjust  before a run with other limits than the container has: set them now
-                    output  a chunk of the program's stdout or stderr, as it was written
-                    result  what happened; the body is the artefacts
+    host -> agent   job       what to run; the body is stdin, the files, and the sources that are no files
+                    go        the limits asked about in `adjust` are set
+                    boundary  bytes from the other side of a run that is judged apart in two containers
+                    stop      the other side is done
+    agent -> host   hello     the agent is up, which protocol it speaks, and why namespaces are refused if they are
+                    warm      children wait; how much memory the agent and they hold
+                    adjust    before a run with other limits than the container has: set them now
+                    output    a chunk of the program's stdout or stderr, as it was written, where that was asked for
+                    boundary  bytes for the other side
+                    result    what happened; the body is stdout, stderr and the artefacts
 
 Left out: compression and encryption. The stream is a pipe of the container engine.
 """
@@ -22,7 +25,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 MAX_HEADER = 8 * 1024 * 1024
 MAX_BODY = 512 * 1024 * 1024
 _LENGTHS = struct.Struct(">II")
@@ -59,6 +62,21 @@ def read(read_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
     if not isinstance(header, dict) or not isinstance(header.get("type"), str):
         raise ProtocolError("A frame's header is not an object with a type.")
     return header, read_exactly(body_length) if body_length else b""
+
+
+def split(body: bytes, sizes: list[int]) -> list[bytes]:
+    """The parts of a body.
+
+    Raises:
+        ProtocolError: the sizes do not add up to the body's.
+    """
+    if any(size < 0 for size in sizes) or sum(sizes) != len(body):
+        raise ProtocolError("A frame's parts do not add up to its body.")
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(body[start : start + size])
+        start += size
+    return parts
 
 
 def check_path(path: str) -> str:

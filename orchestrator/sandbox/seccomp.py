@@ -56,20 +56,21 @@ _CLONE_NAMESPACES = 0x7E020080
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 
 
-def profile() -> str:
-    """The profile in Docker's JSON format."""
-    allowed = sorted(" ".join((_FILES, _MEMORY, _PROCESSES, _WAITING, _TALKING)).split())
+def profile(*, nested: bool = False) -> str:
+    """The profile in Docker's JSON format.
+
+    With `nested` the agent may clone into namespaces and mount in them; each run's own filter takes that away again.
+    """
+    allowed = sorted(" ".join((_FILES, _MEMORY, _PROCESSES, _WAITING, _TALKING, "clone mount" if nested else "")).split())
     rules: list[dict[str, object]] = [
         {"names": allowed, "action": "SCMP_ACT_ALLOW"},
-        {"names": sorted(_FORBIDDEN.split()), "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM},
+        {"names": sorted(set(_FORBIDDEN.split()) - set(allowed)), "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM},
         # Named, for engines before 23 know no default errno and answer EPERM.
         {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
-        {
-            "names": ["clone"],
-            "action": "SCMP_ACT_ALLOW",
-            "args": [{"index": 0, "value": _CLONE_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}],
-        },
     ]
+    if not nested:
+        no_namespaces = {"index": 0, "value": _CLONE_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
+        rules.append({"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [no_namespaces]})
     # No netlink, packet or vsock sockets; the container has no network, so only loopback and unix sockets go anywhere.
     for family in (_AF_UNIX, _AF_INET, _AF_INET6):
         only = {"index": 0, "value": family, "op": "SCMP_CMP_EQ"}

@@ -1,12 +1,11 @@
-"""PID 1 of a sandbox: say hello, keep a warm child, run one job, report, end.
+"""PID 1 of a sandbox: say hello, keep warm children, run jobs one at a time, report.
 
-At the `container` isolation level a sandbox runs one program. The agent ends when its stdin closes, so a host process
-that dies, however it dies, takes its sandboxes with it.
+At the `container` level a sandbox runs one job and ends. At the `namespace` level it goes on, each job in fresh namespaces.
+The agent ends when its stdin closes, so a host process that dies, however it dies, takes its sandboxes with it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -14,97 +13,108 @@ import sys
 from typing import Any
 
 import protocol  # type: ignore[import-not-found]
-from child import HEAVY, PR_SET_DUMPABLE, WORK, Child  # type: ignore[import-not-found]
+from files import WORK  # type: ignore[import-not-found]
+from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
 from meter import Meter  # type: ignore[import-not-found]
-from supervise import Run, collect_artifacts, kill_all, place_files, wants_heavy  # type: ignore[import-not-found]
+from supervise import Run, kill_all, sides  # type: ignore[import-not-found]
+from zygote import HEAVY, Zygote  # type: ignore[import-not-found]
+
+_DISK = 128 << 20
+"""Bytes for which waiting children make their file systems; a run with another limit has them resized."""
 
 
-def _read_exactly(count: int) -> bytes:
-    chunks = []
-    while count:
-        data = os.read(_IN, min(count, 1 << 20))
-        if not data:
-            raise EOFError
-        chunks.append(data)
-        count -= len(data)
-    return b"".join(chunks)
+class _Pipe:
+    """Frames over the two descriptors that the engine attached."""
+
+    def __init__(self, read: int, write: int) -> None:
+        self.read, self._write = read, write
+
+    def read_exactly(self, count: int) -> bytes:
+        chunks = []
+        while count:
+            data = os.read(self.read, min(count, 1 << 20))
+            if not data:
+                raise EOFError
+            chunks.append(data)
+            count -= len(data)
+        return b"".join(chunks)
+
+    def receive(self) -> tuple[dict[str, Any], bytes]:
+        frame: tuple[dict[str, Any], bytes] = protocol.read(self.read_exactly)
+        return frame
+
+    def send(self, header: dict[str, Any], body: bytes = b"") -> None:
+        view = memoryview(protocol.encode(header, body))
+        while view:
+            view = view[os.write(self._write, view) :]
 
 
-def _send(header: dict[str, Any], body: bytes = b"") -> None:
-    view = memoryview(protocol.encode(header, body))
-    while view:
-        view = view[os.write(_OUT, view) :]
+def _isolated(zygote: Zygote) -> str:
+    """Why children cannot be isolated by namespaces here, or an empty string."""
+    try:
+        zygote.take().discard()
+        zygote.take(judge=True).discard()
+    except OSError as exc:
+        return str(exc)
+    return ""
 
 
-def _unpack(job: dict[str, Any], body: bytes) -> tuple[bytes, dict[str, bytes]]:
-    stdin, rest = body[: job["stdin"]], body[job["stdin"] :]
-    files = {}
-    for path, size in job["files"]:
-        files[path], rest = rest[:size], rest[size:]
-    return stdin, files
-
-
-def main() -> int:
-    """Serve one job. Returns the exit code of the container."""
+def main(pipe: _Pipe) -> int:
+    """Serve jobs. Returns the exit code of the container."""
     # Same-uid programs could otherwise open /proc/1/fd or read this process's memory.
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    prctl(PR_SET_DUMPABLE, 0)
     # The kernel drops signals from inside for a PID 1 that has no handler; Python's own for SIGINT must go.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.makedirs(WORK, exist_ok=True)
     os.makedirs("/box/tmp", exist_ok=True)
+    namespaces = os.environ.get("FUMEHOOD_ISOLATION") == "namespace"
     meter = Meter()
-    _send({"type": "hello", "version": protocol.VERSION, "cgroup": 2 if meter.v2 else 1, "meter": meter.present})
-    heavy = Child(HEAVY) if os.environ.get("FUMEHOOD_PRELOAD", "1") == "1" else None
+    bare = Zygote((), namespaces=namespaces, disk=_DISK)
+    heavy = Zygote(HEAVY, namespaces=namespaces, disk=_DISK) if os.environ.get("FUMEHOOD_PRELOAD", "1") == "1" else None
+    bare.warmed()
+    hello = {"type": "hello", "version": protocol.VERSION, "cgroup": 2 if meter.v2 else 1, "meter": meter.present}
+    pipe.send({**hello, "refused": _isolated(bare) if namespaces else ""})
+    bare.prepare()
+    if namespaces:
+        bare.prepare(judge=True)
     if heavy is not None:
-        ready, _, _ = select.select([heavy.ready, _IN], [], [])
-        if heavy.ready in ready:
-            _send({"type": "warm", "preloaded": list(HEAVY)})
-    try:
-        job, body = protocol.read(_read_exactly)
-    except EOFError:
-        return 0
-    stdin, files = _unpack(job, body)
-    try:
-        place_files(files)
-    except (OSError, ValueError) as exc:
-        _send(
-            {
-                "type": "result",
-                "status": "disk_exceeded",
-                "detail": f"The program's files could not be placed: {exc}",
-                "events": [],
-            }
-        )
-        return 0
-    sources = [content.decode("utf-8", "replace") for path, content in files.items() if path.endswith(".py")]
-    if heavy is not None and wants_heavy(job, sources):
-        child = heavy
-    else:
-        if heavy is not None:  # its memory is not this program's
-            os.kill(heavy.pid, signal.SIGKILL)
-            os.waitpid(heavy.pid, 0)
-        child = Child()
-    if job["adjust"]:  # the host sets other limits on this container, now that only what the program needs is alive
-        _send({"type": "adjust"})
+        ready, _, _ = select.select([heavy, pipe.read], [], [])
+        if heavy in ready:
+            heavy.warmed()
+            heavy.prepare()
+            if namespaces:
+                heavy.prepare(judge=True)
+    pipe.send({"type": "warm", "resident": meter.resident()})
+    while True:
         try:
-            protocol.read(_read_exactly)
+            job, body = pipe.receive()
         except EOFError:
             return 0
-    result = Run(child, job, meter, _send).supervise(stdin)
-    artifacts, refused = collect_artifacts(job["artifacts"], job["limits"]["artifacts"])
-    result["artifacts"] = [[path, len(content)] for path, content in artifacts.items()]
-    result["artifact_errors"] = refused
-    _send(result, b"".join(artifacts.values()))
-    return 0
+        parts = protocol.split(body, job["parts"])
+        if heavy is not None and not namespaces and not any(libraries for libraries, _ in sides(job, parts)):
+            heavy.kill()  # its memory is not this program's
+            heavy = None
+        job["repeat"] = namespaces
+        if job["adjust"]:  # the host sets other limits on this container, now that only what the run needs is alive
+            pipe.send({"type": "adjust"})
+            try:
+                pipe.receive()
+            except EOFError:
+                return 0
+        run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces)
+        run.start(bare, heavy)
+        pipe.send(*run.supervise())
+        if not namespaces:
+            return 0
 
 
 if __name__ == "__main__":
     # The frames get descriptors of their own, so that nothing printed by accident can garble them.
-    _IN, _OUT = os.dup(0), os.dup(1)
+    frames = _Pipe(os.dup(0), os.dup(1))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     try:
-        code = main()
+        code = main(frames)
     finally:
         kill_all()
     sys.exit(code)

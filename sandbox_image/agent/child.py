@@ -1,8 +1,10 @@
-"""A forked child that waits for its work and then becomes the program.
+"""A forked child that waits, isolated, for its work and then becomes it.
 
-The child is forked before anyone asks for it. A heavy one imports numpy, torch and pytest while it waits, so a run pays
-nothing for them. CUDA is never initialised before the work is known. The child *is* the run: nothing of the agent but the
-interpreter stays in it, and it holds no pipe of the agent but its own stdout, stderr and the channel for test results.
+The child *is* the run: nothing of the agent but the interpreter stays in it, and it holds no descriptor of the agent's but its
+own streams, and the boundary or the channel for test results where its work needs one.
+
+In a PID namespace the first process is not like others (signals pass it by), so a program gets an init of its own as parent;
+a candidate or a test side, which only answers and asks, is the first process itself.
 """
 
 from __future__ import annotations
@@ -10,134 +12,196 @@ from __future__ import annotations
 import atexit
 import builtins
 import contextlib
-import ctypes
-import fcntl
-import gc
-import importlib
-import json
 import os
 import resource
+import select
 import signal
-import struct
+import socket
 import sys
 import threading
 import traceback
 import types
 from typing import Any, NoReturn
 
-WORK = "/box/work"
-HEAVY = ("numpy", "torch", "pytest")
-PR_SET_DUMPABLE = 4
+import protocol  # type: ignore[import-not-found]
+from files import WORK, collect_artifacts, filled, place_files  # type: ignore[import-not-found]
+from isolation import enter, resize, seal  # type: ignore[import-not-found]
+from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
+
 _AGENT = os.path.dirname(os.path.abspath(__file__))
+_MOST_FDS = 8
 
 
-class Child:
-    """The agent's side of a forked child: its pid and the ends of its pipes."""
-
-    def __init__(self, preload: tuple[str, ...] = ()) -> None:
-        stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
-        self.stdout, stdout = os.pipe()
-        self.stderr, stderr = os.pipe()
-        self.results, results = os.pipe()
-        order, self._order = os.pipe()
-        self.ready, ready = os.pipe()
-        self._stdin = stdin
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                _become(stdin, stdout, stderr, results, order, ready, preload)
-            finally:
-                os._exit(70)
-        for fd in (stdout, stderr, results, order, ready):
-            os.close(fd)
-
-    def begin(self, order: dict[str, Any], stdin: bytes) -> None:
-        """Hand the child its work.
-
-        Raises:
-            OSError: the child is gone.
-        """
-        view = memoryview(stdin)
-        while view:
-            view = view[os.write(self._stdin, view) :]
-        os.lseek(self._stdin, 0, os.SEEK_SET)  # the child shares this offset
-        os.close(self._stdin)
-        data = json.dumps(order).encode()
-        view = memoryview(struct.pack(">I", len(data)) + data)
-        while view:
-            view = view[os.write(self._order, view) :]
-        os.close(self._order)
-
-
-def _become(stdin: int, stdout: int, stderr: int, results: int, order: int, ready: int, preload: tuple[str, ...]) -> NoReturn:
-    """In the child: take the pipes, warm up, wait, run."""
+def become(control: socket.socket, *, judge: bool, namespaces: bool, disk: int) -> NoReturn:
+    """Isolate, say so, wait for the order, and do it."""
     os.setsid()
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # the agent is not; a program may open its own /proc/self
-    results, order, ready = (_above(fd) for fd in (results, order, ready))
-    for source, target in ((stdin, 0), (stdout, 1), (stderr, 2)):
-        os.dup2(source, target)
-    kept = sorted((results, order, ready))
+    prctl(PR_SET_DUMPABLE, 1)  # the agent is not; /proc/self must be writable for the maps, and a program may open its own
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # when memory runs out, the run goes first and the agent stays to tell
+    if namespaces:
+        try:
+            enter(disk)
+        except OSError as exc:
+            control.sendall(str(exc).encode()[:400])
+            os._exit(70)
+    try:
+        control.sendall(b"+")
+    except OSError:
+        os._exit(0)  # not needed any more
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    data, fds, _, _ = socket.recv_fds(control, 1 << 16, _MOST_FDS)
+    if not data:
+        os._exit(0)
+    buffer = bytearray(data)
+
+    def read_exactly(count: int) -> bytes:
+        while len(buffer) < count:
+            more = control.recv(1 << 20)
+            if not more:
+                raise EOFError
+            buffer.extend(more)
+        taken = bytes(buffer[:count])
+        del buffer[:count]
+        return taken
+
+    order, body = protocol.read(read_exactly)
+    given = dict(zip(order["fds"], fds, strict=True))
+    work = protocol.split(body, order["parts"])
+    if namespaces and order["disk"] != disk:
+        resize(order["disk"])
+    try:
+        place_files(dict(zip(order["files"], work, strict=False)))
+    except (OSError, ValueError) as exc:
+        control.sendall(protocol.encode({"type": "refused", "detail": f"The program's files could not be placed: {exc}"}))
+        os._exit(0)
+    texts = [part.decode("utf-8", "surrogateescape") for part in work[len(order["files"]) :]]
+    if namespaces and order["mode"] in ("exec", "python", "pytest"):
+        program = os.fork()
+        if program:
+            for fd in given.values():
+                os.close(fd)
+            _watch(control, program, order)
+    control.close()
+    with contextlib.suppress(ValueError):
+        cpu = int(order["cpu_time"]) + 2
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+    seal(judge=judge)
+    _do(order, given, texts)
+
+
+def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoReturn:
+    """The run's init: wait for the program or for the agent's word to stop, kill the rest, report and bring out artefacts."""
+    seal()
+    prctl(PR_SET_DUMPABLE, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that it passes by, as other signals from inside do
+    for fd in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), fd)
+    pidfd = os.pidfd_open(program)
+    status, full = 0, False
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    poller.register(control, select.POLLIN)
+    while True:
+        events = {fd for fd, _ in poller.poll(100)}
+        full = full or filled()[1]
+        if events:
+            break
+    done, found = os.waitpid(program, os.WNOHANG)
+    if done:
+        status = found
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, found = os.waitpid(-1, 0)
+            if pid == program:
+                status = found
+    used, now_full = filled()
+    artifacts, refused = collect_artifacts(order["artifacts"], order["artifact_bytes"])
+    report = {
+        "type": "report",
+        "status": status,
+        "disk_used": used,
+        "disk_full": full or now_full,
+        "artifacts": [[path, len(content)] for path, content in artifacts.items()],
+        "artifact_errors": refused,
+    }
+    with contextlib.suppress(OSError):
+        control.sendall(protocol.encode(report, b"".join(artifacts.values())))
+    os._exit(0)
+
+
+def _forget_agent() -> None:
+    """Take the agent's own modules and path out of what foreign code finds."""
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and str(getattr(module, "__file__", None) or "").startswith(_AGENT + "/"):
+            del sys.modules[name]
+    sys.path[:] = [entry for entry in sys.path if entry != _AGENT]
+
+
+def _do(order: dict[str, Any], given: dict[str, int], texts: list[str]) -> NoReturn:
+    """Take the streams, drop everything else, and run."""
+    mode = order["mode"]
+    keep = {name: given[name] for name in ("results", "boundary") if name in given}
+    # Out of the way of 0 to 2 first: a given descriptor may have any number.
+    high = {name: _above(fd) for name, fd in given.items()}
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        os.dup2(high[name], number)
+    kept = sorted(high[name] for name in keep)
     low = 3
     for fd in (*kept, os.sysconf("SC_OPEN_MAX")):
         os.closerange(low, fd)
         low = fd + 1
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # when memory runs out, the program goes first and the agent stays to tell
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for name in [name for name, module in sys.modules.items() if getattr(module, "__file__", None) and _ours(module)]:
-        if name != "__main__":
-            del sys.modules[name]
-    sys.path[:] = [entry for entry in sys.path if entry != _AGENT]
-    for name in preload:
-        # A library that is missing or broken here is found by the program that imports it.
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
-    if preload:
-        gc.collect()
-        gc.freeze()
-    os.write(ready, b"1")
-    os.close(ready)
-    with os.fdopen(order, "rb") as pipe:
-        prefix = pipe.read(4)
-        if len(prefix) < 4:
-            os._exit(0)
-        work = json.loads(pipe.read(struct.unpack(">I", prefix)[0]))
-    _run(work, results)
-
-
-def _ours(module: types.ModuleType) -> bool:
-    return str(module.__file__).startswith(_AGENT + "/")
-
-
-def _above(fd: int) -> int:
-    """The descriptor moved out of the way of 0, 1 and 2, and not inherited by programs that are executed."""
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
-
-
-def _run(work: dict[str, Any], results: int) -> NoReturn:
     os.environ.clear()
-    os.environ.update(work["env"])
+    os.environ.update(order["env"])
     os.chdir(WORK)
-    cpu = int(work["cpu_time"]) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
-    if work["mode"] == "exec":
-        argv = work["argv"]
-        os.closerange(3, 64)
+    if mode == "exec":
+        argv = order["argv"]
         try:
             os.execvpe(argv[0], argv, dict(os.environ))
         except OSError as exc:
             print(f"{argv[0]}: {exc.strerror}", file=sys.stderr)
             os._exit(127 if isinstance(exc, FileNotFoundError) else 126)
+    if mode == "candidate":
+        from candidate_side import serve  # type: ignore[import-not-found]
+
+        _forget_agent()
+        sys.path.insert(0, WORK)
+        boundary = socket.socket(fileno=high["boundary"])
+        _end(_served, serve, boundary, {"module": order["module"], "source": texts[0], "in_place": order["in_place"]})
+    if mode == "judge":
+        from test_side import judge  # type: ignore[import-not-found]
+
+        sys.path.insert(0, WORK)
+        boundary = socket.socket(fileno=high["boundary"])
+        work = {key: order[key] for key in ("module", "entry_point", "in_place")} | {"tests": texts[0]}
+        _end(judge, boundary, high["results"], work)
+    if mode == "pytest":
+        from reporter import Reporter  # type: ignore[import-not-found]
+
+        _forget_agent()
+        sys.path.insert(0, WORK)
+        _end(_pytest, order, Reporter(high["results"], order["module"], order["file"], WORK))
+    _forget_agent()
     sys.path.insert(0, WORK)
-    if work["mode"] == "pytest":
-        _end(_pytest, work, results)
-    os.close(results)
-    _end(_python, work)
+    _end(_python, order)
+
+
+def _above(fd: int) -> int:
+    """The descriptor moved out of the way of 0, 1 and 2, and not inherited by programs that are executed."""
+    import fcntl
+
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
+
+
+def _served(serve: Any, boundary: socket.socket, work: dict[str, Any]) -> int:
+    serve(boundary, work)
+    return 0
 
 
 def _end(body: Any, *args: Any) -> NoReturn:
@@ -176,9 +240,9 @@ def _show(exc: BaseException) -> None:
         traceback.print_exception(type(exc), exc, trace)
 
 
-def _python(work: dict[str, Any]) -> int:
-    path = f"{WORK}/{work['file']}"
-    sys.argv[:] = [work["file"], *work["args"]]
+def _python(order: dict[str, Any]) -> int:
+    path = f"{WORK}/{order['file']}"
+    sys.argv[:] = [order["file"], *order["args"]]
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=path, __builtins__=builtins)
     sys.modules["__main__"] = module
@@ -188,13 +252,9 @@ def _python(work: dict[str, Any]) -> int:
     return 0
 
 
-def _pytest(work: dict[str, Any], results: int) -> int:
+def _pytest(order: dict[str, Any], reporter: Any) -> int:
     import pytest
 
-    sys.path.insert(0, _AGENT)
-    from reporter import Reporter  # type: ignore[import-not-found]
-
-    sys.path.remove(_AGENT)
     sys.argv[:] = ["pytest"]
     options = ["-q", "--tb=short", "--noconftest", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", WORK]
-    return int(pytest.main([*options, work["file"]], plugins=[Reporter(results, work["module"], work["file"], WORK)]))
+    return int(pytest.main([*options, order["file"]], plugins=[reporter]))

@@ -1,4 +1,4 @@
-"""The container's own cgroup as meter: CPU, memory, OOM kills, refused forks; and the fill of its tmpfs.
+"""The container's own cgroup as meter: CPU, memory, OOM kills, refused forks.
 
 Reads cgroup v1 and v2. Every reading is of the whole sandbox, child processes included.
 """
@@ -51,6 +51,7 @@ class Meter:
         """Begin a run: later readings are relative to now."""
         self._cpu0, self._oom0, self._pids0 = self._cpu_seconds(), self._oom_kills(), self._refusals()
         self._peak0 = int(_read(self._peak) or 0)
+        self._memory0 = min(self.resident(), int(_read(self._memory) or 0))
         self._sampled_peak = 0
 
     def _cpu_seconds(self) -> float:
@@ -72,10 +73,10 @@ class Meter:
         return self._cpu_seconds() - self._cpu0
 
     def memory_peak(self) -> int:
-        """Most bytes in use since `start`: exact where the run set a new mark, else the highest sample."""
+        """Most bytes in use since `start` beyond what was there: exact where the run set a new mark, else the highest sample."""
         self.sample()
         peak = int(_read(self._peak) or 0)
-        return peak if peak > self._peak0 else self._sampled_peak
+        return max(0, (peak if peak > self._peak0 else self._sampled_peak) - self._memory0)
 
     def oom_kills(self) -> int:
         """Processes the kernel killed for memory since `start`."""
@@ -85,9 +86,7 @@ class Meter:
         """Forks refused by the process limit since `start`."""
         return self._refusals() - self._pids0
 
-
-def filled(path: str) -> tuple[int, bool]:
-    """Bytes used on the file system at `path`, and whether it has no room (blocks or inodes) left."""
-    stat = os.statvfs(path)
-    used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize
-    return used, stat.f_bavail == 0 or (stat.f_files > 0 and stat.f_ffree == 0)
+    def resident(self) -> int:
+        """Bytes of anonymous memory in use now: what stays when caches are dropped."""
+        text = _read(f"{_ROOT}/memory.stat" if self.v2 else f"{_ROOT}/memory/memory.stat")
+        return _field(text, "anon") if self.v2 else _field(text, "rss")

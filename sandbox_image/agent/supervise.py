@@ -1,143 +1,339 @@
-"""Run one program in a child, enforce its limits while it runs, and tell what happened.
+"""Run one job in waiting children, enforce its limits while it runs, and tell what happened.
 
-The agent is PID 1, so `kill(-1)` reaches every process of the sandbox and whatever is left at the end is killed.
-Memory and process limits are the container's cgroup; the agent reads there what the kernel did.
+A job is a program, or a candidate and a test side joined by a socket. Memory and process limits are the container's cgroup;
+the agent reads there what the kernel did. The clocks are the agent's.
+
+Left out: making children (`zygote.py`) and what they do (`child.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import json
 import os
 import re
+import resource
 import selectors
 import signal
-import stat
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
-from child import WORK, Child  # type: ignore[import-not-found]
-from meter import Meter, filled  # type: ignore[import-not-found]
-from protocol import check_path  # type: ignore[import-not-found]
+import protocol  # type: ignore[import-not-found]
+from files import collect_artifacts, filled  # type: ignore[import-not-found]
+from meter import Meter  # type: ignore[import-not-found]
+from zygote import Waiting, Zygote  # type: ignore[import-not-found]
 
 TICK = 0.02
 """Seconds between readings of the meters."""
 _RESULTS_CAP = 8 * 1024 * 1024
+_RELAY_CAP = 256 * 1024 * 1024
+_LOG_CAP = 4000
 _CHUNK = 65536
-_HEAVY_IMPORT = re.compile(r"^\s*(?:import|from)\s+(?:numpy|torch|pytest|pandas|sklearn|scipy)\b", re.MULTILINE)
+_LAST_WORDS = 5.0
+"""Seconds that a run's init may take to kill the rest and bring out artefacts."""
+_HEAVY_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pytest|pandas|sklearn|scipy)\b", re.MULTILINE)
+_ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
 
 Send = Callable[[dict[str, Any], bytes], None]
 
 
-def wants_heavy(job: dict[str, Any], sources: list[str]) -> bool:
-    """Whether the program needs the child that has numpy, torch and pytest imported."""
-    return job["mode"] == "pytest" or (job["mode"] == "python" and any(_HEAVY_IMPORT.search(text) for text in sources))
+def sides(job: dict[str, Any], parts: list[bytes]) -> list[tuple[bool, bool]]:
+    """The children that a job needs: for each, whether with the heavy libraries imported, and whether it judges."""
+    mode, count = job["mode"], len(job["files"])
+    if mode in ("apart", "candidate", "judge"):
+        texts = [part.decode("utf-8", "surrogateescape") for part in parts[1 + count :]]
+        values = job["heavy"] or any(_ARRAYS.search(text) for text in texts)  # both sides need the library to pass its values
+        found = [(values, False)] if mode != "judge" else []
+        return found + ([(values or _HEAVY_IMPORT.search(texts[-1]) is not None, True)] if mode != "candidate" else [])
+    if mode != "python":
+        return [(mode == "pytest", False)]
+    texts = [part.decode("utf-8", "replace") for path, part in zip(job["files"], parts[1:], strict=False) if path.endswith(".py")]
+    return [(job["heavy"] or any(_HEAVY_IMPORT.search(text) for text in texts), False)]
 
 
-def place_files(files: dict[str, bytes]) -> None:
-    """Write the job's files below the work folder.
+class Side:
+    """One waiting child on its way through its work."""
 
-    Raises:
-        ValueError: a path does not pass the gate.
-        OSError: the files do not fit.
-    """
-    for path, content in files.items():
-        target = f"{WORK}/{check_path(path)}"
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "wb") as file:
-            file.write(content)
+    def __init__(self, waiting: Waiting) -> None:
+        self.pid, self.control = waiting.pid, waiting.control
+        self.pidfd = os.pidfd_open(self.pid)
+        self.status: int | None = None
+        """Wait status of the work itself, once it ended by itself."""
+        self.cpu_time = 0.0
+        self.memory_peak = 0
+        """Bytes that its largest process had mapped in, shared ones included."""
+        self._reaped = False
 
+    def order(self, header: dict[str, Any], body: bytes, fds: dict[str, int]) -> None:
+        """Hand the child its work, and close our copies of the descriptors. A child that is gone is seen later."""
+        data = protocol.encode({"type": "order", **header, "fds": list(fds)}, body)
+        with contextlib.suppress(OSError):
+            sent = socket.send_fds(self.control, [data[:_CHUNK]], list(fds.values()))
+            self.control.sendall(data[sent:])
+        for fd in fds.values():
+            os.close(fd)
 
-def kill_all() -> None:
-    """Kill and reap every other process of the sandbox."""
-    while True:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
-        try:
-            while True:
-                os.waitpid(-1, 0)
-        except ChildProcessError:
+    def reap(self, *, kill: bool) -> None:
+        """Wait for the child's end, after killing it if asked. With it goes all of its PID namespace."""
+        if self._reaped:
             return
+        if kill:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        _, status, usage = os.wait4(self.pid, 0)
+        self._note(usage)
+        if self.status is None and not kill:
+            self.status = status
+
+    def ended(self) -> bool:
+        """Whether the child ended by itself; then it is reaped."""
+        if self._reaped:
+            return True
+        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        if pid:
+            self._note(usage)
+            if self.status is None:
+                self.status = status
+        return self._reaped
+
+    def _note(self, usage: resource.struct_rusage) -> None:
+        self._reaped = True
+        self.cpu_time = usage.ru_utime + usage.ru_stime
+        self.memory_peak = usage.ru_maxrss * 1024
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        self.control.close()
+        os.close(self.pidfd)
 
 
 class Run:
-    """One program under its limits."""
+    """One job under its limits."""
 
-    def __init__(self, child: Child, job: dict[str, Any], meter: Meter, send: Send) -> None:
-        self._child, self._job, self._meter, self._send = child, job, meter, send
+    def __init__(
+        self,
+        job: dict[str, Any],
+        parts: list[bytes],
+        meter: Meter,
+        send: Send,
+        receive: Callable[[], tuple[dict[str, Any], bytes]],
+        incoming: int,
+        *,
+        namespaces: bool,
+    ) -> None:
+        self._job, self._meter, self._send, self._namespaces = job, meter, send, namespaces
+        self._receive, self._incoming = receive, incoming
         self._limits: dict[str, Any] = job["limits"]
-        self._sent = {"stdout": 0, "stderr": 0}
+        self._stdin, self._parts = parts[0], parts[1:]
+        self._output = {"stdout": bytearray(), "stderr": bytearray()}
         self._truncated = {"stdout": False, "stderr": False}
-        self._results = bytearray()
-        self._status = ""
-        self._detail = ""
+        self._results, self._log = bytearray(), bytearray()
+        self._report: dict[str, Any] = {}
+        self._carried = b""
+        self._status = self._detail = ""
+        self._attack: list[str] = []
+        self._selector = selectors.DefaultSelector()
+        self._main: Side | None = None
+        self._judge: Side | None = None
+        self._pipes: dict[str, int] = {}
+        self._relay: socket.socket | None = None
+        self._to_relay = bytearray()
+        self._stopped = False
+        self.stages: dict[str, float] = {}
+        self._mark = time.monotonic()
+
+    def _stage(self, name: str) -> None:
+        now = time.monotonic()
+        self.stages[name] = self.stages.get(name, 0.0) + now - self._mark
+        self._mark = now
 
     def _stop(self, status: str, detail: str) -> None:
         if not self._status:
             self._status, self._detail = status, detail
 
-    def supervise(self, stdin: bytes) -> dict[str, Any]:
-        """Start the program and stay with it to its end. Returns the result's header."""
-        child, meter = self._child, self._meter
-        meter.start()
+    # Starting
+
+    def start(self, bare: Zygote, heavy: Zygote | None) -> None:
+        """Take the children that the job needs and hand them their work.
+
+        Raises:
+            EOFError, OSError: no child could be made.
+        """
+        mode = self._job["mode"]
+        self._meter.start()
+        self._mark = time.monotonic()
+        wanted = sides(self._job, [self._stdin, *self._parts])
+        takes = [(heavy if with_libraries and heavy else bare, judge) for with_libraries, judge in wanted]
+        taken = {judge: Side(zygote.take(judge=judge)) for zygote, judge in takes}
+        if self._job["repeat"]:
+            for zygote, judge in takes:  # the next run's, while this one runs
+                zygote.prepare(judge=judge)
+        self._main, self._judge = taken.get(False), taken.get(True)
+        self._stage("fork")
+        boundary: tuple[int, int] | None = None
+        if mode == "apart":
+            ours, theirs = socket.socketpair()
+            boundary = (ours.detach(), theirs.detach())
+        elif mode in ("candidate", "judge"):
+            self._relay, theirs = socket.socketpair()
+            self._relay.setblocking(False)
+            boundary = (theirs.detach(),) * 2
+            self._selector.register(self._relay, selectors.EVENT_READ, "relay")
+            self._selector.register(self._incoming, selectors.EVENT_READ, "host")
+        if self._main is not None:
+            self._begin(self._main, "main", {"boundary": boundary[0]} if boundary else {})
+        if self._judge is not None:
+            self._begin(self._judge, "judge", {"boundary": boundary[1]} if boundary else {})
+        self._stage("transport")
+
+    def _pipe(self, name: str) -> int:
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        self._selector.register(read, selectors.EVENT_READ, name)
+        self._pipes[name] = read
+        return write
+
+    def _begin(self, side: Side, role: str, fds: dict[str, int]) -> None:
+        job = self._job
+        count = len(job["files"])
+        parts, mode = self._parts[:count], job["mode"]
+        fds = dict(fds)
+        if role == "judge":
+            mode = "judge"
+            parts = [*parts, self._parts[-1]]
+            log = self._pipe("log")
+            fds |= {"stdin": os.open(os.devnull, os.O_RDONLY), "stdout": os.dup(log), "stderr": log}
+            fds["results"] = self._pipe("results")
+        else:
+            if mode in ("apart", "candidate"):
+                mode = "candidate"
+                parts = [*parts, self._parts[count]]
+            stdin = os.memfd_create("stdin", os.MFD_CLOEXEC) if self._stdin else os.open(os.devnull, os.O_RDONLY)
+            if self._stdin:
+                view = memoryview(self._stdin)
+                while view:
+                    view = view[os.write(stdin, view) :]
+                os.lseek(stdin, 0, os.SEEK_SET)  # the child shares this offset
+            fds |= {"stdin": stdin, "stdout": self._pipe("stdout"), "stderr": self._pipe("stderr")}
+            if mode == "pytest":
+                fds["results"] = self._pipe("results")
+            if self._has_init(mode):
+                self._selector.register(side.control, selectors.EVENT_READ, "report")
+        self._selector.register(side.pidfd, selectors.EVENT_READ, f"{role} ended")
+        keys = ("file", "module", "entry_point", "in_place", "argv", "args", "env", "artifacts")
+        order = {key: job[key] for key in keys} | {
+            "mode": mode,
+            "files": job["files"],
+            "parts": [len(part) for part in parts],
+            "disk": self._limits["disk"],
+            "cpu_time": self._limits["cpu_time"],
+            "artifact_bytes": self._limits["artifacts"],
+        }
+        side.order(order, b"".join(parts), fds)
+
+    def _has_init(self, mode: str) -> bool:
+        return self._namespaces and mode in ("exec", "python", "pytest")
+
+    # Running
+
+    def supervise(self) -> tuple[dict[str, Any], bytes]:
+        """Stay with the job to its end. Returns the result's header and body."""
         started = time.monotonic()
-        with selectors.DefaultSelector() as selector:
-            for name, fd in (("stdout", child.stdout), ("stderr", child.stderr), ("results", child.results)):
-                os.set_blocking(fd, False)
-                selector.register(fd, selectors.EVENT_READ, name)
-            pidfd = os.pidfd_open(child.pid)
-            selector.register(pidfd, selectors.EVENT_READ, "exit")
-            order = {key: self._job[key] for key in ("mode", "file", "module", "argv", "args", "env")}
-            child.begin({**order, "cpu_time": self._limits["cpu_time"]}, stdin)
-            ended = False
-            next_reading = started + TICK
-            while not ended and not self._status:
-                for key, _ in selector.select(max(0.0, next_reading - time.monotonic())):
-                    if key.data == "exit":
-                        ended = True
-                    elif not self._drain(key.fd, key.data, 1):
-                        selector.unregister(key.fd)
-                if (now := time.monotonic()) >= next_reading:
-                    next_reading = now + TICK
-                    self._read_meters(now - started)
-            wall_time = time.monotonic() - started
-            cpu_time = meter.cpu_time()
-            code = self._reap(child.pid)
-            for name, fd in (("stdout", child.stdout), ("stderr", child.stderr), ("results", child.results)):
-                self._drain(fd, name, 1 << 30)  # all writers are dead: this ends
-                os.close(fd)
-            os.close(pidfd)
+        next_reading = started + TICK
+        while not self._over():
+            for key, mask in self._selector.select(max(0.0, next_reading - time.monotonic())):
+                self._serve(key, mask)
+            if (now := time.monotonic()) >= next_reading:
+                next_reading = now + TICK
+                self._read_meters(now - started)
+        wall_time = time.monotonic() - started
+        self._stage("run")
+        cpu_time = self._meter.cpu_time()
+        self._end()
         events = self._events()
-        self._read_final(code, cpu_time, any(event.get("event") == "finished" for event in events))
-        return {
+        self._read_final(cpu_time, any(event.get("event") == "finished" for event in events))
+        main, judge = self._main, self._judge
+        measured = sum(side.cpu_time for side in (main, judge) if side)
+        code = self._exit_status()
+        self._stage("teardown")
+        header = {
             "type": "result",
             "status": self._status,
             "detail": self._detail,
-            "exit_code": os.waitstatus_to_exitcode(code) if os.WIFEXITED(code) else None,
-            "signal": os.WTERMSIG(code) if os.WIFSIGNALED(code) else None,
+            "exit_code": os.waitstatus_to_exitcode(code) if code is not None and os.WIFEXITED(code) else None,
+            "signal": os.WTERMSIG(code) if code is not None and os.WIFSIGNALED(code) else None,
             "wall_time": wall_time,
-            "cpu_time": cpu_time,
-            "memory_peak": meter.memory_peak(),
+            "cpu_time": measured or cpu_time,
+            # A run between two readings leaves no mark in the cgroup.
+            "memory_peak": self._meter.memory_peak() or max((side.memory_peak for side in (main, judge) if side), default=0),
             "stdout_truncated": self._truncated["stdout"],
             "stderr_truncated": self._truncated["stderr"],
-            "load": os.getloadavg()[0],
             "events": events,
+            "attack": self._attack,
+            "log": bytes(self._log).decode("utf-8", "replace"),
+            "stages": self.stages,
+            "output": [len(self._output["stdout"]), len(self._output["stderr"])],
+            "artifacts": self._report.get("artifacts", []),
+            "artifact_errors": self._report.get("artifact_errors", {}),
         }
+        return header, bytes(self._output["stdout"] + self._output["stderr"]) + self._carried
 
-    def _reap(self, pid: int) -> int:
-        """Kill the whole tree. Returns the wait status of the program itself."""
-        code = 0
-        for attempt in (os.WNOHANG, 0):
-            done, status = os.waitpid(pid, attempt)
-            if done:
-                code = status
-                break
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
-        kill_all()
-        return code
+    def _over(self) -> bool:
+        if self._status or self._stopped:
+            return True
+        if self._judge is not None:
+            return self._judge.status is not None
+        if self._main is None:
+            return True
+        if self._report:
+            return True
+        return self._main.status is not None
+
+    def _serve(self, key: selectors.SelectorKey, mask: int) -> None:
+        name = key.data
+        if name == "report":
+            self._read_report()
+        elif name == "relay":
+            self._pump(mask)
+        elif name == "host":
+            self._hear()
+        elif name.endswith(" ended"):
+            side = self._main if name == "main ended" else self._judge
+            if side is self._main and self._has_init(self._job["mode"]) and not self._report:
+                self._read_report()  # the init reports before it ends
+            if side is not None and side.ended():
+                self._selector.unregister(side.pidfd)
+        elif not self._drain(key.fd, name, 1):
+            self._selector.unregister(key.fd)
+
+    def _read_report(self) -> None:
+        """The init's last words."""
+        assert self._main is not None
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(self._main.control)
+
+        def read_exactly(count: int) -> bytes:
+            assert self._main is not None
+            data = bytearray()
+            while len(data) < count:
+                more = self._main.control.recv(min(count - len(data), 1 << 20))
+                if not more:
+                    raise EOFError
+                data += more
+            return bytes(data)
+
+        self._main.control.settimeout(_LAST_WORDS)
+        try:
+            report, self._carried = protocol.read(read_exactly)
+        except (EOFError, OSError, protocol.ProtocolError):
+            return  # it was killed: its exit tells
+        self._report = report
+        if report["type"] == "refused":
+            self._stop("disk_exceeded", report["detail"])
+        else:
+            self._main.status = report["status"]
 
     def _drain(self, fd: int, name: str, chunks: int) -> bool:
         """Read what is there, keeping no more than the cap. Returns False at the end of the stream."""
@@ -152,14 +348,101 @@ class Run:
                 if len(self._results) < _RESULTS_CAP:
                     self._results += data
                 continue
-            room = self._limits["output"] - self._sent[name]
+            if name == "log":
+                self._log = (self._log + data)[-_LOG_CAP:]
+                continue
+            kept = self._output[name]
+            sent = self._limits["output"]
+            room = sent - len(kept)
             if len(data) > room:
                 self._truncated[name] = True
-                self._stop("output_exceeded", f"More than {self._limits['output']} bytes were written to {name}.")
+                self._stop("output_exceeded", f"More than {sent} bytes were written to {name}.")
             if data[:room]:
-                self._sent[name] += len(data[:room])
-                self._send({"type": "output", "stream": name}, data[:room])
+                kept += data[:room]
+                if self._job["stream"]:
+                    self._send({"type": "output", "stream": name}, data[:room])
         return True
+
+    # The boundary, where the other side is in another container
+
+    def _pump(self, mask: int) -> None:
+        assert self._relay is not None
+        if mask & selectors.EVENT_WRITE:
+            with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                del self._to_relay[: self._relay.send(self._to_relay[:_CHUNK])]
+        if mask & selectors.EVENT_READ:
+            try:
+                data = self._relay.recv(_CHUNK)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                data = b""
+            self._send({"type": "boundary", "end": not data}, data)
+            if not data:
+                self._selector.unregister(self._relay)
+                return
+        self._watch_relay()
+
+    def _hear(self) -> None:
+        """A frame from the host during the run: bytes for the boundary, or the word that the other side is done."""
+        frame, data = self._receive()
+        if frame["type"] == "stop":
+            self._stopped = True
+        elif frame["type"] == "boundary" and self._relay is not None:
+            if frame.get("end"):
+                with contextlib.suppress(OSError):
+                    self._relay.shutdown(socket.SHUT_WR)
+                return
+            self._to_relay += data
+            if len(self._to_relay) > _RELAY_CAP:
+                self._stop("memory_exceeded", "Too much was waiting to cross the boundary.")
+            self._watch_relay()
+
+    def _watch_relay(self) -> None:
+        assert self._relay is not None
+        with contextlib.suppress(KeyError):
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._to_relay else 0)
+            self._selector.modify(self._relay, events, "relay")
+
+    # Ending
+
+    def _end(self) -> None:
+        """Kill what is left, reap it, and read what it left in the pipes."""
+        main, judge = self._main, self._judge
+        if judge is not None:
+            judge.reap(kill=judge.status is None)
+        if main is not None:
+            if self._has_init(self._job["mode"]) and not self._report and main.status is None:
+                with contextlib.suppress(OSError, KeyError):
+                    main.control.sendall(b"s")
+                    self._read_report()
+                main.reap(kill=not self._report)
+            else:
+                main.reap(kill=main.status is None or bool(self._report))
+        if not self._namespaces:
+            kill_all()
+            if self._job["mode"] in ("exec", "python", "pytest"):
+                used, full = filled()
+                found, refused = collect_artifacts(self._job["artifacts"], self._limits["artifacts"])
+                self._report |= {
+                    "disk_used": used,
+                    "disk_full": full,
+                    "artifacts": [[path, len(content)] for path, content in found.items()],
+                    "artifact_errors": refused,
+                }
+                self._carried = b"".join(found.values())
+        for name, fd in self._pipes.items():
+            self._drain(fd, name, 1 << 30)  # all writers are dead: this ends
+            os.close(fd)
+        for side in (main, judge):
+            if side is not None:
+                side.close()
+        if self._relay is not None:
+            self._relay.close()
+        self._selector.close()
+
+    def _exit_status(self) -> int | None:
+        return self._main.status if self._main is not None else self._judge.status if self._judge is not None else None
 
     def _read_meters(self, elapsed: float) -> None:
         limits, meter = self._limits, self._meter
@@ -172,32 +455,42 @@ class Run:
             self._stop("timed_out_cpu", f"More than {limits['cpu_time']} CPU seconds were used.")
         elif elapsed > limits["wall_time"]:
             self._stop("timed_out_wall", f"{limits['wall_time']} seconds passed.")
-        else:
-            self._read_disk()
+        elif not self._namespaces:
+            self._read_disk(*filled())
 
-    def _read_disk(self) -> None:
-        for place in ("/box", "/dev/shm"):
-            used, full = filled(place)
-            if full or used > self._limits["disk"]:
-                self._stop("disk_exceeded", f"More than {self._limits['disk']} bytes (or too many files) were kept in {place}.")
+    def _read_disk(self, used: int, full: bool) -> None:
+        if full or used > self._limits["disk"]:
+            self._stop("disk_exceeded", f"More than {self._limits['disk']} bytes (or too many files) were kept.")
 
-    def _read_final(self, code: int, cpu_time: float, tests_ended: bool) -> None:
-        """Name what happened once the program has ended, causes before their effects."""
+    def _read_final(self, cpu_time: float, tests_ended: bool) -> None:
+        """Name what happened once all is over, causes before their effects."""
+        code = self._exit_status()
+        for name, side in (("candidate", self._main), ("test side", self._judge)):
+            status = None if side is None else side.status
+            if status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS:
+                self._attack.append(f"a forbidden system call by the {name if self._judge else 'program'}")
         if self._status:
             return
         if self._meter.oom_kills():
             self._stop("memory_exceeded", f"The kernel killed a process at {self._limits['memory']} bytes of memory.")
         elif self._meter.refused_forks():
             self._stop("process_limit_exceeded", f"More than {self._limits['processes']} processes and threads were asked for.")
-        elif cpu_time > self._limits["cpu_time"] or (os.WIFSIGNALED(code) and os.WTERMSIG(code) == signal.SIGXCPU):
+        elif cpu_time > self._limits["cpu_time"] + 1 or (
+            code is not None and os.WIFSIGNALED(code) and os.WTERMSIG(code) == signal.SIGXCPU
+        ):
             self._stop("timed_out_cpu", f"More than {self._limits['cpu_time']} CPU seconds were used.")
-        self._read_disk()
-        if not self._status:
-            if os.WIFSIGNALED(code):
-                self._status = "signalled"
-            else:
-                # pytest's exit code speaks of the tests, not of the process.
-                self._status = "ok" if code == 0 or tests_ended else "runtime_error"
+        self._read_disk(self._report.get("disk_used", 0), self._report.get("disk_full", False))
+        if self._status:
+            return
+        if self._stopped or (self._judge is not None and tests_ended):
+            self._status = "ok"
+        elif code is None:
+            self._status = "ok" if tests_ended else "runtime_error"
+        elif os.WIFSIGNALED(code):
+            self._status = "signalled"
+        else:
+            # pytest's exit code speaks of the tests, not of the process.
+            self._status = "ok" if code == 0 or tests_ended else "runtime_error"
 
     def _events(self) -> list[dict[str, Any]]:
         events = []
@@ -207,47 +500,19 @@ class Run:
             except ValueError:
                 continue
             if isinstance(event, dict):
+                if event.get("event") == "tampered":
+                    self._attack.append(str(event.get("what", ""))[:300])
                 events.append(event)
         return events
 
 
-def collect_artifacts(patterns: list[str], cap: int) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Files of the work folder that match, and why others that match stay inside.
-
-    Only plain files with one name pass; links, devices and FIFOs do not, nor does what exceeds `cap` bytes altogether.
-    """
-    found: dict[str, bytes] = {}
-    refused: dict[str, str] = {}
-    room = cap
-    for path in _walk(WORK):
-        if not any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
-            continue
+def kill_all() -> None:
+    """Kill and reap every other process of the sandbox."""
+    while True:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
         try:
-            check_path(path)
-            fd = os.open(f"{WORK}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, ValueError) as exc:
-            refused[path[:200].encode("utf-8", "replace").decode()] = str(exc).encode("utf-8", "replace").decode()
-            continue
-        with os.fdopen(fd, "rb") as file:
-            info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
-                refused[path] = "not a plain file with one name"
-            elif info.st_size > room:
-                refused[path] = f"{info.st_size} bytes do not fit into what is left of {cap}"
-            else:
-                found[path] = file.read(info.st_size)
-                room -= len(found[path])
-    return found, refused
-
-
-def _walk(root: str, limit: int = 10000) -> list[str]:
-    """Relative paths of everything below `root` that is not a folder, no link followed, at most `limit`."""
-    paths: list[str] = []
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        # A link to a folder is listed as a folder and never entered: name it, so that it is refused aloud.
-        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]
-        paths += [os.path.relpath(f"{folder}/{name}", root) for name in sorted(files) + links]
-        if len(paths) >= limit:
-            break
-    return paths[:limit]
+            while True:
+                os.waitpid(-1, 0)
+        except ChildProcessError:
+            return

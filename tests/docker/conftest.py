@@ -21,17 +21,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.docker)
 
 
+@pytest.fixture(scope="session", params=["namespace", "container"])
+def isolation(request: pytest.FixtureRequest) -> str:
+    """Every test that executes something does so at each isolation level."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-async def engine() -> AsyncIterator[Engine]:
+async def engine(isolation: str) -> AsyncIterator[Engine]:
     """Sandboxes with numpy, torch and pytest imported."""
-    async with Engine(Settings(workers=2), limits=LIMITS) as engine:
+    async with Engine(Settings(workers=2, isolation=isolation), limits=LIMITS) as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
-async def bare() -> AsyncIterator[Engine]:
+async def bare(isolation: str) -> AsyncIterator[Engine]:
     """Sandboxes that are warm in a fraction of the time."""
-    async with Engine(Settings(workers=2), limits=LIMITS, preload=False) as engine:
+    async with Engine(Settings(workers=2, isolation=isolation), limits=LIMITS, preload=False) as engine:
         yield engine
 
 

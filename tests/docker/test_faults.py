@@ -12,8 +12,10 @@ import time
 
 import pytest
 
-from orchestrator.sandbox.docker import LABEL, OWNER, DockerSandbox, owner
+from orchestrator.processes import is_alive, owner
+from orchestrator.sandbox.docker import DockerSandbox
 from orchestrator.sandbox.engine import connect
+from orchestrator.sandbox.hardening import LABEL, OWNER
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, Program, Status, Verdict
 from orchestrator.workflows.execution import Engine
@@ -116,13 +118,11 @@ def test_a_script_that_ends_leaves_nothing():
 
 
 def test_an_owner_tells_processes_apart():
-    from orchestrator.sandbox.docker import _is_alive
-
-    assert _is_alive(owner())
+    assert is_alive(owner())
     boot, pid, started = owner().split(":")
-    assert not _is_alive(f"{boot}:{pid}:{int(started) + 1}")
-    assert not _is_alive(f"{boot}:{2**22 + 1}:1")
-    assert _is_alive(f"another-machine:{os.getpid()}:1")
+    assert not is_alive(f"{boot}:{pid}:{int(started) + 1}")
+    assert not is_alive(f"{boot}:{2**22 + 1}:1")
+    assert is_alive(f"another-machine:{os.getpid()}:1")
 
 
 async def test_a_sandbox_runs_one_program(engine):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.types import Verdict
+
 SAYS = {
     "not_root": ("import os; print(os.getuid(), os.getgid(), os.getgroups())", "10001 10001 [10001]"),
     "no_capabilities": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Cap')])", str(["0" * 16] * 5)),
     "no_new_privileges": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('NoNewPrivs')])", "['1']"),
     "seccomp_filter": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Seccomp:')])", "['2']"),
-    "only_loopback": ("import os; print(os.listdir('/sys/class/net'))", "['lo']"),
+    "only_loopback": ("print([l.split(':')[0].strip() for l in open('/proc/self/net/dev') if ':' in l])", "['lo']"),
     "no_secrets_in_the_environment": ("import os; print(sorted(os.environ))", "['HOME', 'LANG', 'PATH', 'TMPDIR']"),
     "agent_not_in_sight": ("import sys; print([m for m in sys.modules if m in ('child', 'supervise', 'protocol')])", "[]"),
     "no_core_dumps": ("import resource; print(resource.getrlimit(resource.RLIMIT_CORE))", "(0, 0)"),
@@ -81,7 +83,12 @@ async def test_a_forbidden_system_call_does_nothing(execute, name):
     number, argument = SYSCALLS[name]
     code = f"import ctypes\nc = ctypes.CDLL(None, use_errno=True)\nprint(c.syscall({number}, {argument}, 0, 0, 0, 0, 0), ctypes.get_errno())"
     result = await execute(code)
-    assert result.stdout.split() in (["-1", "1"], ["-1", "38"]), result
+    if result.verdict is Verdict.TAMPERED:  # what no program needs ends it
+        assert result.signal == 31
+        assert result.attack == ("a forbidden system call by the program",)
+        assert not result.stdout
+    else:
+        assert result.stdout.split() in (["-1", "1"], ["-1", "38"]), result
 
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGSTOP", "SIGTERM", "SIGINT", "SIGHUP", "SIGSEGV"])

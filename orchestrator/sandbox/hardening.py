@@ -1,0 +1,86 @@
+"""How sandbox containers are made: their specification, and the hardening, in one place."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from orchestrator.processes import owner
+from orchestrator.sandbox import seccomp
+from orchestrator.types import GiB, Limits, MiB, Value
+
+LABEL = "fumehood.sandbox"
+OWNER = "fumehood.owner"
+_UID = 10001
+ROOM = 24
+"""Processes and threads that the agent, its zygotes and the waiting children need beside the program's."""
+_RESERVE = 1 * GiB
+"""Memory beside a run's own while a worker warms up; then it is what the worker was seen to hold."""
+
+
+class ContainerSpec(Value):
+    """How sandbox containers are made."""
+
+    image: str
+    """Tag or id of the sandbox image."""
+    limits: Limits = Limits()
+    """What containers are made for; a run with other limits adjusts its container before it starts."""
+    isolation: Literal["namespace", "container"] = "container"
+    recycle_after: int = Field(default=1000, ge=1)
+    """Runs after which a worker at the `namespace` level is replaced."""
+    cpus: float = Field(default=1.0, gt=0)
+    runtime: str = ""
+    """OCI runtime; empty means the engine's default."""
+    gpus: str = ""
+    """Empty for none, `all`, or one device's id or index (also a MIG slice's)."""
+    preload: bool = True
+    """Whether a child with numpy, torch and pytest imported waits in each container."""
+
+
+def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
+    """Arguments for the engine's low-level `create_container` and `create_host_config`, and what the SDK has no words for."""
+    limits, nested = spec.limits, spec.isolation == "namespace"
+    memory = limits.memory + (_RESERVE if nested else 0)
+    host: dict[str, Any] = {
+        "network_mode": "none",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges", f"seccomp={seccomp.profile(nested=nested)}"],
+        "pids_limit": limits.processes + ROOM,
+        "mem_limit": memory,
+        "memswap_limit": memory,  # equal means no swap
+        "nano_cpus": int(spec.cpus * 1e9),
+        "shm_size": min(limits.disk, 64 * MiB),
+        "tmpfs": {"/box": f"rw,exec,nosuid,nodev,size={limits.disk},nr_inodes=16384,mode=0700,uid={_UID},gid={_UID}"},
+        "ipc_mode": "private",
+        "oom_score_adj": 500,
+        "log_config": {"Type": "none", "Config": {}},
+        "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 1024, "Hard": 1024}],
+    }
+    if spec.runtime:
+        host["runtime"] = spec.runtime
+    if spec.gpus:
+        request: dict[str, Any] = {"Driver": "nvidia", "Capabilities": [["gpu", "compute", "utility"]]}
+        host["device_requests"] = [request | ({"Count": -1} if spec.gpus == "all" else {"DeviceIDs": [spec.gpus]})]
+    threads = str(max(1, round(spec.cpus)))
+    return {
+        "host": host,
+        # Only under an unmasked /proc may a run mount one of its own, which shows less than the masked one.
+        "more": {"MaskedPaths": [], "ReadonlyPaths": []} if nested else {},
+        "container": {
+            "image": spec.image,
+            "name": name,
+            "hostname": "sandbox",
+            "user": f"{_UID}:{_UID}",
+            "stdin_open": True,
+            "detach": False,  # makes the engine close stdin, and so end the agent, when this process dies
+            "labels": {LABEL: "1", OWNER: owner()},
+            "environment": {
+                "FUMEHOOD_PRELOAD": "1" if spec.preload else "0",
+                "FUMEHOOD_ISOLATION": spec.isolation,
+                "OMP_NUM_THREADS": threads,
+                "OPENBLAS_NUM_THREADS": threads,
+            },
+        },
+    }

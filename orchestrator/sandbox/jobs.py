@@ -1,0 +1,143 @@
+"""A program as the frame of a job, and a result's frame as a report.
+
+Left out: who carries the frames. `docker.py` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from orchestrator.errors import SandboxUnavailable, UsageError
+from orchestrator.sandbox import protocol
+from orchestrator.types import Limits, Program, RunReport, TestOutcome, TestResult
+
+Isolation = Literal["namespace", "container"]
+
+
+def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
+    """A program as a job frame.
+
+    Raises:
+        UsageError: the program is contradictory, or a path does not pass the gate.
+    """
+    files = dict(program.files)
+    mode, file = "python", "main.py"
+    texts: list[bytes] = []
+    code = (program.code or "").encode("utf-8", "surrogatepass")
+    if (program.code is None) == (program.argv is None) or (program.tests is not None and program.code is None):
+        raise UsageError("A program is either Python code (with or without tests) or a command line.")
+    if program.argv is not None:
+        mode = "exec"
+        if not program.argv or any("\0" in word for word in program.argv):
+            raise UsageError("A command line needs at least one word, and no NUL characters.")
+    elif program.tests is not None:
+        if not program.module.isidentifier():
+            raise UsageError(f"The module name {program.module!r} is not a Python identifier.")
+        mode, file = "pytest", f"test_{program.module}.py"
+        tests = program.tests.encode("utf-8", "surrogatepass")
+        if program.judging == "apart":
+            # No files: each side is sent its own source alone.
+            mode, texts = "apart", [code, tests]
+        else:
+            files |= {f"{program.module}.py": code, file: tests}
+    else:
+        files[file] = code
+    for path in files:
+        try:
+            protocol.check_path(path)
+        except ValueError as exc:
+            raise UsageError(str(exc)) from exc
+    env = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
+    if any("\0" in text or "=" in key or not key for key, value in program.env.items() for text in (key, value)):
+        raise UsageError("An environment variable needs a name without '=', and no NUL characters.")
+    header = {
+        "type": "job",
+        "mode": mode,
+        "file": file,
+        "module": program.module,
+        "entry_point": program.entry_point,
+        "in_place": program.in_place,
+        "heavy": False,
+        "stream": False,
+        "adjust": False,
+        "argv": list(program.argv or ()),
+        "args": list(program.args),
+        "env": env | program.env,
+        "artifacts": list(program.artifacts),
+        "limits": limits.model_dump(),
+        "files": list(files),
+    }
+    parts = [program.stdin, *files.values(), *texts]
+    header["parts"] = [len(part) for part in parts]
+    return header, b"".join(parts)
+
+
+def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, isolation: Isolation) -> RunReport:
+    """A result frame as a report. Everything in it is checked again: sizes, paths, words.
+
+    Raises:
+        SandboxUnavailable: the frame is not a result.
+    """
+    try:
+        paths = [protocol.check_path(path) for path, _ in frame["artifacts"]]
+        stdout, stderr, *contents = protocol.split(body, [*frame["output"], *(size for _, size in frame["artifacts"])])
+        artifacts = dict(zip(paths, contents, strict=True))
+        if sum(map(len, artifacts.values())) > limits.artifacts:
+            raise ValueError("more artefacts than the limit")
+        keys = (
+            "status",
+            "detail",
+            "exit_code",
+            "signal",
+            "wall_time",
+            "cpu_time",
+            "memory_peak",
+            "stdout_truncated",
+            "stderr_truncated",
+        )
+        return RunReport(
+            **{key: frame[key] for key in keys if frame.get(key) is not None},
+            **_read_events(frame["events"]),
+            stdout=stdout[: limits.output].decode("utf-8", "replace"),
+            stderr=stderr[: limits.output].decode("utf-8", "replace"),
+            artifacts=artifacts,
+            artifact_errors=frame.get("artifact_errors", {}),
+            attack=tuple(frame["attack"]),
+            stages=frame["stages"],
+            isolation=isolation,
+            image=image,
+        )
+    except (KeyError, TypeError, ValueError, protocol.ProtocolError) as exc:
+        raise SandboxUnavailable(f"The sandbox sent a result that is none: {exc}") from exc
+
+
+def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was told."""
+    collected: list[str] = []
+    tests: dict[str, TestResult] = {}
+    finished = deselected = doubled = False
+    error: dict[str, Any] = {}
+    for event in events:
+        match event.get("event"):
+            case "collected":
+                collected += [str(name) for name in event.get("tests", [])]
+            case "deselected":
+                deselected = True
+            case "finished":
+                finished = True
+            case "collection_error" if not error:
+                error = {"collection_error": str(event.get("message", "")), "collection_error_side": event.get("side", "")}
+            case "test":
+                name = str(event.get("name"))
+                # A test that passed and then failed in its teardown reports twice: the failure counts.
+                outcome = TestOutcome(str(event.get("outcome")))
+                if name in tests and outcome is TestOutcome.PASSED:
+                    doubled = True
+                    continue
+                tests[name] = TestResult(
+                    name=name, outcome=outcome, message=str(event.get("message", "")), side=event.get("side", "")
+                )
+    complete = (
+        bool(collected) and finished and not deselected and not doubled and not error and sorted(collected) == sorted(tests)
+    )
+    return {"tests": tuple(tests.values()), "tests_collected": len(collected), "tests_complete": complete, **error}

@@ -1,0 +1,77 @@
+"""Files into and out of a run's work folder, through one gate, and how full its file systems are."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import stat
+
+from protocol import check_path  # type: ignore[import-not-found]
+
+WORK = "/box/work"
+
+
+def place_files(files: dict[str, bytes]) -> None:
+    """Write the job's files below the work folder.
+
+    Raises:
+        ValueError: a path does not pass the gate.
+        OSError: the files do not fit.
+    """
+    for path, content in files.items():
+        target = f"{WORK}/{check_path(path)}"
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "wb") as file:
+            file.write(content)
+
+
+def collect_artifacts(patterns: list[str], cap: int) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Files of the work folder that match, and why others that match stay inside.
+
+    Only plain files with one name pass; links, devices and FIFOs do not, nor does what exceeds `cap` bytes altogether.
+    """
+    found: dict[str, bytes] = {}
+    refused: dict[str, str] = {}
+    room = cap
+    for path in _walk(WORK) if patterns else ():
+        if not any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
+            continue
+        try:
+            check_path(path)
+            fd = os.open(f"{WORK}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, ValueError) as exc:
+            refused[path[:200].encode("utf-8", "replace").decode()] = str(exc).encode("utf-8", "replace").decode()
+            continue
+        with os.fdopen(fd, "rb") as file:
+            info = os.fstat(fd)
+            if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
+                refused[path] = "not a plain file with one name"
+            elif info.st_size > room:
+                refused[path] = f"{info.st_size} bytes do not fit into what is left of {cap}"
+            else:
+                found[path] = file.read(info.st_size)
+                room -= len(found[path])
+    return found, refused
+
+
+def _walk(root: str, limit: int = 10000) -> list[str]:
+    """Relative paths of everything below `root` that is not a folder, no link followed, at most `limit`."""
+    paths: list[str] = []
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        # A link to a folder is listed as a folder and never entered: name it, so that it is refused aloud.
+        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]
+        paths += [os.path.relpath(f"{folder}/{name}", root) for name in sorted(files) + links]
+        if len(paths) >= limit:
+            break
+    return paths[:limit]
+
+
+def filled() -> tuple[int, bool]:
+    """Bytes used in the fuller of the run's file systems, and whether either has no room (blocks or inodes) left."""
+    most, full = 0, False
+    for place in ("/box", "/dev/shm"):
+        stat = os.statvfs(place)
+        most = max(most, (stat.f_blocks - stat.f_bfree) * stat.f_frsize)
+        full = full or stat.f_bavail == 0 or (stat.f_files > 0 and stat.f_ffree == 0)
+    return most, full

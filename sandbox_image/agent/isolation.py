@@ -1,0 +1,176 @@
+"""What a run is shut into: fresh namespaces and file systems first, then a filter that takes the means away again.
+
+`enter` runs in a freshly cloned child that still has all capabilities within its own user namespace; `seal` drops them and
+installs the filter, before any foreign code. The container around it stays as strict as it is without this.
+
+Left out: limits of memory, processes and CPU. The container's cgroup and the agent hold those.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from linux import (  # type: ignore[import-not-found]
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    MACHINE,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    NAMESPACES,
+    drop_capabilities,
+    install_filter,
+    mount,
+)
+
+RUN = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS
+"""Namespaces of a candidate or a program."""
+JUDGE = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS
+"""Namespaces of a test side: its filter takes away sockets, SysV IPC and message queues, so it needs none for those."""
+
+_UID = 10001
+"""The user of the image, inside and outside."""
+_QUIET = MS_NOSUID | MS_NODEV | MS_NOEXEC
+_COVERED = ("/sys", "/dev/mqueue", "/dev/pts")
+"""Places of the container that would show or keep something between runs."""
+
+
+def enter(disk: int) -> None:
+    """Map the user, and mount fresh file systems of at most `disk` bytes each over every place that can be written to.
+
+    Raises:
+        OSError: the host refuses.
+    """
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{_UID} {_UID} 1"), ("gid_map", f"{_UID} {_UID} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+    mount("none", "/", "none", MS_REC | MS_PRIVATE)
+    _fresh(disk, 0)
+    for place in _COVERED:
+        if os.path.isdir(place):
+            mount("none", place, "tmpfs", MS_RDONLY | _QUIET, "size=4k,nr_inodes=1")
+    try:
+        mount("proc", "/proc", "proc", _QUIET, "subset=pid,hidepid=2")
+    except OSError:  # masked by the engine, or an older kernel: live without
+        mount("none", "/proc", "tmpfs", MS_RDONLY | _QUIET, "size=4k,nr_inodes=1")
+    os.mkdir("/box/work", 0o700)
+    os.mkdir("/box/tmp", 0o700)
+
+
+def resize(disk: int) -> None:
+    """Change what may be kept in the run's file systems, in bytes. Raises OSError."""
+    _fresh(disk, MS_REMOUNT)
+
+
+def _fresh(disk: int, flags: int) -> None:
+    mount("none", "/box", "tmpfs", flags | MS_NOSUID | MS_NODEV, f"size={disk},nr_inodes=16384,mode=0700")
+    mount("none", "/dev/shm", "tmpfs", flags | MS_NOSUID | MS_NODEV, f"size={min(disk, 64 << 20)},nr_inodes=4096,mode=0700")
+
+
+def seal(*, judge: bool = False) -> None:
+    """Give up every capability and every system call that could undo the isolation. Raises OSError."""
+    drop_capabilities()
+    install_filter(_FILTER_JUDGE if judge else _FILTER_RUN)
+
+
+# System call numbers: x86-64, aarch64.
+_ATTACKS = {
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "chroot": (161, 51),
+    "open_by_handle_at": (304, 265),
+    "bpf": (321, 280),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "kexec_load": (246, 104),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "pidfd_getfd": (438, 438),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsmount": (432, 432),
+    "mount_setattr": (442, 442),
+    "userfaultfd": (323, 282),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+}
+"""No program that minds its own business calls these: whoever does is killed, and the agent sees the signal."""
+_REFUSED = {
+    "inotify_init": (253, -1),
+    "inotify_init1": (294, 26),  # would show which files the test side opens
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+}
+_REFUSED_TO_JUDGES = {
+    "socket": (41, 198),
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "mq_open": (240, 180),
+}
+_CLONE = (56, 220)
+_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_COLUMN = 0 if MACHINE == "x86_64" else 1
+_LOAD, _JUMP_EQ, _JUMP_GE, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_KILL, _ALLOW, _EPERM = 0x80000000, 0x7FFF0000, 0x00050001
+_X32 = 0x40000000
+
+
+def _assemble(refused: dict[str, tuple[int, int]]) -> bytes:
+    """The filter as classic BPF. Everything else was decided by the container's own profile."""
+
+    def word(code: int, if_true: int, if_false: int, value: int) -> bytes:
+        return struct.pack("=HBBI", code, if_true, if_false, value)
+
+    attacks = [row[_COLUMN] for row in _ATTACKS.values() if row[_COLUMN] >= 0]
+    errors = [row[_COLUMN] for row in refused.values() if row[_COLUMN] >= 0]
+    body = [(_CLONE[_COLUMN], "clone"), *((nr, "kill") for nr in attacks), *((nr, "errno") for nr in errors)]
+    program = [
+        word(_LOAD, 0, 0, 4),
+        word(_JUMP_EQ, 1, 0, _ARCHITECTURE.get(MACHINE, 0)),
+        word(_RETURN, 0, 0, _KILL),
+        word(_LOAD, 0, 0, 0),
+        word(_JUMP_GE, 0, 1, _X32),
+        word(_RETURN, 0, 0, _KILL),
+    ]
+    count = len(body)
+    for index, (number, action) in enumerate(body):
+        left = count - index - 1  # comparisons between this one and the tail
+        target = {"allow": 0, "errno": 1, "kill": 2, "clone": 3}[action]
+        program.append(word(_JUMP_EQ, left + target, 0, number))
+    program += [
+        word(_RETURN, 0, 0, _ALLOW),
+        word(_RETURN, 0, 0, _EPERM),
+        word(_RETURN, 0, 0, _KILL),
+        word(_LOAD, 0, 0, 16),  # low half of clone's first argument
+        word(_JUMP_SET, 0, 1, NAMESPACES & 0xFFFFFFFF),
+        word(_RETURN, 0, 0, _KILL),
+        word(_RETURN, 0, 0, _ALLOW),
+    ]
+    return b"".join(program)
+
+
+_FILTER_RUN = _assemble(_REFUSED)
+_FILTER_JUDGE = _assemble({**_REFUSED, **_REFUSED_TO_JUDGES})

@@ -1,0 +1,201 @@
+"""Processes that have paid for start-up and libraries, and fork children that wait for their work.
+
+The agent makes its zygotes before the first job arrives and never again, so no child of theirs inherits a byte of any job:
+not of this run's tests, not of other runs. A zygote is only ever told to fork.
+
+Left out: what a child does with its work. That is `child.py`.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import socket
+from typing import NoReturn
+
+from child import become  # type: ignore[import-not-found]
+from isolation import JUDGE, RUN  # type: ignore[import-not-found]
+from linux import CLONE_PARENT, clone, collapse_memory  # type: ignore[import-not-found]
+
+HEAVY = ("numpy", "torch", "pytest")
+"""What the heavy zygote imports. CUDA is never initialised, so its children may use the GPU."""
+BARE = (
+    "bisect",
+    "collections",
+    "copy",
+    "datetime",
+    "decimal",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "string",
+    "typing",
+)
+"""What short programs import most, small enough for every child to have."""
+_OURS = ("plain", "proxies", "candidate_side", "test_side", "light_tests", "reporter")
+"""Modules of the agent that a child may need once it is sealed."""
+_AGENT = os.path.dirname(os.path.abspath(__file__))
+
+
+class Waiting:
+    """The agent's side of a child that waits for its work."""
+
+    def __init__(self, pid: int, control: socket.socket) -> None:
+        self.pid = pid
+        self.control = control
+
+    def wait(self) -> None:
+        """Wait until it is isolated. Raises OSError with the host's reason where that failed."""
+        said = self.control.recv(400)
+        if said != b"+":
+            self.discard()
+            raise OSError(said.decode("utf-8", "replace") or "a child died while it was prepared")
+
+    def discard(self) -> None:
+        """Kill and reap it."""
+        self.control.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+
+class Zygote:
+    """The agent's side of a zygote."""
+
+    def __init__(self, preload: tuple[str, ...], *, namespaces: bool, disk: int) -> None:
+        self._link, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._asked: dict[bytes, int] = {}
+        self._kept: dict[bytes, list[Waiting]] = {b"r": [], b"j": []}
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                self._link.close()
+                _serve(link, preload, namespaces, disk)
+            finally:
+                os._exit(70)
+        link.close()
+
+    def fileno(self) -> int:
+        """Becomes readable when the zygote has its libraries."""
+        return self._link.fileno()
+
+    def warmed(self) -> None:
+        """Wait until the zygote has its libraries. Raises EOFError where it died of them."""
+        if not self._link.recv(16):
+            raise EOFError("a zygote died")
+
+    def prepare(self, *, judge: bool = False) -> None:
+        """Ask for a child, to be waiting when it is taken."""
+        kind = b"j" if judge else b"r"
+        self._asked[kind] = self._asked.get(kind, 0) + 1
+        self._link.send(kind)
+
+    def take(self, *, judge: bool = False) -> Waiting:
+        """A waiting child.
+
+        Raises:
+            EOFError: the zygote is gone.
+            OSError: the host refused to make the child.
+        """
+        kind = b"j" if judge else b"r"
+        if not self._kept[kind] and not self._asked.get(kind):
+            self.prepare(judge=judge)
+        while not self._kept[kind]:
+            self._receive()
+        waiting = self._kept[kind].pop(0)
+        waiting.wait()
+        return waiting
+
+    def _receive(self) -> None:
+        data, fds, _, _ = socket.recv_fds(self._link, 512, 1)
+        if not data:
+            raise EOFError("a zygote died")
+        kind, _, rest = data.partition(b" ")
+        self._asked[kind] -= 1
+        if not fds:
+            code, _, text = rest.partition(b" ")
+            raise OSError(int(code), text.decode("utf-8", "replace"))
+        self._kept[kind].append(Waiting(int(rest), socket.socket(fileno=fds[0])))
+
+    def kill(self) -> None:
+        """End it, and the children that wait."""
+        for kept in self._kept.values():
+            for waiting in kept:
+                waiting.discard()
+        self._link.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+
+def _use_torch() -> None:
+    """Use what every run with tensors would have to set up: it reads files that a run does not see."""
+    import torch
+
+    repr(torch.ones(2, 2).matmul(torch.rand(2, 2)).softmax(0).sum())
+
+
+def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk: int) -> NoReturn:
+    """In the zygote: import, then fork on demand until the agent is gone."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    keep = link.fileno()
+    os.closerange(3, keep)
+    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in (*BARE, *_OURS, *preload):
+        # A library that is missing or broken here is found by the program that imports it.
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    if "torch" in preload:
+        with contextlib.suppress(Exception):
+            _use_torch()
+    gc.collect()
+    with contextlib.suppress(OSError):
+        collapse_memory()
+    gc.freeze()
+    link.send(b"warm")
+    while True:
+        kind = link.recv(1)
+        if not kind:
+            os._exit(0)
+        judge = kind == b"j"
+        ours, control = socket.socketpair()
+        flags = (JUDGE if judge else RUN) if namespaces else 0
+        try:
+            pid = clone(flags | CLONE_PARENT)
+        except OSError as exc:
+            ours.close()
+            control.close()
+            link.send(b"%b %d %b" % (kind, exc.errno or 0, str(exc).encode()[:400]))
+            continue
+        if pid == 0:
+            try:
+                link.close()
+                ours.close()
+                become(control, judge=judge, namespaces=namespaces, disk=disk)
+            except BaseException as exc:
+                with contextlib.suppress(Exception):
+                    os.write(2, f"fumehood: a child could not begin: {exc}\n".encode())
+            finally:
+                os._exit(70)
+        link.sendmsg(
+            [b"%b %d" % (kind, pid)],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [ours.fileno()]))],
+        )
+        ours.close()
+        control.close()
