@@ -26,8 +26,7 @@ async def warm(code: str, runs: int, preload: bool) -> list[float]:
     times = []
     async with Engine(Settings(workers=1), preload=preload) as engine:
         for _ in range(runs + 1):
-            assert engine._pool is not None
-            while engine._pool._ready.empty():  # noqa: ASYNC110 - an event would change the path that is measured
+            while not engine._pool.idle:  # noqa: ASYNC110 - an event would change the path that is measured
                 await asyncio.sleep(0.02)
             await asyncio.sleep(0.3)
             started = time.perf_counter()

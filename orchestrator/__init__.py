@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.types import ExecutionResult, Limits, Program, Status, Verdict
-    from orchestrator.workflows.execution import Engine, run
+    from orchestrator.workflows.execution import Engine, run, run_many
 
 __version__ = "0.1.0"
-__all__ = ["Engine", "ExecutionResult", "Limits", "Program", "Settings", "Status", "Verdict", "run"]
+__all__ = ["Engine", "ExecutionResult", "Limits", "Program", "Settings", "Status", "Verdict", "run", "run_many"]
 
 _HOMES = {
     "Engine": "orchestrator.workflows.execution",
     "run": "orchestrator.workflows.execution",
+    "run_many": "orchestrator.workflows.execution",
     "Settings": "orchestrator.settings",
 }
 

@@ -167,7 +167,7 @@ class ExecutionResult(RunReport):
     verdict: Verdict | None = None
     """None for a plain program without tests that ended well: nothing was judged."""
     reward: float | None = None
-    """None for `unscored` and for runs without tests."""
+    """None for `unscored` and for runs without tests, unless they were `tampered`."""
     judging: Literal["together", "apart", "none"] = "none"
     attempts: int = 1
     """How often the run was sent: more than 1 means that sandboxes died under it."""

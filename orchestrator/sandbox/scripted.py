@@ -1,7 +1,12 @@
-"""A provider that answers from a list: for tests and examples without an engine. Runs nothing."""
+"""A provider that answers from a list: for tests and examples without an engine. Runs nothing.
+
+It can be slow, serve several runs with one sandbox, and fail at random from a seed, as real ones do.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable, Iterable, Iterator
 
 from orchestrator.errors import SandboxUnavailable
@@ -15,34 +20,98 @@ class ScriptedSandbox:
 
     def __init__(self, provider: ScriptedProvider) -> None:
         self._provider = provider
+        self._gone: asyncio.Future[None] | None = None
+        self.runs = 0
         self.closed = False
         self.spent = False
 
     async def run(self, program: Program, limits: Limits, on_output: Callable[[str, bytes], None] | None = None) -> RunReport:
         """Give the next answer; see `base.Sandbox`."""
-        self.spent = True
-        self._provider.programs.append(program)
-        answer = self._provider.answer(program)
+        if self.spent or self.closed:
+            raise SandboxUnavailable("This sandbox takes no further run.")
+        script = self._provider
+        self.runs += 1
+        self.spent = self.runs >= script.runs
+        if script.record:
+            script.programs.append(program)
+        script.running += 1
+        script.most_running = max(script.most_running, script.running)
+        try:
+            delay = script.run_delay(program) if callable(script.run_delay) else script.run_delay
+            if delay:
+                await self._sleep(delay)
+        finally:
+            script.running -= 1
+        if script.death_rate and script.random.random() < script.death_rate:
+            self.spent = True
+            raise SandboxUnavailable("It died, by the script.")
+        answer = script.answer(program)
         if isinstance(answer, SandboxUnavailable):
+            self.spent = True
             raise answer
         if on_output is not None and answer.stdout:
             on_output("stdout", answer.stdout.encode())
         return answer
 
+    async def _sleep(self, seconds: float) -> None:
+        """Until the time is over or the sandbox is destroyed."""
+        loop = asyncio.get_running_loop()
+        self._gone = loop.create_future()
+        timer = loop.call_later(seconds, _finish, self._gone)
+        try:
+            await self._gone
+        finally:
+            timer.cancel()
+
     async def close(self) -> None:
-        """Be closed. Safe to call twice."""
+        """Be destroyed, under a run too. Safe to call twice."""
         self.closed = True
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_exception(SandboxUnavailable("It was destroyed while a program ran."))
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class ScriptedProvider:
-    """Makes sandboxes that answer in the order of a list, or by a function of the program."""
+    """Makes sandboxes that answer in the order of a list, or by a function of the program.
 
-    def __init__(self, answers: Iterable[Answer] | Callable[[Program], Answer]) -> None:
+    A sandbox serves `runs` runs. Starting one takes `start_delay` seconds and fails at the rate `start_failure_rate`; a run
+    takes `run_delay` seconds (or what that says of the program) and ends in the sandbox's death at the rate `death_rate`.
+    What fails is drawn with `seed`. `record=False` keeps neither programs nor sandboxes, for runs by the thousand.
+    """
+
+    def __init__(
+        self,
+        answers: Iterable[Answer] | Callable[[Program], Answer],
+        *,
+        runs: int = 1,
+        start_delay: float = 0.0,
+        run_delay: float | Callable[[Program], float] = 0.0,
+        start_failure_rate: float = 0.0,
+        death_rate: float = 0.0,
+        seed: int = 0,
+        judges_apart: bool = False,
+        record: bool = True,
+    ) -> None:
         self._function = answers if callable(answers) else None
         self._answers: Iterator[Answer] = iter(()) if callable(answers) else iter(answers)
+        self.runs = runs
+        self.start_delay, self.run_delay = start_delay, run_delay
+        self.start_failure_rate, self.death_rate = start_failure_rate, death_rate
+        self.random = random.Random(seed)
+        self.judges_apart = judges_apart
+        self.record = record
         self.programs: list[Program] = []
         """What was asked, in order."""
         self.sandboxes: list[ScriptedSandbox] = []
+        self.created = 0
+        self.running = 0
+        self.most_running = 0
+        """How many ran at once at most."""
+        self.closed = False
 
     def answer(self, program: Program) -> Answer:
         """The next report.
@@ -58,11 +127,23 @@ class ScriptedProvider:
             raise SandboxUnavailable("The script has no answer left.") from None
 
     async def create(self) -> ScriptedSandbox:
-        """A sandbox at once."""
-        self.sandboxes.append(ScriptedSandbox(self))
-        return self.sandboxes[-1]
+        """A sandbox, after the scripted time.
+
+        Raises:
+            SandboxUnavailable: by the script.
+        """
+        if self.start_delay:
+            await asyncio.sleep(self.start_delay)
+        if self.start_failure_rate and self.random.random() < self.start_failure_rate:
+            raise SandboxUnavailable("It did not start, by the script.")
+        self.created += 1
+        sandbox = ScriptedSandbox(self)
+        if self.record:
+            self.sandboxes.append(sandbox)
+        return sandbox
 
     async def close(self) -> None:
         """Close all. Safe to call twice."""
+        self.closed = True
         for sandbox in self.sandboxes:
             await sandbox.close()

@@ -20,7 +20,10 @@ def verdict_of_tests(report: RunReport) -> Verdict:
     """The verdict of a run that had tests.
 
     Accepted means that every collected test ran, reported and passed: skipped, deselected and none collected do not pass.
+    A run in which an attack was seen is tampered, whatever else it did, unless the sandbox itself failed.
     """
+    if _is_tampered(report):
+        return Verdict.TAMPERED
     if report.status in _BY_STATUS:
         return _BY_STATUS[report.status]
     if report.collection_error:
@@ -44,8 +47,14 @@ def verdict_of_tests(report: RunReport) -> Verdict:
     return Verdict.ACCEPTED
 
 
+def _is_tampered(report: RunReport) -> bool:
+    return bool(report.attack) and report.status is not Status.SANDBOX_ERROR
+
+
 def verdict_of_program(report: RunReport) -> Verdict | None:
-    """The verdict of a plain program: None when it ended well, for nothing was judged."""
+    """The verdict of a plain program: None when it ended well and attacked nothing, for nothing was judged."""
+    if _is_tampered(report):
+        return Verdict.TAMPERED
     if report.status is Status.OK:
         return None
     return _BY_STATUS.get(report.status, Verdict.RUNTIME_ERROR)

@@ -1,6 +1,9 @@
-"""Run programs and judge them: a pool of sandboxes, retries when a sandbox dies, a verdict at the end.
+"""Run programs and judge them: pools of sandboxes, retries when a sandbox dies, a verdict at the end.
 
-For now tests run in the candidate's interpreter, so a result with tests says `judging: together`.
+An engine has one pool for its own image, and one more for each image that a run names. Tests run in a sandbox of their own
+(`apart`) wherever they and the provider allow it, else in the candidate's interpreter (`together`); the result says which.
+
+Left out: what a whole job makes of its runs. That is the other files of this room.
 """
 
 from __future__ import annotations
@@ -10,25 +13,34 @@ import atexit
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from functools import lru_cache
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from orchestrator.errors import PrerequisiteError, SandboxError
+from orchestrator.errors import PrerequisiteError, SandboxUnavailable, UsageError
+from orchestrator.sandbox.admission import Admission, host_memory
 from orchestrator.sandbox.base import Provider
-from orchestrator.sandbox.pool import Pool
+from orchestrator.sandbox.metrics import Metrics
+from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
 from orchestrator.scoring.verdicts import binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
-from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status
+from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, Verdict
 
 OnOutput = Callable[[str, bytes], None]
 _T = TypeVar("_T")
+
+KEEP_IDLE_POOL = 300.0
+"""Seconds after its last run until the pool of an image that a run named is shut down."""
 
 
 class Engine:
     """Executes programs in warm sandboxes. Use it as an async context manager.
 
-    Entering starts the sandboxes in the background and removes what a crashed process left behind.
+    Entering starts the sandboxes in the background and removes what a crashed process left behind. All pools share
+    `memory_budget` bytes: 80 % of what this host has available when the engine is entered, unless told otherwise (as where the
+    sandboxes run on another machine). `provider_of(image)` makes the provider for an image that a run names.
 
     Raises (on entry):
         PrerequisiteError: no engine, no permission, or no sandbox image.
@@ -40,44 +52,135 @@ class Engine:
         *,
         limits: Limits | None = None,
         provider: Provider | None = None,
+        provider_of: Callable[[str], Provider] | None = None,
         retries: int = 2,
         preload: bool = True,
+        refill: bool = True,
+        max_queued: int = 10_000,
+        memory_budget: int | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.limits = limits or Limits()
         """What sandboxes are made for and what a run gets unless it says otherwise."""
+        self.metrics = Metrics()
         self._provider = provider
+        self._provider_of = provider_of or (None if provider else self._docker)
         self._retries = retries
         self._preload = preload
         """Whether sandboxes wait with numpy, torch and pytest imported: seconds more to warm up, nothing to pay at the run."""
-        self._pool: Pool | None = None
+        self._refill = refill
+        """False for a single run: no sandbox is started to replace the one that it used."""
+        self._max_queued = max_queued
+        self._memory_budget = memory_budget
+        self._admission: Admission | None = None
+        self._size = self.settings.workers
+        self._pools: dict[str, Pool] = {}
+        """Image -> pool; the engine's own is under the empty name."""
+        self._watches: dict[str, asyncio.TimerHandle] = {}
+        self._opening = asyncio.Lock()
+        self._ends: set[asyncio.Task[None]] = set()
         self.image = ""
         """Digest of the sandbox image."""
 
+    @property
+    def _pool(self) -> Pool:
+        return self._pool_now("")
+
+    def _pool_now(self, image: str) -> Pool:
+        try:
+            return self._pools[image]
+        except KeyError:
+            raise RuntimeError("Enter the engine first: `async with Engine() as engine`.") from None
+
     async def __aenter__(self) -> Engine:
         if self._provider is None:
-            self._provider = await asyncio.to_thread(self._docker)
-        self._pool = Pool(self._provider, self.settings.workers)
-        await self._pool.__aenter__()
+            assert self._provider_of is not None
+            self._provider = await asyncio.to_thread(self._provider_of, "")
+        if not self.image:
+            self.image = str(getattr(self._provider, "image_id", ""))
+        # One run of the engine's own limits is always let in: the kernel's limit on the sandbox still holds.
+        self._admission = Admission(self._memory_budget or max(host_memory(), self.limits.memory, IDLE_MEMORY))
+        await self._open("", self._provider)
         return self
 
-    def _docker(self) -> Provider:
-        from orchestrator.sandbox.docker import ContainerSpec, DockerProvider
+    def _docker(self, image: str) -> Provider:
+        from orchestrator.sandbox.docker import DockerProvider
+        from orchestrator.sandbox.hardening import ContainerSpec
         from orchestrator.sandbox.image import image_tag
 
-        image = self.settings.image or image_tag()
-        spec = ContainerSpec(image=image, limits=self.limits, runtime=self.settings.runtime, preload=self._preload)
-        provider = DockerProvider(spec)
+        wanted = self.settings.isolation
+        spec = ContainerSpec(
+            image=image or self.settings.image or image_tag(),
+            limits=self.limits,
+            isolation="container" if wanted == "container" else "namespace",
+            runtime=self.settings.runtime,
+            preload=self._preload,
+        )
+        # `auto` may fall back to a container for each run, which is said aloud; a level asked for by name must hold.
+        provider = DockerProvider(spec, strict=wanted == "namespace")
         provider.reap()
         atexit.register(provider.close_now)
-        self.image = provider.image_id
         return provider
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
-        if self._pool is not None:
-            await self._pool.close()
+        for watch in self._watches.values():
+            watch.cancel()
+        self._watches.clear()
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()), *self._ends)
 
-    async def execute(self, program: Program, limits: Limits | None = None, on_output: OnOutput | None = None) -> ExecutionResult:
+    async def _open(self, image: str, provider: Provider) -> Pool:
+        pool = Pool(
+            provider,
+            self._size,
+            max_queued=self._max_queued,
+            admission=self._admission,
+            refill=self._refill,
+            metrics=self.metrics,
+            name=image,
+        )
+        self._pools[image] = await pool.__aenter__()
+        return pool
+
+    async def _pool_for(self, image: str) -> Pool:
+        """The pool of an image; the first run that names the image makes it."""
+        self._pool_now("")
+        async with self._opening:
+            if image not in self._pools:
+                if self._provider_of is None:
+                    raise UsageError(
+                        f"This engine runs one kind of sandbox and cannot use the image {image!r}.",
+                        remedy="Make it with `provider_of=`, or leave `image` out.",
+                    )
+                await self._open(image, await asyncio.to_thread(self._provider_of, image))
+                self._watch(image, KEEP_IDLE_POOL)
+            return self._pools[image]
+
+    def _watch(self, image: str, seconds: float) -> None:
+        self._watches[image] = asyncio.get_running_loop().call_later(seconds, self._look_at, image)
+
+    def _look_at(self, image: str) -> None:
+        """Shut a pool down that nobody has used for a while, or look again when it could be so."""
+        pool = self._pools[image]
+        unused = 0.0 if pool.busy or pool.queued else time.monotonic() - pool.last_used
+        if unused < KEEP_IDLE_POOL:
+            self._watch(image, KEEP_IDLE_POOL - unused)
+            return
+        del self._pools[image], self._watches[image]
+        task = asyncio.create_task(pool.close())
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+
+    async def execute(
+        self,
+        program: Program,
+        limits: Limits | None = None,
+        on_output: OnOutput | None = None,
+        *,
+        caller: str = "",
+        priority: int = 0,
+        image: str = "",
+        wait: float | None = None,
+    ) -> ExecutionResult:
         """Run a program, judge it if it has tests, and say what it is worth.
 
         A program that crashes, hangs or floods its output is a normal result. A sandbox that dies is replaced and the
@@ -85,32 +188,191 @@ class Engine:
         program's fault.
         A wall-clock timeout on a saturated host is run once more before it counts.
 
+        Runs of a higher `priority` go first; inside one priority callers take turns by their name `caller`. `image` is another
+        sandbox image than the engine's own. `wait` is how many seconds to wait for a sandbox; None waits as long as it takes.
+        Cancelling ends the run at once.
+
         Raises:
-            UsageError: the program is contradictory, or a path in it does not pass the gate.
-            PoolExhausted: no sandbox became free.
+            UsageError: the program is contradictory, a path in it does not pass the gate, its tests cannot be judged apart as
+                it asks, or its memory limit is more than all runs together may use.
+            PrerequisiteError: it asks to be judged apart and these sandboxes cannot, or the image is not there.
+            PoolExhausted: no sandbox became free in time, or the engine is drained or closed.
         """
-        if self._pool is None:
-            raise RuntimeError("Enter the engine first: `async with Engine() as engine`.")
+        pool = self._pools.get(image) or await self._pool_for(image)
         limits = limits or self.limits
+        if program.tests is not None:
+            program = program.model_copy(update={"judging": _judging(program, pool.provider)})
         failures: list[str] = []
-        waited_again = False
+        sent, waited_again = 0, False
         while True:
+            report = None
             try:
-                async with self._pool.acquire() as sandbox:
+                async with pool.acquire(
+                    wait,
+                    memory=limits.memory,
+                    caller=caller,
+                    priority=priority,
+                    # A restarted engine leaves several dead sandboxes at once: the last try does not rely on one of them.
+                    fresh=0 < len(failures) == self._retries,
+                    again=bool(failures) or waited_again,
+                ) as sandbox:
+                    sent += 1
                     report = await sandbox.run(program, limits, on_output)
-            except PrerequisiteError:
-                raise
-            except SandboxError as exc:
+            except SandboxUnavailable as exc:
                 failures.append(str(exc))
-                if len(failures) > self._retries:
-                    report = RunReport(status=Status.SANDBOX_ERROR, detail=failures[-1])
-                else:
+            if report is None or report.status is Status.SANDBOX_ERROR:
+                if report is not None:
+                    failures.append(report.detail)
+                if len(failures) <= self._retries:
+                    self.metrics.retries += 1
                     continue
-            attempts = len(failures) + waited_again + (report.status is not Status.SANDBOX_ERROR)
-            if report.status is Status.TIMED_OUT_WALL and not waited_again and _saturated():
+                report = report or RunReport(status=Status.SANDBOX_ERROR, detail=failures[-1])
+            elif report.status is Status.TIMED_OUT_WALL and not waited_again and _saturated():
                 waited_again = True
+                self.metrics.retries += 1
                 continue
-            return judged(program, report, attempts)
+            result = judged(program, report, max(1, sent))
+            self.metrics.runs[result.status, result.verdict or ""] += 1
+            self.metrics.tampered += bool(result.attack)
+            return result
+
+    async def execute_many(
+        self,
+        programs: Iterable[Program] | AsyncIterable[Program],
+        limits: Limits | None = None,
+        in_flight: int | None = None,
+        *,
+        caller: str = "",
+        priority: int = 0,
+        image: str = "",
+    ) -> AsyncIterator[tuple[int, ExecutionResult]]:
+        """Run programs, and yield (place in the input, result) as they finish.
+
+        At most `in_flight` are taken from the input at a time (twice the number of sandboxes unless told otherwise), and none
+        while results wait to be read: any number of programs can be streamed through. Leaving the loop early cancels what
+        still runs (at once inside `contextlib.aclosing`).
+
+        Raises:
+            UsageError, PrerequisiteError, PoolExhausted: as `execute`; the first one ends everything.
+        """
+        count = in_flight or 2 * self._size
+        if count < 1:
+            raise UsageError(f"{count} runs in flight are too few.", remedy="Give `in_flight` of at least 1.")
+        source = _numbered(programs)
+        one_at_a_time = asyncio.Lock()
+        done: asyncio.Queue[tuple[int, ExecutionResult] | BaseException | None] = asyncio.Queue(maxsize=count)
+
+        async def work() -> None:
+            end: BaseException | None = None
+            try:
+                while True:
+                    async with one_at_a_time:
+                        place, program = await anext(source)
+                    result = await self.execute(program, limits, caller=caller, priority=priority, image=image)
+                    await done.put((place, result))
+            except StopAsyncIteration:
+                pass
+            except Exception as exc:
+                end = exc
+            await done.put(end)
+
+        tasks = [asyncio.create_task(work()) for _ in range(count)]
+        try:
+            ended = 0
+            while ended < count:
+                item = await done.get()
+                if isinstance(item, BaseException):
+                    raise item
+                if item is None:
+                    ended += 1
+                else:
+                    yield item
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await source.aclose()
+
+    async def map(
+        self,
+        programs: Iterable[Program] | AsyncIterable[Program],
+        limits: Limits | None = None,
+        in_flight: int | None = None,
+        *,
+        caller: str = "",
+        priority: int = 0,
+        image: str = "",
+    ) -> list[ExecutionResult]:
+        """Run programs and return their results in the order of the input.
+
+        Raises:
+            UsageError, PrerequisiteError, PoolExhausted: as `execute`.
+        """
+        results = {}
+        stream = self.execute_many(programs, limits, in_flight, caller=caller, priority=priority, image=image)
+        async for place, result in stream:
+            results[place] = result
+        return [results[place] for place in range(len(results))]
+
+    async def drain(self) -> None:
+        """Take no new runs, and wait until those that were taken have finished."""
+        await asyncio.gather(*(pool.drain() for pool in self._pools.values()))
+
+    async def resize(self, workers: int) -> None:
+        """Keep another number of sandboxes of each image, and run as many at once. What runs is not disturbed.
+
+        Raises:
+            UsageError: fewer than one.
+        """
+        if workers < 1:
+            raise UsageError(f"{workers} sandboxes are too few.", remedy="Give at least 1.")
+        self._size = workers
+        await asyncio.gather(*(pool.resize(workers) for pool in self._pools.values()))
+
+    def metrics_text(self) -> str:
+        """What queues, runs and fails, in Prometheus's text format."""
+        memory = (self._admission.used, self._admission.budget) if self._admission else None
+        return self.metrics.text(self._pools.values(), memory)
+
+
+async def _numbered(programs: Iterable[Program] | AsyncIterable[Program]) -> AsyncGenerator[tuple[int, Program], None]:
+    place = 0
+    if isinstance(programs, AsyncIterable):
+        async for program in programs:
+            yield place, program
+            place += 1
+        return
+    for program in programs:
+        yield place, program
+        place += 1
+
+
+@lru_cache(maxsize=256)
+def _why_together(tests: str, module: str) -> str:
+    """Remembered, for many candidates are judged by the same tests."""
+    from orchestrator.workflows.judging import why_together
+
+    return why_together(tests, module)
+
+
+def _judging(program: Program, provider: Provider) -> Literal["apart", "together"]:
+    """How a program with tests is judged by this provider.
+
+    Raises:
+        UsageError: it asks to be judged apart, and its tests cannot be.
+        PrerequisiteError: it asks to be judged apart, and the provider cannot do it.
+    """
+    able = bool(getattr(provider, "judges_apart", False))
+    if program.judging == "together" or (program.judging == "auto" and not able):
+        return "together"
+    why = _why_together(program.tests or "", program.module)
+    if program.judging == "auto":
+        return "together" if why else "apart"
+    if why:
+        raise UsageError(f"These tests cannot be judged apart: {why}", remedy='Use judging="together".')
+    if not able:
+        raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy='Use judging="together".')
+    return "apart"
 
 
 def _saturated() -> bool:
@@ -121,13 +383,14 @@ def _saturated() -> bool:
 
 
 def judged(program: Program, report: RunReport, attempts: int = 1) -> ExecutionResult:
-    """A report with its verdict and reward."""
-    verdict = verdict_of_tests(report) if program.tests is not None else verdict_of_program(report)
+    """A report with its verdict and reward. `program.judging` is how its tests were run; `auto` stands for together."""
+    tested = program.tests is not None
+    verdict = verdict_of_tests(report) if tested else verdict_of_program(report)
     return ExecutionResult(
         **dict(report),
         verdict=verdict,
-        reward=binary_reward(verdict) if program.tests is not None else None,
-        judging="together" if program.tests is not None else "none",
+        reward=binary_reward(verdict) if tested or verdict is Verdict.TAMPERED else None,
+        judging=("apart" if program.judging == "apart" else "together") if tested else "none",
         attempts=attempts,
     )
 
@@ -158,6 +421,9 @@ class _Background:
 
     def execute(self, program: Program, limits: Limits | None, on_output: OnOutput | None) -> ExecutionResult:
         return self.do(self._engine.execute(program, limits, on_output))
+
+    def map(self, programs: Iterable[Program], limits: Limits | None, in_flight: int | None) -> list[ExecutionResult]:
+        return self.do(self._engine.map(programs, limits, in_flight))
 
     def close(self) -> None:
         self.do(self._engine.__aexit__(None, None, None))
@@ -194,7 +460,6 @@ def run(
         PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
         UsageError: the program is contradictory, or a path in it does not pass the gate.
     """
-    global _background
     program = Program(
         code=code,
         tests=tests,
@@ -205,7 +470,22 @@ def run(
         files=files or {},
         artifacts=artifacts,
     )
+    return _shared().execute(program, limits, on_output)
+
+
+def run_many(programs: Iterable[Program], limits: Limits | None = None, *, in_flight: int | None = None) -> list[ExecutionResult]:
+    """Run programs in the sandboxes that `run` uses, several at once, and return their results in the order of the input.
+
+    Raises:
+        PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
+        UsageError: a program is contradictory, or a path in it does not pass the gate.
+    """
+    return _shared().map(programs, limits, in_flight)
+
+
+def _shared() -> _Background:
+    global _background
     with _starting:
         if _background is None:
             _background = _Background()
-    return _background.execute(program, limits, on_output)
+        return _background
