@@ -13,6 +13,8 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.sandbox.image import ImageInfo, Variant
+    from orchestrator.settings import Settings
+    from orchestrator.workflows.selfcheck import SelfCheckReport
 
 image_app = typer.Typer(help="Build, list and remove sandbox images.", no_args_is_help=True, rich_markup_mode=None)
 model_app = typer.Typer(help="Weights and server of the embedded model.", no_args_is_help=True, rich_markup_mode=None)
@@ -130,7 +132,10 @@ def serve_model(
     )
 
 
-def doctor(json_: Json = False) -> None:
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="The whole suite of behaviour checks, at every level; minutes.")] = False,
+    json_: Json = False,
+) -> None:
     """Check engine, sandbox, limits, GPU, model server, disk and store. Exit code 3: something failed."""
     from orchestrator.workflows.doctor import diagnose
 
@@ -150,13 +155,55 @@ def doctor(json_: Json = False) -> None:
                     screen.print(f"      {finding.remedy}", soft_wrap=True)
         return findings
 
-    findings = run_async(listed())
+    async def looked() -> tuple[list[dict[str, str]], SelfCheckReport | None]:
+        return await listed(), await _self_check(chosen, show=not json_) if deep else None
+
+    findings, report = run_async(looked())
     failed = [finding for finding in findings if finding["state"] == "failed"]
+    healthy = not failed and (report is None or report.healthy)
     if json_:
-        out_json({"healthy": not failed, "findings": findings})
+        found: dict[str, object] = {"healthy": healthy, "findings": findings}
+        if report is not None:
+            found["self_check"] = report.model_dump(mode="json") | {"matrix": report.matrix()}
+        out_json(found)
     else:
         screen.print(f"{len(failed)} of {len(findings)} checks failed." if failed else f"All {len(findings)} checks passed.")
-    raise typer.Exit(3 if failed else 0)
+        if report is not None:
+            _show_matrix(report)
+    raise typer.Exit(0 if healthy else 3)
+
+
+async def _self_check(chosen: Settings, *, show: bool) -> SelfCheckReport:
+    from orchestrator.workflows.selfcheck import CheckResult, self_check
+
+    def tell(result: CheckResult) -> None:
+        note(
+            f"{result.isolation}/{result.runtime}  {result.group}: {result.check}  {result.state}"
+            + (f": {result.detail}" if result.detail else "")
+        )
+
+    return await self_check(chosen, on_result=tell if show else lambda result: None)
+
+
+def _show_matrix(report: SelfCheckReport) -> None:
+    """Groups down, levels and runtimes across; a cell counts what passed of what was tried."""
+    from rich.table import Table
+
+    from orchestrator.workflows.selfcheck import GROUPS
+
+    matrix = report.matrix()
+    table = Table("self-check", *matrix)
+    for group in GROUPS:
+        cells = []
+        for column in matrix.values():
+            counts = column.get(group, {})
+            rest = [f"{counts[state]} {state}" for state in ("failed", "exception", "unavailable") if counts.get(state)]
+            cells.append(", ".join([f"{counts.get('passed', 0)} passed", *rest]) if counts else "-")
+        table.add_row(group, *cells)
+    console().print(table)
+    for result in report.results:
+        if result.state != "passed":
+            note(f"{result.isolation}/{result.runtime}  {result.group}: {result.check}  {result.state}: {result.detail}")
 
 
 def _variant(name: str) -> Variant:

@@ -1,0 +1,308 @@
+"""Runs inside a sandbox: tries one wall of it, named by the first argument, and prints the holes as JSON.
+
+Nobody hostile wrote this, so what it prints may be believed. Standard library only, and no import that another run could have
+left behind would change what it does.
+"""
+
+# What is opened here is there to be refused, and paths are what the kernel says.
+# ruff: noqa: PTH103, PTH109, PTH111, PTH113, PTH123, PTH208, SIM115
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import platform
+import resource
+import signal
+import socket
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+MARK = "fumehood-planted"
+"""In the name or content of everything that `plant` leaves behind."""
+KEY = 0x66756D65
+"""Of the System V objects."""
+_libc = ctypes.CDLL(None, use_errno=True)
+_REFUSED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
+
+# name: (x86-64, arm64, arguments that would do something, or at least get another answer, where the call is allowed)
+_SYSTEM_CALLS: dict[str, tuple[int, int, tuple[int, ...]]] = {
+    "unshare of a user namespace": (272, 97, (0x10000000,)),
+    "unshare of a network namespace": (272, 97, (0x40000000,)),
+    "unshare of a mount namespace": (272, 97, (0x00020000,)),
+    "clone into a user namespace": (56, 220, (0x10000000 | 17,)),
+    "clone3": (435, 435, (0, 0)),
+    "setns": (308, 268, (0, 0)),
+    "mount": (165, 40, ()),
+    "umount2": (166, 39, ()),
+    "pivot_root": (155, 41, ()),
+    "fsopen": (430, 430, ()),
+    "move_mount": (429, 429, ()),
+    "open_tree": (428, 428, ()),
+    "mount_setattr": (442, 442, ()),
+    "ptrace": (101, 117, (0,)),
+    "process_vm_readv": (310, 270, (1,)),
+    "process_vm_writev": (311, 271, (1,)),
+    "kcmp": (312, 272, (1, 1)),
+    "pidfd_getfd": (438, 438, (0, 0, 0)),
+    "keyctl": (250, 219, ()),
+    "add_key": (248, 217, ()),
+    "request_key": (249, 218, ()),
+    "bpf": (321, 280, ()),
+    "perf_event_open": (298, 241, ()),
+    "userfaultfd": (323, 282, ()),
+    "io_uring_setup": (425, 425, (1,)),
+    "open_by_handle_at": (304, 265, ()),
+    "kexec_load": (246, 104, ()),
+    "init_module": (175, 105, ()),
+    "swapon": (167, 224, ()),
+    "acct": (163, 89, ()),
+    "sethostname": (170, 161, ()),
+    "a call from the future": (600, 600, ()),
+}
+
+
+def _fails(action: Callable[..., object], *arguments: Any) -> bool:
+    """Whether the system refuses."""
+    try:
+        found = action(*arguments)
+    except OSError:
+        return True
+    if isinstance(found, socket.socket):
+        found.close()
+    return False
+
+
+def _opens(path: str, flags: int) -> bool:
+    return not _fails(lambda: os.close(os.open(path, flags)))
+
+
+def network() -> Iterator[str]:
+    """Interfaces, ways out, and the listeners of the host that the arguments name: a TCP port and an abstract socket."""
+    with contextlib.suppress(OSError):
+        names = [line.split(":")[0].strip() for line in open("/proc/net/dev").read().splitlines()[2:]]
+        yield from (f"the interface {name}" for name in names if name != "lo")
+    port, abstract = (int(sys.argv[2]), sys.argv[3]) if len(sys.argv) > 3 else (22, "")
+    places = [("1.1.1.1", 53), ("8.8.8.8", 443), ("169.254.169.254", 80), ("172.17.0.1", port), ("127.0.0.1", port)]
+    for host, number in places:
+        if not _fails(socket.create_connection, (host, number), 2):
+            yield f"a connection to {host}:{number}"
+    if abstract:
+        with socket.socket(socket.AF_UNIX) as unix:
+            if not _fails(unix.connect, "\0" + abstract):
+                yield "an abstract socket of the host"
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.sendto(b"x", ("8.8.8.8", 53))
+        yield "a datagram to 8.8.8.8"
+    kinds = {"raw": (socket.AF_INET, socket.SOCK_RAW, 1), "packet": (socket.AF_PACKET, socket.SOCK_RAW, 0)}
+    for name, kind in kinds.items():
+        if not _fails(socket.socket, *kind):
+            yield f"a {name} socket"
+    for path in ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock"):
+        with socket.socket(socket.AF_UNIX) as unix:
+            if not _fails(unix.connect, path):
+                yield f"the engine's socket {path}"
+
+
+def _own_places() -> set[str]:
+    return {"/box", "/tmp", "/dev/shm", "/dev/mqueue", os.path.expanduser("~"), os.getcwd(), tempfile.gettempdir()}
+
+
+def _below(path: str, places: set[str]) -> bool:
+    return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
+
+
+def root() -> Iterator[str]:
+    """Folders and programs outside of the run's own places that can be written."""
+    own = _own_places()
+    for folder, folders, files in os.walk("/"):
+        if folder.startswith(("/proc", "/sys")) or (_below(folder, own) and folder != "/"):
+            folders.clear()
+            continue
+        if folder.count("/") >= 4:
+            folders.clear()
+        if _opens(f"{folder}/{MARK}", os.O_CREAT | os.O_WRONLY):
+            yield f"the folder {folder} can be written"
+        for name in files[:50]:
+            path = f"{folder}/{name}"
+            with contextlib.suppress(OSError):
+                mode = os.lstat(path).st_mode
+                if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+                    yield f"{path} raises privileges"
+                elif stat.S_ISREG(mode) and _opens(path, os.O_WRONLY | os.O_APPEND):
+                    yield f"{path} can be written"
+    for name, mode, number in (("block", stat.S_IFBLK, os.makedev(8, 0)), ("memory", stat.S_IFCHR, os.makedev(1, 1))):
+        if not _fails(os.mknod, f"{MARK}-{name}", mode | 0o600, number):
+            yield f"a {name} device can be made"
+
+
+def privileges() -> Iterator[str]:
+    """User, capabilities, no-new-privileges and the seccomp filter."""
+    if not all((*os.getresuid(), *os.getresgid(), *os.getgroups())):
+        yield "user or group 0"
+    # /proc may be covered, so the kernel is asked directly as well.
+    if _libc.prctl(39, 0, 0, 0, 0) != 1:  # PR_GET_NO_NEW_PRIVS
+        yield "setuid programs would work"
+    if _libc.prctl(21, 0, 0, 0, 0) != 2:  # PR_GET_SECCOMP
+        yield "no seccomp filter"
+    held = [number for number in range(64) if _libc.prctl(23, number, 0, 0, 0) == 1]  # PR_CAPBSET_READ
+    if held:
+        yield f"the bounding set has {len(held)} capabilities"
+    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    if _libc.capget(header, data) == 0 and any(data):
+        yield "capabilities are held"
+    with contextlib.suppress(OSError):
+        rows = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+        yield from (f"{name} is {rows[name].strip()}" for name in rows if name.startswith("Cap") and int(rows[name], 16))
+    for name, action in (("user", os.setuid), ("group", os.setgid)):
+        if not _fails(action, 0):
+            yield f"setting the {name} works"
+    for what in (resource.RLIMIT_CORE, resource.RLIMIT_CPU):
+        _, hard = resource.getrlimit(what)
+        if hard == resource.RLIM_INFINITY:
+            yield f"the limit {what} is off"
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
+        yield "core dumps can be switched on"
+
+
+def system_calls() -> Iterator[str]:
+    """Calls that programs do not need and attackers do, each from a child of its own: a filter may answer by killing."""
+    column = {"x86_64": 0, "aarch64": 1}.get(platform.machine())
+    if column is None:
+        yield f"the system calls of {platform.machine()} are not known here"
+        return
+    for name, call in _SYSTEM_CALLS.items():
+        pid = os.fork()
+        if pid == 0:
+            arguments = (*call[2], 0, 0, 0, 0, 0, 0)[:6]
+            answer = _libc.syscall(call[column], *(ctypes.c_ulong(value) for value in arguments))
+            os._exit(0 if answer == -1 and ctypes.get_errno() in _REFUSED else 1)
+        status = os.waitpid(pid, 0)[1]
+        if not (status == 0 or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGSYS, signal.SIGKILL))):
+            yield name
+
+
+def kernel() -> Iterator[str]:
+    """Files of /proc and /sys that can be opened for writing, outside of the run's own."""
+    for place in ("/proc/sys", "/sys", "/proc/irq", "/proc/bus", "/proc/sysrq-trigger", "/proc/kcore", "/proc/kmsg"):
+        paths = [place] if os.path.isfile(place) else []
+        for folder, folders, files in os.walk(place):
+            if folder.count("/") >= 6:
+                folders.clear()
+            paths += [f"{folder}/{name}" for name in files]
+        for path in paths[:20000]:
+            if os.access(path, os.W_OK) and _opens(path, os.O_WRONLY):
+                yield f"{path} can be written"
+    for path in ("/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/fuse", "/dev/kvm", "/dev/net/tun", "/proc/kcore"):
+        if _opens(path, os.O_RDONLY):
+            yield f"{path} can be opened"
+
+
+def processes() -> Iterator[str]:
+    """Other processes than this one, its ancestors and PID 1, and what can be done to those."""
+    family = {os.getpid(), os.getppid(), 1}
+    with contextlib.suppress(OSError):
+        others = {int(name) for name in os.listdir("/proc") if name.isdigit()} - family
+        yield from (f"the process {pid}" for pid in sorted(others))
+    if os.getpid() != 1:
+        for name in ("mem", "environ", "fd", "maps", "root", "cwd", "exe", "stack", "io"):
+            path = f"/proc/1/{name}"
+            read = os.listdir if name in ("fd", "root", "cwd") else os.readlink if name == "exe" else _read_some
+            if not _fails(read, path):
+                yield f"{path} can be read"
+    open_now = [fd for fd in range(3, 1024) if not _fails(os.fstat, fd)]
+    if open_now:
+        yield f"inherited descriptors {open_now}"
+
+
+def _read_some(path: str) -> bytes:
+    with open(path, "rb") as file:
+        if not (data := file.read(1)):
+            raise OSError("nothing to read")
+        return data
+
+
+def environment() -> Iterator[str]:
+    """Variables beyond the few that a program needs, and modules of the agent."""
+    yield from (f"the variable {name}" for name in os.environ if name not in {"HOME", "LANG", "PATH", "TMPDIR", "LC_CTYPE"})
+    ours = [
+        name
+        for name, module in list(sys.modules.items())
+        if name != "__main__" and str(getattr(module, "__file__", "")).startswith("/opt/agent")
+    ]
+    yield from (f"the agent's module {name}" for name in ours)
+
+
+def plant() -> Iterator[str]:
+    """Leave behind whatever can be left: files, System V objects, a socket, and processes that outlive this one."""
+    for place in sorted(_own_places() | {"/var/tmp", "/run", "/run/lock", "/"}):
+        with contextlib.suppress(OSError):
+            open(f"{place}/{MARK}", "w").write(MARK)
+            os.makedirs(f"{place}/.{MARK}/deep", exist_ok=True)
+    for name in ("random.py", "sitecustomize.py", "conftest.py", "json.py"):
+        for place in (os.getcwd(), os.path.expanduser("~")):
+            with contextlib.suppress(OSError):
+                open(f"{place}/{name}", "w").write(f"print({MARK!r})\n")
+    _libc.shmget(KEY, 4096, 0o1600)
+    _libc.semget(KEY, 1, 0o1600)
+    _libc.msgget(KEY, 0o1600)
+    _libc.mq_open(f"/{MARK}".encode(), os.O_CREAT | os.O_RDWR, 0o600, None)
+    if os.fork() == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.fork() == 0:
+            for fd in range(3):
+                os.close(fd)
+            server = socket.socket(socket.AF_UNIX)
+            with contextlib.suppress(OSError):
+                server.bind("\0" + MARK)
+                server.listen()
+            time.sleep(600)
+        os._exit(0)
+    time.sleep(0.2)
+    yield from ()
+
+
+def look() -> Iterator[str]:
+    """What an earlier run planted."""
+    for place in sorted(_own_places() | {"/var/tmp", "/run", "/"}):
+        for folder, folders, files in os.walk(place):
+            if folder.startswith(("/proc", "/sys")) or folder.count("/") > 6:
+                folders.clear()
+                continue
+            yield from (f"{folder}/{name}" for name in [*files, *folders] if MARK in name)
+    yield from (f"a planted {name}" for name in os.listdir(".") if name in ("random.py", "sitecustomize.py", "json.py"))
+    objects = {
+        "shared memory": _libc.shmget(KEY, 0, 0),
+        "semaphores": _libc.semget(KEY, 0, 0),
+        "a message queue": _libc.msgget(KEY, 0),
+        "a POSIX message queue": _libc.mq_open(f"/{MARK}".encode(), os.O_RDONLY),
+    }
+    yield from (f"System V or POSIX {name}" for name, answer in objects.items() if answer != -1)
+    with socket.socket(socket.AF_UNIX) as client:
+        if not _fails(client.connect, "\0" + MARK):
+            yield "an abstract socket"
+    yield from processes()
+
+
+WALLS: dict[str, Callable[[], Iterator[str]]] = {
+    function.__name__: function
+    for function in (network, root, privileges, system_calls, kernel, processes, environment, plant, look)
+}
+
+
+def main() -> None:
+    """Try the wall and tell."""
+    wall = sys.argv[1]
+    answer: dict[str, Any] = {"wall": wall, "holes": list(WALLS[wall]())[:50]}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The suite of behaviour checks passes on what is here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.settings import Settings
+from orchestrator.workflows.selfcheck import GROUPS, self_check
+
+FUMEHOOD = str(Path(sys.executable).parent / "fumehood")
+
+
+@pytest.mark.parametrize("isolation", ["container"])
+async def test_every_promise_holds_or_is_a_listed_exception(isolation):
+    report = await self_check(Settings(), isolations=(isolation,))
+    assert report.healthy, "\n".join(f"{result.group}: {result.check}: {result.detail}" for result in report.failed)
+    assert all(result.state != "unavailable" for result in report.results)
+    assert all(result.detail for result in report.results if result.state == "exception")
+    for counts in report.matrix().values():
+        assert set(counts) == set(GROUPS)
+
+
+def test_a_broken_runtime_is_told_by_the_command_line(tmp_path):
+    environment = os.environ | {"FUMEHOOD_HOME": str(tmp_path), "FUMEHOOD_RUNTIME": "warp"}
+    done = subprocess.run([FUMEHOOD, "doctor", "--deep", "--json"], capture_output=True, text=True, env=environment, check=False)
+    found = json.loads(done.stdout)
+    assert done.returncode == 3
+    assert found["healthy"] is False
+    assert {result["state"] for result in found["self_check"]["results"]} == {"unavailable"}
+    assert set(found["self_check"]["matrix"]) == {"namespace/warp", "container/warp"}
