@@ -1,4 +1,4 @@
-"""One client for every model server: TGI, the embedded llama.cpp, vLLM, and whatever else speaks the OpenAI chat API.
+"""One client for every model server: TGI, the embedded llama.cpp, vLLM, and whatever else speaks the OpenAI API.
 
 It asks the server what it is, speaks its dialect, keeps a bound on requests in flight, and retries what a
 second try can mend: connections that failed or broke, and the answers 424, 429 and 503. Nothing else is retried.
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from orchestrator.errors import CompletionError, UsageError
-from orchestrator.llm.dialects import chat_fields, cut_at_stop, finish_reason, info_of_openai, info_of_tgi
+from orchestrator.llm.dialects import cut_at_stop, finish_reason, info_of_openai, info_of_tgi
+from orchestrator.llm.routes import Chat, Continuation, Generation, Piece, Route
 from orchestrator.types import Completion, Message, ModelInfo, Sampling, Usage
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class ModelClient:
     async def chat(
         self, messages: Sequence[Message], sampling: Sampling, on_token: Callable[[str], None] | None = None
     ) -> list[Completion]:
-        """Draw `sampling.n` completions.
+        """Draw `sampling.n` answers to a conversation.
 
         Completion i is drawn with `seed + i`, by a request of its own; only without a seed, and where the server can, one
         request draws several. Then the first completion carries the usage of all.
@@ -125,15 +126,34 @@ class ModelClient:
             CompletionError: the server refused, broke off or answered nonsense, after retries where they help.
         """
         info = await self.info()
+        return await self._draw(info, Chat(messages, info.model), sampling, on_token)
+
+    async def complete(self, prompt: str, sampling: Sampling, on_token: Callable[[str], None] | None = None) -> list[Completion]:
+        """Draw `sampling.n` continuations of a text, without any chat template. All else is as in `chat`.
+
+        Raises:
+            UsageError: a JSON schema was asked for; only answers to a conversation can be held to one.
+            CompletionError: as `chat`.
+        """
+        if sampling.json_schema is not None:
+            raise UsageError("The continuation of a text cannot be held to a JSON schema.", remedy="Ask in a conversation.")
+        info = await self.info()
+        route = Generation(prompt) if info.server == "tgi" else Continuation(prompt, info.model)
+        return await self._draw(info, route, sampling, on_token)
+
+    async def _draw(
+        self, info: ModelInfo, route: Route, sampling: Sampling, on_token: Callable[[str], None] | None
+    ) -> list[Completion]:
         drawn: list[Completion] = []
         if sampling.n > 1 and sampling.seed is None and on_token is None and info.server == "openai" and self._draws_many:
-            drawn = await self._draw_many(info, messages, sampling)
+            assert not isinstance(route, Generation)  # which is TGI's
+            drawn = await self._draw_many(info, route, sampling)
         missing = range(len(drawn), sampling.n)
         return drawn + await _together(
             [
                 self._draw_one(
                     info,
-                    messages,
+                    route,
                     sampling,
                     None if sampling.seed is None else sampling.seed + index,
                     on_token if index == 0 else None,
@@ -147,12 +167,12 @@ class ModelClient:
     async def _draw_one(
         self,
         info: ModelInfo,
-        messages: Sequence[Message],
+        route: Route,
         sampling: Sampling,
         seed: int | None,
         on_token: Callable[[str], None] | None,
     ) -> Completion:
-        fields = chat_fields(info.server, sampling, seed)
+        fields = route.fields(info.server, sampling, seed)
         shown = 0
 
         def show(text: str) -> None:
@@ -163,16 +183,17 @@ class ModelClient:
 
         async def send() -> Completion:
             started = time.monotonic()
-            if on_token is None:
-                answer = (await self._complete(info, messages, fields))[0]
+            if on_token is None and not isinstance(route, Generation):
+                answer = (await self._complete(route, fields))[0]
             else:
-                answer = await self._stream(info, messages, fields, show)
+                answer = await self._stream(route, fields, show)
             text = cut_at_stop(answer.text, sampling.stop)
             return answer.model_copy(
                 update={
                     "text": text,
                     "finish_reason": "stop" if len(text) < len(answer.text) else answer.finish_reason,
                     "seed": seed,
+                    "logprobs": answer.logprobs if sampling.logprobs else None,
                     "wall_time": time.monotonic() - started,
                 }
             )
@@ -186,13 +207,13 @@ class ModelClient:
                 self._counts_streams = False  # an older server: its streams come without token counts
                 return await self._retrying(send)
 
-    async def _draw_many(self, info: ModelInfo, messages: Sequence[Message], sampling: Sampling) -> list[Completion]:
+    async def _draw_many(self, info: ModelInfo, route: Chat | Continuation, sampling: Sampling) -> list[Completion]:
         """All completions from one request, or as many as the server is willing to draw: fewer, or none."""
-        fields = {**chat_fields(info.server, sampling, None), "n": sampling.n}
+        fields = {**route.fields(info.server, sampling, None), "n": sampling.n}
         started = time.monotonic()
         async with self._slots:
             try:
-                answers = await self._retrying(lambda: self._complete(info, messages, fields))
+                answers = await self._retrying(lambda: self._complete(route, fields))
             except CompletionError as error:
                 if error.status_code not in (400, 422):
                     raise
@@ -205,54 +226,42 @@ class ModelClient:
             for answer in answers[: sampling.n]
         ]
 
-    async def _complete(self, info: ModelInfo, messages: Sequence[Message], fields: dict[str, Any]) -> list[Completion]:
-        async with self._wire(fields) as wire:
+    async def _complete(self, route: Chat | Continuation, fields: dict[str, Any]) -> list[Completion]:
+        async with self._wire(route, fields) as wire:
             try:
-                answer = await wire.chat_completion(**self._request(info, messages, fields))
-                return _completions(answer)
+                return await route.answer(wire, fields)
             except _NONSENSE as error:
                 raise self._nonsense(error) from error
 
-    async def _stream(
-        self, info: ModelInfo, messages: Sequence[Message], fields: dict[str, Any], show: Callable[[str], None]
-    ) -> Completion:
+    async def _stream(self, route: Route, fields: dict[str, Any], show: Callable[[str], None]) -> Completion:
         text, reason, usage, logprobs = "", None, Usage(), list[float]()
-        options = {"stream_options": {"include_usage": True}} if self._counts_streams else {}
-        async with self._wire(fields) as wire:
-            async for chunk in self._chunks(wire, {**self._request(info, messages, fields), **options}):
-                usage = _usage(chunk.usage) or usage
-                for choice in chunk.choices or []:
-                    text += (choice.delta.content if choice.delta else None) or ""
-                    reason = choice.finish_reason or reason
-                    logprobs += _logprobs(choice.logprobs) or []
+        if route.counts_on_demand and self._counts_streams:
+            fields = {**fields, "stream_options": {"include_usage": True}}
+        async with self._wire(route, fields) as wire:
+            async for piece in self._pieces(route, wire, fields):
+                text = text + piece.text if piece.whole is None else piece.whole
+                reason = piece.reason or reason
+                usage = piece.usage or usage
+                logprobs += piece.logprobs
                 show(text)
             if reason is None and not wire.stream_ended:
                 raise CompletionError(
                     f"The model server at {self.base_url} broke off in the middle of an answer.", retryable=True
                 )
-        return Completion(
-            text=text,
-            finish_reason=finish_reason(reason, text),
-            usage=usage,
-            logprobs=tuple(logprobs) if "logprobs" in fields else None,
-        )
+        return Completion(text=text, finish_reason=finish_reason(reason, text), usage=usage, logprobs=tuple(logprobs))
 
-    async def _chunks(self, wire: Wire, request: dict[str, Any]) -> AsyncIterator[Any]:
+    async def _pieces(self, route: Route, wire: Wire, fields: dict[str, Any]) -> AsyncIterator[Piece]:
         # A generator of its own, so that an error of the caller's `on_token` is never taken for the server's.
         try:
-            async for chunk in await wire.chat_completion(**request, stream=True):
-                yield chunk
+            async for piece in route.stream(wire, fields):
+                yield piece
         except _NONSENSE as error:
             raise self._nonsense(error) from error
 
-    def _request(self, info: ModelInfo, messages: Sequence[Message], fields: dict[str, Any]) -> dict[str, Any]:
-        fields = {name: value for name, value in fields.items() if name != "response_format"}
-        return {"messages": [message.model_dump() for message in messages], "model": info.model or None, **fields}
-
-    def _wire(self, fields: dict[str, Any]) -> Wire:
+    def _wire(self, route: Route, fields: dict[str, Any]) -> Wire:
         from orchestrator.llm.wire import Wire
 
-        return Wire(f"{self.base_url}/v1", self._api_key, self._open(), fields.get("response_format"))
+        return Wire(f"{self.base_url}{route.base}", self._api_key, self._open(), fields.get("response_format"))
 
     def _open(self) -> httpx2.AsyncClient:
         if self._http is None:
@@ -361,7 +370,7 @@ class ModelClient:
 
     def _nonsense(self, error: Exception) -> CompletionError:
         return CompletionError(
-            f"What answers at {self.base_url} is not a chat completion ({type(error).__name__}: {str(error)[:200]}).",
+            f"What answers at {self.base_url} is not a completion ({type(error).__name__}: {str(error)[:200]}).",
             remedy="Check that --base-url is a TGI or OpenAI-compatible server.",
         )
 
@@ -381,32 +390,6 @@ def _root(base_url: str) -> str:
         raise UsageError(f"{base_url!r} is not the URL of a model server.", remedy="Give one like http://127.0.0.1:8080.")
     path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
     return urlunsplit((parts.scheme, parts.netloc, path.rstrip("/"), "", ""))
-
-
-def _completions(answer: Any) -> list[Completion]:
-    if not answer.choices:
-        raise ValueError(f"no choices in {str(dict(answer) or answer)[:200]}")
-    return [
-        Completion(
-            text=choice.message.content or "",
-            finish_reason=finish_reason(choice.finish_reason, choice.message.content or ""),
-            usage=(_usage(answer.usage) or Usage()) if index == 0 else Usage(),
-            logprobs=_logprobs(choice.logprobs),
-        )
-        for index, choice in enumerate(answer.choices)
-    ]
-
-
-def _usage(usage: Any) -> Usage | None:
-    if usage is None:
-        return None
-    return Usage(prompt_tokens=usage.prompt_tokens or 0, completion_tokens=usage.completion_tokens or 0)
-
-
-def _logprobs(logprobs: Any) -> tuple[float, ...] | None:
-    if logprobs is None or logprobs.content is None:
-        return None
-    return tuple(token.logprob for token in logprobs.content)
 
 
 def _told(response: Any) -> str:

@@ -41,6 +41,29 @@ def chat_fields(server: Server, sampling: Sampling, seed: int | None) -> dict[st
     return fields
 
 
+def completion_fields(sampling: Sampling, seed: int | None) -> dict[str, Any]:
+    """Fields of a `/v1/completions` request for one completion, `n` and `stream` aside."""
+    fields = chat_fields("openai", sampling, seed)
+    if "logprobs" in fields:
+        fields["logprobs"] = 1  # here it is how many alternatives come along; 0 means none at all to some servers
+    return fields
+
+
+def generation_fields(sampling: Sampling, seed: int | None) -> dict[str, Any]:
+    """Parameters of TGI's `/generate_stream`."""
+    fields: dict[str, Any] = {"max_new_tokens": sampling.max_new_tokens, "do_sample": sampling.temperature > 0}
+    # It refuses a temperature of 0 and a top_p of 1, and is greedy when told nothing.
+    if sampling.temperature > 0:
+        fields["temperature"] = sampling.temperature
+        if sampling.top_p < 1:
+            fields["top_p"] = sampling.top_p
+    if seed is not None:
+        fields["seed"] = wire_seed(seed)
+    if sampling.stop:
+        fields["stop"] = list(sampling.stop)
+    return fields
+
+
 def response_format(server: Server, schema: Mapping[str, object]) -> dict[str, Any]:
     """The constraint to JSON of a schema.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.errors import CompletionError
+from orchestrator.errors import CompletionError, UsageError
 from orchestrator.types import Completion, Message, ModelInfo, Sampling, Usage
 
 Answer = str | CompletionError
@@ -21,10 +21,12 @@ Answer = str | CompletionError
 
 @dataclass(frozen=True)
 class Call:
-    """One call of `chat`, as it came."""
+    """One call of `chat` or `complete`, as it came."""
 
     messages: tuple[Message, ...]
     sampling: Sampling
+    prompt: str | None = None
+    """The text to go on with; None for a chat."""
 
 
 class ScriptedModel:
@@ -32,7 +34,8 @@ class ScriptedModel:
 
     Args:
         answers: texts, given out in order, one for each completion (an error among them is raised instead);
-            or a function of the messages and the sampling, called once for each completion with `n=1` and its own seed.
+            or a function of the messages and the sampling, called once for each completion with `n=1` and its own seed;
+            a text to go on with comes to it as one message of a user.
         name: what `info` says.
 
     Tokens are counted as words, so that accounting can be tried out. An answer longer than `max_new_tokens` words is
@@ -58,6 +61,19 @@ class ScriptedModel:
             CompletionError: the script is used up, or says so.
         """
         self.calls.append(Call(tuple(messages), sampling))
+        return [self._complete(messages, sampling, index, on_token if index == 0 else None) for index in range(sampling.n)]
+
+    async def complete(self, prompt: str, sampling: Sampling, on_token: Callable[[str], None] | None = None) -> list[Completion]:
+        """As `chat`, for a text to go on with.
+
+        Raises:
+            UsageError: a JSON schema was asked for.
+            CompletionError: the script is used up, or says so.
+        """
+        if sampling.json_schema is not None:
+            raise UsageError("The continuation of a text cannot be held to a JSON schema.", remedy="Ask in a conversation.")
+        messages = (Message(role="user", content=prompt),)
+        self.calls.append(Call(messages, sampling, prompt))
         return [self._complete(messages, sampling, index, on_token if index == 0 else None) for index in range(sampling.n)]
 
     async def info(self) -> ModelInfo:

@@ -58,6 +58,11 @@ class Wire(AsyncInferenceClient):
         self.stream_ended = False
         """True once the server said that its stream is complete."""
 
+    async def post(self, body: dict[str, Any], *, stream: bool = False) -> Any:
+        """Send a body of one's own to the base URL: bytes come back, or the lines of a stream of events."""
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        return await self._send(str(self.model), body, headers, stream)
+
     async def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
         headers = dict(request_parameters.headers)
         if not self.token:
@@ -65,7 +70,12 @@ class Wire(AsyncInferenceClient):
         body = dict(request_parameters.json)
         if self._format is not None:
             body["response_format"] = self._format
-        request = self._http.build_request("POST", request_parameters.url, json=body, headers=headers)
+        if "inputs" in body:
+            body.pop("stream", None)  # it belongs to another route of TGI than the one that streams anyway
+        return await self._send(request_parameters.url, body, headers, stream)
+
+    async def _send(self, url: str, body: dict[str, Any], headers: dict[str, str], stream: bool) -> Any:
+        request = self._http.build_request("POST", url, json=body, headers=headers)
         response = await self._http.send(request, stream=stream)
         if stream:
             self.exit_stack.push_async_callback(response.aclose)

@@ -64,6 +64,19 @@ async def test_a_stream_is_the_answer_in_pieces_with_usage_and_logprobs(client):
     assert all(logprob <= 0 for logprob in completion.logprobs)
 
 
+async def test_a_text_goes_on_without_a_chat(client):
+    shown: list[str] = []
+    greedy = Sampling(temperature=0, max_new_tokens=12, stop=("\n\n",))
+    [completion] = await client.complete("def add(a, b):\n    return", greedy)
+    [streamed] = await client.complete("def add(a, b):\n    return", greedy, shown.append)
+    assert completion.text.startswith(" a + b")
+    assert streamed.text.startswith(" a + b")
+    assert "".join(shown).startswith(streamed.text)
+    for usage in (completion.usage, streamed.usage):
+        assert 5 < usage.prompt_tokens < 20
+        assert 0 < usage.completion_tokens <= 12
+
+
 async def test_the_same_seed_gives_the_same_answer_and_n_gives_several(client):
     hot = Sampling(temperature=1.5, top_p=1, max_new_tokens=12, seed=11)
     [first] = await client.chat(ASK, hot)

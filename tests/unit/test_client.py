@@ -480,7 +480,7 @@ async def test_nonsense_is_said_to_be_and_not_tried_again(server, body, stream):
         await client.info()
         kind = "text/html" if body.startswith("<") else "application/json"
         server.faults.append(Fault(kind="body", body=body, content_type=kind))
-        with pytest.raises(CompletionError, match="not a chat completion"):
+        with pytest.raises(CompletionError, match="is not a completion"):
             await client.chat(ASK, SAMPLING, (lambda _: None) if stream else None)
     assert patience.waited == []
 
@@ -523,3 +523,183 @@ async def test_proxies_are_not_asked_for_this_machine(server, monkeypatch):
 
 def test_fields_of_a_default_request():
     assert chat_fields("tgi", SAMPLING, None) == {"max_tokens": 768, "temperature": 0.2, "top_p": 0.95}
+
+
+# -- the continuation of a text ----------------------------------------------------------------------------------
+
+PROMPT = "def add(a, b): return"
+
+
+async def go_on(server: ModelServer, sampling: Sampling = SAMPLING, on_token=None, **options):
+    """The continuations, and the waits between tries."""
+    patience = Patience()
+    async with ModelClient(server.url, sleep=patience, **options) as client:
+        return await client.complete(PROMPT, sampling, on_token), patience.waited
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_text_goes_on_with_its_facts(server, stream):
+    server.reply = "a + b, I think"
+    seen: list[str] = []
+    [completion], waited = await go_on(server, Sampling(seed=7, logprobs=True), seen.append if stream else None)
+    assert (completion.text, completion.finish_reason, completion.seed) == ("a + b, I think", "stop", 7)
+    ends = 1 if server.dialect == "tgi" else 0  # TGI counts the token that ends the text
+    assert completion.usage == Usage(prompt_tokens=4, completion_tokens=5 + ends)
+    assert completion.logprobs == (-0.5,) * (5 + ends)
+    assert "".join(seen) == (completion.text if stream else "")
+    assert len(seen) == (5 if stream else 0)
+    assert waited == []
+
+
+async def test_tgi_generates_on_its_own_route(tgi):
+    await go_on(tgi, Sampling(temperature=0.7, top_p=0.9, max_new_tokens=33, seed=2**40 + 5, stop=("END",)))
+    assert tgi.paths == ["/info", "/generate_stream"]
+    assert tgi.chats[0] == {
+        "inputs": PROMPT,
+        "parameters": {
+            "details": True,
+            "do_sample": True,
+            "max_new_tokens": 33,
+            "seed": 5,
+            "stop": ["END"],
+            "temperature": 0.7,
+            "top_p": 0.9,
+        },
+    }
+
+
+async def test_others_complete_on_the_route_of_openai(openai):
+    await go_on(openai, Sampling(temperature=0.7, top_p=0.9, max_new_tokens=33, seed=5, stop=("END",), logprobs=True))
+    assert openai.paths[-1] == "/v1/completions"
+    assert openai.chats[0] == {
+        "model": MODEL,
+        "prompt": PROMPT,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "max_tokens": 33,
+        "seed": 5,
+        "stop": ["END"],
+        "logprobs": 1,
+    }
+
+
+async def test_greedy_generation_tells_tgi_no_temperature(tgi):
+    await go_on(tgi, Sampling(temperature=0, top_p=0.5))
+    assert tgi.chats[0]["parameters"]["do_sample"] is False
+    assert not {"temperature", "top_p"} & set(tgi.chats[0]["parameters"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_continuation_ends_before_its_stop(server, stream):
+    server.reply = "a + b END and more"
+    [completion], _ = await go_on(server, Sampling(stop=("END",)), (lambda _: None) if stream else None)
+    assert (completion.text, completion.finish_reason) == ("a + b ", "stop")
+
+
+async def test_a_continuation_that_was_cut_off_says_so(server):
+    server.reply = "one two three four"
+    [completion], _ = await go_on(server, Sampling(max_new_tokens=2))
+    assert (completion.text, completion.finish_reason) == ("one two ", "length")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_empty_continuation_is_a_completion(server, stream):
+    server.reply = ""
+    [completion], _ = await go_on(server, on_token=(lambda _: None) if stream else None)
+    assert (completion.text, completion.finish_reason) == ("", "other")
+
+
+async def test_several_continuations_have_a_seed_each(server):
+    server.reply = lambda body: f"with {body['seed']}"
+    drawn, _ = await go_on(server, Sampling(n=3, seed=5))
+    assert [(item.text, item.seed) for item in drawn] == [("with 5", 5), ("with 6", 6), ("with 7", 7)]
+
+
+async def test_several_continuations_without_a_seed_are_one_request(openai):
+    openai.reply = lambda body: f"answer {body['index']}"
+    drawn, _ = await go_on(openai, Sampling(n=3))
+    assert [item.text for item in drawn] == ["answer 0", "answer 1", "answer 2"]
+    assert len(openai.chats) == 1
+    assert openai.chats[0]["n"] == 3
+
+
+@pytest.mark.parametrize("status", [424, 429, 503])
+async def test_a_continuation_is_tried_again(server, status):
+    async with ModelClient(server.url, sleep=(patience := Patience())) as client:
+        await client.info()
+        server.faults.extend([Fault(status=status), Fault(kind="drop")])
+        [completion] = await client.complete(PROMPT, SAMPLING)
+    assert completion.text == "Hello there!"
+    assert len(patience.waited) == 2
+
+
+async def test_a_continuation_that_is_refused_is_not_tried_again(server):
+    async with ModelClient(server.url, sleep=(patience := Patience())) as client:
+        await client.info()
+        server.faults.append(Fault(status=422, message="no", error_type="validation"))
+        with pytest.raises(CompletionError) as raised:
+            await client.complete(PROMPT, SAMPLING)
+    assert (raised.value.status_code, patience.waited) == (422, [])
+
+
+@pytest.mark.parametrize("kind", ["break", "end"])
+async def test_a_continuation_that_breaks_off_starts_anew_and_shows_nothing_twice(server, kind):
+    server.reply = "one two three four"
+    seen: list[str] = []
+    async with ModelClient(server.url, sleep=(patience := Patience())) as client:
+        await client.info()
+        server.faults.append(Fault(kind=kind, after=2))
+        [completion] = await client.complete(PROMPT, SAMPLING, seen.append)
+    assert completion.text == "".join(seen) == "one two three four"
+    assert len(patience.waited) == 1
+
+
+async def test_an_error_inside_a_generation_is_the_servers(tgi):
+    body = 'data:{"error":"Request failed during generation","error_type":"generation"}\n\n'
+    async with ModelClient(tgi.url, sleep=(patience := Patience())) as client:
+        await client.info()
+        tgi.faults.append(Fault(kind="body", body=body, content_type="text/event-stream"))
+        [completion] = await client.complete(PROMPT, SAMPLING)
+    assert completion.text == "Hello there!"
+    assert len(patience.waited) == 1
+
+
+@pytest.mark.parametrize("body", ["", "null", "[]", "{}", '{"choices": []}', '{"choices": [1]}', "<html></html>"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_continuation_that_is_nonsense_is_said_to_be(openai, body, stream):
+    async with ModelClient(openai.url, sleep=(patience := Patience())) as client:
+        await client.info()
+        openai.faults.append(Fault(kind="body", body=body, content_type="application/json"))
+        with pytest.raises(CompletionError, match="is not a completion"):
+            await client.complete(PROMPT, SAMPLING, (lambda _: None) if stream else None)
+    assert patience.waited == []
+
+
+async def test_a_prompt_that_is_too_long_says_so(server):
+    async with ModelClient(server.url) as client:
+        with pytest.raises(CompletionError, match="too long"):
+            await client.complete("word " * (MAX_TOTAL_TOKENS + 1), SAMPLING)
+
+
+async def test_the_key_goes_with_a_continuation_and_no_other_does(server, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_hub")
+    await go_on(server)
+    assert "authorization" not in server.headers[-1]
+    server.api_key = "mine"
+    await go_on(server, api_key="mine")
+    assert server.headers[-1]["authorization"] == "Bearer mine"
+
+
+async def test_a_continuation_is_held_to_no_schema(server):
+    with pytest.raises(UsageError, match="JSON schema"):
+        await go_on(server, Sampling(json_schema=SCHEMA))
+    assert server.paths == []
+
+
+async def test_log_probabilities_of_a_continuation_as_llama_cpp_words_them(openai):
+    said = {"text": "x", "finish_reason": "stop", "logprobs": {"content": [{"token": "x", "logprob": -0.25}]}}
+    async with ModelClient(openai.url) as client:
+        await client.info()
+        openai.faults.append(Fault(kind="body", body=json.dumps({"choices": [said]}), content_type="application/json"))
+        [completion] = await client.complete(PROMPT, Sampling(logprobs=True))
+    assert (completion.text, completion.logprobs) == ("x", (-0.25,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.errors import CompletionError
+from orchestrator.errors import CompletionError, UsageError
 from orchestrator.llm.base import Model
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.types import Message, Sampling, Usage
@@ -70,3 +70,25 @@ async def test_it_tells_its_name_and_that_it_was_closed():
     await model.close()
     info = await model.info()
     assert (info.model, info.server, model.closed) == ("parrot", "scripted", True)
+
+
+async def test_a_text_goes_on_from_the_same_script():
+    model = ScriptedModel(["a + b", "no"])
+    seen: list[str] = []
+    drawn = await model.complete("def add(a, b): return", Sampling(n=2, seed=3), seen.append)
+    assert [(item.text, item.seed) for item in drawn] == [("a + b", 3), ("no", 4)]
+    assert "".join(seen) == "a + b"
+    assert drawn[0].usage == Usage(prompt_tokens=4, completion_tokens=3)
+    assert model.calls[0].prompt == "def add(a, b): return"
+    with pytest.raises(CompletionError, match="no answer left"):
+        await model.complete("x", Sampling())
+
+
+async def test_a_function_sees_the_text_that_goes_on():
+    model = ScriptedModel(lambda messages, sampling: f"{messages[0].content}!")
+    assert (await model.complete("so", Sampling()))[0].text == "so!"
+
+
+async def test_a_text_that_goes_on_is_held_to_no_schema():
+    with pytest.raises(UsageError, match="JSON schema"):
+        await ScriptedModel(["{}"]).complete("x", Sampling(json_schema={"type": "object"}))

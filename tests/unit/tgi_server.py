@@ -76,12 +76,25 @@ TGI_CHAT = COMMON | {
     "n": _whole(1),
     "response_format": _tgi_format,
 }
+TGI_GENERATION: dict[str, Check] = {
+    "max_new_tokens": _whole(1),
+    "do_sample": _flag,
+    "temperature": lambda value: value > 0,
+    "top_p": lambda value: 0 < value < 1,
+    "seed": _whole(0, 2**64 - 1),
+    "stop": _strings(4),
+    "details": _flag,
+}
 OPENAI_CHAT = COMMON | {
     "top_p": lambda value: 0 < value <= 1,
     "seed": _whole(-(2**63), 2**63 - 1),
     "stop": _strings(16),
     "n": _whole(1, 8),
     "response_format": _openai_format,
+}
+OPENAI_TEXT = {name: check for name, check in OPENAI_CHAT.items() if name not in ("messages", "response_format")} | {
+    "prompt": lambda value: isinstance(value, str),
+    "logprobs": _whole(0, 5),
 }
 
 
@@ -211,19 +224,30 @@ class Exchange:
     def post(self) -> None:
         body = json.loads(self.handler.rfile.read(int(self.handler.headers["content-length"])))
         self.server.headers.append({name.lower(): value for name, value in self.handler.headers.items()})
-        if self.handler.path != "/v1/chat/completions":
+        routes = {"tgi": ("/v1/chat/completions", "/generate_stream"), "openai": ("/v1/chat/completions", "/v1/completions")}
+        if self.handler.path not in routes[self.server.dialect]:
             self._json(404, {"detail": "Not Found"})
             return
         self.server.chats.append(body)
         if self.server.hold:
             time.sleep(self.server.hold)
-        stream = bool(body.get("stream"))
+        stream = bool(body.get("stream")) or self._generates
         if self._failed(stream) or self._locked_out() or self._refused(body):
             return
-        if stream:
+        if self._generates:
+            self._generate({**body["parameters"], "inputs": body["inputs"], "max_tokens": body["parameters"]["max_new_tokens"]})
+        elif stream:
             self._stream(body)
         else:
             self._answer(body)
+
+    @property
+    def _generates(self) -> bool:
+        return self.handler.path == "/generate_stream"
+
+    @property
+    def _continues(self) -> bool:
+        return self.handler.path == "/v1/completions"
 
     # -- refusals ------------------------------------------------------------------------------------------------
 
@@ -242,8 +266,8 @@ class Exchange:
         else:
             assert stream, "only a stream can break"
             self._start_stream()
-            for piece in _pieces(self._text({}, 0))[: fault.after]:
-                self._event(self._chunk(piece, None))
+            for place, piece in enumerate(_pieces(self._text({}, 0))[: fault.after]):
+                self._event(_token(place, piece) if self._generates else self._chunk(piece, None))
             if fault.kind == "end":
                 self._end_stream()
             self.handler.close_connection = True
@@ -256,7 +280,9 @@ class Exchange:
         return True
 
     def _refused(self, body: dict[str, Any]) -> bool:
-        checks = TGI_CHAT if self.server.dialect == "tgi" else OPENAI_CHAT
+        if self._generates:
+            return self._generation_refused(body)
+        checks = TGI_CHAT if self.server.dialect == "tgi" else OPENAI_TEXT if self._continues else OPENAI_CHAT
         for name, value in body.items():
             if name == "stream_options" and not self.server.counts_streams:
                 self._error(422, "Unknown field: stream_options", "validation")
@@ -264,8 +290,8 @@ class Exchange:
             if name not in checks or not checks[name](value):
                 self._error(422, f"Input validation error: {name}={value!r}", "validation")
                 return True
-        if "messages" not in body:
-            self._error(422, "Input validation error: messages", "validation")
+        if ("prompt" if self._continues else "messages") not in body:
+            self._error(422, "Input validation error: no question", "validation")
             return True
         if self.server.dialect == "openai" and body.get("model") != MODEL:
             self._json(
@@ -278,7 +304,17 @@ class Exchange:
                 400, {"error": {"message": f"n must be at most {self.server.most_n}", "type": "BadRequestError", "code": 400}}
             )
             return True
-        words, new = _count(body), body.get("max_tokens", 100)
+        return self._too_long(_count(body), body.get("max_tokens", 100))
+
+    def _generation_refused(self, body: dict[str, Any]) -> bool:
+        parameters = body.get("parameters", {})
+        wrong = [name for name, value in parameters.items() if name not in TGI_GENERATION or not TGI_GENERATION[name](value)]
+        if wrong or set(body) != {"inputs", "parameters"} or not isinstance(body["inputs"], str):
+            self._error(422, f"Input validation error: {wrong or sorted(body)}", "validation")
+            return True
+        return self._too_long(len(body["inputs"].split()), parameters.get("max_new_tokens", 100))
+
+    def _too_long(self, words: int, new: int) -> bool:
         if words + new > MAX_TOTAL_TOKENS:
             told = f"`inputs` tokens + `max_new_tokens` must be <= {MAX_TOTAL_TOKENS}. Given: {words} `inputs` tokens and {new} `max_new_tokens`"
             self._error(422, f"Input validation error: {told}", "validation")
@@ -317,9 +353,9 @@ class Exchange:
         choices = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": "".join(pieces)},
+                **self._said("".join(pieces), "message"),
                 "finish_reason": reason,
-                "logprobs": _logprobs(pieces) if body.get("logprobs") else None,
+                "logprobs": self._logprobs(body, pieces),
             }
             for index, (pieces, reason) in enumerate(answers)
         ]
@@ -331,7 +367,7 @@ class Exchange:
         self._start_stream()
         for place, piece in enumerate(pieces):
             last = place == len(pieces) - 1
-            self._event(self._chunk(piece, reason if last else None, _logprobs([piece]) if body.get("logprobs") else None))
+            self._event(self._chunk(piece, reason if last else None, self._logprobs(body, [piece])))
         if not pieces:
             self._event(self._chunk("", reason))
         if body.get("stream_options", {}).get("include_usage"):
@@ -340,8 +376,38 @@ class Exchange:
         self._end_stream()
 
     def _chunk(self, piece: str, reason: str | None, logprobs: dict[str, Any] | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": {"role": "assistant", "content": piece}, "logprobs": logprobs, "finish_reason": reason}
+        choice = {"index": 0, **self._said(piece, "delta"), "logprobs": logprobs, "finish_reason": reason}
         return {**_head(), "object": "chat.completion.chunk", "choices": [choice], "usage": None}
+
+    def _said(self, text: str, place: str) -> dict[str, Any]:
+        return {"text": text} if self._continues else {place: {"role": "assistant", "content": text}}
+
+    def _logprobs(self, body: dict[str, Any], pieces: list[str]) -> dict[str, Any] | None:
+        if not body.get("logprobs"):
+            return None
+        if self._continues:
+            return {"tokens": pieces, "token_logprobs": [-0.5] * len(pieces), "top_logprobs": [], "text_offset": []}
+        return {"content": [{"token": piece, "logprob": -0.5, "top_logprobs": []} for piece in pieces]}
+
+    def _generate(self, body: dict[str, Any]) -> None:
+        """The events of `/generate_stream`: a token each, details with the last; the end of the text is a special token."""
+        pieces, reason = self._finished(body, 0)
+        tokens = [_token(place, piece) for place, piece in enumerate(pieces)]
+        if reason == "eos_token":
+            tokens.append(_token(len(pieces), "<|endoftext|>", special=True))
+        tokens[-1] |= {
+            "generated_text": "".join(pieces),
+            "details": {
+                "finish_reason": reason,
+                "generated_tokens": len(tokens),
+                "seed": body.get("seed"),
+                "input_length": len(body["inputs"].split()),
+            },
+        }
+        self._start_stream()
+        for token in tokens:
+            self._event(token)
+        self._end_stream()
 
     # -- bytes ---------------------------------------------------------------------------------------------------
 
@@ -382,12 +448,14 @@ def _pieces(text: str) -> list[str]:
 
 
 def _count(body: dict[str, Any]) -> int:
-    return sum(len(message["content"].split()) for message in body.get("messages", []))
+    texts = [message["content"] for message in body.get("messages", [])] + [body.get("prompt", "")]
+    return sum(len(text.split()) for text in texts)
 
 
 def _usage(body: dict[str, Any], new: int) -> dict[str, int]:
     return {"prompt_tokens": _count(body), "completion_tokens": new, "total_tokens": _count(body) + new}
 
 
-def _logprobs(pieces: list[str]) -> dict[str, Any]:
-    return {"content": [{"token": piece, "logprob": -0.5, "top_logprobs": []} for piece in pieces]}
+def _token(place: int, piece: str, special: bool = False) -> dict[str, Any]:
+    token = {"id": place, "text": piece, "logprob": -0.5, "special": special}
+    return {"index": place + 1, "token": token, "generated_text": None, "details": None, "top_tokens": []}
