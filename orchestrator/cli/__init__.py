@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from orchestrator import __version__
+from orchestrator.cli.bench import bench_app
 from orchestrator.cli.execute import run
 from orchestrator.cli.machine import doctor, image_app, model_app
 from orchestrator.cli.records import runs_app
@@ -36,6 +37,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(image_app, name="image")
 app.add_typer(model_app, name="model")
 app.command()(guarded(doctor))
+app.add_typer(bench_app, name="bench")
 
 
 def _show_version(wanted: bool) -> None:

@@ -312,8 +312,8 @@ async def _closed_to_the_host(engine: Engine) -> str:
 
 async def _dies_under_a_run(engine: Engine) -> str:
     """Kill each container that a run gets, until the engine gives up: `sandbox_error`, unscored, and no reward."""
-    from orchestrator.sandbox.docker import LABEL
     from orchestrator.sandbox.engine import connect
+    from orchestrator.sandbox.hardening import LABEL
 
     mark = f"{secrets.randbelow(10**9) + 10**6}"
     client = await asyncio.to_thread(connect)
