@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     base_image: str = ""
     """What the images are built on; empty means `python:3.11-slim-bookworm`, or a base made here where no registry answers."""
     torch_index: str = ""
-    """URL of the package index with PyTorch's CPU wheels, as its install page gives it; empty where pip finds them anyway."""
+    """URL of a package index with PyTorch's CPU wheels; empty means pip's own, and PyTorch's where that has none."""
     runtime: str = ""
     """OCI runtime (`runc`, `runsc`, `kata`, ...); empty means the engine's default."""
     isolation: Literal["auto", "namespace", "container"] = "auto"

@@ -25,6 +25,9 @@ from orchestrator.settings import Settings
 PYTHON = "3.11"
 """Version of Python in the images; wheels are chosen for it, whatever runs here."""
 
+TORCH_CPU = "https://download.pytorch.org/whl/cpu"
+"""PyTorch's own index of CPU wheels, from its install page. PyPI has only the CUDA build for Linux on x86_64."""
+
 _GLIBC = range(36, 16, -1)  # Debian bookworm has glibc 2.36; wheels are tagged with the oldest one they work on.
 _CUDA = re.compile(r"^(nvidia|cuda|triton)\b")
 
@@ -45,8 +48,8 @@ def fetch(
     """Download the wheels that requirements name, for Linux on `machine` (`x86_64`, `aarch64`).
 
     With `constraints` or `cuda`, what they need comes along (at the constrained versions); otherwise nothing is fetched
-    that is not named. Without `cuda`, a build of torch that wants CUDA is refused before its gigabytes travel. An
-    interrupted download continues where it was.
+    that is not named. Without `cuda`, a build of torch that wants CUDA never travels: where pip would choose one, PyTorch's
+    own CPU wheels are taken (or those of `FUMEHOOD_TORCH_INDEX`). An interrupted download continues where it was.
 
     Raises:
         PrerequisiteError: pip is missing, cannot reach an index, or finds no fitting wheel.
@@ -61,10 +64,8 @@ def fetch(
             selection.append(f"--constraint={constraints}")
         elif not cuda:
             selection.append("--no-deps")
-        if settings.torch_index and not cuda:
-            selection.append(f"--extra-index-url={settings.torch_index}")
         if not cuda:
-            _refuse_cuda(selection, machine)
+            selection += _index_without_cuda(selection, machine, settings.torch_index, progress)
         unfinished = folder.with_suffix(".unfinished")
         unfinished.mkdir(parents=True, exist_ok=True)
         for path in unfinished.glob("*.whl"):
@@ -79,29 +80,36 @@ def fetch(
     return sorted(folder.glob("*.whl"))
 
 
-def _refuse_cuda(selection: Sequence[str], machine: str) -> None:
-    report = "".join(
-        _pip(
-            [
-                "install",
-                "--dry-run",
-                "--ignore-installed",
-                "--quiet",
-                "--report=-",
-                "--target=/nonexistent",
-                *selection,
-                *_target(machine),
-            ]
+def _index_without_cuda(selection: Sequence[str], machine: str, torch_index: str, progress: Callable[[str], None]) -> list[str]:
+    """What to tell pip so that it chooses no CUDA build: nothing, or a further index.
+
+    Raises:
+        PrerequisiteError: there is only the CUDA build.
+    """
+    chosen = [f"--extra-index-url={torch_index}"] if torch_index else []
+    name = _wants_cuda([*selection, *chosen], machine)
+    if name and not torch_index:
+        progress(f"The package index has only the CUDA build of {name}: the CPU build comes from {TORCH_CPU}.")
+        chosen = [f"--extra-index-url={TORCH_CPU}"]
+        name = _wants_cuda([*selection, *chosen], machine)
+    if name:
+        raise PrerequisiteError(
+            f"There is only the CUDA build of {name}, gigabytes that a machine without a GPU has no use for; "
+            f"{torch_index or TORCH_CPU} gave no CPU build.",
+            remedy="Let this machine reach that index, set FUMEHOOD_TORCH_INDEX to a mirror of PyTorch's CPU wheels, "
+            "or run `fumehood image build --variant cuda`.",
         )
-    )
+    return chosen
+
+
+def _wants_cuda(selection: Sequence[str], machine: str) -> str:
+    """The package that pip would choose in a build for CUDA, by what it says it needs; empty where there is none."""
+    options = ["--dry-run", "--ignore-installed", "--quiet", "--report=-", "--target=/nonexistent"]
+    report = "".join(_pip(["install", *options, *selection, *_target(machine)]))
     for item in json.loads(report)["install"]:
         if any(_CUDA.match(need) for need in item["metadata"].get("requires_dist", [])):
-            name = item["metadata"]["name"]
-            raise PrerequisiteError(
-                f"The package index offers only the CUDA build of {name}, gigabytes that a machine without a GPU has no use for.",
-                remedy="Set FUMEHOOD_TORCH_INDEX to the index of CPU wheels that PyTorch's install page names, "
-                "or run `fumehood image build --variant cuda`.",
-            )
+            return str(item["metadata"]["name"])
+    return ""
 
 
 def _target(machine: str) -> list[str]:

@@ -193,12 +193,65 @@ def test_nothing_unnamed_is_downloaded(index):
     assert len(wheels.fetch(["alpha==1.0"], machine="x86_64")) == 1
 
 
+CUDA_TORCH = ("torch", "2.0", ("nvidia-cublas; platform_system == 'Linux'",))
+
+
 def test_cuda_packages_are_refused_for_the_cpu(index, tmp_path):
-    _wheel(index, "torch", "2.0", ("nvidia-cublas; platform_system == 'Linux'",))
+    _wheel(index, *CUDA_TORCH)
     with pytest.raises(PrerequisiteError, match="CUDA build of torch") as caught:
         wheels.fetch(["torch==2.0"], machine="x86_64")
     assert "FUMEHOOD_TORCH_INDEX" in caught.value.remedy
     assert not list((tmp_path / "home").rglob("*.whl"))
+
+
+def _simple_index(folder: Path, *torches: tuple[str, str, tuple[str, ...]]) -> str:
+    """A package index on the disk, as pip reads it from a URL."""
+    for place in ("torch", "alpha"):
+        (folder / place).mkdir(parents=True)
+    _wheel(folder / "alpha", "alpha", "1.0")
+    for torch in torches:
+        _wheel(folder / "torch", *torch)
+    for place in ("torch", "alpha"):
+        links = "".join(f'<a href="{path.name.replace("+", "%2B")}">x</a>' for path in (folder / place).glob("*.whl"))
+        (folder / place / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
+    return folder.as_uri()
+
+
+@pytest.fixture
+def plain_index(index, tmp_path, monkeypatch):
+    """pip's own index, with the CUDA build alone."""
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", _simple_index(tmp_path / "plain", CUDA_TORCH))
+
+
+def test_pytorchs_own_cpu_wheels_are_taken_where_the_index_has_none(plain_index, tmp_path, monkeypatch):
+    official = _simple_index(tmp_path / "official", ("torch", "2.0+cpu", ()))
+    monkeypatch.setattr(wheels, "TORCH_CPU", official)
+    said: list[str] = []
+    fetched = wheels.fetch(["torch==2.0", "alpha==1.0"], machine="x86_64", progress=said.append)
+    assert [path.name for path in fetched] == ["alpha-1.0-py3-none-any.whl", "torch-2.0+cpu-py3-none-any.whl"]
+    assert len([line for line in said if official in line and "CUDA build of torch" in line]) == 1
+
+
+def test_an_index_of_the_users_choice_is_the_only_other_one(plain_index, tmp_path, monkeypatch):
+    monkeypatch.setattr(wheels, "TORCH_CPU", _simple_index(tmp_path / "official", ("torch", "2.0+cpu", ())))
+    monkeypatch.setenv("FUMEHOOD_TORCH_INDEX", _simple_index(tmp_path / "useless"))
+    with pytest.raises(PrerequisiteError, match="useless gave no CPU build"):
+        wheels.fetch(["torch==2.0"], machine="x86_64")
+    monkeypatch.setenv("FUMEHOOD_TORCH_INDEX", _simple_index(tmp_path / "mirror", ("torch", "2.0+cpu", ())))
+    said: list[str] = []
+    (fetched,) = wheels.fetch(["torch==2.0"], machine="x86_64", progress=said.append)
+    assert fetched.name == "torch-2.0+cpu-py3-none-any.whl"
+    assert not any("CUDA" in line for line in said)
+
+
+def test_pytorchs_index_is_not_asked_where_there_is_no_need(plain_index, tmp_path, monkeypatch):
+    monkeypatch.setattr(wheels, "TORCH_CPU", "file:///nonexistent")
+    monkeypatch.setenv("PIP_INDEX_URL", _simple_index(tmp_path / "small", ("torch", "2.0", ())))
+    said: list[str] = []
+    assert len(wheels.fetch(["torch==2.0"], machine="x86_64", progress=said.append)) == 1
+    assert not any("CUDA" in line for line in said)
 
 
 def test_the_cuda_variant_takes_them(index):
