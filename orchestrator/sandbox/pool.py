@@ -153,6 +153,11 @@ class Pool:
         return len(self._idle)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it takes new runs: neither drained nor closed."""
+        return not (self._draining or self._closed)
+
+    @property
     def queued(self) -> int:
         """Callers that wait."""
         return len(self._queue) + len(self._aside) + len(self._outside)
@@ -255,6 +260,8 @@ class Pool:
         if not (self._queue or self._aside or lease.fresh) and self.busy < self.size and (worker := self._ready()):
             if self._fits(worker, lease):
                 self._lend(worker, lease)
+                if self._one_run:
+                    self._refill()
                 return
             aside = True
         if lease.timeout is not None and lease.timeout <= 0:
@@ -313,10 +320,9 @@ class Pool:
     def _fits(self, worker: _Worker, lease: Lease) -> bool:
         """Reserve what the run may use beyond what the idle worker holds. Who is refused belongs aside, and goes first."""
         extra = lease.memory - worker.memory
-        if extra:
-            if not self.admission.take(extra, self, lease):
-                return False
-            self.admission.forget(lease)
+        if extra and not self.admission.take(extra, self, lease):
+            return False
+        self.admission.forget(lease)
         worker.memory = lease.memory
         return True
 
@@ -331,8 +337,6 @@ class Pool:
         self.metrics.wait.observe(lease.granted - lease.asked)
         if lease._timer is not None:
             lease._timer.cancel()
-        if self._one_run:
-            self._refill()
 
     def _give_back(self, lease: Lease, exc: BaseException | None, *, ran: bool = True) -> None:
         worker, lease._worker = lease._worker, None
@@ -412,8 +416,7 @@ class Pool:
         return False
 
     def _serve(self, lease: Lease) -> bool:
-        while (worker := self._ready()) and lease.fresh and worker.started < lease.asked:
-            self._retire(self._idle.pop(), "suspect")
+        worker = self._started_since(lease.asked) if lease.fresh else self._ready()
         if worker is None or lease._future is None or lease._future.done():
             return False
         if not self._fits(worker, lease):
@@ -427,6 +430,17 @@ class Pool:
         while self._idle and self._idle[-1].sandbox.spent:
             self._retire(self._idle.pop(), "spent")
         return self._idle[-1] if self._idle else None
+
+    def _started_since(self, moment: float) -> _Worker | None:
+        """A young idle worker, brought to where it goes next; if there is none, an old one makes room for it."""
+        for worker in self._idle:
+            if worker.started >= moment and not worker.sandbox.spent:
+                self._idle.remove(worker)
+                self._idle.append(worker)
+                return worker
+        if self._idle and not self.starting and self._missing() <= 0:
+            self._retire(self._idle.popleft(), "suspect")
+        return None
 
     # Starting and destroying.
 

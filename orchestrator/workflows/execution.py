@@ -19,7 +19,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from orchestrator.errors import PrerequisiteError, SandboxUnavailable, UsageError
+from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox.admission import Admission, host_memory
 from orchestrator.sandbox.base import Provider
 from orchestrator.sandbox.metrics import Metrics
@@ -143,7 +143,7 @@ class Engine:
 
     async def _pool_for(self, image: str) -> Pool:
         """The pool of an image; the first run that names the image makes it."""
-        self._pool_now("")
+        own = self._pool_now("")
         async with self._opening:
             if image not in self._pools:
                 if self._provider_of is None:
@@ -151,7 +151,11 @@ class Engine:
                         f"This engine runs one kind of sandbox and cannot use the image {image!r}.",
                         remedy="Make it with `provider_of=`, or leave `image` out.",
                     )
-                await self._open(image, await asyncio.to_thread(self._provider_of, image))
+                provider = await asyncio.to_thread(self._provider_of, image)
+                if not own.is_open:
+                    await provider.close()
+                    raise PoolExhausted("The engine takes no new runs: it is drained or closed.")
+                await self._open(image, provider)
                 self._watch(image, KEEP_IDLE_POOL)
             return self._pools[image]
 
@@ -248,9 +252,9 @@ class Engine:
     ) -> AsyncIterator[tuple[int, ExecutionResult]]:
         """Run programs, and yield (place in the input, result) as they finish.
 
-        At most `in_flight` are taken from the input at a time (twice the number of sandboxes unless told otherwise), and none
-        while results wait to be read: any number of programs can be streamed through. Leaving the loop early cancels what
-        still runs (at once inside `contextlib.aclosing`).
+        At most `in_flight` run or wait for a sandbox at a time (twice the number of sandboxes unless told otherwise), and as
+        many results wait to be read before the input is read on: any number of programs can be streamed through. Leaving the
+        loop early cancels what still runs (at once inside `contextlib.aclosing`).
 
         Raises:
             UsageError, PrerequisiteError, PoolExhausted: as `execute`; the first one ends everything.

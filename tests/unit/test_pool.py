@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import random
 import time
 import tracemalloc
 from collections import Counter
@@ -174,6 +175,17 @@ async def test_a_sandbox_that_cannot_be_destroyed_does_not_stop_the_pool():
         await run(pool)
         assert pool.metrics.recycled["close_failed"] == 1
         script.sandboxes.pop(0)
+
+
+async def test_who_asks_for_a_fresh_sandbox_costs_the_pool_one_old_one():
+    script = provider()
+    async with make(script, size=4) as pool:
+        await until(lambda: pool.idle == 4)
+        old = list(script.sandboxes)
+        async with pool.acquire(fresh=True) as sandbox:
+            assert sandbox not in old
+            assert pool.metrics.recycled == {"suspect": 1}
+            assert (pool.idle, pool.busy) == (3, 1)
 
 
 # Starts that fail.
@@ -472,6 +484,56 @@ async def test_mixed_sizes_with_deaths_and_cancellations_lose_no_memory():
         assert (first.busy, first.queued, second.busy, second.queued) == (0, 0, 0, 0)
     assert (admission.used, admission.leaving) == (0, 0)
     assert admission.first() is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_is_mixed_everyone_comes_to_an_end(seed):
+    chance = random.Random(seed)
+    admission = Admission(chance.choice([GiB, 2 * GiB, 5 * GiB]))
+    script = {"death_rate": 0.1, "start_failure_rate": 0.2, "run_delay": lambda program: chance.random() * 0.002}
+    ends = Counter()
+
+    async def one(pool):
+        try:
+            await run(
+                pool,
+                memory=chance.randrange(admission.budget + 1),
+                caller=chance.choice("abc"),
+                priority=chance.randrange(3),
+                timeout=chance.choice([None, None, 0, 0.005]),
+                fresh=chance.random() < 0.1,
+            )
+            ends["ran"] += 1
+        except (SandboxUnavailable, PoolExhausted) as exc:
+            ends[type(exc).__name__] += 1
+
+    async with contextlib.AsyncExitStack() as opened:
+        shared = []
+        for i in range(3):
+            pool = make(
+                provider(runs=chance.choice([1, 3, 50]), seed=i, **script),
+                chance.randrange(1, 5),
+                admission=admission,
+                max_queued=chance.choice([1, 7, 1000]),
+                refill=i != 2,
+            )
+            shared.append(await opened.enter_async_context(pool))
+        tasks = []
+        for _ in range(300):
+            tasks.append(asyncio.create_task(one(chance.choice(shared))))
+            if chance.random() < 0.1:
+                chance.choice(tasks).cancel()
+            if chance.random() < 0.05:
+                await chance.choice(shared).resize(chance.randrange(1, 6))
+            await asyncio.sleep(chance.choice([0, 0, 0.001]))
+            assert 0 <= admission.leaving <= admission.used <= admission.budget
+        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+        assert all((pool.busy, pool.queued) == (0, 0) for pool in shared)
+        assert admission.first() is None
+        held = sum((pool.idle + pool.starting) * pool._idle_memory for pool in shared)
+        assert admission.used == held + admission.leaving
+    assert ends["ran"] > 100
+    assert (admission.used, admission.leaving) == (0, 0)
 
 
 def test_the_host_says_how_much_memory_it_has():
