@@ -7,5 +7,5 @@ from __future__ import annotations
 
 
 def why_together(tests: str, module: str) -> str:
-    """Why these tests need the candidate `module` in their own interpreter: one sentence, or "" where they can be judged apart."""
+    """Why these tests need the candidate `module` in their own interpreter: one sentence; "" where they can be judged apart."""
     return f"How these tests use {module} was not analysed."
