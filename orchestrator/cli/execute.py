@@ -102,7 +102,7 @@ async def _execute(chosen: Settings, program: Program, limits: Limits, *, show: 
         target.buffer.write(chunk)
         target.buffer.flush()
 
-    async with Engine(chosen, limits=limits) as engine:
+    async with Engine(chosen, limits=limits, refill=False) as engine:
         # Output of a program is shown while it runs; that of tests would only repeat what the results say.
         return await engine.execute(program, limits, pass_on if show and program.tests is None else None)
 

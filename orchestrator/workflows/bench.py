@@ -128,8 +128,9 @@ def _pss(pid: object) -> int | None:
 
 def _worker_pss() -> float | None:
     """Mean bytes of the containers of this process that are up now; None where their processes are not to be seen from here."""
+    from orchestrator.processes import owner
     from orchestrator.sandbox.engine import connect
-    from orchestrator.sandbox.hardening import OWNER, owner
+    from orchestrator.sandbox.hardening import OWNER
 
     client = connect()
     try:

@@ -23,9 +23,11 @@ from orchestrator.cli.progress import Progress
 from orchestrator.cli.shared import size
 from orchestrator.data.loss_tasks import builtin_tasks
 from orchestrator.data.store import RunStore
-from orchestrator.errors import UsageError
+from orchestrator.errors import SandboxUnavailable, UsageError
+from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
-from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, Status, Usage, Verdict
+from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, RunReport, Status, Usage, Verdict
+from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loss_functions import LossOutcome
 from orchestrator.workflows.loss_jobs import KIND, LossJob
 
@@ -337,6 +339,20 @@ def test_a_model_url_that_refuses(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     assert f"127.0.0.1:{port}" in told["error"]
     assert told["remedy"]
     assert "secret-key" not in result.output
+
+
+@pytest.mark.parametrize("deaths", [0, 1])
+def test_a_single_run_starts_no_sandbox_that_nobody_needs(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    answers = [SandboxUnavailable("It died.")] * deaths + [RunReport(status=Status.OK, stdout="1")]
+    provider = ScriptedProvider(answers)
+    monkeypatch.setattr(Engine, "_docker", lambda engine, image: provider)
+    (tmp_path / "p.py").write_text("print(1)")
+    result = cli("run", "p.py", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert provider.created == 1 + deaths
+    assert provider.closed
 
 
 def test_no_engine(cli: Cli, tmp_path: Path) -> None:
