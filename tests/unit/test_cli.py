@@ -24,6 +24,7 @@ from orchestrator.cli.shared import size
 from orchestrator.data.loss_tasks import builtin_tasks
 from orchestrator.data.store import RunStore
 from orchestrator.errors import SandboxUnavailable, UsageError
+from orchestrator.processes import owner
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, RunReport, Status, Usage, Verdict
@@ -339,6 +340,19 @@ def test_a_model_url_that_refuses(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     assert f"127.0.0.1:{port}" in told["error"]
     assert told["remedy"]
     assert "secret-key" not in result.output
+
+
+def test_a_run_whose_process_is_gone_is_shown_as_interrupted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunStore.open(Settings().database_url) as records:
+        records.create_run(KIND, {})
+    assert json.loads(cli("runs", "show", "--json").stdout)["state"] == "running"  # this process is there
+    machine = owner().split(":")[0]
+    monkeypatch.setattr("orchestrator.data.store.owner", lambda: f"{machine}:{2**22 + 1}:1")
+    with RunStore.open(Settings().database_url) as records:
+        records.update_run("last", state="running")
+    assert "interrupted" in cli("runs", "ls").stdout
+    assert "interrupted" in cli("runs", "show").stdout
+    assert json.loads(cli("runs", "ls", "--json").stdout)[0]["state"] == "interrupted"
 
 
 @pytest.mark.parametrize("deaths", [0, 1])
