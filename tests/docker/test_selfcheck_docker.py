@@ -16,7 +16,7 @@ from orchestrator.workflows.selfcheck import GROUPS, self_check
 FUMEHOOD = str(Path(sys.executable).parent / "fumehood")
 
 
-@pytest.mark.parametrize("isolation", ["container"])
+@pytest.mark.parametrize("isolation", ["namespace", "container"])
 async def test_every_promise_holds_or_is_a_listed_exception(isolation):
     report = await self_check(Settings(), isolations=(isolation,))
     assert report.healthy, "\n".join(f"{result.group}: {result.check}: {result.detail}" for result in report.failed)

