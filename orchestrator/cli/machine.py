@@ -37,6 +37,23 @@ def build_image(variant: _Variant = "cpu", base: _Base = None, json_: Json = Fal
         out(_line(info))
 
 
+@image_app.command("from")
+@guarded
+def image_from(
+    source: Annotated[str, typer.Argument(metavar="IMAGE", help="Any image with Python 3.11 or newer and a shell.")],
+    tag: Annotated[str, typer.Option(metavar="TAG", help="A name for the result. [one that names its content]")] = "",
+    json_: Json = False,
+) -> None:
+    """Make a sandbox image of any image: the agent is laid on top. Use it with FUMEHOOD_IMAGE or per run."""
+    from orchestrator.sandbox import image
+
+    info = image.from_image(source, tag, progress=note)
+    if json_:
+        out_json(info.model_dump(mode="json"))
+    else:
+        out(_line(info))
+
+
 @image_app.command("ls")
 @guarded
 def ls_images(json_: Json = False) -> None:

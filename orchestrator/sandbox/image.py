@@ -8,10 +8,12 @@ Left out: pushing to a registry. `docker push` does that.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import io
 import json
+import re
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -34,8 +36,32 @@ Variant = Literal["cpu", "cuda"]
 REPOSITORY = "fumehood-sandbox"
 LABEL = "fumehood.image"
 _STAGE_LABEL = "fumehood.stage"
+_PART = "[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""What the engine puts around a step's stderr."""
+_TAG = re.compile(rf"(?:{_PART}(?::\d+)?/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?", re.ASCII)
 _ROOM = Path(sandbox_image.__file__).parent
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+_LAYERS = """\
+ARG IMAGE
+FROM ${IMAGE}
+USER 0:0
+WORKDIR /
+RUN python3 -c 'import sys; sys.version_info < (3, 11) and sys.exit("its Python is " + sys.version.split()[0])'
+COPY prepare.py /opt/prepare.py
+RUN python3 -I /opt/prepare.py
+ENV HOME=/box LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+HEALTHCHECK NONE
+ARG SOURCE
+LABEL fumehood.image=1 fumehood.variant=from fumehood.from=${SOURCE}
+COPY agent/ /opt/agent/
+COPY protocol.py /opt/agent/protocol.py
+RUN python3 -m compileall -q /opt/agent && chmod -R a=rX /opt/agent && rm /opt/prepare.py
+WORKDIR /box
+ENTRYPOINT ["python3", "-I", "/opt/agent"]
+USER 10001:10001
+"""
+"""What is laid on top of an image to make it a sandbox image. An image's PATH stays, and so does what python3 means in it."""
 
 
 class ImageInfo(Value):
@@ -157,6 +183,73 @@ def build(variant: Variant = "cpu", base: str | None = None, progress: Callable[
     return found
 
 
+def from_image(source: str, tag: str = "", progress: Callable[[str], None] = lambda line: None) -> ImageInfo:
+    """Make a sandbox image of any image with Python 3.11 or newer and a shell, unless the engine has made it already.
+
+    `source` is a name or an id; what the engine does not have is pulled. The agent is laid on top; the image's libraries are
+    the ones that programs find. `tag` is another name for the result, beside the one that names its content.
+
+    Raises:
+        PrerequisiteError: no engine, no such image, or the image cannot be a sandbox; the sentence says why.
+        UsageError: `tag` is no name, or names an image that is no sandbox image.
+    """
+    files: dict[str, Path | bytes] = {"Dockerfile": _LAYERS.encode(), "prepare.py": _ROOM / "prepare.py", **_agent_files()}
+    with _engine() as client:
+        if tag:
+            tag = _free_tag(client, tag)
+        below = _source(client, source, progress)
+        volumes = sorted(below.attrs["Config"].get("Volumes") or {})
+        if volumes:
+            raise PrerequisiteError(
+                f"The image {source} declares volumes ({', '.join(volumes)}): in them a program could leave things for the next.",
+                remedy="Use an image without VOLUME; `docker export` and `docker import` make one that has none.",
+            )
+        made = f"{REPOSITORY}:from-{_content(files, below.id)}"
+        with _turn():
+            if _find(client, made) is None:
+                arguments = {"IMAGE": below.id, "SOURCE": source}
+                remedy = "Use an image that has python3 (3.11 or newer) on its PATH and /bin/sh, and check free disk space."
+                build_from(client, files, [made], arguments, progress, remedy)
+        if tag:
+            client.images.get(made).tag(tag)
+        found = _find(client, tag or made)
+    if found is None:
+        raise PrerequisiteError(f"The engine built {made} and does not have it.", remedy="Check the engine's free disk space.")
+    return found
+
+
+def _free_tag(client: DockerClient, tag: str) -> str:
+    """The tag in full, if it may be given to a sandbox image."""
+    from docker.errors import ImageNotFound
+
+    if not _TAG.fullmatch(tag):
+        raise UsageError(f"{tag!r} is no name for an image.", remedy="Give one such as `my-sandbox:1`, in small letters.")
+    if ":" not in tag.rpartition("/")[2]:
+        tag += ":latest"
+    try:
+        labels = client.images.get(tag).labels
+    except ImageNotFound:
+        return tag
+    if labels.get(LABEL) != "1":
+        raise UsageError(f"The tag {tag} names an image that is no sandbox image.", remedy="Choose another tag.")
+    return tag
+
+
+def _source(client: DockerClient, source: str, progress: Callable[[str], None]) -> Any:
+    from docker.errors import APIError, ImageNotFound
+
+    try:
+        with contextlib.suppress(ImageNotFound):
+            return client.images.get(source)
+        return client.images.get(base_image.resolve(client, source, progress))
+    except (PrerequisiteError, APIError) as exc:
+        why = exc.message if isinstance(exc, PrerequisiteError) else exc.explanation or str(exc)
+        raise PrerequisiteError(
+            f"The image {source} is not here and cannot be pulled: {why.rpartition('be pulled: ')[2]}",
+            remedy="Check its name; `docker images` lists what the engine has.",
+        ) from exc
+
+
 def machine(client: DockerClient) -> str:
     """The processor that the engine runs on, in the words of wheel tags (`x86_64`, `aarch64`)."""
     name = str(client.info()["Architecture"])
@@ -169,8 +262,11 @@ def build_from(
     tags: list[str],
     arguments: Mapping[str, str],
     progress: Callable[[str], None],
+    remedy: str = "Check free disk space, and that the base image has Python 3.11 with the venv module.",
 ) -> None:
     """Build a Dockerfile from a context given as path -> content, and tag the result.
+
+    `remedy` is what helps where a step of it fails.
 
     Raises:
         PrerequisiteError: a step failed; the sentence names it and carries the last line that it printed.
@@ -184,7 +280,7 @@ def build_from(
                 fileobj=context, custom_context=True, rm=True, forcerm=True, decode=True, tag=tags[0], buildargs=dict(arguments)
             )
             for event in events:
-                line = str(event.get("stream", "")).strip()
+                line = _COLOUR.sub("", str(event.get("stream", ""))).strip()
                 if line.startswith("Step "):
                     step = line
                     progress(line if len(line) <= 100 else f"{line[:99].rstrip()}…")
@@ -192,19 +288,16 @@ def build_from(
                     said = line.splitlines()[-1]
                 error = str(event.get("error", error))  # the last event; the stream is read to its end, which closes it
         except APIError as exc:
-            raise _broken(step, said, exc.explanation or str(exc)) from exc
+            raise _broken(step, said, exc.explanation or str(exc), remedy) from exc
         if error:
-            raise _broken(step, said, error)
+            raise _broken(step, said, error, remedy)
         for tag in tags[1:]:
             client.images.get(tags[0]).tag(tag)
 
 
-def _broken(step: str, said: str, error: str) -> PrerequisiteError:
+def _broken(step: str, said: str, error: str, remedy: str) -> PrerequisiteError:
     where = " ".join(step.split()[:4]) or "before its first step"
-    return PrerequisiteError(
-        f"The image could not be built ({where}): {said or ' '.join(error.split())}",
-        remedy="Check free disk space, and that the base image has Python 3.11 with the venv module.",
-    )
+    return PrerequisiteError(f"The image could not be built ({where}): {said or ' '.join(error.split())}", remedy=remedy)
 
 
 def _files() -> dict[str, Path | bytes]:
@@ -213,9 +306,13 @@ def _files() -> dict[str, Path | bytes]:
         "Dockerfile": _ROOM / "Dockerfile",
         "requirements.txt": _ROOM / "requirements.txt",
         "requirements-build.txt": _ROOM / "requirements-build.txt",
-        **{f"agent/{path.name}": path for path in sorted((_ROOM / "agent").glob("*.py"))},
-        "protocol.py": Path(protocol.__file__),
+        **_agent_files(),
     }
+
+
+def _agent_files() -> dict[str, Path | bytes]:
+    agent = {f"agent/{path.name}": path for path in sorted((_ROOM / "agent").glob("*.py"))}
+    return {**agent, "protocol.py": Path(protocol.__file__)}
 
 
 def _requirements(variant: Variant) -> list[str]:

@@ -1,0 +1,67 @@
+"""Makes a sandbox image of whatever image this runs in, as a step of the build of `fumehood image from`.
+
+Left out: the agent itself and the check of Python's version. The Dockerfile in `orchestrator/sandbox/image.py` has them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+UID = 10001
+COMMANDS = Path("/opt/venv/bin")
+"""First on the PATH of every program in a sandbox."""
+
+
+def name_user() -> None:
+    """Give the sandbox's user and group a name, unless the image has one for them."""
+    for path, line in (("/etc/group", f"sandbox:x:{UID}:"), ("/etc/passwd", f"sandbox:x:{UID}:{UID}::/box:/bin/sh")):
+        file = Path(path)
+        lines = file.read_text().splitlines() if file.exists() else []
+        if not any(entry.split(":")[2:3] == [str(UID)] for entry in lines):
+            file.write_text("\n".join([*lines, line, ""]))
+
+
+def make_places() -> None:
+    """One sized tmpfs at /box is all that a sandbox may write to, so /tmp leads there."""
+    for place in (Path("/box"), Path("/box/tmp")):
+        place.mkdir(exist_ok=True)
+        place.chmod(0o700)
+        os.chown(place, UID, UID)
+    tmp = Path("/tmp")
+    if tmp.is_symlink():
+        tmp.unlink()
+    elif tmp.exists():
+        shutil.rmtree(tmp)
+    tmp.symlink_to("/box/tmp")
+
+
+def name_python() -> None:
+    """Let programs find by name the interpreter that the agent runs on. A link would lose a virtual environment's packages."""
+    COMMANDS.mkdir(parents=True, exist_ok=True)
+    for name in ("python3", "python"):
+        command = COMMANDS / name
+        if not os.path.lexists(command):
+            command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+            command.chmod(0o755)
+
+
+def take_privileges() -> None:
+    """No file keeps a setuid or setgid bit."""
+    device = os.lstat("/").st_dev
+    for folder, folders, files in os.walk("/"):
+        folders[:] = [name for name in folders if os.lstat(f"{folder}/{name}").st_dev == device]
+        for name in files:
+            mode = os.lstat(f"{folder}/{name}").st_mode
+            if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+                Path(folder, name).chmod(stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
+
+
+if __name__ == "__main__":
+    name_user()
+    make_places()
+    name_python()
+    take_privileges()
