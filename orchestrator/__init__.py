@@ -13,16 +13,33 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
-    from orchestrator.types import ExecutionResult, Limits, Program, Status, Verdict
+    from orchestrator.types import CheckerSource, ExecutionResult, IOCase, Limits, Program, Status, Verdict
     from orchestrator.workflows.execution import Engine, run, run_many
+    from orchestrator.workflows.judge_outputs import judge_artefacts, judge_io
 
 __version__ = "0.1.0"
-__all__ = ["Engine", "ExecutionResult", "Limits", "Program", "Settings", "Status", "Verdict", "run", "run_many"]
+__all__ = [
+    "CheckerSource",
+    "Engine",
+    "ExecutionResult",
+    "IOCase",
+    "Limits",
+    "Program",
+    "Settings",
+    "Status",
+    "Verdict",
+    "judge_artefacts",
+    "judge_io",
+    "run",
+    "run_many",
+]
 
 _HOMES = {
     "Engine": "orchestrator.workflows.execution",
     "run": "orchestrator.workflows.execution",
     "run_many": "orchestrator.workflows.execution",
+    "judge_artefacts": "orchestrator.workflows.judge_outputs",
+    "judge_io": "orchestrator.workflows.judge_outputs",
     "Settings": "orchestrator.settings",
 }
 

