@@ -1,6 +1,6 @@
 """What a run costs on the orchestrator's side, by the number of runs that wait at once.
 
-    python benchmarks/pool_overhead.py [--workers 4] [--json]
+    python benchmarks/pool_overhead.py [--workers 4] [--serves 1000] [--json]
 
 The sandboxes are scripted and answer at once, so all CPU time that is seen is queueing, lending, judging and bookkeeping.
 `pool` is asking for a sandbox and giving it back; `engine` is a whole `Engine.execute` with tests, from a program to a judged
@@ -33,8 +33,8 @@ LIMITS = Limits()
 PLENTY = 1 << 50
 
 
-def script() -> ScriptedProvider:
-    return ScriptedProvider(lambda program: REPORT, runs=1000, record=False)
+def script(serves: int) -> ScriptedProvider:
+    return ScriptedProvider(lambda program: REPORT, runs=serves, record=False)
 
 
 async def cost(pool: Pool, workers: int, run: Callable[[int], Awaitable[object]], count: int) -> float:
@@ -73,8 +73,8 @@ async def full(pool: Pool, workers: int) -> AsyncIterator[None]:
         yield
 
 
-async def row(count: int, workers: int, repeats: int) -> dict[str, float]:
-    async with Pool(script(), workers, admission=Admission(PLENTY), max_queued=count + 1) as pool:
+async def row(count: int, workers: int, serves: int, repeats: int) -> dict[str, float]:
+    async with Pool(script(serves), workers, admission=Admission(PLENTY), max_queued=count + 1) as pool:
 
         async def borrow(i: int) -> None:
             async with pool.acquire(caller=str(i % 8), priority=i % 3) as sandbox:
@@ -82,7 +82,7 @@ async def row(count: int, workers: int, repeats: int) -> dict[str, float]:
 
         in_pool = [await cost(pool, workers, borrow, count) for _ in range(repeats)]
     settings = Settings(workers=workers)
-    async with Engine(settings, provider=script(), max_queued=count + 1, memory_budget=PLENTY) as engine:
+    async with Engine(settings, provider=script(serves), max_queued=count + 1, memory_budget=PLENTY) as engine:
 
         async def execute(i: int) -> None:
             await engine.execute(PROGRAM, caller=str(i % 8), priority=i % 3)
@@ -100,18 +100,19 @@ async def row(count: int, workers: int, repeats: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=4, help="sandboxes (default 4)")
+    parser.add_argument("--serves", type=int, default=1000, help="runs until a sandbox is replaced (default 1000)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     rows = []
     if not options.json:
         print(f"{'runs':>7} {'pool, us CPU a run':>20} {'engine, us CPU a run':>22} {'bytes a waiting run':>21}")
     for count in (10, 100, 1_000, 10_000):
-        found = asyncio.run(row(count, options.workers, 5 if count > 1_000 else 15))
+        found = asyncio.run(row(count, options.workers, options.serves, 5 if count > 1_000 else 15))
         rows.append(found)
         if not options.json:
             print(f"{count:>7} {found['pool_us']:>20.0f} {found['engine_us']:>22.0f} {found['bytes_waiting']:>21.0f}")
     if options.json:
-        json.dump({"workers": options.workers, "rows": rows}, sys.stdout)
+        json.dump({"workers": options.workers, "serves": options.serves, "rows": rows}, sys.stdout)
         print()
 
 

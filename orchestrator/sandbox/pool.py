@@ -279,15 +279,15 @@ class Pool:
         self._dispatch()
 
     def _why_not(self, lease: Lease) -> str:
-        if self.queued >= self._max_queued:
+        if lease in self._outside or len(self._queue) >= self._max_queued:
             return f"The queue is full: {self.queued} runs wait."
         return f"No sandbox became free within {lease.timeout} seconds; {self.busy} are in use, {self.starting} are starting."
 
     def _expire(self, lease: Lease) -> None:
         if lease._future is not None and not lease._future.done():
-            self._leave_line(lease)
             self.metrics.refused += 1
             lease._future.set_exception(PoolExhausted(self._why_not(lease)))
+            self._leave_line(lease)
 
     def _leave_line(self, lease: Lease) -> None:
         for line in (self._queue, self._outside):

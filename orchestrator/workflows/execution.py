@@ -126,7 +126,7 @@ class Engine:
         for watch in self._watches.values():
             watch.cancel()
         self._watches.clear()
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()), *self._ends)
+        await asyncio.gather(*(self._close(pool) for pool in self._pools.values()), *self._ends)
 
     async def _open(self, image: str, provider: Provider) -> Pool:
         pool = Pool(
@@ -140,6 +140,11 @@ class Engine:
         )
         self._pools[image] = await pool.__aenter__()
         return pool
+
+    async def _close(self, pool: Pool) -> None:
+        await pool.close()
+        if last_resort := getattr(pool.provider, "close_now", None):
+            atexit.unregister(last_resort)  # nothing is left for it, and it would keep the provider alive
 
     async def _pool_for(self, image: str) -> Pool:
         """The pool of an image; the first run that names the image makes it."""
@@ -170,7 +175,7 @@ class Engine:
             self._watch(image, KEEP_IDLE_POOL - unused)
             return
         del self._pools[image], self._watches[image]
-        task = asyncio.create_task(pool.close())
+        task = asyncio.create_task(self._close(pool))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 

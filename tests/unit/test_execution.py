@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import sys
 import time
 import types
@@ -356,6 +357,11 @@ async def test_an_image_that_is_not_there_is_told_and_asked_for_again():
     async with Engine(Settings(workers=1), provider=ScriptedProvider(echo)) as engine:
         with pytest.raises(UsageError, match="one kind of sandbox"):
             await engine.execute(Program(code="1"), image="x")
+
+
+def test_prometheus_is_imported_by_those_who_ask_for_metrics_only():
+    script = "import sys, orchestrator.workflows.execution; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 async def test_metrics_tell_what_queues_runs_and_fails():

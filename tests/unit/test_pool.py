@@ -288,8 +288,9 @@ async def test_a_full_queue_lets_no_one_in_until_there_is_a_place():
         assert (len(pool._queue), pool.queued) == (2, 5)
         with pytest.raises(PoolExhausted, match="full: 5 runs wait"):
             await run(pool, timeout=0)
-        with pytest.raises(PoolExhausted, match="full"):
+        with pytest.raises(PoolExhausted, match="full: 6 runs wait"):
             await run(pool, timeout=0.01)
+        assert pool.queued == 5
         await served.go()
     assert served.order == [0, 1, 2, 3, 4]
 
