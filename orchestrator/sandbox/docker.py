@@ -23,6 +23,7 @@ from orchestrator.errors import PrerequisiteError, SandboxUnavailable
 from orchestrator.processes import is_alive
 from orchestrator.sandbox import protocol
 from orchestrator.sandbox.channel import Channel
+from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import LABEL, OWNER, ROOM, ContainerSpec, container_options
 from orchestrator.sandbox.jobs import pack, read_result
@@ -85,7 +86,15 @@ class DockerSandbox:
             return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
         except _Exhausted as exc:
             return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
+        self._look_for_left_overs(frame)
         return read_result(frame, payload, limits, self._provider.image_id, self._spec.isolation)
+
+    def _look_for_left_overs(self, frame: dict[str, Any]) -> None:
+        """A worker whose device keeps something of a run is destroyed: with its container goes what held it."""
+        left_over = frame.get("gpu", {}).get("left_over")
+        if left_over:
+            self.spent = True
+            _log.warning("A run left %s (%s): its sandbox is destroyed.", left_over, self._spec.gpus)
 
     def _run_as_pair(
         self, header: dict[str, Any], body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]
@@ -121,6 +130,7 @@ class DockerSandbox:
                 frame, payload = mine.result()
             except (_Refused, _Exhausted) as exc:
                 return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
+        self._look_for_left_overs(frame)
         finished = any(event.get("event") == "finished" for event in verdict["events"])
         frame["events"] = verdict["events"]
         frame["attack"] = [*frame["attack"], *verdict["attack"]]
@@ -238,17 +248,23 @@ class _Exhausted(SandboxUnavailable):
 class DockerProvider:
     """Makes sandboxes of one specification on the engine of the environment (DOCKER_HOST or the local socket).
 
+    With `slots` each sandbox is bound to one GPU for as long as it lives; one more than there are slots waits for its turn.
+
     Raises (constructor):
         PrerequisiteError: no engine, no permission, or the image is missing.
     """
 
-    def __init__(self, spec: ContainerSpec, *, strict: bool = False) -> None:
+    def __init__(self, spec: ContainerSpec, *, strict: bool = False, slots: Slots | None = None) -> None:
         self._strict = strict
         """Whether the isolation level of `spec` must hold: otherwise what the host refuses is answered with `container`."""
         self._client = connect()
         self.api: Any = self._client.api
         self.spec = spec
         self.image_id = self._find_image(spec.image)
+        self._slots = slots
+        self._held: dict[str, Slot] = {}
+        """Container -> the GPU slot that it has."""
+        self._info: Mapping[str, Any] = self.api.info() if slots else {}
         self._live: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -282,15 +298,21 @@ class DockerProvider:
             start.add_done_callback(_destroy_late)
             raise
 
-    def _create(self) -> DockerSandbox:
+    def _create(self, *, with_gpu: bool = True) -> DockerSandbox:
         if self._closed:
             raise SandboxUnavailable("The provider is closed.")
         name = f"fumehood-{uuid.uuid4().hex[:12]}"
-        spec = self.spec
+        slot = self._slots.take() if self._slots and with_gpu else None
+        plain = spec = self.spec
+        if slot is not None:
+            gpus = request_for(slot.device, self._info)
+            spec = spec.model_copy(update={"gpus": gpus, "gpu_memory_fraction": slot.fraction})
         options = container_options(spec, name)
         channel = None
         with self._lock:
             self._live.add(name)
+            if slot is not None:
+                self._held[name] = slot
         try:
             host = self.api.create_host_config(**options["host"]) | options["more"]
             self.api.create_container(**options["container"], host_config=host)
@@ -305,8 +327,13 @@ class DockerProvider:
                 )
             if not hello.get("meter"):
                 raise SandboxUnavailable("The container sees no cgroup of its own, so limits could not be observed.")
+            if hello.get("no_gpu"):
+                raise SandboxUnavailable(
+                    f"The container was given the GPU {spec.gpus} and cannot see it: {hello['no_gpu']}.",
+                    remedy="Check that `docker run --gpus all IMAGE nvidia-smi` works with the sandbox image.",
+                )
             if hello.get("refused"):
-                self._fall_back(spec, hello["refused"])
+                self._fall_back(plain, hello["refused"])
                 raise _NamespacesRefused
             warm, _ = protocol.read(channel.read_exactly)
             sandbox = DockerSandbox(self, name, channel, spec, int(warm["resident"]))
@@ -316,7 +343,7 @@ class DockerProvider:
         except _NamespacesRefused:
             channel.close()  # type: ignore[union-attr]
             self.remove(name)
-            return self._create()
+            return self._create(with_gpu=with_gpu)
         except BaseException as exc:
             words = channel.log.decode("utf-8", "replace").strip() if channel else ""
             if channel is not None:
@@ -344,15 +371,15 @@ class DockerProvider:
                 _log.warning("Namespaces are refused here (%s): every run gets a container of its own instead.", reason)
 
     def partner(self) -> DockerSandbox:
-        """A sandbox for the test side of a run in two containers; the next one is made warm meanwhile."""
+        """A sandbox for the test side of a run in two containers, without a GPU; the next one is made warm meanwhile."""
         with self._lock:
             found = self._partners.pop() if self._partners else None
         self._threads.submit(self._stock)
-        return found or self._create()
+        return found or self._create(with_gpu=False)
 
     def _stock(self) -> None:
         with contextlib.suppress(SandboxUnavailable):
-            made = self._create()
+            made = self._create(with_gpu=False)
             with self._lock:
                 if not self._closed:
                     self._partners.append(made)
@@ -370,6 +397,9 @@ class DockerProvider:
                 raise SandboxUnavailable(f"The engine did not remove {name}: {exc.explanation}") from exc
         with self._lock:
             self._live.discard(name)
+            slot = self._held.pop(name, None)
+        if slot is not None and self._slots is not None:
+            self._slots.give_back(slot)
 
     def reap(self) -> list[str]:
         """Destroy sandboxes whose process is gone. Returns their names."""
@@ -384,6 +414,8 @@ class DockerProvider:
     def close_now(self) -> None:
         """Destroy everything, synchronously: the last resort of `atexit`. Safe to call twice."""
         self._closed = True
+        if self._slots is not None:
+            self._slots.close()
         with self._lock:
             names = list(self._live)
         for name in names:

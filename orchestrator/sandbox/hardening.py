@@ -33,7 +33,9 @@ class ContainerSpec(Value):
     runtime: str = ""
     """OCI runtime; empty means the engine's default."""
     gpus: str = ""
-    """Empty for none, `all`, or one device's id or index (also a MIG slice's)."""
+    """Empty for none, `all`, one device's UUID or number (also a MIG slice's), or its CDI name (`nvidia.com/gpu=0`)."""
+    gpu_memory_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the device's memory that a run may take; below 1 the device is shared."""
     preload: bool = True
     """Whether a child with numpy, torch and pytest imported waits in each container."""
 
@@ -61,8 +63,7 @@ def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
     if spec.runtime:
         host["runtime"] = spec.runtime
     if spec.gpus:
-        request: dict[str, Any] = {"Driver": "nvidia", "Capabilities": [["gpu", "compute", "utility"]]}
-        host["device_requests"] = [request | ({"Count": -1} if spec.gpus == "all" else {"DeviceIDs": [spec.gpus]})]
+        host["device_requests"] = [_device_request(spec.gpus)]
     threads = str(max(1, round(spec.cpus)))
     return {
         "host": host,
@@ -81,6 +82,28 @@ def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
                 "FUMEHOOD_ISOLATION": spec.isolation,
                 "OMP_NUM_THREADS": threads,
                 "OPENBLAS_NUM_THREADS": threads,
+                **_gpu_environment(spec),
             },
         },
     }
+
+
+def _device_request(gpus: str) -> dict[str, Any]:
+    """One device (or all) by CDI where it has a CDI name, else by NVIDIA's runtime: CUDA and NVML, no graphics."""
+    if "=" in gpus:
+        return {"Driver": "cdi", "DeviceIDs": [gpus]}
+    request: dict[str, Any] = {"Driver": "nvidia", "Capabilities": [["gpu", "compute", "utility"]]}
+    return request | ({"Count": -1} if gpus == "all" else {"DeviceIDs": [gpus]})
+
+
+def _gpu_environment(spec: ContainerSpec) -> dict[str, str]:
+    """What the agent and NVIDIA's runtime are told. The runtime, where it is the default, gives away what an image asks for."""
+    if not spec.gpus:
+        return {"NVIDIA_VISIBLE_DEVICES": "void"}
+    name = spec.gpus.rpartition("=")[2]
+    told = {
+        # A device that was asked for by number is whatever the container sees.
+        "FUMEHOOD_GPU": name if name.startswith(("GPU-", "MIG-")) else "all",
+        "FUMEHOOD_GPU_FRACTION": str(spec.gpu_memory_fraction),
+    }
+    return told | ({"NVIDIA_VISIBLE_DEVICES": "void"} if "=" in spec.gpus else {})

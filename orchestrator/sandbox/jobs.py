@@ -97,6 +97,7 @@ def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, 
         )
         return RunReport(
             **{key: frame[key] for key in keys if frame.get(key) is not None},
+            gpu_memory_peak=frame.get("gpu", {}).get("memory_peak"),
             **_read_events(frame["events"]),
             stdout=stdout[: limits.output].decode("utf-8", "replace"),
             stderr=stderr[: limits.output].decode("utf-8", "replace"),

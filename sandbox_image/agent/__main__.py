@@ -14,6 +14,7 @@ from typing import Any
 
 import protocol  # type: ignore[import-not-found]
 from files import WORK  # type: ignore[import-not-found]
+from gpu import Gpu, GpuError  # type: ignore[import-not-found]
 from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
 from meter import Meter  # type: ignore[import-not-found]
 from supervise import Run, kill_all, sides  # type: ignore[import-not-found]
@@ -59,6 +60,17 @@ def _isolated(zygote: Zygote) -> str:
     return ""
 
 
+def _gpu() -> tuple[Gpu | None, str]:
+    """The GPU that the host has bound to this sandbox, or why it cannot be watched."""
+    wanted = os.environ.get("FUMEHOOD_GPU")
+    if not wanted:
+        return None, ""
+    try:
+        return Gpu(wanted, float(os.environ.get("FUMEHOOD_GPU_FRACTION", "1"))), ""
+    except GpuError as exc:
+        return None, str(exc)
+
+
 def main(pipe: _Pipe) -> int:
     """Serve jobs. Returns the exit code of the container."""
     # Same-uid programs could otherwise open /proc/1/fd or read this process's memory.
@@ -71,8 +83,15 @@ def main(pipe: _Pipe) -> int:
     meter = Meter()
     bare = Zygote((), namespaces=namespaces, disk=_DISK)
     heavy = Zygote(HEAVY, namespaces=namespaces, disk=_DISK) if os.environ.get("FUMEHOOD_PRELOAD", "1") == "1" else None
+    gpu, no_gpu = _gpu()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
-    hello = {"type": "hello", "version": protocol.VERSION, "cgroup": 2 if meter.v2 else 1, "meter": meter.present}
+    hello = {
+        "type": "hello",
+        "version": protocol.VERSION,
+        "cgroup": 2 if meter.v2 else 1,
+        "meter": meter.present,
+        "no_gpu": no_gpu,
+    }
     pipe.send({**hello, "refused": _isolated(bare) if namespaces else ""})
     bare.prepare()
     if namespaces:
@@ -101,7 +120,7 @@ def main(pipe: _Pipe) -> int:
                 pipe.receive()
             except EOFError:
                 return 0
-        run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces)
+        run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu)
         run.start(bare, heavy)
         pipe.send(*run.supervise())
         if not namespaces:

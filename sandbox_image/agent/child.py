@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 import protocol  # type: ignore[import-not-found]
 from files import WORK, collect_artifacts, filled, place_files  # type: ignore[import-not-found]
+from gpu import limit_torch  # type: ignore[import-not-found]
 from isolation import enter, resize, seal  # type: ignore[import-not-found]
 from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
 
@@ -156,6 +157,7 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str]) -> NoRet
         low = fd + 1
     os.environ.clear()
     os.environ.update(order["env"])
+    limit_torch(order.get("gpu_memory_fraction", 1.0))
     os.chdir(WORK)
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)

@@ -22,6 +22,7 @@ from typing import Any
 
 import protocol  # type: ignore[import-not-found]
 from files import collect_artifacts, filled  # type: ignore[import-not-found]
+from gpu import Gpu, Watch  # type: ignore[import-not-found]
 from meter import Meter  # type: ignore[import-not-found]
 from zygote import Waiting, Zygote  # type: ignore[import-not-found]
 
@@ -122,8 +123,11 @@ class Run:
         incoming: int,
         *,
         namespaces: bool,
+        gpu: Gpu | None = None,
     ) -> None:
         self._job, self._meter, self._send, self._namespaces = job, meter, send, namespaces
+        self._gpu = gpu
+        self._watch = Watch(gpu) if gpu else None
         self._receive, self._incoming = receive, incoming
         self._limits: dict[str, Any] = job["limits"]
         self._stdin, self._parts = parts[0], parts[1:]
@@ -231,6 +235,8 @@ class Run:
             "cpu_time": self._limits["cpu_time"],
             "artifact_bytes": self._limits["artifacts"],
         }
+        if self._gpu is not None:
+            order |= {"env": self._gpu.environment(job["env"]), "gpu_memory_fraction": self._gpu.fraction}
         side.order(order, b"".join(parts), fds)
 
     def _has_init(self, mode: str) -> bool:
@@ -278,6 +284,8 @@ class Run:
             "artifacts": self._report.get("artifacts", []),
             "artifact_errors": self._report.get("artifact_errors", {}),
         }
+        if self._watch is not None:
+            header["gpu"] = self._watch.finish()
         return header, bytes(self._output["stdout"] + self._output["stderr"]) + self._carried
 
     def _over(self) -> bool:
@@ -447,6 +455,8 @@ class Run:
     def _read_meters(self, elapsed: float) -> None:
         limits, meter = self._limits, self._meter
         meter.sample()
+        if self._watch is not None:
+            self._watch.sample()
         if meter.oom_kills():
             self._stop("memory_exceeded", f"The kernel killed a process at {limits['memory']} bytes of memory.")
         elif meter.refused_forks():
