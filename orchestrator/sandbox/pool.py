@@ -471,13 +471,15 @@ class Pool:
 
     def _take_for_one_who_waits(self) -> bool:
         """Memory for a start that somebody needs, so that its turn comes even where other pools keep the memory full."""
-        if self._idle or self.starting or self.busy >= self.size or not (self._aside or self._queue):
+        if self.starting or self.busy >= self.size:
             return False
-        if not self._aside:
+        if self._queue and not self._aside and not self._idle:
             self._aside[self._queue.pop()] = None
+        waiting = [lease for lease in self._aside if lease.fresh or not self._idle]
+        if not waiting:
+            return False
         first = self.admission.first()
-        asking = first if isinstance(first, Lease) and first in self._aside else next(iter(self._aside))
-        return self.admission.take(self._idle_memory, self, asking)
+        return self.admission.take(self._idle_memory, self, first if first in waiting else waiting[0])
 
     def _started(self, task: asyncio.Task[Sandbox]) -> None:
         self._starts.discard(task)

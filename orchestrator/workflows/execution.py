@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -22,6 +23,7 @@ from typing import Any, Literal, TypeVar
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox.admission import Admission, host_memory
 from orchestrator.sandbox.base import Provider
+from orchestrator.sandbox.devices import Slots, discover, select
 from orchestrator.sandbox.metrics import Metrics
 from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
 from orchestrator.scoring.verdicts import binary_reward, verdict_of_program, verdict_of_tests
@@ -30,6 +32,7 @@ from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Stat
 
 OnOutput = Callable[[str, bytes], None]
 _T = TypeVar("_T")
+_log = logging.getLogger("fumehood.engine")
 
 KEEP_IDLE_POOL = 300.0
 """Seconds after its last run until the pool of an image that a run named is shut down."""
@@ -43,7 +46,7 @@ class Engine:
     sandboxes run on another machine). `provider_of(image)` makes the provider for an image that a run names.
 
     Raises (on entry):
-        PrerequisiteError: no engine, no permission, or no sandbox image.
+        PrerequisiteError: no engine, no permission, no sandbox image, or not the GPUs that the settings name.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Engine:
         self._memory_budget = memory_budget
         self._admission: Admission | None = None
         self._size = self.settings.workers
+        self._slots: Slots | None = None
         self._pools: dict[str, Pool] = {}
         """Image -> pool; the engine's own is under the empty name."""
         self._watches: dict[str, asyncio.TimerHandle] = {}
@@ -95,6 +99,8 @@ class Engine:
     async def __aenter__(self) -> Engine:
         if self._provider is None:
             assert self._provider_of is not None
+            if self.settings.gpus:
+                await asyncio.to_thread(self._share_out_gpus)
             self._provider = await asyncio.to_thread(self._provider_of, "")
         if not self.image:
             self.image = str(getattr(self._provider, "image_id", ""))
@@ -102,6 +108,13 @@ class Engine:
         self._admission = Admission(self._memory_budget or max(host_memory(), self.limits.memory, IDLE_MEMORY))
         await self._open("", self._provider)
         return self
+
+    def _share_out_gpus(self) -> None:
+        """Make the slots that all pools take from; there are no more sandboxes than slots."""
+        self._slots = Slots(select(self.settings.gpus, discover()), self.settings.gpu_slots)
+        if self._size > self._slots.total:
+            _log.warning("%d GPU slots, so as many sandboxes instead of %d.", self._slots.total, self._size)
+            self._size = self._slots.total
 
     def _docker(self, image: str) -> Provider:
         from orchestrator.sandbox.docker import DockerProvider
@@ -117,7 +130,7 @@ class Engine:
             preload=self._preload,
         )
         # `auto` may fall back to a container for each run, which is said aloud; a level asked for by name must hold.
-        provider = DockerProvider(spec, strict=wanted == "namespace")
+        provider = DockerProvider(spec, strict=wanted == "namespace", slots=self._slots)
         provider.reap()
         atexit.register(provider.close_now)
         return provider
@@ -331,10 +344,15 @@ class Engine:
         """Keep another number of sandboxes of each image, and run as many at once. What runs is not disturbed.
 
         Raises:
-            UsageError: fewer than one.
+            UsageError: fewer than one, or more than there are GPU slots for.
         """
         if workers < 1:
             raise UsageError(f"{workers} sandboxes are too few.", remedy="Give at least 1.")
+        if self._slots is not None and workers > self._slots.total:
+            raise UsageError(
+                f"{workers} sandboxes are too many for {self._slots.total} GPU slots.",
+                remedy="Give fewer, or share each GPU among more (FUMEHOOD_GPU_SLOTS).",
+            )
         self._size = workers
         await asyncio.gather(*(pool.resize(workers) for pool in self._pools.values()))
 

@@ -487,7 +487,7 @@ async def test_mixed_sizes_with_deaths_and_cancellations_lose_no_memory():
     assert admission.first() is None
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(12))
 async def test_whatever_is_mixed_everyone_comes_to_an_end(seed):
     chance = random.Random(seed)
     admission = Admission(chance.choice([GiB, 2 * GiB, 5 * GiB]))
