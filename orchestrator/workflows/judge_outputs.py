@@ -13,7 +13,7 @@ import asyncio
 import json
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from orchestrator.errors import UsageError
 from orchestrator.scoring.checkers import ArtefactChecker, Checker, by_name
@@ -53,6 +53,7 @@ _LARGE = 64 * KiB
 _BATCH = 8 * MiB
 """Bytes of cases that one run of a foreign checker is given."""
 _SYNTAX = ("SyntaxError:", "IndentationError:", "TabError:")
+_SIDES: dict[Verdict, Literal["", "tests"]] = {Verdict.ACCEPTED: "", Verdict.UNSCORED: "", Verdict.INVALID_TESTS: "tests"}
 _T = TypeVar("_T")
 
 
@@ -307,7 +308,7 @@ def _summary(judged: Sequence[tuple[str, ExecutionResult, _Answer]], collected: 
             name=name,
             outcome=outcomes.get(answer.verdict, TestOutcome.ERROR),
             message=answer.message,
-            side="tests" if answer.verdict is Verdict.INVALID_TESTS else "" if answer == _RIGHT else "candidate",
+            side=_SIDES.get(answer.verdict, "candidate"),
         )
         for name, _, answer in judged
     )

@@ -111,9 +111,8 @@ class SelfCheckReport(Value):
 KNOWN: tuple[Known, ...] = (
     Known(
         "isolation: processes",
-        "gVisor's own /proc shows the processes of the container, which at this level are the run's and the agent's.",
+        "The agent's processes live in the one container that the run has; they are closed to it, which `agent` checks.",
         isolation="container",
-        runtime="runsc",
     ),
     Known(
         "isolation: privileges",
@@ -206,7 +205,7 @@ _STATUSES: tuple[tuple[str, Status, Program, dict[str, float]], ...] = (
         {},
     ),
 )
-_WALLS = ("root", "privileges", "system_calls", "kernel", "processes", "environment")
+_WALLS = ("root", "privileges", "system_calls", "kernel", "processes", "agent", "environment")
 _ADD = "from candidate import add\n\ndef test_small(): assert add(1, 2) == 3\n\ndef test_large(): assert add(40, 50) == 90\n"
 _LIAR = "class Liar(int):\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False\n"
 _CANDIDATES: tuple[tuple[str, str, Verdict | None], ...] = (

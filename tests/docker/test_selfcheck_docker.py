@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.settings import Settings
+from orchestrator.types import Program
+from orchestrator.workflows.loss_contract import sandboxed
 from orchestrator.workflows.selfcheck import GROUPS, self_check
 
 FUMEHOOD = str(Path(sys.executable).parent / "fumehood")
@@ -24,6 +26,16 @@ async def test_every_promise_holds_or_is_a_listed_exception(isolation):
     assert all(result.detail for result in report.results if result.state == "exception")
     for counts in report.matrix().values():
         assert set(counts) == set(GROUPS)
+
+
+async def test_who_looks_for_leftovers_would_find_them(bare):
+    """Planted and looked for in one and the same run, where they must still be."""
+    code = f"{sandboxed('look_around.py')}\nprint(*look(), sep='\\n')"
+    result = await bare.execute(Program(code=code, args=("plant",)))
+    found = result.stdout.splitlines()
+    for expected in ("/tmp/fumehood-planted", "/dev/shm/fumehood-planted", "a planted random.py", "an abstract socket"):
+        assert expected in found, result
+    assert any(line.startswith("the process") for line in found)
 
 
 def test_a_broken_runtime_is_told_by_the_command_line(tmp_path):

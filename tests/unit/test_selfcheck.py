@@ -119,16 +119,17 @@ def test_a_forgery_is_an_exception_together_and_a_failure_apart():
 
 
 def test_a_known_exception_holds_only_where_it_is_listed():
-    known = selfcheck.KNOWN[0]
-    group, _, name = known.check.partition(": ")
-    check = Check(group, name)
-    assert selfcheck._state(check, "hole", [], known.isolation or "container", known.runtime)[0] == "exception"
-    assert selfcheck._state(check, "hole", [], known.isolation or "container", "runc")[0] == "failed"
+    seen, filtered = Check("isolation", "processes"), Check("isolation", "privileges")
+    assert selfcheck._state(seen, "hole", [], "container", "runc")[0] == "exception"
+    assert selfcheck._state(seen, "hole", [], "namespace", "runc")[0] == "failed"
+    assert selfcheck._state(filtered, "hole", [], "container", "runsc-ptrace")[0] == "exception"
+    assert selfcheck._state(filtered, "hole", [], "container", "runc")[0] == "failed"
+    assert selfcheck._state(seen, "", [], "container", "runc")[0] == "passed"
     assert all(any(f"{check.group}: {check.name}" == known.check for check in checks()) for known in selfcheck.KNOWN)
     assert all(known.reason for known in selfcheck.KNOWN)
 
 
-@pytest.mark.parametrize("wall", ["privileges", "environment", "network"])
+@pytest.mark.parametrize("wall", ["privileges", "environment", "network", "processes", "agent"])
 def test_the_program_that_looks_around_sees_the_holes_of_an_open_place(wall):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -138,6 +139,12 @@ def test_the_program_that_looks_around_sees_the_holes_of_an_open_place(wall):
         done = subprocess.run(command, capture_output=True, text=True, check=True, env={"SECRET": "x", "PATH": "/bin"})
     answer = json.loads(done.stdout)
     assert answer["wall"] == wall
-    expected = {"privileges": "user or group 0", "environment": "the variable SECRET", "network": "a connection to 127.0.0.1"}
+    expected = {
+        "processes": "the process",
+        "agent": "can be read",
+        "privileges": "user or group 0",
+        "environment": "the variable SECRET",
+        "network": "a connection to 127.0.0.1",
+    }
     holes = ", ".join(answer["holes"])
     assert expected[wall] in holes or (wall == "privileges" and holes)

@@ -204,21 +204,43 @@ def kernel() -> Iterator[str]:
             yield f"{path} can be opened"
 
 
-def processes() -> Iterator[str]:
-    """Other processes than this one, its ancestors and PID 1, and what can be done to those."""
-    family = {os.getpid(), os.getppid(), 1}
+def _others() -> list[int]:
+    """What is to be seen of processes beside this one. Ended ones that nobody has reaped yet are nothing any more."""
     with contextlib.suppress(OSError):
-        others = {int(name) for name in os.listdir("/proc") if name.isdigit()} - family
-        yield from (f"the process {pid}" for pid in sorted(others))
-    if os.getpid() != 1:
+        found = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {os.getpid()}
+        return [pid for pid in sorted(found) if _field(pid, "stat").rpartition(")")[2].split()[:1] != ["Z"]]
+    return []
+
+
+def _field(pid: int, name: str) -> str:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", errors="replace") as file:
+        return file.read()
+    return ""
+
+
+def processes() -> Iterator[str]:
+    """Other processes than this one, its parent and PID 1."""
+    yield from (f"the process {pid}" for pid in _others() if pid not in (1, os.getppid()))
+
+
+def agent() -> Iterator[str]:
+    """What can be learnt from or done to whatever other processes are to be seen, and descriptors of theirs."""
+    for pid in _others():
         for name in ("mem", "environ", "fd", "maps", "root", "cwd", "exe", "stack", "io"):
-            path = f"/proc/1/{name}"
+            path = f"/proc/{pid}/{name}"
             read = os.listdir if name in ("fd", "root", "cwd") else os.readlink if name == "exe" else _read_some
             if not _fails(read, path):
                 yield f"{path} can be read"
+        if not _fails(os.pidfd_open, pid) and not _fails(_take_descriptor, pid):
+            yield f"a descriptor of process {pid} can be taken"
     open_now = [fd for fd in range(3, 1024) if not _fails(os.fstat, fd)]
     if open_now:
         yield f"inherited descriptors {open_now}"
+
+
+def _take_descriptor(pid: int) -> None:
+    if _libc.syscall(438, os.pidfd_open(pid), 0, 0) < 0:  # pidfd_getfd
+        raise OSError(ctypes.get_errno(), "refused")
 
 
 def _read_some(path: str) -> bytes:
@@ -259,6 +281,7 @@ def plant() -> Iterator[str]:
         if os.fork() == 0:
             for fd in range(3):
                 os.close(fd)
+            _libc.prctl(15, MARK.encode(), 0, 0, 0)  # PR_SET_NAME
             server = socket.socket(socket.AF_UNIX)
             with contextlib.suppress(OSError):
                 server.bind("\0" + MARK)
@@ -288,12 +311,12 @@ def look() -> Iterator[str]:
     with socket.socket(socket.AF_UNIX) as client:
         if not _fails(client.connect, "\0" + MARK):
             yield "an abstract socket"
-    yield from processes()
+    yield from (f"the process {pid}" for pid in _others() if _field(pid, "comm").strip() == MARK[:15])
 
 
 WALLS: dict[str, Callable[[], Iterator[str]]] = {
     function.__name__: function
-    for function in (network, root, privileges, system_calls, kernel, processes, environment, plant, look)
+    for function in (network, root, privileges, system_calls, kernel, processes, agent, environment, plant, look)
 }
 
 
