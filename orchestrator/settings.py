@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     isolation: Literal["auto", "namespace", "container"] = "auto"
     """What each run gets: fresh namespaces in a worker container, or a whole container. `auto` is `namespace` where the host
     allows it."""
+    gpus: str = ""
+    """GPUs for sandboxes: empty for none, `all`, or numbers and UUIDs as `nvidia-smi -L` shows them, separated by commas."""
+    gpu_slots: int = Field(default=1, ge=1, le=64)
+    """Sandboxes on each GPU at once: 1 is exclusive, k share it with 1/k of its memory each."""
     workers: int = Field(default=2, ge=1, le=256)
     """Sandboxes kept warm, and runs at once."""
     data: Path | None = None

@@ -105,10 +105,10 @@ def usable(listed: Sequence[Device], queried: Sequence[tuple[Device, bool]]) -> 
 def _nvidia_smi(*arguments: str) -> str:
     """What it prints, or nothing where there is no driver or no device."""
     try:
-        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, timeout=_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout if done.returncode == 0 else ""
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 
 def discover(ask: Callable[..., str] = _nvidia_smi) -> list[Device]:
@@ -189,7 +189,6 @@ class Slots:
         self._fraction = 1.0 / per_device
         self._line: deque[object] = deque()
         self._changed = threading.Condition()
-        self._closed = False
 
     @property
     def free(self) -> int:
@@ -197,19 +196,21 @@ class Slots:
         with self._changed:
             return sum(map(len, self._free.values()))
 
-    def take(self, timeout: float | None = None) -> Slot:
+    def take(self, timeout: float | None = None, given_up: Callable[[], bool] = lambda: False) -> Slot:
         """A slot, when it is this caller's turn. `timeout` is in seconds; None waits as long as it takes.
 
+        Who waits looks at `given_up` whenever a slot changes hands, and after `wake`.
+
         Raises:
-            SandboxUnavailable: none became free in time, or the slots are closed.
+            SandboxUnavailable: none became free in time, or the caller has given up.
         """
         place = object()
         with self._changed:
             self._line.append(place)
             try:
-                came = self._changed.wait_for(lambda: self._closed or (self._line[0] is place and self._any()), timeout)
-                if self._closed:
-                    raise SandboxUnavailable("No GPU is handed out any more: the engine is closing.")
+                came = self._changed.wait_for(lambda: given_up() or (self._line[0] is place and self._any()), timeout)
+                if given_up():
+                    raise SandboxUnavailable("The GPU is not wanted any more: the sandboxes are being closed.")
                 if not came:
                     raise SandboxUnavailable(f"None of the {self.total} GPU slots became free within {timeout} seconds.")
                 device = max(self._free, key=lambda device: len(self._free[device]))
@@ -233,8 +234,7 @@ class Slots:
             self._free[slot.device].append(slot.number)
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Turn away all who wait, and who come later."""
+    def wake(self) -> None:
+        """Let all who wait look whether they still want to."""
         with self._changed:
-            self._closed = True
             self._changed.notify_all()

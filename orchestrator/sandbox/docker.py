@@ -302,7 +302,7 @@ class DockerProvider:
         if self._closed:
             raise SandboxUnavailable("The provider is closed.")
         name = f"fumehood-{uuid.uuid4().hex[:12]}"
-        slot = self._slots.take() if self._slots and with_gpu else None
+        slot = self._slots.take(given_up=lambda: self._closed) if self._slots and with_gpu else None
         plain = spec = self.spec
         if slot is not None:
             gpus = request_for(slot.device, self._info)
@@ -415,7 +415,7 @@ class DockerProvider:
         """Destroy everything, synchronously: the last resort of `atexit`. Safe to call twice."""
         self._closed = True
         if self._slots is not None:
-            self._slots.close()
+            self._slots.wake()
         with self._lock:
             names = list(self._live)
         for name in names:

@@ -12,12 +12,13 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.sandbox.devices import Device, discover, offered, request_for, select
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, GiB, Limits, MiB, Program, Status
 from orchestrator.workflows.execution import Engine
@@ -26,6 +27,7 @@ State = Literal["ok", "warning", "failed"]
 
 LIMITS = Limits(wall_time=20, cpu_time=15, memory=256 * MiB, disk=16 * MiB, output=64 * 1024, processes=32)
 """What the programs below run into."""
+_TOOLKIT = "Install the NVIDIA Container Toolkit and restart the engine."
 ROOM = 5 * GiB
 """Free disk below which a warning is given: an image and weights take about three."""
 
@@ -120,7 +122,7 @@ async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
     else:
         async for finding in _sandbox(settings):
             yield finding
-    yield _gpu(engine)
+    yield await asyncio.to_thread(_gpu, settings, engine)
     yield await _model(settings)
     yield _disk(settings)
     yield await asyncio.to_thread(_store, settings)
@@ -267,21 +269,32 @@ def _last(result: ExecutionResult) -> str:
     return lines[-1][:200] if lines else ""
 
 
-def _gpu(engine: dict[str, Any] | None) -> Finding:
+def _gpu(settings: Settings, engine: dict[str, Any] | None, found: Sequence[Device] | None = None) -> Finding:
+    """The GPUs of this machine and of the engine, and whether those that the settings name can be handed in."""
+    found = discover() if found is None else found
+    names = "; ".join(map(str, found))
+    try:
+        chosen = select(settings.gpus, found)
+    except OrchestratorError as exc:
+        return Finding("GPU", "failed", exc.message, exc.remedy)
     if engine is None:
-        return _unknown("GPU", "the engine does not answer")
-    runtime = "nvidia" in (engine.get("Runtimes") or {})
-    devices = [str(item.get("ID", "")) for item in engine.get("DiscoveredDevices") or [] if isinstance(item, dict)]
-    device = Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia/version").exists()
-    if runtime or devices:
-        names = ", ".join(devices) or "the nvidia runtime"
-        return Finding("GPU", "ok", f"The engine offers {names}.")
-    if device:
+        return _unknown("GPU", "the engine does not answer") if chosen else Finding("GPU", "ok", names or "None: CPU only.")
+    by_engine = offered(engine)
+    able = bool(by_engine) or bool(engine.get("CDISpecDirs")) or "nvidia" in (engine.get("Runtimes") or {})
+    if chosen and not able:
+        return Finding("GPU", "failed", f"The engine cannot hand a GPU to a container ({names}).", _TOOLKIT)
+    if chosen:
+        requests = ", ".join(request_for(device, engine) for device in chosen)
         return Finding(
-            "GPU",
-            "warning",
-            "This machine has an NVIDIA driver, and the engine cannot hand its GPU to a container.",
-            "Install the NVIDIA Container Toolkit and restart the engine.",
+            "GPU", "ok", f"Sandboxes get {requests}, {settings.gpu_slots} on each. Found: {names or 'not on this host'}."
+        )
+    if found and not able:
+        return Finding("GPU", "warning", f"{names}, and the engine cannot hand one to a container.", _TOOLKIT)
+    if found or by_engine:
+        return Finding("GPU", "ok", f"{names or ', '.join(by_engine)}. Not used: FUMEHOOD_GPUS is not set.")
+    if Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia/version").exists():
+        return Finding(
+            "GPU", "warning", "NVIDIA's driver is here, and `nvidia-smi` shows no device.", "Run `nvidia-smi` and see."
         )
     return Finding("GPU", "ok", "None: CPU only.")
 
