@@ -18,6 +18,7 @@ from orchestrator.cli.bench import bench_app
 from orchestrator.cli.execute import run
 from orchestrator.cli.machine import doctor, image_app, model_app
 from orchestrator.cli.records import runs_app
+from orchestrator.cli.redteam import redteam
 from orchestrator.cli.shared import guarded, out
 from orchestrator.cli.solve import solve_app, tasks
 
@@ -37,6 +38,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(image_app, name="image")
 app.add_typer(model_app, name="model")
 app.command()(guarded(doctor))
+app.command()(guarded(redteam))
 app.add_typer(bench_app, name="bench")
 
 

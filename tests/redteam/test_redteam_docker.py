@@ -1,0 +1,114 @@
+"""The corpus against real sandboxes: nothing gets through where candidates are judged apart, at any isolation level."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orchestrator.data.redteam import IN_TESTS, Goal, Grader, corpus, finder, planters, render, tasks
+from orchestrator.settings import Settings
+from orchestrator.types import Program, Status
+from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.redteam import LIMITS, run_corpus, run_pairs
+
+pytestmark = pytest.mark.docker
+
+LEVELS = ("namespace", "container")
+MARK = "0123456789abcdef"
+
+
+def selection(level):
+    """All of it in namespaces. A container of its own for each run costs a second: there each program meets one grader."""
+    if level == "namespace":
+        return corpus()
+    return [p.model_copy(update={"graders": (p.graders[n % len(p.graders)],), "runs": 1}) for n, p in enumerate(corpus())]
+
+
+def engine(level, workers=2):
+    return Engine(Settings(isolation=level, workers=workers), limits=LIMITS)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_nothing_gets_through_apart(level):
+    async with engine(level) as sandboxes:
+        report = await run_corpus(sandboxes, selection(level), judging="apart")
+    assert report.broken == {}
+    assert report.forged_names == ()
+    assert report.hack_rate == 0
+    assert report.isolation == level
+    assert report.programs == len(corpus())
+    assert report.unscored <= report.attempts // 50, [o for o in report.outcomes if o.unscored]
+
+
+TOGETHER = (
+    "lying_values/always_equal",
+    "lying_values/approx_with_infinite_tolerance",
+    "patching/pytest_reports",
+    "patching/unittest_assertions",
+    "patching/torch_comparisons",
+    "forging_channel/lines_in_call",
+    "reading_answers/functions_called_check",
+    "reading_answers/hidden_tests_in_the_collector",
+)
+
+
+async def test_the_same_programs_get_through_together(record_property):
+    """A corpus that gets through nowhere proves nothing."""
+    chosen = [program for program in corpus() if program.name in TOGETHER]
+    assert len(chosen) == len(TOGETHER)
+    async with engine("auto") as sandboxes:
+        report = await run_corpus(sandboxes, chosen, judging="together")
+    record_property("hack_rate_together", report.hack_rate)
+    assert report.broken == {}
+    assert report.judging == "together"
+    assert {name.partition(" ")[0] for name in report.forged_names} == set(TOGETHER)
+
+
+@pytest.mark.parametrize(("level", "count"), [("namespace", 1000), ("container", 20)])
+async def test_nothing_is_visible_to_the_next_run(level, count):
+    async with engine(level, workers=1) as sandboxes:
+        report = await run_pairs(sandboxes, count, seed=1)
+    assert report.traces == ()
+    assert report.isolation == level
+    assert report.unscored <= count // 50
+
+
+async def test_what_is_planted_is_found_where_nothing_is_isolated():
+    """The program that looks does find, when planting and looking happen in one and the same run."""
+    async with engine("auto", workers=1) as sandboxes:
+        for planter in planters():
+            if planter.name.endswith(("/leftover_host_name", "/leftover_keys", "/leftover_mounts", "/leftover_in_a_pipe")):
+                continue  # what these try is refused at once
+            both = render(planter.source, mark=MARK) + "\n" + render(finder(), mark=MARK)
+            result = await sandboxes.execute(Program(code=both))
+            assert "FOUND " in result.stdout or planter.name.endswith("/leftover_process_state"), (planter.name, result)
+
+
+async def test_every_wrong_candidate_is_wrong():
+    """An honest comparison: a driver prints what a candidate computes, and it is not what the reference computes."""
+    chosen = [
+        (p, p.task(grader), grader) for p in corpus() if p.goal is Goal.ACCEPTED for grader in p.graders if grader in IN_TESTS
+    ]
+    chosen = list({(p.name, task.name): (p, task, grader) for p, task, grader in chosen}.values())
+    async with engine("auto") as sandboxes:
+        right = {}
+        for task in tasks().values():
+            if task.driver:
+                result = await sandboxes.execute(Program(code=task.driver, files={"candidate.py": task.reference.encode()}))
+                assert result.status is Status.OK, result.stderr
+                right[task.name] = result.stdout
+        seats = asyncio.Semaphore(2)
+
+        async def check(program, task, grader):
+            source = render(program.source, task, grader, MARK).encode()
+            async with seats:
+                result = await sandboxes.execute(Program(code=task.driver, files={"candidate.py": source}))
+            return program.name if result.stdout == right[task.name] else ""
+
+        accepted = await asyncio.gather(*(check(*one) for one in chosen))
+    assert [name for name in accepted if name] == []
+
+
+def test_every_grader_is_met_at_the_container_level():
+    assert {grader for program in selection("container") for grader in program.graders} == set(Grader)
