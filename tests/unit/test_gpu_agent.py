@@ -136,12 +136,9 @@ def test_a_driver_that_does_not_start_is_said():
 
 
 def test_without_a_driver_the_real_library_is_missed_in_one_sentence():
-    try:
+    with pytest.raises(GpuError) as caught:
         Gpu("GPU-00000000-0000-0000-0000-000000000000")
-    except GpuError as exc:
-        assert "\n" not in str(exc)
-    else:
-        pytest.fail("a device of that name cannot be")
+    assert "\n" not in str(caught.value)
 
 
 def test_processes_are_listed_however_many():

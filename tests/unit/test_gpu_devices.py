@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ from orchestrator.settings import Settings
 from orchestrator.types import GiB, MiB
 from orchestrator.workflows.doctor import _gpu
 
-# As printed by nvidia-smi.
+# What nvidia-smi prints; where no other source is named, with UUIDs made up.
 ONE = "GPU 0: NVIDIA H200 (UUID: GPU-6f0c3a3c-3f4d-9a3f-8c0d-5e6f7a8b9c0d)\n"
 ONE_QUERY = "0, GPU-6f0c3a3c-3f4d-9a3f-8c0d-5e6f7a8b9c0d, NVIDIA H200, 143771, Disabled\n"
 TWO = """\
@@ -28,6 +28,7 @@ TWO_QUERY = """\
 0, GPU-11111111-2222-3333-4444-555555555555, NVIDIA GeForce RTX 3090, 24576, [N/A]
 1, GPU-66666666-7777-8888-9999-000000000000, Quadro P400, 2048, [N/A]
 """
+# From NVIDIA's guide to MIG, with a third slice and a second GPU.
 SLICES = """\
 GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-e86cb44c-6756-fd30-cd4a-1e6da3caf9b0)
   MIG 3g.20gb     Device  0: (UUID: MIG-c7384736-a75d-5afc-978f-d2f1294409fd)
@@ -39,6 +40,7 @@ SLICES_QUERY = """\
 0, GPU-e86cb44c-6756-fd30-cd4a-1e6da3caf9b0, NVIDIA A100-SXM4-40GB, 40960, Enabled
 1, GPU-5c89852c-d268-c3f3-1b07-005d5ae1dc3f, NVIDIA A100-SXM4-40GB, 40960, Disabled
 """
+# From the notes of NVIDIA's GPU operator: drivers before 470.
 OLD_SLICES = """\
 GPU 0: A100-SXM4-40GB (UUID: GPU-5c89852c-d268-c3f3-1b07-005d5ae1dc3f)
   MIG 1g.5gb Device 0: (UUID: MIG-GPU-5c89852c-d268-c3f3-1b07-005d5ae1dc3f/7/0)
@@ -403,11 +405,8 @@ def test_the_doctor_shows_gpus(gpus, engine, found, state, said):
     assert bool(finding.remedy) == (state != "ok")
 
 
-def test_the_command_line_of_the_tool_is_one_that_the_tool_documents():
-    """Where there is a driver, ask it: the query must not be refused."""
-    try:
-        done = subprocess.run(["nvidia-smi", *devices._QUERY], capture_output=True, text=True, check=False, timeout=60)
-    except OSError:
-        assert discover() == []
-        return
-    assert "not a valid field" not in done.stdout
+@pytest.mark.gpu
+@pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="no nvidia-smi here")
+def test_the_tool_of_this_machine_is_understood():
+    assert discover()
+    assert all(device.memory > 0 and device.uuid for device in discover())
