@@ -16,11 +16,12 @@ _BY_STATUS = {
 _FAILED = (TestOutcome.FAILED, TestOutcome.ERROR)
 
 
-def verdict_of_tests(report: RunReport) -> Verdict:
+def verdict_of_tests(report: RunReport, *, apart: bool = False) -> Verdict:
     """The verdict of a run that had tests.
 
     Accepted means that every collected test ran, reported and passed: skipped, deselected and none collected do not pass.
-    A run in which an attack was seen is tampered, whatever else it did, unless the sandbox itself failed.
+    Judged `apart`, a test side that leaves early left by itself, so the tests are at fault; together it may have been the
+    candidate. A run in which an attack was seen is tampered, whatever else it did, unless the sandbox itself failed.
     """
     if _is_tampered(report):
         return Verdict.TAMPERED
@@ -36,12 +37,14 @@ def verdict_of_tests(report: RunReport) -> Verdict:
     if failed:
         raised = all(test.side == "candidate" for test in failed)
         return Verdict.RUNTIME_ERROR if raised else Verdict.WRONG_ANSWER
-    if report.status is not Status.OK:
+    if report.status is not Status.OK and not apart:
         return Verdict.RUNTIME_ERROR
     if not report.tests_collected:
         return Verdict.INVALID_TESTS
     if not report.tests_complete:
-        return Verdict.RUNTIME_ERROR  # the process left before all tests had reported
+        return Verdict.INVALID_TESTS if apart else Verdict.RUNTIME_ERROR  # the process left before all tests had reported
+    if report.status is not Status.OK:
+        return Verdict.RUNTIME_ERROR
     if any(test.outcome is TestOutcome.SKIPPED for test in report.tests):
         return Verdict.INVALID_TESTS
     return Verdict.ACCEPTED

@@ -412,7 +412,7 @@ def _saturated() -> bool:
 def judged(program: Program, report: RunReport, attempts: int = 1) -> ExecutionResult:
     """A report with its verdict and reward. `program.judging` is how its tests were run; `auto` stands for together."""
     tested = program.tests is not None
-    verdict = verdict_of_tests(report) if tested else verdict_of_program(report)
+    verdict = verdict_of_tests(report, apart=program.judging == "apart") if tested else verdict_of_program(report)
     return ExecutionResult(
         **dict(report),
         verdict=verdict,
