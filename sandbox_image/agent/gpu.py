@@ -110,11 +110,18 @@ class Gpu:
 
     def used(self) -> int:
         """Bytes of device memory in use now, by everyone."""
-        memory, used = _Memory(), 0
+        return self._memory("used")
+
+    def total(self) -> int:
+        """Bytes of device memory that there are."""
+        return self._memory("total")
+
+    def _memory(self, what: str) -> int:
+        memory, found = _Memory(), 0
         for handle in self._handles:
             self._call("nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory))
-            used += memory.used
-        return used
+            found += int(getattr(memory, what))
+        return found
 
     def processes(self) -> set[int]:
         """Numbers of the processes with a compute context on the devices, as the driver tells them to this process."""

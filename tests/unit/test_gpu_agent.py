@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,6 +75,7 @@ class Driver:
 
     def nvmlDeviceGetMemoryInfo(self, handle: Any, memory: Any) -> int:
         self.asked.append(handle.value)
+        memory._obj.total = 80 * GiB
         memory._obj.used = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
         return 0
 
@@ -145,6 +149,11 @@ def test_processes_are_listed_however_many():
     driver = Driver()
     driver.pids = [list(range(1000, 1200))]
     assert opened(driver).processes() == set(range(1000, 1200))
+
+
+def test_memory_is_of_all_devices():
+    assert opened(Driver(("GPU-0", "GPU-1"), used=(GiB, 2 * GiB))).used() == 3 * GiB
+    assert opened(Driver(("GPU-0", "GPU-1"))).total() == 160 * GiB
 
 
 def test_no_processes_are_none():
@@ -302,3 +311,11 @@ def test_without_pytorch_nothing_happens(monkeypatch):
     limit_torch(0.25)
     monkeypatch.setitem(gpu.sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace()))
     limit_torch(0.25)
+
+
+def test_without_a_gpu_the_benchmark_says_so_in_a_line(tmp_path):
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu_agent.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr == "gpu_agent: there is no GPU: `nvidia-smi -L` shows none.\n"
