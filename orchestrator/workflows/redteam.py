@@ -360,7 +360,8 @@ def _as_pytest(tests: str, task: Task, grader: Grader) -> str:
         call = f"from candidate import {task.entry_point}\n    check({task.entry_point})"
         return f"{tests}\n\ndef test_check():\n    {call}\n"
     body = "".join(f"    {line}\n" for line in tests.splitlines())
-    return f"def test_asserts():\n{body}"
+    names = "" if "import" in tests else "from candidate import *\n\n"
+    return f"{names}def test_asserts():\n{body}"
 
 
 def _tasks_of(grader: Grader) -> list[Task]:
