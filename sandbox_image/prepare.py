@@ -49,6 +49,11 @@ def name_python() -> None:
             command.chmod(0o755)
 
 
+def forget_agent() -> None:
+    """Make room for the agent, where another version of it is already."""
+    shutil.rmtree("/opt/agent", ignore_errors=True)
+
+
 def take_privileges() -> None:
     """No file keeps a setuid or setgid bit."""
     device = os.lstat("/").st_dev
@@ -64,4 +69,5 @@ if __name__ == "__main__":
     name_user()
     make_places()
     name_python()
+    forget_agent()
     take_privileges()

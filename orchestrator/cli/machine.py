@@ -60,7 +60,7 @@ def ls_images(json_: Json = False) -> None:
     """List sandbox images."""
     from orchestrator.sandbox import image
 
-    current = settings().image or image.image_tag()
+    current = image.tag_for(settings())
     found = image.ls()
     if json_:
         out_json([info.model_dump(mode="json") | {"current": info.tag == current} for info in found])
@@ -68,7 +68,7 @@ def ls_images(json_: Json = False) -> None:
     for info in found:
         out(_line(info) + ("  (in use)" if info.tag == current else ""))
     if not any(info.tag == current for info in found):
-        note(f"The engine does not have {current} yet. Run `fumehood image build`.")
+        note(f"The engine does not have {current} yet. {image.how_to_build(current)}")
 
 
 @image_app.command("rm")

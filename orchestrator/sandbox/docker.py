@@ -26,6 +26,7 @@ from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import LABEL, OWNER, ROOM, ContainerSpec, container_options
+from orchestrator.sandbox.image import how_to_build
 from orchestrator.sandbox.jobs import pack, read_result
 from orchestrator.types import Limits, Program, RunReport, Status
 
@@ -278,7 +279,7 @@ class DockerProvider:
         try:
             return str(self.api.inspect_image(image)["Id"])
         except docker.errors.ImageNotFound as exc:
-            raise PrerequisiteError(f"The sandbox image {image} is not there.", remedy="Run `fumehood image build`.") from exc
+            raise PrerequisiteError(f"The sandbox image {image} is not there.", remedy=how_to_build(image)) from exc
 
     async def in_thread(self, function: Callable[..., _T], *args: Any) -> _T:
         """Run a blocking call of the engine beside the event loop."""

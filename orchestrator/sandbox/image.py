@@ -89,6 +89,16 @@ def image_tag(variant: Variant = "cpu", base: str | None = None) -> str:
     return f"{REPOSITORY}:{variant}-{_content(_files(), variant, base)}"
 
 
+def tag_for(settings: Settings) -> str:
+    """The image that these settings mean: the one they name, else ours, with CUDA where they name GPUs."""
+    return settings.image or image_tag("cuda" if settings.gpus else "cpu", settings.base_image)
+
+
+def how_to_build(tag: str) -> str:
+    """The command that makes one of our own images."""
+    return "Run `fumehood image build --variant cuda`." if ":cuda-" in tag else "Run `fumehood image build`."
+
+
 def find(tag: str) -> ImageInfo | None:
     """The image of that tag, or None.
 
@@ -107,7 +117,7 @@ def require(tag: str) -> ImageInfo:
     """
     found = find(tag)
     if found is None:
-        raise PrerequisiteError(f"The engine has no image {tag}.", remedy="Run `fumehood image build`.")
+        raise PrerequisiteError(f"The engine has no image {tag}.", remedy=how_to_build(tag))
     return found
 
 

@@ -194,19 +194,15 @@ def _engine(settings: Settings) -> tuple[dict[str, Any] | None, list[Finding]]:
 
 
 def _image(settings: Settings) -> Finding:
-    from orchestrator.sandbox.image import find, image_tag
+    from orchestrator.sandbox.image import find, how_to_build, tag_for
 
     try:
-        tag = settings.image or image_tag()
+        tag = tag_for(settings)
         found = find(tag)
     except OrchestratorError as exc:
         return Finding("sandbox image", "failed", exc.message, exc.remedy)
     if found is None:
-        remedy = (
-            "Name an image that the engine has in FUMEHOOD_IMAGE, or unset it."
-            if settings.image
-            else "Run `fumehood image build`."
-        )
+        remedy = "Name an image that the engine has in FUMEHOOD_IMAGE, or unset it." if settings.image else how_to_build(tag)
         return Finding("sandbox image", "failed", f"The engine has no image {tag}.", remedy)
     return Finding("sandbox image", "ok", f"{tag}, {found.size / 1e6:.0f} MB.")
 

@@ -119,11 +119,11 @@ class Engine:
     def _docker(self, image: str) -> Provider:
         from orchestrator.sandbox.docker import DockerProvider
         from orchestrator.sandbox.hardening import ContainerSpec
-        from orchestrator.sandbox.image import image_tag
+        from orchestrator.sandbox.image import tag_for
 
         wanted = self.settings.isolation
         spec = ContainerSpec(
-            image=image or self.settings.image or image_tag(),
+            image=image or tag_for(self.settings),
             limits=self.limits,
             isolation="container" if wanted == "container" else "namespace",
             runtime=self.settings.runtime,

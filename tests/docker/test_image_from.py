@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tarfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ from orchestrator.settings import Settings
 from orchestrator.types import Limits, MiB, Program, Status
 from orchestrator.workflows.execution import Engine
 
+FUMEHOOD = Path(sys.executable).with_name("fumehood")
 LIMITS = Limits(wall_time=20, cpu_time=10, memory=512 * MiB, processes=64)
 
 
@@ -94,7 +98,7 @@ async def test_programs_run_in_it_and_find_its_packages(made: image.ImageInfo, i
 
 
 async def test_a_run_may_name_it(made: image.ImageInfo) -> None:
-    async with Engine(Settings(workers=1), limits=LIMITS, preload=False) as engine:
+    async with Engine(Settings(image=image.build().tag, workers=1), limits=LIMITS, preload=False) as engine:
         result = await engine.execute(Program(code="import wares; print(wares.price())"), LIMITS, image=made.tag)
     assert result.stdout == "42\n", result
 
@@ -111,6 +115,19 @@ def test_it_is_made_once_and_known(made: image.ImageInfo, libraries: str) -> Non
     assert config["Labels"]["fumehood.from"] == libraries
     assert config["Healthcheck"] == {"Test": ["NONE"]}
     assert not config["Cmd"]
+
+
+def test_the_command_makes_it_too(libraries: str, made: image.ImageInfo) -> None:
+    done = subprocess.run([FUMEHOOD, "image", "from", libraries, "--json"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert image.ImageInfo.model_validate_json(done.stdout) == made
+
+
+async def test_one_of_our_own_images_gets_the_agent_of_today() -> None:
+    with image_of("USER 0", "RUN touch /opt/agent/stale.py", base=image.build().tag) as name, made_from(name) as info:
+        async with Engine(Settings(image=info.tag, workers=1), limits=LIMITS) as engine:
+            result = await engine.execute(Program(code="import torch; print(torch.ones(2).sum().item())"), LIMITS)
+    assert result.stdout == "2.0\n", result
 
 
 def test_another_image_gets_another_tag(made: image.ImageInfo, base: str) -> None:

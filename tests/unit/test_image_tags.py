@@ -15,6 +15,7 @@ import pytest
 from orchestrator.errors import PrerequisiteError, UsageError
 from orchestrator.sandbox import engine, image, wheels
 from orchestrator.sandbox.engine import connect
+from orchestrator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +57,14 @@ def test_the_base_image_of_the_environment_is_in_the_tag(monkeypatch):
     plain = image.image_tag()
     monkeypatch.setenv("FUMEHOOD_BASE_IMAGE", "debian:12")
     assert image.image_tag() == image.image_tag(base="debian:12") != plain
+
+
+def test_settings_with_gpus_mean_the_image_with_cuda():
+    assert image.tag_for(Settings(base_image="x")) == image.image_tag("cpu", "x")
+    assert image.tag_for(Settings(base_image="x", gpus="0")) == image.image_tag("cuda", "x")
+    assert image.tag_for(Settings(image="y", gpus="0")) == "y"
+    assert "cuda" in image.how_to_build(image.image_tag("cuda"))
+    assert "cuda" not in image.how_to_build(image.image_tag())
 
 
 def test_an_unknown_variant_is_a_usage_error():
