@@ -20,6 +20,8 @@ IDIOMS = (
 )
 """What small models most often get wrong about the library, whatever the task."""
 
+HINT = "Hint: "
+"""What the remedy in a failure's feedback begins with, where it has one."""
 SYSTEM = "You are an expert in Python and PyTorch. You answer with one python code block and nothing else."
 
 
@@ -56,7 +58,12 @@ def write_candidate(brief: Brief) -> tuple[Message, ...]:
 
 
 def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
-    """Ask for a better function, showing the one that failed and how."""
+    """Ask for a better function, showing the one that failed and how.
+
+    The code to complete begins with a comment: the hint, where the failure has one. Small models write down what they were
+    told before and then repeat their mistake; what stands in their own code they follow.
+    """
+    hint = failure.feedback.rpartition(HINT)[2].strip() if HINT in failure.feedback else ""
     return _chat(
         _task(brief),
         "This answer is wrong:",
@@ -64,7 +71,7 @@ def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
         _complaint(failure),
         f"Write the corrected function `{brief.signature}`. {IDIOMS}\nAnswer with one python code block: the imports, the whole "
         "function, and in its first line a comment that names the mistake. No docstring, no examples. Complete this:",
-        _block(f"{brief.stub.rstrip()}\n    # The mistake was"),
+        _block(f"{brief.stub.rstrip()}\n    # {hint or 'The mistake was'}"),
     )
 
 

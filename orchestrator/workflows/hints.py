@@ -11,6 +11,8 @@ from __future__ import annotations
 import ast
 import re
 
+from orchestrator.llm.prompts import HINT
+
 _BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (
         r"(?:max|min|maximum|minimum)\(\)(?::| received)",
@@ -57,10 +59,10 @@ def hint(message: str, code: str) -> str:
     for pattern, text in _BY_MESSAGE:
         match = re.search(pattern, message)
         if match:
-            return "Hint: " + text.format(*match.groups())
+            return HINT + text.format(*match.groups())
     if "must be" in message and _means_a_number(code):
         return (
-            "Hint: .sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something is "
+            f"{HINT}.sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something is "
             "meant for each sample, sum with x.flatten(1).sum(1) and take the mean last."
         )
     return ""

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.data.loss_tasks import LossTask, builtin_tasks, custom_task
 from orchestrator.llm.prompts import (
+    Brief,
     Failure,
     ask_fault,
     correct_candidate,
@@ -234,8 +235,10 @@ async def test_every_prompt_is_a_conversation_of_its_own_that_ends_in_the_stub()
         assert [message.role for message in attempt.messages] == ["system", "user"]
     assert first.messages[-1].content.rstrip("`\n").endswith("def loss(pred, target):")
     assert len(corrections) == 2
-    for attempt in corrections:  # which begin by naming the mistake
-        assert attempt.messages[-1].content.rstrip("`\n").endswith("def loss(pred, target):\n    # The mistake was")
+    for attempt in corrections:  # which begin by naming the mistake, or with the remedy where it is known
+        parent = next(item for item in (first, *corrections) if item.index == attempt.parent)
+        remedy = parent.feedback.rpartition("Hint: ")[2] if "Hint: " in parent.feedback else "The mistake was"
+        assert attempt.messages[-1].content.rstrip("`\n").endswith(f"def loss(pred, target):\n    # {remedy}")
 
 
 async def test_hidden_tests_and_the_reference_never_reach_a_prompt() -> None:
@@ -462,3 +465,11 @@ def test_no_prompt_of_a_builtin_task_knows_its_answer(name: str) -> None:
 )
 def test_the_models_opinion_is_read(answer: str, fault: Fault | None) -> None:
     assert read_fault(answer) is fault
+
+
+def test_a_known_remedy_is_written_into_the_code_to_complete() -> None:
+    brief = Brief(description="a sum", signature="loss(pred, target)", entry_point="loss", stub="def loss(pred, target):")
+    failure = Failure(
+        code="def loss(pred, target): ...", fault=Fault.CANDIDATE, feedback="TypeError: max()\nHint: write x.clamp(min=0)."
+    )
+    assert "    # write x.clamp(min=0).\n```" in correct_candidate(brief, failure)[-1].content
