@@ -1,0 +1,814 @@
+"""The candidate's side of the boundary: runs its module and does what the tests ask of it.
+
+Values go out as plain data; everything else stays here, and the tests get a handle. This process is the candidate's own: whatever
+it does to this code only changes the values that it sends, which the other side takes for nothing but values.
+
+Left out: tests, expected values, verdicts. They never come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import copy
+import enum
+import inspect
+import linecache
+import math
+import operator
+import os
+import socket
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable
+from typing import Any
+
+import plain  # type: ignore[import-not-found]
+
+WORK = "/box/work"
+_TEXT = 10_000
+"""Characters of a repr, a message or a frame list."""
+_FRAMES = 4
+
+SPECIAL = frozenset(
+    [
+        "len",
+        "iter",
+        "next",
+        "reversed",
+        "getitem",
+        "setitem",
+        "delitem",
+        "contains",
+        "call",
+        "enter",
+        "exit",
+        "aenter",
+        "aexit",
+        "aiter",
+        "anext",
+        "await",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "neg",
+        "pos",
+        "abs",
+        "invert",
+        "int",
+        "float",
+        "complex",
+        "index",
+        "round",
+        "trunc",
+        "floor",
+        "ceil",
+        "bytes",
+        "format",
+        "length_hint",
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "divmod",
+        "pow",
+        "matmul",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+        "radd",
+        "rsub",
+        "rmul",
+        "rtruediv",
+        "rfloordiv",
+        "rmod",
+        "rdivmod",
+        "rpow",
+        "rmatmul",
+        "rand",
+        "ror",
+        "rxor",
+        "rlshift",
+        "rrshift",
+        "iadd",
+        "isub",
+        "imul",
+        "itruediv",
+        "ifloordiv",
+        "imod",
+        "ipow",
+        "imatmul",
+        "iand",
+        "ior",
+        "ixor",
+        "ilshift",
+        "irshift",
+        "array",
+    ]
+)
+"""Protocols that a handle has where its object's class has them, without their underscores."""
+_BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
+
+
+def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda own, other: function(other, own)
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    **{
+        name: getattr(operator, name)
+        for name in ("eq", "ne", "lt", "le", "gt", "ge", "getitem", "setitem", "delitem", "contains")
+    },
+    **{name: getattr(operator, name) for name in ("neg", "pos", "abs", "invert", "index", "length_hint")},
+    **{name.rstrip("_"): getattr(operator, name) for name in _BINARY},
+    **{"r" + name.rstrip("_"): _reflected(getattr(operator, name)) for name in _BINARY},
+    **{"i" + name.rstrip("_"): getattr(operator, "i" + name.rstrip("_")) for name in _BINARY},
+    "divmod": divmod,
+    "rdivmod": _reflected(divmod),
+    "len": len,
+    "iter": iter,
+    "next": next,
+    "reversed": reversed,
+    "enter": lambda own: type(own).__enter__(own),
+    "exit": lambda own, *about: type(own).__exit__(own, *about),
+    "aenter": lambda own: type(own).__aenter__(own),
+    "aexit": lambda own, *about: type(own).__aexit__(own, *about),
+    "aiter": lambda own: type(own).__aiter__(own),
+    "anext": lambda own: type(own).__anext__(own),
+    "array": lambda own: own.__array__(),
+    "bool": bool,
+    "hash": hash,
+    "repr": repr,
+    "str": str,
+    "int": int,
+    "float": float,
+    "complex": complex,
+    "round": round,
+    "trunc": math.trunc,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "bytes": bytes,
+    "format": format,
+    "dir": dir,
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "isinstance": isinstance,
+}
+
+
+class _Writer(plain.Writer):  # type: ignore[misc]
+    """Writes an answer: handles for what is not plain, and tensors with a graph by number."""
+
+    __slots__ = ("force", "graded", "server")
+
+    def __init__(self, server: Server, force: Any = None) -> None:
+        super().__init__()
+        self.server = server
+        self.force = force
+        """An object that stays here even where its class is a subclass of a plain one."""
+        self.graded: list[Any] | None = None
+        """Tensors with a graph in this answer, where it may have such."""
+
+    def special(self, value: Any) -> bool:
+        server, kind = self.server, type(value)
+        if value is self.force or server.keeps(value) or issubclass(kind, enum.Enum):
+            self._object(value)
+        elif issubclass(kind, types.FunctionType | types.MethodType) and plain._library_path(value) is None:
+            self._function(value)
+        elif issubclass(kind, type) and value not in plain._TYPE_NAMES and plain._library_path(value) is None:
+            self._class(value)
+        elif issubclass(kind, BaseException):
+            self.out += b"e"
+            self.put(server.describe(value))
+        else:
+            torch = sys.modules.get("torch")
+            return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
+        return True
+
+    def foreign(self, value: Any) -> None:
+        self._object(value)
+
+    def _number(self, tag: bytes, value: Any) -> int:
+        number: int = self.server.keep(value)
+        self.out += tag
+        plain._put_int(self, number)
+        return number
+
+    def _function(self, value: Any) -> None:
+        asked = self.server.asked_for(value)
+        if asked is not None:
+            self.out += b"k"
+            plain._put_int(self, asked)
+            return
+        self._number(b"(", value)
+        names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__")]
+        self.put((*names, inspect.iscoroutinefunction(value)))
+
+    def _class(self, kind: type) -> None:
+        told = self.server.classes
+        number = self._number(b"c", kind)
+        if number in told:
+            self.out += b"N"
+            return
+        told.add(number)
+        self.out += b"T"
+        exception = issubclass(kind, BaseException)
+        mine = [base for base in kind.__bases__ if base is not object and (not exception or issubclass(base, BaseException))]
+        self.put((str(kind.__name__)[:1000], str(kind.__qualname__)[:1000], str(kind.__module__)[:1000], exception))
+        self.out += plain._HEAD.pack(b"l", len(mine))
+        for base in mine:
+            self.put(base) if exception else self._class(base)
+        special = tuple(name for name in SPECIAL if getattr(kind, f"__{name}__", None) is not None)
+        methods = {
+            n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
+        }
+        plain_base = plain.base_of(kind)
+        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind)))
+        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None))
+
+    def _object(self, value: Any) -> None:
+        self._number(b"h", value)
+        self._class(type(value))
+        nature = ""
+        if isinstance(value, types.GeneratorType):
+            nature = "generator"
+        elif isinstance(value, types.CoroutineType):
+            nature = "coroutine"
+        self.put(nature)
+
+    def _tensor(self, value: Any, torch: Any) -> bool:
+        server = self.server
+        if value.is_leaf and value.requires_grad and server.inputs.number(value) is None:
+            self.out += b"p"
+            plain._put_int(self, server.tell_leaf(value))
+            return True
+        if value.requires_grad and self.graded is not None:
+            self.out += b"o"
+            plain._put_int(self, len(self.graded))
+            self.graded.append(value)
+            return True
+        plain.put_tensor(self, value.detach(), torch)
+        return True
+
+
+def _real(kind: type) -> tuple[str, str] | None:
+    """Where the other side finds the same library class, for isinstance."""
+    nn = getattr(sys.modules.get("torch"), "nn", None)
+    name = kind.__name__
+    if nn is not None and str(kind.__module__).startswith("torch.nn.") and getattr(nn, name, None) is kind:
+        return "torch.nn", name
+    path: tuple[str, str] | None = plain._library_path(kind)
+    return path or (("builtins", name) if plain._TYPE_NAMES.get(kind) == name else None)
+
+
+class _Leaf:
+    """A tensor that the tests have a copy of, and what they know of it."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = tensor
+        self.note()
+
+    def note(self) -> None:
+        self.data = self.tensor.detach().clone()
+        self.grad = None if self.tensor.grad is None else self.tensor.grad.detach().clone()
+
+    def changed(self) -> bool:
+        return not (_same(self.tensor.detach(), self.data) and _same(self.tensor.grad, self.grad))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    torch = sys.modules["torch"]
+    return bool(one.dtype == other.dtype and one.shape == other.shape and torch.equal(one, other))
+
+
+class _Inputs:
+    """Numbers of the tensors that came with a wish for gradients."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, tuple[int, Any]] = {}
+
+    def add(self, number: int, tensor: Any) -> None:
+        self._by_id[id(tensor)] = (number, tensor)
+        if len(self._by_id) > 2000:  # long before, the tests have forgotten it too
+            del self._by_id[next(iter(self._by_id))]
+
+    def number(self, tensor: Any) -> int | None:
+        found = self._by_id.get(id(tensor))
+        return found[0] if found is not None and found[1] is tensor else None
+
+
+class _Reader(plain.Reader):  # type: ignore[misc]
+    """Reads what the tests sent."""
+
+    __slots__ = ("server",)
+
+    def __init__(self, data: bytes, server: Server) -> None:
+        super().__init__(data)
+        self.server = server
+
+    def _handle(self) -> Any:
+        return self.server.kept[self.expect(int)]
+
+    def _callable(self) -> Any:
+        number, nature = self.expect(int), self.expect(str)
+        about = self.take()
+        return self.server.callback(number, nature, about)
+
+    def _exception(self) -> Any:
+        return self.server.rebuild(self.deeper())
+
+    def _input(self) -> Any:
+        number = self.expect(int)
+        tensor, _ = plain.read_tensor(self)
+        tensor.requires_grad_()
+        self.server.inputs.add(number, tensor)
+        return tensor
+
+
+_Reader.more = {ord("#"): _Reader._handle, ord("k"): _Reader._callable, ord("e"): _Reader._exception, ord("G"): _Reader._input}
+
+
+class _TestIterator:
+    """An iterator of the tests, as the candidate sees it."""
+
+    def __init__(self, pull: Any) -> None:
+        self._pull = pull
+
+    def __iter__(self) -> _TestIterator:
+        return self
+
+    def __next__(self) -> Any:
+        return self._pull()
+
+
+class _Left(BaseException):
+    """The tests closed the connection."""
+
+
+class Server:
+    """What a candidate's process keeps for its tests, and does for them."""
+
+    def __init__(self, sock: socket.socket, module: types.ModuleType, work: dict[str, Any]) -> None:
+        self._sock = sock
+        self._module = module
+        self._file = str(module.__file__)
+        self._in_place = bool(work.get("in_place"))
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._seq = 0
+        self._grad = True
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.kept: dict[int, Any] = {0: module}
+        self._numbers: dict[int, int] = {id(module): 0}
+        self._next = 1
+        self.classes: set[int] = set()
+        """Numbers of classes that were described."""
+        self._callbacks: dict[int, Any] = {}
+        self._callback_numbers: dict[int, int] = {}
+        self._raised: dict[int, tuple[int, BaseException]] = {}
+        self.leaves: dict[int, _Leaf] = {}
+        """Tensors that ask for gradients and that the tests have copies of, as parameters are."""
+        self._new_leaves: list[int] = []
+        self.inputs = _Inputs()
+        self._graphs: dict[int, tuple[list[Any], list[Any]]] = {}
+
+    # What is kept
+
+    def keep(self, value: Any) -> int:
+        """The number of an object; it lives on until the tests let it go."""
+        number = self._numbers.get(id(value))
+        if number is None:
+            number = self._numbers[id(value)] = self._next
+            self.kept[number] = value
+            self._next += 1
+        return number
+
+    def keeps(self, value: Any) -> bool:
+        """Whether the tests have a handle for this object."""
+        number = self._numbers.get(id(value))
+        return number is not None and self.kept.get(number) is value and plain.base_of(type(value)) is not None
+
+    def tell_leaf(self, tensor: Any) -> int:
+        """The number of a tensor that the tests get a copy of, once."""
+        number = self.keep(tensor)
+        if number not in self.leaves:
+            self.leaves[number] = _Leaf(tensor)
+            self._new_leaves.append(number)
+        return number
+
+    def _drop(self, numbers: list[int]) -> None:
+        for number in numbers:
+            if number < 0:
+                self._graphs.pop(-number, None)
+            elif number and (value := self.kept.pop(number, None)) is not None:
+                self._numbers.pop(id(value), None)
+
+    # Calling the tests back
+
+    def callback(self, number: int, nature: str, about: Any) -> Any:
+        """The function that stands for a callable of the tests; always the same one."""
+        if number in self._callbacks:
+            return self._callbacks[number]
+        if nature == "iterator":
+            made: Any = _TestIterator(lambda: self._ask_tests(number, (), {}))
+        else:
+            made = self._function(number, nature == "coroutine", about)
+        self._callbacks[number] = made
+        self._callback_numbers[id(made)] = number
+        return made
+
+    def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
+        if asynchronous:
+
+            async def callback(*args: Any, **kwargs: Any) -> Any:
+                return self._ask_tests(number, args, kwargs)
+
+        else:
+
+            def callback(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
+                return self._ask_tests(number, args, kwargs)
+
+        name, doc, parameters = about
+        callback.__name__ = callback.__qualname__ = name
+        callback.__doc__ = doc
+        with contextlib.suppress(ValueError, TypeError):
+            if parameters is not None:
+                callback.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+                    [inspect.Parameter(n, inspect._ParameterKind(kind), **more) for n, kind, more in parameters]
+                )
+        return callback
+
+    def asked_for(self, function: Any) -> int | None:
+        """The number of the tests' callable that a function stands for."""
+        number = self._callback_numbers.get(id(function))
+        return number if number is not None and self._callbacks[number] is function else None
+
+    def _ask_tests(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with self._lock:
+            if not self._depth:
+                raise RuntimeError("a function of the tests can only be called while the tests wait for an answer")
+            seq = self._seq
+            self._send(seq, "call", None, (number, args, kwargs))
+            while True:
+                kind, value = self._receive()
+                if kind == "returned":
+                    return value
+                if kind == "raised":
+                    what, place = value
+                    exc = self.rebuild(what)
+                    self._raised[id(exc)] = (place, exc)
+                    raise exc
+                self._answer(kind, value)
+                self._seq = seq
+
+    # Exceptions
+
+    def describe(self, exc: BaseException, depth: int = 0) -> tuple[Any, ...]:
+        """Class, arguments, text, attributes, frames in the candidate's file, place at the tests, cause."""
+        kind = type(exc)
+        args = tuple(self._plain_or_text(arg) for arg in (exc.args if type(exc.args) is tuple else ()))
+        try:
+            text = str(exc)[:_TEXT]
+        except Exception:
+            text = ""
+        own = getattr(exc, "__dict__", {})
+        attributes = {
+            str(name): self._plain_or_text(value)
+            for name, value in list(own.items())[:20]
+            if type(name) is str and not name.startswith("_")
+        }
+        place, kept = self._raised.get(id(exc), (-1, None))
+        cause = exc.__cause__
+        told = self.describe(cause, depth + 1) if isinstance(cause, BaseException) and depth < 3 else None
+        # A module that a candidate brought along could lie about its classes, but only to itself.
+        return (kind, args, text, attributes, self._frames(exc), place if kept is exc else -1, told)
+
+    def _plain_or_text(self, value: Any) -> Any:
+        try:
+            if len(plain.dumps(value)) <= 1 << 20:
+                return value
+        except Exception:
+            pass
+        try:
+            return repr(value)[:_TEXT]
+        except Exception:
+            return type(value).__name__
+
+    def _frames(self, exc: BaseException) -> str:
+        try:
+            found = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == self._file][-_FRAMES:]
+            lines = [f"{os.path.basename(self._file)}:{f.lineno} in {f.name}: {f.line}\n" for f in found]
+            return "".join(lines)[-_TEXT:]
+        except Exception:
+            return ""
+
+    def rebuild(self, what: tuple[Any, ...]) -> BaseException:
+        """The exception that the tests described."""
+        kind, args = what
+        try:
+            exc = kind(*args)
+        except Exception:
+            exc = None
+        return exc if isinstance(exc, BaseException) else RuntimeError(*args)
+
+    # The conversation
+
+    def run(self) -> None:
+        """Answer until the tests are done."""
+        while True:
+            try:
+                kind, value = self._receive()
+            except (EOFError, OSError, _Left):
+                return
+            self._answer(kind, value)
+
+    def _receive(self) -> tuple[str, Any]:
+        try:
+            data = plain.receive(self._sock)
+        except (EOFError, OSError):
+            raise _Left from None
+        reader = _Reader(data, self)
+        seq, kind, extras = reader.take()
+        if extras:
+            self._note(extras)
+        self._grad = not extras or extras.get("grad", True)
+        value = reader.take()
+        if kind not in ("returned", "raised"):
+            self._seq = seq
+        return kind, value
+
+    def _note(self, extras: dict[str, Any]) -> None:
+        self._drop(extras.get("drop", []))
+        for library, args in extras.get("seeds", []):
+            with contextlib.suppress(Exception):
+                _seed(library, args)
+        for number, data, grad in extras.get("leaves", []):
+            leaf = self.leaves[number]
+            leaf.tensor.data = data
+            leaf.tensor.grad = grad
+            leaf.note()
+
+    def _answer(self, kind: str, operands: tuple[Any, ...]) -> None:
+        seq = self._seq
+        self._depth += 1
+        try:
+            if not self._grad:
+                with sys.modules["torch"].no_grad():
+                    value = self._do(kind, operands)
+            else:
+                value = self._do(kind, operands)
+            outcome = "ok"
+        except _Left:
+            raise
+        except BaseException as exc:
+            outcome, value = "raised", exc
+        finally:
+            self._depth -= 1
+        with self._lock:
+            self._reply(seq, outcome, value, kind == "new")
+
+    def _reply(self, seq: int, outcome: str, value: Any, new: bool) -> None:
+        changes = None
+        if outcome == "ok" and type(value) is _Changed:
+            value, changes = value.value, value.arguments
+        try:
+            if outcome == "ok":
+                self._send(
+                    seq,
+                    "ok" if changes is None else "changed",
+                    value if new else None,
+                    value if changes is None else (value, changes),
+                )
+                return
+        except _Left:
+            raise
+        except BaseException as exc:
+            value = exc
+        try:
+            self._send(seq, "raised", None, self.describe(value))
+        except _Left:
+            raise
+        except BaseException:
+            self._send(seq, "raised", None, (RuntimeError, (), "an exception that cannot be told", {}, "", -1, None))
+
+    def _send(self, seq: int, kind: str, force: Any, value: Any) -> None:
+        body = _Writer(self, force)
+        torch = sys.modules.get("torch")
+        if torch is not None and kind in ("ok", "changed"):
+            body.graded = []
+        known = set(self.classes)
+        try:
+            body.put(value)
+            head = _Writer(self)
+            extras = self._extras(body.graded, torch)
+            head.put((seq, kind, extras))
+            if len(head.out) + len(body.out) > plain.MAX_FRAME:
+                raise plain.TooLarge(f"a value of more than {plain.MAX_FRAME >> 20} MiB")
+        except BaseException:
+            # What was described in the frame that is not sent must be described again.
+            self.classes = known
+            raise
+        self._new_leaves.clear()
+        try:
+            plain.send(self._sock, head.out + body.out)
+        except OSError:
+            raise _Left from None
+
+    def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any] | None:
+        extras: dict[str, Any] = {}
+        if graded:
+            leaves = _leaves_of(graded, torch)
+            graph, self._next = self._next, self._next + 1
+            self._graphs[graph] = (graded, leaves)
+            refs = [(False, self.tell_leaf(leaf)) if (n := self.inputs.number(leaf)) is None else (True, n) for leaf in leaves]
+            extras["graph"] = (graph, refs, [tensor.detach() for tensor in graded])
+        if self._new_leaves:
+            leaf_type = torch.nn.Parameter
+            told = [(number, self.leaves[number]) for number in self._new_leaves]
+            extras["new"] = [(n, isinstance(leaf.tensor, leaf_type), leaf.data, leaf.grad) for n, leaf in told]
+        changed = [(number, leaf) for number, leaf in self.leaves.items() if leaf.changed()]
+        if changed:
+            for _, leaf in changed:
+                leaf.note()
+            extras["leaves"] = [(number, leaf.data, leaf.grad) for number, leaf in changed]
+        return extras or None
+
+    # What the tests ask
+
+    def _do(self, kind: str, operands: tuple[Any, ...]) -> Any:
+        if kind in ("call", "new"):
+            function, args, kwargs = operands
+            return self._call(function, args, kwargs)
+        if kind == "method":
+            target, name, args, kwargs = operands
+            return self._call(getattr(target, name), args, kwargs)
+        if kind == "get":
+            return getattr(*operands)
+        if kind == "set":
+            return setattr(*operands)
+        if kind == "delete":
+            return delattr(*operands)
+        if kind == "operator":
+            name, args, kwargs = operands
+            value = _OPERATORS[name](*args, **kwargs)
+            return value[:_TEXT] if name in ("repr", "str") else value
+        if kind == "run":
+            return self._run_to_end(*operands)
+        if kind == "resume":
+            return self._resume(*operands)
+        if kind == "plain":
+            return plain.base_value(operands[0])
+        if kind == "names":
+            return self._names()
+        if kind == "signature":
+            return _signature(operands[0])
+        if kind == "grad":
+            return self._gradients(*operands)
+        raise ValueError(f"an unknown request {kind!r}")
+
+    def _call(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        value = function(*args, **kwargs)
+        return _Changed(value, (args, kwargs)) if self._in_place else value
+
+    def _names(self) -> list[str]:
+        """What `from module import *` would give."""
+        public = getattr(self._module, "__all__", None)
+        names = vars(self._module)
+        chosen = [n for n in public if n in names] if isinstance(public, list | tuple) else [n for n in names if n[:1] != "_"]
+        return [name for name in chosen[:10_000] if type(name) is str]
+
+    def _run_to_end(self, awaitable: Any) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+
+        async def wait() -> Any:
+            return await awaitable
+
+        running = asyncio._get_running_loop()
+        if running is None:
+            return self._loop.run_until_complete(wait())
+        # Asked from within a callback of something awaited: it gets a loop of its own.
+        asyncio._set_running_loop(None)
+        try:
+            loop = asyncio.new_event_loop()
+            try:
+                return loop.run_until_complete(wait())
+            finally:
+                loop.close()
+        finally:
+            asyncio._set_running_loop(running)
+
+    def _resume(self, generator: Any, how: str, value: Any) -> Any:
+        """Go on with a generator: (True, item), or (False, returned) at its end."""
+        try:
+            if how == "close":
+                generator.close()
+                return False, None
+            return True, generator.throw(value) if how == "throw" else generator.send(value)
+        except StopIteration as exc:
+            return False, exc.value
+
+    def _gradients(self, graph: int, grads: list[Any], create: bool) -> list[Any]:
+        torch = sys.modules["torch"]
+        outputs, leaves = self._graphs[graph]
+        with torch.enable_grad():
+            return list(torch.autograd.grad(outputs, leaves, grads, allow_unused=True, retain_graph=True, create_graph=create))
+
+
+class _Changed:
+    """A result with what became of the arguments."""
+
+    def __init__(self, value: Any, arguments: Any) -> None:
+        self.value = value
+        self.arguments = arguments
+
+
+def _leaves_of(graded: list[Any], torch: Any) -> list[Any]:
+    """The tensors at the ends of a graph that ask for gradients."""
+    found: dict[int, Any] = {}
+    seen: set[Any] = set()
+    todo: list[Any] = []
+    for tensor in graded:
+        if tensor.grad_fn is None:
+            found[id(tensor)] = tensor
+        else:
+            todo.append(tensor.grad_fn)
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        variable = getattr(node, "variable", None)
+        if variable is not None:
+            found[id(variable)] = variable
+        todo += [following for following, _ in node.next_functions]
+    return list(found.values())
+
+
+def _signature(function: Any) -> list[tuple[Any, ...]]:
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        more: dict[str, Any] = {}
+        for name in ("default", "annotation"):
+            value = getattr(parameter, name)
+            if value is not inspect.Parameter.empty:
+                try:
+                    plain.dumps(value)
+                    more[name] = value
+                except (TypeError, ValueError):
+                    more[name] = repr(value)[:200]
+        found.append((parameter.name, int(parameter.kind), more))
+    return found
+
+
+def _seed(library: str, args: tuple[Any, ...]) -> None:
+    if library == "random":
+        import random
+
+        random.seed(*args)
+    elif library == "numpy":
+        import numpy as np
+
+        np.random.seed(*args)
+    elif library == "torch":
+        import torch
+
+        torch.manual_seed(*args)
+
+
+def serve(sock: socket.socket, work: dict[str, Any]) -> None:
+    """Run the candidate and answer its tests until they close `sock`.
+
+    `work` has the name of the `module`, its `source`, and whether arguments are handed back as the candidate left them
+    (`in_place`). The first frame says whether the module could be run.
+    """
+    name, source = work["module"], work["source"]
+    path = f"{WORK}/{name}.py"
+    module = types.ModuleType(name)
+    module.__file__ = path
+    module.__dict__["__builtins__"] = builtins
+    sys.modules[name] = module
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    server = Server(sock, module, work)
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+    except BaseException as exc:
+        with contextlib.suppress(_Left):
+            server._reply(0, "raised", exc, new=False)
+        return
+    sys.modules[name] = module  # a module that replaced itself would answer from elsewhere
+    try:
+        server._send(0, "ok", None, "ready")
+        server.run()
+    except _Left:
+        return

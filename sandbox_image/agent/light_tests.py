@@ -1,0 +1,267 @@
+"""Runs simple tests in milliseconds: HumanEval's `check`, bare asserts, and `test_*` functions that need nothing of pytest.
+
+A failed assertion says its source and the values that were compared, each evaluated once.
+
+Left out: fixtures, parameters, classes, marks. Real pytest runs whatever has them, and names tests alike.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+from typing import Any
+
+_VALUE = 300
+"""Characters shown of one value."""
+_SYMBOLS = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
+_EXPLAIN = "@explain"
+_HOOKS = frozenset(
+    [
+        "setup_module",
+        "teardown_module",
+        "setup_function",
+        "teardown_function",
+        "pytest_plugins",
+        "pytestmark",
+        "load_tests",
+        "setUpModule",
+        "tearDownModule",
+    ]
+)
+_PYTEST = frozenset(("raises", "approx"))
+
+
+def kind_of(tree: ast.Module, entry_point: str) -> str:
+    """How tests are run: `check`, `functions`, `asserts`, or `pytest` for all that is not simple."""
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    if entry_point and any(node.name == "check" and len(node.args.args) == 1 for node in functions):
+        return "check"
+    if not _is_simple(tree):
+        return "pytest"
+    if any(node.name.startswith("test") for node in functions):
+        return "functions"
+    return "asserts" if any(map(_asserts, tree.body)) else "pytest"
+
+
+def _asserts(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    return any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+
+
+def _is_simple(tree: ast.Module) -> bool:
+    pytest_names = {"pytest"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] in ("pytest", "_pytest", "unittest") and (alias.asname or "." in alias.name):
+                    return alias.name.startswith("unittest.") and alias.name != "unittest.case"
+        elif isinstance(node, ast.ImportFrom):
+            root = (node.module or "").split(".")[0]
+            if root == "_pytest" or (root == "pytest" and not {alias.name for alias in node.names} <= _PYTEST):
+                return False
+            if node.module == "unittest" and any(alias.name != "mock" for alias in node.names):
+                return False
+    attributes = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in pytest_names and node.attr not in _PYTEST:
+                return False
+            if node.value.id == "unittest" and node.attr != "mock":
+                return False
+            attributes.add(id(node.value))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in ("pytest", "unittest") and id(node) not in attributes:
+            return False
+    for statement in tree.body:
+        for node in _defined(statement):
+            if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+                return False
+            if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test"):
+                return False
+            if isinstance(node, ast.FunctionDef):
+                if node.name in _HOOKS or node.name.startswith("pytest_"):
+                    return False
+                if node.name.startswith("test") and (statement is not node or not _is_light(node)):
+                    return False
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+            if names & _HOOKS or any(name.startswith("test") for name in names):
+                return False
+    return True
+
+
+def _defined(statement: ast.stmt) -> list[ast.AST]:
+    """Definitions at module level, in compound statements too."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement]
+    return [node for node in ast.walk(statement) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+
+
+def _is_light(node: ast.FunctionDef) -> bool:
+    args = node.args
+    if node.decorator_list or args.args or args.posonlyargs or args.kwonlyargs or args.vararg or args.kwarg:
+        return False
+    return not any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(node))
+
+
+class _Asserts:
+    """Makes assertions keep the values that they compare, and say them where they fail.
+
+    Statements only are looked at, and each new node is given its place when it is made: the tools of `ast` for both walk
+    every node several times, which was most of what judging a short test cost.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._lines = source.encode("utf-8", "surrogatepass").splitlines(keepends=True)
+
+    def rewrite(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        """The statements, those inside others included, with assertions taken apart."""
+        made: list[ast.stmt] = []
+        for statement in statements:
+            if isinstance(statement, ast.Assert):
+                made += self._apart(statement)
+                continue
+            made.append(statement)
+            if isinstance(statement, ast.ClassDef):
+                continue  # names of ours would become attributes
+            for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+                for field in ("body", "orelse", "finalbody"):
+                    inner = getattr(part, field, None)
+                    if isinstance(inner, list):
+                        setattr(part, field, self.rewrite(inner))
+        return made
+
+    def _apart(self, node: ast.Assert) -> list[ast.stmt]:
+        test = node.test
+        place = {
+            "lineno": node.lineno,
+            "col_offset": node.col_offset,
+            "end_lineno": node.end_lineno,
+            "end_col_offset": node.end_col_offset,
+        }
+        load, store = ast.Load(), ast.Store()
+        made: list[ast.stmt] = []
+
+        def kept(name: str, value: ast.expr) -> ast.expr:
+            made.append(ast.Assign([ast.Name(name, store, **place)], value, **place))
+            return ast.Name(name, load, **place)
+
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            left, right = kept("@left", test.left), kept("@right", test.comparators[0])
+            condition: ast.expr = ast.Compare(left, test.ops, [right], **place)
+            shown: list[ast.expr] = [ast.Constant(_SYMBOLS[type(test.ops[0])], **place), left, right]
+        elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            value = kept("@value", test.operand)
+            condition = ast.UnaryOp(ast.Not(), value, **place)
+            shown = [ast.Constant("not", **place), value]
+        else:
+            value = kept("@value", test)
+            condition, shown = value, [ast.Constant("", **place), value]
+        source = ast.Constant(self._text(test), **place)
+        message = [node.msg] if node.msg is not None else []
+        arguments = [source, ast.List(shown, load, **place), *message]
+        explain = ast.Call(ast.Name(_EXPLAIN, load, **place), arguments, [], **place)
+        made.append(ast.If(condition, [ast.Pass(**place)], [ast.Raise(explain, None, **place)], **place))
+        return made
+
+    def _text(self, node: ast.expr) -> str:
+        """The source of an expression."""
+        first, last, end = node.lineno - 1, node.end_lineno, node.end_col_offset
+        if last is None or end is None or last - 1 >= len(self._lines):
+            return ast.unparse(node)
+        if first == last - 1:
+            return self._lines[first][node.col_offset : end].decode("utf-8", "replace")
+        return ast.unparse(node)
+
+
+def _explain(source: str, shown: list[Any], *message: Any) -> AssertionError:
+    """The failure of `assert source`, where `shown` is an operator and its operands' values."""
+    symbol, *values = shown
+    texts = [_show(value) for value in values]
+    text = f"assert {texts[0]} {symbol} {texts[1]}" if len(texts) == 2 else f"assert {symbol} {texts[0]}".replace("  ", " ", 1)
+    if text != f"assert {source}":
+        text += f"\n +  where the assertion is: {source[:500]}"
+    return AssertionError(f"{_show(message[0], str)}\n{text}" if message else text)
+
+
+def _show(value: Any, how: Any = repr) -> str:
+    try:
+        text = how(value)
+    except Exception as exc:
+        return f"<{type(value).__name__}, which cannot be shown: {type(exc).__name__}>"
+    return text if len(text) <= _VALUE else f"{text[: _VALUE // 2]}...{text[-_VALUE // 2 :]}"
+
+
+def names_in(source: str, tree: ast.Module) -> tuple[set[str], set[str]]:
+    """Names that tests use, and names that they bind themselves at module level."""
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    try:
+        table = symtable.symtable(source, "<tests>", "exec")
+    except (SyntaxError, ValueError):
+        return used, set()
+    bound = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    return used, bound
+
+
+def wanted(tree: ast.Module, source: str, module: str, bound: set[str], entry_point: str) -> list[str]:
+    """Names that the tests have from nowhere, and so from the candidate's `module`.
+
+    A name of a builtin is never among them, lest a candidate's own `set` or `sorted` decides what is equal; unless it is the
+    one function that all of the tests are about.
+    """
+    if any(isinstance(node, ast.ImportFrom) and node.module == module and node.names[0].name == "*" for node in tree.body):
+        return []
+    found = _missing(source, bound)
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    if not found and not bound and (entry_point in called or len(called) == 1):
+        found = {entry_point} if entry_point in called else called
+    return sorted(found)
+
+
+def _missing(source: str, bound: set[str]) -> set[str]:
+    found: set[str] = set()
+    tables = [symtable.symtable(source, "<tests>", "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        top = table.get_type() == "module"
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (top or symbol.is_global()):
+                found.add(symbol.get_name())
+    return {name for name in found if name not in bound and not hasattr(builtins, name) and not name.startswith("__")}
+
+
+class Asserts:
+    """Top-level statements with assertions, each a test, in one namespace."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.statements = tree.body
+        self.names: dict[int, str] = {}
+        for place, statement in enumerate(tree.body):
+            if _asserts(statement):
+                self.names[place] = f"assert_{len(self.names)}"
+
+
+def compiled(statements: list[ast.stmt], path: str, source: str) -> Any:
+    """Code of statements of `source` whose assertions explain themselves."""
+    tree = ast.Module(_Asserts(source).rewrite(statements), [])
+    return compile(tree, path, "exec", dont_inherit=True)
+
+
+def namespace(path: str, name: str) -> dict[str, Any]:
+    """A fresh module's names."""
+    return {"__name__": name, "__file__": path, "__builtins__": builtins, "__doc__": None, _EXPLAIN: _explain}

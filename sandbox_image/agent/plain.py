@@ -1,0 +1,890 @@
+"""Plain values as bytes: all that crosses the boundary between a candidate and its tests.
+
+`Writer` turns values into bytes through their base classes only, `Reader` builds plain types only, under caps on size, depth and
+count, and raises `Garbled` for whatever else it is given. A value that is not plain is left to the side that has it: both classes
+are extended by hooks, which decide about handles and callables.
+
+Left out: objects. `candidate_side.py` keeps them, `proxies.py` stands for them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import datetime as dt
+import importlib
+import operator
+import re
+import socket
+import struct
+import sys
+import types
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, ClassVar
+
+MAX_FRAME = 64 << 20
+"""Bytes of one frame."""
+MAX_DEPTH = 200
+MAX_NODES = 4_000_000
+"""Values in one frame, those in containers counted."""
+_MAX_DIGITS = 1 << 16
+"""Bytes of a Decimal or of a part of a Fraction: their arithmetic grows faster than their size."""
+_MAX_NAME = 1000
+
+_U32 = struct.Struct("<I")
+_I64 = struct.Struct("<q")
+_F64 = struct.Struct("<d")
+_C128 = struct.Struct("<dd")
+_HEAD = struct.Struct("<cI")
+_TAGGED_I64 = struct.Struct("<cq")
+_TAGGED_F64 = struct.Struct("<cd")
+
+TYPES: dict[str, type] = {
+    name: value
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and not issubclass(value, BaseExceptionGroup) and value is not super
+}
+"""Built-in types, which cross by name. Names of others are garbled."""
+TYPES |= {"NoneType": type(None), "ellipsis": type(Ellipsis), "NotImplementedType": type(NotImplemented)}
+TYPES |= {"function": types.FunctionType, "generator": types.GeneratorType, "module": types.ModuleType}
+_TYPE_NAMES = {value: name for name, value in TYPES.items() if name not in ("IOError", "EnvironmentError")}
+_FACTORIES = {
+    "": None,
+    **{cls.__name__: cls for cls in (int, float, str, bytes, bool, list, dict, set, tuple, frozenset, complex)},
+}
+_FACTORY_NAMES = {cls: name for name, cls in _FACTORIES.items()}
+LIBRARIES = frozenset(
+    [
+        "abc",
+        "bisect",
+        "calendar",
+        "cmath",
+        "collections",
+        "collections.abc",
+        "colorsys",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "difflib",
+        "enum",
+        "fractions",
+        "functools",
+        "heapq",
+        "itertools",
+        "json",
+        "math",
+        "numbers",
+        "operator",
+        "random",
+        "re",
+        "statistics",
+        "string",
+        "textwrap",
+        "time",
+        "typing",
+        "unicodedata",
+        "uuid",
+        "numpy",
+        "numpy.random",
+        "numpy.linalg",
+        "torch",
+        "torch.nn",
+        "torch.nn.functional",
+        "torch.optim",
+    ]
+)
+"""Modules whose functions, classes and selves are the same on both sides, so that they cross by name."""
+
+
+class Garbled(Exception):
+    """Bytes that no honest side sends."""
+
+
+class NotApart(TypeError):
+    """A value or an action that cannot cross from the tests to a candidate judged apart."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f'{what}; such tests need the candidate in their own interpreter: use judging="together".')
+
+
+class TooLarge(ValueError):
+    """A value beyond the caps."""
+
+
+# Writing
+
+
+class Writer:
+    """Writes values into `out`. Subclasses say what becomes of what is not plain."""
+
+    __slots__ = ("active", "nodes", "out")
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.nodes = 0
+        self.active: set[int] = set()
+        """Containers that are being written: their number is the depth, and meeting one again is a cycle."""
+
+    def special(self, value: Any) -> bool:
+        """Write a value whose type is not plain before its base class is looked at. Returns whether that was done."""
+        return False
+
+    def foreign(self, value: Any) -> None:
+        """Write a value that is not plain, contains itself, or is too deep."""
+        raise TypeError(f"{type(value).__name__} is not a plain value")
+
+    def put(self, value: Any) -> None:
+        """Write one value.
+
+        Raises:
+            TooLarge: the caps are exceeded.
+            TypeError: it is not plain, and `foreign` did not take it.
+        """
+        write = _WRITE.get(type(value))
+        if write is not None:
+            write(self, value)
+        elif not self.special(value):
+            self._other(value)
+
+    def _other(self, value: Any) -> None:
+        kind = type(value)
+        for library, writes in (("numpy", _put_numpy), ("torch", _put_torch)):
+            module = sys.modules.get(library)
+            if module is not None and writes(self, value, module):
+                return
+        if kind in _LIVE_VIEWS:
+            self.out += _LIVE_VIEWS[kind]
+            self.put(list(value))
+        elif issubclass(kind, type) and value in _TYPE_NAMES:
+            self.out += b"v"
+            self.put(_TYPE_NAMES[value])
+        elif (path := _library_path(value)) is not None:
+            self.out += b"L"
+            self.put(path[0])
+            self.put(path[1])
+        elif issubclass(kind, tuple) and _is_namedtuple(kind):
+            self.out += b"n"
+            self.put(_text(kind.__name__))
+            self.put(tuple(map(_text, kind._fields)))  # type: ignore[attr-defined]
+            self.put(tuple.__getitem__(value, slice(None)))
+        else:
+            for base, plain in _BASES:
+                if issubclass(kind, base):
+                    self.put(plain(value))
+                    return
+            self.foreign(value)
+
+    def grow(self, count: int) -> None:
+        """Account for `count` more values. Raises TooLarge."""
+        self.nodes += count
+        if self.nodes > MAX_NODES or len(self.out) > MAX_FRAME:
+            raise TooLarge(f"a value of more than {MAX_NODES} parts or {MAX_FRAME >> 20} MiB")
+
+
+def _text(value: Any) -> str:
+    return str.__str__(value)[:_MAX_NAME]
+
+
+def _is_namedtuple(kind: Any) -> bool:
+    fields = getattr(kind, "_fields", None)
+    return type(fields) is tuple and all(type(name) is str for name in fields)
+
+
+def _library_path(value: Any) -> tuple[str, str] | None:
+    """Module and name of a function, class or module of a library that both sides have."""
+    if isinstance(value, types.ModuleType):
+        return (value.__name__, "") if value.__name__ in LIBRARIES else None
+    if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType) and type(value).__module__ not in LIBRARIES:
+        return None
+    module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
+    if type(module) is not str or type(name) is not str:
+        return None
+    module = {"_operator": "operator", "_functools": "functools", "_heapq": "heapq", "_bisect": "bisect"}.get(module, module)
+    module = {"_collections": "collections", "_random": "random", "_statistics": "statistics"}.get(module, module)
+    if module in LIBRARIES and getattr(sys.modules.get(module), name, None) is value:
+        return module, name
+    return None
+
+
+def _constant(tag: bytes) -> Callable[[Writer, Any], None]:
+    def write(writer: Writer, value: Any) -> None:
+        writer.out += tag
+
+    return write
+
+
+def _put_bool(writer: Writer, value: bool) -> None:
+    writer.out += b"T" if value else b"F"
+
+
+def _put_int(writer: Writer, value: int) -> None:
+    if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+        writer.out += _TAGGED_I64.pack(b"i", value)
+    else:
+        data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+        writer.out += _HEAD.pack(b"I", len(data))
+        writer.out += data
+        writer.grow(0)
+
+
+def _put_float(writer: Writer, value: float) -> None:
+    writer.out += _TAGGED_F64.pack(b"f", value)
+
+
+def _put_complex(writer: Writer, value: complex) -> None:
+    writer.out += b"j"
+    writer.out += _C128.pack(value.real, value.imag)
+
+
+def _put_str(writer: Writer, value: str) -> None:
+    data = value.encode("utf-8", "surrogatepass")
+    writer.out += _HEAD.pack(b"s", len(data))
+    writer.out += data
+    if len(data) > MAX_DEPTH:
+        writer.grow(0)
+
+
+def _raw(tag: bytes) -> Callable[[Writer, Any], None]:
+    def write(writer: Writer, value: Any) -> None:
+        writer.out += _HEAD.pack(tag, len(value))
+        writer.out += value
+        writer.grow(0)
+
+    return write
+
+
+def _sequence(tag: bytes) -> Callable[[Writer, Any], None]:
+    def write(writer: Writer, value: Any) -> None:
+        active, key = writer.active, id(value)
+        if key in active or len(active) >= MAX_DEPTH - 4:
+            writer.foreign(value)
+            return
+        active.add(key)
+        writer.out += _HEAD.pack(tag, len(value))
+        writer.grow(len(value))
+        find = _WRITE.get
+        for item in value:
+            write_item = find(type(item))
+            if write_item is not None:
+                write_item(writer, item)
+            else:
+                writer.put(item)
+        active.discard(key)
+
+    return write
+
+
+def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
+    def write(writer: Writer, value: Any) -> None:
+        active, key = writer.active, id(value)
+        if key in active or len(active) >= MAX_DEPTH - 4:
+            writer.foreign(value)
+            return
+        active.add(key)
+        if tag == b"E":
+            factory = _FACTORY_NAMES.get(value.default_factory, "") if _hashable(value.default_factory) else ""
+            writer.out += tag
+            _put_str(writer, factory or "")
+            writer.out += _U32.pack(len(value))
+        else:
+            writer.out += _HEAD.pack(tag, len(value))
+        writer.grow(2 * len(value))
+        for name, item in value.items():
+            writer.put(name)
+            writer.put(item)
+        active.discard(key)
+
+    return write
+
+
+def _hashable(value: Any) -> bool:
+    return value is None or type(value) is type
+
+
+def _parts(tag: bytes, parts: Callable[[Any], tuple[Any, ...]]) -> Callable[[Writer, Any], None]:
+    """A value that is written as a few others."""
+
+    def write(writer: Writer, value: Any) -> None:
+        writer.out += tag
+        for part in parts(value):
+            writer.put(part)
+
+    return write
+
+
+def _zone(value: dt.datetime | dt.time) -> tuple[Any, ...]:
+    """Offset from UTC and name: that is all of a time zone that crosses."""
+    offset = value.utcoffset() if value.tzinfo is not None else None
+    return (None, None) if offset is None else (offset, str(value.tzname()))
+
+
+_ITEMS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    range: lambda v: (v.start, v.stop, v.step),
+    slice: lambda v: (v.start, v.stop, v.step),
+    Decimal: lambda v: (Decimal.__str__(v),),
+    Fraction: lambda v: (v._numerator, v._denominator),
+    dt.date: lambda v: (v.year, v.month, v.day),
+    dt.timedelta: lambda v: (v.days, v.seconds, v.microseconds),
+    dt.time: lambda v: (v.hour, v.minute, v.second, v.microsecond, v.fold, *_zone(v)),
+    dt.datetime: lambda v: (v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold, *_zone(v)),
+}
+_TAGS = {
+    range: b"r",
+    slice: b"/",
+    Decimal: b"D",
+    Fraction: b"Q",
+    dt.date: b"Y",
+    dt.timedelta: b"W",
+    dt.time: b"H",
+    dt.datetime: b"U",
+}
+
+
+def _put_deque(writer: Writer, value: Any) -> None:
+    writer.out += b"q"
+    writer.put(value.maxlen)
+    _WRITE[list](writer, list(value))
+
+
+_WRITE: dict[type, Callable[[Writer, Any], None]] = {
+    type(None): _constant(b"N"),
+    type(Ellipsis): _constant(b"."),
+    type(NotImplemented): _constant(b"!"),
+    bool: _put_bool,
+    int: _put_int,
+    float: _put_float,
+    complex: _put_complex,
+    str: _put_str,
+    bytes: _raw(b"b"),
+    bytearray: _raw(b"B"),
+    list: _sequence(b"l"),
+    tuple: _sequence(b"t"),
+    set: _sequence(b"S"),
+    frozenset: _sequence(b"Z"),
+    dict: _pairs(b"d"),
+    Counter: _pairs(b"C"),
+    OrderedDict: _pairs(b"O"),
+    defaultdict: _pairs(b"E"),
+    deque: _put_deque,
+    **{kind: _parts(_TAGS[kind], items) for kind, items in _ITEMS.items()},
+}
+_LIVE_VIEWS: dict[type, bytes] = {type({}.keys()): b"K", type({}.values()): b"V", type({}.items()): b"X"}
+_LIVE_VIEWS |= {type(OrderedDict().keys()): b"K", type(OrderedDict().values()): b"V", type(OrderedDict().items()): b"X"}
+_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (int, int.__index__),
+    (float, float.__float__),
+    (complex, lambda v: complex.__add__(v, 0j) if v == v else complex(v.real, v.imag)),
+    (str, str.__str__),
+    (bytes, lambda v: memoryview(v).tobytes()),
+    (bytearray, lambda v: bytearray(memoryview(v).tobytes())),
+    (tuple, lambda v: tuple.__getitem__(v, slice(None))),
+    (list, list.copy),
+    (set, lambda v: set().union(v)),
+    (frozenset, lambda v: frozenset(set().union(v))),
+    (OrderedDict, lambda v: OrderedDict(OrderedDict.items(v))),
+    (Counter, lambda v: Counter(dict(dict.items(v)))),
+    (dict, dict.copy),
+    (deque, lambda v: deque(deque.__iter__(v), v.maxlen)),
+    (
+        dt.datetime,
+        lambda v: dt.datetime(v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.tzinfo, fold=v.fold),
+    ),
+    (dt.date, lambda v: dt.date(v.year, v.month, v.day)),
+    (dt.timedelta, lambda v: dt.timedelta(v.days, v.seconds, v.microseconds)),
+    (Decimal, lambda v: Decimal(Decimal.__str__(v))),
+)
+"""Plain base classes, and how to get the plain value of a subclass's instance without asking the subclass."""
+
+
+def base_of(kind: type) -> type | None:
+    """The plain base class of a class, if it has one."""
+    return next((base for base, _ in _BASES if issubclass(kind, base)), None)
+
+
+def base_value(value: Any) -> Any:
+    """The plain value inside an instance of a subclass of a plain class."""
+    return next(plain(value) for base, plain in _BASES if issubclass(type(value), base))
+
+
+# Arrays and tensors
+
+_DTYPE = re.compile(r"[<>=|]?[biufcUSMm]\d{0,9}(?:\[\d{0,9}[a-zA-Zμ]{1,3}\])?")
+
+
+def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
+    kind = type(value)
+    if issubclass(kind, np.ndarray):
+        if value.dtype.kind not in "biufcUSMm" or "ma.core" in kind.__module__:
+            return False
+        array = np.ascontiguousarray(np.ndarray.view(value, np.ndarray)) if value.ndim else np.ndarray.view(value, np.ndarray)
+        writer.out += b"a"
+        _put_str(writer, array.dtype.str)
+        writer.put(tuple(map(int, array.shape)))
+        _WRITE[bytes](writer, array.tobytes())
+    elif issubclass(kind, np.generic):
+        if value.dtype.kind not in "biufcUSMm":
+            return False
+        writer.out += b"g"
+        _put_str(writer, value.dtype.str)
+        _WRITE[bytes](writer, np.array(value).tobytes())
+    elif issubclass(kind, np.dtype):
+        if value.hasobject or value.fields or value.subdtype:
+            return False
+        writer.out += b"u"
+        _put_str(writer, value.str)
+    else:
+        return False
+    return True
+
+
+def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
+    kind = type(value)
+    if issubclass(kind, torch.Tensor):
+        put_tensor(writer, value, torch)
+    elif kind is torch.dtype:
+        writer.out += b"y"
+        _put_str(writer, str(value).removeprefix("torch."))
+    elif kind is torch.device:
+        writer.out += b"z"
+        _put_str(writer, str(value))
+    elif kind is torch.Size:
+        _WRITE[tuple](writer, tuple(value))
+    else:
+        return False
+    return True
+
+
+def put_tensor(writer: Writer, value: Any, torch: Any) -> None:
+    """A tensor's dtype, shape, device, whether it asks for gradients, and bytes."""
+    with torch.no_grad():
+        tensor = torch.Tensor.detach(value).as_subclass(torch.Tensor)
+        if tensor.layout is not torch.strided:
+            tensor = tensor.to_dense()
+        tensor = tensor.resolve_conj().resolve_neg().cpu().contiguous()
+        writer.out += b"m"
+        _put_str(writer, str(tensor.dtype).removeprefix("torch."))
+        _put_str(writer, value.device.type)
+        _put_bool(writer, bool(value.requires_grad))
+        writer.put(tuple(map(int, tensor.shape)))
+        size = tensor.numel() * tensor.element_size()
+        if size > MAX_FRAME:
+            raise TooLarge(f"a tensor of more than {MAX_FRAME >> 20} MiB")
+        data = tensor.reshape(-1).view(torch.uint8) if size else tensor.new_empty(0, dtype=torch.uint8)
+        numpy = sys.modules.get("numpy")
+        _WRITE[bytes](writer, data.numpy().tobytes() if numpy is not None else bytes(data.untyped_storage())[-size or size :])
+
+
+# Reading
+
+
+class Reader:
+    """Reads one value from `data`. Subclasses add tags in `more`."""
+
+    __slots__ = ("data", "depth", "nodes", "pos")
+
+    more: ClassVar[dict[int, Callable[[Any], Any]]] = {}
+    """Tag -> method for values that are not plain."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.pos = 0
+        self.depth = 0
+        self.nodes = 0
+
+    def whole(self) -> Any:
+        """The one value that the data is. Raises Garbled."""
+        try:
+            value = self.take()
+        except Garbled:
+            raise
+        except Exception as exc:
+            raise Garbled(f"{type(exc).__name__} while a frame was read") from None
+        if self.pos != len(self.data):
+            raise Garbled("bytes after the end of a value")
+        return value
+
+    def take(self) -> Any:
+        """The next value."""
+        tag = self.data[self.pos]
+        self.pos += 1
+        read = _READ[tag] or self.more.get(tag)
+        if read is None:
+            raise Garbled(f"an unknown tag {tag}")
+        return read(self)
+
+    def expect(self, *kinds: type) -> Any:
+        """The next value, which must be of one of these very types."""
+        value = self.take()
+        if type(value) not in kinds:
+            raise Garbled(f"a {type(value).__name__} where a {kinds[0].__name__} belongs")
+        return value
+
+    def name(self) -> str:
+        """A short text."""
+        value: str = self.expect(str)
+        if len(value) > _MAX_NAME:
+            raise Garbled("a name that is too long")
+        return value
+
+    def chunk(self) -> bytes:
+        """Bytes with their length before them."""
+        (size,) = _U32.unpack_from(self.data, self.pos)
+        start = self.pos + 4
+        end = start + size
+        if end > len(self.data):
+            raise Garbled("a length beyond the end")
+        self.pos = end
+        return self.data[start:end]
+
+    def count(self, width: int = 1) -> int:
+        """The number of items that follow, each `width` values."""
+        count: int
+        (count,) = _U32.unpack_from(self.data, self.pos)
+        self.pos += 4
+        self.nodes += count * width
+        if self.nodes > MAX_NODES or count * width > len(self.data) - self.pos:
+            raise Garbled("more items than a frame can hold")
+        return count
+
+    def items(self, count: int) -> list[Any]:
+        """The next `count` values, one level deeper."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Garbled("a value that is too deep")
+        take = self.take
+        found = [take() for _ in range(count)]
+        self.depth -= 1
+        return found
+
+    def deeper(self) -> Any:
+        """The next value, one level deeper."""
+        return self.items(1)[0]
+
+
+def _read_i64(reader: Reader) -> int:
+    value: int
+    (value,) = _I64.unpack_from(reader.data, reader.pos)
+    reader.pos += 8
+    return value
+
+
+def _read_f64(reader: Reader) -> float:
+    value: float
+    (value,) = _F64.unpack_from(reader.data, reader.pos)
+    reader.pos += 8
+    return value
+
+
+def _read_complex(reader: Reader) -> complex:
+    real, imag = _C128.unpack_from(reader.data, reader.pos)
+    reader.pos += 16
+    return complex(real, imag)
+
+
+def _read_str(reader: Reader) -> str:
+    return reader.chunk().decode("utf-8", "surrogatepass")
+
+
+def _unique(reader: Reader) -> list[Any]:
+    return reader.items(reader.count())
+
+
+def _read_pairs(reader: Reader) -> list[tuple[Any, Any]]:
+    found = reader.items(2 * reader.count(2))
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def _read_defaultdict(reader: Reader) -> Any:
+    factory = _FACTORIES[reader.name()]
+    return defaultdict(factory, _read_pairs(reader))
+
+
+def _read_deque(reader: Reader) -> Any:
+    size = reader.expect(int, type(None))
+    return deque(reader.expect(list), size)
+
+
+def _read_decimal(reader: Reader) -> Decimal:
+    text = reader.expect(str)
+    if len(text) > _MAX_DIGITS:
+        raise Garbled("a number that is too long")
+    return Decimal(text)
+
+
+def _read_fraction(reader: Reader) -> Fraction:
+    above, below = reader.expect(int), reader.expect(int)
+    if max(above.bit_length(), below.bit_length()) > 8 * _MAX_DIGITS or below <= 0:
+        raise Garbled("a fraction that is none")
+    return Fraction(above, below)
+
+
+def _zoned(reader: Reader, fields: list[int], kind: Any) -> Any:
+    offset, name = reader.expect(dt.timedelta, type(None)), reader.expect(str, type(None))
+    zone = None
+    if offset is not None:
+        zone = dt.UTC if name == "UTC" and not offset else dt.timezone(offset, name[:_MAX_NAME])
+    return kind(*fields[:-1], tzinfo=zone, fold=fields[-1])
+
+
+def _ints(reader: Reader, count: int) -> list[int]:
+    return [reader.expect(int) for _ in range(count)]
+
+
+class Named(tuple):  # type: ignore[type-arg]
+    """Base of named tuples on arrival: a tuple whose items have names."""
+
+    __slots__ = ()
+    _fields: tuple[str, ...] = ()
+
+    def _asdict(self) -> dict[str, Any]:
+        return dict(zip(self._fields, self, strict=True))
+
+    def _replace(self, **changes: Any) -> Any:
+        return type(self)(changes.pop(name, item) for name, item in zip(self._fields, self, strict=True))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in zip(self._fields, self, strict=True))})"
+
+
+_named: dict[tuple[str, tuple[str, ...]], type] = {}
+
+
+def _read_named(reader: Reader) -> Any:
+    name, fields, items = reader.name(), reader.expect(tuple), reader.deeper()
+    if type(items) is not tuple or len(fields) != len(items) or len(set(fields)) != len(fields) or len(_named) > 1000:
+        raise Garbled("a named tuple that is none")
+    key = (name, fields)
+    if key not in _named:
+        if not all(type(n) is str and n.isidentifier() and n[0] != "_" for n in (*fields, name.lstrip("_"))):
+            raise Garbled("a named tuple with names that are none")
+        places = {field: property(operator.itemgetter(place)) for place, field in enumerate(fields)}
+        _named[key] = type(name, (Named,), {"__slots__": (), "_fields": fields, **places})
+    return _named[key](items)
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise Garbled(f"a value of {name}, which is not installed here") from None
+
+
+def _dtype(reader: Reader) -> Any:
+    text = reader.name()
+    if not _DTYPE.fullmatch(text):
+        raise Garbled("a dtype that is none")
+    return _library("numpy").dtype(text)
+
+
+def _array(reader: Reader, dtype: Any, shape: tuple[Any, ...]) -> Any:
+    np = _library("numpy")
+    data = reader.expect(bytes)
+    array = (
+        np.frombuffer(data, np.uint8)
+        if dtype.kind == "b"
+        else np.frombuffer(data, dtype)
+        if dtype.itemsize
+        else np.empty(shape, dtype)
+    )
+    if dtype.kind == "b":
+        array = array != 0
+    if (
+        dtype.kind == "U"
+        and dtype.itemsize
+        and (np.frombuffer(data, np.dtype(np.uint32).newbyteorder(dtype.byteorder)) > 0x10FFFF).any()
+    ):
+        raise Garbled("characters that are none")
+    return array.reshape(shape).copy()
+
+
+def _shape(reader: Reader) -> tuple[int, ...]:
+    shape: tuple[int, ...] = reader.expect(tuple)
+    if len(shape) > 32 or not all(type(size) is int and 0 <= size <= MAX_FRAME for size in shape):
+        raise Garbled("a shape that is none")
+    return shape
+
+
+def _read_array(reader: Reader) -> Any:
+    dtype = _dtype(reader)
+    return _array(reader, dtype, _shape(reader))
+
+
+def _read_scalar(reader: Reader) -> Any:
+    return _array(reader, _dtype(reader), ())[()]
+
+
+_TORCH_DTYPES = frozenset(
+    [
+        "bool",
+        "uint8",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "bfloat16",
+        "float32",
+        "float64",
+        "complex32",
+        "complex64",
+        "complex128",
+        "float8_e4m3fn",
+        "float8_e5m2",
+    ]
+)
+
+
+def _torch_dtype(reader: Reader) -> Any:
+    name = reader.name()
+    if name not in _TORCH_DTYPES:
+        raise Garbled("a dtype that is none")
+    return getattr(_library("torch"), name)
+
+
+def _device(reader: Reader) -> Any:
+    name = reader.name()
+    if not re.fullmatch(r"(?:cpu|cuda|meta|mps)(?::\d{1,3})?", name):
+        raise Garbled("a device that is none")
+    return _library("torch").device(name)
+
+
+def read_tensor(reader: Reader) -> tuple[Any, bool]:
+    """A tensor without gradients, and whether the other side's asks for them."""
+    torch = _library("torch")
+    dtype, device, graded, shape = _torch_dtype(reader), _device(reader), reader.expect(bool), _shape(reader)
+    data = reader.expect(bytes)
+    size = torch.empty(0, dtype=dtype).element_size()
+    count = 1
+    for length in shape:
+        count *= length
+    if count * size != len(data):
+        raise Garbled("a tensor of another size than its bytes")
+    tensor = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
+    tensor = (tensor != 0) if dtype is torch.bool else tensor.view(dtype) if data else torch.empty(0, dtype=dtype)
+    tensor = tensor.reshape(shape)
+    if device.type == "cuda" and torch.cuda.is_available():
+        tensor = tensor.to(device)
+    return tensor, graded
+
+
+def _read_tensor(reader: Reader) -> Any:
+    tensor, graded = read_tensor(reader)
+    return tensor.requires_grad_() if graded and (tensor.is_floating_point() or tensor.is_complex()) else tensor
+
+
+def _read_library(reader: Reader) -> Any:
+    """A module or what is in it, of the few that both sides have."""
+    module, name = reader.name(), reader.name()
+    if module not in LIBRARIES:
+        raise Garbled("a library that does not cross")
+    found = _library(module)
+    if not name:
+        return found
+    value = vars(found).get(name)
+    if name.startswith("_") or value is None or isinstance(value, types.ModuleType):
+        raise Garbled("a part of a library that is none")
+    return value
+
+
+_READ: list[Callable[[Reader], Any] | None] = [None] * 256
+for _tag, _read in {
+    "N": lambda r: None,
+    ".": lambda r: Ellipsis,
+    "!": lambda r: NotImplemented,
+    "T": lambda r: True,
+    "F": lambda r: False,
+    "i": _read_i64,
+    "I": lambda r: int.from_bytes(r.chunk(), "little", signed=True),
+    "f": _read_f64,
+    "j": _read_complex,
+    "s": _read_str,
+    "b": lambda r: r.chunk(),
+    "B": lambda r: bytearray(r.chunk()),
+    "l": _unique,
+    "t": lambda r: tuple(_unique(r)),
+    "S": lambda r: set(_unique(r)),
+    "Z": lambda r: frozenset(_unique(r)),
+    "d": lambda r: dict(_read_pairs(r)),
+    "C": lambda r: Counter(dict(_read_pairs(r))),
+    "O": lambda r: OrderedDict(_read_pairs(r)),
+    "E": _read_defaultdict,
+    "q": _read_deque,
+    "r": lambda r: range(*_ints(r, 3)),
+    "/": lambda r: slice(*r.items(3)),
+    "D": _read_decimal,
+    "Q": _read_fraction,
+    "Y": lambda r: dt.date(*_ints(r, 3)),
+    "W": lambda r: dt.timedelta(*_ints(r, 3)),
+    "H": lambda r: _zoned(r, _ints(r, 5), dt.time),
+    "U": lambda r: _zoned(r, _ints(r, 8), dt.datetime),
+    "K": lambda r: dict.fromkeys(r.expect(list)).keys(),
+    "V": lambda r: dict(enumerate(r.expect(list))).values(),
+    "X": lambda r: dict(r.expect(list)).items(),
+    "n": _read_named,
+    "v": lambda r: TYPES[r.name()],
+    "L": _read_library,
+    "a": _read_array,
+    "g": _read_scalar,
+    "u": _dtype,
+    "m": _read_tensor,
+    "y": _torch_dtype,
+    "z": _device,
+}.items():
+    _READ[ord(_tag)] = _read
+
+
+def dumps(value: Any) -> bytes:
+    """A plain value as bytes. Raises TypeError for what is not plain, TooLarge beyond the caps."""
+    writer = Writer()
+    writer.put(value)
+    if len(writer.out) > MAX_FRAME:
+        raise TooLarge(f"a value of more than {MAX_FRAME >> 20} MiB")
+    return bytes(writer.out)
+
+
+def loads(data: bytes) -> Any:
+    """The plain value that bytes are. Raises Garbled for anything else."""
+    return Reader(data).whole()
+
+
+# Frames
+
+
+def send(sock: socket.socket, payload: bytes | bytearray) -> None:
+    """Send one frame: its length in four bytes, then the payload. Raises OSError, TooLarge."""
+    if len(payload) > MAX_FRAME:
+        raise TooLarge(f"a value of more than {MAX_FRAME >> 20} MiB")
+    sock.sendall(_U32.pack(len(payload)) + payload)
+
+
+def receive(sock: socket.socket) -> bytes:
+    """Receive one frame. Raises EOFError where the stream ends, Garbled for a frame that is too large."""
+    data = sock.recv(1 << 16)
+    while len(data) < 4:
+        more = sock.recv(1 << 16)
+        if not more or not data:
+            raise EOFError
+        data += more
+    (size,) = _U32.unpack_from(data)
+    if size > MAX_FRAME:
+        raise Garbled(f"a frame of {size} bytes")
+    if len(data) - 4 > size:
+        raise Garbled("a frame that nobody asked for")
+    if len(data) - 4 == size:
+        return data[4:]
+    buffer = bytearray(size)
+    view = memoryview(buffer)
+    view[: len(data) - 4] = data[4:]
+    done = len(data) - 4
+    while done < size:
+        got = sock.recv_into(view[done:])
+        if not got:
+            raise EOFError
+        done += got
+    return bytes(buffer)

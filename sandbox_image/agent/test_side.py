@@ -1,0 +1,269 @@
+"""The tests' side of the boundary: runs tests against a candidate that lives in another process, and reports each of them.
+
+Only what the tests themselves found counts. A boundary that breaks fails the test that it broke in and all that follow, whatever
+they make of it; a side that sends what no honest one sends is reported as tampering.
+
+Left out: limits and isolation. The agent has put both around this process.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import json
+import linecache
+import os
+import socket
+import sys
+import traceback
+import types
+from typing import Any
+
+import light_tests  # type: ignore[import-not-found]
+import plain  # type: ignore[import-not-found]
+from proxies import Broken, Link, Module, marked  # type: ignore[import-not-found]
+
+WORK = "/box/work"
+_MESSAGE = 4000
+"""Characters of a failure's message."""
+_RECURSION = 6000
+"""Frames: calls back and forth between the tests and the candidate take several each."""
+
+
+class Report:
+    """One JSON line for each thing that happened."""
+
+    def __init__(self, results: int) -> None:
+        self._results = results
+        self.tampering = ""
+
+    def send(self, **event: Any) -> None:
+        """Report an event."""
+        data = json.dumps(event).encode() + b"\n"
+        while data:
+            data = data[os.write(self._results, data) :]
+
+    def tampered(self, what: str) -> None:
+        """Report that the candidate's side attacked the boundary."""
+        self.tampering = what
+        self.send(event="tampered", what=what)
+
+
+class _Judge:
+    """One run of tests."""
+
+    def __init__(self, link: Link, report: Report, tests: str, entry_point: str, path: str) -> None:
+        self._link, self._report = link, report
+        self._tests, self._entry_point, self._path = tests, entry_point, path
+        self._failed = False
+        linecache.cache[path] = (len(tests), None, tests.splitlines(keepends=True), path)
+
+    # What happened, in words
+
+    def side(self, exc: BaseException) -> str:
+        """Whose exception it is."""
+        if isinstance(exc, Broken) or marked(exc) is not None:
+            return "candidate"
+        if isinstance(exc, ImportError) and exc.name == self._link.module:
+            return "candidate"
+        if isinstance(exc, SyntaxError):
+            return "tests" if exc.filename == self._path else ""
+        if isinstance(exc, plain.NotApart):
+            return "tests"
+        inside = any(frame.filename == self._path for frame in traceback.extract_tb(exc.__traceback__))
+        return "tests" if inside else ""
+
+    def describe(self, exc: BaseException) -> str:
+        """The exception, and the frames that lie in the two files, last ones first to be kept."""
+        frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == self._path][-4:]
+        where = "".join(f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}\n" for f in frames)
+        try:
+            what = "".join(traceback.format_exception_only(type(exc), exc)).strip()
+        except Exception:
+            what = type(exc).__name__
+        return (where + (marked(exc) or "") + what)[-_MESSAGE:]
+
+    def _test(self, name: str, exc: BaseException | None, outcome: str = "failed") -> None:
+        if exc is None and self._link.broken:
+            exc = Broken(self._link.broken)  # whatever the test made of it
+        if exc is None:
+            self._report.send(event="test", name=name, outcome="passed", message="", side="")
+        else:
+            self._failed = True
+            self._report.send(event="test", name=name, outcome=outcome, message=self.describe(exc), side=self.side(exc))
+
+    def collection_error(self, exc: BaseException) -> int:
+        """The tests could not begin."""
+        self._report.send(event="collection_error", message=self.describe(exc), side=self.side(exc))
+        self._report.send(event="collected", tests=[])
+        self._report.send(event="finished", exit_status=2)
+        return 2
+
+    def _finish(self) -> int:
+        status = int(self._failed)
+        self._report.send(event="finished", exit_status=status)
+        return status
+
+    # Kinds of tests
+
+    def run(self) -> int:
+        """Run the tests in the lightest way that they allow."""
+        try:
+            tree = ast.parse(self._tests, self._path)
+        except (SyntaxError, ValueError, RecursionError) as exc:
+            if isinstance(exc, SyntaxError):
+                exc.filename = self._path
+            return self.collection_error(exc)
+        used, bound = light_tests.names_in(self._tests, tree)
+        module = Module(self._link, used, bound)
+        sys.modules[self._link.module] = module
+        _forward_seeds(self._link, self._tests)
+        kind = light_tests.kind_of(tree, self._entry_point)
+        if kind == "pytest":
+            return self._pytest()
+        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3])
+        sys.modules[names["__name__"]] = _module_of(names)
+        try:
+            if kind != "functions":
+                for name in light_tests.wanted(tree, self._tests, module.__name__, bound, self._entry_point):
+                    names[name] = self._import(module, name)
+            if kind == "asserts":
+                return self._asserts(light_tests.Asserts(tree), names)
+            calls = "check" if kind == "check" else ""
+            body = [node for node in tree.body if not _calls(node, calls)]
+            entry = self._import(module, self._entry_point) if kind == "check" else None
+            exec(light_tests.compiled(body, self._path, self._tests), names)
+        except BaseException as exc:
+            return self.collection_error(exc)
+        if kind == "check":
+            found = {"check": lambda: names["check"](entry)}
+        else:
+            own = {n: f for n, f in names.items() if n.startswith("test") and type(f) is types.FunctionType}
+            found = {name: function for name, function in own.items() if function.__code__.co_filename == self._path}
+        return self._functions(found)
+
+    def _import(self, module: Module, name: str) -> Any:
+        try:
+            return getattr(module, name)
+        except AttributeError:
+            raise ImportError(f"cannot import name {name!r} from {module.__name__!r}", name=module.__name__) from None
+
+    def _functions(self, tests: dict[str, Any]) -> int:
+        self._report.send(event="collected", tests=list(tests))
+        for name, test in tests.items():
+            self._test(name, _outcome(test))
+        return self._finish()
+
+    def _asserts(self, asserts: light_tests.Asserts, names: dict[str, Any]) -> int:
+        self._report.send(event="collected", tests=list(asserts.names.values()))
+        broken: BaseException | None = None
+        for place, statement in enumerate(asserts.statements):
+            name = asserts.names.get(place)
+            if broken is None:
+                exc = _outcome(functools.partial(exec, light_tests.compiled([statement], self._path, self._tests), names))
+                if name is not None:
+                    self._test(name, exc)
+                else:
+                    broken = exc  # what prepares the tests that follow
+            elif name is not None:
+                self._test(name, broken, "error")
+        return self._finish()
+
+    def _pytest(self) -> int:
+        import pytest
+        from reporter import Reporter  # type: ignore[import-not-found]
+
+        judge, link, report = self, self._link, self._report
+
+        class Apart(Reporter):  # type: ignore[misc]
+            """Reports as in one interpreter, and knows the candidate's exceptions by their mark."""
+
+            def _send(self, **event: Any) -> None:
+                if event.get("event") == "test" and event["outcome"] == "passed" and link.broken:
+                    exc = Broken(link.broken)
+                    event |= {"outcome": "failed", "message": judge.describe(exc), "side": "candidate"}
+                report.send(**event)
+
+            def _side(self, exc: BaseException) -> str:
+                return judge.side(exc)
+
+            def _describe(self, exc: BaseException) -> str:
+                return judge.describe(exc)
+
+        folder = os.path.dirname(self._path)
+        with open(self._path, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(self._tests)
+        sys.argv[:] = ["pytest"]
+        options = ["-q", "--tb=short", "--noconftest", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", folder]
+        reporter = Apart(-1, link.module, os.path.basename(self._path), folder)
+        return int(pytest.main([*options, self._path], plugins=[reporter]))
+
+
+def _outcome(test: Any) -> BaseException | None:
+    """What a test raised. Leaving, being interrupted or skipping is no way to pass."""
+    try:
+        test()
+    except BaseException as exc:
+        return exc
+    return None
+
+
+def _calls(node: ast.stmt, name: str) -> bool:
+    """Whether a statement is a bare call of `name`."""
+    if not (name and isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+        return False
+    return isinstance(node.value.func, ast.Name) and node.value.func.id == name
+
+
+def _module_of(names: dict[str, Any]) -> types.ModuleType:
+    module = types.ModuleType(names["__name__"])
+    module.__dict__.update(names)
+    return module
+
+
+def _forward_seeds(link: Link, tests: str) -> None:
+    """Let seeds that the tests set hold for the candidate's generators too, as in one interpreter."""
+    import random
+
+    libraries: list[tuple[str, Any, str]] = [("random", random, "seed")]
+    for name, attribute in (("numpy", "seed"), ("torch", "manual_seed")):
+        if name in sys.modules or name in tests:
+            with contextlib.suppress(ImportError):
+                __import__(name)
+                found = sys.modules[name]
+                libraries.append((name, found.random if name == "numpy" else found, attribute))
+    for name, module, attribute in libraries:
+        setattr(module, attribute, _seeding(link, name, getattr(module, attribute)))
+
+
+def _seeding(link: Link, library: str, original: Any) -> Any:
+    def seed(*args: Any, **kwargs: Any) -> Any:
+        values = (*args, *kwargs.values())
+        if all(type(value) in (int, float, str, bytes, type(None)) for value in values):
+            link.seeds.append((library, values))
+        return original(*args, **kwargs)
+
+    seed.__name__ = seed.__qualname__ = original.__name__
+    return seed
+
+
+def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
+    """Run tests against the candidate at the other end of `sock`; report to the descriptor `results_fd`.
+
+    `work` has the name of the candidate's `module`, the source of the `tests`, the `entry_point` for tests that define
+    `check(candidate)`, and whether the candidate may change arguments `in_place`. Returns pytest's exit code: 0 where all passed.
+    """
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
+    report = Report(results_fd)
+    link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
+    link.entry_point = work.get("entry_point") or ""
+    folder = os.getcwd()
+    run = _Judge(link, report, work["tests"], link.entry_point, f"{folder}/test_{work['module']}.py")
+    try:
+        exc = link.greet()
+    except Broken as broken:
+        exc = broken
+    if exc is not None:
+        return run.collection_error(exc)
+    return run.run()

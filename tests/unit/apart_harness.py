@@ -1,0 +1,168 @@
+"""Runs a candidate and its tests in two forked processes joined by a socket, as the agent does, without any isolation.
+
+A process of its own forks them, so that nothing of the surrounding pytest is in either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+AGENT = Path(__file__).parents[2] / "sandbox_image" / "agent"
+
+
+class Apart:
+    """Forks pairs on demand. `heavy` has numpy and torch imported."""
+
+    def __init__(self, *, heavy: bool) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        command = [sys.executable, "-I", __file__, "heavy" if heavy else "bare"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.folder.name, text=True)
+
+    def run(self, code: str, tests: str, *, entry_point: str = "", in_place: bool = False, seconds: float = 20) -> Result:
+        job = {"code": code, "tests": tests, "entry_point": entry_point, "in_place": in_place, "seconds": seconds}
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        return Result(json.loads(self.process.stdout.readline()))
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+        self.folder.cleanup()
+
+
+class Result:
+    """What the judge reported."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.events: list[dict[str, Any]] = told["events"]
+        self.output: str = told["output"]
+        self.log: str = told["log"]
+        self.seconds: float = told["seconds"]
+        self.tests = {e["name"]: e for e in self.events if e["event"] == "test"}
+        self.collected = [name for e in self.events if e["event"] == "collected" for name in e["tests"]]
+        self.outcomes = {name: e["outcome"] for name, e in self.tests.items()}
+        self.error = next((e for e in self.events if e["event"] == "collection_error"), None)
+        self.tampered = [e["what"] for e in self.events if e["event"] == "tampered"]
+        self.finished = any(e["event"] == "finished" for e in self.events)
+
+    @property
+    def accepted(self) -> bool:
+        """As the orchestrator decides it."""
+        complete = bool(self.collected) and self.finished and sorted(self.collected) == sorted(self.tests)
+        return complete and not self.error and not self.tampered and set(self.outcomes.values()) == {"passed"}
+
+    def __repr__(self) -> str:
+        return f"{self.events}\n{self.output}\n{self.log}"
+
+
+def _read(fds: list[int], until: float) -> tuple[dict[int, bytes], bool]:
+    """Everything from these descriptors, and whether that was in time. The first one's end is the end."""
+    found = dict.fromkeys(fds, b"")
+    left = list(fds)
+    while fds[0] in left:
+        ready, _, _ = select.select(left, [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            return found, False
+        for fd in ready:
+            data = os.read(fd, 1 << 16)
+            found[fd] += data
+            if not data:
+                left.remove(fd)
+    return found, True
+
+
+def _pair(job: dict[str, Any]) -> dict[str, Any]:
+    import candidate_side
+    import test_side
+
+    ours, theirs = socket.socketpair()
+    results, output, log = os.pipe(), os.pipe(), os.pipe()
+    started = time.monotonic()
+    candidate = os.fork()
+    if candidate == 0:
+        os.setsid()
+        theirs.close()
+        os.dup2(output[1], 1)
+        os.dup2(output[1], 2)
+        for fd in (0, *results, *log, *output):
+            os.close(fd)
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        try:
+            candidate_side.serve(ours, {"module": "candidate", "source": job["code"], "in_place": job["in_place"]})
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(0)
+    judge = os.fork()
+    if judge == 0:
+        os.setsid()
+        ours.close()
+        os.dup2(log[1], 1)
+        os.dup2(log[1], 2)
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        for fd in (0, results[0], *log, *output):
+            os.close(fd)
+        work = {"module": "candidate", "tests": job["tests"], "entry_point": job["entry_point"], "in_place": job["in_place"]}
+        code = 70
+        try:
+            code = test_side.judge(theirs, results[1], work)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    ours.close()
+    theirs.close()
+    for pipe in (results, output, log):
+        os.close(pipe[1])
+    found, _ = _read([results[0], output[0], log[0]], time.monotonic() + job["seconds"])
+    seconds = time.monotonic() - started
+    for pid in (judge, candidate):
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError):
+                kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    texts = [found[pipe[0]].decode("utf-8", "replace") for pipe in (results, output, log)]
+    for pipe in (results, output, log):
+        os.close(pipe[0])
+    return {
+        "events": [json.loads(line) for line in texts[0].splitlines()],
+        "output": texts[1],
+        "log": texts[2],
+        "seconds": seconds,
+    }
+
+
+def _main(kind: str) -> None:
+    sys.path.insert(0, str(AGENT))
+    if kind == "heavy":
+        import numpy  # noqa: F401
+        import torch
+
+        torch.set_num_threads(1)
+    import candidate_side  # noqa: F401
+    import test_side  # noqa: F401
+
+    for line in sys.stdin:
+        print(json.dumps(_pair(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
