@@ -147,7 +147,7 @@ class _Asserts:
 
     def _apart(self, node: ast.Assert) -> list[ast.stmt]:
         test = node.test
-        place = {
+        place: dict[str, Any] = {
             "lineno": node.lineno,
             "col_offset": node.col_offset,
             "end_lineno": node.end_lineno,
