@@ -1,11 +1,211 @@
 """Whether tests can be judged apart from the candidate: a reading of their source, before anything runs.
 
-Left out so far: the reading itself. Until it is here nobody is told apart who was not shown to be safe apart.
+Only the tests are read, never the candidate, and nothing that happens at run time counts: otherwise a candidate could choose to
+be judged in the weaker way. What this reading misses fails in the run with a message that names the other way.
+
+Left out: judging itself. The agent in the sandbox does that.
 """
 
 from __future__ import annotations
 
+import ast
+import sys
+from collections.abc import Iterator
+
+_LIBRARIES = frozenset(("numpy", "torch", "pytest", "_pytest", "typing_extensions"))
+"""Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
+_FIXTURES = {
+    **dict.fromkeys(("capsys", "capfd", "capsysbinary", "capfdbinary"), "read what the candidate prints"),
+    "caplog": "read the candidate's log",
+    "recwarn": "look at the candidate's warnings",
+    "monkeypatch": "patch what the candidate uses (monkeypatch)",
+    "mocker": "patch what the candidate uses (mocker)",
+    **dict.fromkeys(("tmp_path", "tmpdir", "tmp_path_factory", "tmpdir_factory"), "share files with the candidate"),
+    "pytester": "run pytest themselves",
+}
+_MODULES = {
+    **dict.fromkeys(("subprocess", "runpy", "multiprocessing", "pty"), "start programs of their own"),
+    **dict.fromkeys(("tempfile", "shutil", "pathlib", "glob"), "share files with the candidate"),
+    **dict.fromkeys(("pickle", "marshal", "shelve", "copyreg"), "serialise objects"),
+    **dict.fromkeys(("gc", "weakref", "tracemalloc", "ctypes"), "look at the memory of the interpreter"),
+    **dict.fromkeys(("doctest", "trace", "bdb", "dis", "linecache"), "look into the candidate's code"),
+    **dict.fromkeys(("logging", "warnings"), "look at what the candidate logs or warns of"),
+    **dict.fromkeys(("socket", "http", "urllib"), "share connections with the candidate"),
+}
+"""Modules whose use in tests needs one interpreter, and why."""
+_NAMES = {
+    **dict.fromkeys(
+        ("mock.patch", "unittest.mock.patch", "patch.object", "patch.dict"), "patch what the candidate uses (mock.patch)"
+    ),
+    **dict.fromkeys(("contextlib.redirect_stdout", "contextlib.redirect_stderr"), "read what the candidate prints"),
+    **dict.fromkeys(("pytest.warns", "pytest.deprecated_call"), "look at the candidate's warnings"),
+    "pytest.MonkeyPatch": "patch what the candidate uses (monkeypatch)",
+    "pytest.importorskip": "import what may be missing",
+    **dict.fromkeys(
+        ("inspect.getsource", "inspect.getsourcelines", "inspect.getsourcefile", "inspect.getfile", "inspect.getmodule"),
+        "read the candidate's source",
+    ),
+    **dict.fromkeys(("inspect.stack", "inspect.currentframe", "sys._getframe", "sys.settrace", "sys.setprofile"), "walk frames"),
+    **dict.fromkeys(("importlib.reload", "importlib.util", "importlib.machinery"), "load the candidate's module again"),
+    "sys.modules": "change sys.modules",
+    **dict.fromkeys(("sys.stdin", "sys.stdout", "sys.stderr", "sys.argv"), "share the interpreter's streams or arguments"),
+    **dict.fromkeys(("sys.getsizeof", "sys.getrefcount"), "look at the memory of the interpreter"),
+    **dict.fromkeys(
+        ("sys.setrecursionlimit", "decimal.getcontext", "decimal.localcontext"), "set what holds for one interpreter"
+    ),
+    **dict.fromkeys(("locale.setlocale", "os.environ", "os.putenv", "os.getenv", "os.chdir"), "set what holds for one process"),
+    **dict.fromkeys(("numpy.seterr", "numpy.errstate", "torch.set_default_dtype"), "set what holds for one interpreter"),
+    **dict.fromkeys(
+        ("torch.set_default_device", "torch.set_default_tensor_type", "torch.autocast"), "set what holds for one interpreter"
+    ),
+    **dict.fromkeys(("torch.use_deterministic_algorithms", "torch.set_grad_enabled"), "set what holds for one interpreter"),
+    **dict.fromkeys(
+        ("torch.func", "torch.vmap", "torch.compile", "torch.jit", "torch.fx", "torch.export"), "transform the candidate's code"
+    ),
+    **dict.fromkeys(("torch.save", "torch.onnx"), "serialise objects"),
+    **dict.fromkeys(
+        ("os.system", "os.popen", "os.fork", "concurrent.futures.ProcessPoolExecutor"), "start programs of their own"
+    ),
+    **dict.fromkeys(
+        ("os.listdir", "os.remove", "os.unlink", "os.mkdir", "os.makedirs", "os.walk"), "share files with the candidate"
+    ),
+    **dict.fromkeys(("os.path.exists", "os.path.isfile", "os.path.getsize"), "share files with the candidate"),
+    **dict.fromkeys(
+        ("dataclasses.fields", "dataclasses.asdict", "dataclasses.astuple", "dataclasses.replace"), "look into dataclasses"
+    ),
+    "dataclasses.is_dataclass": "look into dataclasses",
+    "builtins.open": "share files with the candidate",
+}
+"""Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
+_ATTRIBUTES = {
+    **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
+    **dict.fromkeys(("assertWarns", "assertWarnsRegex"), "look at the candidate's warnings"),
+    **dict.fromkeys(("assertLogs", "assertNoLogs"), "read the candidate's log"),
+}
+
 
 def why_together(tests: str, module: str) -> str:
-    """Why these tests need the candidate `module` in their own interpreter: one sentence; "" where they can be judged apart."""
-    return f"How these tests use {module} was not analysed."
+    """Why these tests need the candidate `module` in their own interpreter: one sentence; "" where they can be judged apart.
+
+    Tests that do not parse can be judged apart: they fail there as anywhere.
+    """
+    try:
+        tree = ast.parse(tests)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    found = next(_Reading(tree, module).reasons(), "")
+    return f"The tests {found}, for which the candidate must be in their own interpreter." if found else ""
+
+
+class _Reading:
+    """What tests import, and what they do with it."""
+
+    def __init__(self, tree: ast.Module, module: str) -> None:
+        self._tree, self._module = tree, module
+        self._paths: dict[str, str] = {}
+        """Name in the tests -> what was imported under it."""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self._paths[alias.asname or alias.name.split(".")[0]] = (
+                        alias.name if alias.asname else alias.name.split(".")[0]
+                    )
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    self._paths[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+
+    def reasons(self) -> Iterator[str]:
+        for node in ast.walk(self._tree):
+            yield from self._of(node)
+
+    def _path(self, node: ast.AST) -> str:
+        """Where a dotted name leads, by the imports: `np.random.seed` -> `numpy.random.seed`; "" for what is no such name."""
+        parts = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name) or node.id not in self._paths:
+            return ""
+        return ".".join([self._paths[node.id], *reversed(parts)])
+
+    def _of_candidate(self, node: ast.AST) -> bool:
+        path = self._path(node)
+        return path == self._module or path.startswith(self._module + ".")
+
+    def _of(self, node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from self._import(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield "import relatively"
+            for alias in node.names:
+                yield from self._import(f"{node.module}.{alias.name}")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                if argument.arg in _FIXTURES:
+                    yield _FIXTURES[argument.arg]
+            for decorator in node.decorator_list:
+                yield from self._usefixtures(decorator)
+        elif isinstance(node, ast.ClassDef):
+            if any(self._of_candidate(base) for base in (*node.bases, *(keyword.value for keyword in node.keywords))):
+                yield "subclass the candidate's classes"
+            for decorator in node.decorator_list:
+                yield from self._usefixtures(decorator)
+        elif isinstance(node, ast.Attribute):
+            yield from self._attribute(node)
+        elif isinstance(node, ast.Call):
+            yield from self._call(node)
+        elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
+            targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else [node.target]
+            for target in targets:
+                inner = target.value if isinstance(target, ast.Attribute | ast.Subscript) else None
+                path = self._path(inner) if inner is not None else ""
+                if path and not self._of_candidate(target) and path.split(".")[0] != self._module:
+                    yield f"change {path}"
+
+    def _import(self, path: str) -> Iterator[str]:
+        root = path.split(".")[0]
+        if root == self._module:
+            return
+        if root not in sys.stdlib_module_names and root not in _LIBRARIES:
+            yield f"import {root}, whose objects do not pass between the two sides"
+        yield from self._named(path)
+
+    def _named(self, path: str) -> Iterator[str]:
+        """Reasons for the use of a path, or of one that it begins with."""
+        parts = path.split(".")
+        if parts[0] in _MODULES:
+            yield _MODULES[parts[0]]
+        for end in range(1, len(parts) + 1):
+            if (reason := _NAMES.get(".".join(parts[:end]))) is not None:
+                yield reason
+
+    def _usefixtures(self, node: ast.expr) -> Iterator[str]:
+        if isinstance(node, ast.Call) and self._path(node.func) == "pytest.mark.usefixtures":
+            for argument in node.args:
+                if isinstance(argument, ast.Constant) and argument.value in _FIXTURES:
+                    yield _FIXTURES[argument.value]
+
+    def _attribute(self, node: ast.Attribute) -> Iterator[str]:
+        if node.attr in _ATTRIBUTES:
+            yield _ATTRIBUTES[node.attr]
+        path = self._path(node)
+        if path:
+            if self._of_candidate(node) and node.attr in ("__file__", "__path__", "__spec__", "__loader__", "__dict__"):
+                yield "look at the candidate's module itself"
+            yield from self._named(path)
+
+    def _call(self, node: ast.Call) -> Iterator[str]:
+        function = node.func
+        if isinstance(function, ast.Name) and function.id not in self._paths:
+            if function.id == "open":
+                yield "share files with the candidate"
+            elif function.id == "setattr" and node.args and self._path(node.args[0]):
+                yield "patch modules or their objects (setattr)"
+            elif function.id == "delattr" and node.args and self._path(node.args[0]):
+                yield "patch modules or their objects (delattr)"
+            elif function.id in ("vars", "dir") and node.args and self._path(node.args[0]) == self._module:
+                yield "look at the candidate's module itself"
+            elif function.id == "__import__" and not (node.args and isinstance(node.args[0], ast.Constant)):
+                yield "import by computed names"

@@ -578,6 +578,8 @@ class Server:
             self._reply(seq, outcome, value, kind == "new")
 
     def _reply(self, seq: int, outcome: str, value: Any, new: bool) -> None:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()  # this process is killed once the tests have ended
         changes = None
         if outcome == "ok" and type(value) is _Changed:
             value, changes = value.value, value.arguments

@@ -729,6 +729,7 @@ class HandleMeta(type):
         return type.__new__(cls, name, bases, body)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Have the candidate make an object."""
         return _call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
 
     def __getattr__(cls, name: str) -> Any:

@@ -68,20 +68,20 @@ class Result:
         return f"{self.events}\n{self.output}\n{self.log}"
 
 
-def _read(fds: list[int], until: float) -> tuple[dict[int, bytes], bool]:
-    """Everything from these descriptors, and whether that was in time. The first one's end is the end."""
+def _read(fds: list[int], ends: int | None, until: float) -> dict[int, bytes]:
+    """What comes from these descriptors, until `ends` is at its end, or all are, or the time is over."""
     found = dict.fromkeys(fds, b"")
     left = list(fds)
-    while fds[0] in left:
+    while left and (ends is None or ends in left):
         ready, _, _ = select.select(left, [], [], max(0.0, until - time.monotonic()))
         if not ready:
-            return found, False
+            break
         for fd in ready:
             data = os.read(fd, 1 << 16)
             found[fd] += data
             if not data:
                 left.remove(fd)
-    return found, True
+    return found
 
 
 def _pair(job: dict[str, Any]) -> dict[str, Any]:
@@ -132,14 +132,16 @@ def _pair(job: dict[str, Any]) -> dict[str, Any]:
     theirs.close()
     for pipe in (results, output, log):
         os.close(pipe[1])
-    found, _ = _read([results[0], output[0], log[0]], time.monotonic() + job["seconds"])
+    fds = [pipe[0] for pipe in (results, output, log)]
+    found = _read(fds, results[0], time.monotonic() + job["seconds"])
     seconds = time.monotonic() - started
     for pid in (judge, candidate):
         for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError):
                 kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    texts = [found[pipe[0]].decode("utf-8", "replace") for pipe in (results, output, log)]
+    rest = _read(fds, None, time.monotonic() + 1)
+    texts = [(found[pipe[0]] + rest[pipe[0]]).decode("utf-8", "replace") for pipe in (results, output, log)]
     for pipe in (results, output, log):
         os.close(pipe[0])
     return {

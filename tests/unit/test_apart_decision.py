@@ -1,0 +1,103 @@
+"""Which tests can be judged apart: decided by their source alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.workflows.judging import why_together
+
+APART = [
+    "from candidate import f\ndef test_a(): assert f(1) == 2",
+    "import candidate\nassert candidate.f(1) == 2",
+    "def check(candidate):\n    assert candidate(1) == 2",
+    "from candidate import *\nimport math, random, itertools\nfrom collections import Counter\nassert math.isclose(f(1), 2)",
+    "import pytest\nfrom candidate import f\ndef test_a():\n    with pytest.raises(ValueError): f(1)",
+    "import pytest\nimport numpy as np, torch\nfrom candidate import f\n@pytest.fixture\ndef x(): return np.ones(3)\ndef test_a(x): assert np.allclose(f(x), 1)\ndef test_b(): torch.manual_seed(0); torch.autograd.gradcheck(f, torch.ones(2))",
+    "import unittest\nfrom candidate import Stack\nclass T(unittest.TestCase):\n    def test_a(self): self.assertEqual(len(Stack()), 0)",
+    "import candidate\ncandidate.counter = 0\nassert candidate.up() == 1",
+    "from candidate import Stack\ns = Stack()\ns.size = 3\nassert s.size == 3",
+    "import sys, os\nsys.path.insert(0, os.path.dirname(__file__))\nfrom candidate import f\nassert f(1)",
+    "from unittest.mock import Mock\nfrom candidate import f\ndef test_a():\n    m = Mock()\n    f(m)\n    m.assert_called_once()",
+    "def test(:",
+    "x = 'mock.patch and open(' # inspect.getsource",
+    "import importlib\nm = importlib.import_module('candidate')\nassert m.f(1)",
+    "class Mine:\n    x = 1\nm = Mine()\nm.x = 2\nsetattr(m, 'y', 3)",
+    "import asyncio, inspect\nfrom candidate import f\ndef test_a():\n    assert inspect.signature(f) and asyncio.run(f()) == 1",
+]
+TOGETHER = {
+    "def test_a(monkeypatch): pass": "monkeypatch",
+    "def test_a(capsys): pass": "prints",
+    "def test_a(capfd): pass": "prints",
+    "def test_a(caplog): pass": "log",
+    "def test_a(tmp_path): pass": "files",
+    "import pytest\n@pytest.mark.usefixtures('tmp_path')\ndef test_a(): pass": "files",
+    "from unittest import mock\n@mock.patch('candidate.g')\ndef test_a(g): pass": "mock.patch",
+    "from unittest.mock import patch\ndef test_a():\n    with patch('builtins.input', return_value='1'): pass": "mock.patch",
+    "import unittest.mock\ndef test_a():\n    with unittest.mock.patch.object(a, 'b'): pass": "mock.patch",
+    "import candidate\nsetattr(candidate, 'x', 1)": "setattr",
+    "from candidate import C\nsetattr(C, 'x', 1)": "setattr",
+    "from candidate import C\ndelattr(C, 'x')": "delattr",
+    "import inspect, candidate\ns = inspect.getsource(candidate.f)": "source",
+    "from inspect import getsource\nfrom candidate import f\ns = getsource(f)": "source",
+    "from candidate import Base\nclass Mine(Base): pass": "subclass",
+    "import candidate as c\nclass Mine(c.shapes.Base): pass": "subclass",
+    "from candidate import Meta\nclass Mine(metaclass=Meta): pass": "subclass",
+    "import importlib, candidate\nimportlib.reload(candidate)": "again",
+    "from importlib import reload": "again",
+    "import candidate\ns = open(candidate.__file__).read()": "candidate",
+    "import candidate\np = candidate.__file__": "module itself",
+    "import candidate\nnames = vars(candidate)": "module itself",
+    "import candidate\nd = candidate.__dict__": "module itself",
+    "s = open('candidate.py').read()": "files",
+    "from pathlib import Path\ns = Path('candidate.py').read_text()": "files",
+    "import subprocess": "programs",
+    "import runpy\nrunpy.run_path('candidate.py')": "programs",
+    "import os\nos.system('x')": "programs",
+    "import io, sys\nsys.stdout = io.StringIO()": "change sys",
+    "import io, sys\nsys.stdin = io.StringIO('1')": "change sys",
+    "import sys\nout = sys.stdout.getvalue()": "streams",
+    "import os\nx = os.environ.get('A')": "one process",
+    "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()): pass": "prints",
+    "from contextlib import redirect_stdout": "prints",
+    "import builtins\nbuiltins.input = lambda: '1'": "change builtins",
+    "import time\ntime.sleep = lambda s: None": "change time",
+    "import sys\ndel sys.modules['candidate']": "sys.modules",
+    "import os\nos.environ['A'] = '1'": "change os.environ",
+    "import pytest\ndef test_a():\n    with pytest.warns(UserWarning): pass": "warnings",
+    "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        with self.assertLogs(): pass": "log",
+    "import warnings": "warns",
+    "import pandas as pd": "import pandas",
+    "from sklearn.metrics import f1_score": "import sklearn",
+    "import pickle": "serialise",
+    "import torch\ntorch.set_default_dtype(torch.float64)": "set what holds",
+    "import torch\nfrom candidate import f\ng = torch.compile(f)": "transform",
+    "import torch\nfrom torch.func import grad\nfrom candidate import f": "transform",
+    "import numpy as np\nwith np.errstate(all='raise'): pass": "set what holds",
+    "from multiprocessing import Pool": "programs",
+    "import sys\nsys.setrecursionlimit(10)": "set what holds",
+    "import decimal\ndecimal.getcontext().prec = 50": "set what holds",
+    "from . import candidate": "relatively",
+    "import dataclasses\nfrom candidate import P\nassert dataclasses.asdict(P(1)) == {}": "dataclasses",
+    "from candidate import f\nassert f.__globals__": "look into",
+    "import weakref": "memory",
+}
+
+
+@pytest.mark.parametrize("tests", APART)
+def test_these_can_be_judged_apart(tests):
+    assert why_together(tests, "candidate") == ""
+
+
+@pytest.mark.parametrize("tests", TOGETHER)
+def test_these_need_one_interpreter_and_one_sentence_says_why(tests):
+    why = why_together(tests, "candidate")
+    assert TOGETHER[tests] in why
+    assert why.startswith("The tests ")
+    assert why.endswith("must be in their own interpreter.")
+    assert "\n" not in why
+
+
+def test_the_name_of_the_module_counts():
+    tests = "from solution import Base\nclass Mine(Base): pass"
+    assert "subclass" in why_together(tests, "solution")
+    assert "import solution" in why_together(tests, "candidate")
