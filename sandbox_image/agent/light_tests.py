@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
+import sys
 from typing import Any
 
 _VALUE = 300
@@ -232,6 +233,14 @@ def wanted(tree: ast.Module, source: str, module: str, bound: set[str], entry_po
     return sorted(found)
 
 
+def libraries_in(tree: ast.Module, bound: set[str]) -> dict[str, str]:
+    """Libraries that the tests use by name (`math.isclose`) without an import of their own: name -> module."""
+    owners = {node.value.id for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    found = {name: name for name in owners - called - bound if name in sys.stdlib_module_names}
+    return found | {name: _LIBRARIES[name] for name in owners - called - bound if name in _LIBRARIES}
+
+
 def _missing(source: str, bound: set[str]) -> set[str]:
     found: set[str] = set()
     tables = [symtable.symtable(source, "<tests>", "exec")]
@@ -243,6 +252,10 @@ def _missing(source: str, bound: set[str]) -> set[str]:
             if symbol.is_referenced() and (top or symbol.is_global()):
                 found.add(symbol.get_name())
     return {name for name in found if name not in bound and not hasattr(builtins, name) and not name.startswith("__")}
+
+
+_LIBRARIES = {"numpy": "numpy", "np": "numpy", "torch": "torch", "pytest": "pytest", "pandas": "pandas", "pd": "pandas"}
+"""What tests without imports of their own mean by these names."""
 
 
 class Asserts:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import importlib
 import json
 import linecache
 import os
@@ -116,13 +117,16 @@ class _Judge:
                 exc.filename = self._path
             return self.collection_error(exc)
         used, bound = light_tests.names_in(self._tests, tree)
+        # A candidate that calls something `math` would be asked whether it is right.
+        libraries = {name: importlib.import_module(library) for name, library in light_tests.libraries_in(tree, bound).items()}
+        bound |= set(libraries)
         module = Module(self._link, used, bound)
         sys.modules[self._link.module] = module
         _forward_seeds(self._link, self._tests)
         kind = light_tests.kind_of(tree, self._entry_point)
         if kind == "pytest":
             return self._pytest()
-        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3])
+        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3]) | libraries
         sys.modules[names["__name__"]] = _module_of(names)
         try:
             if kind != "functions":
