@@ -219,6 +219,7 @@ class _Writer(plain.Writer):  # type: ignore[misc]
             self.out += b"N"
             return
         told.add(number)
+        self.server._told.append(number)
         self.out += b"T"
         exception = issubclass(kind, BaseException)
         mine = [base for base in kind.__bases__ if base is not object and (not exception or issubclass(base, BaseException))]
@@ -312,8 +313,8 @@ class _Reader(plain.Reader):  # type: ignore[misc]
 
     __slots__ = ("server",)
 
-    def __init__(self, data: bytes, server: Server) -> None:
-        super().__init__(data)
+    def __init__(self, data: bytes, server: Server, start: int) -> None:
+        super().__init__(data, start)
         self.server = server
 
     def _handle(self) -> Any:
@@ -373,6 +374,8 @@ class Server:
         self._next = 1
         self.classes: set[int] = set()
         """Numbers of classes that were described."""
+        self._told: list[int] = []
+        """Those of them in the frame that is being written."""
         self._callbacks: dict[int, Any] = {}
         self._callback_numbers: dict[int, int] = {}
         self._raised: dict[int, tuple[int, BaseException]] = {}
@@ -458,7 +461,7 @@ class Server:
             if not self._depth:
                 raise RuntimeError("a function of the tests can only be called while the tests wait for an answer")
             seq = self._seq
-            self._send(seq, "call", None, (number, args, kwargs))
+            self._send(seq, "asked", None, (number, args, kwargs))
             while True:
                 kind, value = self._receive()
                 if kind == "returned":
@@ -537,11 +540,13 @@ class Server:
             data = plain.receive(self._sock)
         except (EOFError, OSError):
             raise _Left from None
-        reader = _Reader(data, self)
-        seq, kind, extras = reader.take()
-        if extras:
+        seq, kind, extra = plain.head(data)
+        reader = _Reader(data, self, plain.HEAD)
+        self._grad = True
+        if extra:
+            extras = reader.take()
             self._note(extras)
-        self._grad = not extras or extras.get("grad", True)
+            self._grad = extras.get("grad", True)
         value = reader.take()
         if kind not in ("returned", "raised"):
             self._seq = seq
@@ -608,25 +613,22 @@ class Server:
         torch = sys.modules.get("torch")
         if torch is not None and kind in ("ok", "changed"):
             body.graded = []
-        known = set(self.classes)
+        self._told.clear()
+        extras = _Writer(self)
         try:
             body.put(value)
-            head = _Writer(self)
-            extras = self._extras(body.graded, torch)
-            head.put((seq, kind, extras))
-            if len(head.out) + len(body.out) > plain.MAX_FRAME:
-                raise plain.TooLarge(f"a value of more than {plain.MAX_FRAME >> 20} MiB")
-        except BaseException:
-            # What was described in the frame that is not sent must be described again.
-            self.classes = known
-            raise
-        self._new_leaves.clear()
-        try:
-            plain.send(self._sock, head.out + body.out)
+            if body.graded or self.leaves:
+                extras.put(self._extras(body.graded, torch))
+            plain.send(self._sock, seq, kind, extras.out, body.out)
         except OSError:
             raise _Left from None
+        except BaseException:
+            # What was described in the frame that is not sent must be described again.
+            self.classes.difference_update(self._told)
+            raise
+        self._new_leaves.clear()
 
-    def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any] | None:
+    def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any]:
         extras: dict[str, Any] = {}
         if graded:
             leaves = _leaves_of(graded, torch)
@@ -643,7 +645,7 @@ class Server:
             for _, leaf in changed:
                 leaf.note()
             extras["leaves"] = [(number, leaf.data, leaf.grad) for number, leaf in changed]
-        return extras or None
+        return extras
 
     # What the tests ask
 

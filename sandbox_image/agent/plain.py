@@ -488,9 +488,9 @@ class Reader:
     more: ClassVar[dict[int, Callable[[Any], Any]]] = {}
     """Tag -> method for values that are not plain."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, start: int = 0) -> None:
         self.data = data
-        self.pos = 0
+        self.pos = start
         self.depth = 0
         self.nodes = 0
 
@@ -855,12 +855,31 @@ def loads(data: bytes) -> Any:
 
 # Frames
 
+_KINDS = (
+    *("call", "new", "method", "get", "set", "delete", "operator", "run", "resume", "plain", "names", "signature", "grad"),
+    *("returned", "raised", "ok", "changed", "asked"),
+)
+_KIND_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
+_FRAME = struct.Struct("<IIBB")
+"""Length of what follows, number of the question, kind, and whether extras come before the value."""
+HEAD = _FRAME.size - 4
 
-def send(sock: socket.socket, payload: bytes | bytearray) -> None:
-    """Send one frame: its length in four bytes, then the payload. Raises OSError, TooLarge."""
-    if len(payload) > MAX_FRAME:
+
+def send(sock: socket.socket, seq: int, kind: str, extras: bytes | bytearray, body: bytes | bytearray) -> None:
+    """Send one frame. Raises OSError, TooLarge."""
+    size = HEAD + len(extras) + len(body)
+    if size > MAX_FRAME:
         raise TooLarge(f"a value of more than {MAX_FRAME >> 20} MiB")
-    sock.sendall(_U32.pack(len(payload)) + payload)
+    sock.sendall(_FRAME.pack(size, seq & 0xFFFFFFFF, _KIND_NUMBERS[kind], bool(extras)) + extras + body)
+
+
+def head(data: bytes) -> tuple[int, str, bool]:
+    """A frame's number, kind, and whether it has extras; they and the value begin at `HEAD`. Raises Garbled."""
+    try:
+        _, seq, kind, extras = _FRAME.unpack_from(b"\0\0\0\0" + data[:HEAD])
+        return seq, _KINDS[kind], bool(extras)
+    except (struct.error, IndexError):
+        raise Garbled("a frame of no kind") from None
 
 
 def receive(sock: socket.socket) -> bytes:

@@ -180,8 +180,8 @@ class _Reader(plain.Reader):  # type: ignore[misc]
 
     __slots__ = ("link", "outputs")
 
-    def __init__(self, data: bytes, link: Link) -> None:
-        super().__init__(data)
+    def __init__(self, data: bytes, link: Link, start: int) -> None:
+        super().__init__(data, start)
         self.link = link
         self.outputs: list[Any] = []
 
@@ -404,11 +404,13 @@ class Link:
                 changed = [mirror for mirror in self.mirrors.values() if mirror.changed()]
                 for mirror in changed:
                     mirror.note()
-                extras["leaves"] = [(mirror.number, mirror.data, mirror.grad) for mirror in changed]
-        head = _Writer(self)
-        head.put((seq, kind, extras or None))
+                if changed:
+                    extras["leaves"] = [(mirror.number, mirror.data, mirror.grad) for mirror in changed]
+        before = _Writer(self)
+        if extras:
+            before.put(extras)
         try:
-            plain.send(self._sock, head.out + body.out)
+            plain.send(self._sock, seq, kind, before.out, body.out)
         except plain.TooLarge as exc:
             raise NotApart(f"The arguments cannot be passed to a candidate judged apart, {exc} is too large") from None
         except OSError:
@@ -443,9 +445,8 @@ class Link:
             self._break("The candidate's process ended before its tests did.")
         except Garbled as exc:
             self.tamper(str(exc))
-        reader = _Reader(data, self)
         try:
-            return self._read(reader, seq)
+            return self._read(data, seq)
         except Garbled as exc:
             self.tamper(str(exc))
         except Broken:
@@ -454,19 +455,17 @@ class Link:
             self.tamper(f"a frame that cannot be read ({type(exc).__name__})")
         raise AssertionError  # not reached
 
-    def _read(self, reader: _Reader, seq: int) -> tuple[str, Any]:
-        head = reader.expect(tuple)
-        got, kind, extras = head
-        if type(got) is not int or got != seq:
+    def _read(self, data: bytes, seq: int) -> tuple[str, Any]:
+        got, kind, extra = plain.head(data)
+        if got != seq & 0xFFFFFFFF:
             raise Garbled("an answer to another question")
-        if type(kind) is not str or (extras is not None and type(extras) is not dict):
-            raise Garbled("an answer of no kind")
-        if extras:
-            self._note(reader, extras)
+        reader = _Reader(data, self, plain.HEAD)
+        if extra:
+            self._note(reader, reader.expect(dict))
         value = reader.whole()
         if kind == "raised":
             value = self.exception(value)
-        elif kind == "call":
+        elif kind == "asked":
             number, args, kwargs = value
             self.callables[number]
             if type(args) is not tuple or type(kwargs) is not dict or not all(type(name) is str for name in kwargs):
