@@ -69,7 +69,11 @@ async def _corpus(chosen: Settings, programs: tuple[HostileProgram, ...], seed: 
         nonlocal done
         done += 1
         word = (
-            f"GOT THROUGH: {outcome.how}" if outcome.forged else "unscored" if outcome.unscored else outcome.verdict or "refused"
+            f"GOT THROUGH: {outcome.how}"
+            if outcome.forged
+            else "unscored"
+            if outcome.unscored
+            else outcome.verdict or outcome.status
         )
         note(f"[{done}/{total}] {outcome.program} x {outcome.grader}: {word} ({outcome.wall_time:.1f} s)")
 
