@@ -478,7 +478,7 @@ class Server:
 
     def describe(self, exc: BaseException, depth: int = 0) -> tuple[Any, ...]:
         """Class, arguments, text, attributes, frames in the candidate's file, place at the tests, cause."""
-        kind = type(exc)
+        kind = ValueError if type(exc) is plain.TooLarge else type(exc)
         args = tuple(self._plain_or_text(arg) for arg in (exc.args if type(exc.args) is tuple else ()))
         try:
             text = str(exc)[:_TEXT]

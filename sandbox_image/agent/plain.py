@@ -12,6 +12,7 @@ from __future__ import annotations
 import builtins
 import datetime as dt
 import importlib
+import math
 import operator
 import re
 import socket
@@ -373,10 +374,11 @@ _WRITE: dict[type, Callable[[Writer, Any], None]] = {
 }
 _LIVE_VIEWS: dict[type, bytes] = {type({}.keys()): b"K", type({}.values()): b"V", type({}.items()): b"X"}
 _LIVE_VIEWS |= {type(OrderedDict().keys()): b"K", type(OrderedDict().values()): b"V", type(OrderedDict().items()): b"X"}
+_REAL, _IMAG = complex.real.__get__, complex.imag.__get__
 _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (int, int.__index__),
     (float, float.__float__),
-    (complex, lambda v: complex.__add__(v, 0j) if v == v else complex(v.real, v.imag)),
+    (complex, lambda v: complex(_REAL(v), _IMAG(v))),
     (str, str.__str__),
     (bytes, lambda v: memoryview(v).tobytes()),
     (bytearray, lambda v: bytearray(memoryview(v).tobytes())),
@@ -386,7 +388,7 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (frozenset, lambda v: frozenset(set().union(v))),
     (OrderedDict, lambda v: OrderedDict(OrderedDict.items(v))),
     (Counter, lambda v: Counter(dict(dict.items(v)))),
-    (dict, dict.copy),
+    (dict, lambda v: dict(dict.items(v))),
     (deque, lambda v: deque(deque.__iter__(v), v.maxlen)),
     (
         dt.datetime,
@@ -666,6 +668,7 @@ def _read_named(reader: Reader) -> Any:
 
 
 def _library(name: str) -> Any:
+    """A library that both sides have. A candidate chooses when the tests' side imports it, but not what."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -673,29 +676,27 @@ def _library(name: str) -> Any:
 
 
 def _dtype(reader: Reader) -> Any:
-    text = reader.name()
-    if not _DTYPE.fullmatch(text):
-        raise Garbled("a dtype that is none")
+    text = _dtype_name(reader)
     return _library("numpy").dtype(text)
 
 
-def _array(reader: Reader, dtype: Any, shape: tuple[Any, ...]) -> Any:
-    np = _library("numpy")
+def _dtype_name(reader: Reader) -> str:
+    text = reader.name()
+    if not _DTYPE.fullmatch(text):
+        raise Garbled("a dtype that is none")
+    return text
+
+
+def _array(reader: Reader, text: str, shape: tuple[Any, ...]) -> Any:
     data = reader.expect(bytes)
-    array = (
-        np.frombuffer(data, np.uint8)
-        if dtype.kind == "b"
-        else np.frombuffer(data, dtype)
-        if dtype.itemsize
-        else np.empty(shape, dtype)
-    )
-    if dtype.kind == "b":
-        array = array != 0
-    if (
-        dtype.kind == "U"
-        and dtype.itemsize
-        and (np.frombuffer(data, np.dtype(np.uint32).newbyteorder(dtype.byteorder)) > 0x10FFFF).any()
-    ):
+    np = _library("numpy")  # not before all that was sent looks like an array
+    dtype = np.dtype(text)
+    if not dtype.itemsize:
+        if (shape and min(shape) == 0) or math.prod(shape) <= MAX_NODES:
+            return np.empty(shape, dtype)
+        raise Garbled("an array that is too large")
+    array = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)
+    if dtype.kind == "U" and (np.frombuffer(data, np.dtype(np.uint32).newbyteorder(dtype.byteorder)) > 0x10FFFF).any():
         raise Garbled("characters that are none")
     return array.reshape(shape).copy()
 
@@ -708,67 +709,54 @@ def _shape(reader: Reader) -> tuple[int, ...]:
 
 
 def _read_array(reader: Reader) -> Any:
-    dtype = _dtype(reader)
-    return _array(reader, dtype, _shape(reader))
+    text = _dtype_name(reader)
+    return _array(reader, text, _shape(reader))
 
 
 def _read_scalar(reader: Reader) -> Any:
-    return _array(reader, _dtype(reader), ())[()]
+    return _array(reader, _dtype_name(reader), ())[()]
 
 
-_TORCH_DTYPES = frozenset(
-    [
-        "bool",
-        "uint8",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint16",
-        "uint32",
-        "uint64",
-        "float16",
-        "bfloat16",
-        "float32",
-        "float64",
-        "complex32",
-        "complex64",
-        "complex128",
-        "float8_e4m3fn",
-        "float8_e5m2",
-    ]
-)
+_TORCH_SIZES = {
+    **dict.fromkeys(("bool", "uint8", "int8", "float8_e4m3fn", "float8_e5m2"), 1),
+    **dict.fromkeys(("int16", "uint16", "float16", "bfloat16"), 2),
+    **dict.fromkeys(("int32", "uint32", "float32", "complex32"), 4),
+    **dict.fromkeys(("int64", "uint64", "float64", "complex64"), 8),
+    "complex128": 16,
+}
+"""Bytes of one item by the name of its type."""
 
 
-def _torch_dtype(reader: Reader) -> Any:
+def _torch_name(reader: Reader) -> str:
     name = reader.name()
-    if name not in _TORCH_DTYPES:
+    if name not in _TORCH_SIZES:
         raise Garbled("a dtype that is none")
-    return getattr(_library("torch"), name)
+    return name
 
 
-def _device(reader: Reader) -> Any:
+def _device_name(reader: Reader) -> str:
     name = reader.name()
     if not re.fullmatch(r"(?:cpu|cuda|meta|mps)(?::\d{1,3})?", name):
         raise Garbled("a device that is none")
-    return _library("torch").device(name)
+    return name
 
 
 def read_tensor(reader: Reader) -> tuple[Any, bool]:
     """A tensor without gradients, and whether the other side's asks for them."""
-    torch = _library("torch")
-    dtype, device, graded, shape = _torch_dtype(reader), _device(reader), reader.expect(bool), _shape(reader)
+    name, device, graded, shape = _torch_name(reader), _device_name(reader), reader.expect(bool), _shape(reader)
     data = reader.expect(bytes)
-    size = torch.empty(0, dtype=dtype).element_size()
-    count = 1
-    for length in shape:
-        count *= length
-    if count * size != len(data):
+    if math.prod(shape) * _TORCH_SIZES[name] != len(data):
         raise Garbled("a tensor of another size than its bytes")
-    tensor = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
-    tensor = (tensor != 0) if dtype is torch.bool else tensor.view(dtype) if data else torch.empty(0, dtype=dtype)
+    torch = _library("torch")  # not before all that was sent looks like a tensor
+    dtype = getattr(torch, name)
+    if not data:
+        tensor = torch.empty(0, dtype=dtype)
+    elif name == "bool":
+        tensor = torch.frombuffer(bytearray(data), dtype=torch.uint8) != 0
+    else:
+        tensor = torch.frombuffer(bytearray(data), dtype=torch.uint8).view(dtype)
     tensor = tensor.reshape(shape)
-    if device.type == "cuda" and torch.cuda.is_available():
+    if device.startswith("cuda") and torch.cuda.is_available():
         tensor = tensor.to(device)
     return tensor, graded
 
@@ -833,8 +821,8 @@ for _tag, _read in {
     "g": _read_scalar,
     "u": _dtype,
     "m": _read_tensor,
-    "y": _torch_dtype,
-    "z": _device,
+    "y": lambda r: getattr(_library("torch"), _torch_name(r)),
+    "z": lambda r: _library("torch").device(_device_name(r)),
 }.items():
     _READ[ord(_tag)] = _read
 

@@ -154,6 +154,8 @@ def _pair(job: dict[str, Any]) -> dict[str, Any]:
 
 def _main(kind: str) -> None:
     sys.path.insert(0, str(AGENT))
+    import pytest  # noqa: F401
+
     if kind == "heavy":
         import numpy  # noqa: F401
         import torch

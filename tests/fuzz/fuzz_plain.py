@@ -1,0 +1,215 @@
+"""Feeds the boundary's decoder random and mutated frames: `python tests/fuzz/fuzz_plain.py [FRAMES] [SEED]`.
+
+A frame must give a plain value or `Garbled`, within a second and a bounded piece of memory; anything else ends with the frame
+that did it. With `atheris` as the first argument it is a coverage-guided target instead (`pip install atheris`); what follows
+are libFuzzer's own arguments.
+
+Left out: the conversation around the frames. `tests/unit/test_apart_hostile.py` has that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import importlib
+import json
+import random
+import resource
+import socket
+import sys
+import time
+from collections import Counter, OrderedDict, defaultdict, deque
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "sandbox_image" / "agent"))
+import plain
+import proxies
+
+SEEDS = [
+    plain.dumps(value)
+    for value in (
+        *(None, True, 7, -(1 << 80), 1.5, 2j, "text\ud800", b"bytes", bytearray(b"x"), [1, [2, [3]]], (1, "a"), {1: {2: 3}}, {1, 2}, frozenset("ab")),
+        *(range(1, 9, 2), slice(1, None, 2), ..., Decimal("1.25"), Fraction(1, 3), dt.date(2024, 2, 29), dt.timedelta(1, 2, 3), dt.time(1, 2, 3)),
+        *(dt.datetime(2024, 1, 1, tzinfo=dt.UTC), Counter("aab"), OrderedDict(a=1), defaultdict(int, {1: 2}), deque([1], 3), int, {1: 2}.keys()),
+        (KeyError, ("k",), "'k'", {"code": 3}, "frames", -1, None),
+        (1, (2,), {"a": 3}),
+    )
+]  # fmt: skip
+SEEDS += [
+    b"a" + plain.dumps("<f8") + plain.dumps((2, 1)) + plain.dumps(bytes(16)),
+    b"a" + plain.dumps("<U2") + plain.dumps((1,)) + plain.dumps(bytes(8)),
+    b"g" + plain.dumps("<M8[D]") + plain.dumps(bytes(8)),
+    b"m" + plain.dumps("float32") + plain.dumps("cpu") + plain.dumps(True) + plain.dumps((1, 2)) + plain.dumps(bytes(8)),
+    b"m" + plain.dumps("bool") + plain.dumps("cpu") + plain.dumps(False) + plain.dumps(()) + plain.dumps(bytes(1)),
+    b"L" + plain.dumps("math") + plain.dumps("sqrt"),
+]
+_ABOUT = plain.dumps(("Name", "Name", "candidate", False))
+_CLASS = (
+    b"c"
+    + plain.dumps(5)
+    + b"T"
+    + _ABOUT
+    + b"l\0\0\0\0"
+    + plain.dumps((("len", "iter"), ("push",), None, None))
+    + plain.dumps(("", True))
+)
+SEEDS += [
+    _CLASS,
+    b"h" + plain.dumps(9) + _CLASS + plain.dumps(""),
+    b"(" + plain.dumps(3) + plain.dumps(("f", "f", "", False)),
+    b"k" + plain.dumps(1),
+    b"e" + SEEDS[-2],
+    b"p" + plain.dumps(2),
+    b"o" + plain.dumps(0),
+]
+_WORDS = [
+    b"\xff\xff\xff\xff",
+    b"\0\0\0\0",
+    b"\x01\0\0\0",
+    b"\xff\xff\xff\x7f",
+    b"\0\0\0\x04",
+    b"N",
+    b"T",
+    b"l\x01\0\0\0",
+    b"t\x02\0\0\0",
+]
+_MODULES = {"builtins", "collections", "datetime", "decimal", "fractions", "plain", "proxies", "types"}
+_LIBRARIES = {name.split(".")[0] for name in plain.LIBRARIES}
+
+
+def mutated(random: random.Random) -> bytes:
+    """A frame that is random, or made of honest ones by a few accidents."""
+    if random.random() < 0.1:
+        return random.randbytes(random.randrange(64))
+    data = bytearray(random.choice(SEEDS))
+    for _ in range(random.randrange(1, 6)):
+        place = random.randrange(len(data) + 1)
+        what = random.randrange(7)
+        if what == 0 and place < len(data):
+            data[place] = random.randrange(256)
+        elif what == 1:
+            data[place:place] = random.choice(SEEDS)
+        elif what == 2:
+            del data[place : place + random.randrange(1, 9)]
+        elif what == 3:
+            data[place : place + 4] = random.choice(_WORDS)
+        elif what == 4:
+            data[place:place] = random.choice(_WORDS)
+        elif what == 5 and place < len(data):
+            data[place] ^= 1 << random.randrange(8)
+        else:
+            data = data[:place] + bytearray(random.choice(SEEDS))
+    return bytes(data)
+
+
+class _Silent(proxies.Link):  # type: ignore[misc]
+    """An end of a boundary whose other end answers nothing."""
+
+    def ask(self, kind, *operands):
+        raise plain.Garbled("nobody answers")
+
+
+def link() -> proxies.Link:
+    """A fresh end of a boundary, with a callable to come back to."""
+    made = _Silent(socket.socketpair()[0], "candidate", in_place=False, tampered=lambda what: None)
+    made.callable_number(print, print)
+    return made
+
+
+def feed(data: bytes, end: proxies.Link) -> str:
+    """Decode a frame as plain data and as what the tests' side makes of it. Returns what became of it."""
+    outcome = "plain"
+    try:
+        check(plain.loads(data))
+    except plain.Garbled:
+        outcome = "garbled"
+    try:
+        check(proxies._Reader(data, end, 0).whole())
+        outcome = "a value"
+    except plain.Garbled:
+        pass
+    return outcome
+
+
+def check(value: object) -> None:
+    """Only our own kinds of objects come out."""
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        kind = value if isinstance(value, type) else type(value)
+        if isinstance(kind, proxies.HandleMeta) or issubclass(kind, BaseException):
+            continue
+        module = kind.__module__.split(".")[0]
+        assert module in _MODULES or module in _LIBRARIES, kind
+        if isinstance(value, list | tuple | set | frozenset | deque):
+            todo += list(value)
+        elif isinstance(value, dict):
+            todo += [*value.keys(), *value.values()]
+
+
+def run(frames: int, seed: int) -> dict[str, object]:
+    """Decode so many frames. Returns figures; raises on the first frame that does what none may."""
+    for library in ("numpy", "torch"):  # their import is not what is measured
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
+    chance = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+    slowest = 0.0
+    started = time.perf_counter()
+    end = link()
+    for number in range(frames):
+        data = mutated(chance)
+        before = time.perf_counter()
+        try:
+            outcomes[feed(data, end)] += 1
+        except BaseException:
+            print(f"frame {number} of seed {seed}: {data!r}", file=sys.stderr)
+            raise
+        took = time.perf_counter() - before
+        assert took < 1.0, f"frame {number} of seed {seed} took {took:.2f} s: {data!r}"
+        slowest = max(slowest, took)
+        if number % 2000 == 1999:
+            end._sock.close()
+            end = link()
+    seconds = time.perf_counter() - started
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    rate = round(frames / seconds)
+    return {
+        "frames": frames,
+        "outcomes": dict(outcomes),
+        "slowest_ms": round(slowest * 1e3, 2),
+        "per_second": rate,
+        "memory_peak": memory,
+    }
+
+
+def with_atheris() -> None:
+    """The same as a target of atheris."""
+    import atheris
+
+    atheris.instrument_func(plain.loads)
+    for module in (plain, proxies):
+        for value in list(vars(module).values()):
+            if type(value).__name__ == "function" and value.__module__ == module.__name__:
+                atheris.instrument_func(value)
+    end = [link(), 0]
+
+    def one(data: bytes) -> None:
+        end[1] += 1
+        if end[1] % 2000 == 0:
+            end[0]._sock.close()
+            end[0] = link()
+        feed(bytes(data), end[0])
+
+    atheris.Setup(sys.argv[:1] + sys.argv[2:], one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["atheris"]:
+        with_atheris()
+    else:
+        count, seed = (int(word) for word in (sys.argv[1:3] + ["1000000", "0"][len(sys.argv[1:3]) :]))
+        print(json.dumps(run(count, seed)))
