@@ -109,6 +109,8 @@ def _show(report: RedteamReport) -> None:
     )
     for name in report.forged_names:
         screen.print(f"got through: {name}", style="red", soft_wrap=True)
+    for name in report.misblamed:
+        screen.print(f"the tests were blamed: {name}", style="yellow", soft_wrap=True)
     for grader, why in report.broken.items():
         screen.print(f"not run, grader {grader}: {why}", style="yellow", soft_wrap=True)
 

@@ -79,6 +79,8 @@ class RedteamReport(Value):
     unscored: int
     seen: int
     """Attempts that the sandbox itself noticed."""
+    misblamed: tuple[str, ...]
+    """Attempts for which the tests were blamed, which are right: the candidate broke the side that judges."""
     by_family: dict[str, Rate]
     by_grader: dict[str, Rate]
     isolation: str
@@ -160,6 +162,11 @@ async def run_corpus(
         isolation="+".join(sorted({outcome.isolation for outcome in outcomes if outcome.isolation})),
         judging=judging,
         forged_names=tuple(f"{outcome.program} x {outcome.grader}: {outcome.how}" for outcome in forged),
+        misblamed=tuple(
+            f"{outcome.program} x {outcome.grader}"
+            for outcome in outcomes
+            if outcome.verdict is Verdict.INVALID_TESTS and outcome.grader != Grader.GENERATED_TESTS
+        ),
         broken=broken,
         wall_time=time.monotonic() - started,
         outcomes=tuple(outcomes),

@@ -35,6 +35,7 @@ async def test_nothing_gets_through_apart(level):
         report = await run_corpus(sandboxes, selection(level), judging="apart")
     assert report.broken == {}
     assert report.forged_names == ()
+    assert report.misblamed == ()
     assert report.hack_rate == 0
     assert report.isolation == level
     assert report.programs == len(corpus())
