@@ -241,6 +241,8 @@ def _put_complex(writer: Writer, value: complex) -> None:
 
 
 def _put_str(writer: Writer, value: str) -> None:
+    if len(value) > MAX_FRAME:
+        raise TooLarge(f"a text of more than {MAX_FRAME >> 20} MiB")
     data = value.encode("utf-8", "surrogatepass")
     writer.out += _HEAD.pack(b"s", len(data))
     writer.out += data
@@ -250,6 +252,8 @@ def _put_str(writer: Writer, value: str) -> None:
 
 def _raw(tag: bytes) -> Callable[[Writer, Any], None]:
     def write(writer: Writer, value: Any) -> None:
+        if len(value) > MAX_FRAME:
+            raise TooLarge(f"bytes of more than {MAX_FRAME >> 20} MiB")
         writer.out += _HEAD.pack(tag, len(value))
         writer.out += value
         writer.grow(0)
@@ -775,7 +779,7 @@ def _read_library(reader: Reader) -> Any:
     if not name:
         return found
     value = vars(found).get(name)
-    if name.startswith("_") or value is None or isinstance(value, types.ModuleType):
+    if name.startswith("_") or not callable(value) or isinstance(value, types.ModuleType):
         raise Garbled("a part of a library that is none")
     return value
 

@@ -31,6 +31,8 @@ MAX_ITEMS = 1_000_000
 """Items taken from one iterator of the candidate's."""
 _MAX_NESTED = 300
 """Calls within calls across the boundary."""
+_MAX_RAISED = 1000
+"""Exceptions of the tests' own that are known again when they come back through the candidate."""
 _MAX_KEPT = 4096
 """Tensors with gradients of the tests' whose graphs are remembered."""
 _TEXT = 10_000
@@ -54,7 +56,8 @@ _PREDICATES = frozenset(
     ]
 )
 """Methods that compare: an object whose class nobody asked for does not get to see what it is compared with."""
-_SPECIAL_ALWAYS = ("__eq__", "__ne__", "__bool__", "__repr__", "__str__", "__dir__")
+_OURS = ("_fumehood", "_pytest", "__pytest", "pytestmark", "__test__", "__unittest")
+"""Names that the test runner asks of everything: a candidate has no say in how tests are run."""
 
 
 class Broken(BaseException):
@@ -325,11 +328,14 @@ class Link:
         """What the tests passed that can be called: by number, the object itself and what is called."""
         self._callable_numbers: dict[int, int] = {}
         self._raised: dict[int, BaseException] = {}
+        self._next_raised = 0
         self.classes: dict[int, type] = {}
         self._class_numbers: dict[type, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.sources: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         """Our generators and coroutines -> the handles that they pull from."""
+        self._taken: dict[int, int] = {}
+        """Items taken from iterators, by their number."""
         self.mirrors: dict[int, _Mirror] = {}
         self._mirror_numbers: dict[int, int] = {}
         self._graded: dict[int, Any] = {}
@@ -491,8 +497,9 @@ class Link:
             raise
         except BaseException as exc:
             kind, body = "raised", _Writer(self)
-            place = len(self._raised)
+            place = self._next_raised = self._next_raised + 1
             self._raised[place] = exc
+            self._raised.pop(place - _MAX_RAISED, None)
             what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in exc.args))
             body.put((what, place))
         self._send(self._seq, kind, body)
@@ -584,9 +591,16 @@ class Link:
         self.sources[pulled] = made
         return pulled
 
+    def count_item(self, number: int) -> None:
+        """Note that an iterator gives one more item. Raises RuntimeError beyond the cap."""
+        taken = self._taken[number] = self._taken.get(number, 0) + 1
+        if taken > MAX_ITEMS:
+            raise _marked(RuntimeError(f"an iterator of the candidate's gave more than {MAX_ITEMS} items"))
+
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""
         self.drop.add(number)
+        self._taken.pop(number, None)
 
     def function(self, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> Any:
         """What stands for a function of the candidate's."""
@@ -732,7 +746,7 @@ class HandleMeta(type):
         return _call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("_fumehood") or name in ("__wrapped__", "__signature__", "__abstractmethods__"):
+        if name.startswith(_OURS) or name in ("__wrapped__", "__signature__", "__abstractmethods__"):
             raise AttributeError(name)
         return cls._fumehood_link.ask("get", cls, name)
 
@@ -787,7 +801,7 @@ class Handle(metaclass=HandleMeta):
         return type(self)._fumehood_real or type(self)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_fumehood"):
+        if name.startswith(_OURS):
             raise AttributeError(name)
         kind = type(self)
         if name in kind._fumehood_methods:
@@ -873,7 +887,10 @@ def _compare(own: Handle, other: Any, name: str, compare: Callable[[Any, Any], A
 
 def _refusal(own: Handle, what: str) -> BaseException:
     return _marked(
-        TypeError(f"an object of the candidate's class {type(own)._fumehood_name!r} came where {what} is done with plain data")
+        TypeError(
+            f"{what} between plain data and an object of the candidate's class {type(own)._fumehood_name!r}, "
+            "which the tests do not name: judged apart, such an object is not told what it is compared with"
+        )
     )
 
 
@@ -888,6 +905,8 @@ def _operation(name: str) -> Callable[..., Any]:
             if kind._fumehood_base is not None and function is not None:
                 return function(_plain(self), *args)
             raise _refusal(self, f"__{name}__")
+        if name == "next":
+            kind._fumehood_link.count_item(self._fumehood_id)
         if name == "exit" or name == "aexit":
             args = (args[0], args[1], None)
         value = kind._fumehood_link.ask("operator", name, (self, *args), {})
@@ -1081,29 +1100,8 @@ _SPECIALS |= {
 _SPECIALS |= {"call": _call_handle, "await": _wait_for}
 
 
-class _Pulled:
-    """An iterator of the candidate's that gives at most so many items."""
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self._left = MAX_ITEMS
-
-    def __iter__(self) -> _Pulled:
-        return self
-
-    def __next__(self) -> Any:
-        self._left -= 1
-        if self._left < 0:
-            raise _marked(RuntimeError(f"an iterator of the candidate's gave more than {MAX_ITEMS} items"))
-        return next(self._source)
-
-
 def _pull(value: Any) -> Any:
     """What `iter` gave, as an iterator."""
-    if isinstance(type(value), HandleMeta):
-        if not hasattr(type(value), "__next__"):
-            raise _marked(TypeError("iter() returned non-iterator"))
-        return value
     if not hasattr(type(value), "__next__"):
         raise _marked(TypeError("iter() returned non-iterator"))
     return value
@@ -1163,7 +1161,7 @@ class Function:
         return inspect.Signature([inspect.Parameter(name, kinds[kind], **more) for name, kind, more in told])
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_fumehood") or name in ("__wrapped__", "_is_coroutine", "__test__", "pytestmark"):
+        if name.startswith(_OURS) or name in ("__wrapped__", "_is_coroutine"):
             raise AttributeError(name)
         return self._fumehood_link.ask("get", self, name)
 
@@ -1212,18 +1210,19 @@ class Method:
         return getattr(link.ask("get", self._handle, self.__dict__["__name__"]), name)
 
 
+_ITERATORS = ("map", "filter", "zip", "enumerate", "reversed")
+
+
 def _real(path: Any, name: str, bases: list[Any]) -> type | None:
     """The library class that isinstance shall find behind a handle, or a class of ours below it."""
     if type(path) is tuple and len(path) == 2:
         module, word = path
         found = None
-        if module == "builtins":
-            found = getattr(builtins, word, None)
-        elif module in plain.LIBRARIES:
-            found = vars(plain._library(module)).get(word)
-        if isinstance(found, type) and found not in (bool, int, float, complex, str, bytes, type, object):
-            return found
-        return None
+        if module == "builtins" and word in _ITERATORS:
+            found = getattr(builtins, word)
+        elif module == "torch.nn" and "torch" in sys.modules:
+            found = vars(sys.modules["torch.nn"]).get(word)
+        return found if isinstance(found, type) else None
     above = next((base._fumehood_real for base in bases if issubclass(base, Handle) and base._fumehood_real), None)
     torch = sys.modules.get("torch")
     if above is not None and torch is not None and issubclass(above, torch.nn.Module):
@@ -1237,6 +1236,8 @@ def _real(path: Any, name: str, bases: list[Any]) -> type | None:
 def _exception_class(name: str, bases: list[Any], about: dict[str, Any]) -> type:
     """A real exception class after a candidate's."""
     body = {**about, "__str__": _say}
+    # These two would end the test runner, or be swallowed by it.
+    bases = [BaseException if base in (KeyboardInterrupt, GeneratorExit) else base for base in bases]
     for parents in (tuple(bases), tuple(bases[:1])):
         try:
             return type(name, parents, dict(body))

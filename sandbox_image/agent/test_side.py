@@ -23,7 +23,7 @@ from typing import Any
 
 import light_tests  # type: ignore[import-not-found]
 import plain  # type: ignore[import-not-found]
-from proxies import Broken, Link, Module, marked  # type: ignore[import-not-found]
+from proxies import Broken, Function, HandleMeta, Link, Module, marked  # type: ignore[import-not-found]
 
 WORK = "/box/work"
 _MESSAGE = 4000
@@ -41,7 +41,9 @@ class Report:
 
     def send(self, **event: Any) -> None:
         """Report an event."""
-        data = json.dumps(event).encode() + b"\n"
+        # Lone surrogates, which an exception's text may have, would make the whole report unreadable.
+        clean = {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in event.items()}
+        data = json.dumps(clean).encode() + b"\n"
         while data:
             data = data[os.write(self._results, data) :]
 
@@ -188,6 +190,13 @@ class _Judge:
                     exc = Broken(link.broken)
                     event |= {"outcome": "failed", "message": judge.describe(exc), "side": "candidate"}
                 report.send(**event)
+
+            def pytest_collection_finish(self, session: Any) -> None:
+                """Name what will run. A test that is the candidate's own function would pass whenever that likes."""
+                for item in session.items:
+                    if isinstance(type(getattr(item, "obj", None)), HandleMeta) or type(item.obj) is Function:
+                        report.send(event="collection_error", message=f"{item.name} is wrapped by the candidate", side="tests")
+                super().pytest_collection_finish(session)
 
             def _side(self, exc: BaseException) -> str:
                 return judge.side(exc)

@@ -24,8 +24,15 @@ from fractions import Fraction
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "sandbox_image" / "agent"))
-import plain
-import proxies
+if sys.argv[1:2] == ["atheris"]:
+    import atheris
+
+    with atheris.instrument_imports(include=["plain", "proxies"]):
+        import plain
+        import proxies
+else:
+    import plain
+    import proxies
 
 SEEDS = [
     plain.dumps(value)
@@ -187,13 +194,6 @@ def run(frames: int, seed: int) -> dict[str, object]:
 
 def with_atheris() -> None:
     """The same as a target of atheris."""
-    import atheris
-
-    atheris.instrument_func(plain.loads)
-    for module in (plain, proxies):
-        for value in list(vars(module).values()):
-            if type(value).__name__ == "function" and value.__module__ == module.__name__:
-                atheris.instrument_func(value)
     end = [link(), 0]
 
     def one(data: bytes) -> None:

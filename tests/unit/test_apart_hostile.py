@@ -63,7 +63,7 @@ def server():
     return next(o for o in gc.get_objects() if type(o).__name__ == 'Server' and hasattr(o, '_ask_tests'))
 """
 ASSERTS = "assert f(6) == 36\nassert abs(f(6) - 36) < 1"
-SLOW = ("wide and shared", "many")
+SLOW = ("wide and shared", "many", "huge")
 """These cost seconds of the candidate's time at each call."""
 PROGRAMS = {
     "wrong": "def f(x): return x",
@@ -136,7 +136,7 @@ PROGRAMS = {
     "a handle that is none": SERVER
     + "def f(x):\n    import sys\n    s = server()\n    w = type(s)._send.__globals__['_Writer']\n    w.special = lambda self, v: self.out.extend(b'h' + b'i' + b'\\x07' * 8) or True\n    return object()",
     "deep": "def f(x):\n    a = 4\n    for _ in range(100000): a = [a]\n    return a",
-    "huge": "def f(x): return 'x' * (1 << 28)",
+    "huge": "def f(x): return 'x' * (1 << 27)",
     "many": "def f(x): return [0] * (1 << 24)",
     "cyclic": "def f(x):\n    a = []\n    a.append(a)\n    return a",
     "wide and shared": "def f(x):\n    a = [4]\n    for _ in range(60): a = [a, a]\n    return a",
@@ -249,6 +249,44 @@ def test_a_candidate_that_leaves_is_never_an_answer(bare, name, swallow):
     assert result.tests["test_a"]["side"] == "candidate"
     fixture = tests.replace("def test_b()", "@pytest.fixture\ndef one(): pass\ndef test_b(one)")
     assert bare.run(PROGRAMS[name], fixture).outcomes["test_a"] == "failed"
+
+
+def test_a_test_that_the_candidate_wraps_does_not_count(bare):
+    code = "def fine(f): return lambda: None\nclass Case:\n    def __call__(self): pass\ndef skip(f):\n    f.pytestmark = []\n    return f"
+    tests = "import pytest\nfrom candidate import fine\n@fine\ndef test_a(): assert False\n@pytest.fixture\ndef x(): pass\ndef test_b(x): pass"
+    result = bare.run(code, tests)
+    assert not result.accepted
+    assert not bare.run(code, tests.split("@pytest")[0]).accepted
+    assert not bare.run(code, tests.split("@pytest")[0].replace("import pytest", "")).accepted
+
+
+def test_the_text_of_an_exception_is_text(bare):
+    code = "def f(kind):\n    raise {'lone': ValueError('\\ud800'), 'long': ValueError('x' * 10**6), 'nul': ValueError('\\0\\x1b[2J\\n{}')}[kind]"
+    tests = "from candidate import f\ndef test_a(): f('lone')\ndef test_b(): f('long')\ndef test_c(): f('nul')"
+    result = bare.run(code, tests)
+    assert set(result.outcomes.values()) == {"failed"}
+    for test in result.tests.values():
+        test["message"].encode()
+        assert len(test["message"]) <= 5000
+
+
+def test_an_endless_iterator_is_cut(bare):
+    tests = "import proxies\nproxies.MAX_ITEMS = 300\nfrom candidate import f\ndef test_a(): list(f())"
+    for code in (
+        "import itertools\ndef f(): return itertools.count()",
+        "class f:\n    def __iter__(self): return self\n    def __next__(self): return 1",
+    ):
+        failed = bare.run(code, tests).tests["test_a"]
+        assert "gave more than 300 items" in failed["message"]
+        assert failed["side"] == "candidate"
+
+
+def test_an_interrupt_of_the_candidates_does_not_end_the_tests(bare):
+    code = "class Stop(KeyboardInterrupt): pass\ndef f(): raise Stop\ndef g(): raise KeyboardInterrupt"
+    tests = (
+        "import pytest\nfrom candidate import f, g\n@pytest.mark.parametrize('x', [f, g])\ndef test_a(x): x()\ndef test_b(): pass"
+    )
+    assert sorted(bare.run(code, tests).outcomes.values()) == ["failed", "failed", "passed"]
 
 
 def test_names_of_builtins_and_of_the_tests_are_not_taken_from_a_star(bare):
