@@ -16,7 +16,8 @@ from orchestrator.types import Fault, Message, Value
 
 IDIOMS = (
     "In PyTorch, `torch.where(condition, a, b)` chooses per element, `x.clamp(min=0)` is max(0, x), `x.flatten(1).sum(1)` sums "
-    "per sample, `x.unsqueeze(1)` adds a column for broadcasting, `F.logsigmoid(x)` and `F.log_softmax(x, 1)` are stable."
+    "per sample where x has more than one dimension, `x.unsqueeze(1)` adds a column for broadcasting, `F.logsigmoid(x)` and "
+    "`F.log_softmax(x, 1)` are stable."
 )
 """What small models most often get wrong about the library, whatever the task."""
 

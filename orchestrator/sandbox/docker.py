@@ -35,6 +35,8 @@ _START_TIMEOUT = 120.0
 _GRACE = 15.0
 """Seconds beyond the wall-time limit before a silent agent counts as dead."""
 _ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
+_PYTEST = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:pytest|unittest)\b|^[ \t]*@|^[ \t]*def test\w*\((?!\))", re.MULTILINE)
+"""Tests for which pytest is imported. A guess: a wrong one costs time only."""
 _ANOMALIES = (Status.MEMORY_EXCEEDED, Status.PROCESS_LIMIT_EXCEEDED, Status.SANDBOX_ERROR)
 """After these a worker is replaced: nothing is wrong with it that we know of, and that is not enough."""
 _T = TypeVar("_T")
@@ -52,6 +54,7 @@ class DockerSandbox:
         self._closed = False
         self._runs = 0
         self.spent = False
+        self.preload = spec.preload
 
     async def run(self, program: Program, limits: Limits, on_output: Callable[[str, bytes], None] | None = None) -> RunReport:
         """Run a program; see `base.Sandbox`."""
@@ -107,7 +110,7 @@ class DockerSandbox:
         jobs = []
         for mode, own in (("candidate", [*shared, code]), ("judge", [b"", *shared[1:], tests])):
             jobs.append(({**header, "mode": mode, "parts": [len(part) for part in own]}, b"".join(own)))
-        judge = self._provider.partner()
+        judge = self._provider.partner(preload=header["heavy"] or _PYTEST.search(tests.decode("utf-8", "replace")) is not None)
         try:
             return self._join(judge, jobs, limits, deliver)
         finally:
@@ -299,12 +302,13 @@ class DockerProvider:
             start.add_done_callback(_destroy_late)
             raise
 
-    def _create(self, *, with_gpu: bool = True) -> DockerSandbox:
+    def _create(self, *, with_gpu: bool = True, preload: bool = True) -> DockerSandbox:
         if self._closed:
             raise SandboxUnavailable("The provider is closed.")
         name = f"fumehood-{uuid.uuid4().hex[:12]}"
         slot = self._slots.take(given_up=lambda: self._closed) if self._slots and with_gpu else None
-        plain = spec = self.spec
+        plain = self.spec
+        spec = plain.model_copy(update={"preload": plain.preload and preload})
         if slot is not None:
             gpus = request_for(slot.device, self._info)
             spec = spec.model_copy(update={"gpus": gpus, "gpu_memory_fraction": slot.fraction})
@@ -344,7 +348,7 @@ class DockerProvider:
         except _NamespacesRefused:
             channel.close()  # type: ignore[union-attr]
             self.remove(name)
-            return self._create(with_gpu=with_gpu)
+            return self._create(with_gpu=with_gpu, preload=preload)
         except BaseException as exc:
             words = channel.log.decode("utf-8", "replace").strip() if channel else ""
             if channel is not None:
@@ -371,16 +375,21 @@ class DockerProvider:
                 self.spec = spec.model_copy(update={"isolation": "container"})
                 _log.warning("Namespaces are refused here (%s): every run gets a container of its own instead.", reason)
 
-    def partner(self) -> DockerSandbox:
-        """A sandbox for the test side of a run in two containers, without a GPU; the next one is made warm meanwhile."""
-        with self._lock:
-            found = self._partners.pop() if self._partners else None
-        self._threads.submit(self._stock)
-        return found or self._create(with_gpu=False)
+    def partner(self, *, preload: bool) -> DockerSandbox:
+        """A sandbox for the test side of a run in two containers, without a GPU; the next one is made warm meanwhile.
 
-    def _stock(self) -> None:
+        Without `preload` it has no libraries imported and is there in a fraction of the time.
+        """
+        with self._lock:
+            found = next((item for item in self._partners if item.preload == preload), None)
+            if found is not None:
+                self._partners.remove(found)
+        self._threads.submit(self._stock, preload)
+        return found or self._create(with_gpu=False, preload=preload)
+
+    def _stock(self, preload: bool) -> None:
         with contextlib.suppress(SandboxUnavailable):
-            made = self._create(with_gpu=False)
+            made = self._create(with_gpu=False, preload=preload)
             with self._lock:
                 if not self._closed:
                     self._partners.append(made)
@@ -418,7 +427,11 @@ class DockerProvider:
         if self._slots is not None:
             self._slots.wake()
         with self._lock:
-            names = list(self._live)
+            names, partners = list(self._live), list(self._partners)
+            self._partners.clear()
+        for partner in partners:
+            with contextlib.suppress(Exception):
+                partner._destroy()
         for name in names:
             with contextlib.suppress(Exception):
                 self.remove(name)

@@ -39,7 +39,7 @@ _BY_MESSAGE: tuple[tuple[str, str], ...] = (
     ),
     (
         r"Dimension out of range",
-        "count the dimensions: the last one is -1, the first is 0; a matrix is transposed with .T.",
+        "a tensor of shape (N,) has no dimension 1: leave .flatten(1), .sum(1) and dim=1 out, and end with .mean().",
     ),
     (
         r"must match the size of tensor b|broadcast|shape mismatch",
@@ -62,8 +62,8 @@ def hint(message: str, code: str) -> str:
             return HINT + text.format(*match.groups())
     if "must be" in message and _means_a_number(code):
         return (
-            f"{HINT}.sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something is "
-            "meant for each sample, sum with x.flatten(1).sum(1) and take the mean last."
+            f"{HINT}.sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something "
+            "is meant for each sample, sum with x.flatten(1).sum(1) and take the mean last."
         )
     return ""
 

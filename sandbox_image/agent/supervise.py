@@ -37,7 +37,7 @@ _LAST_WORDS = 5.0
 _HEAVY_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pytest|pandas|sklearn|scipy)\b", re.MULTILINE)
 _ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
 
-Send = Callable[[dict[str, Any], bytes], None]
+Send = Callable[..., None]
 
 
 def sides(job: dict[str, Any], parts: list[bytes]) -> list[tuple[bool, bool]]:
@@ -391,6 +391,14 @@ class Run:
                 return
         self._watch_relay()
 
+    def _pump_rest(self) -> None:
+        """Pass on what our side wrote before it ended."""
+        assert self._relay is not None
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+            while data := self._relay.recv(_CHUNK):
+                self._send({"type": "boundary", "end": False}, data)
+        self._send({"type": "boundary", "end": True})
+
     def _hear(self) -> None:
         """A frame from the host during the run: bytes for the boundary, or the word that the other side is done."""
         frame, data = self._receive()
@@ -446,6 +454,7 @@ class Run:
             if side is not None:
                 side.close()
         if self._relay is not None:
+            self._pump_rest()
             self._relay.close()
         self._selector.close()
 

@@ -165,8 +165,9 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
         with contextlib.suppress(Exception):
             _use_torch()
     gc.collect()
-    with contextlib.suppress(OSError):
-        collapse_memory()
+    if namespaces:  # a second of work, for a worker that forks many times
+        with contextlib.suppress(OSError):
+            collapse_memory()
     gc.freeze()
     link.send(b"warm")
     while True:

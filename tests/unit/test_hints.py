@@ -31,7 +31,7 @@ VALUE = "AssertionError: the worked example must be 3, got 7"
         ),
         ("RuntimeError: 0D or 1D target tensor expected, multi-target not supported", "long tensor of shape (N,)"),
         ("RuntimeError: 1D tensors expected, but got 2D and 2D tensors", ".flatten(1).sum(1)"),
-        ("IndexError: Dimension out of range (expected to be in range of [-1, 0], but got 1)", "count the dimensions"),
+        ("IndexError: Dimension out of range (expected to be in range of [-1, 0], but got 1)", "no dimension 1"),
         (
             "RuntimeError: The size of tensor a (3) must match the size of tensor b (8) at non-singleton dimension 1",
             ".unsqueeze(1)",
