@@ -702,7 +702,7 @@ def _functions() -> Any:
     """The one autograd function: forward is what the candidate computed, backward asks it for gradients."""
     import torch
 
-    class Apart(torch.autograd.Function):
+    class Apart(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(ctx: Any, graph: _Graph, outputs: list[Any], *inputs: Any) -> Any:
             ctx.graph = graph
