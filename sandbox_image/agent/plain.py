@@ -261,15 +261,36 @@ def _raw(tag: bytes) -> Callable[[Writer, Any], None]:
     return write
 
 
+_MANY = 6
+"""Items from which a list or tuple of numbers of one kind is written at once."""
+
+
+def _numbers(writer: Writer, tag: bytes, value: Any) -> bool:
+    """Write a list or a tuple of small integers or of floats. Returns whether it is one."""
+    kinds = set(map(type, value)) if tag in b"lt" else None
+    code = "q" if kinds == {int} else "d" if kinds == {float} else ""
+    if not code:
+        return False
+    try:
+        data = struct.pack(f"<{len(value)}{code}", *value)
+    except struct.error:  # an integer of more than 64 bits
+        return False
+    writer.out += _HEAD.pack(b"A", len(value))
+    writer.out += tag + code.encode() + data
+    return True
+
+
 def _sequence(tag: bytes) -> Callable[[Writer, Any], None]:
     def write(writer: Writer, value: Any) -> None:
         active, key = writer.active, id(value)
         if key in active or len(active) >= MAX_DEPTH - 4:
             writer.foreign(value)
             return
+        writer.grow(len(value))
+        if len(value) >= _MANY and _numbers(writer, tag, value):
+            return
         active.add(key)
         writer.out += _HEAD.pack(tag, len(value))
-        writer.grow(len(value))
         find = _WRITE.get
         for item in value:
             write_item = find(type(item))
@@ -287,6 +308,9 @@ def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
         active, key = writer.active, id(value)
         if key in active or len(active) >= MAX_DEPTH - 4:
             writer.foreign(value)
+            return
+        if not value and tag != b"E":
+            writer.out += tag + b"\0\0\0\0"
             return
         active.add(key)
         if tag == b"E":
@@ -595,11 +619,25 @@ def _read_str(reader: Reader) -> str:
 
 
 def _unique(reader: Reader) -> list[Any]:
-    return reader.items(reader.count())
+    count = reader.count()
+    return reader.items(count) if count else []
+
+
+def _read_numbers(reader: Reader) -> Any:
+    count = reader.count()
+    kind, code = chr(reader.data[reader.pos]), chr(reader.data[reader.pos + 1])
+    if kind not in "lt" or code not in "qd":
+        raise Garbled("numbers of no kind")
+    found = struct.unpack_from(f"<{count}{code}", reader.data, reader.pos + 2)
+    reader.pos += 2 + 8 * count
+    return found if kind == "t" else list(found)
 
 
 def _read_pairs(reader: Reader) -> list[tuple[Any, Any]]:
-    found = reader.items(2 * reader.count(2))
+    count = reader.count(2)
+    if not count:
+        return []
+    found = reader.items(2 * count)
     return list(zip(found[::2], found[1::2], strict=True))
 
 
@@ -800,6 +838,7 @@ for _tag, _read in {
     "B": lambda r: bytearray(r.chunk()),
     "l": _unique,
     "t": lambda r: tuple(_unique(r)),
+    "A": _read_numbers,
     "S": lambda r: set(_unique(r)),
     "Z": lambda r: frozenset(_unique(r)),
     "d": lambda r: dict(_read_pairs(r)),

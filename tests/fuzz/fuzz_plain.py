@@ -42,6 +42,8 @@ SEEDS = [
         *(dt.datetime(2024, 1, 1, tzinfo=dt.UTC), Counter("aab"), OrderedDict(a=1), defaultdict(int, {1: 2}), deque([1], 3), int, {1: 2}.keys()),
         (KeyError, ("k",), "'k'", {"code": 3}, "frames", -1, None),
         (1, (2,), {"a": 3}),
+        list(range(9)),
+        (0.5,) * 7,
     )
 ]  # fmt: skip
 SEEDS += [

@@ -62,10 +62,15 @@ hashable = st.deferred(
         | st.frozensets(hashable, max_size=4)
     )
 )
+numbers = st.lists(st.integers(-(1 << 65), 1 << 65) | st.just(True), min_size=4, max_size=9) | st.lists(
+    st.floats(), min_size=4, max_size=9
+)
 values = st.recursive(
     hashable
     | st.complex_numbers()
     | st.just(math.nan)
+    | numbers
+    | numbers.map(tuple)
     | st.binary().map(bytearray)
     | st.builds(slice, st.none() | st.integers(), st.integers()),
     lambda inner: (
@@ -204,6 +209,9 @@ GARBLED = {
     "a nest of views": b"K" * 100_000,
     "unhashable keys": b"d\x01\x00\x00\x00l\x00\x00\x00\x00N",
     "unhashable members": b"S\x01\x00\x00\x00d\x00\x00\x00\x00",
+    "numbers of no kind": b"A\x01\0\0\0xq" + bytes(8),
+    "fewer numbers": b"A\x02\0\0\0lq" + bytes(8),
+    "numbers without end": b"A\xff\xff\xff\xfflq" + bytes(8),
     "a step of zero": b"r" + plain.dumps(1) + plain.dumps(2) + plain.dumps(0),
     "a range of texts": b"r" + plain.dumps("1") * 3,
     "a decimal that is none": b"D" + plain.dumps("x"),
