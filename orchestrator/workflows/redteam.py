@@ -258,7 +258,7 @@ class _Run:
             for task in {task.name: task for task in _tasks_of(grader)}.values():
                 right, wrong = (task.good_tests or task.reference), task.stub
                 try:
-                    result = await judge(self._engine, right, task, grader, self._judging)
+                    result = await self._judge_right(right, task, grader)
                     if result.verdict is not Verdict.ACCEPTED:
                         broken[grader.value] = f"a right {task.name} was judged {result.verdict}: {_said(result)}"
                     elif (await judge(self._engine, wrong, task, grader, self._judging)).verdict is Verdict.ACCEPTED:
@@ -302,14 +302,21 @@ class _Run:
             wall_time=time.monotonic() - started,
         )
 
+    async def _judge_right(self, source: str, task: Task, grader: Grader) -> ExecutionResult:
+        """Judge a right candidate. Where the host is too busy for its time limit it gets three chances: a worker that is
+        broken stays so."""
+        for _ in range(3):
+            result = await judge(self._engine, source, task, grader, self._judging)
+            if result.verdict is not Verdict.TIMED_OUT:
+                break
+        return result
+
     async def _disturbed(self, grader: Grader) -> str:
         """Whether right candidates are still accepted, by as many workers as there are."""
         task = _tasks_of(grader)[0]
         task = task.model_copy(update={"cases": task.cases[:1]})
-        results = await _all(
-            judge(self._engine, task.good_tests or task.reference, task, grader, self._judging)
-            for _ in range(self._engine.settings.workers)
-        )
+        right = task.good_tests or task.reference
+        results = await _all(self._judge_right(right, task, grader) for _ in range(self._engine.settings.workers))
         wrong = [result for result in results if result.verdict is not Verdict.ACCEPTED]
         return f"a right candidate was then judged {wrong[0].verdict}: {_said(wrong[0])}" if wrong else ""
 
@@ -351,7 +358,11 @@ async def _judge_tests(engine: Engine, tests: str, task: Task, judging: Judging)
     right, wrong = [task.reference, *task.equivalents], list(task.mutants)
     order = [(right[0], True), *((mutant, False) for mutant in wrong), *((solution, True) for solution in right)]
     for candidate, is_right in order:
-        result = await engine.execute(Program(code=candidate, tests=tests, judging=judging))
+        try:
+            result = await engine.execute(Program(code=candidate, tests=tests, judging=judging))
+        except UsageError as error:
+            # They ask for what only one interpreter has: that is refused before anything runs.
+            return ExecutionResult(status=Status.OK, verdict=Verdict.INVALID_TESTS, judging=judging, detail=str(error))
         if result.verdict is Verdict.UNSCORED:
             return result
         failed = any(test.outcome in (TestOutcome.FAILED, TestOutcome.ERROR) for test in result.tests)
