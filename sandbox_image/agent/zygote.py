@@ -42,7 +42,7 @@ BARE = (
     "typing",
 )
 """What short programs import most, small enough for every child to have."""
-_OURS = ("plain", "proxies", "candidate_side", "test_side", "light_tests", "reporter")
+_OURS = ("plain", "proxies", "candidate_side", "test_side", "light_tests")
 """Modules of the agent that a child may need once it is sealed."""
 _AGENT = os.path.dirname(os.path.abspath(__file__))
 
@@ -157,7 +157,8 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     os.closerange(3, keep)
     os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in (*BARE, *_OURS, *preload):
+    ours = (*_OURS, "reporter") if "pytest" in preload else _OURS  # every child pays for what its zygote has touched
+    for name in (*BARE, *ours, *preload):
         # A library that is missing or broken here is found by the program that imports it.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
