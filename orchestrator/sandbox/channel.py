@@ -5,29 +5,41 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
 import time
 from typing import Any
 
 
 class Channel:
-    """The attached stream of a container: bytes in, multiplexed bytes out. Blocking; used by one thread at a time."""
+    """The attached stream of a container: bytes in, multiplexed bytes out. Blocking; one thread reads, any may write."""
 
     def __init__(self, attached: Any) -> None:
         self._keep = attached  # the SDK's object owns the connection
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._out = bytearray()
-        self._deadline = 0.0
+        self._deadline = time.monotonic() + 60.0
+        self._writing = threading.Lock()
+        self.begun = threading.Event()
+        """Set when the job is on its way and its limits hold, or never will: before that the agent takes nothing else."""
         self._raw = bytearray()
         self.log = bytearray()
         """The agent's own stderr, last bytes, for error messages."""
 
     def send(self, data: bytes) -> None:
-        """Write all of it. Raises OSError."""
-        self._socket.sendall(data)
+        """Write all of it. Raises OSError, TimeoutError at the deadline: a frozen agent reads nothing."""
+        with self._writing:
+            self._socket.settimeout(self._left())
+            self._socket.sendall(data)
 
     def set_deadline(self, deadline: float) -> None:
-        """Monotonic time after which reading raises TimeoutError."""
+        """Monotonic time after which reading and writing raise TimeoutError."""
         self._deadline = deadline
+
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
 
     def read_exactly(self, count: int) -> bytes:
         """The next bytes of the container's stdout. Raises EOFError, TimeoutError, OSError."""
@@ -39,10 +51,7 @@ class Channel:
 
     def _receive(self) -> None:
         while len(self._raw) < 8 or len(self._raw) < 8 + struct.unpack(">I", self._raw[4:8])[0]:
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._socket.settimeout(left)
+            self._socket.settimeout(self._left())
             data = self._socket.recv(1 << 18)
             if not data:
                 raise EOFError

@@ -27,7 +27,7 @@ from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import LABEL, OWNER, ROOM, ContainerSpec, container_options
 from orchestrator.sandbox.image import how_to_build
-from orchestrator.sandbox.jobs import pack, read_result
+from orchestrator.sandbox.jobs import checked, pack, read_result
 from orchestrator.types import Limits, Program, RunReport, Status
 
 _START_TIMEOUT = 120.0
@@ -125,6 +125,8 @@ class DockerSandbox:
     ) -> RunReport:
         with ThreadPoolExecutor(max_workers=1) as threads:
             mine = threads.submit(self._exchange, *jobs[0], limits, deliver, judge._channel)
+            # A side that died says nothing any more, and its tests shall not wait for it until their time is up.
+            mine.add_done_callback(lambda _: _relay(judge._channel, b"", end=True))
             try:
                 verdict, _ = judge._exchange(*jobs[1], limits, lambda stream, chunk: None, self._channel)
             finally:
@@ -167,25 +169,31 @@ class DockerSandbox:
         self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
         try:
             self._channel.send(protocol.encode(header, body))
+            if not header["adjust"]:
+                self._channel.begun.set()
             while True:
                 frame, payload = protocol.read(self._channel.read_exactly)
                 kind = frame["type"]
                 if kind == "output" and frame.get("stream") in ("stdout", "stderr"):
                     deliver(frame["stream"], payload)
                 elif kind == "boundary" and other is not None:
-                    with contextlib.suppress(OSError):  # the other side's end is seen by whoever reads from it
-                        other.send(protocol.encode({"type": "boundary", "end": bool(frame.get("end"))}, payload))
+                    _relay(other, payload, end=bool(frame.get("end")))
                 elif kind == "adjust":
                     self.apply(limits)
+                    # The run begins now, however long the engine took over its limits.
+                    self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
                     self._channel.send(protocol.encode({"type": "go"}))
+                    self._channel.begun.set()
                 elif kind == "result":
-                    return frame, payload
+                    return checked(frame), payload
                 else:
                     raise SandboxUnavailable(f"The sandbox sent an unexpected {kind!r} frame.")
         except (EOFError, OSError) as exc:
             raise self._explain_death(exc, limits) from exc
         except protocol.ProtocolError as exc:
             raise SandboxUnavailable(f"The sandbox broke the protocol: {exc}") from exc
+        finally:
+            self._channel.begun.set()
 
     def apply(self, limits: Limits) -> None:
         """Set a run's limits on the container.
@@ -206,6 +214,8 @@ class DockerSandbox:
                     f"{limits.memory} bytes are less than the program's interpreter and libraries hold before it starts."
                 ) from exc
             raise SandboxUnavailable(f"The engine did not apply the run's limits: {exc.explanation}") from exc
+        except OSError as exc:
+            raise SandboxUnavailable(f"The engine went away while it applied the run's limits: {exc}") from exc
         self._applied = (limits.memory, limits.processes)
 
     def _explain_death(self, exc: Exception, limits: Limits) -> SandboxUnavailable:
@@ -235,6 +245,13 @@ class DockerSandbox:
     def _destroy(self) -> None:
         self._channel.close()
         self._provider.remove(self.container)
+
+
+def _relay(channel: Channel, data: bytes, *, end: bool) -> None:
+    """Hand one side what the other wrote. A side that is gone is noticed by whoever reads from it."""
+    channel.begun.wait(_START_TIMEOUT)
+    with contextlib.suppress(OSError):
+        channel.send(protocol.encode({"type": "boundary", "end": end}, data))
 
 
 class _NamespacesRefused(Exception):
@@ -270,6 +287,8 @@ class DockerProvider:
         """Container -> the GPU slot that it has."""
         self._info: Mapping[str, Any] = self.api.info() if slots else {}
         self._live: set[str] = set()
+        self._left: set[str] = set()
+        """What the engine did not remove when it was told to."""
         self._lock = threading.Lock()
         self._closed = False
         self._threads = ThreadPoolExecutor(max_workers=512, thread_name_prefix="fumehood-docker")
@@ -344,6 +363,7 @@ class DockerProvider:
             sandbox = DockerSandbox(self, name, channel, spec, int(warm["resident"]))
             if spec.isolation == "namespace":
                 sandbox.apply(spec.limits)
+            self._remove_left()
             return sandbox
         except _NamespacesRefused:
             channel.close()  # type: ignore[union-attr]
@@ -353,7 +373,10 @@ class DockerProvider:
             words = channel.log.decode("utf-8", "replace").strip() if channel else ""
             if channel is not None:
                 channel.close()
-            self.remove(name)
+            with contextlib.suppress(SandboxUnavailable):  # what stays is removed with the next start
+                self.remove(name)
+            if isinstance(exc, OSError):
+                self._leave(name)  # a slow engine may yet make what it was asked for
             if isinstance(exc, SandboxUnavailable | PrerequisiteError) or not isinstance(exc, Exception):
                 raise
             reason = words.splitlines()[-1] if words else str(exc) or type(exc).__name__
@@ -404,12 +427,29 @@ class DockerProvider:
             self.api.remove_container(name, force=True, v=True)
         except docker.errors.APIError as exc:
             if exc.status_code not in (404, 409):  # gone, or its removal is under way
+                self._leave(name)
                 raise SandboxUnavailable(f"The engine did not remove {name}: {exc.explanation}") from exc
+        except OSError as exc:
+            self._leave(name)
+            raise SandboxUnavailable(f"The engine went away while it removed {name}: {exc}") from exc
         with self._lock:
             self._live.discard(name)
+            self._left.discard(name)
             slot = self._held.pop(name, None)
         if slot is not None and self._slots is not None:
             self._slots.give_back(slot)
+
+    def _leave(self, name: str) -> None:
+        with self._lock:
+            self._left.add(name)
+
+    def _remove_left(self) -> None:
+        """Try again to remove what an engine in trouble did not."""
+        with self._lock:
+            names = list(self._left)
+        for name in names:
+            with contextlib.suppress(SandboxUnavailable):
+                self.remove(name)
 
     def reap(self) -> list[str]:
         """Destroy sandboxes whose process is gone. Returns their names."""
@@ -417,8 +457,9 @@ class DockerProvider:
         for found in self.api.containers(all=True, filters={"label": f"{LABEL}=1"}):
             labels: Mapping[str, str] = found.get("Labels") or {}
             if not is_alive(labels.get(OWNER, "")):
-                reaped.append(str(found["Names"][0]).lstrip("/"))
-                self.remove(found["Id"])
+                with contextlib.suppress(SandboxUnavailable):  # the next one's start tries again
+                    self.remove(found["Id"])
+                    reaped.append(str(found["Names"][0]).lstrip("/"))
         return reaped
 
     def close_now(self) -> None:
@@ -427,7 +468,7 @@ class DockerProvider:
         if self._slots is not None:
             self._slots.wake()
         with self._lock:
-            names, partners = list(self._live), list(self._partners)
+            names, partners = [*self._live, *self._left], list(self._partners)
             self._partners.clear()
         for partner in partners:
             with contextlib.suppress(Exception):

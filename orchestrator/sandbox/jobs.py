@@ -5,6 +5,7 @@ Left out: who carries the frames. `docker.py` does.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 from orchestrator.errors import SandboxUnavailable, UsageError
@@ -47,6 +48,10 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
             protocol.check_path(path)
         except ValueError as exc:
             raise UsageError(str(exc)) from exc
+    for path in files:
+        for parent in itertools.accumulate(path.split("/")[:-1], "{}/{}".format):
+            if parent in files:
+                raise UsageError(f"The program has a file {parent!r} and, below it, a file {path!r}.")
     env = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
     if any("\0" in text or "=" in key or not key for key, value in program.env.items() for text in (key, value)):
         raise UsageError("An environment variable needs a name without '=', and no NUL characters.")
@@ -70,6 +75,26 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
     parts = [program.stdin, *files.values(), *texts]
     header["parts"] = [len(part) for part in parts]
     return header, b"".join(parts)
+
+
+def checked(frame: dict[str, Any]) -> dict[str, Any]:
+    """A result frame whose lists are lists and whose objects are objects, so that what reads it finds what it looks for.
+
+    Raises:
+        ProtocolError: it is no result.
+    """
+    shapes = {"events": list, "attack": list, "output": list, "artifacts": list, "stages": dict, "status": str, "detail": str}
+    numbers = (int, float)
+    shapes_of_numbers = ("wall_time", "cpu_time", "memory_peak")
+    fits = (
+        all(isinstance(frame.get(key), kind) for key, kind in shapes.items())
+        and all(isinstance(frame.get(key), numbers) for key in shapes_of_numbers)
+        and all(isinstance(event, dict) for event in frame["events"])
+        and isinstance(frame.get("gpu", {}), dict)
+    )
+    if not fits:
+        raise protocol.ProtocolError("A result lacks what every result has.")
+    return frame
 
 
 def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, isolation: Isolation) -> RunReport:

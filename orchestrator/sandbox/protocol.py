@@ -57,7 +57,7 @@ def read(read_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
         raise ProtocolError(f"A frame announces {head_length} + {body_length} bytes, more than the protocol allows.")
     try:
         header = json.loads(read_exactly(head_length))
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ProtocolError("A frame's header is not JSON.") from exc
     if not isinstance(header, dict) or not isinstance(header.get("type"), str):
         raise ProtocolError("A frame's header is not an object with a type.")

@@ -71,7 +71,11 @@ def become(control: socket.socket, *, judge: bool, namespaces: bool, disk: int) 
     given = dict(zip(order["fds"], fds, strict=True))
     work = protocol.split(body, order["parts"])
     if namespaces and order["disk"] != disk:
-        resize(order["disk"])
+        try:
+            resize(order["disk"])
+        except OSError as exc:
+            control.sendall(protocol.encode({"type": "failed", "detail": f"The run's file systems could not be made: {exc}"}))
+            os._exit(70)
     try:
         place_files(dict(zip(order["files"], work, strict=False)))
     except (OSError, ValueError) as exc:

@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable
 
 _ROOT = "/sys/fs/cgroup"
+_LAST_BYTES = 8 << 20
+"""How far below the limit the kernel may find that what is asked for does not fit."""
 
 
 def _read(path: str) -> str:
@@ -50,6 +52,7 @@ class Meter:
     def start(self) -> None:
         """Begin a run: later readings are relative to now."""
         self._cpu0, self._oom0, self._pids0 = self._cpu_seconds(), self._oom_kills(), self._refusals()
+        self._full0 = self._times_full()
         self._peak0 = int(_read(self._peak) or 0)
         self._memory0 = min(self.resident(), int(_read(self._memory) or 0))
         self._sampled_peak = 0
@@ -63,6 +66,9 @@ class Meter:
 
     def _refusals(self) -> int:
         return _field(_read(self._pids), "max")
+
+    def _times_full(self) -> int:
+        return _field(_read(self._oom), "oom") if self.v2 else 0
 
     def sample(self) -> None:
         """Take a reading of the memory in use."""
@@ -81,6 +87,15 @@ class Meter:
     def oom_kills(self) -> int:
         """Processes the kernel killed for memory since `start`."""
         return self._oom_kills() - self._oom0
+
+    def host_is_full(self) -> bool:
+        """Whether the kernel killed for memory though the limit was never reached: then the host had none left."""
+        if not self.oom_kills():
+            return False
+        if self.v2:
+            return self._times_full() == self._full0
+        limit = int(_read(f"{_ROOT}/memory/memory.limit_in_bytes") or 0)
+        return int(_read(self._peak) or 0) < limit - _LAST_BYTES
 
     def refused_forks(self) -> int:
         """Forks refused by the process limit since `start`."""

@@ -37,6 +37,9 @@ _LAST_WORDS = 5.0
 _HEAVY_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pytest|pandas|sklearn|scipy)\b", re.MULTILINE)
 _ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
 
+_NOT_BEGUN = {"refused": "disk_exceeded", "failed": "sandbox_error"}
+"""Status of a run whose child said why it did not begin."""
+
 Send = Callable[..., None]
 
 
@@ -98,6 +101,30 @@ class Side:
             if self.status is None:
                 self.status = status
         return self._reaped
+
+    def why_not_begun(self) -> tuple[str, str]:
+        """What it said in place of beginning its work: the kind of its last word, and a sentence. Empty if it began."""
+        with contextlib.suppress(EOFError, OSError, protocol.ProtocolError):
+            told, _ = self.hear(0.0)  # it is dead: what it said is there
+            if told["type"] in _NOT_BEGUN:
+                return told["type"], told["detail"]
+        return "", ""
+
+    def hear(self, timeout: float) -> tuple[dict[str, Any], bytes]:
+        """A frame from the child, each part within `timeout` seconds. Raises EOFError, OSError, ProtocolError."""
+
+        def read_exactly(count: int) -> bytes:
+            data = bytearray()
+            while len(data) < count:
+                more = self.control.recv(min(count - len(data), 1 << 20))
+                if not more:
+                    raise EOFError
+                data += more
+            return bytes(data)
+
+        self.control.settimeout(timeout)
+        frame: tuple[dict[str, Any], bytes] = protocol.read(read_exactly)
+        return frame
 
     def _note(self, usage: resource.struct_rusage) -> None:
         self._reaped = True
@@ -313,6 +340,9 @@ class Run:
                 self._read_report()  # the init reports before it ends
             if side is not None and side.ended():
                 self._selector.unregister(side.pidfd)
+                kind, detail = side.why_not_begun()
+                if kind:
+                    self._stop(_NOT_BEGUN[kind], detail)
         elif not self._drain(key.fd, name, 1):
             self._selector.unregister(key.fd)
 
@@ -321,25 +351,13 @@ class Run:
         assert self._main is not None
         with contextlib.suppress(KeyError):
             self._selector.unregister(self._main.control)
-
-        def read_exactly(count: int) -> bytes:
-            assert self._main is not None
-            data = bytearray()
-            while len(data) < count:
-                more = self._main.control.recv(min(count - len(data), 1 << 20))
-                if not more:
-                    raise EOFError
-                data += more
-            return bytes(data)
-
-        self._main.control.settimeout(_LAST_WORDS)
         try:
-            report, self._carried = protocol.read(read_exactly)
+            report, self._carried = self._main.hear(_LAST_WORDS)
         except (EOFError, OSError, protocol.ProtocolError):
             return  # it was killed: its exit tells
         self._report = report
-        if report["type"] == "refused":
-            self._stop("disk_exceeded", report["detail"])
+        if report["type"] in _NOT_BEGUN:
+            self._stop(_NOT_BEGUN[report["type"]], report["detail"])
         else:
             self._main.status = report["status"]
 
@@ -467,7 +485,7 @@ class Run:
         if self._watch is not None:
             self._watch.sample()
         if meter.oom_kills():
-            self._stop("memory_exceeded", f"The kernel killed a process at {limits['memory']} bytes of memory.")
+            self._stop_for_memory()
         elif meter.refused_forks():
             self._stop("process_limit_exceeded", f"More than {limits['processes']} processes and threads were asked for.")
         elif meter.cpu_time() > limits["cpu_time"]:
@@ -476,6 +494,12 @@ class Run:
             self._stop("timed_out_wall", f"{limits['wall_time']} seconds passed.")
         elif not self._namespaces:
             self._read_disk(*filled())
+
+    def _stop_for_memory(self) -> None:
+        if self._meter.host_is_full():
+            self._stop("sandbox_error", "The kernel killed a process of the run because the host had no memory left.")
+        else:
+            self._stop("memory_exceeded", f"The kernel killed a process at {self._limits['memory']} bytes of memory.")
 
     def _read_disk(self, used: int, full: bool) -> None:
         if full or used > self._limits["disk"]:
@@ -491,7 +515,7 @@ class Run:
         if self._status:
             return
         if self._meter.oom_kills():
-            self._stop("memory_exceeded", f"The kernel killed a process at {self._limits['memory']} bytes of memory.")
+            self._stop_for_memory()
         elif self._meter.refused_forks():
             self._stop("process_limit_exceeded", f"More than {self._limits['processes']} processes and threads were asked for.")
         elif cpu_time > self._limits["cpu_time"] + 1 or (

@@ -61,6 +61,10 @@ class Waiting:
             self.discard()
             raise OSError(said.decode("utf-8", "replace") or "a child died while it was prepared")
 
+    def died(self) -> bool:
+        """Whether it is gone before it was given any work."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def discard(self) -> None:
         """Kill and reap it."""
         self.control.close()
@@ -115,6 +119,9 @@ class Zygote:
             self._receive()
         waiting = self._kept[kind].pop(0)
         waiting.wait()
+        if waiting.died():  # while it waited, so the program that it was for is not to blame
+            waiting.discard()
+            return self.take(judge=judge)
         return waiting
 
     def _receive(self) -> None:
