@@ -298,7 +298,7 @@ class _Run:
             how=how,
             unscored=unscored and not how,
             attack=result.attack,
-            isolation=result.isolation,
+            isolation=result.isolation if result.wall_time else "",  # what was refused unread ran nowhere
             wall_time=time.monotonic() - started,
         )
 
