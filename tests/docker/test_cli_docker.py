@@ -119,7 +119,7 @@ def test_json_of_a_judged_run_has_the_agreed_keys(place: Place) -> None:
     result = json.loads(done.stdout)
     agreed = "status verdict reward judging isolation tests wall_time cpu_time memory_peak exit_code signal stdout stderr"
     assert {*agreed.split(), "stdout_truncated", "stderr_truncated", "attack"} <= set(result)
-    assert (result["status"], result["verdict"], result["reward"], result["judging"]) == ("ok", "accepted", 1.0, "together")
+    assert (result["status"], result["verdict"], result["reward"], result["judging"]) == ("ok", "accepted", 1.0, "apart")
     assert [(test["name"], test["outcome"]) for test in result["tests"]] == [("test_two", "passed"), ("test_three", "passed")]
 
 
