@@ -75,8 +75,8 @@ def estimate(counts: Mapping[str, tuple[int, int]], k: int, *, seed: int = 0, re
 def mcnemar(better: int, worse: int) -> float:
     """Exact two-sided p-value for `better` against `worse` tasks out of those on which two runs differ."""
     n = better + worse
-    tail = math.fsum(math.comb(n, i) for i in range(min(better, worse) + 1)) / 2**n
-    return min(1.0, 2.0 * tail)
+    tail = sum(math.comb(n, i) for i in range(min(better, worse) + 1)) / (1 << n)
+    return min(1.0, 2 * tail)
 
 
 def compare(

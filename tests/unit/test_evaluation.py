@@ -1,0 +1,352 @@
+"""Evaluation with scripted sandboxes and models: a program is right where it says RIGHT."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.data.store import RunStore
+from orchestrator.errors import CompletionError, UsageError
+from orchestrator.llm.scripted import ScriptedModel
+from orchestrator.sandbox.scripted import ScriptedProvider
+from orchestrator.settings import Settings
+from orchestrator.types import Program, RunReport, Status, TestOutcome, TestResult, Verdict
+from orchestrator.workflows.evaluation import EvalJob, Watcher, compare_runs, do_eval, resume_eval, validate_dataset
+from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.reference_outputs import tests_of as source_of_tests
+from orchestrator.workflows.reports import FILES, write_reports
+
+
+def answer(program: Program) -> RunReport:
+    code = program.code or ""
+    if "BROKEN SANDBOX" in code:
+        return RunReport(status=Status.SANDBOX_ERROR, detail="it broke")
+    right = "RIGHT" in code and not ("VISIBLE" in (program.tests or "") and "HALF" in code)
+    test = TestResult(
+        name="test_f", outcome=TestOutcome.PASSED if right else TestOutcome.FAILED, message="" if right else "assert 1 == 2"
+    )
+    return RunReport(status=Status.OK, tests=(test,), tests_collected=1, tests_complete=True, cpu_time=0.01)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(home=tmp_path / "home", workers=2, data=None)
+
+
+@pytest.fixture
+def records(settings):
+    with RunStore.open(settings.database_url) as store:
+        yield store
+
+
+@pytest.fixture
+async def engine(settings):
+    async with Engine(settings, provider=ScriptedProvider(answer, runs=1000), memory_budget=2**40) as engine:
+        yield engine
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    rows = [
+        {
+            "task_id": f"t{i}",
+            "prompt": "Write f.",
+            "entry_point": "f",
+            "tests": "def test_f():\n    assert f()",
+            "visible_tests": "# VISIBLE\nassert f()",
+        }
+        for i in range(4)
+    ]
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def samples_file(tmp_path, *rows: tuple[str, str] | str) -> str:
+    path = tmp_path / "samples.jsonl"
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps({"task_id": row[0], "completion": row[1]})) + "\n" for row in rows)
+    )
+    return str(path)
+
+
+def fenced(text: str) -> str:
+    return f"```python\ndef f():\n    return {text!r}\n```"
+
+
+async def test_recorded_samples_are_judged_and_reported_in_their_order(tmp_path, dataset, settings, records, engine):
+    path = samples_file(
+        tmp_path, ("t2", "RIGHT"), ("t0", "wrong"), ("t2", "wrong"), ("t0", "RIGHT"), ("t1", "RIGHT"), ("t1", "RIGHT")
+    )
+    result = await do_eval(EvalJob(dataset=dataset, samples=path, ks=(1, 2)), settings, records, engine=engine)
+    told = result.as_json()
+    assert [(row["task_id"], row["completion_id"], row["verdict"]) for row in told["results"]] == [
+        ("t2", 0, "accepted"),
+        ("t0", 0, "wrong_answer"),
+        ("t2", 1, "wrong_answer"),
+        ("t0", 1, "accepted"),
+        ("t1", 0, "accepted"),
+        ("t1", 1, "accepted"),
+    ]
+    assert told["pass_at_k"] == {"1": pytest.approx(2 / 3), "2": 1.0}
+    assert told["verdicts"] == {"accepted": 4, "wrong_answer": 2}
+    assert told["samples"] == 6
+    assert told["results"][1]["result"] == "failed: assert 1 == 2"
+    assert {"task_id", "completion_id", "verdict", "status", "judging", "reward"} <= told["results"][0].keys()
+    assert any("1 of 4 tasks have no sample" in one for one in told["problems"])
+    assert records.run(result.run.id).state == "finished"
+
+
+async def test_bad_samples_are_named_and_the_rest_is_judged(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", "RIGHT"), ("nowhere", "x"), ("t1", "wrong"), '{"task_id": "t2", "compl')
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    assert len(result.rows) == 2
+    assert any(one.startswith(f"{path}:2: ") and "nowhere" in one for one in result.problems)
+    assert any(one.startswith(f"{path}:4: ") and "cut off" in one for one in result.problems)
+
+
+async def test_unscored_samples_are_left_out_and_counted_aloud(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", "RIGHT"), ("t0", "BROKEN SANDBOX"), ("t1", "wrong"))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    told = result.as_json()
+    assert told["pass_at_k"] == {"1": 0.5}
+    assert told["unscored"] == 1
+    assert told["results"][1]["reward"] is None
+    assert any(one.startswith("1 samples are unscored") for one in result.problems)
+
+
+async def test_a_k_above_the_number_of_samples_is_named_and_the_others_are_computed(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", "RIGHT"), ("t0", "RIGHT"), ("t1", "wrong"))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path, ks=(1, 2, 9)), settings, records, engine=engine)
+    assert {one.k: one.value for one in result.estimates} == {1: 0.5, 2: 1.0}
+    assert any("pass@9 needs 9 samples" in one for one in result.problems)
+    assert any("pass@2 leaves out 1 tasks" in one for one in result.problems)
+
+
+async def test_samples_are_drawn_with_seeds_of_their_own(dataset, settings, records, engine):
+    model = ScriptedModel(lambda messages, sampling: fenced("RIGHT" if sampling.seed % 2 else "wrong"))
+    job = EvalJob(dataset=dataset, n=5, temperature=0.8, seed=3)
+    result = await do_eval(job, settings, records, engine=engine, model=model)
+    seeds = [call.sampling.seed for call in model.calls]
+    assert len(set(seeds)) == len(seeds) == 20
+    assert {call.sampling.temperature for call in model.calls} == {0.8}
+    again = await do_eval(job, settings, records, engine=engine, model=ScriptedModel(model._answer))
+    assert [row.verdict for row in again.rows] == [row.verdict for row in result.rows]
+    assert [one.k for one in result.estimates] == [1, 5]
+
+
+async def test_an_answer_without_code_is_an_invalid_candidate_and_runs_nothing(dataset, settings, records, engine):
+    result = await do_eval(
+        EvalJob(dataset=dataset, limit=1), settings, records, engine=engine, model=ScriptedModel(["I cannot do that."])
+    )
+    (row,) = result.rows
+    assert (row.verdict, row.status, row.reward) == (Verdict.INVALID_CANDIDATE, "", 0.0)
+    assert row.result.startswith("failed: ")
+
+
+async def test_a_completion_continues_the_prompt(tmp_path, settings, records, engine):
+    row = {
+        "task_id": "t",
+        "prompt": "def f():\n",
+        "continues": True,
+        "entry_point": "f",
+        "tests": "def test_f():\n    assert f()",
+    }
+    (tmp_path / "c.jsonl").write_text(json.dumps(row))
+    model = ScriptedModel(["    return 'RIGHT'\n"])
+    await do_eval(EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete"), settings, records, engine=engine, model=model)
+    assert model.calls[0].prompt == "def f():\n"
+    assert engine._provider.programs[-1].code == "def f():\n    return 'RIGHT'\n"
+
+
+async def test_a_correction_sees_visible_tests_alone(dataset, settings, records, engine):
+    """HALF passes the hidden tests and fails the visible ones; `wrong` fails both; both are corrected once."""
+    model = ScriptedModel([fenced("wrong"), fenced("RIGHT now")])
+    result = await do_eval(EvalJob(dataset=dataset, limit=1, repair=2), settings, records, engine=engine, model=model)
+    (row,) = result.rows
+    assert (row.first_verdict, row.verdict, row.rounds) == (Verdict.WRONG_ANSWER, Verdict.ACCEPTED, 1)
+    assert (result.before[0].value, result.estimates[0].value) == (0.0, 1.0)
+    asked = model.calls[1].messages[0].content
+    assert "assert 1 == 2" in asked
+    assert "def test_f" not in asked
+
+
+async def test_a_failure_of_hidden_tests_alone_is_not_corrected(tmp_path, settings, records, engine):
+    row = {"task_id": "t", "prompt": "Write f.", "entry_point": "f", "tests": "def test_f():\n    assert f()"}
+    (tmp_path / "h.jsonl").write_text(json.dumps(row))
+    model = ScriptedModel([fenced("wrong"), fenced("RIGHT")])
+    result = await do_eval(EvalJob(dataset=str(tmp_path / "h.jsonl"), repair=2), settings, records, engine=engine, model=model)
+    assert len(model.calls) == 1
+    assert result.rows[0].verdict is Verdict.WRONG_ANSWER
+
+
+async def test_a_model_that_stops_answering_loses_nothing_and_is_gone_on_with(dataset, settings, records, engine):
+    model = ScriptedModel([fenced("RIGHT"), fenced("wrong"), CompletionError("The server is gone.")])
+    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    assert len(result.rows) == 2
+    assert result.error is not None
+    assert records.run(result.run.id).state == "interrupted"
+    assert any("own.jsonl:3: the model stopped answering at t2" in one for one in result.problems)
+    rest = ScriptedModel([fenced("RIGHT"), fenced("RIGHT")])
+    resumed = await resume_eval(result.run.id, settings, records, engine=engine, model=rest)
+    assert [row.verdict for row in resumed.rows] == ["accepted", "wrong_answer", "accepted", "accepted"]
+    assert len(rest.calls) == 2
+    assert records.run(result.run.id).state == "finished"
+    assert [one.index for one in records.attempts(result.run.id)] == [0, 0, 0, 0]
+
+
+async def test_an_interrupted_evaluation_judges_nothing_twice(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, *((f"t{i % 4}", f"RIGHT {i}") for i in range(40)))
+    begun = []
+    seen = 0
+
+    def on_event(event):
+        nonlocal seen
+        seen += event.kind == "attempt_finished"
+        if seen == 10:
+            task.cancel()
+
+    job = EvalJob(dataset=dataset, samples=path)
+    task = asyncio.ensure_future(
+        do_eval(job, settings, records, engine=engine, watcher=Watcher(on_start=begun.append, on_event=on_event))
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    run = begun[0].id
+    kept = records.count_attempts(run)
+    assert 10 <= kept < 40
+    assert records.run(run).state == "interrupted"
+    judged = len(engine._provider.programs)
+    result = await resume_eval(run, settings, records, engine=engine)
+    assert len(engine._provider.programs) - judged == 40 - kept
+    assert len(result.rows) == records.count_attempts(run) == 40
+    assert result.as_json()["pass_at_k"]["1"] == 1.0
+
+
+async def test_changed_samples_are_not_mixed_with_old_ones(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", "RIGHT"))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    samples_file(tmp_path, ("t0", "other"))
+    with pytest.raises(UsageError, match="not what it was"):
+        await resume_eval(result.run.id, settings, records, engine=engine)
+
+
+async def test_judging_does_not_wait_for_the_last_sample(dataset, settings, records, engine):
+    judged_while_writing = []
+
+    class Slow(ScriptedModel):
+        async def chat(self, messages, sampling, on_token=None):
+            await asyncio.sleep(0.05)
+            judged_while_writing.append(len(engine._provider.programs))
+            return await super().chat(messages, sampling, on_token)
+
+    await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=Slow([fenced("RIGHT")] * 4))
+    assert judged_while_writing[-1] >= 2
+
+
+async def test_runs_are_compared_over_their_tasks(tmp_path, dataset, settings, records, engine):
+    runs = []
+    for texts in (("wrong", "wrong", "wrong", "RIGHT"), ("RIGHT", "RIGHT", "wrong", "RIGHT")):
+        path = samples_file(tmp_path, *((f"t{i}", text) for i, text in enumerate(texts)))
+        runs.append((await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)).run.id)
+    _, _, found = compare_runs(*runs, records)
+    assert (found.difference, found.test, found.p_value) == (0.5, "mcnemar", 0.5)
+    assert found.better == ("t0", "t1")
+
+
+async def test_reports_are_whole_and_need_no_other_file(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", "RIGHT"), ("t1", "<script>alert(1)</script>"), ("nowhere", "<b>"))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    written = write_reports(result, tmp_path / "out")
+    assert [one.name for one in written] == list(FILES)
+    rows = [json.loads(line) for line in written[0].read_text().splitlines()]
+    assert [(row["task_id"], row["result"], row["passed"]) for row in rows] == [
+        ("t0", "passed", True),
+        ("t1", "failed: assert 1 == 2", False),
+    ]
+    page = written[3].read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert "<script" not in page
+    assert "http" not in page
+    assert "| pass@1 | 50.0 % |" in written[2].read_text()
+
+
+async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
+    tmp_path, dataset, settings, records, engine, monkeypatch
+):
+    result = await do_eval(
+        EvalJob(dataset=dataset, samples=samples_file(tmp_path, ("t0", "RIGHT"))), settings, records, engine=engine
+    )
+    real = Path.write_text
+
+    def full(self, *args, **options):
+        if "report.md" in self.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UsageError, match=r"report\.md cannot be written: No space left") as caught:
+        write_reports(result, tmp_path / "out")
+    assert result.run.id in caught.value.remedy
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["report.json", "results.jsonl"]
+    monkeypatch.undo()
+    again = await resume_eval(result.run.id, settings, records, engine=engine)
+    assert len(write_reports(again, tmp_path / "elsewhere")) == 4
+
+
+async def test_the_validator_names_references_that_fail(tmp_path, engine):
+    from orchestrator.data.benchmarks import load
+    from orchestrator.types import Limits
+
+    rows = [
+        {"task_id": f"t{i}", "prompt": "p", "tests": "assert f()", "reference": ref}
+        for i, ref in enumerate(("RIGHT", "wrong", ""))
+    ]
+    path = tmp_path / "v.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = await validate_dataset(load(str(path)), engine.execute, Limits())
+    assert {task: result.verdict for task, result in found.results.items()} == {"t0": "accepted", "t1": "wrong_answer"}
+    assert sorted(one.split(": ")[0] for one in found.problems) == [f"{path}:2", f"{path}:3"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "atol", "argument", "expected", "out", "right"),
+    [
+        ("equal", 0, 1, 2, 2, True),
+        ("equal", 0, 1, 2, 3, False),
+        ("equal", 0, 1, 0.3, 0.1 + 0.2, True),
+        ("equal", 0, 1, 0.3, 0.3001, False),
+        ("equal", 0, 1, [0.3, 1.0], [0.30000001, 1.0], True),
+        ("equal", 0, 1, [0.3, 1.0], (0.30000001, 1.0), False),
+        ("equal", 0, 1, [0.3], [0.3, 0.3], False),
+        ("equal", 0, 1, "a", 0.5, False),
+        ("equal", 0.01, 1, 3, 3.001, False),
+        ("equal", 0.01, 1, 3.0, 3.001, True),
+        ("as_set", 0, 1, (1, 2), [2, 1, 1], True),
+        ("as_set", 0, 1, (1, 2), [3], False),
+        ("truth", 0, 1, True, "match", True),
+        ("truth", 0, 1, False, None, True),
+        ("truth", 0, 1, False, True, False),
+        ("any", 0, 1, 1, 99, True),
+        ("zero", 0, 1, 5, 0, True),
+        ("root", 0.001, [-4, 2], 2.0, 2.0000001, True),
+        ("root", 0.001, [-4, 2], 2.0, 2.1, False),
+    ],
+)
+def test_outputs_are_compared_by_the_rule_of_the_task(rule, atol, argument, expected, out, right):
+    from orchestrator.data.benchmarks import Inputs
+    from orchestrator.data.benchmarks.literals import literal
+
+    source = source_of_tests("f", Inputs(base=([argument],), atol=atol, rule=rule), literal(expected))
+    names: dict[str, object] = {"f": lambda _: out}
+    exec(source.replace("from candidate import f\n", ""), names)
+    if right:
+        names["test_base"]()
+    else:
+        with pytest.raises(AssertionError, match="input 0 of f"):
+            names["test_base"]()
+    assert "test_plus" not in names
