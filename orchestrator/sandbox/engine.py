@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import PrerequisiteError
 
@@ -49,18 +49,43 @@ def connect(*, timeout: float = 60.0) -> DockerClient:
     with translated(address):
         try:
             if address.startswith("unix://"):
-                _knock(address.removeprefix("unix://"), timeout)
+                _knock(address.removeprefix("unix://"), timeout).close()
             client: DockerClient = DockerClient.from_env(timeout=timeout, environment={**os.environ, "DOCKER_HOST": address})
+            _close_refused(client)
         except (OSError, DockerException) as exc:
             raise _explain(exc, address) from exc
     return client
 
 
-def _knock(path: str, timeout: float) -> None:
-    """Connect and hang up: the SDK itself leaks its socket when nobody opens."""
-    with socket.socket(socket.AF_UNIX) as door:
+def _knock(path: str, timeout: float) -> socket.socket:
+    """Connect; nothing stays open where nobody opens."""
+    door = socket.socket(socket.AF_UNIX)
+    try:
         door.settimeout(timeout)
         door.connect(path)
+    except BaseException:
+        door.close()
+        raise
+    return door
+
+
+def _close_refused(client: DockerClient) -> None:
+    """Let the client close the socket of a connection that a local engine refuses: the SDK itself leaks it."""
+    from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection
+
+    class Connection(UnixHTTPConnection):  # type: ignore[misc]
+        def connect(self) -> None:
+            self.sock = _knock(self.unix_socket, self.timeout)
+
+    class Adapter(UnixHTTPAdapter):  # type: ignore[misc]
+        def get_connection(self, url: str, proxies: object = None) -> Any:
+            pool = super().get_connection(url, proxies)
+            pool._new_conn = lambda: Connection(pool.base_url, pool.socket_path, pool.timeout)
+            return pool
+
+    for adapter in client.api.adapters.values():
+        if isinstance(adapter, UnixHTTPAdapter):
+            adapter.__class__ = Adapter
 
 
 @contextmanager

@@ -75,6 +75,7 @@ def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
             "hostname": "sandbox",
             "user": f"{_UID}:{_UID}",
             "stdin_open": True,
+            "stop_signal": "SIGKILL",  # an engine that is restarted need not wait for farewells
             "detach": False,  # makes the engine close stdin, and so end the agent, when this process dies
             "labels": {LABEL: "1", OWNER: owner()},
             "environment": {

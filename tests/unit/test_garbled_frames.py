@@ -47,7 +47,7 @@ GOOD = protocol.encode(RESULT, b"hello")
 
 
 class _Api:
-    """An engine that knows nothing of the container any more."""
+    """An engine that has seen the container die."""
 
     def inspect_container(self, name: str) -> dict[str, Any]:
         return {"State": {"Running": False, "Status": "exited", "ExitCode": 137}}
@@ -124,12 +124,7 @@ WRONG |= {
         "artifact_errors",
     )
     for value in (["x"], {"x": []}, "x", [[1, 2, 3]], 1e308, -1)
-    if not (key == "attack" and value == ["x"])
-    and not (key == "detail" and value == "x")
-    and not (
-        key in ("wall_time", "exit_code") and isinstance(value, (int, float)) and value in (1e308, -1) and key == "wall_time"
-    )
-    and not (key == "exit_code" and value == -1)
+    if (key, value) not in (("attack", ["x"]), ("detail", "x"), ("wall_time", 1e308), ("wall_time", -1), ("exit_code", -1))
 }
 WRONG |= {
     "sizes that do not add up": protocol.encode({**RESULT, "output": [4, 0]}, b"hello"),
@@ -160,18 +155,16 @@ async def test_a_garbled_answer_is_a_report_or_the_sandboxs_fault():
     chance = random.Random(0)
     whole = multiplexed(GOOD)
     reports = 0
-    with contextlib.ExitStack() as stack:
-        stack.callback(lambda: None)
-        for _ in range(300):
-            data = bytearray(whole)
-            for _ in range(chance.choice((1, 1, 2, 20))):
-                data[chance.randrange(len(data))] = chance.randrange(256)
-            try:
-                report = await answered(bytes(data))
-            except SandboxUnavailable:
-                continue
-            assert isinstance(report, RunReport)
-            reports += 1
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 2, 20))):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        try:
+            report = await answered(bytes(data))
+        except SandboxUnavailable:
+            continue
+        assert isinstance(report, RunReport)
+        reports += 1
     assert 0 < reports < 300
 
 
