@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,10 +30,36 @@ if TYPE_CHECKING:
     from orchestrator.types import ExecutionResult, Limits, Program
 
 
+class Judging(StrEnum):
+    """Where tests run."""
+
+    AUTO = "auto"
+    APART = "apart"
+    TOGETHER = "together"
+
+
+class Isolation(StrEnum):
+    """What each run gets."""
+
+    AUTO = "auto"
+    NAMESPACE = "namespace"
+    CONTAINER = "container"
+
+
 def run(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Python program, or the module that the tests import; - is stdin.")],
     args: Annotated[list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Its arguments, after --.")] = None,
     tests: Annotated[str | None, typer.Option(metavar="FILE", help="pytest tests that import it as `candidate`.")] = None,
+    judging: Annotated[
+        Judging,
+        typer.Option(help="Candidate and tests in two sandboxes (apart) or in one (together); auto: apart where possible."),
+    ] = Judging.AUTO,
+    entry_point: Annotated[
+        str, typer.Option(metavar="NAME", help="For tests that define check(candidate): the function to pass.")
+    ] = "",
+    in_place: Annotated[bool, typer.Option(help="Tests may look at what a function did to its arguments.")] = False,
+    isolation: Annotated[Isolation | None, typer.Option(help="What each run gets. [auto]")] = None,
+    image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [our own]")] = "",
     stdin: Annotated[str | None, typer.Option(metavar="FILE", help="What the program reads; - is our stdin.")] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Environment variable; repeatable.")] = None,
     carry: Annotated[
@@ -70,10 +97,15 @@ def run(
         env=dict(_variable(item) for item in env or ()),
         files=dict(_carried(item) for item in carry or ()),
         artifacts=tuple(artifact or ()),
+        judging=judging.value,
+        entry_point=entry_point,
+        in_place=in_place,
     )
+    given: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
+    chosen = settings(workers=1, **{name: value for name, value in given.items() if value is not None})
     if artifact and (out_dir is not None or not json_):
         out_dir = make_folder(out_dir or Path(), "--out")
-    result = run_async(_execute(settings(workers=1), program, limits, show=not json_))
+    result = run_async(_execute(chosen, program, limits, show=not json_))
     if out_dir is not None:
         for name, content in result.artifacts.items():
             write_file(_inside(out_dir, name), content)

@@ -396,9 +396,9 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
-        raise UsageError(f"These tests cannot be judged apart: {why}", remedy='Use judging="together".')
+        raise UsageError(f"These tests cannot be judged apart: {why}", remedy='Use judging="together" (--judging together).')
     if not able:
-        raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy='Use judging="together".')
+        raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy='Use judging="together" (--judging together).')
     return "apart"
 
 

@@ -164,8 +164,8 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     os.closerange(3, keep)
     os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ours = (*_OURS, "reporter") if "pytest" in preload else _OURS  # every child pays for what its zygote has touched
-    for name in (*BARE, *ours, *preload):
+    agents = (*_OURS, "reporter") if "pytest" in preload else _OURS  # every child pays for what its zygote has touched
+    for name in (*BARE, *agents, *preload):
         # A library that is missing or broken here is found by the program that imports it.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
