@@ -34,6 +34,7 @@ OnOutput = Callable[[str, bytes], None]
 _T = TypeVar("_T")
 _log = logging.getLogger("fumehood.engine")
 
+_TOGETHER = 'Use judging="together" (--judging together).'
 KEEP_IDLE_POOL = 300.0
 """Seconds after its last run until the pool of an image that a run named is shut down."""
 
@@ -396,9 +397,9 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
-        raise UsageError(f"These tests cannot be judged apart: {why}", remedy='Use judging="together" (--judging together).')
+        raise UsageError(f"These tests cannot be judged apart: {why}", remedy=_TOGETHER)
     if not able:
-        raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy='Use judging="together" (--judging together).')
+        raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy=_TOGETHER)
     return "apart"
 
 
