@@ -504,12 +504,20 @@ class _Evaluation:
                 async with pen:
                     piece = await _write(self.job, model, task, number, attempt)
             attempt = await self._judged(engine, ready, piece)
-            # In a thread, for the disk is waited for: what is recorded is there after a loss of power.
-            await asyncio.to_thread(self.store.add_attempt, run.id, attempt)
+            await self._record(run, attempt)
             self.attempts[attempt.task, attempt.index] = attempt
             self.watcher.on_event(
                 Event(kind="attempt_finished", task=task.task_id, round=attempt.round, sample=number, attempt=attempt)
             )
+
+    async def _record(self, run: RunRecord, attempt: Attempt) -> None:
+        """Write an attempt in a thread, for the disk is waited for. What was judged is recorded under a cancellation too."""
+        writing = asyncio.ensure_future(asyncio.to_thread(self.store.add_attempt, run.id, attempt))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+            raise
 
     async def _ready(self, task: BenchmarkTask, engine: Engine) -> BenchmarkTask | None:
         """The task with its tests; None where its reference fails. Samples of one task share the work."""
