@@ -83,5 +83,5 @@ def decided(attempts: list[Attempt], code: str) -> None:
     assert accepted.hidden is not None
     assert accepted.hidden.verdict == "accepted"
     assert accepted.hidden.tests_complete
-    assert accepted.hidden.judging == "together"
+    assert accepted.hidden.judging == "apart"
     assert accepted.hidden.isolation == "container"
