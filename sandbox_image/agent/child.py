@@ -92,7 +92,7 @@ def become(control: socket.socket, *, judge: bool, namespaces: bool, disk: int) 
     with contextlib.suppress(ValueError):
         cpu = int(order["cpu_time"]) + 2
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
-    seal(judge=judge)
+    seal(judge=judge, beside_agent=not namespaces)
     _do(order, given, texts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import stat
@@ -57,13 +58,16 @@ def collect_artifacts(patterns: list[str], cap: int) -> tuple[dict[str, bytes], 
 def _walk(root: str, limit: int = 10000) -> list[str]:
     """Relative paths of everything below `root` that is not a folder, no link followed, at most `limit`."""
     paths: list[str] = []
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        # A link to a folder is listed as a folder and never entered: name it, so that it is refused aloud.
-        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]
-        paths += [os.path.relpath(f"{folder}/{name}", root) for name in sorted(files) + links]
-        if len(paths) >= limit:
-            break
+    folders = [""]
+    # Not os.walk, which calls itself for each folder: a program can make more of them than an interpreter has frames.
+    while folders and len(paths) < limit:
+        folder = folders.pop()
+        below: list[str] = []
+        with contextlib.suppress(OSError), os.scandir(f"{root}/{folder}") as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                # A link to a folder is never entered but named, so that it is refused aloud.
+                (below if entry.is_dir(follow_symlinks=False) else paths).append(f"{folder}{entry.name}")
+        folders += [f"{path}/" for path in reversed(below)]
     return paths[:limit]
 
 

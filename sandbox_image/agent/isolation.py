@@ -76,10 +76,13 @@ def _fresh(disk: int, flags: int) -> None:
     mount("none", "/dev/shm", "tmpfs", flags | MS_NOSUID | MS_NODEV, f"size={min(disk, 64 << 20)},nr_inodes=4096,mode=0700")
 
 
-def seal(*, judge: bool = False) -> None:
-    """Give up every capability and every system call that could undo the isolation. Raises OSError."""
+def seal(*, judge: bool = False, beside_agent: bool = False) -> None:
+    """Give up every capability and every system call that could undo the isolation. Raises OSError.
+
+    `beside_agent` says that the first process in sight is the agent: without namespaces it is.
+    """
     drop_capabilities()
-    install_filter(_FILTER_JUDGE if judge else _FILTER_RUN)
+    install_filter(_FILTERS[judge, beside_agent])
 
 
 # System call numbers: x86-64, aarch64.
@@ -130,6 +133,17 @@ _REFUSED_TO_JUDGES = {
     "msgrcv": (70, 188),
     "mq_open": (240, 180),
 }
+_TO_THE_AGENT = {
+    "prlimit64": (302, 261, 0),
+    "sched_setaffinity": (203, 122, 0),
+    "sched_setattr": (314, 274, 0),
+    "sched_setparam": (142, 118, 0),
+    "sched_setscheduler": (144, 119, 0),
+    "setpriority": (141, 140, 1),
+    "ioprio_set": (251, 30, 1),
+}
+"""What one process may do to another of its user, and which argument names that one. Not to the agent: with a limit of no CPU
+time it would die, with the lowest priority it would come too late."""
 _CLONE = (56, 220)
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = 0 if MACHINE == "x86_64" else 1
@@ -138,7 +152,7 @@ _KILL, _ALLOW, _EPERM = 0x80000000, 0x7FFF0000, 0x00050001
 _X32 = 0x40000000
 
 
-def _assemble(refused: dict[str, tuple[int, int]]) -> bytes:
+def _assemble(refused: dict[str, tuple[int, int]], *, beside_agent: bool) -> bytes:
     """The filter as classic BPF. Everything else was decided by the container's own profile."""
 
     def word(code: int, if_true: int, if_false: int, value: int) -> bytes:
@@ -147,6 +161,8 @@ def _assemble(refused: dict[str, tuple[int, int]]) -> bytes:
     attacks = [row[_COLUMN] for row in _ATTACKS.values() if row[_COLUMN] >= 0]
     errors = [row[_COLUMN] for row in refused.values() if row[_COLUMN] >= 0]
     body = [(_CLONE[_COLUMN], "clone"), *((nr, "kill") for nr in attacks), *((nr, "errno") for nr in errors)]
+    if beside_agent:
+        body += [(row[_COLUMN], f"agent {row[2]}") for row in _TO_THE_AGENT.values()]
     program = [
         word(_LOAD, 0, 0, 4),
         word(_JUMP_EQ, 1, 0, _ARCHITECTURE.get(MACHINE, 0)),
@@ -158,7 +174,7 @@ def _assemble(refused: dict[str, tuple[int, int]]) -> bytes:
     count = len(body)
     for index, (number, action) in enumerate(body):
         left = count - index - 1  # comparisons between this one and the tail
-        target = {"allow": 0, "errno": 1, "kill": 2, "clone": 3}[action]
+        target = {"allow": 0, "errno": 1, "kill": 2, "clone": 3, "agent 0": 7, "agent 1": 11}[action]
         program.append(word(_JUMP_EQ, left + target, 0, number))
     program += [
         word(_RETURN, 0, 0, _ALLOW),
@@ -168,9 +184,23 @@ def _assemble(refused: dict[str, tuple[int, int]]) -> bytes:
         word(_JUMP_SET, 0, 1, NAMESPACES & 0xFFFFFFFF),
         word(_RETURN, 0, 0, _KILL),
         word(_RETURN, 0, 0, _ALLOW),
+        word(_LOAD, 0, 0, 16),
+        word(_JUMP_EQ, 0, 1, 1),  # the first process
+        word(_RETURN, 0, 0, _EPERM),
+        word(_RETURN, 0, 0, _ALLOW),
+        word(_LOAD, 0, 0, 24),
+        word(_JUMP_EQ, 2, 0, 1),  # the first process, or its group
+        word(_LOAD, 0, 0, 16),
+        word(_JUMP_GE, 0, 1, 2),  # all processes of a user
+        word(_RETURN, 0, 0, _EPERM),
+        word(_RETURN, 0, 0, _ALLOW),
     ]
     return b"".join(program)
 
 
-_FILTER_RUN = _assemble(_REFUSED)
-_FILTER_JUDGE = _assemble({**_REFUSED, **_REFUSED_TO_JUDGES})
+_FILTERS = {
+    (judge, beside_agent): _assemble(_REFUSED | (_REFUSED_TO_JUDGES if judge else {}), beside_agent=beside_agent)
+    for judge in (False, True)
+    for beside_agent in (False, True)
+}
+"""For a program or a test side, with the agent in sight or without."""
