@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from orchestrator.types import RunRecord
     from orchestrator.workflows.loss_jobs import JobResult, LossJob
 
-DEMO_TASKS = ("label_smoothing", "dice", "focal")
+DEMO_TASKS = ("triplet", "quantile", "tversky")
 """Small enough for a coffee, hard enough that something is corrected."""
-DEMO_TRAINING = "digits"
+DEMO_SEARCH = {"rounds": 6, "samples": 1}
+"""Each failure goes back at once, so that a person sees corrections and not samples."""
 TRAINABLE = {"digits": "label_smoothing", "breast_cancer": "focal"}
 """Which built-in task to solve where only a data set is named."""
 
@@ -43,7 +44,7 @@ def loss(
     inputs: Annotated[str | None, typer.Option(metavar="KIND", help="For a description, such as binary_mask. [guessed]")] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Built-in task; repeatable. `fumehood tasks`.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All built-in tasks.")] = False,
-    demo: Annotated[bool, typer.Option(help="A few built-in tasks, then a training.")] = False,
+    demo: Annotated[bool, typer.Option(help="A few built-in tasks.")] = False,
     rounds: Annotated[int | None, typer.Option(metavar="N", help="The first try and its corrections. [4]")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Answers drawn in a round. [3]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="[0]")] = None,
@@ -78,10 +79,11 @@ def loss(
             )
         job = None
     else:
+        given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
         tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train)
         job = _job(
             tasks,
-            {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel},
+            (DEMO_SEARCH if demo else {}) | {name: value for name, value in given_search.items() if value is not None},
             train,
             chosen.base_url if base_url is None else base_url,
             chosen.model if model is None else model,
@@ -90,7 +92,7 @@ def loss(
     if demo:
         note(
             f"A model on this machine writes {len(DEMO_TASKS)} PyTorch loss functions ({', '.join(DEMO_TASKS)}). Each is run in a"
-            f" Docker sandbox; what fails goes back to be corrected. Then one trains a small network on {DEMO_TRAINING}."
+            " Docker sandbox; what fails goes back to be corrected."
         )
     begun: list[RunRecord] = []
     try:
@@ -144,7 +146,7 @@ def _wanted(
     if every:
         return list(known), train
     if demo:
-        return list(DEMO_TASKS), train or DEMO_TRAINING
+        return list(DEMO_TASKS), train
     if described:
         if named:
             raise UsageError("A description and --task exclude each other.", remedy="Give one of them.")
@@ -218,6 +220,7 @@ def _show(result: JobResult, home: Path, *, demo: bool, as_json: bool) -> None:
     screen.print(f"Recorded as {run.id}: `fumehood runs show {run.id}` shows every attempt.", soft_wrap=True)
     if demo:
         screen.print(
-            'Next, a task of your own: fumehood solve loss "binary segmentation of thin vessels, few positive pixels"',
+            'Next, a task of your own: fumehood solve loss "binary segmentation of thin vessels, few positive pixels"\n'
+            "or a loss that then trains a network: fumehood solve loss --train digits",
             soft_wrap=True,
         )

@@ -725,6 +725,37 @@ def _functions() -> Any:
 # Objects
 
 
+_TELLING = frozenset(
+    (
+        "__doc__",
+        "__name__",
+        "__qualname__",
+        "__module__",
+        "__dict__",
+        "__annotations__",
+        "__slots__",
+        "__version__",
+        "__defaults__",
+        "__kwdefaults__",
+        "__members__",
+        "__dataclass_fields__",
+        "__match_args__",
+    )
+)
+"""Special names that only tell something of an object."""
+_PROTOCOLS = ("__array", "__torch", "__cuda", "__dlpack", "__dataframe")
+"""How the names begin by which libraries of arrays ask. Functions have other special names, which `inspect` reads."""
+
+
+def _is_protocol(name: str) -> bool:
+    """Whether a name is one by which a library asks an object to take part in its work.
+
+    `torch.allclose` would ask `__torch_function__`, with the expected tensor in its hand, and NumPy would read memory at the
+    address that `__array_interface__` names. What Python's own operators ask is defined on handles, one by one.
+    """
+    return name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+
+
 class HandleMeta(type):
     """The class of classes that live at the candidate's."""
 
@@ -746,7 +777,7 @@ class HandleMeta(type):
         return _call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith(_OURS) or name in ("__wrapped__", "__signature__", "__abstractmethods__"):
+        if _is_protocol(name):
             raise AttributeError(name)
         return cls._fumehood_link.ask("get", cls, name)
 
@@ -801,7 +832,7 @@ class Handle(metaclass=HandleMeta):
         return type(self)._fumehood_real or type(self)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith(_OURS):
+        if _is_protocol(name):
             raise AttributeError(name)
         kind = type(self)
         if name in kind._fumehood_methods:
@@ -1161,7 +1192,7 @@ class Function:
         return inspect.Signature([inspect.Parameter(name, kinds[kind], **more) for name, kind, more in told])
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith(_OURS) or name in ("__wrapped__", "_is_coroutine"):
+        if name.startswith((*_OURS, *_PROTOCOLS)) or name in ("__wrapped__", "_is_coroutine"):
             raise AttributeError(name)
         return self._fumehood_link.ask("get", self, name)
 
