@@ -27,7 +27,7 @@ from pydantic import Field
 from orchestrator.errors import CompletionError, OrchestratorError
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, normalised
-from orchestrator.llm.prompts import Failure
+from orchestrator.llm.prompts import HINT, Failure
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.types import (
     Attempt,
@@ -220,13 +220,18 @@ def plan(attempts: Sequence[Attempt], round_: int, options: LoopOptions) -> list
 
 
 def best(attempts: Sequence[Attempt]) -> Attempt | None:
-    """The attempt to go on from: one that has a failure to show, of the highest score, less often corrected, latest."""
+    """The attempt to go on from: one that has a failure to show, of the highest score, less often corrected, latest.
+
+    Before all of those comes an attempt whose failure has a known remedy that was not tried yet: such errors are simple, and
+    what is behind them is not known before they are gone.
+    """
     showable = [item for item in attempts if item.feedback and item.fault not in (Fault.SANDBOX, Fault.NONE)]
     showable = [item for item in showable if "same_as" not in item.evidence]
     if not showable:
         return None
     tried = {item.index: sum(other.parent == item.index for other in attempts) for item in showable}
-    return max(showable, key=lambda item: (score_of(item), -tried[item.index], item.round, item.sample))
+    remedy = {item.index: HINT in item.feedback and not tried[item.index] for item in showable}
+    return max(showable, key=lambda item: (remedy[item.index], score_of(item), -tried[item.index], item.round, item.sample))
 
 
 def score_of(attempt: Attempt) -> float:

@@ -360,6 +360,14 @@ def test_an_attempt_that_was_corrected_in_vain_gives_way_to_its_equal() -> None:
     assert chosen.index == 0
 
 
+def test_a_known_remedy_is_tried_first_and_once() -> None:
+    good = done(0, 0, score=0.9)
+    simple = done(1, 0, score=0.1, parent=good.index).model_copy(update={"feedback": "TypeError\nHint: write x.clamp(min=0)."})
+    assert best([good, simple]) is simple
+    in_vain = done(2, 0, score=0.1, parent=simple.index)
+    assert best([good, simple, in_vain]) is good
+
+
 def test_an_attempt_without_visible_failure_is_no_place_to_go_on_from() -> None:
     silent = done(0, 0, 9).model_copy(update={"feedback": ""})
     assert best([silent]) is None
