@@ -83,11 +83,13 @@ def become(control: socket.socket, *, judge: bool, namespaces: bool, disk: int) 
         os._exit(0)
     texts = [part.decode("utf-8", "surrogateescape") for part in work[len(order["files"]) :]]
     if namespaces and order["mode"] in ("exec", "python", "pytest"):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that it passes the init by, as other signals from inside do
         program = os.fork()
         if program:
             for fd in given.values():
                 os.close(fd)
             _watch(control, program, order)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     control.close()
     with contextlib.suppress(ValueError):
         cpu = int(order["cpu_time"]) + 2
@@ -100,7 +102,6 @@ def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoRet
     """The run's init: wait for the program or for the agent's word to stop, kill the rest, report and bring out artefacts."""
     seal()
     prctl(PR_SET_DUMPABLE, 0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that it passes by, as other signals from inside do
     for fd in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), fd)
     pidfd = os.pidfd_open(program)
