@@ -125,11 +125,15 @@ def test_an_owner_tells_processes_apart():
     assert is_alive(f"another-machine:{os.getpid()}:1")
 
 
-async def test_a_sandbox_runs_one_program(engine):
+async def test_a_container_of_its_own_runs_one_program_and_a_worker_several(engine, isolation):
     from orchestrator.errors import SandboxUnavailable
 
     async with engine._pool.acquire() as sandbox:
         assert isinstance(sandbox, DockerSandbox)
         await sandbox.run(Program(code="1"), Limits())
-        with pytest.raises(SandboxUnavailable, match="one program"):
+        assert sandbox.spent == (isolation == "container")
+        if isolation == "namespace":
+            await sandbox.run(Program(code="1"), Limits())
+        sandbox.spent = True
+        with pytest.raises(SandboxUnavailable, match="used up"):
             await sandbox.run(Program(code="1"), Limits())
