@@ -1,0 +1,166 @@
+"""What an answer is worth: ranges, None for unknown, and the adapters' order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import UsageError
+from orchestrator.sandbox.scripted import ScriptedProvider
+from orchestrator.scoring import rewards
+from orchestrator.scoring.rewards import Scored
+from orchestrator.settings import Settings
+from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
+from orchestrator.workflows import reward_adapters
+from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.reward_adapters import CodeReward, compute_score
+
+
+def result(verdict: Verdict, passed: int = 0, failed: int = 0, **more: object) -> ExecutionResult:
+    tests = [TestResult(name=f"p{i}", outcome=TestOutcome.PASSED) for i in range(passed)]
+    tests += [TestResult(name=f"f{i}", outcome=TestOutcome.FAILED) for i in range(failed)]
+    return ExecutionResult.model_validate(
+        {"status": Status.OK, "verdict": verdict, "tests": tests, "tests_collected": passed + failed, "judging": "apart"} | more
+    )
+
+
+def scored(verdict: Verdict, passed: int = 0, failed: int = 0, **more: object) -> Scored:
+    return Scored("text", "x = 1", result(verdict, passed, failed, **more))
+
+
+EVERY = [rewards.binary, rewards.fraction_of_tests, rewards.ladder()]
+
+
+@pytest.mark.parametrize("reward", EVERY)
+@pytest.mark.parametrize("verdict", [Verdict.UNSCORED, Verdict.INVALID_TESTS])
+def test_what_nobody_knows_is_none_and_not_zero(reward, verdict):
+    assert reward(scored(verdict, 1, 1)) is None
+    assert reward(Scored("text", "x = 1")) is None
+
+
+@pytest.mark.parametrize("reward", EVERY)
+def test_an_answer_without_code_is_worth_nothing_and_one_that_attacks_neither(reward):
+    assert reward(Scored("I cannot.")) == 0
+    assert reward(scored(Verdict.TAMPERED, 3)) == 0
+
+
+@pytest.mark.parametrize("reward", EVERY)
+def test_accepted_is_worth_one(reward):
+    assert reward(scored(Verdict.ACCEPTED, 3)) == 1
+
+
+def test_tests_that_passed_count_by_their_number():
+    assert rewards.fraction_of_tests(scored(Verdict.WRONG_ANSWER, 3, 1)) == 0.75
+    assert rewards.fraction_of_tests(scored(Verdict.RUNTIME_ERROR, 1, tests_collected=4)) == 0.25
+    assert rewards.fraction_of_tests(scored(Verdict.TIMED_OUT)) == 0
+
+
+def test_all_tests_passed_in_a_run_that_was_not_accepted_is_not_everything():
+    assert rewards.fraction_of_tests(scored(Verdict.OUTPUT_EXCEEDED, 4)) < 1
+
+
+def test_the_ladder_has_its_steps():
+    reward = rewards.ladder(0.1, 0.3, 0.9)
+    assert reward(Scored("", "def f(:")) == 0
+    assert reward(scored(Verdict.RUNTIME_ERROR)) == 0.1
+    assert reward(scored(Verdict.WRONG_ANSWER, 1, 1)) == 0.3
+    assert reward(scored(Verdict.ACCEPTED, 2)) == 0.9
+    with pytest.raises(ValueError, match="rise"):
+        rewards.ladder(0.5, 0.3)
+
+
+def test_length_costs_only_beyond_what_is_free():
+    penalty = rewards.length_penalty(4, 8)
+    assert [penalty(Scored("x" * size)) for size in (0, 4, 6, 8, 100)] == [0, 0, -0.5, -1, -1]
+    with pytest.raises(ValueError, match="free"):
+        rewards.length_penalty(4, 4)
+
+
+def test_repetition_costs_what_is_said_again():
+    penalty = rewards.repetition_penalty(2)
+    assert penalty(Scored("a b c d")) == 0
+    assert penalty(Scored("a b a b a b")) == pytest.approx(-3 / 5)
+    assert penalty(Scored("")) == 0
+
+
+@given(st.text(), st.integers(0, 50))
+def test_penalties_stay_between_minus_one_and_zero(text, free):
+    for penalty in (rewards.length_penalty(free, free + 10), rewards.repetition_penalty()):
+        value = penalty(Scored(text))
+        assert value is not None
+        assert -1 <= value <= 0
+
+
+def test_a_sum_with_an_unknown_part_is_unknown():
+    known, unknown = scored(Verdict.ACCEPTED, 1), scored(Verdict.UNSCORED)
+    both = rewards.weighted((rewards.binary, 0.8), (rewards.well_formed, 0.2))
+    assert both(known) == pytest.approx(1)
+    assert both(unknown) is None
+    assert rewards.weighted((rewards.binary, 0), (rewards.well_formed, 0.2))(unknown) == pytest.approx(0.2)
+    assert rewards.weighted((rewards.mutation_score, 1))(Scored("", mutation_score=0.4)) == pytest.approx(0.4)
+    assert rewards.weighted((rewards.mutation_score, 1))(known) is None
+
+
+def test_judged_together_is_unscored_when_refused():
+    together = scored(Verdict.ACCEPTED, 1, judging="together")
+    assert rewards.apart_only(rewards.binary)(together) is None
+    assert rewards.binary(together) == 1
+
+
+def judge(programs: Sequence[Program], limits: Limits | None) -> list[ExecutionResult]:
+    """An engine whose sandboxes pass what says so in its source, on scripted sandboxes."""
+
+    def answer(program: Program) -> RunReport:
+        if "broken sandbox" in (program.tests or ""):
+            return RunReport(status=Status.SANDBOX_ERROR, isolation="scripted")
+        outcome = TestOutcome.PASSED if "return 1" in (program.code or "") else TestOutcome.FAILED
+        tests = (TestResult(name="t", outcome=outcome),)
+        return RunReport(status=Status.OK, tests=tests, tests_collected=1, tests_complete=True, isolation="scripted")
+
+    async def work() -> list[ExecutionResult]:
+        async with Engine(Settings(workers=2), provider=ScriptedProvider(answer)) as engine:
+            return await engine.map(programs, limits)
+
+    return asyncio.run(work())
+
+
+def fenced(code: str) -> str:
+    return f"```python\n{code}\n```"
+
+
+def test_a_batch_comes_back_in_order_and_unscored_is_none():
+    texts = [fenced("def f():\n    return 1"), "No.", fenced("def f():\n    return 2"), fenced("def f():\n    return 1")]
+    tests = ["from candidate import f"] * 3 + ["broken sandbox"]
+    reward = CodeReward(judge=judge)
+    columns = {"entry_point": ["f"] * 4, "other": [1] * 4}
+    assert reward([""] * 4, texts, tests=tests, **columns) == [1, 0, 0, None]
+    chats = [[{"role": "assistant", "content": text}] for text in texts]
+    assert reward([[]] * 4, chats, tests=tests, **columns) == [1, 0, 0, None]
+
+
+def test_hidden_tests_stand_in_the_column_that_is_named():
+    reward = CodeReward(tests="test_list", judge=judge)
+    assert reward([""], [fenced("def f():\n    return 1")], test_list=[["assert f() == 1", "assert f()"]]) == [1]
+    with pytest.raises(UsageError, match="test_list"):
+        reward([""], ["x"], tests=["t"])
+
+
+def test_the_option_refuses_what_was_judged_together():
+    text = fenced("def f():\n    return 1")
+    assert CodeReward(judge=judge).score(text, "from candidate import f") == 1
+    assert CodeReward(judge=judge, refuse_together=True).score(text, "from candidate import f") is None
+
+
+def test_verl_gets_a_number_or_an_error(monkeypatch):
+    monkeypatch.setattr(reward_adapters.execution, "run_many", judge)
+    good = fenced("def f():\n    return 1")
+    assert compute_score("own", good, "from candidate import f", {"entry_point": "f"}) == 1
+    assert compute_score("own", "No.", {"tests": "from candidate import f"}) == 0
+    with pytest.raises(UsageError, match="could not be scored"):
+        compute_score("own", good, {"tests": "broken sandbox"})
+    with pytest.raises(UsageError, match="no tests"):
+        compute_score("own", good, "")
