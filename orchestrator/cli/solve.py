@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 DEMO_TASKS = ("triplet", "quantile", "tversky")
 """Small enough for a coffee, hard enough that something is corrected."""
-DEMO_SEARCH = {"rounds": 6, "samples": 1}
-"""Each failure goes back at once, so that a person sees corrections and not samples."""
 TRAINABLE = {"digits": "label_smoothing", "breast_cancer": "focal"}
 """Which built-in task to solve where only a data set is named."""
 
@@ -83,7 +81,7 @@ def loss(
         tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train)
         job = _job(
             tasks,
-            (DEMO_SEARCH if demo else {}) | {name: value for name, value in given_search.items() if value is not None},
+            given_search,
             train,
             chosen.base_url if base_url is None else base_url,
             chosen.model if model is None else model,
