@@ -647,7 +647,8 @@ async def cost(count: int) -> float:
 async def test_a_run_costs_as_little_in_a_long_queue_as_in_a_short_one():
     short = min([await cost(1_000) for _ in range(3)])
     long = min([await cost(10_000) for _ in range(2)])
-    assert long < 2 * short
+    # Ten times as many fit no cache, which costs up to twice as much. A queue that is searched would cost ten times.
+    assert long < 4 * short
     assert long < 0.0006  # seconds; a fifth of it on a quiet machine
 
 

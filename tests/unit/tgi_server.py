@@ -265,7 +265,8 @@ class Exchange:
             self._send(200, fault.content_type, fault.body.encode(), {})
         else:
             assert stream, "only a stream can break"
-            self._start_stream()
+            # Said beforehand, or the client may ask again on the connection that is just going away.
+            self._start_stream(last=True)
             for place, piece in enumerate(_pieces(self._text({}, 0))[: fault.after]):
                 self._event(_token(place, piece) if self._generates else self._chunk(piece, None))
             if fault.kind == "end":
@@ -421,8 +422,10 @@ class Exchange:
         self.handler.end_headers()
         self.handler.wfile.write(body)
 
-    def _start_stream(self) -> None:
+    def _start_stream(self, *, last: bool = False) -> None:
         self.handler.send_response(200)
+        if last:
+            self.handler.send_header("connection", "close")
         self.handler.send_header("content-type", "text/event-stream")
         self.handler.send_header("transfer-encoding", "chunked")
         self.handler.end_headers()
