@@ -32,6 +32,8 @@ from orchestrator.types import Limits, Program, RunReport, Status
 
 _START_TIMEOUT = 120.0
 """Seconds a container may take to say that it is warm, on a busy host."""
+_FORGET_LIBRARIES = 8
+"""After so many runs in a row that need no torch, new sandboxes start without it."""
 _GRACE = 15.0
 """Seconds beyond the wall-time limit before a silent agent counts as dead."""
 _ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
@@ -91,6 +93,7 @@ class DockerSandbox:
         except _Exhausted as exc:
             return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
         self._look_for_left_overs(frame)
+        self._provider.used(libraries=bool(frame.get("libraries")))
         return read_result(frame, payload, limits, self._provider.image_id, self._spec.isolation)
 
     def _look_for_left_overs(self, frame: dict[str, Any]) -> None:
@@ -137,6 +140,7 @@ class DockerSandbox:
             except (_Refused, _Exhausted) as exc:
                 return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
         self._look_for_left_overs(frame)
+        self._provider.used(libraries=bool(frame.get("libraries")))
         finished = any(event.get("event") == "finished" for event in verdict["events"])
         frame["events"] = verdict["events"]
         frame["attack"] = [*frame["attack"], *verdict["attack"]]
@@ -293,6 +297,8 @@ class DockerProvider:
         self._closed = False
         self._threads = ThreadPoolExecutor(max_workers=512, thread_name_prefix="fumehood-docker")
         self._partners: list[DockerSandbox] = []
+        self._without_libraries = 0
+        """Runs in a row that used none of the libraries imported ahead."""
         self.judges_apart = True
 
     def _find_image(self, image: str) -> str:
@@ -321,12 +327,21 @@ class DockerProvider:
             start.add_done_callback(_destroy_late)
             raise
 
-    def _create(self, *, with_gpu: bool = True, preload: bool = True) -> DockerSandbox:
+    def used(self, *, libraries: bool) -> None:
+        """Take note whether a run needed the libraries that a zygote imports ahead: new sandboxes are made accordingly.
+
+        They cost a second and more of each sandbox's start. Without them a sandbox still serves every run, by importing then.
+        """
+        self._without_libraries = 0 if libraries else self._without_libraries + 1
+
+    def _create(self, *, with_gpu: bool = True, preload: bool | None = None) -> DockerSandbox:
         if self._closed:
             raise SandboxUnavailable("The provider is closed.")
         name = f"fumehood-{uuid.uuid4().hex[:12]}"
         slot = self._slots.take(given_up=lambda: self._closed) if self._slots and with_gpu else None
         plain = self.spec
+        if preload is None:
+            preload = self._without_libraries < _FORGET_LIBRARIES
         spec = plain.model_copy(update={"preload": plain.preload and preload})
         if slot is not None:
             gpus = request_for(slot.device, self._info)

@@ -82,7 +82,12 @@ def main(pipe: _Pipe) -> int:
     namespaces = os.environ.get("FUMEHOOD_ISOLATION") == "namespace"
     meter = Meter()
     bare = Zygote((), namespaces=namespaces, disk=_DISK)
-    heavy = Zygote(HEAVY, namespaces=namespaces, disk=_DISK) if os.environ.get("FUMEHOOD_PRELOAD", "1") == "1" else None
+    preload = os.environ.get("FUMEHOOD_PRELOAD", "1") == "1"
+    # Made now even where it is not wanted yet: it must be older than the first job.
+    heavy: Zygote | None = Zygote(HEAVY, namespaces=namespaces, disk=_DISK)
+    bare.start()
+    if preload:
+        heavy.start()
     gpu, no_gpu = _gpu()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
     hello = {
@@ -96,7 +101,7 @@ def main(pipe: _Pipe) -> int:
     bare.prepare()
     if namespaces:
         bare.prepare(judge=True)
-    if heavy is not None:
+    if preload:
         ready, _, _ = select.select([heavy, pipe.read], [], [])
         if heavy in ready:
             heavy.warmed()

@@ -171,8 +171,11 @@ class Run:
         self._pipes: dict[str, int] = {}
         self._relay: socket.socket | None = None
         self._to_relay = bytearray()
+        self._relay_ends = False
         self._stopped = False
         self.stages: dict[str, float] = {}
+        self._libraries = False
+        """Whether a child with the heavy libraries imported was needed."""
         self._mark = time.monotonic()
 
     def _stage(self, name: str) -> None:
@@ -196,6 +199,7 @@ class Run:
         self._meter.start()
         self._mark = time.monotonic()
         wanted = sides(self._job, [self._stdin, *self._parts])
+        self._libraries = any(with_libraries for with_libraries, _ in wanted)
         takes = [(heavy if with_libraries and heavy else bare, judge) for with_libraries, judge in wanted]
         taken = {judge: Side(zygote.take(judge=judge)) for zygote, judge in takes}
         if self._job["repeat"]:
@@ -307,6 +311,7 @@ class Run:
             "attack": self._attack,
             "log": bytes(self._log).decode("utf-8", "replace"),
             "stages": self.stages,
+            "libraries": self._libraries,
             "output": [len(self._output["stdout"]), len(self._output["stderr"])],
             "artifacts": self._report.get("artifacts", []),
             "artifact_errors": self._report.get("artifact_errors", {}),
@@ -394,8 +399,12 @@ class Run:
     def _pump(self, mask: int) -> None:
         assert self._relay is not None
         if mask & selectors.EVENT_WRITE:
-            with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            try:
                 del self._to_relay[: self._relay.send(self._to_relay[:_CHUNK])]
+            except BlockingIOError:
+                pass
+            except (BrokenPipeError, ConnectionResetError):
+                self._to_relay.clear()  # nobody reads it any more
         if mask & selectors.EVENT_READ:
             try:
                 data = self._relay.recv(_CHUNK)
@@ -423,10 +432,7 @@ class Run:
         if frame["type"] == "stop":
             self._stopped = True
         elif frame["type"] == "boundary" and self._relay is not None:
-            if frame.get("end"):
-                with contextlib.suppress(OSError):
-                    self._relay.shutdown(socket.SHUT_WR)
-                return
+            self._relay_ends = self._relay_ends or bool(frame.get("end"))
             self._to_relay += data
             if len(self._to_relay) > _RELAY_CAP:
                 self._stop("memory_exceeded", "Too much was waiting to cross the boundary.")
@@ -434,6 +440,9 @@ class Run:
 
     def _watch_relay(self) -> None:
         assert self._relay is not None
+        if self._relay_ends and not self._to_relay:  # not before the other side's last words have gone
+            with contextlib.suppress(OSError):
+                self._relay.shutdown(socket.SHUT_WR)
         with contextlib.suppress(KeyError):
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._to_relay else 0)
             self._selector.modify(self._relay, events, "relay")

@@ -75,12 +75,13 @@ class Waiting:
 
 
 class Zygote:
-    """The agent's side of a zygote."""
+    """The agent's side of a zygote. It imports nothing before `start`, or before the first child is asked for."""
 
     def __init__(self, preload: tuple[str, ...], *, namespaces: bool, disk: int) -> None:
         self._link, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asked: dict[bytes, int] = {}
         self._kept: dict[bytes, list[Waiting]] = {b"r": [], b"j": []}
+        self._started = self._warm = False
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -94,13 +95,22 @@ class Zygote:
         """Becomes readable when the zygote has its libraries."""
         return self._link.fileno()
 
+    def start(self) -> None:
+        """Let it import its libraries, if it has not begun."""
+        if not self._started:
+            self._started = True
+            self._link.send(b"w")
+
     def warmed(self) -> None:
         """Wait until the zygote has its libraries. Raises EOFError where it died of them."""
-        if not self._link.recv(16):
+        self.start()
+        if not self._warm and not self._link.recv(16):
             raise EOFError("a zygote died")
+        self._warm = True
 
     def prepare(self, *, judge: bool = False) -> None:
         """Ask for a child, to be waiting when it is taken."""
+        self.start()
         kind = b"j" if judge else b"r"
         self._asked[kind] = self._asked.get(kind, 0) + 1
         self._link.send(kind)
@@ -115,6 +125,7 @@ class Zygote:
         kind = b"j" if judge else b"r"
         if not self._kept[kind] and not self._asked.get(kind):
             self.prepare(judge=judge)
+        self.warmed()
         while not self._kept[kind]:
             self._receive()
         waiting = self._kept[kind].pop(0)
@@ -164,6 +175,8 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     os.closerange(3, keep)
     os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not link.recv(1):
+        os._exit(0)
     agents = (*_OURS, "reporter") if "pytest" in preload else _OURS  # every child pays for what its zygote has touched
     for name in (*BARE, *agents, *preload):
         # A library that is missing or broken here is found by the program that imports it.
