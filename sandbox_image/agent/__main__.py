@@ -82,12 +82,12 @@ def main(pipe: _Pipe) -> int:
     namespaces = os.environ.get("FUMEHOOD_ISOLATION") == "namespace"
     meter = Meter()
     bare = Zygote((), namespaces=namespaces, disk=_DISK)
-    preload = os.environ.get("FUMEHOOD_PRELOAD", "1") == "1"
     # Made now even where it is not wanted yet: it must be older than the first job.
-    heavy: Zygote | None = Zygote(HEAVY, namespaces=namespaces, disk=_DISK)
+    libraries = Zygote(HEAVY, namespaces=namespaces, disk=_DISK)
+    preload = os.environ.get("FUMEHOOD_PRELOAD", "1") == "1"
     bare.start()
     if preload:
-        heavy.start()
+        libraries.start()
     gpu, no_gpu = _gpu()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
     hello = {
@@ -102,12 +102,13 @@ def main(pipe: _Pipe) -> int:
     if namespaces:
         bare.prepare(judge=True)
     if preload:
-        ready, _, _ = select.select([heavy, pipe.read], [], [])
-        if heavy in ready:
-            heavy.warmed()
-            heavy.prepare()
+        ready, _, _ = select.select([libraries, pipe.read], [], [])
+        if libraries in ready:
+            libraries.warmed()
+            libraries.prepare()
             if namespaces:
-                heavy.prepare(judge=True)
+                libraries.prepare(judge=True)
+    heavy: Zygote | None = libraries
     pipe.send({"type": "warm", "resident": meter.resident()})
     while True:
         try:

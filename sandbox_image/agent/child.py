@@ -150,6 +150,8 @@ def _forget_agent() -> None:
 def _do(order: dict[str, Any], given: dict[str, int], texts: list[str]) -> NoReturn:
     """Take the streams, drop everything else, and run."""
     mode = order["mode"]
+    if any("async" in text for text in texts):
+        import asyncio  # noqa: F401 - before the run's own files can be taken for it
     keep = {name: given[name] for name in ("results", "boundary") if name in given}
     # Out of the way of 0 to 2 first: a given descriptor may have any number.
     high = {name: _above(fd) for name, fd in given.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import symtable
 import sys
 from typing import Any
@@ -42,6 +43,7 @@ _HOOKS = frozenset(
     ]
 )
 _PYTEST = frozenset(("raises", "approx"))
+_EMPTY = frozenset((ast.Load, ast.Store, ast.Constant))
 
 
 def kind_of(tree: ast.Module, entry_point: str) -> str:
@@ -63,8 +65,9 @@ def _asserts(node: ast.stmt) -> bool:
 
 
 def _is_simple(tree: ast.Module) -> bool:
-    pytest_names = {"pytest"}
-    for node in ast.walk(tree):
+    mentioned: set[int] = set()
+    owners: set[int] = set()
+    for node in _nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] in ("pytest", "_pytest", "unittest") and (alias.asname or "." in alias.name):
@@ -75,17 +78,16 @@ def _is_simple(tree: ast.Module) -> bool:
                 return False
             if node.module == "unittest" and any(alias.name != "mock" for alias in node.names):
                 return False
-    attributes = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id in pytest_names and node.attr not in _PYTEST:
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == "pytest" and node.attr not in _PYTEST:
                 return False
             if node.value.id == "unittest" and node.attr != "mock":
                 return False
-            attributes.add(id(node.value))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in ("pytest", "unittest") and id(node) not in attributes:
-            return False
+            owners.add(id(node.value))
+        elif isinstance(node, ast.Name) and node.id in ("pytest", "unittest"):
+            mentioned.add(id(node))
+    if mentioned - owners:
+        return False
     for statement in tree.body:
         for node in _defined(statement):
             if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
@@ -207,51 +209,77 @@ def _show(value: Any, how: Any = repr) -> str:
     return text if len(text) <= _VALUE else f"{text[: _VALUE // 2]}...{text[-_VALUE // 2 :]}"
 
 
-def names_in(source: str, tree: ast.Module) -> tuple[set[str], set[str]]:
-    """Names that tests use, and names that they bind themselves at module level."""
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    try:
-        table = symtable.symtable(source, "<tests>", "exec")
-    except (SyntaxError, ValueError):
-        return used, set()
-    bound = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    return used, bound
+class Names:
+    """The names that tests use and bind, read off their syntax tree in one pass: several were most of what judging cost."""
+
+    def __init__(self, source: str, tree: ast.Module) -> None:
+        self.source, self.tree = source, tree
+        self.used: set[str] = set()
+        self.called: set[str] = set()
+        """Names that are called, as `f` in `f(1)`."""
+        self.owners: set[str] = set()
+        """Names of which an attribute is used, as `math` in `math.pi`."""
+        for node in _nodes(tree):
+            kind = type(node)
+            if kind is ast.Name:
+                self.used.add(node.id)
+            elif kind is ast.Call:
+                if type(node.func) is ast.Name:
+                    self.called.add(node.func.id)
+            elif kind is ast.Attribute and type(node.value) is ast.Name:
+                self.owners.add(node.value.id)
+        self.bound: set[str] = set()
+        """Those bound by the tests themselves at module level."""
+        self._table: symtable.SymbolTable | None = None
+        with contextlib.suppress(SyntaxError, ValueError):
+            self._table = symtable.symtable(source, "<tests>", "exec")
+            self.bound = {
+                symbol.get_name() for symbol in self._table.get_symbols() if symbol.is_assigned() or symbol.is_imported()
+            }
+
+    def libraries(self) -> dict[str, str]:
+        """Libraries that the tests use by name (`math.isclose`) without an import of their own: name -> module."""
+        free = self.owners - self.called - self.bound
+        return {name: _LIBRARIES.get(name, name) for name in free if name in _LIBRARIES or name in sys.stdlib_module_names}
+
+    def wanted(self, module: str, bound: set[str], entry_point: str) -> list[str]:
+        """Names that the tests have from nowhere, and so from the candidate's `module`.
+
+        A name of a builtin is never among them, lest a candidate's own `set` or `sorted` decides what is equal; unless it is
+        the one function that all of the tests are about.
+        """
+        stars = (node for node in self.tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
+        if any(node.module == module for node in stars):
+            return []
+        found = self._missing(bound)
+        if not found and not bound and (entry_point in self.called or len(self.called) == 1):
+            found = {entry_point} if entry_point in self.called else self.called
+        return sorted(found)
+
+    def _missing(self, bound: set[str]) -> set[str]:
+        found: set[str] = set()
+        tables = [self._table] if self._table else []
+        while tables:
+            table = tables.pop()
+            tables += table.get_children()
+            top = table.get_type() == "module"
+            for symbol in table.get_symbols():
+                if symbol.is_referenced() and (top or symbol.is_global()):
+                    found.add(symbol.get_name())
+        return {name for name in found if name not in bound and not hasattr(builtins, name) and not name.startswith("__")}
 
 
-def wanted(tree: ast.Module, source: str, module: str, bound: set[str], entry_point: str) -> list[str]:
-    """Names that the tests have from nowhere, and so from the candidate's `module`.
-
-    A name of a builtin is never among them, lest a candidate's own `set` or `sorted` decides what is equal; unless it is the
-    one function that all of the tests are about.
-    """
-    if any(isinstance(node, ast.ImportFrom) and node.module == module and node.names[0].name == "*" for node in tree.body):
-        return []
-    found = _missing(source, bound)
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    if not found and not bound and (entry_point in called or len(called) == 1):
-        found = {entry_point} if entry_point in called else called
-    return sorted(found)
-
-
-def libraries_in(tree: ast.Module, bound: set[str]) -> dict[str, str]:
-    """Libraries that the tests use by name (`math.isclose`) without an import of their own: name -> module."""
-    owners = {node.value.id for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    found = {name: name for name in owners - called - bound if name in sys.stdlib_module_names}
-    return found | {name: _LIBRARIES[name] for name in owners - called - bound if name in _LIBRARIES}
-
-
-def _missing(source: str, bound: set[str]) -> set[str]:
-    found: set[str] = set()
-    tables = [symtable.symtable(source, "<tests>", "exec")]
-    while tables:
-        table = tables.pop()
-        tables += table.get_children()
-        top = table.get_type() == "module"
-        for symbol in table.get_symbols():
-            if symbol.is_referenced() and (top or symbol.is_global()):
-                found.add(symbol.get_name())
-    return {name for name in found if name not in bound and not hasattr(builtins, name) and not name.startswith("__")}
+def _nodes(tree: ast.AST) -> list[Any]:
+    """All nodes under a tree, except those that hold nothing."""
+    nodes: list[Any] = [tree]
+    for node in nodes:  # it grows meanwhile
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if type(value) is list:
+                nodes += [item for item in value if isinstance(item, ast.AST)]
+            elif isinstance(value, ast.AST) and type(value) not in _EMPTY:
+                nodes.append(value)
+    return nodes
 
 
 _LIBRARIES = {"numpy": "numpy", "np": "numpy", "torch": "torch", "pytest": "pytest", "pandas": "pandas", "pd": "pandas"}

@@ -776,9 +776,12 @@ def _torch_name(reader: Reader) -> str:
     return name
 
 
+_DEVICE = re.compile(r"(?:cpu|cuda|meta|mps)(?::\d{1,3})?")
+
+
 def _device_name(reader: Reader) -> str:
     name = reader.name()
-    if not re.fullmatch(r"(?:cpu|cuda|meta|mps)(?::\d{1,3})?", name):
+    if not _DEVICE.fullmatch(name):
         raise Garbled("a device that is none")
     return name
 

@@ -9,7 +9,6 @@ Left out: running the tests. `test_side.py` does.
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import functools
 import inspect
@@ -678,6 +677,8 @@ def _run_apart(coroutine: Any) -> Any:
 
 
 def _outcome(coroutine: Any) -> tuple[Any, BaseException | None]:
+    import asyncio
+
     try:
         return asyncio.run(coroutine), None
     except BaseException as exc:
@@ -1172,6 +1173,8 @@ class Function:
         own["_fumehood_link"], own["_fumehood_id"] = link, number
         own["__name__"], own["__qualname__"], own["__doc__"], own["__module__"] = name, qualname, doc or None, link.module
         if asynchronous:
+            import asyncio
+
             own["_is_coroutine"] = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:

@@ -118,11 +118,11 @@ class _Judge:
             if isinstance(exc, SyntaxError):
                 exc.filename = self._path
             return self.collection_error(exc)
-        used, bound = light_tests.names_in(self._tests, tree)
+        known = light_tests.Names(self._tests, tree)
         # A candidate that calls something `math` would be asked whether it is right.
-        libraries = {name: importlib.import_module(library) for name, library in light_tests.libraries_in(tree, bound).items()}
-        bound |= set(libraries)
-        module = Module(self._link, used, bound)
+        libraries = {name: importlib.import_module(library) for name, library in known.libraries().items()}
+        bound = known.bound | set(libraries)
+        module = Module(self._link, known.used, bound)
         sys.modules[self._link.module] = module
         _forward_seeds(self._link, self._tests)
         kind = light_tests.kind_of(tree, self._entry_point)
@@ -132,7 +132,7 @@ class _Judge:
         sys.modules[names["__name__"]] = _module_of(names)
         try:
             if kind != "functions":
-                for name in light_tests.wanted(tree, self._tests, module.__name__, bound, self._entry_point):
+                for name in known.wanted(module.__name__, bound, self._entry_point):
                     names[name] = self._import(module, name)
             if kind == "asserts":
                 return self._asserts(light_tests.Asserts(tree), names)

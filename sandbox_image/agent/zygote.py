@@ -20,8 +20,9 @@ from typing import NoReturn
 from child import become  # type: ignore[import-not-found]
 from isolation import JUDGE, RUN  # type: ignore[import-not-found]
 from linux import CLONE_PARENT, clone, collapse_memory  # type: ignore[import-not-found]
+from rehearsal import rehearse  # type: ignore[import-not-found]
 
-HEAVY = ("numpy", "torch", "pytest")
+HEAVY = ("numpy", "numpy.random", "torch", "pytest")
 """What the heavy zygote imports. CUDA is never initialised, so its children may use the GPU."""
 BARE = (
     "bisect",
@@ -185,6 +186,8 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     if "torch" in preload:
         with contextlib.suppress(Exception):
             _use_torch()
+    with contextlib.suppress(Exception):
+        rehearse()
     gc.collect()
     if namespaces:  # a second of work, for a worker that forks many times
         with contextlib.suppress(OSError):
