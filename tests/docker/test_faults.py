@@ -46,7 +46,7 @@ async def _kill_when_running(engine: Engine, times: int) -> None:
 
 async def test_a_sandbox_that_dies_is_replaced_and_the_program_not_blamed(engine):
     killer = asyncio.create_task(_kill_when_running(engine, 1))
-    result = await engine.execute(Program(argv=("sh", "-c", "sleep 2; echo done")))
+    result = await engine.execute(Program(argv=("sh", "-c", "sleep 4; echo done")))
     await killer
     assert (result.status, result.stdout, result.attempts) == (Status.OK, "done\n", 2)
 
