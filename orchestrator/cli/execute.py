@@ -127,6 +127,7 @@ def exit_code(result: ExecutionResult) -> int:
 
 
 async def _execute(chosen: Settings, program: Program, limits: Limits, *, show: bool) -> ExecutionResult:
+    from orchestrator.sandbox.docker import needs_libraries
     from orchestrator.workflows.execution import Engine
 
     def pass_on(stream: str, chunk: bytes) -> None:
@@ -134,7 +135,7 @@ async def _execute(chosen: Settings, program: Program, limits: Limits, *, show: 
         target.buffer.write(chunk)
         target.buffer.flush()
 
-    async with Engine(chosen, limits=limits, refill=False) as engine:
+    async with Engine(chosen, limits=limits, refill=False, preload=needs_libraries(program)) as engine:
         # Output of a program is shown while it runs; that of tests would only repeat what the results say.
         return await engine.execute(program, limits, pass_on if show and program.tests is None else None)
 

@@ -251,6 +251,12 @@ class DockerSandbox:
         self._provider.remove(self.container)
 
 
+def needs_libraries(program: Program) -> bool:
+    """Whether a run is likely to use what sandboxes import ahead. A guess, of which only time depends."""
+    texts = [program.code or "", program.tests or ""]
+    return any(_ARRAYS.search(text) for text in texts) or (program.judging == "together" and bool(_PYTEST.search(texts[1])))
+
+
 def _relay(channel: Channel, data: bytes, *, end: bool) -> None:
     """Hand one side what the other wrote. A side that is gone is noticed by whoever reads from it."""
     channel.begun.wait(_START_TIMEOUT)
@@ -330,7 +336,8 @@ class DockerProvider:
     def used(self, *, libraries: bool) -> None:
         """Take note whether a run needed the libraries that a zygote imports ahead: new sandboxes are made accordingly.
 
-        They cost a second and more of each sandbox's start. Without them a sandbox still serves every run, by importing then.
+        They cost a second and more of each container's start, at the `container` level of every run. Without them a container
+        still serves every run, by importing then.
         """
         self._without_libraries = 0 if libraries else self._without_libraries + 1
 
@@ -341,7 +348,7 @@ class DockerProvider:
         slot = self._slots.take(given_up=lambda: self._closed) if self._slots and with_gpu else None
         plain = self.spec
         if preload is None:
-            preload = self._without_libraries < _FORGET_LIBRARIES
+            preload = plain.isolation == "namespace" or self._without_libraries < _FORGET_LIBRARIES
         spec = plain.model_copy(update={"preload": plain.preload and preload})
         if slot is not None:
             gpus = request_for(slot.device, self._info)

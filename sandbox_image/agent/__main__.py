@@ -82,12 +82,15 @@ def main(pipe: _Pipe) -> int:
     namespaces = os.environ.get("FUMEHOOD_ISOLATION") == "namespace"
     meter = Meter()
     bare = Zygote((), namespaces=namespaces, disk=_DISK)
-    # Made now even where it is not wanted yet: it must be older than the first job.
-    libraries = Zygote(HEAVY, namespaces=namespaces, disk=_DISK)
     preload = os.environ.get("FUMEHOOD_PRELOAD", "1") == "1"
-    bare.start()
-    if preload:
-        libraries.start()
+    heavy = None
+    if preload or not namespaces:
+        # Made now even where it is not wanted yet: it must be older than the job. A worker for many runs has it from the
+        # start or never, or its memory would be counted as theirs.
+        heavy = Zygote(HEAVY, namespaces=namespaces, disk=_DISK)
+    bare.start(ahead=True)
+    if heavy is not None and preload:
+        heavy.start(ahead=True)
     gpu, no_gpu = _gpu()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
     hello = {
@@ -101,14 +104,13 @@ def main(pipe: _Pipe) -> int:
     bare.prepare()
     if namespaces:
         bare.prepare(judge=True)
-    if preload:
-        ready, _, _ = select.select([libraries, pipe.read], [], [])
-        if libraries in ready:
-            libraries.warmed()
-            libraries.prepare()
+    if heavy is not None and preload:
+        ready, _, _ = select.select([heavy, pipe.read], [], [])
+        if heavy in ready:
+            heavy.warmed()
+            heavy.prepare()
             if namespaces:
-                libraries.prepare(judge=True)
-    heavy: Zygote | None = libraries
+                heavy.prepare(judge=True)
     pipe.send({"type": "warm", "resident": meter.resident()})
     while True:
         try:

@@ -96,11 +96,11 @@ class Zygote:
         """Becomes readable when the zygote has its libraries."""
         return self._link.fileno()
 
-    def start(self) -> None:
-        """Let it import its libraries, if it has not begun."""
+    def start(self, *, ahead: bool = False) -> None:
+        """Let it import its libraries, if it has not begun. `ahead` says that nobody waits for it yet."""
         if not self._started:
             self._started = True
-            self._link.send(b"w")
+            self._link.send(b"a" if ahead else b"n")
 
     def warmed(self) -> None:
         """Wait until the zygote has its libraries. Raises EOFError where it died of them."""
@@ -176,7 +176,8 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     os.closerange(3, keep)
     os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not link.recv(1):
+    ahead = link.recv(1)
+    if not ahead:
         os._exit(0)
     agents = (*_OURS, "reporter") if "pytest" in preload else _OURS  # every child pays for what its zygote has touched
     for name in (*BARE, *agents, *preload):
@@ -189,7 +190,7 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     with contextlib.suppress(Exception):
         rehearse()
     gc.collect()
-    if namespaces:  # a second of work, for a worker that forks many times
+    if namespaces and ahead == b"a":  # a second of work, for a worker that forks many times
         with contextlib.suppress(OSError):
             collapse_memory()
     gc.freeze()
