@@ -16,6 +16,7 @@ demo: setup ## set everything up, then let the model write loss functions and co
 
 test: ## set everything up, then run every test
 	@scripts/setup all 0.5b
+	@scripts/setup training
 	@scripts/setup compose
 	@.venv/bin/pytest
 

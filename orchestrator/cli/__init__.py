@@ -15,6 +15,7 @@ import typer
 
 from orchestrator import __version__
 from orchestrator.cli.bench import bench_app
+from orchestrator.cli.collect import collect
 from orchestrator.cli.eval import eval_app
 from orchestrator.cli.execute import run
 from orchestrator.cli.machine import doctor, image_app, model_app
@@ -36,6 +37,7 @@ app.command()(guarded(run))
 app.add_typer(solve_app, name="solve")
 app.command()(guarded(tasks))
 app.add_typer(eval_app, name="eval")
+app.command()(guarded(collect))
 app.add_typer(runs_app, name="runs")
 app.add_typer(image_app, name="image")
 app.add_typer(model_app, name="model")

