@@ -58,7 +58,7 @@ def collect(
     chosen = settings(data=data)
     rules = checked(
         Rules,
-        kinds=pairs,
+        pairs=pairs,
         min_margin=min_margin,
         max_per_prompt=max_per_prompt,
         max_per_task=max_per_task,

@@ -187,7 +187,7 @@ def push(folder: Path, repository: str, *, private: bool = True, api: Any = None
             f"The hub refused {repository} ({told}). The data lies in {folder}.",
             remedy="Log in (`hf auth login`, or HF_TOKEN) with a token that may write there.",
         ) from exc
-    except (OSError, ValueError, RuntimeError) as exc:  # a transport's errors, whichever transport it is
+    except Exception as exc:  # whatever the transport raises, and that changes with the library
         first = (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")
         raise PrerequisiteError(
             f"The hub cannot be reached for {repository}: {first}. The data lies in {folder}.",

@@ -65,7 +65,7 @@ class CodeReward:
         if tests is None:
             raise UsageError(
                 f"The data set has no column {self._tests!r} with hidden tests.",
-                remedy=f"Name it: CodeReward(tests=...). Columns: {', '.join(sorted(columns)) or 'none'}.",
+                remedy=f"Name it: CodeReward(tests=...). Columns: {', '.join(_columns(columns)) or 'none'}.",
             )
         entries = columns.get(self._entry_point) or [""] * count
         stubs = columns.get(self._stub) or [""] * count
@@ -78,7 +78,12 @@ class CodeReward:
             _answer(_text(completion), source, entry or "", stub or "")
             for completion, source, entry, stub in zip(completions, tests, entries, stubs, strict=True)
         ]
-        return self._scores(answers)
+        values = self._scores(answers)
+        if callable(
+            log_metric := columns.get("log_metric")
+        ):  # TRL's own: it stands beside the mean reward, which leaves None out
+            log_metric("unscored", values.count(None) / max(count, 1))
+        return values
 
     def score(self, completion: str, tests: str, *, entry_point: str = "", stub: str = "") -> float | None:
         """The plain call: one completion, its hidden tests, and what it is worth."""
@@ -126,6 +131,11 @@ def _answer(text: str, tests: str | Sequence[str], entry_point: str, stub: str) 
     if not code:
         return Scored(text), None
     return Scored(text, code), Program(code=code, tests=source, entry_point=entry_point)
+
+
+def _columns(given: Mapping[str, Any]) -> list[str]:
+    """Names of columns among what a trainer passes: it adds its own state and ways to log."""
+    return sorted(name for name, value in given.items() if isinstance(value, Sequence) and name != "completion_ids")
 
 
 def _text(completion: Any) -> str:

@@ -144,7 +144,7 @@ def _licence(runs: Sequence[RunRecord], licence: str) -> str:
 def _rules(rules: Rules, reward: str, together: bool) -> str:
     return "\n".join(
         (
-            f"- pairs: {', '.join(rules.kinds)}; reward by `{reward}`, least margin of `reward` pairs {rules.min_margin:g}",
+            f"- pairs: {', '.join(rules.pairs)}; reward by `{reward}`, least margin of `reward` pairs {rules.min_margin:g}",
             f"- at most {rules.max_per_prompt} for a prompt and {rules.max_per_task} for a task; seed {rules.seed}",
             "- programs that differ in white space, comments or docstrings only are the same program; programs whose edit"
             f" similarity is at least {rules.near:g} count once",

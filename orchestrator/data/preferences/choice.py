@@ -32,7 +32,7 @@ _Row = TypeVar("_Row", "Pair", "Example")
 class Rules(Value):
     """What makes a pair, and how many are kept."""
 
-    kinds: tuple[PairKind, ...] = _KINDS
+    pairs: tuple[PairKind, ...] = _KINDS
     min_margin: Annotated[float, Field(gt=0)] = 0.25
     """The least difference of rewards in a `reward` pair."""
     max_per_prompt: Annotated[int, Field(ge=1)] = 4
@@ -166,7 +166,7 @@ def _pairs(
     prompt: Prompt, continues: bool, asked: _Asked, rules: Rules, random: Random, keep: Keep, dropped: Counter[str]
 ) -> list[Pair]:
     ways = [
-        *(("correction", one, other) for one, other in asked.corrections if "correction" in rules.kinds),
+        *(("correction", one, other) for one, other in asked.corrections if "correction" in rules.pairs),
         *_compared(asked.answers, rules),
     ]
     known = _Known([*asked.answers, *asked.fixed, *(broken for _, broken in asked.corrections)], rules.near)
@@ -203,12 +203,12 @@ def _pairs(
 
 def _compared(answers: Sequence[Answer], rules: Rules) -> Iterator[tuple[PairKind, Answer, Answer]]:
     """Pairs of direct answers, better one first."""
-    outcome = "outcome" in rules.kinds
+    outcome = "outcome" in rules.pairs
     if outcome:
         right = [one for one in answers if one.accepted]
         wrong = [one for one in answers if not one.accepted]
         yield from (("outcome", one, other) for one, other in product(right, wrong))
-    if "reward" in rules.kinds:
+    if "reward" in rules.pairs:
         for one, other in product(answers, answers):
             if (_margin(one, other) or 0) > 0 and not (outcome and one.accepted and not other.accepted):
                 yield "reward", one, other
