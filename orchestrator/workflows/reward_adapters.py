@@ -98,15 +98,20 @@ class CodeReward:
 
 
 def compute_score(
-    data_source: str, solution_str: str, ground_truth: str | Mapping[str, Any], extra_info: Mapping[str, Any] | None = None
+    data_source: str,
+    solution_str: str,
+    ground_truth: str | Mapping[str, Any],
+    extra_info: Mapping[str, Any] | None = None,
+    **_more: Any,
 ) -> float:
     """verl's signature: the reward of one answer.
 
     `ground_truth` is the source of the hidden tests, or a mapping with `tests`; `entry_point` and `stub` may stand in it or in
-    `extra_info`. `data_source` is not looked at.
+    `extra_info`. `data_source` is not looked at, nor is what some of verl's reward managers add for functions of their own.
 
     Raises:
         UsageError: there are no tests, or the answer could not be scored: verl has no number for that, and 0 would be a lie.
+            Its rate-limited manager makes one of it all the same, and logs the error; the others let it rise.
     """
     truth = ground_truth if isinstance(ground_truth, Mapping) else {"tests": ground_truth}
     known = {**(extra_info or {}), **truth}

@@ -29,7 +29,21 @@ def test_the_package_imports_nothing_heavy(heavy):
     assert heavy not in imported("import orchestrator")
 
 
-@pytest.mark.parametrize("heavy", ["torch", "docker", "sqlalchemy", "sklearn", "matplotlib", "huggingface_hub", "xllamacpp"])
+@pytest.mark.parametrize(
+    "heavy",
+    [
+        "torch",
+        "docker",
+        "sqlalchemy",
+        "sklearn",
+        "matplotlib",
+        "huggingface_hub",
+        "xllamacpp",
+        "datasets",
+        "pyarrow",
+        "rapidfuzz",
+    ],
+)
 def test_the_command_line_imports_nothing_heavy(heavy):
     assert heavy not in imported("import orchestrator.cli")
 

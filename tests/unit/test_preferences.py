@@ -172,6 +172,27 @@ def test_sides_that_differ_in_white_space_and_comments_only_are_no_pair(other):
     assert choice.dropped_pairs == {"same_program": 1}
 
 
+def test_a_program_that_was_judged_both_ways_teaches_nothing():
+    choice, _ = chosen(attempt(0, RIGHT, BODY), attempt(1, WRONG, BODY), attempt(2, WRONG), attempt(3, RIGHT))
+    assert sides(choice) == {(3, 2)}
+    assert choice.dropped_pairs == {"same_program": 1, "contradictory": 2}
+    assert {one.answer.index for one in choice.examples} == {2, 3}
+    assert choice.dropped_examples == {"contradictory": 2}
+
+
+def test_two_data_sets_with_one_prompt_are_no_reason_to_say_things_twice():
+    stricter = RUN.model_copy(update={"id": "r2", "config": {"dataset": "humaneval+"}})
+    attempts = [attempt(0, RIGHT), attempt(1, WRONG)]
+    once = answers_of(RUN, attempts)[0]
+    choice = choose([*once, *answers_of(stricter, attempts)[0]])
+    assert (len(choice.pairs), choice.dropped_pairs) == (1, {"duplicate": 1})
+    assert (len(choice.examples), choice.dropped_examples) == (2, {"duplicate": 2})
+    # What the stricter tests refuse is right no more.
+    choice = choose([*once, *answers_of(stricter, [attempt(0, WRONG)])[0]])
+    assert not choice.pairs
+    assert {(one.answer.index, one.label) for one in choice.examples} == {(1, False)}
+
+
 @pytest.mark.parametrize("other", [BODY.replace("#1", "#2"), BODY.replace("+", "*"), BODY.replace("return a", "return f")])
 def test_other_programs_are_other_programs(other):
     assert not same(BODY, other)

@@ -160,6 +160,9 @@ def test_verl_gets_a_number_or_an_error(monkeypatch):
     good = fenced("def f():\n    return 1")
     assert compute_score("own", good, "from candidate import f", {"entry_point": "f"}) == 1
     assert compute_score("own", "No.", {"tests": "from candidate import f"}) == 0
+    # As verl's managers call it: by keyword, some with settings of their own.
+    row = {"data_source": "own", "ground_truth": {"tests": "from candidate import f"}, "extra_info": {"index": 3}}
+    assert compute_score(solution_str=good, **row, strict_box_verify=False, reward_router_address="a:1") == 1
     with pytest.raises(UsageError, match="could not be scored"):
         compute_score("own", good, {"tests": "broken sandbox"})
     with pytest.raises(UsageError, match="no tests"):

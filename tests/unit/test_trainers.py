@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import runpy
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -194,6 +195,15 @@ def test_dpo_learns_from_our_pairs(folder, tmp_path, model, tokenizer, name):
     assert losses[0] == pytest.approx(math.log(2), abs=1e-3)  # DPO begins where policy and reference agree
     assert losses[1] != losses[0]
     assert not torch.equal(before, weights(model))
+
+
+def test_the_example_trains_and_saves(folder, tmp_path, model, tokenizer, monkeypatch, capsys):
+    tokenizer.save_pretrained(tmp_path / "model")
+    trained = tmp_path / "trained"
+    monkeypatch.setattr("sys.argv", ["dpo.py", str(folder), str(tmp_path / "model"), str(trained), "--steps", "1"])
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "dpo.py"), run_name="__main__")
+    after = transformers.AutoModelForCausalLM.from_pretrained(trained)
+    assert not torch.equal(weights(model), weights(after))
 
 
 def test_kto_and_sft_take_their_rows_as_they_are(folder, tmp_path, model, tokenizer):

@@ -169,6 +169,8 @@ def _contamination(found: Sequence[Contamination], unchecked: Mapping[str, str],
                 [(one.benchmark, one.rows, one.by_text, one.by_name, one.by_either, len(one.tasks)) for one in found],
             )
         )
+    if taken := [one.benchmark for one in found if one.by_text]:
+        told.append(f"What was trained on these rows cannot be measured with: {', '.join(taken)}.")
     told.append("\n".join(f"- not looked for: {name}. {why}" for name, why in unchecked.items()))
     return "\n\n".join(filter(None, told))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from random import Random
 from typing import Annotated, Literal, TypeVar
@@ -94,10 +95,10 @@ class Choice(Value):
     pairs: tuple[Pair, ...]
     examples: tuple[Example, ...]
     dropped_pairs: Mapping[str, int]
-    """By reason: `same_program, tampered_chosen, cut_off_chosen, under_margin, duplicate, near_duplicate, refused,
-    over_max_per_prompt, over_max_per_task`."""
+    """By reason: `same_program, contradictory, tampered_chosen, cut_off_chosen, under_margin, duplicate, near_duplicate, refused,
+    over_max_per_prompt, over_max_per_task`. Contradictory: one program of the pair was judged right once and wrong once."""
     dropped_examples: Mapping[str, int]
-    """By reason: `cut_off, duplicate, near_duplicate, refused, over_max_per_prompt, over_max_per_task`."""
+    """By reason: `contradictory, cut_off, duplicate, near_duplicate, refused, over_max_per_prompt, over_max_per_task`."""
 
     @property
     def rows(self) -> list[Pair | Example]:
@@ -124,20 +125,39 @@ def choose(answers: Iterable[Answer], rules: Rules | None = None, keep: Keep = l
     example_drops: Counter[str] = Counter()
     pairs: list[Pair] = []
     examples: list[Example] = []
+    doubtful = _doubtful(by_key.values())
+    seen: set[tuple[object, ...]] = set()
     for group in sorted(prompts):
         task_pairs = []
         task_examples: dict[bool, list[list[Example]]] = {True: [], False: []}
         for place, ((prompt, continues), asked) in enumerate(prompts[group].items()):
-            random = Random(f"{rules.seed}/{'/'.join(group)}/{place}")
-            task_pairs.append(_pairs(prompt, continues, asked, rules, random, keep, pair_drops))
+            sieve = _Sieve(rules, keep, doubtful, seen, Random(f"{rules.seed}/{'/'.join(group)}/{place}"))
+            task_pairs.append(_pairs(prompt, continues, asked, sieve, pair_drops))
             for label, rows in task_examples.items():
-                rows.append(_examples(prompt, continues, asked, label, rules, random, keep, example_drops))
+                rows.append(_examples(prompt, continues, asked, label, sieve, example_drops))
         pairs += _capped(task_pairs, rules.max_per_task, pair_drops)
         for label in (True, False):
             examples += _capped(task_examples[label], rules.max_per_task, example_drops)
     return Choice(
         pairs=tuple(pairs), examples=tuple(examples), dropped_pairs=dict(+pair_drops), dropped_examples=dict(+example_drops)
     )
+
+
+@dataclass(frozen=True)
+class _Sieve:
+    """What decides which rows for a prompt are kept."""
+
+    rules: Rules
+    keep: Keep
+    doubtful: frozenset[tuple[object, str]]
+    """(prompt or task, program)."""
+    seen: set[tuple[object, ...]]
+    """Prompt and programs of the rows so far: tasks of two data sets may have one prompt."""
+    random: Random
+
+    def doubts(self, prompt: Prompt, *answers: Answer) -> bool:
+        """Whether one of these was judged otherwise elsewhere."""
+        return any(not self.doubtful.isdisjoint(_places(one, prompt)) for one in answers)
 
 
 class _Asked:
@@ -162,25 +182,41 @@ def _chain(answer: Answer, by_key: Mapping[tuple[str, str, int], Answer]) -> Ite
         answer = found
 
 
-def _pairs(
-    prompt: Prompt, continues: bool, asked: _Asked, rules: Rules, random: Random, keep: Keep, dropped: Counter[str]
-) -> list[Pair]:
+def _doubtful(answers: Iterable[Answer]) -> frozenset[tuple[object, str]]:
+    """Programs that were judged right once and wrong once: by flaky tests, by their own luck, or by stricter tests elsewhere."""
+    sides: dict[bool, set[tuple[object, str]]] = {True: set(), False: set()}
+    for one in answers:
+        sides[one.accepted].update(_places(one, one.prompt))
+    return frozenset(sides[True] & sides[False])
+
+
+def _places(answer: Answer, prompt: Prompt) -> tuple[tuple[object, str], ...]:
+    program = canonical(_program(answer))
+    return (prompt, program), (answer.group, program)
+
+
+def _pairs(prompt: Prompt, continues: bool, asked: _Asked, sieve: _Sieve, dropped: Counter[str]) -> list[Pair]:
+    rules = sieve.rules
     ways = [
         *(("correction", one, other) for one, other in asked.corrections if "correction" in rules.pairs),
         *_compared(asked.answers, rules),
     ]
     known = _Known([*asked.answers, *asked.fixed, *(broken for _, broken in asked.corrections)], rules.near)
     kept: list[Pair] = []
-    taken: dict[tuple[object, ...], tuple[str, str]] = {}
-    random.shuffle(ways)
+    taken: set[tuple[object, ...]] = set()
+    sieve.random.shuffle(ways)
     ways.sort(key=lambda way: _KINDS.index(way[0]))  # the rarer first: a duplicate gives way to them
     for kind, chosen, rejected in ways:
         margin = _margin(chosen, rejected)
         programs = canonical(_program(chosen)), canonical(_program(rejected))
         place = known.place(chosen), known.place(rejected)
         reason = _refused(kind, chosen, rejected, margin, rules)
+        if not reason and sieve.doubts(prompt, chosen, rejected):
+            reason = "contradictory"
+        if not reason and (prompt, *programs) in sieve.seen:
+            reason = "duplicate"
         if not reason and place in taken:
-            reason = "duplicate" if taken[place] == programs else "near_duplicate"
+            reason = "near_duplicate"
         if reason:
             dropped[reason] += 1
             continue
@@ -193,8 +229,9 @@ def _pairs(
             bare=kind == "correction",
             margin=margin,
         )
-        if keep(pair):
-            taken[place] = programs
+        if sieve.keep(pair):
+            taken.add(place)
+            sieve.seen.add((prompt, *programs))
             kept.append(pair)
         else:
             dropped["refused"] += 1
@@ -256,31 +293,35 @@ def _key(answer: Answer) -> tuple[str, str, int]:
     return answer.run, answer.task, answer.index
 
 
-def _examples(
-    prompt: Prompt, continues: bool, asked: _Asked, label: bool, rules: Rules, random: Random, keep: Keep, dropped: Counter[str]
-) -> list[Example]:
+def _examples(prompt: Prompt, continues: bool, asked: _Asked, label: bool, sieve: _Sieve, dropped: Counter[str]) -> list[Example]:
     answers = [(one, False) for one in asked.answers if one.accepted is label]
     if label:
         answers += [(one, True) for one in asked.fixed]
-    known = _Known([one for one, _ in answers], rules.near)
-    random.shuffle(answers)
+    known = _Known([one for one, _ in answers], sieve.rules.near)
+    sieve.random.shuffle(answers)
     answers.sort(key=lambda answer: answer[1])  # an answer that was asked for so comes before one that was corrected
     kept: list[Example] = []
-    taken: dict[tuple[object, ...], str] = {}
+    taken: set[tuple[object, ...]] = set()
     for answer, bare in answers:
         example = Example(prompt=prompt, continues=continues, answer=answer, bare=bare, label=label)
         place, program = known.place(answer), canonical(_program(answer))
-        if label and answer.cut_off:
+        if sieve.doubts(prompt, answer):
+            dropped["contradictory"] += 1
+        elif label and answer.cut_off:
             dropped["cut_off"] += 1
+        elif (prompt, label, program) in sieve.seen:
+            dropped["duplicate"] += 1
         elif place in taken:
-            dropped["duplicate" if taken[place] == program else "near_duplicate"] += 1
-        elif not keep(example):
+            dropped["near_duplicate"] += 1
+        elif not sieve.keep(example):
             dropped["refused"] += 1
         else:
-            taken[place] = program
+            taken.add(place)
+            sieve.seen.add((prompt, label, program))
             kept.append(example)
-    dropped["over_max_per_prompt"] += max(0, len(kept) - rules.max_per_prompt)
-    return kept[: rules.max_per_prompt]
+    most = sieve.rules.max_per_prompt
+    dropped["over_max_per_prompt"] += max(0, len(kept) - most)
+    return kept[:most]
 
 
 def _spread(pairs: Sequence[Pair], most: int, dropped: Counter[str]) -> list[Pair]:

@@ -37,6 +37,7 @@ def write(choice: Choice, card: str, formats: Sequence[str], folder: Path, *, ov
         raise UsageError(f"{folder} is a file.", remedy="Name a folder with --out.")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise UsageError(f"{folder} is not empty.", remedy="Name another folder, or replace this one with --overwrite.")
+    folder = folder.resolve()  # `.` has no name to put another one beside
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
