@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,12 +19,17 @@ from orchestrator.cli import app
 from orchestrator.data.preferences import FORMATS, Rules, files
 from orchestrator.data.store import RunStore
 from orchestrator.errors import PrerequisiteError, UsageError
+from orchestrator.llm.scripted import ScriptedModel
+from orchestrator.sandbox.scripted import ScriptedProvider
+from orchestrator.settings import Settings
 from orchestrator.types import (
     Attempt,
     Completion,
     ExecutionResult,
     Message,
     ModelInfo,
+    Program,
+    RunReport,
     Sampling,
     Status,
     TestOutcome,
@@ -32,6 +37,8 @@ from orchestrator.types import (
     Verdict,
 )
 from orchestrator.workflows.collecting import CollectJob, collect, push, save
+from orchestrator.workflows.evaluation import EvalJob, do_eval
+from orchestrator.workflows.execution import Engine
 
 HUMANEVAL_2 = "def truncate_number(number: float) -> float:\n    return number % 1.0\n"
 
@@ -284,6 +291,50 @@ def test_a_disk_that_is_really_full_is_one_sentence(cli, run_id, tmp_path):
         assert list(small.iterdir()) == []
     finally:
         run(["umount", small], check=True)
+
+
+def passes(program: Program) -> RunReport:
+    """A sandbox in which a program is right where it says RIGHT."""
+    outcome = TestOutcome.PASSED if "RIGHT" in (program.code or "") else TestOutcome.FAILED
+    test = TestResult(name="test_f", outcome=outcome, message="" if outcome is TestOutcome.PASSED else "assert 1 == 2")
+    return RunReport(status=Status.OK, tests=(test,), tests_collected=1, tests_complete=True)
+
+
+async def test_an_evaluation_with_corrections_becomes_pairs(tmp_path, store):
+    """From the model's answers to rows, with nothing in between made by hand."""
+    row = {
+        "task_id": "t",
+        "prompt": "Write f.",
+        "entry_point": "f",
+        "tests": "def test_f(): assert f()",
+        "visible_tests": "assert f()",
+    }
+    (tmp_path / "own.jsonl").write_text(json.dumps(row))
+
+    def answer(messages: Sequence[Message], sampling: Sampling) -> str:
+        word = "RIGHT" if "Correct it" in messages[-1].content else "WRONG"
+        return f"Sure!\n```python\ndef f():\n    return {f'{word} {sampling.seed} ' * 9!r}\n```"
+
+    model = ScriptedModel(answer)
+    settings = Settings(home=tmp_path / "home", workers=1)
+    provider = ScriptedProvider(passes, runs=100, judges_apart=True)
+    job = EvalJob(dataset=str(tmp_path / "own.jsonl"), n=2, repair=1, temperature=0.8)
+    async with Engine(settings, provider=provider, memory_budget=2**40) as engine:
+        result = await do_eval(job, settings, store, engine=engine, model=model)
+    found = collect([result.run.id], store)
+    assert not found.dropped_attempts
+    assert found.as_json()["pairs_by_kind"].keys() == {"correction"}
+    for pair, told in zip(FORMATS["preference"].rows(found.choice), found.choice.pairs, strict=True):
+        assert "Write f." in pair["prompt"]
+        assert "assert 1 == 2" not in pair["prompt"]
+        assert "RIGHT" in pair["chosen"]
+        assert "RIGHT" not in pair["rejected"]
+        assert pair["chosen"].startswith("```python")
+        assert told.rejected.index == told.chosen.corrects
+    # The answer to the wish for a correction is an example too, for the prompt that it answered.
+    assert any(
+        "assert 1 == 2" in row["prompt"] and row["completion"].startswith("Sure!") for row in FORMATS["sft"].rows(found.choice)
+    )
 
 
 class Hub:
