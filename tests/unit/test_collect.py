@@ -211,6 +211,20 @@ def test_rewards_are_measured_as_asked(store, run_id):
     assert margins("ladder") == {0.7}
 
 
+def test_hidden_and_visible_tests_are_no_common_measure(store):
+    run = store.create_run("solve-loss", {"options": {"seed": 1}})
+    visible = attempt("t", 0, 0, code("a"), report=judged(Verdict.ACCEPTED, 4, 0), hidden=None)  # refused by other means
+    store.add_attempt(run.id, visible)
+    store.add_attempt(run.id, attempt("t", 1, 1, code("b")))
+    store.add_attempt(run.id, attempt("t", 2, 3, code("c")))
+    found = collect([run.id], store)
+    assert [(pair.chosen.index, pair.rejected.index) for pair in found.choice.pairs] == [(2, 1)]
+    answers = {one.answer.index: one.answer for one in found.choice.examples}
+    assert answers[0].reward is not None
+    assert 0.5 < answers[0].reward < 1  # all its visible tests passed, and yet it is wrong
+    assert (answers[0].scale, answers[1].scale) == ("fraction visible", "fraction hidden")
+
+
 def test_recorded_completions_are_joined_with_their_prompts(tmp_path, store):
     rows = [{"task_id": "own/0", "prompt": "def f():\n", "continues": True, "tests": "assert f() == 1"}]
     data = tmp_path / "own.jsonl"
@@ -275,6 +289,22 @@ def test_a_full_disk_leaves_everything_as_it_was(cli, run_id, monkeypatch, broke
     monkeypatch.setattr(files, broken, full)
     told(cli(run_id, "--out", "data", "--overwrite"), 2, "No space left on device. Nothing was changed")
     assert {path: path.read_bytes() for path in Path("data").rglob("*") if path.is_file()} == before
+    assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_cannot_be_put_in_its_place_leaves_what_was_there(cli, run_id, monkeypatch):
+    Path("data").mkdir()
+    Path("data/mine.txt").write_text("mine")
+    rename = Path.rename
+
+    def refuses(self: Path, target: Path) -> Path:
+        if self.name.endswith(".part"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuses)
+    told(cli(run_id, "--out", "data", "--overwrite"), 2, "Nothing was changed")
+    assert [path.name for path in Path("data").iterdir()] == ["mine.txt"]
     assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
 
 

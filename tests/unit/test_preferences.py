@@ -90,6 +90,11 @@ def test_fixed_is_preferred_to_every_broken_one_of_its_chain_for_the_first_promp
     assert "wrong" not in row["prompt"]
 
 
+def test_what_was_right_already_is_not_the_broken_side_of_a_correction():
+    choice, _ = chosen(attempt(0, WRONG), correction(1, 0, RIGHT), correction(2, 1, RIGHT))
+    assert sides(choice) == {(1, 0), (2, 0)}
+
+
 def test_a_chain_without_a_fix_gives_no_pair():
     choice, _ = chosen(attempt(0, WRONG), correction(1, 0, WRONG))
     assert not choice.pairs
@@ -223,6 +228,14 @@ def test_equal_and_nearly_equal_programs_count_once():
     choice, _ = chosen(*attempts, near=1)
     assert len(choice.pairs) == 2
     assert choice.dropped_pairs == {"duplicate": 1}
+
+
+def test_programs_that_resemble_each_other_and_are_worth_different_rewards_are_two():
+    long = "".join(f"    total += value * {number}\n" for number in range(30))
+    texts = [f"def f(value):\n    total = {start}\n{long}    return total\n" for start in (0, 1)]
+    attempts = [attempt(0, WRONG, texts[0], reward=0.9), attempt(1, WRONG, texts[1], reward=0.5), attempt(2, WRONG)]
+    choice, _ = chosen(*attempts)
+    assert sides(choice) == {(0, 1), (0, 2), (1, 2)}
 
 
 def test_a_right_answer_may_be_close_to_a_wrong_one():

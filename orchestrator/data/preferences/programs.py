@@ -60,7 +60,7 @@ def clusters(codes: Sequence[str], similarity: float) -> list[int]:
         form = canonical(code)
         if form not in firsts:
             near = (at for head, at in heads if Indel.normalized_similarity(form, head, score_cutoff=similarity))
-            firsts[form] = next(near, place) if similarity < 1 else place
+            firsts[form] = next(near, place)
             if firsts[form] == place:
                 heads.append((form, place))
         found.append(firsts[form])
