@@ -34,20 +34,22 @@ def collect(
     near: Annotated[
         float | None, typer.Option(metavar="S", help="Programs this similar count once; 1: only equal ones. [0.95]")
     ] = None,
-    together: Annotated[bool, typer.Option(help="Take what was judged in the candidate's own interpreter too.")] = False,
+    together: Annotated[
+        bool, typer.Option("--together", help="Take what was judged in the candidate's own interpreter too.")
+    ] = False,
     against: Annotated[
         list[str] | None, typer.Option(metavar="DATASET", help="Benchmarks to look for in the rows. [all that are here]")
     ] = None,
-    decontaminate: Annotated[bool, typer.Option(help="Leave out rows in which one is found.")] = False,
+    decontaminate: Annotated[bool, typer.Option("--decontaminate", help="Leave out rows in which one is found.")] = False,
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder with data sets. [FUMEHOOD_DATA]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="S", help="[0]")] = None,
     licence: Annotated[
         str | None, typer.Option("--license", metavar="ID", help="For the card, as the hub writes it. [other]")
     ] = None,
-    title: Annotated[str | None, typer.Option(help="For the card.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace the folder.")] = False,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="For the card.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
     push_to_hub: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as a data set.")] = None,
-    public: Annotated[bool, typer.Option(help="On the hub: for all to see.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="On the hub: for all to see.")] = False,
     json_: Json = False,
 ) -> None:
     """Make preference pairs, labelled examples and SFT rows of recorded attempts."""
@@ -89,7 +91,8 @@ def collect(
         except OrchestratorError as error:
             failure = error
     if json_:
-        out_json({**found.as_json(), "folder": str(out), "files": [str(path) for path in files], "hub": address})
+        written = {"folder": str(out), "files": [str(path) for path in files], "hub": address}
+        out_json({**found.as_json(job.formats), **written})
     else:
         _show(found, job.formats, out, address)
     if failure is not None:
@@ -101,7 +104,7 @@ def _show(found: Collection, formats: tuple[str, ...], folder: Path, address: st
     from rich.table import Table
 
     screen = console()
-    told = found.as_json()
+    told = found.as_json(formats)
     kinds = ", ".join(f"{count} {kind}" for kind, count in told["pairs_by_kind"].items()) or "none"
     screen.print(
         f"{told['pairs']} pairs ({kinds}) and {told['examples']} examples ({told['right_examples']} right)"

@@ -61,8 +61,8 @@ class Collection:
     """Benchmark -> why it was not looked for."""
     problems: list[str]
 
-    def as_json(self) -> dict[str, Any]:
-        """What scripts read."""
+    def as_json(self, formats: Sequence[str] = tuple(FORMATS)) -> dict[str, Any]:
+        """What scripts read; rows are counted for these formats."""
         return {
             "runs": [run.id for run in self.runs],
             "attempts": self.attempts,
@@ -71,7 +71,7 @@ class Collection:
             "examples": len(self.choice.examples),
             "right_examples": sum(one.label for one in self.choice.examples),
             "tasks": len({one.group for one in self.choice.rows}),
-            "rows": {name: len(form.items(self.choice)) for name, form in FORMATS.items()},
+            "rows": {name: len(FORMATS[name].items(self.choice)) for name in formats},
             "dropped": {
                 "attempts": dict(self.dropped_attempts),
                 "pairs": dict(self.choice.dropped_pairs),

@@ -394,6 +394,16 @@ def test_pushing_creates_a_private_data_set_and_uploads_the_folder(tmp_path):
     assert folder["repo_type"] == "dataset"
 
 
+def test_what_the_hub_did_not_take_lies_in_the_folder(cli, run_id, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: Hub(fails=ConnectionError("no route")))
+    result = cli(run_id, "--out", "data", "--format", "sft", "--push-to-hub", "me/pairs", "--json")
+    assert result.exit_code == 3
+    assert "no route. The data lies in data" in result.stderr
+    summary = json.loads(result.stdout)
+    assert (summary["hub"], list(summary["rows"])) == ("", ["sft"])
+    assert Path("data/sft/train.parquet").is_file()
+
+
 def test_a_hub_that_refuses_or_is_away_is_one_sentence(tmp_path):
     from huggingface_hub import HfApi
 
