@@ -63,7 +63,10 @@ def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the model is tiny: threads would only wait for each other
     yield
+    torch.set_num_threads(threads)
     datasets.enable_progress_bars()
 
 
@@ -224,6 +227,20 @@ def test_kto_and_sft_take_their_rows_as_they_are(folder, tmp_path, model, tokeni
         )
         trainer.train()
         assert not torch.equal(before, weights(model))
+
+
+def test_a_reward_model_takes_the_same_pairs(folder, tmp_path, model, tokenizer):
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig.from_pretrained(tmp_path / "model", num_labels=1)
+    scores = transformers.LlamaForSequenceClassification(config)
+    before = weights(scores)
+    trl.RewardTrainer(
+        model=scores,
+        args=trl.RewardConfig(**options(tmp_path / "out"), per_device_train_batch_size=4, max_length=256),
+        train_dataset=datasets.load_dataset(str(folder), "preference-chat", split="train"),
+        processing_class=tokenizer,
+    ).train()
+    assert not torch.equal(before, weights(scores))
 
 
 def judge(programs: Sequence[Program], limits: Limits | None) -> list[ExecutionResult]:
