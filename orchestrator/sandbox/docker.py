@@ -48,11 +48,12 @@ _log = logging.getLogger("fumehood.sandbox")
 class DockerSandbox:
     """One container: one run at the `container` level, one after the other at the `namespace` level."""
 
-    def __init__(self, provider: DockerProvider, container: str, channel: Channel, spec: ContainerSpec, resident: int) -> None:
+    def __init__(self, provider: DockerProvider, container: str, channel: Channel, spec: ContainerSpec) -> None:
         self._provider, self.container, self._channel, self._spec = provider, container, channel, spec
-        self._resident = resident
-        """Bytes of memory that the agent and what waits in it hold."""
-        self._applied = (spec.limits.memory, spec.limits.processes)
+        self._resident = 0
+        """Bytes of memory that the agent and what waits in it hold, as it said last."""
+        # A worker for many runs is made with room for its libraries, and has its first run's limits set like any later one's.
+        self._applied = (spec.limits.memory, spec.limits.processes) if spec.isolation == "container" else (0, 0)
         self._closed = False
         self._runs = 0
         self.spent = False
@@ -167,8 +168,6 @@ class DockerSandbox:
             SandboxUnavailable: the sandbox died or broke the protocol.
         """
         wanted = (limits.memory, limits.processes)
-        if self._spec.isolation == "namespace" and wanted != self._applied:
-            self.apply(limits)
         header = {**header, "adjust": wanted != self._applied}
         self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
         try:
@@ -183,6 +182,9 @@ class DockerSandbox:
                 elif kind == "boundary" and other is not None:
                     _relay(other, payload, end=bool(frame.get("end")))
                 elif kind == "adjust":
+                    if type(frame.get("resident")) is not int:
+                        raise SandboxUnavailable("The sandbox did not say how much memory it holds.")
+                    self._resident = frame["resident"]
                     self.apply(limits)
                     # The run begins now, however long the engine took over its limits.
                     self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
@@ -348,7 +350,7 @@ class DockerProvider:
         slot = self._slots.take(given_up=lambda: self._closed) if self._slots and with_gpu else None
         plain = self.spec
         if preload is None:
-            preload = plain.isolation == "namespace" or self._without_libraries < _FORGET_LIBRARIES
+            preload = self._without_libraries < _FORGET_LIBRARIES
         spec = plain.model_copy(update={"preload": plain.preload and preload})
         if slot is not None:
             gpus = request_for(slot.device, self._info)
@@ -381,10 +383,8 @@ class DockerProvider:
             if hello.get("refused"):
                 self._fall_back(plain, hello["refused"])
                 raise _NamespacesRefused
-            warm, _ = protocol.read(channel.read_exactly)
-            sandbox = DockerSandbox(self, name, channel, spec, int(warm["resident"]))
-            if spec.isolation == "namespace":
-                sandbox.apply(spec.limits)
+            protocol.read(channel.read_exactly)  # it is warm
+            sandbox = DockerSandbox(self, name, channel, spec)
             self._remove_left()
             return sandbox
         except _NamespacesRefused:

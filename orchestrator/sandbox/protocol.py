@@ -9,8 +9,8 @@ A frame is two big-endian 32-bit lengths, a JSON object (the header, which has a
                     boundary  bytes from the other side of a run that is judged apart in two containers
                     stop      the other side is done
     agent -> host   hello     the agent is up, which protocol it speaks, and why namespaces are refused if they are
-                    warm      children wait; how much memory the agent and they hold
-                    adjust    before a run with other limits than the container has: set them now
+                    warm      children wait
+                    adjust    before a run with other limits than the container has: set them now, on top of what is resident
                     output    a chunk of the program's stdout or stderr, as it was written, where that was asked for
                     boundary  bytes for the other side
                     result    what happened; the body is stdout, stderr and the artefacts
@@ -25,7 +25,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 MAX_HEADER = 8 * 1024 * 1024
 MAX_BODY = 512 * 1024 * 1024
 _LENGTHS = struct.Struct(">II")

@@ -20,6 +20,10 @@ from meter import Meter  # type: ignore[import-not-found]
 from supervise import Run, kill_all, sides  # type: ignore[import-not-found]
 from zygote import HEAVY, Zygote  # type: ignore[import-not-found]
 
+_IDLE = 0.3
+"""Seconds without a job after which a worker for many runs imports the libraries that it may need later."""
+_ROOM = 1 << 30
+"""Bytes for the import of the libraries, on top of what a worker holds before."""
 _DISK = 128 << 20
 """Bytes for which waiting children make their file systems; a run with another limit has them resized."""
 
@@ -60,6 +64,15 @@ def _isolated(zygote: Zygote) -> str:
     return ""
 
 
+def _warm_up(heavy: Zygote, pipe: _Pipe, *, judge: bool) -> None:
+    """Wait until the libraries are there and have children prepared, or until there is a job."""
+    if heavy in select.select([heavy, pipe.read], [], [])[0]:
+        heavy.warmed()
+        heavy.prepare()
+        if judge:
+            heavy.prepare(judge=True)
+
+
 def _gpu() -> tuple[Gpu | None, str]:
     """The GPU that the host has bound to this sandbox, or why it cannot be watched."""
     wanted = os.environ.get("FUMEHOOD_GPU")
@@ -83,13 +96,10 @@ def main(pipe: _Pipe) -> int:
     meter = Meter()
     bare = Zygote((), namespaces=namespaces, disk=_DISK)
     preload = os.environ.get("FUMEHOOD_PRELOAD", "1") == "1"
-    heavy = None
-    if preload or not namespaces:
-        # Made now even where it is not wanted yet: it must be older than the job. A worker for many runs has it from the
-        # start or never, or its memory would be counted as theirs.
-        heavy = Zygote(HEAVY, namespaces=namespaces, disk=_DISK)
+    # Made now, for it must be older than every job, and let off when it is wanted.
+    heavy = Zygote(HEAVY, namespaces=namespaces, disk=_DISK)
     bare.start(ahead=True)
-    if heavy is not None and preload:
+    if preload and not namespaces:
         heavy.start(ahead=True)
     gpu, no_gpu = _gpu()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
@@ -104,35 +114,41 @@ def main(pipe: _Pipe) -> int:
     bare.prepare()
     if namespaces:
         bare.prepare(judge=True)
-    if heavy is not None and preload:
-        ready, _, _ = select.select([heavy, pipe.read], [], [])
-        if heavy in ready:
-            heavy.warmed()
-            heavy.prepare()
-            if namespaces:
-                heavy.prepare(judge=True)
-    pipe.send({"type": "warm", "resident": meter.resident()})
+    if preload and not namespaces:
+        _warm_up(heavy, pipe, judge=False)
+    pipe.send({"type": "warm"})
+    if preload and namespaces and not select.select([pipe.read], [], [], _IDLE)[0]:
+        heavy.start(ahead=True)
+        _warm_up(heavy, pipe, judge=True)
+    first, counted = True, False
     while True:
         try:
             job, body = pipe.receive()
+            parts = protocol.split(body, job["parts"])
+            used = heavy if any(libraries for libraries, _ in sides(job, parts)) else None
+            if namespaces and (used or heavy.started) and not counted:
+                if not first:  # this container has the limits of the run before
+                    _adjust(pipe, meter.resident() + _ROOM)
+                heavy.warmed()  # its memory is not to grow while a run's is counted
+                counted = job["adjust"] = True
+            if used is None and not namespaces:
+                heavy.kill()  # its memory is not this program's
+            if job["adjust"]:
+                _adjust(pipe, meter.resident())
         except EOFError:
             return 0
-        parts = protocol.split(body, job["parts"])
-        if heavy is not None and not namespaces and not any(libraries for libraries, _ in sides(job, parts)):
-            heavy.kill()  # its memory is not this program's
-            heavy = None
-        job["repeat"] = namespaces
-        if job["adjust"]:  # the host sets other limits on this container, now that only what the run needs is alive
-            pipe.send({"type": "adjust"})
-            try:
-                pipe.receive()
-            except EOFError:
-                return 0
+        first, job["repeat"] = False, namespaces
         run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu)
-        run.start(bare, heavy)
+        run.start(bare, used)
         pipe.send(*run.supervise())
         if not namespaces:
             return 0
+
+
+def _adjust(pipe: _Pipe, resident: int) -> None:
+    """Have the host set the run's limits on this container, on top of what is `resident` in it. Raises EOFError."""
+    pipe.send({"type": "adjust", "resident": resident})
+    pipe.receive()
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ class Zygote:
         self._link, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asked: dict[bytes, int] = {}
         self._kept: dict[bytes, list[Waiting]] = {b"r": [], b"j": []}
-        self._started = self._warm = False
+        self.started = self.is_warm = False
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -98,16 +98,16 @@ class Zygote:
 
     def start(self, *, ahead: bool = False) -> None:
         """Let it import its libraries, if it has not begun. `ahead` says that nobody waits for it yet."""
-        if not self._started:
-            self._started = True
+        if not self.started:
+            self.started = True
             self._link.send(b"a" if ahead else b"n")
 
     def warmed(self) -> None:
         """Wait until the zygote has its libraries. Raises EOFError where it died of them."""
         self.start()
-        if not self._warm and not self._link.recv(16):
+        if not self.is_warm and not self._link.recv(16):
             raise EOFError("a zygote died")
-        self._warm = True
+        self.is_warm = True
 
     def prepare(self, *, judge: bool = False) -> None:
         """Ask for a child, to be waiting when it is taken."""

@@ -61,12 +61,14 @@ async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
 def sandbox(isolation: str = "namespace") -> Iterator[tuple[DockerSandbox, socket.socket]]:
     """A sandbox, and the agent's end of its stream."""
     ours, theirs = socket.socketpair()
-    provider: Any = SimpleNamespace(api=_Api(), image_id="sha256:0", in_thread=_in_thread, remove=lambda name: None)
+    provider: Any = SimpleNamespace(
+        api=_Api(), image_id="sha256:0", in_thread=_in_thread, remove=lambda name: None, used=lambda libraries: None
+    )
     channel = Channel(ours)
     spec = ContainerSpec(image="none", limits=LIMITS, isolation=isolation)  # type: ignore[arg-type]
     with theirs:
         try:
-            yield DockerSandbox(provider, "none", channel, spec, 0), theirs
+            yield DockerSandbox(provider, "none", channel, spec), theirs
         finally:
             channel.close()
 
@@ -107,6 +109,8 @@ WRONG = {
     "no type": struct.pack(">II", 2, 0) + b"{}",
     "another kind of frame": protocol.encode({"type": "hello"}),
     "output of no stream": protocol.encode({"type": "output", "stream": ["stdout"]}, b"x"),
+    "an adjustment by nothing": protocol.encode({"type": "adjust"}),
+    "an adjustment by words": protocol.encode({"type": "adjust", "resident": "much"}),
     "an empty result": protocol.encode({"type": "result"}),
 }
 WRONG |= {
