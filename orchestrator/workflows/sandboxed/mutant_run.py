@@ -1,0 +1,389 @@
+"""Runs in a sandbox: one test module against the reference of a function and its mutants, each time in two fresh processes.
+
+This process holds reference and mutants; it has read them from its standard input, so no file has them. Before it read them it
+forked the process for the tests (`mutant_tests`), which therefore never had them in its memory. One side of each run is forked
+from here, the other from there; a socket joins them. In turn:
+
+1. The tests run on the reference. What they call and what they get is recorded, and which lines and branches were passed.
+2. Each mutant is called as the reference was, without the tests. One that answers alike in everything survives: the tests
+   would do the same again. One that takes far longer is killed by the clock.
+3. The others, and among them the reference several times, face the tests in a secret order, without being told apart. A test
+   module that fails on the reference in there is flaky or guesses, and its kills count for nothing.
+
+Prints a JSON line for each thing that is known, so that a run which is cut off has told what it knew.
+
+Left out: what to make of it. `workflows.unit_tests` does that.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import json
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+import types
+from typing import Any
+
+sys.path.insert(0, os.getcwd())
+sys.dont_write_bytecode = True
+
+import mutant_cage  # type: ignore[import-not-found]  # noqa: E402
+import mutant_coverage  # type: ignore[import-not-found]  # noqa: E402
+import mutant_inputs  # type: ignore[import-not-found]  # noqa: E402
+import mutant_link  # type: ignore[import-not-found]  # noqa: E402
+import mutant_tests  # type: ignore[import-not-found]  # noqa: E402
+import plain  # type: ignore[import-not-found]  # noqa: E402
+
+_READY = 60.0
+"""Seconds that pytest may take to be imported."""
+_MEMORY = 1 << 30
+"""Bytes of addresses that a function's process may have."""
+_FASTEST = 0.05
+"""CPU seconds that a mutant has at least."""
+_SLOWER = 20
+"""How much longer than the reference a mutant may take for the same calls."""
+_REPORT = 1 << 20
+"""Bytes of a report."""
+_COMPARED = 20
+"""Calls by which functions in the tests are compared with the one under test."""
+
+
+class _Function:
+    """A version of the function's module, compiled and not yet run."""
+
+    def __init__(self, source: str | ast.Module, **given: Any) -> None:
+        self._code = compile(source, mutant_link.MODULE_FILE, "exec", dont_inherit=True)
+        self._given = given
+
+    def names(self) -> dict[str, Any]:
+        """Run the module in this process. Raises whatever it raises."""
+        module = types.ModuleType("candidate")
+        sys.modules["candidate"] = module
+        module.__dict__.update(self._given)
+        exec(self._code, module.__dict__)
+        return module.__dict__
+
+
+def _tell(**what: Any) -> None:
+    print(json.dumps(what), flush=True)
+
+
+def _limit(cpu: float) -> None:
+    """The kernel ends this process after `cpu` seconds of its own, inside long computations of the interpreter too."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, cpu)
+    if "numpy" not in sys.modules and "torch" not in sys.modules:  # which map more than they use
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    for fd in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+
+
+class _Runner:
+    """One job."""
+
+    def __init__(self, job: dict[str, Any], control: socket.socket | None) -> None:
+        self._job, self._control = job, control
+        self._names = [function["name"] for function in job["about"]["functions"]]
+        self._reference = _Function(job["reference"])
+        tree = ast.parse(job["reference"])
+        self._raises = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.Raise | ast.Assert)}
+        self._frames: list[tuple[bool, bytes]] = []
+        self._explicit: set[int] = set()
+        self._cpu = _FASTEST
+        """Seconds that a mutant may take for the recorded calls."""
+
+    def survey(self) -> None:
+        """Tell which mutants differ from the reference on inputs that the tests of the task and their variations give."""
+        found = self._recorded(self._record_inputs)
+        if found is None:
+            _tell(event="survey", calls=0)
+            return
+        self._take(found)
+        _tell(event="survey", calls=found["calls"])
+        for name, how in self._replay_all():
+            _tell(event="probed", mutant=name, how=how)
+
+    def judge(self) -> None:
+        """Tell what the tests do on the reference and on each mutant."""
+        told, recorded, copies = self._first_run()
+        if recorded is None:
+            _tell(event="reference", told=told, calls=0, coverage=None, copies=[])
+            return
+        self._take(recorded)
+        _tell(event="reference", told=told, calls=recorded["calls"], coverage=recorded["coverage"], copies=copies)
+        passed = told is not None and told["finished"] and not told["error"] and told["outcomes"]
+        if not passed or any(outcome != "passed" for outcome, _ in told["outcomes"].values()):
+            return
+        # Where more was called than is kept, what comes after could differ.
+        hows = [(name, "unknown") for name in self._job["mutants"]] if recorded["truncated"] else list(self._replay_all())
+        queue: list[str | None] = [None] * self._job["references"]
+        for name, how in hows:
+            if how in ("differs", "loud", "unknown"):
+                queue.append(name)
+            _tell(event="replayed", mutant=name, how=how)
+        secret = random.SystemRandom()
+        secret.shuffle(queue)
+        for name in queue:
+            _tell(event="facing", mutant=name)
+            function = self._reference if name is None else _Function(self._job["mutants"][name])
+            told = self._face(function, secret.randrange(1 << 30))
+            if told is None or not told["finished"]:
+                outcome = "broken"
+            elif told["error"] or any(found[0] == "failed" for found in told["outcomes"].values()):
+                outcome = "failed"
+            elif len(told["outcomes"]) < len(told["collected"]) or not told["collected"]:
+                outcome = "broken"
+            else:
+                skipped = any(found[0] == "skipped" for found in told["outcomes"].values())
+                outcome = "skipped" if skipped else "passed"
+            _tell(event="faced", mutant=name, outcome=outcome, tests=_failed(told))
+
+    def _take(self, recorded: dict[str, Any]) -> None:
+        self._frames = [(incoming, bytes.fromhex(frame)) for incoming, frame in recorded["frames"]]
+        self._explicit = set(recorded["explicit"])
+        self._cpu = max(_FASTEST, _SLOWER * recorded["cpu"])
+
+    # The function's side
+
+    def _link(self, function: _Function, wire: Any, *, record: bool = False) -> Any:
+        names = function.names()
+        link = mutant_link.Link(wire, record=record)
+        link.raises = self._raises
+        for name in self._names:
+            link.export(names[name])
+        return link
+
+    def _forked(self, work: Any, *args: Any, cpu: float) -> int:
+        """Do something in a child that is ended after `cpu` seconds of its own. Its exit code is what `work` returns."""
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        with contextlib.suppress(BaseException):
+            if self._control is not None:
+                self._control.close()
+            _limit(cpu)
+            code = work(*args)
+        os._exit(code)
+
+    def _serve(self, function: _Function, sock: socket.socket) -> int:
+        self._link(function, mutant_link.Wire(sock)).serve()
+        return 0
+
+    def _recorded(self, work: Any, *args: Any) -> dict[str, Any] | None:
+        """What `work` found in a child; None where it broke off."""
+        told, theirs = os.pipe()
+        pid = self._forked(work, *args, theirs, cpu=self._job["cpu"])
+        os.close(theirs)
+        for held in args:
+            held.close()
+        data = _read(told, time.monotonic() + self._job["wall"])
+        _end(pid)
+        os.close(told)
+        return json.loads(data) if data else None
+
+    def _record_calls(self, sock: socket.socket, told: int) -> int:
+        """Serve the reference with marks for coverage, and tell what was called."""
+        marks = mutant_coverage.Marks()
+        tree = mutant_coverage.marked(self._job["reference"], self._job["function"], marks)
+        function = _Function(tree, **{mutant_coverage.NAME: marks})
+        link = self._link(function, mutant_link.Wire(sock), record=True)
+        marks.reset()
+        began = time.process_time()
+        link.serve()
+        self._tell_recorded(link, told, time.process_time() - began, marks.found())
+        return 0
+
+    def _record_inputs(self, told: int) -> int:
+        """Call the reference with inputs that are known to be of use."""
+        link = self._link(self._reference, None, record=True)
+        names = dict(vars(sys.modules["candidate"]))
+        link.wire = mutant_inputs.Queue(mutant_inputs.frames(names, self._job, link.is_explicit))
+        began = time.process_time()
+        link.serve()
+        self._tell_recorded(link, told, time.process_time() - began, None)
+        return 0
+
+    def _tell_recorded(self, link: Any, told: int, cpu: float, coverage: Any) -> None:
+        found = {
+            "frames": [[incoming, frame.hex()] for incoming, frame in link.frames],
+            "explicit": sorted(link.explicit),
+            "truncated": link.truncated,
+            "calls": link.calls,
+            "cpu": cpu,
+            "coverage": coverage,
+        }
+        with os.fdopen(told, "w", encoding="ascii") as pipe:
+            json.dump(found, pipe)
+
+    def _replay_all(self) -> Any:
+        """For each mutant what it does when it is called as the reference was: `same`, `differs`, `loud` or `slow`."""
+        for name, source in self._job["mutants"].items():
+            pid = self._forked(self._replay, source, cpu=self._cpu)
+            status = _end(pid, self._job["wall"])
+            code = os.waitstatus_to_exitcode(status) if status is not None else -signal.SIGPROF
+            yield name, _HOWS.get(code, "slow" if code == -signal.SIGPROF else "loud")
+
+    def _replay(self, source: str) -> int:
+        tape = mutant_link.Tape(self._frames, self._explicit)
+        try:
+            self._link(_Function(source), tape).serve()
+        except BaseException:
+            return _LOUD  # the module itself could not be run
+        return _LOUD if tape.loud else _DIFFERS if tape.differs else _SAME
+
+    # The tests' side
+
+    def _send(self, order: dict[str, Any], *sockets: socket.socket) -> None:
+        assert self._control is not None
+        socket.send_fds(self._control, [json.dumps(order).encode()], [one.fileno() for one in sockets])
+        for one in sockets:
+            one.close()
+
+    def _first_run(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None, list[str]]:
+        """The tests on the reference: what they report, what was recorded, and functions of theirs that compute the same."""
+        ours, function = socket.socketpair()
+        report, theirs = socket.socketpair()
+        self._send({"shuffle": None, "first": False, "cpu": int(self._job["cpu"]) + 1, "copies": True}, function, theirs)
+        recorded = self._recorded(self._record_calls, ours)
+        until = time.monotonic() + self._job["wall"]
+        told = _line(report, until)
+        copies: list[str] = []
+        if told is not None and recorded is not None:
+            calls = _distinct(recorded["frames"], self._names.index(self._job["function"]))
+            with contextlib.suppress(OSError):
+                report.sendall(json.dumps(calls).encode() + b"\n")
+                copies = (_line(report, until) or {"copies": []})["copies"]
+        self._send({"kill": True})
+        report.close()
+        return told, recorded, copies
+
+    def _face(self, function: _Function, shuffle: int) -> dict[str, Any] | None:
+        """The tests on a function; None where they broke off."""
+        ours, theirs = socket.socketpair()
+        report, theirs_report = socket.socketpair()
+        pid = self._forked(self._serve, function, ours, cpu=2 * self._cpu)
+        ours.close()
+        self._send({"shuffle": shuffle, "first": True, "cpu": int(self._job["cpu"]) + 1, "copies": False}, theirs, theirs_report)
+        told = _line(report, time.monotonic() + self._job["wall"])
+        _end(pid)
+        self._send({"kill": True})
+        report.close()
+        return told
+
+
+_SAME, _DIFFERS, _LOUD = 10, 11, 12
+_HOWS = {_SAME: "same", _DIFFERS: "differs", _LOUD: "loud"}
+
+
+def _failed(told: dict[str, Any] | None) -> list[str]:
+    return [name for name, found in told["outcomes"].items() if found[0] == "failed"] if told else []
+
+
+def _distinct(frames: list[list[Any]], function: int) -> list[list[str]]:
+    """Arguments and values of calls of the function that returned, enough to tell whether another one does the same."""
+    found: dict[str, str] = {}
+    for (asked, question), (_, answer) in zip(frames, frames[1:], strict=False):
+        if not asked or len(found) >= _COMPARED or answer[:2] != mutant_link.RETURNED.hex():
+            continue
+        with contextlib.suppress(Exception):
+            number, args, kwargs = plain.loads(bytes.fromhex(question)[1:])
+            value = plain.loads(bytes.fromhex(answer)[1:])[0]
+            if number == function:
+                found.setdefault(plain.dumps((args, kwargs)).hex(), plain.dumps(value).hex())
+    # Two inputs with one value say little: a function that is constant there is no copy.
+    return [list(pair) for pair in found.items()] if len(found) > 2 and len(set(found.values())) > 1 else []
+
+
+def _read(fd: int, until: float) -> bytes:
+    data = bytearray()
+    while True:
+        ready, _, _ = select.select([fd], [], [], max(0.0, until - time.monotonic()))
+        more = os.read(fd, 1 << 16) if ready else b""
+        if not more:
+            return bytes(data)
+        data += more
+
+
+def _line(sock: socket.socket, until: float) -> dict[str, Any] | None:
+    """A JSON object in a line, of bounded size, of the form that is agreed; None for anything else."""
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        ready, _, _ = select.select([sock], [], [], max(0.0, until - time.monotonic()))
+        more = b""
+        with contextlib.suppress(OSError):
+            more = sock.recv(1 << 16) if ready else b""
+        data += more
+        if not more or len(data) > _REPORT:
+            return None
+    try:
+        told = json.loads(data)
+        return _checked(told)
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _checked(told: Any) -> dict[str, Any]:
+    """What a test process reports, in the agreed form: it may be hostile."""
+    if set(told) == {"copies"}:
+        return {"copies": [str(name)[:100] for name in told["copies"]][:20]}
+    return {
+        "finished": told["finished"] is True,
+        "collected": [str(name) for name in told["collected"]],
+        "error": str(told["error"]),
+        "outcomes": {str(name): (str(outcome), str(message)) for name, (outcome, message) in told["outcomes"].items()},
+    }
+
+
+def _end(pid: int, seconds: float | None = None) -> int | None:
+    """Wait for a child to end, or end it at once (after `seconds` where they are given); its wait status if it ended by itself."""
+    if seconds is not None:
+        fd = os.pidfd_open(pid)
+        ready, _, _ = select.select([fd], [], [], seconds)
+        os.close(fd)
+        if ready:
+            return os.waitpid(pid, 0)[1]
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None
+
+
+def main() -> None:
+    """Read a job, and do it."""
+    mutant_cage.hide()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    tests = os.fork()
+    if not tests:
+        ours.close()
+        for fd in (0, 1, 2):
+            os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+        with contextlib.suppress(BaseException):
+            mutant_tests.serve(theirs)
+        os._exit(1)
+    theirs.close()
+    job = json.load(sys.stdin)
+    for name in job["about"]["libraries"]:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    if job["tests"] is None:
+        ours.close()
+        _Runner(job, None).survey()
+        return
+    ours.send(json.dumps({"about": job["about"], "tests": job["tests"]}).encode())
+    runner = _Runner(job, ours)
+    ready, _, _ = select.select([ours], [], [], _READY)
+    if not ready or ours.recv(1) != b"+":
+        raise RuntimeError("pytest could not be started")
+    runner.judge()
+    _tell(event="done")
+
+
+main()
