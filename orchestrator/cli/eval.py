@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.cli.progress import Progress
     from orchestrator.types import Event, RunRecord
     from orchestrator.workflows.evaluation import EvalJob, EvalResult
+    from orchestrator.workflows.unit_test_jobs import TestsResult
 
 _DATASET = "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, or a JSONL file."
 
@@ -189,6 +190,109 @@ def validate(
     raise typer.Exit(1 if found.problems else 0)
 
 
+@eval_app.command("unit-tests")
+@guarded
+def unit_tests(
+    name: Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)] = None,
+    data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
+    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Answers for each function. [1]")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[700]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Of answers, mutants and orders. [0]")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="K", help="The first K functions only.")] = None,
+    docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
+    k: Annotated[
+        str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are answers]")
+    ] = None,
+    mutants: Annotated[int | None, typer.Option(metavar="N", help="Mutants of a function at most. [100]")] = None,
+    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that is enough. [0.5]")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the reports. [beside the run store]")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted evaluation.")] = None,
+    json_: Json = False,
+) -> None:
+    """Evaluate how well a model tests the references of a data set. An answer passes that is valid and notices enough mutants.
+
+    Exit code 0: all was judged; 3: it stopped half-way, and can be resumed.
+    """
+    from orchestrator.cli.progress import Progress
+    from orchestrator.cli.solve import with_mutation
+    from orchestrator.workflows.evaluation import Watcher
+    from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests
+    from orchestrator.workflows.unit_test_reports import write_reports
+
+    chosen = settings(workers=workers)
+    options: dict[str, object] = {
+        "data": None if data is None else str(data.absolute()),
+        "n": n,
+        "temperature": temperature,
+        "max_new_tokens": max_new_tokens,
+        "seed": seed,
+        "limit": limit,
+        "docstrings": docstrings,
+        "ks": None if k is None else _ks(k),
+        "parallel": parallel,
+        "base_url": base_url,
+        "model": model,
+    }
+    job = None
+    if resume is not None:
+        if any(item is not None for item in (name, mutants, threshold, *options.values())):
+            raise UsageError(
+                "--resume takes data set and options from the run itself.",
+                remedy="Leave the others out, or start a new evaluation.",
+            )
+    elif name is None:
+        raise UsageError("There is nothing to write tests for.", remedy=f"Name a data set: {_DATASET}")
+    else:
+        options |= {
+            "dataset": str(Path(name).absolute()) if Path(name).is_file() else name,
+            "base_url": chosen.base_url if base_url is None else base_url,
+            "model": chosen.model if model is None else model,
+        }
+        job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
+    begun: list[RunRecord] = []
+    again = "fumehood eval unit-tests --resume"
+    try:
+        with store() as records, Progress() as progress:
+            watcher = Watcher(on_start=begun.append, on_event=_Lines(progress).event, on_bytes=progress.download)
+            if job is None:
+                result = run_async(resume_tests(resume or "", chosen, records, watcher=watcher))
+            else:
+                result = run_async(do_tests(job, chosen, records, watcher=watcher))
+    except OrchestratorError as error:
+        if begun and not isinstance(error, UsageError):
+            error.remedy = f"{error.remedy} Then go on with `{again} {begun[0].id}`.".strip()
+        raise
+    except BaseException:
+        if begun:
+            note(f"Nothing that was judged is lost. Resume with `{again} {begun[0].id}`.")
+        raise
+    for problem in result.problems:
+        note(f"  {problem}")
+    failure: OrchestratorError | None = None
+    paths: list[Path] = []
+    try:
+        paths = write_reports(result, chosen.home / "runs" / result.run.id if out is None else out)
+    except UsageError as error:
+        failure = error
+    if json_:
+        out_json(result.as_json())
+    else:
+        _show_unit_tests(result, paths)
+    if failure is not None:
+        note(f"fumehood: {failure.message}\n  {failure.remedy}")
+        raise typer.Exit(failure.exit_code)
+    if result.error is not None:
+        note(f"fumehood: {result.error.message}\n  Go on with `{again} {result.run.id}`.")
+        raise typer.Exit(result.error.exit_code)
+
+
 @eval_app.command()
 @guarded
 def compare(
@@ -272,3 +376,26 @@ def _show(result: EvalResult, paths: list[Path]) -> None:
     screen.print(f"{len(result.rows)} samples in {result.wall_time:.1f} s: {told}.", soft_wrap=True)
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
+
+
+def _show_unit_tests(result: TestsResult, paths: list[Path]) -> None:
+    from rich.table import Table
+
+    screen = console()
+    table = Table("", "value", "95 % interval over functions", "functions", box=None)
+    for one in result.estimates:
+        table.add_row(f"pass@{one.k}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
+    screen.print(table)
+    told = result.as_json()
+    parts = [f"{len(result.rows)} answers in {result.wall_time:.1f} s"]
+    parts += [f"{text} {told[key]:.1%}" for key, text in _RATES.items() if told[key] is not None]
+    screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in told["verdicts"].items())]) + ".")
+    if paths:
+        screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
+
+
+_RATES = {
+    "valid_rate": "valid on the reference",
+    "mean_mutation_score": "mean mutation score of valid ones",
+    "mean_reward": "mean reward",
+}

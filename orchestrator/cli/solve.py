@@ -1,4 +1,4 @@
-"""`fumehood solve loss`: a model writes loss functions, sandboxes try them, failures go back until they are right."""
+"""`fumehood solve`: a model writes loss functions or unit tests, and sandboxes try them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.shared import Json, checked, console, guarded, make_folder, note, out_json, run_async, settings, store
+from orchestrator.cli.shared import (
+    Json,
+    checked,
+    console,
+    guarded,
+    make_folder,
+    note,
+    out_json,
+    read_text,
+    run_async,
+    settings,
+    store,
+    write_file,
+)
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.data.loss_tasks import LossTask
+    from orchestrator.settings import Settings
     from orchestrator.types import RunRecord
     from orchestrator.workflows.loss_jobs import JobResult, LossJob
+    from orchestrator.workflows.unit_test_jobs import TestsResult
 
 DEMO_TASKS = ("triplet", "quantile", "tversky")
 """Small enough for a coffee, hard enough that something is corrected."""
@@ -110,6 +125,139 @@ def loss(
         raise
     _show(result, chosen.home if out is None else out, demo=demo, as_json=json_)
     raise typer.Exit(0 if result.accepted else 1)
+
+
+@solve_app.command("tests")
+@guarded
+def unit_tests(
+    what: Annotated[list[str] | None, typer.Argument(metavar="FILE::function...", help="What tests are wanted for.")] = None,
+    given: Annotated[Path | None, typer.Option("--tests", metavar="FILE", help="Judge these tests; no model is asked.")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Answers drawn for each function. [3]")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="[0.7; 0 for one answer]")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[700]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of answers, mutants and orders. [0]")] = None,
+    docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
+    mutants: Annotated[int | None, typer.Option(metavar="N", help="Mutants of a function at most. [100]")] = None,
+    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that is enough. [0.5]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the best tests of each function. [not written]")] = None,
+    json_: Json = False,
+) -> None:
+    """Let a model write pytest tests for functions, and score them on mutants. Exit code 0: each has accepted tests; 1: not all.
+
+    Tests are accepted that always pass on the function and notice enough of its mutants.
+    """
+    from orchestrator.cli.progress import Progress
+    from orchestrator.workflows.evaluation import Watcher
+    from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests, subject_of
+
+    if out is not None:
+        make_folder(out, "--out")
+    chosen = settings()
+    count = samples or 3
+    options: dict[str, Any] = {
+        "n": samples,
+        "temperature": temperature,
+        "max_new_tokens": max_new_tokens,
+        "seed": seed,
+        "docstrings": docstrings,
+        "threshold": threshold,
+        "parallel": parallel,
+        "base_url": base_url,
+        "model": model,
+    }
+    job = None
+    if resume is not None:
+        if any(item not in (None, []) for item in (what, given, mutants, *options.values())):
+            raise UsageError(
+                "--resume takes functions and options from the run itself.",
+                remedy="Leave the others out, or start a new run without --resume.",
+            )
+    elif not what:
+        raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
+    else:
+        options |= {
+            "subjects": [subject_of(place) for place in dict.fromkeys(what)],
+            "given": "" if given is None else read_text(str(given), "The tests"),
+            "n": 1 if given is not None else count,
+            "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,
+            "base_url": chosen.base_url if base_url is None else base_url,
+            "model": chosen.model if model is None else model,
+        }
+        job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
+    begun: list[RunRecord] = []
+    try:
+        with store() as records, Progress() as progress:
+            watcher = Watcher(on_start=begun.append, on_event=progress.event, on_bytes=progress.download)
+            if job is None:
+                result = run_async(resume_tests(resume or "", chosen, records, watcher=watcher))
+            else:
+                result = run_async(do_tests(job, chosen, records, watcher=watcher))
+    except OrchestratorError as error:
+        if begun and not isinstance(error, UsageError):
+            error.remedy = f"{error.remedy} Then go on with `fumehood solve tests --resume {begun[0].id}`.".strip()
+        raise
+    except BaseException:
+        if begun:
+            note(f"Nothing that was judged is lost. Resume with `fumehood solve tests --resume {begun[0].id}`.")
+        raise
+    for problem in result.problems:
+        note(f"  {problem}")
+    if json_:
+        out_json(result.as_json())
+    else:
+        _show_tests(result, out)
+    if out is not None:
+        for name, row in result.best.items():
+            if row.verdict == "accepted":
+                write_file(out / f"test_{name.rpartition('::')[2]}.py", row.code.encode())
+    if result.error is not None:
+        note(f"fumehood: {result.error.message}\n  Go on with `fumehood solve tests --resume {result.run.id}`.")
+        raise typer.Exit(result.error.exit_code)
+    wanted = {subject.name for subject in result.job.subjects}
+    solved = {row.task_id for row in result.rows if row.verdict == "accepted"}
+    raise typer.Exit(0 if wanted <= solved else 1)
+
+
+def with_mutation(
+    options: dict[str, Any], chosen: Settings, mutants: int | None, seed: int | None, threshold: float | None
+) -> dict[str, Any]:
+    """Options of a job with how mutants are made, what rewards are made of, and what is enough.
+
+    Raises:
+        UsageError: one of them is out of its range.
+    """
+    from orchestrator.scoring.unit_tests import Weights
+    from orchestrator.workflows.unit_tests import MutationOptions
+
+    weights = Weights(**{name: getattr(chosen, f"tests_{name}") for name in Weights.model_fields})
+    return options | {
+        "mutation": checked(MutationOptions, mutants=mutants, seed=seed),
+        "weights": weights,
+        "threshold": chosen.tests_threshold if threshold is None else threshold,
+    }
+
+
+def _show_tests(result: TestsResult, out: Path | None) -> None:
+    from rich.table import Table
+
+    screen = console()
+    table = Table("function", "answer", "verdict", "reward", "lines", "branches", "mutants killed", "what is missing")
+    for row in result.rows:
+        percent = ["" if value is None else f"{value:.0%}" for value in (row.line_coverage, row.branch_coverage)]
+        killed = f"{row.killed} of {row.killed + row.survived}" if row.mutation_score is not None else ""
+        reward = "" if row.reward is None else f"{row.reward:.2f}"
+        table.add_row(row.task_id, str(row.completion_id), str(row.verdict), reward, *percent, killed, row.message[:400])
+    screen.print(table)
+    for name, row in result.best.items():
+        if row.verdict == "accepted" and out is None:
+            screen.print(f"The best tests for {name}:\n\n{row.code}")
+    screen.print(f"Recorded as {result.run.id}: `fumehood runs show {result.run.id}` shows every answer.", soft_wrap=True)
 
 
 def tasks(json_: Json = False) -> None:

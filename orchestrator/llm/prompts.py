@@ -97,6 +97,20 @@ def correct_tests(brief: Brief, failure: Failure) -> tuple[Message, ...]:
     )
 
 
+def write_unit_tests(source: str, function: str) -> tuple[Message, ...]:
+    """Ask for pytest tests of any Python function, whose source is shown."""
+    parts = (
+        f"# The function\n{_block(source)}",
+        f"Write pytest tests for `{function}`: typical values, edge cases at the bounds of its conditions, and what it raises. "
+        f"Each test compares a call with a literal value that you have worked out. Import it with `from {MODULE} import "
+        f"{function}`; do not write the function again, and do not compute what is expected. Answer with one python code block. "
+        "Begin like this:",
+        _block(f"import pytest\nfrom {MODULE} import {function}\n\n\ndef test_"),
+    )
+    system = Message(role="system", content="You are an expert in testing Python. You answer with one python code block.")
+    return (system, Message(role="user", content="\n\n".join(parts)))
+
+
 def ask_fault(brief: Brief, code: str, failure: Failure) -> tuple[Message, ...]:
     """Ask which of the two is wrong, a function or a test that it fails. Read the answer with `read_fault`."""
     return (

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import random
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import UsageError
@@ -121,7 +121,7 @@ def mutants(source: str, function: str, *, most: int = 100, seed: int = 0) -> li
                 continue
             seen.add(fingerprint)
             mutated = f"{head}{ast.unparse(ast.fix_missing_locations(node))}\n{tail}"
-        after = _text(change.new) if not isinstance(change.new, list) else change.new and _text(change.new[0]) or "(deleted)"
+        after = _text(change.new) if not isinstance(change.new, list) else (_text(change.new[0]) if change.new else "(deleted)")
         line = getattr(change.place, "lineno", node.lineno)
         name = f"{change.operator}-{line}-{len(made)}"
         made.append(
@@ -140,9 +140,7 @@ def _find(source: str, function: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
         raise UsageError(f"The module does not parse: {exc}.", remedy="Give Python source.") from None
-    found = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function
-    ]
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function]
     if not found:
         names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         raise UsageError(
@@ -206,9 +204,7 @@ def _changes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[_Chan
         yield from _of_node(owner, field, index, node)
 
 
-def _nodes(
-    root: ast.AST, *, skip: int = 0, defaults: bool = False
-) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
+def _nodes(root: ast.AST, *, skip: int = 0, defaults: bool = False) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
     """Nodes below `root` with their places; the first `skip` statements of its body are left out."""
     for field, value in ast.iter_fields(root):
         if field in _SKIPPED or (field == "args" and not defaults and isinstance(root, ast.FunctionDef | ast.AsyncFunctionDef)):
@@ -292,7 +288,7 @@ def _negated(test: ast.expr) -> ast.expr:
     return ast.copy_location(ast.UnaryOp(ast.Not(), test), test)
 
 
-def _constants(value: object) -> list[object]:
+def _constants(value: object) -> Sequence[str | bytes | float]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
@@ -88,6 +88,8 @@ class TestsJudgement:
     unscored: bool = False
     """The sandbox failed."""
     runs: tuple[ExecutionResult, ...] = ()
+    outcomes: tuple[tuple[str, str, str], ...] = ()
+    """Each test on the reference: name, outcome, message."""
 
 
 async def survey(subject: Subject, execute: Execute, options: MutationOptions | None = None) -> Surveyed:
@@ -109,7 +111,9 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
         events = _events(result)
         begun = next((event for event in events if event["event"] == "survey"), None)
         if begun is None:
-            raise UsageError(f"{subject.name} cannot be run: {_last_words(result)}", remedy="Check that its module can be imported.")
+            raise UsageError(
+                f"{subject.name} cannot be run: {_last_words(result)}", remedy="Check that its module can be imported."
+            )
         inputs = int(begun["calls"])
         how |= {event["mutant"]: event["how"] for event in events if event["event"] == "probed"}
         rest = [name for name in batch if name not in how]
@@ -155,7 +159,7 @@ async def judge_tests(
             break
     seen = trial.observed().model_copy(update={"parses": True, "uses": True})
     found = score(seen, weights)
-    return TestsJudgement(found, seen, _feedback(trial, found), runs=tuple(trial.runs))
+    return TestsJudgement(found, seen, _feedback(trial, found), runs=tuple(trial.runs), outcomes=trial.outcomes)
 
 
 @dataclass
@@ -226,6 +230,12 @@ class _Trial:
         outcomes = [outcome for outcome, _ in told["outcomes"].values()] if told else []
         complete = bool(told) and told["finished"] and not told["error"] and len(outcomes) == len(told["collected"])
         return complete and bool(outcomes) and all(outcome == "passed" for outcome in outcomes)
+
+    @property
+    def outcomes(self) -> tuple[tuple[str, str, str], ...]:
+        """Each test on the reference: name, outcome, message."""
+        told = (self.reference or {}).get("told") or {"outcomes": {}}
+        return tuple((name, outcome, message) for name, (outcome, message) in told["outcomes"].items())
 
     def observed(self) -> Observed:
         """All of it together."""

@@ -20,7 +20,7 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import plain  # type: ignore[import-not-found]
 
@@ -64,7 +64,7 @@ class _Reader(plain.Reader):  # type: ignore[misc]
     def _iterator(self) -> Any:
         return iter(self.expect(list))
 
-    more = {_CALLABLE: _callable, _ITERATOR: _iterator}
+    more: ClassVar[dict[int, Callable[[Any], Any]]] = {_CALLABLE: _callable, _ITERATOR: _iterator}
 
 
 class Wire:
@@ -231,7 +231,9 @@ class Link:
         else:
             same = next((i for i, value in enumerate(given) if value is result and isinstance(value, _MUTABLE)), None)
         changed = [
-            (place, value) for place, value in enumerate(given) if before[place] is not None and before[place] != self._write(value)
+            (place, value)
+            for place, value in enumerate(given)
+            if before[place] is not None and before[place] != self._write(value)
         ]
         if failure is None:
             try:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import random
@@ -32,7 +33,7 @@ import time
 import types
 from typing import Any
 
-sys.path.insert(0, os.getcwd())
+sys.path.insert(0, ".")
 sys.dont_write_bytecode = True
 
 import mutant_cage  # type: ignore[import-not-found]  # noqa: E402
@@ -119,8 +120,9 @@ class _Runner:
             return
         self._take(recorded)
         _tell(event="reference", told=told, calls=recorded["calls"], coverage=recorded["coverage"], copies=copies)
-        passed = told is not None and told["finished"] and not told["error"] and told["outcomes"]
-        if not passed or any(outcome != "passed" for outcome, _ in told["outcomes"].values()):
+        if told is None or not told["finished"] or told["error"] or not told["outcomes"]:
+            return
+        if any(outcome != "passed" for outcome, _ in told["outcomes"].values()):
             return
         # Where more was called than is kept, what comes after could differ.
         hows = [(name, "unknown") for name in self._job["mutants"]] if recorded["truncated"] else list(self._replay_all())
@@ -291,7 +293,7 @@ def _failed(told: dict[str, Any] | None) -> list[str]:
 def _distinct(frames: list[list[Any]], function: int) -> list[list[str]]:
     """Arguments and values of calls of the function that returned, enough to tell whether another one does the same."""
     found: dict[str, str] = {}
-    for (asked, question), (_, answer) in zip(frames, frames[1:], strict=False):
+    for (asked, question), (_, answer) in itertools.pairwise(frames):
         if not asked or len(found) >= _COMPARED or answer[:2] != mutant_link.RETURNED.hex():
             continue
         with contextlib.suppress(Exception):
@@ -344,7 +346,7 @@ def _checked(told: Any) -> dict[str, Any]:
 
 
 def _end(pid: int, seconds: float | None = None) -> int | None:
-    """Wait for a child to end, or end it at once (after `seconds` where they are given); its wait status if it ended by itself."""
+    """End a child, at once or where it has not ended by itself within `seconds`; its wait status where it has."""
     if seconds is not None:
         fd = os.pidfd_open(pid)
         ready, _, _ = select.select([fd], [], [], seconds)

@@ -15,7 +15,6 @@ import importlib
 import io
 import json
 import os
-import pathlib
 import py_compile
 import random
 import resource
@@ -23,6 +22,7 @@ import signal
 import socket
 import sys
 import types
+from pathlib import Path
 from typing import Any, NoReturn
 
 import mutant_cage  # type: ignore[import-not-found]
@@ -81,10 +81,9 @@ class _Plugin:
         trace = exc.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self._path:
-                with contextlib.suppress(OSError, IndexError):
-                    with open(self._path, encoding="utf-8") as file:
-                        text = file.read().splitlines()[trace.tb_lineno - 1].strip()
-                    lines.append(f"line {trace.tb_lineno}: {text}")
+                with contextlib.suppress(OSError, IndexError, ValueError):
+                    text = Path(self._path).read_text(encoding="utf-8").splitlines()[trace.tb_lineno - 1]
+                    lines.append(f"line {trace.tb_lineno}: {text.strip()}")
             trace = trace.tb_next
         told = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
         return "\n".join([*lines[-3:], told])[-_MESSAGE:]
@@ -123,7 +122,7 @@ def _session(path: str) -> Any:
     _Plugin.pytest_runtest_makereport = importlib.import_module("pytest").hookimpl(wrapper=True)(  # type: ignore[method-assign]
         _Plugin.pytest_runtest_makereport
     )
-    options = ["-x", "--noconftest", "--assert=plain", "-c", "/dev/null", "--rootdir", os.path.dirname(path)]
+    options = ["-x", "--noconftest", "--assert=plain", "-c", "/dev/null", "--rootdir", str(Path(path).parent)]
     for name in _UNUSED:
         options += ["-p", f"no:{name}"]
     config = importlib.import_module("_pytest.config")._prepareconfig([*options, path], [])
@@ -142,9 +141,8 @@ def serve(control: socket.socket) -> NoReturn:
     given = json.loads(control.recv(_TESTS))
     about, source = given["about"], given["tests"]
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    path = os.path.abspath(FILE)
-    with open(path, "w", encoding="utf-8", errors="surrogatepass") as file:
-        file.write(source)
+    path = str(Path(FILE).absolute())
+    Path(path).write_text(source, encoding="utf-8", errors="surrogatepass")
     with contextlib.suppress(py_compile.PyCompileError, ValueError, RecursionError, SyntaxError):
         py_compile.compile(path, doraise=True)
     for name in about["libraries"]:
@@ -188,7 +186,7 @@ def _run(session: Any, about: dict[str, Any], path: str, order: dict[str, Any], 
     finished = False
     with contextlib.suppress(BaseException):
         try:
-            collector = importlib.import_module("pytest").Module.from_parent(session, path=pathlib.Path(path))
+            collector = importlib.import_module("pytest").Module.from_parent(session, path=Path(path))
             session.items = list(session.genitems(collector))
             session.testscollected = len(session.items)
             plugin.collected_are(session.items)
@@ -221,14 +219,13 @@ def _write(fd: int, told: dict[str, Any]) -> None:
 
 def _copies(path: str, calls: list[list[str]]) -> list[str]:
     """Functions in the tests that compute what the function under test computes: each is called as that was called."""
-    with open(path, encoding="utf-8", errors="surrogatepass") as file:
-        tree = ast.parse(file.read())
-    names = dict(vars(sys.modules.get(os.path.basename(path)[:-3], types.ModuleType("none"))))
+    tree = ast.parse(Path(path).read_text(encoding="utf-8", errors="surrogatepass"))
+    names = dict(vars(sys.modules.get(Path(path).stem, types.ModuleType("none"))))
     known = [(plain.loads(bytes.fromhex(given)), bytes.fromhex(got)) for given, got in calls]
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("test"):
-            body: ast.AST = ast.FunctionDef(node.name, node.args, node.body, [], node.returns)
+            body = ast.FunctionDef(node.name, node.args, node.body, [], node.returns)
             made = ast.Module([ast.fix_missing_locations(ast.copy_location(body, node))], [])
             name = node.name
         elif isinstance(node, ast.Lambda):

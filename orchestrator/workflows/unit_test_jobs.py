@@ -1,0 +1,615 @@
+"""Recorded jobs in which a model writes unit tests: for functions of one's own, or for the references of a benchmark.
+
+While the model writes one answer, those before it are judged. Every judged answer is an attempt in the run store before it
+counts, so a job that was interrupted goes on where it stopped.
+
+Left out: corrections. An answer is judged as it came.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from orchestrator.data.benchmarks import BenchmarkTask, load
+from orchestrator.data.benchmarks.literals import literal
+from orchestrator.data.store import RunStore, State
+from orchestrator.errors import CompletionError, OrchestratorError, StoreError, UsageError
+from orchestrator.llm.base import Model
+from orchestrator.llm.extraction import extract
+from orchestrator.llm.prompts import write_unit_tests
+from orchestrator.scoring.pass_at_k import Estimate, estimate
+from orchestrator.scoring.unit_tests import Weights, accepted
+from orchestrator.settings import Settings
+from orchestrator.types import (
+    Attempt,
+    Completion,
+    Event,
+    ExecutionResult,
+    Fault,
+    Message,
+    RunRecord,
+    Sampling,
+    Status,
+    TestOutcome,
+    TestResult,
+    Value,
+    Verdict,
+)
+from orchestrator.workflows.evaluation import DEFAULT_KS, Watcher
+from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.loop import seed_of
+from orchestrator.workflows.unit_tests import (
+    LIMITS,
+    MutationOptions,
+    Subject,
+    Surveyed,
+    TestsJudgement,
+    judge_tests,
+    survey,
+)
+
+KIND = "unit-tests"
+
+
+class UnitTestJob(Value):
+    """Everything that a job needs to be done, or to be gone on with. Stored as the run's `config`."""
+
+    subjects: tuple[Subject, ...] = ()
+    """Functions in full; empty takes those of `dataset`."""
+    dataset: str = ""
+    data: str = ""
+    """File or folder of the data set; empty looks where the settings, a package or the hub have it."""
+    limit: int | None = Field(default=None, ge=1)
+    """The first so many functions of the data set."""
+    given: str = ""
+    """Tests to be judged in place of a model's."""
+    docstrings: bool = True
+    """Whether the model sees them."""
+    n: int = Field(default=1, ge=1, le=1000)
+    """Answers for each function."""
+    temperature: float = Field(default=0.0, ge=0, le=5)
+    max_new_tokens: int = Field(default=700, ge=1)
+    seed: int = 0
+    ks: tuple[int, ...] = ()
+    """Empty: 1, 5 and 10, as far as there are answers."""
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """Mutation score from which valid tests are accepted."""
+    weights: Weights = Weights()
+    mutation: MutationOptions = MutationOptions()
+    base_url: str = ""
+    model: str = ""
+    parallel: int = Field(default=1, ge=1, le=64)
+    """Answers the server writes at once."""
+
+
+class TestsRow(Value):
+    """One judged answer."""
+
+    __test__ = False
+    task_id: str
+    completion_id: int
+    verdict: Verdict
+    reward: float | None
+    valid: bool = False
+    flaky: bool = False
+    worthless: str = ""
+    tests: int = 0
+    tests_passed: int = 0
+    line_coverage: float | None = None
+    branch_coverage: float | None = None
+    mutation_score: float | None = None
+    killed: int = 0
+    survived: int = 0
+    equivalent: int = 0
+    components: Mapping[str, float] = Field(default_factory=dict)
+    message: str = ""
+    code: str = ""
+    tokens: int = 0
+    model_time: float = 0.0
+    cpu_time: float = 0.0
+    judging: str = "apart"
+
+
+@dataclass
+class TestsResult:
+    """What a job found."""
+
+    __test__ = False
+    run: RunRecord
+    job: UnitTestJob
+    source: str
+    rows: list[TestsRow]
+    """In the order of functions and answers."""
+    problems: list[str]
+    estimates: list[Estimate]
+    wall_time: float = 0.0
+    error: OrchestratorError | None = None
+    """Why it stopped half-way; None where all was done."""
+
+    @property
+    def scored(self) -> list[TestsRow]:
+        """Rows that the sandbox did not fail."""
+        return [row for row in self.rows if row.verdict is not Verdict.UNSCORED]
+
+    @property
+    def valid_rate(self) -> float | None:
+        """Answers whose tests all pass on the reference, always."""
+        return sum(row.valid for row in self.scored) / len(self.scored) if self.scored else None
+
+    @property
+    def mean_mutation_score(self) -> float | None:
+        """Over valid answers."""
+        found = [row.mutation_score for row in self.scored if row.mutation_score is not None]
+        return sum(found) / len(found) if found else None
+
+    @property
+    def best(self) -> dict[str, TestsRow]:
+        """Function -> its answer of the highest reward."""
+        found: dict[str, TestsRow] = {}
+        for row in self.rows:
+            if row.task_id not in found or (row.reward or 0.0) > (found[row.task_id].reward or 0.0):
+                found[row.task_id] = row
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """What scripts read."""
+        told = Counter(str(row.verdict) for row in self.rows)
+        return {
+            "dataset": self.job.dataset,
+            "source": self.source,
+            "run": self.run.id,
+            "state": self.run.state,
+            "model": self.run.model and self.run.model.model_dump(mode="json"),
+            "image": self.run.image,
+            "samples": len(self.rows),
+            "tasks": len({row.task_id for row in self.rows}),
+            "threshold": self.job.threshold,
+            "pass_at_k": {str(one.k): one.value for one in self.estimates},
+            "confidence_95": {str(one.k): [one.low, one.high] for one in self.estimates},
+            "valid_rate": self.valid_rate,
+            "mean_mutation_score": self.mean_mutation_score,
+            "mean_reward": _mean([row.reward for row in self.rows if row.reward is not None]),
+            "verdicts": dict(told.most_common()),
+            "worthless": sum(bool(row.worthless) for row in self.rows),
+            "flaky": sum(row.flaky for row in self.rows),
+            "unscored": told[str(Verdict.UNSCORED)],
+            "tokens": sum(row.tokens for row in self.rows),
+            "wall_time": self.wall_time,
+            "problems": self.problems,
+            "error": None if self.error is None else str(self.error),
+            "results": [row.model_dump(mode="json") for row in self.rows],
+        }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def subject_of(place: str) -> Subject:
+    """The function that `FILE::function` names.
+
+    Raises:
+        UsageError: it is no such place, the file cannot be read, or it has no such function.
+    """
+    from orchestrator.scoring.mutation import mutants
+
+    path, _, function = place.rpartition("::")
+    if not path or not function.isidentifier():
+        raise UsageError(f"{place!r} names no function.", remedy="Write FILE::function, as in stats.py::median.")
+    try:
+        module = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path} cannot be read: {exc}.", remedy="Check the path; the file is UTF-8 text.") from None
+    mutants(module, function, most=1)
+    return Subject(name=place, module=module, function=function)
+
+
+def subject_of_task(task: BenchmarkTask) -> Subject | str:
+    """The reference of a benchmark's task as a subject; a sentence where it can be none."""
+    if not task.reference or not task.entry_point:
+        return f"{task.source}: task {task.task_id} has no reference, or does not name its function"
+    trusted = [source for source in (task.tests, task.visible_tests) if source]
+    if task.inputs is not None:
+        trusted += [
+            f"try:\n    {task.entry_point}(*{literal(arguments)})\nexcept Exception:\n    pass\n"
+            for arguments in [*task.inputs.base, *task.inputs.plus][:200]
+        ]
+    return Subject(name=task.task_id, module=task.reference, function=task.entry_point, trusted=tuple(trusted))
+
+
+async def do_tests(
+    job: UnitTestJob,
+    settings: Settings,
+    store: RunStore,
+    *,
+    watcher: Watcher | None = None,
+    engine: Engine | None = None,
+    model: Model | None = None,
+) -> TestsResult:
+    """Do a job from its beginning. `engine` and `model` are used instead of those that the settings name.
+
+    Where the model stops answering half-way, what it wrote is judged and recorded, and the result says why it stopped (`error`).
+
+    Raises:
+        UsageError: no such data set, or no function in it that can be used.
+        PrerequisiteError: no engine, no image, no weights, no data set.
+        StoreError: something could not be recorded; what was recorded before is kept.
+    """
+    return await _Doing(job, settings, store, watcher or Watcher(), engine, model).do()
+
+
+async def resume_tests(
+    run_id: str,
+    settings: Settings,
+    store: RunStore,
+    *,
+    watcher: Watcher | None = None,
+    engine: Engine | None = None,
+    model: Model | None = None,
+) -> TestsResult:
+    """Go on with a recorded job. What was judged is neither written nor judged again.
+
+    Raises:
+        UsageError: there is no such run, or it is no such job.
+        PrerequisiteError, StoreError: as `do_tests`.
+    """
+    run = await asyncio.to_thread(store.run, run_id)
+    if run.kind != KIND:
+        raise UsageError(f"Run {run.id} is no unit-test job but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
+    try:
+        job = UnitTestJob.model_validate(run.config)
+    except ValidationError as exc:
+        raise UsageError(f"Run {run.id} has options that this version does not know.", remedy="Start it anew.") from exc
+    return await _Doing(job, settings, store, watcher or Watcher(), engine, model, run).do()
+
+
+@dataclass
+class _Doing:
+    """One job while it is done."""
+
+    job: UnitTestJob
+    settings: Settings
+    store: RunStore
+    watcher: Watcher
+    engine: Engine | None
+    model: Model | None
+    run: RunRecord | None = None
+    attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    error: OrchestratorError | None = None
+    _surveys: dict[str, asyncio.Task[Surveyed | None]] = field(default_factory=dict)
+
+    async def do(self) -> TestsResult:
+        began = time.monotonic()
+        source, subjects = await asyncio.to_thread(self._subjects)
+        order = [(subject.name, number) for subject in subjects for number in range(self.job.n)]
+        if self.run is not None:
+            recorded = await asyncio.to_thread(self.store.attempts, self.run.id)
+            self.attempts = {(one.task, one.index): one for one in recorded}
+        left = [key for key in order if key not in self.attempts]
+        if self.run is not None and self.run.state == "finished" and not left:
+            self.watcher.on_start(self.run)
+            self.watcher.say("This run is finished: nothing is left to do.")
+            return self._result(self.run, source, order, began)
+        async with contextlib.AsyncExitStack() as opened:
+            engine = self.engine
+            if engine is None:
+                engine = await opened.enter_async_context(Engine(self.settings, limits=LIMITS, preload=False))
+            model = self.model
+            if model is None and not self.job.given:
+                model = await opened.enter_async_context(_model(self.job, self.settings, self.watcher))
+            run = await self._begin(model, engine)
+            self.watcher.on_start(run)
+            state: State = "failed"
+            try:
+                await self._all(run, engine, model, {subject.name: subject for subject in subjects}, left)
+                state = "finished" if self.error is None else "interrupted"
+            except (asyncio.CancelledError, KeyboardInterrupt):
+                state = "interrupted"
+                raise
+            finally:
+                result = self._result(run, source, order, began)
+                summary = {key: value for key, value in result.as_json().items() if key not in ("results", "run", "state")}
+                with contextlib.suppress(StoreError) if state == "failed" else contextlib.nullcontext():
+                    result.run = self.store.finish(run.id, state, summary)
+        return result
+
+    def _subjects(self) -> tuple[str, list[Subject]]:
+        if self.job.subjects:
+            return "", list(self.job.subjects)
+        job = self.job
+        loaded = load(job.dataset, Path(job.data) if job.data else None, self.settings.data)
+        self.problems += map(str, loaded.problems)
+        found = []
+        for task in list(loaded.tasks.values())[: job.limit]:
+            subject = subject_of_task(task)
+            if isinstance(subject, str):
+                self.problems.append(subject)
+            else:
+                found.append(subject)
+        if not found:
+            raise UsageError(f"{loaded.source} has no function with a reference.", remedy="Name a data set with references.")
+        return loaded.source, found
+
+    async def _begin(self, model: Model | None, engine: Engine) -> RunRecord:
+        if self.run is None:
+            info = None if model is None else await model.info()
+            return self.store.create_run(KIND, self.job.model_dump(mode="json"), info, engine.image)
+        if self.run.image and self.run.image != engine.image:
+            self.watcher.say("The run began with another sandbox image.")
+        return self.store.update_run(self.run.id, state="running")
+
+    async def _all(
+        self,
+        run: RunRecord,
+        engine: Engine,
+        model: Model | None,
+        subjects: Mapping[str, Subject],
+        left: Sequence[tuple[str, int]],
+    ) -> None:
+        """Write and judge what is left."""
+        source = iter(left)
+        pen = asyncio.Semaphore(self.job.parallel)
+        stopped = asyncio.Event()
+
+        async def work() -> None:
+            for name, number in source:
+                if stopped.is_set():
+                    return
+                try:
+                    await self._one(run, engine, model, pen, subjects[name], number)
+                except CompletionError as exc:
+                    # Other answers that are written already are still judged and recorded.
+                    if self.error is None:
+                        self.error = exc
+                        self.problems.append(f"the model stopped answering at {name}: {exc.message}")
+                    stopped.set()
+
+        count = 2 * self.settings.workers + self.job.parallel
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(count, len(left)) or 1):
+                    group.create_task(work())
+        except BaseExceptionGroup as many:
+            raise _first(many) from None
+        finally:
+            for making in self._surveys.values():
+                making.cancel()
+
+    async def _one(
+        self, run: RunRecord, engine: Engine, model: Model | None, pen: asyncio.Semaphore, subject: Subject, number: int
+    ) -> None:
+        """One answer, from its text to its verdict."""
+        surveyed = await self._survey(subject, engine)
+        if surveyed is None:
+            return
+        job = self.job
+        messages: tuple[Message, ...] = ()
+        sampling = Sampling(
+            temperature=job.temperature,
+            max_new_tokens=job.max_new_tokens,
+            seed=seed_of(job.seed, subject.name, "tests", 0, number),
+        )
+        if job.given:
+            completion, code, reason = Completion(text=job.given), job.given, ""
+        else:
+            assert model is not None
+            messages = write_unit_tests(shown(subject, docstrings=job.docstrings), subject.function)
+            async with pen:
+                completions = await model.chat(messages, sampling)
+            if not completions:
+                raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
+            completion = completions[0]
+            found = extract(completion.text, entry_point=subject.function, kind="tests")
+            code, reason = found.code, found.reason
+        judgement = await judge_tests(surveyed, code, engine.execute, job.mutation, job.weights)
+        attempt = _attempt(job, subject, number, messages, sampling, completion, code, reason, judgement)
+        await self._record(run, attempt)
+        self.attempts[attempt.task, attempt.index] = attempt
+        self.watcher.on_event(Event(kind="attempt_finished", task=subject.name, sample=number, attempt=attempt))
+
+    async def _survey(self, subject: Subject, engine: Engine) -> Surveyed | None:
+        """The subject with its mutants; None where it cannot be run. Answers for one subject share the work."""
+        if subject.name not in self._surveys:
+            self._surveys[subject.name] = asyncio.create_task(self._surveyed(subject, engine))
+        return await asyncio.shield(self._surveys[subject.name])
+
+    async def _surveyed(self, subject: Subject, engine: Engine) -> Surveyed | None:
+        try:
+            return await survey(subject, engine.execute, self.job.mutation)
+        except UsageError as exc:
+            if self.job.subjects:
+                raise
+            self.problems.append(str(exc))
+            return None
+
+    async def _record(self, run: RunRecord, attempt: Attempt) -> None:
+        """Write an attempt in a thread, for the disk is waited for. What was judged is recorded under a cancellation too."""
+        writing = asyncio.ensure_future(asyncio.to_thread(self.store.add_attempt, run.id, attempt))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+            raise
+
+    def _result(self, run: RunRecord, source: str, order: Sequence[tuple[str, int]], began: float) -> TestsResult:
+        rows = [row_of(self.attempts[key]) for key in order if key in self.attempts]
+        problems = list(self.problems)
+        counts: dict[str, tuple[int, int]] = {}
+        for row in rows:
+            n, c = counts.get(row.task_id, (0, 0))
+            if row.verdict is not Verdict.UNSCORED:
+                counts[row.task_id] = (n + 1, c + (row.verdict is Verdict.ACCEPTED))
+        if unscored := sum(row.verdict is Verdict.UNSCORED for row in rows):
+            problems.append(f"{unscored} answers are unscored; they are in no pass@k")
+        most = max((n for n, _ in counts.values()), default=0)
+        estimates = []
+        for k in self.job.ks or tuple(k for k in DEFAULT_KS if k <= most):
+            one = estimate(counts, k, seed=self.job.seed)
+            if one is None:
+                problems.append(f"pass@{k} needs {k} answers for a function; the most there are is {most}")
+            else:
+                estimates.append(one)
+        return TestsResult(run, self.job, source, rows, problems, estimates, time.monotonic() - began, self.error)
+
+
+def shown(subject: Subject, *, docstrings: bool = True) -> str:
+    """The source that the model sees: the whole module, for small ones, else imports and the function."""
+    tree = ast.parse(subject.module)
+    if docstrings and len(subject.module) <= 6000:
+        return subject.module.strip()
+    kept = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Assign)
+        or getattr(node, "name", "") == subject.function
+        or len(subject.module) <= 6000
+    ]
+    if not docstrings:
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                and ast.get_docstring(node, clean=False) is not None
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return "\n\n".join(ast.unparse(node) for node in kept)
+
+
+def _attempt(
+    job: UnitTestJob,
+    subject: Subject,
+    number: int,
+    messages: tuple[Message, ...],
+    sampling: Sampling,
+    completion: Completion,
+    code: str,
+    reason: str,
+    judgement: TestsJudgement,
+) -> Attempt:
+    score = judgement.score
+    if judgement.unscored or (score.reward is None):
+        verdict, fault, reward = Verdict.UNSCORED, Fault.SANDBOX if judgement.unscored else Fault.NONE, None
+    elif accepted(score, job.threshold):
+        verdict, fault, reward = Verdict.ACCEPTED, Fault.NONE, score.reward
+    else:
+        verdict = Verdict.WRONG_ANSWER if score.valid else Verdict.INVALID_TESTS
+        fault, reward = Fault.TESTS if code else Fault.FORMAT, score.reward
+    evidence = {
+        "score": score.model_dump(mode="json"),
+        "seen": judgement.seen.model_dump(mode="json"),
+        "cpu_time": sum(run.cpu_time for run in judgement.runs),
+        **({"reason": reason} if reason else {}),
+    }
+    return Attempt(
+        task=subject.name,
+        index=number,
+        kind="tests",
+        sample=number,
+        messages=messages,
+        sampling=sampling,
+        completion=completion,
+        code=code,
+        fault=fault,
+        feedback=reason or judgement.feedback,
+        evidence=evidence,
+        report=_report(judgement, verdict, reward),
+        verdict=verdict,
+        reward=reward,
+        created=time.time(),
+    )
+
+
+def _report(judgement: TestsJudgement, verdict: Verdict, reward: float | None) -> ExecutionResult | None:
+    """The runs as one: what the tests did on the reference."""
+    if not judgement.runs:
+        return None
+    runs = judgement.runs
+    last = runs[-1]
+    tests = [
+        TestResult(
+            name=name,
+            outcome=TestOutcome(outcome) if outcome in tuple(TestOutcome) else TestOutcome.ERROR,
+            message=message[:4000],
+            side="tests" if message else "",
+        )
+        for name, outcome, message in judgement.outcomes
+    ]
+    return ExecutionResult(
+        status=last.status if judgement.unscored else Status.OK,
+        tests=tuple(tests),
+        tests_collected=judgement.seen.collected,
+        tests_complete=judgement.score.valid,
+        wall_time=sum(run.wall_time for run in runs),
+        cpu_time=sum(run.cpu_time for run in runs),
+        memory_peak=max(run.memory_peak for run in runs),
+        isolation=last.isolation,
+        image=last.image,
+        detail=last.detail,
+        attack=tuple(word for run in runs for word in run.attack),
+        verdict=verdict,
+        reward=reward,
+        judging="apart",
+        attempts=sum(run.attempts for run in runs),
+    )
+
+
+def row_of(attempt: Attempt) -> TestsRow:
+    """What a table shows of an attempt."""
+    score, seen = attempt.evidence.get("score"), attempt.evidence.get("seen")
+    score = score if isinstance(score, dict) else {}
+    seen = seen if isinstance(seen, dict) else {}
+    names = ("valid", "flaky", "worthless", "line_coverage", "branch_coverage", "mutation_score", "killed", "survived")
+    usage = attempt.completion.usage
+    return TestsRow(
+        task_id=attempt.task,
+        completion_id=attempt.index,
+        verdict=attempt.verdict,
+        reward=attempt.reward,
+        **{name: score[name] for name in (*names, "equivalent", "components") if name in score},
+        tests=seen.get("collected", 0),
+        tests_passed=seen.get("passed", 0),
+        message=attempt.feedback[:2000],
+        code=attempt.code,
+        tokens=usage.prompt_tokens + usage.completion_tokens,
+        model_time=attempt.completion.wall_time,
+        cpu_time=attempt.report.cpu_time if attempt.report else 0.0,
+    )
+
+
+def _first(many: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that ended a group of tasks."""
+    one = many.exceptions[0]
+    return _first(one) if isinstance(one, BaseExceptionGroup) else one
+
+
+@contextlib.asynccontextmanager
+async def _model(job: UnitTestJob, settings: Settings, watcher: Watcher) -> AsyncIterator[Model]:
+    """The model server of the job, or the embedded one for as long as the job takes."""
+    from orchestrator.llm.client import ModelClient
+
+    if job.base_url:
+        async with ModelClient(job.base_url, model=job.model, api_key=settings.api_key, max_concurrency=job.parallel) as client:
+            await client.info()
+            yield client
+        return
+    from llm_server.launcher import start_async
+
+    watcher.say("Starting the embedded model server.")
+    server = await start_async(
+        job.model or "1.5b", parallel=job.parallel, home=settings.home, progress=watcher.on_bytes, note=watcher.say
+    )
+    try:
+        async with ModelClient(server.base_url, max_concurrency=job.parallel) as client:
+            yield client
+    finally:
+        await asyncio.to_thread(server.close)

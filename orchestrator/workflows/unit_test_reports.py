@@ -1,0 +1,85 @@
+"""Reports of an evaluation of unit tests: JSON lines, JSON and Markdown.
+
+Each file is written whole or not at all. What they are made of lies in the run store.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from orchestrator.errors import UsageError
+from orchestrator.workflows.unit_test_jobs import TestsResult
+
+FILES = ("results.jsonl", "report.json", "report.md")
+
+
+def write_reports(result: TestsResult, folder: Path) -> list[Path]:
+    """Write all files and return their paths.
+
+    Raises:
+        UsageError: one cannot be written; those before it are there.
+    """
+    told = result.as_json()
+    contents = {
+        "results.jsonl": "".join(json.dumps(row) + "\n" for row in told["results"]),
+        "report.json": json.dumps({key: value for key, value in told.items() if key != "results"}, indent=2) + "\n",
+        "report.md": markdown(result),
+    }
+    paths = []
+    for name, text in contents.items():
+        path = folder / name
+        part = folder / f".{name}.part"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
+            part.replace(path)
+        except OSError as exc:
+            part.unlink(missing_ok=True)
+            raise UsageError(
+                f"{path} cannot be written: {exc.strerror}. All results are in the run store.",
+                remedy=f"Free some space or name another folder: `fumehood eval unit-tests --resume {result.run.id} --out DIR`.",
+            ) from exc
+        paths.append(path)
+    return paths
+
+
+def markdown(result: TestsResult) -> str:
+    """The report as Markdown."""
+    told = result.as_json()
+    model = result.run.model.model if result.run.model else "given tests"
+    lines = [
+        f"# Unit tests for {result.job.dataset or 'functions'} by {model}",
+        "",
+        f"- run {result.run.id} ({result.run.state}), sandbox image {result.run.image[:19] or 'unknown'}",
+        f"- {told['samples']} answers for {told['tasks']} functions, temperature {result.job.temperature:g}, "
+        f"seed {result.job.seed}",
+        f"- valid on the reference: {_percent(told['valid_rate'])}",
+        f"- mean mutation score of valid answers: {_percent(told['mean_mutation_score'])}",
+        f"- mean reward: {_percent(told['mean_reward'])}",
+        f"- worthless: {told['worthless']}, flaky: {told['flaky']}, unscored: {told['unscored']}",
+        f"- an answer passes with a mutation score of {result.job.threshold:g}",
+        "",
+        "| | value | 95 % interval over functions | functions |",
+        "|---|---|---|---|",
+        *(
+            f"| pass@{one.k} | {_percent(one.value)} | {_percent(one.low)} to {_percent(one.high)} | {one.tasks} |"
+            for one in result.estimates
+        ),
+        "",
+        "| function | answer | verdict | reward | lines | branches | killed | equivalent |",
+        "|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {row.task_id} | {row.completion_id} | {row.verdict} | {'' if row.reward is None else f'{row.reward:.2f}'}"
+            f" | {_percent(row.line_coverage)} | {_percent(row.branch_coverage)} | {row.killed} of {row.killed + row.survived}"
+            f" | {row.equivalent} |"
+            for row in result.rows
+        ),
+    ]
+    if result.problems:
+        lines += ["", "## Left out, and noted", "", *(f"- {problem}" for problem in result.problems)]
+    return "\n".join(lines) + "\n"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
