@@ -30,7 +30,7 @@ Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
 LIMITS = Limits(wall_time=180, cpu_time=120, memory=1536 * MiB, processes=32, output=16 * MiB, disk=32 * MiB)
 """For one sandbox run with all of its mutants. Each process in it has limits of its own."""
-_SHIPPED = ("mutant_cage", "mutant_coverage", "mutant_inputs", "mutant_link", "mutant_tests")
+_SHIPPED = ("mutant_cage", "mutant_coverage", "mutant_inputs", "mutant_light", "mutant_link", "mutant_tests")
 _SHOWN = 1200
 """Characters of feedback."""
 
@@ -383,6 +383,7 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
         "functions": unique,
         "constants": constants,
         "exceptions": exceptions,
+        "imports": sorted(_imports(module)),
         "libraries": sorted(_imports(module) | _imports(tests)),
     }
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import doctest
-import inspect
 import io
 import random
 import signal
@@ -134,6 +132,8 @@ def _run_tests(source: str, name: str, names: dict[str, Any], recorder: Callable
 
 
 def _examples(function: Any) -> list[str]:
+    import doctest
+
     try:
         return [example.source for example in doctest.DocTestParser().get_examples(function.__doc__ or "")]
     except ValueError:
@@ -162,6 +162,8 @@ def _answers(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], is_ex
 
 
 def _guesses(function: Any, chance: random.Random) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    import inspect
+
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -9,15 +9,14 @@ Left out: objects behind handles. `plain` (the agent's) writes and reads the val
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import contextlib
-import inspect
 import io
 import itertools
 import socket
 import struct
 import sys
+import types
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -222,7 +221,9 @@ class Link:
         try:
             with contextlib.redirect_stdout(printed):
                 result = self.exports[number](*args, **kwargs)
-                if inspect.iscoroutine(result):
+                if isinstance(result, types.CoroutineType):
+                    import asyncio  # most functions need none, and it takes long to be imported
+
                     result = asyncio.run(result)
                 if hasattr(result, "__next__"):
                     result = _Taken(itertools.islice(result, _ITEMS))

@@ -31,6 +31,7 @@ import socket
 import sys
 import time
 import types
+from collections.abc import Iterator
 from typing import Any
 
 sys.path.insert(0, ".")
@@ -38,7 +39,6 @@ sys.dont_write_bytecode = True
 
 import mutant_cage  # type: ignore[import-not-found]  # noqa: E402
 import mutant_coverage  # type: ignore[import-not-found]  # noqa: E402
-import mutant_inputs  # type: ignore[import-not-found]  # noqa: E402
 import mutant_link  # type: ignore[import-not-found]  # noqa: E402
 import mutant_tests  # type: ignore[import-not-found]  # noqa: E402
 import plain  # type: ignore[import-not-found]  # noqa: E402
@@ -53,6 +53,14 @@ _SLOWER = 20
 """How much longer than the reference a mutant may take for the same calls."""
 _REPORT = 1 << 20
 """Bytes of a report."""
+_PURE = frozenset(
+    (
+        *("__future__", "abc", "bisect", "cmath", "collections", "collections.abc", "copy", "dataclasses", "datetime", "enum"),
+        *("fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "numbers", "operator", "re", "statistics"),
+        *("string", "textwrap", "typing", "typing_extensions", "unicodedata"),
+    )
+)
+"""A module that imports no others leaves nothing behind in its process: the next one can be run there."""
 _COMPARED = 20
 """Calls by which functions in the tests are compared with the one under test."""
 
@@ -100,6 +108,8 @@ class _Runner:
         self._explicit: set[int] = set()
         self._cpu = _FASTEST
         """Seconds that a mutant may take for the recorded calls."""
+        self._pure = set(job["about"]["imports"]) <= _PURE
+        self._server: _Server | None = None
 
     def survey(self) -> None:
         """Tell which mutants differ from the reference on inputs that the tests of the task and their variations give."""
@@ -135,8 +145,7 @@ class _Runner:
         secret.shuffle(queue)
         for name in queue:
             _tell(event="facing", mutant=name)
-            function = self._reference if name is None else _Function(self._job["mutants"][name])
-            told = self._face(function, secret.randrange(1 << 30))
+            told = self._face(name, secret.randrange(1 << 30))
             if told is None or not told["finished"]:
                 outcome = "broken"
             elif told["error"] or any(found[0] == "failed" for found in told["outcomes"].values()):
@@ -176,10 +185,6 @@ class _Runner:
             code = work(*args)
         os._exit(code)
 
-    def _serve(self, function: _Function, sock: socket.socket) -> int:
-        self._link(function, mutant_link.Wire(sock)).serve()
-        return 0
-
     def _recorded(self, work: Any, *args: Any) -> dict[str, Any] | None:
         """What `work` found in a child; None where it broke off."""
         told, theirs = os.pipe()
@@ -206,6 +211,8 @@ class _Runner:
 
     def _record_inputs(self, told: int) -> int:
         """Call the reference with inputs that are known to be of use."""
+        import mutant_inputs  # type: ignore[import-not-found]
+
         link = self._link(self._reference, None, record=True)
         names = dict(vars(sys.modules["candidate"]))
         link.wire = mutant_inputs.Queue(mutant_inputs.frames(names, self._job, link.is_explicit))
@@ -226,21 +233,37 @@ class _Runner:
         with os.fdopen(told, "w", encoding="ascii") as pipe:
             json.dump(found, pipe)
 
-    def _replay_all(self) -> Any:
+    def _replay_all(self) -> Iterator[tuple[str, str]]:
         """For each mutant what it does when it is called as the reference was: `same`, `differs`, `loud` or `slow`."""
-        for name, source in self._job["mutants"].items():
-            pid = self._forked(self._replay, source, cpu=self._cpu)
-            status = _end(pid, self._job["wall"])
-            code = os.waitstatus_to_exitcode(status) if status is not None else -signal.SIGPROF
-            yield name, _HOWS.get(code, "slow" if code == -signal.SIGPROF else "loud")
+        left = dict(self._job["mutants"])
+        while left:
+            told, theirs = os.pipe()
+            some = list(left.items())[: None if self._pure else 1]
+            pid = self._forked(self._replay, some, theirs, cpu=self._cpu)
+            os.close(theirs)
+            data = _read(told, time.monotonic() + self._job["wall"] + self._cpu * len(some))
+            os.close(told)
+            status = _end(pid, 1.0 if len(data.split()) < len(some) else 0.0)
+            done = data.decode("ascii").split()
+            for (name, _), how in zip(some, done, strict=False):
+                del left[name]
+                yield name, how
+            if len(done) < len(some):  # it ended in the next one
+                name = some[len(done)][0]
+                del left[name]
+                killed = status is None or os.waitstatus_to_exitcode(status) in (-signal.SIGPROF, -signal.SIGKILL)
+                yield name, "slow" if killed else "loud"
 
-    def _replay(self, source: str) -> int:
-        tape = mutant_link.Tape(self._frames, self._explicit)
-        try:
-            self._link(_Function(source), tape).serve()
-        except BaseException:
-            return _LOUD  # the module itself could not be run
-        return _LOUD if tape.loud else _DIFFERS if tape.differs else _SAME
+    def _replay(self, some: list[tuple[str, str]], told: int) -> int:
+        for _, source in some:
+            signal.setitimer(signal.ITIMER_PROF, self._cpu)
+            tape = mutant_link.Tape(self._frames, self._explicit)
+            try:
+                self._link(_Function(source), tape).serve()
+            except BaseException:
+                tape.loud = True  # the module itself could not be run
+            os.write(told, b"loud " if tape.loud else b"differs " if tape.differs else b"same ")
+        return 0
 
     # The tests' side
 
@@ -268,22 +291,62 @@ class _Runner:
         report.close()
         return told, recorded, copies
 
-    def _face(self, function: _Function, shuffle: int) -> dict[str, Any] | None:
-        """The tests on a function; None where they broke off."""
+    def _face(self, function: str | None, shuffle: int) -> dict[str, Any] | None:
+        """The tests on a mutant, or on the reference; None where they broke off."""
+        server = self._server or _Server(self)  # first, lest it holds the other end of its own socket
         ours, theirs = socket.socketpair()
         report, theirs_report = socket.socketpair()
-        pid = self._forked(self._serve, function, ours, cpu=2 * self._cpu)
-        ours.close()
+        server.serve(function, ours)
         self._send({"shuffle": shuffle, "first": True, "cpu": int(self._job["cpu"]) + 1, "copies": False}, theirs, theirs_report)
         told = _line(report, time.monotonic() + self._job["wall"])
-        _end(pid)
         self._send({"kill": True})
         report.close()
+        # One that is still at work, or that ended, is not used again; nor is any whose module could leave something behind.
+        self._server = server if server.is_idle(self._cpu) and self._pure else None
+        if self._server is None:
+            server.end()
         return told
 
 
-_SAME, _DIFFERS, _LOUD = 10, 11, 12
-_HOWS = {_SAME: "same", _DIFFERS: "differs", _LOUD: "loud"}
+class _Server:
+    """A process that stands for one version of the function after the other, each with a module of its own."""
+
+    def __init__(self, runner: _Runner) -> None:
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._pid = runner._forked(self._work, runner, theirs, cpu=2 * runner._cpu)
+        theirs.close()
+
+    def serve(self, function: str | None, sock: socket.socket) -> None:
+        """Answer calls of a mutant, or of the reference, at this socket."""
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._ours, [json.dumps(function).encode()], [sock.fileno()])
+        sock.close()
+
+    def is_idle(self, seconds: float) -> bool:
+        """Whether it has done its work, or does so soon: its callers are gone."""
+        ready, _, _ = select.select([self._ours], [], [], max(seconds, 1.0))
+        with contextlib.suppress(OSError):
+            return bool(ready) and self._ours.recv(1) == b"."
+        return False
+
+    def end(self) -> None:
+        """End the process."""
+        self._ours.close()
+        _end(self._pid)
+
+    def _work(self, runner: _Runner, control: socket.socket) -> int:
+        self._ours.close()
+        while True:
+            data, fds, _, _ = socket.recv_fds(control, 1 << 16, 1)
+            if not data:
+                return 0
+            signal.setitimer(signal.ITIMER_PROF, 2 * runner._cpu)
+            name = json.loads(data)
+            with socket.socket(fileno=fds[0]) as sock, contextlib.suppress(BaseException):
+                function = runner._reference if name is None else _Function(runner._job["mutants"][name])
+                runner._link(function, mutant_link.Wire(sock)).serve()
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            control.send(b".")
 
 
 def _failed(told: dict[str, Any] | None) -> list[str]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import mutant_cage  # type: ignore[import-not-found]
+import mutant_light  # type: ignore[import-not-found]
 import mutant_link  # type: ignore[import-not-found]
 import plain  # type: ignore[import-not-found]
 
@@ -36,7 +37,6 @@ _UNUSED = (
     *("reports", "subtests"),
 )
 """pytest's own plugins that only show or keep something."""
-_MESSAGE = 600
 _TESTS = 1 << 20
 """Bytes of tests, and of what is told about the function's module."""
 
@@ -53,7 +53,7 @@ class _Plugin:
     def pytest_collectreport(self, report: Any) -> None:
         """Keep why the tests could not be collected."""
         if report.failed:
-            self.error = self.error or str(report.longrepr)[-_MESSAGE:]
+            self.error = self.error or str(report.longrepr)[-mutant_light.MESSAGE :]
 
     def collected_are(self, items: list[Any]) -> None:
         """Name what will run, and bring it into this run's order."""
@@ -74,19 +74,7 @@ class _Plugin:
         return report
 
     def _describe(self, call: Any) -> str:
-        if call.excinfo is None:
-            return ""
-        exc = call.excinfo.value
-        lines = []
-        trace = exc.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code.co_filename == self._path:
-                with contextlib.suppress(OSError, IndexError, ValueError):
-                    text = Path(self._path).read_text(encoding="utf-8").splitlines()[trace.tb_lineno - 1]
-                    lines.append(f"line {trace.tb_lineno}: {text.strip()}")
-            trace = trace.tb_next
-        told = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-        return "\n".join([*lines[-3:], told])[-_MESSAGE:]
+        return "" if call.excinfo is None else mutant_light.describe(call.excinfo.value, self._path)
 
 
 def _module(link: Any, about: dict[str, Any]) -> types.ModuleType:
@@ -143,14 +131,15 @@ def serve(control: socket.socket) -> NoReturn:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     path = str(Path(FILE).absolute())
     Path(path).write_text(source, encoding="utf-8", errors="surrogatepass")
-    with contextlib.suppress(py_compile.PyCompileError, ValueError, RecursionError, SyntaxError):
-        py_compile.compile(path, doraise=True)
+    light = mutant_light.code_of(source, path)
     for name in about["libraries"]:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    session = _session(path)
-    for name in ("unittest", "decimal", "fractions", "unittest.mock", "asyncio.base_events"):
-        importlib.import_module(name)
+    session = None
+    if light is None:
+        with contextlib.suppress(py_compile.PyCompileError, ValueError, RecursionError, SyntaxError):
+            py_compile.compile(path, doraise=True)
+        session = _session(path)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page
@@ -168,21 +157,39 @@ def serve(control: socket.socket) -> NoReturn:
         pid = os.fork()
         if not pid:
             control.close()
-            _run(session, about, path, order, *fds)
+            _run(light, session, about, path, order, *fds)
         for fd in fds:
             os.close(fd)
 
 
-def _run(session: Any, about: dict[str, Any], path: str, order: dict[str, Any], function: int, report: int) -> NoReturn:
+def _run(
+    light: Any, session: Any, about: dict[str, Any], path: str, order: dict[str, Any], function: int, report: int
+) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CPU, (order["cpu"], order["cpu"] + 1))
-    plugin = _Plugin(order["shuffle"], path)
-    session.config.pluginmanager.register(plugin)
-    session.config.option.maxfail = int(order["first"])
     random.seed(0)
     mutant_cage.shut()
     link = mutant_link.Link(mutant_link.Wire(socket.socket(fileno=function)))
     sys.modules["candidate"] = _module(link, about)
+    if light is not None:
+        told = mutant_light.run(light, path, order["shuffle"], first=order["first"])
+    else:
+        told = _run_pytest(session, path, order["shuffle"], first=order["first"])
+    with contextlib.suppress(BaseException):
+        if order["copies"]:
+            link.wire.close()  # so that the other side tells what was called
+        _write(report, told)
+        if order["copies"]:
+            with os.fdopen(report, "rb", closefd=False) as file:
+                calls = json.loads(file.readline())
+            _write(report, {"copies": _copies(path, calls)})
+    os._exit(0)
+
+
+def _run_pytest(session: Any, path: str, shuffle: int | None, *, first: bool) -> dict[str, Any]:
+    plugin = _Plugin(shuffle, path)
+    session.config.pluginmanager.register(plugin)
+    session.config.option.maxfail = int(first)
     finished = False
     with contextlib.suppress(BaseException):
         try:
@@ -194,21 +201,7 @@ def _run(session: Any, about: dict[str, Any], path: str, order: dict[str, Any], 
         except session.Failed:
             pass
         finished = True
-    told: dict[str, Any] = {
-        "finished": finished,
-        "collected": plugin.collected,
-        "error": plugin.error,
-        "outcomes": plugin.outcomes,
-    }
-    with contextlib.suppress(BaseException):
-        if order["copies"]:
-            link.wire.close()  # so that the other side tells what was called
-        _write(report, told)
-        if order["copies"]:
-            with os.fdopen(report, "rb", closefd=False) as file:
-                calls = json.loads(file.readline())
-            _write(report, {"copies": _copies(path, calls)})
-    os._exit(0)
+    return {"finished": finished, "collected": plugin.collected, "error": plugin.error, "outcomes": plugin.outcomes}
 
 
 def _write(fd: int, told: dict[str, Any]) -> None:
