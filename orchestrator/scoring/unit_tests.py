@@ -19,11 +19,11 @@ from pydantic import Field
 from orchestrator.types import Value
 
 Outcome = Literal["killed", "survived", "equivalent"]
-_GRAM = 6
+_GRAM = 5
 """Syntax nodes in a row that are compared to find copies."""
 _ENOUGH = 12
 """A function of fewer such runs is too small to be recognised by its form."""
-_COPIED = 0.6
+_COPIED = 0.4
 """Part of the function's form that tests may not contain."""
 
 
@@ -56,6 +56,8 @@ class Observed(Value):
     skipped: int = 0
     stable: bool = True
     """They did the same on the reference each time, in other orders."""
+    broken: bool = False
+    """They ended their process, or never ended, in place of reporting."""
     calls: int = 0
     """How often the function was called."""
     lines: tuple[int, int] = (0, 0)
@@ -134,12 +136,16 @@ def worthless(seen: Observed, *, valid: bool) -> str:
     """Why tests that run can tell nothing: one sentence; "" where they can, or did not come that far."""
     if seen.copies:
         return f"They compute what they expect as the function does: {', '.join(seen.copies)}."
+    if seen.broken:
+        return "They break off: they take too long, or end their process."
     if not seen.collected:
         return ""
     if not seen.calls:
         return "They never call the function."
     if not seen.passed:
         return "None of them passes on the reference."
+    if not seen.stable:
+        return "They do not always pass on the right function."
     if valid and seen.mutants and "killed" not in seen.mutants.values() and "survived" in seen.mutants.values():
         return "No mutant fails any of them."
     if valid and not seen.noticed and "killed" in seen.mutants.values():

@@ -259,6 +259,7 @@ class _Trial:
             passed=outcomes.count("passed") if told["finished"] and not told["error"] else 0,
             skipped=outcomes.count("skipped"),
             stable=stable,
+            broken=self.reference is not None and not told["finished"],
             calls=int(event.get("calls") or 0),
             lines=tuple(coverage["lines"]),
             branches=tuple(coverage["branches"]),
