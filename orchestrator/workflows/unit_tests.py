@@ -111,9 +111,8 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
         events = _events(result)
         begun = next((event for event in events if event["event"] == "survey"), None)
         if begun is None:
-            raise UsageError(
-                f"{subject.name} cannot be run: {_last_words(result)}", remedy="Check that its module can be imported."
-            )
+            told = next((str(event["detail"]) for event in events if event["event"] == "failed"), "") or _last_words(result)
+            raise UsageError(f"{subject.name} cannot be run: {told}.", remedy="Check that its module can be imported.")
         inputs = int(begun["calls"])
         how |= {event["mutant"]: event["how"] for event in events if event["event"] == "probed"}
         rest = [name for name in batch if name not in how]
@@ -259,7 +258,7 @@ class _Trial:
             passed=outcomes.count("passed") if told["finished"] and not told["error"] else 0,
             skipped=outcomes.count("skipped"),
             stable=stable,
-            broken=self.reference is not None and not told["finished"],
+            broken=not told["finished"],
             calls=int(event.get("calls") or 0),
             lines=tuple(coverage["lines"]),
             branches=tuple(coverage["branches"]),

@@ -191,7 +191,8 @@ def test_c():
     with pytest.raises(Exception):
         words(["a"])
 """,
-    "fails everything": _HEAD + "def test_a():\n    words('a')\n    assert False\ndef test_b():\n    assert words('a bb') == []\n",
+    "fails everything": _HEAD
+    + "def test_a():\n    words('a')\n    assert False\ndef test_b():\n    assert words('a bb') == []\n",
     "random": _HEAD + "import os\ndef test_a():\n    assert words('a bb') == ['bb']\n    assert os.urandom(1)[0] < 128\n",
     "by the time": _HEAD
     + "import time\ndef test_a():\n    assert words('a bb') == ['bb']\n    assert int(time.monotonic() * 1e5) % 2\n",
@@ -207,8 +208,7 @@ def test_c():
 def test_d():
     assert words("To be", 3) == [] and len(SEEN) == 1
 """,
-    "counts processes": _HEAD
-    + "import os\ndef test_a():\n    words('a bb')\n    assert os.getpid() - os.getppid() < 4\n",
+    "counts processes": _HEAD + "import os\ndef test_a():\n    words('a bb')\n    assert os.getpid() - os.getppid() < 4\n",
     "forges the report": _HEAD
     + """
 import json, os

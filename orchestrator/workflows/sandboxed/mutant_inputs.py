@@ -25,7 +25,8 @@ import plain  # type: ignore[import-not-found]
 MOST = 400
 """Inputs."""
 _OF_TESTS = 200
-_SECONDS = 2.0
+_TRIES = 1500
+_SECONDS = 1.0
 """CPU time to find them in."""
 _ONE = 0.02
 """CPU seconds that the reference may take for an input that was made up."""
@@ -102,15 +103,20 @@ def frames(names: dict[str, Any], job: dict[str, Any], is_explicit: Callable[[Ba
             seeds = list(_guesses(function, chance))
             for args, kwargs in seeds:
                 add(args, kwargs, MOST)
+        for args, kwargs in seeds:
+            add(*_with_defaults(function, args, kwargs), MOST)
         good = {data: value for data, value in found.items() if _answers(function, *value, is_explicit)}
-        for args, kwargs in _variations(seeds, chance):
-            if not add(args, kwargs, MOST):
-                if len(found) >= MOST or time.process_time() > until:
-                    break
-                continue
-            data, value = next(reversed(found.items()))
-            if _answers(function, *value, is_explicit):
-                good[data] = value
+        small = [value for data, value in good.items() if len(data) <= _LARGE and value[0]]
+        for _ in range(_TRIES if small else 0):
+            if len(found) >= MOST or time.process_time() > until:
+                break
+            args, kwargs = chance.choice(small)
+            place = chance.randrange(len(args))
+            if add((*args[:place], _varied(args[place], chance), *args[place + 1 :]), kwargs, MOST):
+                data, value = next(reversed(found.items()))
+                if _answers(function, *value, is_explicit):
+                    good[data] = value
+                    small.append(value)  # to go further from there
     return [b"C" + data for data in good]
 
 
@@ -179,14 +185,16 @@ def _guesses(function: Any, chance: random.Random) -> Iterator[tuple[tuple[Any, 
         yield tuple(chance.choice(pool) for pool in pools), {}
 
 
-def _variations(seeds: list[Any], chance: random.Random) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Up to 20 for each seed, in turn, so that no seed takes all the room."""
-    small = [seed for seed in seeds if len(plain.dumps(seed)) <= _LARGE]
-    for _ in range(20):
-        for args, kwargs in small:
-            if args:
-                place = chance.randrange(len(args))
-                yield (*args[:place], _varied(args[place], chance), *args[place + 1 :]), kwargs
+def _with_defaults(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The same call with what it leaves to defaults, so that those are varied too."""
+    import inspect
+
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return args, kwargs
+    bound.apply_defaults()
+    return bound.args, bound.kwargs
 
 
 def _varied(value: Any, chance: random.Random) -> Any:

@@ -114,8 +114,8 @@ class _Runner:
     def survey(self) -> None:
         """Tell which mutants differ from the reference on inputs that the tests of the task and their variations give."""
         found = self._recorded(self._record_inputs)
-        if found is None:
-            _tell(event="survey", calls=0)
+        if found is None or "failed" in found:
+            _tell(event="failed", detail=found["failed"] if found else "it does not end")
             return
         self._take(found)
         _tell(event="survey", calls=found["calls"])
@@ -213,7 +213,11 @@ class _Runner:
         """Call the reference with inputs that are known to be of use."""
         import mutant_inputs  # type: ignore[import-not-found]
 
-        link = self._link(self._reference, None, record=True)
+        try:
+            link = self._link(self._reference, None, record=True)
+        except BaseException as exc:
+            os.write(told, json.dumps({"failed": f"{type(exc).__name__}: {exc}"}).encode())
+            return 1
         names = dict(vars(sys.modules["candidate"]))
         link.wire = mutant_inputs.Queue(mutant_inputs.frames(names, self._job, link.is_explicit))
         began = time.process_time()
