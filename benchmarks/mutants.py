@@ -9,6 +9,7 @@ verdict, as in `fumehood eval unit-tests`; surveys, which are made once for a fu
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
 import json
 import resource
@@ -23,8 +24,10 @@ from orchestrator.workflows.unit_tests import LIMITS, MutationOptions, Subject, 
 
 def derived(subject: Subject) -> str:
     """A test module made of a task's own check."""
-    name = subject.function
-    return f"from candidate import {name}\n\n{subject.trusted[0]}\n\n\ndef test_check():\n    check({name})\n"
+    # Some checks use a helper that stands beside the function.
+    names = [node.name for node in ast.parse(subject.module).body if isinstance(node, ast.FunctionDef)]
+    imported = f"from candidate import {', '.join(dict.fromkeys(names))}"
+    return f"{imported}\n\n{subject.trusted[0]}\n\n\ndef test_check():\n    check({subject.function})\n"
 
 
 async def measure(limit: int | None, workers: int, mutants: int) -> dict[str, object]:

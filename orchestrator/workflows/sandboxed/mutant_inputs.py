@@ -22,11 +22,11 @@ from typing import Any
 
 import plain  # type: ignore[import-not-found]
 
-MOST = 400
+MOST = 250
 """Inputs."""
-_OF_TESTS = 200
+_OF_TESTS = 100
 _TRIES = 1500
-_SECONDS = 1.0
+_SECONDS = 0.5
 """CPU time to find them in."""
 _ONE = 0.02
 """CPU seconds that the reference may take for an input that was made up."""

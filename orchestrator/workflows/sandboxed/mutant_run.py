@@ -261,7 +261,7 @@ class _Runner:
     def _replay(self, some: list[tuple[str, str]], told: int) -> int:
         for _, source in some:
             signal.setitimer(signal.ITIMER_PROF, self._cpu)
-            tape = mutant_link.Tape(self._frames, self._explicit)
+            tape = mutant_link.Tape(self._frames, self._explicit, whole=self._control is not None)
             try:
                 self._link(_Function(source), tape).serve()
             except BaseException:
