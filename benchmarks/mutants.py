@@ -59,6 +59,9 @@ async def measure(limit: int | None, workers: int, mutants: int) -> dict[str, ob
         judging = time.monotonic() - began
     verdicts = sum(count for count, *_ in results)
     scores = [score for _, score, *_ in results if score is not None]
+    costly = sorted(((cpu, place) for place, (*_, cpu, _) in enumerate(results)), reverse=True)[:3]
+    kept = [one for place, one in enumerate(results) if place not in {place for _, place in costly}]
+    rest = (sum(count for count, *_ in kept), sum(cpu for *_, cpu, _ in kept))
     made = sum(len(one.mutants) for one in surveyed)
     return {
         "functions": len(subjects),
@@ -72,6 +75,8 @@ async def measure(limit: int | None, workers: int, mutants: int) -> dict[str, ob
         "mutants_per_second_with_survey": round(verdicts / (judging + surveying), 1),
         "sandbox_cpu_seconds": round(sum(cpu for *_, cpu, _ in results), 2),
         "orchestrator_cpu_seconds": round(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), 2),
+        "slowest": {subjects[place].name: round(cpu, 2) for cpu, place in costly},
+        "mutants_per_cpu_second_without_the_slowest": round(rest[0] / max(rest[1], 1e-9), 1),
         "runs": sum(runs for *_, runs in results),
         "mean_mutation_score": round(sum(scores) / len(scores), 4) if scores else None,
         "invalid": [one.subject.name for one, result in zip(surveyed, results, strict=True) if not result[2]],

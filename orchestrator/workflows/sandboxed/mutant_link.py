@@ -133,6 +133,9 @@ class Tape:
             self.loud |= self._next - 1 not in self._explicit
         else:
             self.loud |= frame[:1] == RAISED or _kind(frame) != _kind(known)
+        if self.loud:
+            self._over = True  # nothing that follows can change that
+            raise EOFError
 
 
 def _kind(frame: bytes) -> Any:

@@ -49,7 +49,7 @@ _MEMORY = 1 << 30
 """Bytes of addresses that a function's process may have."""
 _FASTEST = 0.05
 """CPU seconds that a mutant has at least."""
-_SLOWER = 20
+_SLOWER = 10
 """How much longer than the reference a mutant may take for the same calls."""
 _REPORT = 1 << 20
 """Bytes of a report."""
