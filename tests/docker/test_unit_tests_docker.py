@@ -16,7 +16,7 @@ from orchestrator.workflows.unit_tests import LIMITS, MutationOptions, Surveyed,
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from worthless_tests import GOOD, SNOOPS, WORDS, WORTHLESS
 
-OPTIONS = MutationOptions(references=3, wall=5)
+OPTIONS = MutationOptions(references=2, wall=5)
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,11 @@ async def words(sandboxes: Engine) -> Surveyed:
 
 async def test_good_tests_are_paid_and_bad_ones_are_not(sandboxes, words):
     bad = ("types alone", "a copy in other words", "forges the report", "remembers in a process", "ends its parent")
-    cases = {**GOOD, **{name: WORTHLESS[name] for name in bad}}
+    good = ("values", "unittest")  # without pytest's machinery, and with it
+    cases = {**{name: GOOD[name] for name in good}, **{name: WORTHLESS[name] for name in bad}}
     found = await asyncio.gather(*(judge_tests(words, tests, sandboxes.execute, OPTIONS) for tests in cases.values()))
     rewards = {name: one.score.reward for name, one in zip(cases, found, strict=True)}
-    assert {name for name, reward in rewards.items() if reward and reward > 0.6} == set(GOOD)
+    assert {name for name, reward in rewards.items() if reward and reward > 0.6} == set(good)
     assert all(rewards[name] == 0 for name in bad)
     assert not any(one.unscored or any(run.attack for run in one.runs) for one in found)
 
