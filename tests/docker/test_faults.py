@@ -31,14 +31,14 @@ def containers(who: str | None = None) -> list[str]:
 
 
 async def _kill_when_running(engine: Engine, times: int) -> None:
-    """Kill the container that printed its hostname's marker, `times` times, from outside."""
+    """Kill the container in which a program sleeps, `times` times, from outside."""
     api = engine._provider.api
     killed: set[str] = set()
     while len(killed) < times:
         for container in list(engine._provider._live - killed):
             with contextlib.suppress(Exception):
                 top = await asyncio.to_thread(api.top, container)
-                if any("sleep" in " ".join(process) for process in top["Processes"]):
+                if len(killed) < times and any("sleep" in " ".join(process) for process in top["Processes"]):
                     killed.add(container)
                     await asyncio.to_thread(api.kill, container)
         await asyncio.sleep(0.05)
