@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.workflows.loss_jobs import JobResult, LossJob
     from orchestrator.workflows.unit_test_jobs import TestsResult
 
-DEMO_TASKS = ("triplet", "quantile", "tversky")
+DEMO_TASKS = ("huber", "triplet")
 """Small enough for a coffee, hard enough that something is corrected."""
 TRAINABLE = {"digits": "label_smoothing", "breast_cancer": "focal"}
 """Which built-in task to solve where only a data set is named."""
