@@ -73,5 +73,6 @@ def seconds(*command: str) -> float:
 
 def test_help_is_quick():
     bare = seconds(sys.executable, "-c", "pass")
-    assert seconds(sys.executable, "-c", "import orchestrator") - bare < 0.1
-    assert seconds(str(Path(sys.executable).parent / "fumehood"), "--help") - bare < 0.5
+    # Seconds on a machine at rest; a slow or busy one shows in the interpreter alone.
+    assert seconds(sys.executable, "-c", "import orchestrator") - bare < max(0.1, 5 * bare)
+    assert seconds(str(Path(sys.executable).parent / "fumehood"), "--help") - bare < max(0.5, 20 * bare)

@@ -31,7 +31,7 @@ def test_a_finished_step_is_silent_and_quick():
     started = time.perf_counter()
     done = setup("venv")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 5
 
 
 def test_an_engine_that_was_named_and_is_not_there_is_one_line(tmp_path):
