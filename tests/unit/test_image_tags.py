@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -133,13 +134,19 @@ def test_pins_of_image_and_host_agree():
         name: host[name] for name in sandbox.keys() & host.keys()
     }
     assert "torch" in sandbox
-    assert "torch" not in host
+
+
+def test_only_training_needs_torch_on_the_host():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needs = {"": project["dependencies"], **extras}
+    assert [extra for extra, names in needs.items() if any(re.match(r"torch\b", name) for name in names)] == ["training"]
 
 
 def test_every_direct_dependency_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(need for group in project["optional-dependencies"].values() for need in group)]
-    names = {need.split(">")[0].strip().lower().replace("_", "-") for need in wanted}
+    names = {re.split("[>=]", need)[0].strip().lower().replace("_", "-") for need in wanted}
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in wheels.lines(ROOT / "constraints.txt")}
     assert names <= pinned
 
