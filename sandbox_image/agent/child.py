@@ -84,24 +84,26 @@ def become(control: socket.socket, *, judge: bool, namespaces: bool, disk: int) 
     texts = [part.decode("utf-8", "surrogateescape") for part in work[len(order["files"]) :]]
     if namespaces and order["mode"] in ("exec", "python", "pytest"):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that it passes the init by, as other signals from inside do
+        seal()
+        prctl(PR_SET_DUMPABLE, 0)  # before there is a program: it may run first, and shall not find the init's memory open
         program = os.fork()
         if program:
             for fd in given.values():
                 os.close(fd)
             _watch(control, program, order)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        prctl(PR_SET_DUMPABLE, 1)
+    else:
+        seal(judge=judge, beside_agent=not namespaces)
     control.close()
     with contextlib.suppress(ValueError):
         cpu = int(order["cpu_time"]) + 2
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
-    seal(judge=judge, beside_agent=not namespaces)
     _do(order, given, texts)
 
 
 def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoReturn:
-    """The run's init: wait for the program or for the agent's word to stop, kill the rest, report and bring out artefacts."""
-    seal()
-    prctl(PR_SET_DUMPABLE, 0)
+    """The run's init: wait for the program or for the agent's word to stop, kill the rest, report. It is sealed."""
     for fd in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), fd)
     pidfd = os.pidfd_open(program)
