@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.cli.shared import Json, checked, console, guarded, note, out_json, run_async, settings, store
+from orchestrator.cli.shared import Json, checked, console, guarded, note, out_json, resumable, run_async, settings, store
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.cli.progress import Progress
-    from orchestrator.types import Event, RunRecord
     from orchestrator.workflows.evaluation import EvalJob, EvalResult
     from orchestrator.workflows.unit_test_jobs import TestsResult
 
+R = TypeVar("R", "EvalResult", "TestsResult")
 _DATASET = "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, or a JSONL file."
 
 
@@ -74,8 +73,7 @@ def dataset(
     json_: Json = False,
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
-    from orchestrator.cli.progress import Progress
-    from orchestrator.workflows.evaluation import EvalJob, Watcher, do_eval, resume_eval
+    from orchestrator.workflows.evaluation import EvalJob, do_eval, resume_eval
     from orchestrator.workflows.reports import write_reports
 
     chosen = settings(workers=workers)
@@ -101,44 +99,16 @@ def dataset(
         )
     if resume is None and name is None:
         raise UsageError("There is nothing to evaluate on.", remedy=f"Name a data set: {_DATASET}")
-    begun: list[RunRecord] = []
-    try:
-        with store() as records, Progress() as progress:
-            watcher = Watcher(on_start=begun.append, on_event=_Lines(progress).event, on_bytes=progress.download)
-            if resume is not None:
-                result = run_async(resume_eval(resume, chosen, records, watcher=watcher))
-            else:
-                options["base_url"] = chosen.base_url if base_url is None else base_url
-                options["model"] = chosen.model if model is None else model
-                job = _job(EvalJob, name or "", options, timeout)
-                result = run_async(do_eval(job, chosen, records, watcher=watcher))
-    except OrchestratorError as error:
-        if begun and not isinstance(error, UsageError):
-            error.remedy = f"{error.remedy} Then go on with `fumehood eval --resume {begun[0].id}`.".strip()
-        raise
-    except BaseException:
-        if begun:
-            note(f"Nothing that was judged is lost. Resume with `fumehood eval --resume {begun[0].id}`.")
-        raise
-    for problem in result.problems:
-        note(f"  {problem}")
-    # The result comes first: a report that cannot be written must not hide it.
-    failure: OrchestratorError | None = None
-    paths: list[Path] = []
-    try:
-        paths = write_reports(result, chosen.home / "runs" / result.run.id if out is None else out)
-    except UsageError as error:
-        failure = error
-    if json_:
-        out_json(result.as_json())
-    else:
-        _show(result, paths)
-    if failure is not None:
-        note(f"fumehood: {failure.message}\n  {failure.remedy}")
-        raise typer.Exit(failure.exit_code)
-    if result.error is not None:
-        note(f"fumehood: {result.error.message}\n  Go on with `fumehood eval --resume {result.run.id}`.")
-        raise typer.Exit(result.error.exit_code)
+    again = "fumehood eval --resume"
+    with resumable(again, sparse=True) as (records, watcher):
+        if resume is not None:
+            result = run_async(resume_eval(resume, chosen, records, watcher=watcher))
+        else:
+            options["base_url"] = chosen.base_url if base_url is None else base_url
+            options["model"] = chosen.model if model is None else model
+            job = _job(EvalJob, name or "", options, timeout)
+            result = run_async(do_eval(job, chosen, records, watcher=watcher))
+    _finish(result, write_reports, _show, again, out, json_)
 
 
 @eval_app.command()
@@ -220,9 +190,7 @@ def unit_tests(
 
     Exit code 0: all was judged; 3: it stopped half-way, and can be resumed.
     """
-    from orchestrator.cli.progress import Progress
     from orchestrator.cli.solve import with_mutation
-    from orchestrator.workflows.evaluation import Watcher
     from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests
     from orchestrator.workflows.unit_test_reports import write_reports
 
@@ -256,41 +224,13 @@ def unit_tests(
             "model": chosen.model if model is None else model,
         }
         job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
-    begun: list[RunRecord] = []
     again = "fumehood eval unit-tests --resume"
-    try:
-        with store() as records, Progress() as progress:
-            watcher = Watcher(on_start=begun.append, on_event=_Lines(progress).event, on_bytes=progress.download)
-            if job is None:
-                result = run_async(resume_tests(resume or "", chosen, records, watcher=watcher))
-            else:
-                result = run_async(do_tests(job, chosen, records, watcher=watcher))
-    except OrchestratorError as error:
-        if begun and not isinstance(error, UsageError):
-            error.remedy = f"{error.remedy} Then go on with `{again} {begun[0].id}`.".strip()
-        raise
-    except BaseException:
-        if begun:
-            note(f"Nothing that was judged is lost. Resume with `{again} {begun[0].id}`.")
-        raise
-    for problem in result.problems:
-        note(f"  {problem}")
-    failure: OrchestratorError | None = None
-    paths: list[Path] = []
-    try:
-        paths = write_reports(result, chosen.home / "runs" / result.run.id if out is None else out)
-    except UsageError as error:
-        failure = error
-    if json_:
-        out_json(result.as_json())
-    else:
-        _show_unit_tests(result, paths)
-    if failure is not None:
-        note(f"fumehood: {failure.message}\n  {failure.remedy}")
-        raise typer.Exit(failure.exit_code)
-    if result.error is not None:
-        note(f"fumehood: {result.error.message}\n  Go on with `{again} {result.run.id}`.")
-        raise typer.Exit(result.error.exit_code)
+    with resumable(again, sparse=True) as (records, watcher):
+        if job is None:
+            result = run_async(resume_tests(resume or "", chosen, records, watcher=watcher))
+        else:
+            result = run_async(do_tests(job, chosen, records, watcher=watcher))
+    _finish(result, write_reports, _show_unit_tests, again, out, json_)
 
 
 @eval_app.command()
@@ -319,23 +259,33 @@ def compare(
     screen.print(f"Worse on {len(found.worse)}: {', '.join(found.worse[:20])}", soft_wrap=True)
 
 
-class _Lines:
-    """A line of progress every few seconds in place of one for each sample: recorded samples come by the hundred."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._judged = self._accepted = 0
-        self._told = time.monotonic()
-
-    def event(self, event: Event) -> None:
-        if event.kind != "attempt_finished" or event.attempt is None:
-            self._progress.event(event)
-            return
-        self._judged += 1
-        self._accepted += event.attempt.verdict == "accepted"
-        if time.monotonic() - self._told > 5:
-            self._told = time.monotonic()
-            self._progress.line(f"{self._judged} judged, {self._accepted} accepted; now at {event.task}")
+def _finish(
+    result: R,
+    write: Callable[[R, Path], list[Path]],
+    show: Callable[[R, list[Path]], None],
+    again: str,
+    out: Path | None,
+    json_: bool,
+) -> None:
+    """Tell a result and write its reports. The result comes first: a report that cannot be written must not hide it."""
+    for problem in result.problems:
+        note(f"  {problem}")
+    failure: OrchestratorError | None = None
+    paths: list[Path] = []
+    try:
+        paths = write(result, settings().home / "runs" / result.run.id if out is None else out)
+    except UsageError as error:
+        failure = error
+    if json_:
+        out_json(result.as_json())
+    else:
+        show(result, paths)
+    if failure is not None:
+        note(f"fumehood: {failure.message}\n  {failure.remedy}")
+        raise typer.Exit(failure.exit_code)
+    if result.error is not None:
+        note(f"fumehood: {result.error.message}\n  Go on with `{again} {result.run.id}`.")
+        raise typer.Exit(result.error.exit_code)
 
 
 def _job(kind: type[EvalJob], name: str, options: dict[str, object], timeout: float | None) -> EvalJob:

@@ -152,3 +152,23 @@ def _because(attempt: Attempt) -> str:
 def _printable(text: str) -> str:
     """What a model wrote, without what would steer the terminal."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+class Lines:
+    """A line of progress every few seconds in place of one for each sample: recorded samples come by the hundred."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._judged = self._accepted = 0
+        self._told = time.monotonic()
+
+    def event(self, event: Event) -> None:
+        """Count a judged attempt; everything else is shown as it comes."""
+        if event.kind != "attempt_finished" or event.attempt is None:
+            self._progress.event(event)
+            return
+        self._judged += 1
+        self._accepted += event.attempt.verdict == "accepted"
+        if time.monotonic() - self._told > 5:
+            self._told = time.monotonic()
+            self._progress.line(f"{self._judged} judged, {self._accepted} accepted; now at {event.task}")

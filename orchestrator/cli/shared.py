@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from orchestrator.data.store import RunStore
     from orchestrator.settings import Settings
+    from orchestrator.types import RunRecord
+    from orchestrator.workflows.recorded_jobs import Watcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -224,6 +227,30 @@ def write_file(path: Path, content: bytes) -> None:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}.", remedy="Name another folder, or free some space."
         ) from None
+
+
+@contextlib.contextmanager
+def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, Watcher]]:
+    """The run store, and a watcher that shows a job's progress; `sparse` for jobs with hundreds of attempts.
+
+    Whatever ends the job half-way also says how to go on with it: by the command `again` with the run's name.
+    """
+    from orchestrator.cli.progress import Lines, Progress
+    from orchestrator.workflows.recorded_jobs import Watcher
+
+    begun: list[RunRecord] = []
+    try:
+        with store() as records, Progress() as progress:
+            events = Lines(progress) if sparse else progress
+            yield records, Watcher(on_start=begun.append, on_event=events.event, on_bytes=progress.download)
+    except OrchestratorError as error:
+        if begun and not isinstance(error, UsageError):
+            error.remedy = f"{error.remedy} Then go on with `{again} {begun[0].id}`.".strip()
+        raise
+    except BaseException:
+        if begun:
+            note(f"Nothing that was finished is lost. Resume with `{again} {begun[0].id}`.")
+        raise
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -17,17 +17,16 @@ from orchestrator.cli.shared import (
     note,
     out_json,
     read_text,
+    resumable,
     run_async,
     settings,
-    store,
     write_file,
 )
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.data.loss_tasks import LossTask
     from orchestrator.settings import Settings
-    from orchestrator.types import RunRecord
     from orchestrator.workflows.loss_jobs import JobResult, LossJob
     from orchestrator.workflows.unit_test_jobs import TestsResult
 
@@ -77,8 +76,7 @@ def loss(
 
     Without --base-url the embedded model server is started for as long as it takes.
     """
-    from orchestrator.cli.progress import Progress
-    from orchestrator.workflows.loss_jobs import Watcher, do_job, resume_job
+    from orchestrator.workflows.loss_jobs import do_job, resume_job
 
     if out is not None:
         make_folder(out, "--out")
@@ -107,22 +105,11 @@ def loss(
             f"A model on this machine writes {len(DEMO_TASKS)} PyTorch loss functions ({', '.join(DEMO_TASKS)}). Each is run in a"
             " Docker sandbox; what fails goes back to be corrected."
         )
-    begun: list[RunRecord] = []
-    try:
-        with store() as records, Progress() as progress:
-            watcher = Watcher(on_start=begun.append, on_event=progress.event, on_bytes=progress.download)
-            if job is None:
-                result = run_async(resume_job(resume or "", chosen, records, out=out, watcher=watcher))
-            else:
-                result = run_async(do_job(job, chosen, records, out=out, watcher=watcher))
-    except OrchestratorError as error:
-        if begun and not isinstance(error, UsageError):
-            error.remedy = f"{error.remedy} Then go on with `fumehood solve loss --resume {begun[0].id}`.".strip()
-        raise
-    except BaseException:
-        if begun:
-            note(f"Nothing that was finished is lost. Resume with `fumehood solve loss --resume {begun[0].id}`.")
-        raise
+    with resumable("fumehood solve loss --resume") as (records, watcher):
+        if job is None:
+            result = run_async(resume_job(resume or "", chosen, records, out=out, watcher=watcher))
+        else:
+            result = run_async(do_job(job, chosen, records, out=out, watcher=watcher))
     _show(result, chosen.home if out is None else out, demo=demo, as_json=json_)
     raise typer.Exit(0 if result.accepted else 1)
 
@@ -152,8 +139,6 @@ def unit_tests(
 
     Tests are accepted that always pass on the function and notice enough of its mutants.
     """
-    from orchestrator.cli.progress import Progress
-    from orchestrator.workflows.evaluation import Watcher
     from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests, subject_of
 
     if out is not None:
@@ -190,22 +175,12 @@ def unit_tests(
             "model": chosen.model if model is None else model,
         }
         job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
-    begun: list[RunRecord] = []
-    try:
-        with store() as records, Progress() as progress:
-            watcher = Watcher(on_start=begun.append, on_event=progress.event, on_bytes=progress.download)
-            if job is None:
-                result = run_async(resume_tests(resume or "", chosen, records, watcher=watcher))
-            else:
-                result = run_async(do_tests(job, chosen, records, watcher=watcher))
-    except OrchestratorError as error:
-        if begun and not isinstance(error, UsageError):
-            error.remedy = f"{error.remedy} Then go on with `fumehood solve tests --resume {begun[0].id}`.".strip()
-        raise
-    except BaseException:
-        if begun:
-            note(f"Nothing that was judged is lost. Resume with `fumehood solve tests --resume {begun[0].id}`.")
-        raise
+    again = "fumehood solve tests --resume"
+    with resumable(again) as (records, watcher):
+        if job is None:
+            result = run_async(resume_tests(resume or "", chosen, records, watcher=watcher))
+        else:
+            result = run_async(do_tests(job, chosen, records, watcher=watcher))
     for problem in result.problems:
         note(f"  {problem}")
     if json_:
@@ -217,7 +192,7 @@ def unit_tests(
             if row.verdict == "accepted":
                 write_file(out / f"test_{name.rpartition('::')[2]}.py", row.code.encode())
     if result.error is not None:
-        note(f"fumehood: {result.error.message}\n  Go on with `fumehood solve tests --resume {result.run.id}`.")
+        note(f"fumehood: {result.error.message}\n  Go on with `{again} {result.run.id}`.")
         raise typer.Exit(result.error.exit_code)
     wanted = {subject.name for subject in result.job.subjects}
     solved = {row.task_id for row in result.rows if row.verdict == "accepted"}

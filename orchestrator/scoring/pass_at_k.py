@@ -8,10 +8,11 @@ Left out: samples without a verdict. The caller leaves them out of the counts an
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.types import Value
+from orchestrator.types import Value, Verdict
 
+DEFAULT_KS = (1, 5, 10)
 RESAMPLES = 2000
 """How often the tasks are drawn anew: a bound of the interval then moves by less than a tenth of its width."""
 
@@ -70,6 +71,33 @@ def estimate(counts: Mapping[str, tuple[int, int]], k: int, *, seed: int = 0, re
     low, high = _interval(values, seed, resamples)
     mean = math.fsum(values) / len(values)
     return Estimate(k=k, value=mean, low=low, high=high, tasks=len(values), left_out=len(counts) - len(values))
+
+
+def tally(verdicts: Iterable[tuple[str, Verdict]]) -> dict[str, tuple[int, int]]:
+    """Task -> (scored samples, accepted ones), of each sample's task and verdict."""
+    counts: dict[str, tuple[int, int]] = {}
+    for task, verdict in verdicts:
+        n, c = counts.get(task, (0, 0))
+        if verdict is not Verdict.UNSCORED:
+            counts[task] = (n + 1, c + (verdict is Verdict.ACCEPTED))
+    return counts
+
+
+def estimates_of(
+    counts: Mapping[str, tuple[int, int]], ks: Sequence[int] = (), *, seed: int = 0
+) -> tuple[list[Estimate], list[str]]:
+    """`estimate` for each k, by default 1, 5 and 10 as far as there are samples; and sentences on what it could not tell."""
+    most = max((n for n, _ in counts.values()), default=0)
+    found, problems = [], []
+    for k in ks or tuple(k for k in DEFAULT_KS if k <= most):
+        one = estimate(counts, k, seed=seed)
+        if one is None:
+            problems.append(f"pass@{k} needs {k} samples of a task; the most there are is {most}")
+            continue
+        if one.left_out:
+            problems.append(f"pass@{k} leaves out {one.left_out} tasks that have fewer than {k} scored samples")
+        found.append(one)
+    return found, problems
 
 
 def mcnemar(better: int, worse: int) -> float:

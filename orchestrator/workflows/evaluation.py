@@ -9,23 +9,22 @@ Corrections (`repair`) see visible tests alone. Left out: reports for people (`r
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from orchestrator.data.benchmarks import BenchmarkTask, Loaded, Sample, load, read_samples
-from orchestrator.data.store import RunStore, State
-from orchestrator.errors import CompletionError, OrchestratorError, StoreError, UsageError
+from orchestrator.data.store import RunStore
+from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import extract, normalised
-from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimate
+from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimates_of, tally
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.settings import Settings
 from orchestrator.types import (
@@ -45,12 +44,13 @@ from orchestrator.types import (
     Value,
     Verdict,
 )
+from orchestrator.workflows import recorded_jobs
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loop import seed_of
+from orchestrator.workflows.recorded_jobs import Server, Watcher, begin, ending, opened, record, work_through
 from orchestrator.workflows.reference_outputs import with_outputs
 
 KIND = "eval"
-DEFAULT_KS = (1, 5, 10)
 STOP = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\nassert ")
 """Where the continuation of a function ends."""
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
@@ -84,19 +84,6 @@ class EvalJob(Value):
     """Answers the server writes at once."""
     digest: str = ""
     """sha256 of the samples file, so that going on with another one is noticed."""
-
-
-@dataclass
-class Watcher:
-    """Whom an evaluation tells what happens."""
-
-    on_start: Callable[[RunRecord], None] = lambda run: None
-    on_event: Callable[[Event], None] = lambda event: None
-    on_bytes: Callable[[int, int], None] = lambda done, total: None
-
-    def say(self, sentence: str) -> None:
-        """A note."""
-        self.on_event(Event(kind="note", text=sentence))
 
 
 class Row(Value):
@@ -255,12 +242,7 @@ def job_of(run: RunRecord) -> EvalJob:
     Raises:
         UsageError: it is none, or one of another version.
     """
-    if run.kind != KIND:
-        raise UsageError(f"Run {run.id} is no evaluation but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
-    try:
-        return EvalJob.model_validate(run.config)
-    except ValidationError as exc:
-        raise UsageError(f"Run {run.id} has options that this version does not know.", remedy="Start it anew.") from exc
+    return recorded_jobs.job_of(run, KIND, EvalJob, "evaluation")
 
 
 def compare_runs(first: str, second: str, store: RunStore) -> tuple[RunRecord, RunRecord, Comparison]:
@@ -380,30 +362,16 @@ class _Evaluation:
             self.watcher.on_start(self.run)
             self.watcher.say("This run is finished: nothing is left to do.")
             return self._result(self.run, loaded.source, order, began)
-        async with contextlib.AsyncExitStack() as opened:
-            model = self.model
-            if model is None and not job.samples and job.base_url:
-                model = await opened.enter_async_context(_remote(job, self.settings))
-            engine = self.engine
-            if engine is None:
-                engine = await opened.enter_async_context(Engine(self.settings, limits=job.limits, preload=False))
-            if model is None and not job.samples:
-                self.watcher.say("Starting the embedded model server.")
-                model = await opened.enter_async_context(_embedded(job, self.settings, self.watcher))
-            run = await self._begin(model, engine)
-            self.watcher.on_start(run)
-            state: State = "failed"
-            try:
+        server = None if job.samples else Server(job.base_url, job.model, job.parallel)
+        async with opened(
+            self.settings, self.watcher, job.limits, server, preload=False, engine=self.engine, model=self.model
+        ) as (engine, model):
+            info = None if model is None else await model.info()
+            run = begin(self.store, KIND, job, self.run, info, engine.image, self.watcher)
+            with ending(self.store, run, lambda: _summary(self._result(run, loaded.source, order, began))) as end:
                 await self._judge_all(run, engine, model, left, samples)
-                state = "finished" if self.error is None else "interrupted"
-            except (asyncio.CancelledError, KeyboardInterrupt):
-                state = "interrupted"
-                raise
-            finally:
-                result = self._result(run, loaded.source, order, began)
-                with contextlib.suppress(StoreError) if state == "failed" else contextlib.nullcontext():
-                    result.run = self.store.finish(run.id, state, _summary(result))
-        return result
+                end.state = "finished" if self.error is None else "interrupted"
+        return self._result(end.run, loaded.source, order, began)
 
     def _order(self, loaded: Loaded) -> tuple[list[tuple[str, int]], dict[tuple[str, int], Sample]]:
         """(task, completion_id) in the order of the samples, and the recorded samples by that."""
@@ -432,15 +400,6 @@ class _Evaluation:
     def _wants_repair(self, attempt: Attempt) -> bool:
         return bool(attempt.feedback) and attempt.round < self.job.repair and not self.job.samples
 
-    async def _begin(self, model: Model | None, engine: Engine) -> RunRecord:
-        """Record the evaluation, or take it up again."""
-        if self.run is None:
-            info = None if model is None else await model.info()
-            return self.store.create_run(KIND, self.job.model_dump(mode="json"), info, engine.image)
-        if self.run.image and self.run.image != engine.image:
-            self.watcher.say("The run began with another sandbox image.")
-        return self.store.update_run(self.run.id, state="running")
-
     async def _judge_all(
         self,
         run: RunRecord,
@@ -450,32 +409,17 @@ class _Evaluation:
         samples: Mapping[tuple[str, int], Sample],
     ) -> None:
         """Write and judge what is left; a full queue holds the writers back."""
-        source = iter(left)
         pen = asyncio.Semaphore(self.job.parallel)
-        stopped = asyncio.Event()
 
-        async def work() -> None:
-            for task_id, number in source:
-                if stopped.is_set():
-                    return
-                try:
-                    await self._sample(run, engine, model, pen, self.tasks[task_id], number, samples.get((task_id, number)))
-                except CompletionError as exc:
-                    # The other samples that are written already are still judged and recorded.
-                    if self.error is None:
-                        self.error = exc
-                        self.problems.append(
-                            f"{self.tasks[task_id].source}: the model stopped answering at {task_id}: {exc.message}"
-                        )
-                    stopped.set()
+        async def one(key: tuple[str, int]) -> None:
+            await self._sample(run, engine, model, pen, self.tasks[key[0]], key[1], samples.get(key))
 
-        workers = 2 * self.settings.workers + (0 if samples else self.job.parallel)
+        def on_silence(key: tuple[str, int], error: CompletionError) -> None:
+            self.error = error
+            self.problems.append(f"{self.tasks[key[0]].source}: the model stopped answering at {key[0]}: {error.message}")
+
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(workers, len(left)) or 1):
-                    group.create_task(work())
-        except BaseExceptionGroup as many:
-            raise _first(many) from None
+            await work_through(left, one, 2 * self.settings.workers + (0 if samples else self.job.parallel), on_silence)
         finally:
             for making in self._outputs.values():
                 making.cancel()
@@ -504,20 +448,11 @@ class _Evaluation:
                 async with pen:
                     piece = await _write(self.job, model, task, number, attempt)
             attempt = await self._judged(engine, ready, piece)
-            await self._record(run, attempt)
+            await record(self.store, run, attempt)
             self.attempts[attempt.task, attempt.index] = attempt
             self.watcher.on_event(
                 Event(kind="attempt_finished", task=task.task_id, round=attempt.round, sample=number, attempt=attempt)
             )
-
-    async def _record(self, run: RunRecord, attempt: Attempt) -> None:
-        """Write an attempt in a thread, for the disk is waited for. What was judged is recorded under a cancellation too."""
-        writing = asyncio.ensure_future(asyncio.to_thread(self.store.add_attempt, run.id, attempt))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await writing
-            raise
 
     async def _ready(self, task: BenchmarkTask, engine: Engine) -> BenchmarkTask | None:
         """The task with its tests; None where its reference fails. Samples of one task share the work."""
@@ -574,8 +509,9 @@ class _Evaluation:
         if unscored := sum(row.verdict is Verdict.UNSCORED for row in rows):
             problems.append(f"{unscored} samples are unscored, for the sandbox failed; they are in no pass@k")
         counts = counts_of(rows)
-        estimates = self._estimates(counts, problems)
-        before = self._estimates(counts_of(rows, first=True), []) if self.job.repair else []
+        estimates, lacking = estimates_of(counts, self.job.ks, seed=self.job.seed)
+        problems += lacking
+        before = estimates_of(counts_of(rows, first=True), self.job.ks, seed=self.job.seed)[0] if self.job.repair else []
         base = {
             task: (n, sum(row.tests_by_name.get("test_base") == "passed" for row in rows if row.task_id == task))
             for task, (n, _) in counts.items()
@@ -589,23 +525,10 @@ class _Evaluation:
             problems=problems,
             estimates=estimates,
             before=before,
-            base=self._estimates(base, []) if told else [],
+            base=estimates_of(base, self.job.ks, seed=self.job.seed)[0] if told else [],
             wall_time=time.monotonic() - began,
             error=self.error,
         )
-
-    def _estimates(self, counts: Mapping[str, tuple[int, int]], problems: list[str]) -> list[Estimate]:
-        found = []
-        most = max((n for n, _ in counts.values()), default=0)
-        for k in self.job.ks or tuple(k for k in DEFAULT_KS if k <= most):
-            one = estimate(counts, k, seed=self.job.seed)
-            if one is None:
-                problems.append(f"pass@{k} needs {k} samples of a task; the most there are is {most}")
-                continue
-            if one.left_out:
-                problems.append(f"pass@{k} leaves out {one.left_out} tasks that have fewer than {k} scored samples")
-            found.append(one)
-        return found
 
 
 def rows_of(attempts: Sequence[Attempt]) -> list[Row]:
@@ -618,13 +541,7 @@ def rows_of(attempts: Sequence[Attempt]) -> list[Row]:
 
 def counts_of(rows: Sequence[Row], *, first: bool = False) -> dict[str, tuple[int, int]]:
     """Task -> (scored samples, accepted ones); with `first` as they were before corrections."""
-    counts: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        verdict = row.first_verdict if first else row.verdict
-        n, c = counts.get(row.task_id, (0, 0))
-        if verdict is not Verdict.UNSCORED:
-            counts[row.task_id] = (n + 1, c + (verdict is Verdict.ACCEPTED))
-    return counts
+    return tally((row.task_id, row.first_verdict if first else row.verdict) for row in rows)
 
 
 def _row(rounds: Sequence[Attempt]) -> Row:
@@ -756,33 +673,3 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise UsageError(f"{path} cannot be read: {exc.strerror}.", remedy="Check the path and its permissions.") from exc
-
-
-def _first(many: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that ended a group of tasks."""
-    one = many.exceptions[0]
-    return _first(one) if isinstance(one, BaseExceptionGroup) else one
-
-
-@contextlib.asynccontextmanager
-async def _remote(job: EvalJob, settings: Settings) -> AsyncIterator[Model]:
-    from orchestrator.llm.client import ModelClient
-
-    async with ModelClient(job.base_url, model=job.model, api_key=settings.api_key, max_concurrency=job.parallel) as client:
-        await client.info()
-        yield client
-
-
-@contextlib.asynccontextmanager
-async def _embedded(job: EvalJob, settings: Settings, watcher: Watcher) -> AsyncIterator[Model]:
-    from llm_server.launcher import start_async
-    from orchestrator.llm.client import ModelClient
-
-    server = await start_async(
-        job.model or "1.5b", parallel=job.parallel, home=settings.home, progress=watcher.on_bytes, note=watcher.say
-    )
-    try:
-        async with ModelClient(server.base_url, max_concurrency=job.parallel) as client:
-            yield client
-    finally:
-        await asyncio.to_thread(server.close)

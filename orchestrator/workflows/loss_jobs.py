@@ -9,9 +9,7 @@ Left out: what a person sees of it. That is the command line.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,17 +17,17 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from orchestrator.data.loss_tasks import LossTask, builtin_tasks
-from orchestrator.data.store import RunStore, State
-from orchestrator.errors import CompletionError, OrchestratorError, StoreError, UsageError
+from orchestrator.data.store import RunStore
+from orchestrator.errors import CompletionError, UsageError
 from orchestrator.llm.base import Model
 from orchestrator.settings import Settings
-from orchestrator.types import Attempt, Event, ModelInfo, RunRecord, Usage, Value, Verdict
+from orchestrator.types import Attempt, Event, RunRecord, Usage, Value, Verdict
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loss_functions import LossOptions, LossOutcome, solve_many
 from orchestrator.workflows.loss_training import TrainingReport, datasets_for, train_with_loss
+from orchestrator.workflows.recorded_jobs import Server, Watcher, begin, ending, job_of, opened
 
 KIND = "solve-loss"
-DEFAULT_MODEL = "1.5b"
 _Recorded = TypeVar("_Recorded", LossOutcome, TrainingReport)
 
 
@@ -67,21 +65,6 @@ class LossJob(Value):
                 remedy=f"Train on {' or '.join(fitting)}, or change the task.",
             )
         return tasks
-
-
-@dataclass
-class Watcher:
-    """Whom a job tells what happens."""
-
-    on_start: Callable[[RunRecord], None] = lambda run: None
-    """The run is in the store, and can be resumed from here on."""
-    on_event: Callable[[Event], None] = lambda event: None
-    on_bytes: Callable[[int, int], None] = lambda done, total: None
-    """Weights being downloaded: bytes so far and in all."""
-
-    def say(self, sentence: str) -> None:
-        """A note."""
-        self.on_event(Event(kind="note", text=sentence))
 
 
 @dataclass
@@ -124,14 +107,7 @@ async def resume_job(
         PrerequisiteError, CompletionError, StoreError: as `do_job`.
     """
     run = await asyncio.to_thread(store.run, run_id)
-    if run.kind != KIND:
-        raise UsageError(f"Run {run.id} is no loss job but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
-    try:
-        job = LossJob.model_validate(run.config)
-    except ValidationError as exc:
-        raise UsageError(
-            f"Run {run.id} was recorded with options that this version does not know.", remedy="Start the job anew."
-        ) from exc
+    job = job_of(run, KIND, LossJob, "loss job")
     return await _Doing(job, settings, store, watcher or Watcher(), out, run).do()
 
 
@@ -159,31 +135,16 @@ class _Doing:
             self.watcher.say("This run is finished: nothing is left to do.")
             await self._save_accepted(self.run)
             return self._result(self.run, tasks)
-        async with contextlib.AsyncExitStack() as opened:
-            # What fails soonest goes first: a URL that refuses, then the engine, then a server that takes seconds to load.
-            model: Model | None = None
-            if left and self.job.base_url:
-                model = await opened.enter_async_context(_remote(self.job, self.settings))
-            engine = await opened.enter_async_context(Engine(self.settings, limits=self.job.options.limits))
-            if left and model is None:
-                self.watcher.say(f"Starting the embedded model server with {self.job.model or DEFAULT_MODEL}.")
-                model = await opened.enter_async_context(_embedded(self.job, self.settings, self.watcher))
-            run = self.run = self._begin(None if model is None else await model.info(), engine.image)
-            self.watcher.on_start(run)
-            state: State = "failed"
-            try:
+        options = self.job.options
+        server = Server(self.job.base_url, self.job.model, options.parallel) if left else None
+        async with opened(self.settings, self.watcher, options.limits, server) as (engine, model):
+            info = None if model is None else await model.info()
+            run = self.run = begin(self.store, KIND, self.job, self.run, info, engine.image, self.watcher)
+            with ending(self.store, run, self._summary) as end:
                 await self._solve(run, left, model, engine)
                 await self._save_accepted(run)
                 await self._train(run, tasks, engine)
-                state = "finished"
-            except (asyncio.CancelledError, KeyboardInterrupt):
-                state = "interrupted"
-                raise
-            finally:
-                # A store that just failed must not hide why the job failed.
-                with contextlib.suppress(StoreError) if state != "finished" else contextlib.nullcontext():
-                    run = self.run = self.store.finish(run.id, state, self._summary())
-        return self._result(run, tasks)
+        return self._result(end.run, tasks)
 
     def _result(self, run: RunRecord, tasks: list[LossTask]) -> JobResult:
         return JobResult(run, [self.outcomes[task.name] for task in tasks], list(self.training.values()))
@@ -197,17 +158,6 @@ class _Doing:
         outcomes = _recorded(self.run, "tasks", LossOutcome)
         self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
         self.training = {report.task: report for report in _recorded(self.run, "training", TrainingReport)}
-
-    def _begin(self, info: ModelInfo | None, image: str) -> RunRecord:
-        """Record the job, or take it up again."""
-        if self.run is None:
-            return self.store.create_run(KIND, self.job.model_dump(mode="json"), info, image)
-        before = self.run
-        if before.model is not None and info is not None and (before.model.model, before.model.sha) != (info.model, info.sha):
-            self.watcher.say(f"The run began with the model {before.model.model}; now {info.model} answers.")
-        if before.image and before.image != image:
-            self.watcher.say("The run began with another sandbox image.")
-        return self.store.update_run(before.id, state="running")
 
     async def _solve(self, run: RunRecord, left: list[LossTask], model: Model | None, engine: Engine) -> None:
         attempts = list(self.previous)
@@ -291,39 +241,3 @@ def _save(path: Path, code: str) -> None:
         raise UsageError(
             f"{path} cannot be written: {exc.strerror}.", remedy="Name another folder with --out, or free some space."
         ) from exc
-
-
-@contextlib.asynccontextmanager
-async def _remote(job: LossJob, settings: Settings) -> AsyncIterator[Model]:
-    from orchestrator.llm.client import ModelClient
-
-    async with ModelClient(
-        job.base_url, model=job.model, api_key=settings.api_key, max_concurrency=job.options.parallel
-    ) as client:
-        await client.info()
-        yield client
-
-
-@contextlib.asynccontextmanager
-async def _embedded(job: LossJob, settings: Settings, watcher: Watcher) -> AsyncIterator[Model]:
-    from llm_server.launcher import start_async
-    from orchestrator.llm.client import ModelClient
-
-    server = await start_async(
-        job.model or DEFAULT_MODEL,
-        parallel=job.options.parallel,
-        home=settings.home,
-        progress=watcher.on_bytes,
-        note=watcher.say,
-    )
-    try:
-        async with ModelClient(server.base_url, max_concurrency=job.options.parallel) as client:
-            yield client
-    except OrchestratorError as exc:
-        if not server.alive:
-            raise CompletionError(
-                "The embedded model server died.", remedy="Memory may be short: try --model 0.5b, and see `fumehood doctor`."
-            ) from exc
-        raise
-    finally:
-        await asyncio.to_thread(server.close)

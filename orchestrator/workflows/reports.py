@@ -13,8 +13,9 @@ import html
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.scoring.pass_at_k import Estimate, estimate
@@ -38,17 +39,25 @@ def write_reports(result: EvalResult, folder: Path) -> list[Path]:
     Raises:
         UsageError: one cannot be written; those before it are there.
     """
-    told = result.as_json()
+    pages = {"report.md": markdown(result), "report.html": page(result)}
+    return write_files(folder, result.as_json(), pages, f"fumehood eval --resume {result.run.id}")
+
+
+def write_files(folder: Path, told: Mapping[str, Any], pages: Mapping[str, str], again: str) -> list[Path]:
+    """Write what a result says as JSON, its rows as JSON lines, and the pages. `again` is the command that writes them again.
+
+    Raises:
+        UsageError: one cannot be written; those before it are there.
+    """
     contents = {
         "results.jsonl": "".join(json.dumps(row) + "\n" for row in told["results"]),
         "report.json": json.dumps({key: value for key, value in told.items() if key != "results"}, indent=2) + "\n",
-        "report.md": markdown(result),
-        "report.html": page(result),
+        **pages,
     }
-    return [_write(folder / name, text, result.run.id) for name, text in contents.items()]
+    return [_write(folder / name, text, again) for name, text in contents.items()]
 
 
-def _write(path: Path, text: str, run: str) -> Path:
+def _write(path: Path, text: str, again: str) -> Path:
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +67,7 @@ def _write(path: Path, text: str, run: str) -> Path:
         part.unlink(missing_ok=True)
         raise UsageError(
             f"{path} cannot be written: {exc.strerror}. All results are in the run store.",
-            remedy=f"Free some space or name another folder: `fumehood eval --resume {run} --out DIR`.",
+            remedy=f"Free some space or name another folder: `{again} --out DIR`.",
         ) from exc
     return path
 

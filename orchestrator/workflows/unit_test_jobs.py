@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from orchestrator.data.benchmarks import BenchmarkTask, load
 from orchestrator.data.benchmarks.literals import literal
-from orchestrator.data.store import RunStore, State
-from orchestrator.errors import CompletionError, OrchestratorError, StoreError, UsageError
+from orchestrator.data.store import RunStore
+from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import extract
 from orchestrator.llm.prompts import write_unit_tests
-from orchestrator.scoring.pass_at_k import Estimate, estimate
+from orchestrator.scoring.pass_at_k import Estimate, estimates_of, tally
 from orchestrator.scoring.unit_tests import Weights, accepted
 from orchestrator.settings import Settings
 from orchestrator.types import (
@@ -45,9 +44,9 @@ from orchestrator.types import (
     Value,
     Verdict,
 )
-from orchestrator.workflows.evaluation import DEFAULT_KS, Watcher
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loop import seed_of
+from orchestrator.workflows.recorded_jobs import Server, Watcher, begin, ending, job_of, opened, record, work_through
 from orchestrator.workflows.unit_tests import (
     LIMITS,
     MutationOptions,
@@ -264,12 +263,7 @@ async def resume_tests(
         PrerequisiteError, StoreError: as `do_tests`.
     """
     run = await asyncio.to_thread(store.run, run_id)
-    if run.kind != KIND:
-        raise UsageError(f"Run {run.id} is no unit-test job but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
-    try:
-        job = UnitTestJob.model_validate(run.config)
-    except ValidationError as exc:
-        raise UsageError(f"Run {run.id} has options that this version does not know.", remedy="Start it anew.") from exc
+    job = job_of(run, KIND, UnitTestJob, "unit-test job")
     return await _Doing(job, settings, store, watcher or Watcher(), engine, model, run).do()
 
 
@@ -301,28 +295,18 @@ class _Doing:
             self.watcher.on_start(self.run)
             self.watcher.say("This run is finished: nothing is left to do.")
             return self._result(self.run, source, order, began)
-        async with contextlib.AsyncExitStack() as opened:
-            engine = self.engine
-            if engine is None:
-                engine = await opened.enter_async_context(Engine(self.settings, limits=LIMITS, preload=False))
-            model = self.model
-            if model is None and not self.job.given:
-                model = await opened.enter_async_context(_model(self.job, self.settings, self.watcher))
-            run = await self._begin(model, engine)
-            self.watcher.on_start(run)
-            state: State = "failed"
-            try:
+        job = self.job
+        server = None if job.given else Server(job.base_url, job.model, job.parallel)
+        async with opened(self.settings, self.watcher, LIMITS, server, preload=False, engine=self.engine, model=self.model) as (
+            engine,
+            model,
+        ):
+            info = None if model is None else await model.info()
+            run = begin(self.store, KIND, job, self.run, info, engine.image, self.watcher)
+            with ending(self.store, run, lambda: _summary(self._result(run, source, order, began))) as end:
                 await self._all(run, engine, model, {subject.name: subject for subject in subjects}, left)
-                state = "finished" if self.error is None else "interrupted"
-            except (asyncio.CancelledError, KeyboardInterrupt):
-                state = "interrupted"
-                raise
-            finally:
-                result = self._result(run, source, order, began)
-                summary = {key: value for key, value in result.as_json().items() if key not in ("results", "run", "state")}
-                with contextlib.suppress(StoreError) if state == "failed" else contextlib.nullcontext():
-                    result.run = self.store.finish(run.id, state, summary)
-        return result
+                end.state = "finished" if self.error is None else "interrupted"
+        return self._result(end.run, source, order, began)
 
     def _subjects(self) -> tuple[str, list[Subject]]:
         if self.job.subjects:
@@ -341,14 +325,6 @@ class _Doing:
             raise UsageError(f"{loaded.source} has no function with a reference.", remedy="Name a data set with references.")
         return loaded.source, found
 
-    async def _begin(self, model: Model | None, engine: Engine) -> RunRecord:
-        if self.run is None:
-            info = None if model is None else await model.info()
-            return self.store.create_run(KIND, self.job.model_dump(mode="json"), info, engine.image)
-        if self.run.image and self.run.image != engine.image:
-            self.watcher.say("The run began with another sandbox image.")
-        return self.store.update_run(self.run.id, state="running")
-
     async def _all(
         self,
         run: RunRecord,
@@ -358,30 +334,17 @@ class _Doing:
         left: Sequence[tuple[str, int]],
     ) -> None:
         """Write and judge what is left."""
-        source = iter(left)
         pen = asyncio.Semaphore(self.job.parallel)
-        stopped = asyncio.Event()
 
-        async def work() -> None:
-            for name, number in source:
-                if stopped.is_set():
-                    return
-                try:
-                    await self._one(run, engine, model, pen, subjects[name], number)
-                except CompletionError as exc:
-                    # Other answers that are written already are still judged and recorded.
-                    if self.error is None:
-                        self.error = exc
-                        self.problems.append(f"the model stopped answering at {name}: {exc.message}")
-                    stopped.set()
+        async def one(key: tuple[str, int]) -> None:
+            await self._one(run, engine, model, pen, subjects[key[0]], key[1])
 
-        count = 2 * self.settings.workers + self.job.parallel
+        def on_silence(key: tuple[str, int], error: CompletionError) -> None:
+            self.error = error
+            self.problems.append(f"the model stopped answering at {key[0]}: {error.message}")
+
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(count, len(left)) or 1):
-                    group.create_task(work())
-        except BaseExceptionGroup as many:
-            raise _first(many) from None
+            await work_through(left, one, 2 * self.settings.workers + self.job.parallel, on_silence)
         finally:
             for making in self._surveys.values():
                 making.cancel()
@@ -414,7 +377,7 @@ class _Doing:
             code, reason = found.code, found.reason
         judgement = await judge_tests(surveyed, code, engine.execute, job.mutation, job.weights)
         attempt = _attempt(job, subject, number, messages, sampling, completion, code, reason, judgement)
-        await self._record(run, attempt)
+        await record(self.store, run, attempt)
         self.attempts[attempt.task, attempt.index] = attempt
         self.watcher.on_event(Event(kind="attempt_finished", task=subject.name, sample=number, attempt=attempt))
 
@@ -433,33 +396,13 @@ class _Doing:
             self.problems.append(str(exc))
             return None
 
-    async def _record(self, run: RunRecord, attempt: Attempt) -> None:
-        """Write an attempt in a thread, for the disk is waited for. What was judged is recorded under a cancellation too."""
-        writing = asyncio.ensure_future(asyncio.to_thread(self.store.add_attempt, run.id, attempt))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await writing
-            raise
-
     def _result(self, run: RunRecord, source: str, order: Sequence[tuple[str, int]], began: float) -> TestsResult:
         rows = [row_of(self.attempts[key]) for key in order if key in self.attempts]
         problems = list(self.problems)
-        counts: dict[str, tuple[int, int]] = {}
-        for row in rows:
-            n, c = counts.get(row.task_id, (0, 0))
-            if row.verdict is not Verdict.UNSCORED:
-                counts[row.task_id] = (n + 1, c + (row.verdict is Verdict.ACCEPTED))
         if unscored := sum(row.verdict is Verdict.UNSCORED for row in rows):
             problems.append(f"{unscored} answers are unscored; they are in no pass@k")
-        most = max((n for n, _ in counts.values()), default=0)
-        estimates = []
-        for k in self.job.ks or tuple(k for k in DEFAULT_KS if k <= most):
-            one = estimate(counts, k, seed=self.job.seed)
-            if one is None:
-                problems.append(f"pass@{k} needs {k} answers for a function; the most there are is {most}")
-            else:
-                estimates.append(one)
+        estimates, lacking = estimates_of(tally((row.task_id, row.verdict) for row in rows), self.job.ks, seed=self.job.seed)
+        problems += lacking
         return TestsResult(run, self.job, source, rows, problems, estimates, time.monotonic() - began, self.error)
 
 
@@ -586,30 +529,5 @@ def row_of(attempt: Attempt) -> TestsRow:
     )
 
 
-def _first(many: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that ended a group of tasks."""
-    one = many.exceptions[0]
-    return _first(one) if isinstance(one, BaseExceptionGroup) else one
-
-
-@contextlib.asynccontextmanager
-async def _model(job: UnitTestJob, settings: Settings, watcher: Watcher) -> AsyncIterator[Model]:
-    """The model server of the job, or the embedded one for as long as the job takes."""
-    from orchestrator.llm.client import ModelClient
-
-    if job.base_url:
-        async with ModelClient(job.base_url, model=job.model, api_key=settings.api_key, max_concurrency=job.parallel) as client:
-            await client.info()
-            yield client
-        return
-    from llm_server.launcher import start_async
-
-    watcher.say("Starting the embedded model server.")
-    server = await start_async(
-        job.model or "1.5b", parallel=job.parallel, home=settings.home, progress=watcher.on_bytes, note=watcher.say
-    )
-    try:
-        async with ModelClient(server.base_url, max_concurrency=job.parallel) as client:
-            yield client
-    finally:
-        await asyncio.to_thread(server.close)
+def _summary(result: TestsResult) -> dict[str, Any]:
+    return {key: value for key, value in result.as_json().items() if key not in ("results", "run", "state")}

@@ -5,10 +5,9 @@ Each file is written whole or not at all. What they are made of lies in the run 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from orchestrator.errors import UsageError
+from orchestrator.workflows.reports import write_files
 from orchestrator.workflows.unit_test_jobs import TestsResult
 
 FILES = ("results.jsonl", "report.json", "report.md")
@@ -20,28 +19,9 @@ def write_reports(result: TestsResult, folder: Path) -> list[Path]:
     Raises:
         UsageError: one cannot be written; those before it are there.
     """
-    told = result.as_json()
-    contents = {
-        "results.jsonl": "".join(json.dumps(row) + "\n" for row in told["results"]),
-        "report.json": json.dumps({key: value for key, value in told.items() if key != "results"}, indent=2) + "\n",
-        "report.md": markdown(result),
-    }
-    paths = []
-    for name, text in contents.items():
-        path = folder / name
-        part = folder / f".{name}.part"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            part.write_text(text, encoding="utf-8", errors="backslashreplace")
-            part.replace(path)
-        except OSError as exc:
-            part.unlink(missing_ok=True)
-            raise UsageError(
-                f"{path} cannot be written: {exc.strerror}. All results are in the run store.",
-                remedy=f"Free some space or name another folder: `fumehood eval unit-tests --resume {result.run.id} --out DIR`.",
-            ) from exc
-        paths.append(path)
-    return paths
+    return write_files(
+        folder, result.as_json(), {"report.md": markdown(result)}, f"fumehood eval unit-tests --resume {result.run.id}"
+    )
 
 
 def markdown(result: TestsResult) -> str:

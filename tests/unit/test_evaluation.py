@@ -15,8 +15,9 @@ from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows.evaluation import EvalJob, Watcher, compare_runs, do_eval, resume_eval, validate_dataset
+from orchestrator.workflows.evaluation import EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
 from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.recorded_jobs import Watcher
 from orchestrator.workflows.reference_outputs import tests_of as source_of_tests
 from orchestrator.workflows.reports import FILES, write_reports
 

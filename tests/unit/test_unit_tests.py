@@ -17,7 +17,7 @@ from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.scoring.unit_tests import Weights
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Fault, Status, Verdict
-from orchestrator.workflows.evaluation import Watcher
+from orchestrator.workflows.recorded_jobs import Watcher
 from orchestrator.workflows.unit_test_jobs import (
     UnitTestJob,
     do_tests,

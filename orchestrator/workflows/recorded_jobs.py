@@ -1,0 +1,237 @@
+"""What all recorded jobs share: what they are opened with, their place in the run store, and work that goes on beside a model.
+
+A job is recorded before its first attempt and every attempt before the next one counts, so whatever was interrupted goes on
+where it stopped. What a job does, and what its result is, stands in its own file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from orchestrator.data.store import RunStore, State
+from orchestrator.errors import CompletionError, OrchestratorError, StoreError, UsageError
+from orchestrator.llm.base import Model
+from orchestrator.settings import Settings
+from orchestrator.types import Attempt, Event, Limits, ModelInfo, RunRecord, Value
+from orchestrator.workflows.execution import Engine
+
+DEFAULT_MODEL = "1.5b"
+"""Of the embedded server."""
+J = TypeVar("J", bound=Value)
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass
+class Watcher:
+    """Whom a job tells what happens."""
+
+    on_start: Callable[[RunRecord], None] = lambda run: None
+    """The run is in the store, and can be resumed from here on."""
+    on_event: Callable[[Event], None] = lambda event: None
+    on_bytes: Callable[[int, int], None] = lambda done, total: None
+    """Weights being downloaded: bytes so far and in all."""
+
+    def say(self, sentence: str) -> None:
+        """A note."""
+        self.on_event(Event(kind="note", text=sentence))
+
+
+@dataclass(frozen=True)
+class Server:
+    """Which model writes for a job."""
+
+    base_url: str
+    """Empty starts the embedded server for the time of the job."""
+    model: str
+    """Name at that server, or which embedded model."""
+    parallel: int
+    """Answers the server writes at once."""
+
+
+def job_of(run: RunRecord, kind: str, job: type[J], what: str) -> J:
+    """The job that a run is; `what` is its name in a sentence.
+
+    Raises:
+        UsageError: it is no such job, or one of another version.
+    """
+    if run.kind != kind:
+        raise UsageError(f"Run {run.id} is no {what} but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
+    try:
+        return job.model_validate(run.config)
+    except ValidationError as exc:
+        raise UsageError(f"Run {run.id} has options that this version does not know.", remedy="Start it anew.") from exc
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    settings: Settings,
+    watcher: Watcher,
+    limits: Limits,
+    server: Server | None,
+    *,
+    preload: bool = True,
+    engine: Engine | None = None,
+    model: Model | None = None,
+) -> AsyncIterator[tuple[Engine, Model | None]]:
+    """Sandboxes and the model, for the time of a job. Those that are given are used as they are; without `server` no model is.
+
+    What fails soonest goes first: a URL that refuses, then the engine, then a server that takes seconds to load.
+
+    Raises:
+        PrerequisiteError: no engine, no image, no weights.
+        CompletionError: the model server refused, or the embedded one died.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        if model is None and server is not None and server.base_url:
+            model = await stack.enter_async_context(_remote(server, settings))
+        if engine is None:
+            engine = await stack.enter_async_context(Engine(settings, limits=limits, preload=preload))
+        if model is None and server is not None:
+            watcher.say(f"Starting the embedded model server with {server.model or DEFAULT_MODEL}.")
+            model = await stack.enter_async_context(_embedded(server, settings, watcher))
+        yield engine, model
+
+
+@contextlib.asynccontextmanager
+async def _remote(server: Server, settings: Settings) -> AsyncIterator[Model]:
+    from orchestrator.llm.client import ModelClient
+
+    async with ModelClient(
+        server.base_url, model=server.model, api_key=settings.api_key, max_concurrency=server.parallel
+    ) as client:
+        await client.info()
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def _embedded(server: Server, settings: Settings, watcher: Watcher) -> AsyncIterator[Model]:
+    from llm_server.launcher import start_async
+    from orchestrator.llm.client import ModelClient
+
+    running = await start_async(
+        server.model or DEFAULT_MODEL,
+        parallel=server.parallel,
+        home=settings.home,
+        progress=watcher.on_bytes,
+        note=watcher.say,
+    )
+    try:
+        async with ModelClient(running.base_url, max_concurrency=server.parallel) as client:
+            yield client
+    except OrchestratorError as exc:
+        if not running.alive:
+            raise CompletionError(
+                "The embedded model server died.", remedy="Memory may be short: try --model 0.5b, and see `fumehood doctor`."
+            ) from exc
+        raise
+    finally:
+        await asyncio.to_thread(running.close)
+
+
+def begin(
+    store: RunStore, kind: str, job: Value, before: RunRecord | None, info: ModelInfo | None, image: str, watcher: Watcher
+) -> RunRecord:
+    """Record a job, or take it up again, and tell the watcher.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    if before is None:
+        run = store.create_run(kind, job.model_dump(mode="json"), info, image)
+    else:
+        if before.model is not None and info is not None and (before.model.model, before.model.sha) != (info.model, info.sha):
+            watcher.say(f"The run began with the model {before.model.model}; now {info.model} answers.")
+        if before.image and before.image != image:
+            watcher.say("The run began with another sandbox image.")
+        run = store.update_run(before.id, state="running")
+    watcher.on_start(run)
+    return run
+
+
+@dataclass
+class Ending:
+    """How a run is recorded to have ended."""
+
+    run: RunRecord
+    state: State = "finished"
+
+
+@contextlib.contextmanager
+def ending(store: RunStore, run: RunRecord, summary: Callable[[], Mapping[str, Any]]) -> Iterator[Ending]:
+    """Record the end of a run, with its summary then: as the body says, as `interrupted` where it was, else as `failed`.
+
+    Raises:
+        StoreError: it cannot be written; not in place of an error of the body.
+    """
+    end = Ending(run)
+    try:
+        yield end
+    except BaseException as exc:
+        stopped = isinstance(exc, asyncio.CancelledError | KeyboardInterrupt)
+        with contextlib.suppress(StoreError):
+            end.run = store.finish(run.id, "interrupted" if stopped else "failed", summary())
+        raise
+    end.run = store.finish(run.id, end.state, summary())
+
+
+async def record(store: RunStore, run: RunRecord, attempt: Attempt) -> None:
+    """Write an attempt in a thread, for the disk is waited for. What was judged is recorded under a cancellation too.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    writing = asyncio.ensure_future(asyncio.to_thread(store.add_attempt, run.id, attempt))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await writing
+        raise
+
+
+async def work_through(
+    left: Sequence[K],
+    one: Callable[[K], Awaitable[None]],
+    side_by_side: int,
+    on_silence: Callable[[K, CompletionError], None],
+) -> None:
+    """Do what is left, so many side by side.
+
+    Where the model stops answering, `on_silence` is told once and nothing more is begun; what had its answer is still
+    brought to its end.
+
+    Raises:
+        Whatever else `one` raises first; the others are cancelled.
+    """
+    source = iter(left)
+    silent = False
+
+    async def work() -> None:
+        nonlocal silent
+        for key in source:
+            if silent:
+                return
+            try:
+                await one(key)
+            except CompletionError as exc:
+                if not silent:
+                    on_silence(key, exc)
+                silent = True
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(side_by_side, len(left))):
+                group.create_task(work())
+    except BaseExceptionGroup as many:
+        raise _first(many) from None
+
+
+def _first(many: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that ended a group of tasks."""
+    one = many.exceptions[0]
+    return _first(one) if isinstance(one, BaseExceptionGroup) else one
