@@ -89,16 +89,17 @@ class DockerSandbox:
     def _run(self, header: dict[str, Any], body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]) -> RunReport:
         try:
             frame, payload = self._exchange(header, body, limits, deliver, None)
-        except _Refused as exc:
+        except (_Refused, _Exhausted) as exc:
             return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
-        except _Exhausted as exc:
-            return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
-        self._look_for_left_overs(frame)
-        self._provider.used(libraries=bool(frame.get("libraries")))
+        self._learn(frame)
         return read_result(frame, payload, limits, self._provider.image_id, self._spec.isolation)
 
-    def _look_for_left_overs(self, frame: dict[str, Any]) -> None:
-        """A worker whose device keeps something of a run is destroyed: with its container goes what held it."""
+    def _learn(self, frame: dict[str, Any]) -> None:
+        """Note what a result says of sandboxes to come, and of this one.
+
+        A worker whose device keeps something of a run is destroyed: with its container goes what held it.
+        """
+        self._provider.used(libraries=bool(frame.get("libraries")))
         left_over = frame.get("gpu", {}).get("left_over")
         if left_over:
             self.spent = True
@@ -140,8 +141,7 @@ class DockerSandbox:
                 frame, payload = mine.result()
             except (_Refused, _Exhausted) as exc:
                 return RunReport(status=Status.MEMORY_EXCEEDED, detail=str(exc), image=self._provider.image_id)
-        self._look_for_left_overs(frame)
-        self._provider.used(libraries=bool(frame.get("libraries")))
+        self._learn(frame)
         finished = any(event.get("event") == "finished" for event in verdict["events"])
         frame["events"] = verdict["events"]
         frame["attack"] = [*frame["attack"], *verdict["attack"]]

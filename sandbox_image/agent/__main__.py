@@ -125,13 +125,14 @@ def main(pipe: _Pipe) -> int:
         try:
             job, body = pipe.receive()
             parts = protocol.split(body, job["parts"])
-            used = heavy if any(libraries for libraries, _ in sides(job, parts)) else None
+            wanted = sides(job, parts)
+            used = any(libraries for libraries, _ in wanted)
             if namespaces and (used or heavy.started) and not counted:
                 if not first:  # this container has the limits of the run before
                     _adjust(pipe, meter.resident() + _ROOM)
                 heavy.warmed()  # its memory is not to grow while a run's is counted
                 counted = job["adjust"] = True
-            if used is None and not namespaces:
+            if not used and not namespaces:
                 heavy.kill()  # its memory is not this program's
             if job["adjust"]:
                 _adjust(pipe, meter.resident())
@@ -139,8 +140,9 @@ def main(pipe: _Pipe) -> int:
             return 0
         first, job["repeat"] = False, namespaces
         run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu)
-        run.start(bare, used)
-        pipe.send(*run.supervise())
+        run.start([(heavy if libraries else bare, judge) for libraries, judge in wanted])
+        result, output = run.supervise()
+        pipe.send({**result, "libraries": used}, output)
         if not namespaces:
             return 0
 

@@ -174,8 +174,6 @@ class Run:
         self._relay_ends = False
         self._stopped = False
         self.stages: dict[str, float] = {}
-        self._libraries = False
-        """Whether a child with the heavy libraries imported was needed."""
         self._mark = time.monotonic()
 
     def _stage(self, name: str) -> None:
@@ -189,8 +187,8 @@ class Run:
 
     # Starting
 
-    def start(self, bare: Zygote, heavy: Zygote | None) -> None:
-        """Take the children that the job needs and hand them their work.
+    def start(self, wanted: list[tuple[Zygote, bool]]) -> None:
+        """Take a child of each zygote, for the judge where that is said, and hand them their work.
 
         Raises:
             EOFError, OSError: no child could be made.
@@ -198,12 +196,9 @@ class Run:
         mode = self._job["mode"]
         self._meter.start()
         self._mark = time.monotonic()
-        wanted = sides(self._job, [self._stdin, *self._parts])
-        self._libraries = any(with_libraries for with_libraries, _ in wanted)
-        takes = [(heavy if with_libraries and heavy else bare, judge) for with_libraries, judge in wanted]
-        taken = {judge: Side(zygote.take(judge=judge)) for zygote, judge in takes}
+        taken = {judge: Side(zygote.take(judge=judge)) for zygote, judge in wanted}
         if self._job["repeat"]:
-            for zygote, judge in takes:  # the next run's, while this one runs
+            for zygote, judge in wanted:  # the next run's, while this one runs
                 zygote.prepare(judge=judge)
         self._main, self._judge = taken.get(False), taken.get(True)
         self._stage("fork")
@@ -311,7 +306,6 @@ class Run:
             "attack": self._attack,
             "log": bytes(self._log).decode("utf-8", "replace"),
             "stages": self.stages,
-            "libraries": self._libraries,
             "output": [len(self._output["stdout"]), len(self._output["stderr"])],
             "artifacts": self._report.get("artifacts", []),
             "artifact_errors": self._report.get("artifact_errors", {}),

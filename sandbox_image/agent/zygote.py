@@ -187,8 +187,9 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     if "torch" in preload:
         with contextlib.suppress(Exception):
             _use_torch()
-    with contextlib.suppress(Exception):
-        rehearse()
+    if namespaces:  # else it forks for one run, which would not get that time back
+        with contextlib.suppress(Exception):
+            rehearse()
     gc.collect()
     if namespaces and ahead == b"a":  # a second of work, for a worker that forks many times
         with contextlib.suppress(OSError):
