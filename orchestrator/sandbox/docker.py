@@ -190,6 +190,8 @@ class DockerSandbox:
                     self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
                     self._channel.send(protocol.encode({"type": "go"}))
                     self._channel.begun.set()
+                elif kind == "again":
+                    self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
                 elif kind == "result":
                     return checked(frame), payload
                 else:

@@ -17,8 +17,8 @@ from files import WORK  # type: ignore[import-not-found]
 from gpu import Gpu, GpuError  # type: ignore[import-not-found]
 from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
 from meter import Meter  # type: ignore[import-not-found]
-from supervise import Run, kill_all, sides  # type: ignore[import-not-found]
-from zygote import HEAVY, Zygote  # type: ignore[import-not-found]
+from supervise import Run, is_quiet, kill_all, sides  # type: ignore[import-not-found]
+from zygote import FOREIGN, HEAVY, QUIET, TESTS, Zygote  # type: ignore[import-not-found]
 
 _IDLE = 0.3
 """Seconds without a job after which a worker for many runs imports the libraries that it may need later."""
@@ -57,8 +57,8 @@ class _Pipe:
 def _isolated(zygote: Zygote) -> str:
     """Why children cannot be isolated by namespaces here, or an empty string."""
     try:
-        zygote.take().discard()
-        zygote.take(judge=True).discard()
+        zygote.take(FOREIGN).discard()
+        zygote.take(TESTS).discard()
     except OSError as exc:
         return str(exc)
     return ""
@@ -68,9 +68,9 @@ def _warm_up(heavy: Zygote, pipe: _Pipe, *, judge: bool) -> None:
     """Wait until the libraries are there and have children prepared, or until there is a job."""
     if heavy in select.select([heavy, pipe.read], [], [])[0]:
         heavy.warmed()
-        heavy.prepare()
+        heavy.prepare(FOREIGN)
         if judge:
-            heavy.prepare(judge=True)
+            heavy.prepare(TESTS)
 
 
 def _gpu() -> tuple[Gpu | None, str]:
@@ -111,9 +111,8 @@ def main(pipe: _Pipe) -> int:
         "no_gpu": no_gpu,
     }
     pipe.send({**hello, "refused": _isolated(bare) if namespaces else ""})
-    bare.prepare()
-    if namespaces:
-        bare.prepare(judge=True)
+    for kind in (FOREIGN, TESTS, QUIET, QUIET) if namespaces else (FOREIGN,):
+        bare.prepare(kind)
     if preload and not namespaces:
         _warm_up(heavy, pipe, judge=False)
     pipe.send({"type": "warm"})
@@ -139,9 +138,17 @@ def main(pipe: _Pipe) -> int:
         except EOFError:
             return 0
         first, job["repeat"] = False, namespaces
-        run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu)
-        run.start([(heavy if libraries else bare, judge) for libraries, judge in wanted])
-        result, output = run.supervise()
+        full = [(heavy if libraries else bare, TESTS if judge else FOREIGN) for libraries, judge in wanted]
+        quiet = [(bare, QUIET)] * 2 if namespaces and not used and is_quiet(job, parts) else None
+        for children in (quiet, full):
+            if children is None:
+                continue
+            run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu)
+            run.start(children)
+            result, output = run.supervise()
+            if children is full or not run.broke_the_silence:
+                break
+            pipe.send({"type": "again"})  # its time begins anew
         pipe.send({**result, "libraries": used}, output)
         if not namespaces:
             return 0

@@ -16,21 +16,19 @@ import inspect
 import linecache
 import math
 import operator
-import os
 import socket
 import sys
 import threading
-import traceback
 import types
 from collections.abc import Callable
 from typing import Any
 
 import plain  # type: ignore[import-not-found]
+from frames import frames_in, shown  # type: ignore[import-not-found]
 
 WORK = "/box/work"
 _TEXT = 10_000
 """Characters of a repr, a message or a frame list."""
-_FRAMES = 4
 
 SPECIAL = frozenset(
     [
@@ -508,9 +506,7 @@ class Server:
 
     def _frames(self, exc: BaseException) -> str:
         try:
-            found = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == self._file][-_FRAMES:]
-            lines = [f"{os.path.basename(self._file)}:{f.lineno} in {f.name}: {f.line}\n" for f in found]
-            return "".join(lines)[-_TEXT:]
+            return shown(frames_in(exc, self._file))[-_TEXT:]  # type: ignore[no-any-return]
         except Exception:
             return ""
 

@@ -5,6 +5,8 @@ own streams, and the boundary or the channel for test results where its work nee
 
 In a PID namespace the first process is not like others (signals pass it by), so a program gets an init of its own as parent;
 a candidate or a test side, which only answers and asks, is the first process itself.
+
+A quiet child gets no namespaces: its filter leaves it no system call that names anything.
 """
 
 from __future__ import annotations
@@ -26,14 +28,14 @@ from typing import Any, NoReturn
 import protocol  # type: ignore[import-not-found]
 from files import WORK, collect_artifacts, filled, place_files  # type: ignore[import-not-found]
 from gpu import limit_torch  # type: ignore[import-not-found]
-from isolation import enter, resize, seal  # type: ignore[import-not-found]
+from isolation import enter, resize, seal, silence  # type: ignore[import-not-found]
 from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
 
 _AGENT = os.path.dirname(os.path.abspath(__file__))
 _MOST_FDS = 8
 
 
-def become(control: socket.socket, *, judge: bool, namespaces: bool, disk: int) -> NoReturn:
+def become(control: socket.socket, *, judge: bool, namespaces: bool, quiet: bool, disk: int) -> NoReturn:
     """Isolate, say so, wait for the order, and do it."""
     os.setsid()
     prctl(PR_SET_DUMPABLE, 1)  # the agent is not; /proc/self must be writable for the maps, and a program may open its own
@@ -93,13 +95,13 @@ def become(control: socket.socket, *, judge: bool, namespaces: bool, disk: int) 
             _watch(control, program, order)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         prctl(PR_SET_DUMPABLE, 1)
-    else:
+    elif not quiet:
         seal(judge=judge, beside_agent=not namespaces)
     control.close()
     with contextlib.suppress(ValueError):
         cpu = int(order["cpu_time"]) + 2
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
-    _do(order, given, texts)
+    _do(order, given, texts, quiet=quiet)
 
 
 def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoReturn:
@@ -149,7 +151,7 @@ def _forget_agent() -> None:
     sys.path[:] = [entry for entry in sys.path if entry != _AGENT]
 
 
-def _do(order: dict[str, Any], given: dict[str, int], texts: list[str]) -> NoReturn:
+def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet: bool) -> NoReturn:
     """Take the streams, drop everything else, and run."""
     mode = order["mode"]
     if any("async" in text for text in texts):
@@ -184,6 +186,8 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str]) -> NoRet
         _forget_agent()
         sys.path.insert(0, WORK)
         boundary = socket.socket(fileno=high["boundary"])
+        if quiet:
+            silence()
         _end(_served, serve, boundary, {"module": order["module"], "source": texts[0], "in_place": order["in_place"]})
     if mode == "judge":
         from test_side import judge  # type: ignore[import-not-found]
@@ -191,6 +195,8 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str]) -> NoRet
         sys.path.insert(0, WORK)
         boundary = socket.socket(fileno=high["boundary"])
         work = {key: order[key] for key in ("module", "entry_point", "in_place")} | {"tests": texts[0]}
+        if quiet:
+            silence()
         _end(judge, boundary, high["results"], work)
     if mode == "pytest":
         from reporter import Reporter  # type: ignore[import-not-found]

@@ -76,6 +76,15 @@ def _fresh(disk: int, flags: int) -> None:
     mount("none", "/dev/shm", "tmpfs", flags | MS_NOSUID | MS_NODEV, f"size={min(disk, 64 << 20)},nr_inodes=4096,mode=0700")
 
 
+def silence() -> None:
+    """Leave this process nothing but its memory, the clocks, and the descriptors that it has. Any other system call kills it.
+
+    Raises:
+        OSError: the filter cannot be installed.
+    """
+    install_filter(_QUIET_FILTER)
+
+
 def seal(*, judge: bool = False, beside_agent: bool = False) -> None:
     """Give up every capability and every system call that could undo the isolation. Raises OSError.
 
@@ -144,6 +153,49 @@ _TO_THE_AGENT = {
 }
 """What one process may do to another of its user, and which argument names that one. Not to the agent: with a limit of no CPU
 time it would die, with the lowest priority it would come too late."""
+_QUIET_CALLS = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "recvfrom": (45, 207),
+    "sendto": (44, 206),
+    "recvmsg": (47, 212),
+    "sendmsg": (46, 211),
+    "poll": (7, -1),
+    "ppoll": (271, 73),
+    "select": (23, -1),
+    "pselect6": (270, 72),
+    "lseek": (8, 62),
+    "fstat": (5, 80),
+    "close": (3, 57),
+    "mmap": (9, 222),
+    "munmap": (11, 215),
+    "mremap": (25, 216),
+    "mprotect": (10, 226),
+    "madvise": (28, 233),
+    "brk": (12, 214),
+    "futex": (202, 98),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "sigaltstack": (131, 132),
+    "restart_syscall": (219, 128),
+    "getrandom": (318, 278),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115),
+    "nanosleep": (35, 101),
+    "gettimeofday": (96, 169),
+    "time": (201, -1),
+    "times": (100, 153),
+    "getrusage": (98, 165),
+    "sched_yield": (24, 124),
+    "getcwd": (79, 17),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+}
+"""What computing takes. None of them names a file, a process, an address or anything else that another run could know."""
 _CLONE = (56, 220)
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = 0 if MACHINE == "x86_64" else 1
@@ -152,52 +204,64 @@ _KILL, _ALLOW, _EPERM = 0x80000000, 0x7FFF0000, 0x00050001
 _X32 = 0x40000000
 
 
+def _word(code: int, if_true: int, if_false: int, value: int) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def _own_architecture() -> list[bytes]:
+    """Kill whoever calls in the manner of another architecture, and load the number of the call."""
+    return [
+        _word(_LOAD, 0, 0, 4),
+        _word(_JUMP_EQ, 1, 0, _ARCHITECTURE.get(MACHINE, 0)),
+        _word(_RETURN, 0, 0, _KILL),
+        _word(_LOAD, 0, 0, 0),
+        _word(_JUMP_GE, 0, 1, _X32),
+        _word(_RETURN, 0, 0, _KILL),
+    ]
+
+
+def _assemble_quiet() -> bytes:
+    allowed = [row[_COLUMN] for row in _QUIET_CALLS.values() if row[_COLUMN] >= 0]
+    tests = [_word(_JUMP_EQ, len(allowed) - place, 0, number) for place, number in enumerate(allowed)]
+    return b"".join([*_own_architecture(), *tests, _word(_RETURN, 0, 0, _KILL), _word(_RETURN, 0, 0, _ALLOW)])
+
+
 def _assemble(refused: dict[str, tuple[int, int]], *, beside_agent: bool) -> bytes:
     """The filter as classic BPF. Everything else was decided by the container's own profile."""
-
-    def word(code: int, if_true: int, if_false: int, value: int) -> bytes:
-        return struct.pack("=HBBI", code, if_true, if_false, value)
-
     attacks = [row[_COLUMN] for row in _ATTACKS.values() if row[_COLUMN] >= 0]
     errors = [row[_COLUMN] for row in refused.values() if row[_COLUMN] >= 0]
     body = [(_CLONE[_COLUMN], "clone"), *((nr, "kill") for nr in attacks), *((nr, "errno") for nr in errors)]
     if beside_agent:
         body += [(row[_COLUMN], f"agent {row[2]}") for row in _TO_THE_AGENT.values()]
-    program = [
-        word(_LOAD, 0, 0, 4),
-        word(_JUMP_EQ, 1, 0, _ARCHITECTURE.get(MACHINE, 0)),
-        word(_RETURN, 0, 0, _KILL),
-        word(_LOAD, 0, 0, 0),
-        word(_JUMP_GE, 0, 1, _X32),
-        word(_RETURN, 0, 0, _KILL),
-    ]
+    program = _own_architecture()
     count = len(body)
     for index, (number, action) in enumerate(body):
         left = count - index - 1  # comparisons between this one and the tail
         target = {"allow": 0, "errno": 1, "kill": 2, "clone": 3, "agent 0": 7, "agent 1": 11}[action]
-        program.append(word(_JUMP_EQ, left + target, 0, number))
+        program.append(_word(_JUMP_EQ, left + target, 0, number))
     program += [
-        word(_RETURN, 0, 0, _ALLOW),
-        word(_RETURN, 0, 0, _EPERM),
-        word(_RETURN, 0, 0, _KILL),
-        word(_LOAD, 0, 0, 16),  # low half of clone's first argument
-        word(_JUMP_SET, 0, 1, NAMESPACES & 0xFFFFFFFF),
-        word(_RETURN, 0, 0, _KILL),
-        word(_RETURN, 0, 0, _ALLOW),
-        word(_LOAD, 0, 0, 16),
-        word(_JUMP_EQ, 0, 1, 1),  # the first process
-        word(_RETURN, 0, 0, _EPERM),
-        word(_RETURN, 0, 0, _ALLOW),
-        word(_LOAD, 0, 0, 24),
-        word(_JUMP_EQ, 2, 0, 1),  # the first process, or its group
-        word(_LOAD, 0, 0, 16),
-        word(_JUMP_GE, 0, 1, 2),  # all processes of a user
-        word(_RETURN, 0, 0, _EPERM),
-        word(_RETURN, 0, 0, _ALLOW),
+        _word(_RETURN, 0, 0, _ALLOW),
+        _word(_RETURN, 0, 0, _EPERM),
+        _word(_RETURN, 0, 0, _KILL),
+        _word(_LOAD, 0, 0, 16),  # low half of clone's first argument
+        _word(_JUMP_SET, 0, 1, NAMESPACES & 0xFFFFFFFF),
+        _word(_RETURN, 0, 0, _KILL),
+        _word(_RETURN, 0, 0, _ALLOW),
+        _word(_LOAD, 0, 0, 16),
+        _word(_JUMP_EQ, 0, 1, 1),  # the first process
+        _word(_RETURN, 0, 0, _EPERM),
+        _word(_RETURN, 0, 0, _ALLOW),
+        _word(_LOAD, 0, 0, 24),
+        _word(_JUMP_EQ, 2, 0, 1),  # the first process, or its group
+        _word(_LOAD, 0, 0, 16),
+        _word(_JUMP_GE, 0, 1, 2),  # all processes of a user
+        _word(_RETURN, 0, 0, _EPERM),
+        _word(_RETURN, 0, 0, _ALLOW),
     ]
     return b"".join(program)
 
 
+_QUIET_FILTER = _assemble_quiet()
 _FILTERS = {
     (judge, beside_agent): _assemble(_REFUSED | (_REFUSED_TO_JUDGES if judge else {}), beside_agent=beside_agent)
     for judge in (False, True)

@@ -12,6 +12,7 @@ import traceback
 from typing import Any
 
 import pytest
+from frames import frames_in, shown  # type: ignore[import-not-found]
 
 _MESSAGE = 4000
 """Characters of a failure's message."""
@@ -38,18 +39,13 @@ class Reporter:
             return "candidate"
         if isinstance(exc, SyntaxError):
             return {self._candidate: "candidate", self._tests: "tests"}.get(exc.filename or "", "")
-        for frame in reversed(traceback.extract_tb(exc.__traceback__)):
-            if frame.filename == self._candidate:
-                return "candidate"
-            if frame.filename == self._tests:
-                return "tests"
-        return ""
+        frames = frames_in(exc, self._candidate, self._tests)
+        return "" if not frames else "candidate" if frames[-1][0] == self._candidate else "tests"
 
     def _describe(self, exc: BaseException) -> str:
         """The exception, and the frames that lie in the two files, last ones first to be kept."""
-        frames = [f for f in traceback.extract_tb(exc.__traceback__) if f.filename in (self._candidate, self._tests)][-4:]
-        where = "".join(f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}\n" for f in frames)
         what = "".join(traceback.format_exception_only(type(exc), exc)).strip()
+        where: str = shown(frames_in(exc, self._candidate, self._tests))
         return (where + what)[-_MESSAGE:]
 
     def pytest_collectreport(self, report: Any) -> None:

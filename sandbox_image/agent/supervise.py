@@ -24,7 +24,7 @@ import protocol  # type: ignore[import-not-found]
 from files import collect_artifacts, filled  # type: ignore[import-not-found]
 from gpu import Gpu, Watch  # type: ignore[import-not-found]
 from meter import Meter  # type: ignore[import-not-found]
-from zygote import Waiting, Zygote  # type: ignore[import-not-found]
+from zygote import BARE, QUIET, TESTS, Waiting, Zygote  # type: ignore[import-not-found]
 
 TICK = 0.02
 """Seconds between readings of the meters."""
@@ -36,6 +36,10 @@ _LAST_WORDS = 5.0
 """Seconds that a run's init may take to kill the rest and bring out artefacts."""
 _HEAVY_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pytest|pandas|sklearn|scipy)\b", re.MULTILINE)
 _ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
+_IMPORTED = re.compile(rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+([\w., \t]+))", re.MULTILINE)
+_NOISE = re.compile(rb"\b(?:open|input|exec|eval|__import__)[ \t]*\(")
+_QUIET_MODULES = {name.encode() for name in (*BARE, "abc", "enum", "sys", "time")}
+"""Modules that every child has; others are files."""
 
 _NOT_BEGUN = {"refused": "disk_exceeded", "failed": "sandbox_error"}
 """Status of a run whose child said why it did not begin."""
@@ -57,6 +61,21 @@ def sides(job: dict[str, Any], parts: list[bytes]) -> list[tuple[bool, bool]]:
     return [(job["heavy"] or any(_HEAVY_IMPORT.search(text) for text in texts), False)]
 
 
+def is_quiet(job: dict[str, Any], parts: list[bytes]) -> bool:
+    """Whether a job looks as if neither side asked the kernel for more than memory and time.
+
+    A guess, for speed alone: quiet children are killed at the first call that is more, and the job is run again, fully isolated.
+    """
+    if job["mode"] != "apart" or job["files"] or job["stream"]:
+        return False
+    known = {*_QUIET_MODULES, job["module"].encode()}
+    for source in parts[-2:]:
+        names = (name for line in _IMPORTED.findall(source) for name in line[0].split(b",") + line[1].split(b","))
+        if _NOISE.search(source) or any(name.split()[0].split(b".")[0] not in known for name in names if name.strip()):
+            return False
+    return True
+
+
 class Side:
     """One waiting child on its way through its work."""
 
@@ -68,6 +87,8 @@ class Side:
         self.cpu_time = 0.0
         self.memory_peak = 0
         """Bytes that its largest process had mapped in, shared ones included."""
+        self.signal = 0
+        """That ended it, whoever sent it."""
         self._reaped = False
 
     def order(self, header: dict[str, Any], body: bytes, fds: dict[str, int]) -> None:
@@ -87,7 +108,7 @@ class Side:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         _, status, usage = os.wait4(self.pid, 0)
-        self._note(usage)
+        self._note(status, usage)
         if self.status is None and not kill:
             self.status = status
 
@@ -97,7 +118,7 @@ class Side:
             return True
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         if pid:
-            self._note(usage)
+            self._note(status, usage)
             if self.status is None:
                 self.status = status
         return self._reaped
@@ -126,8 +147,9 @@ class Side:
         frame: tuple[dict[str, Any], bytes] = protocol.read(read_exactly)
         return frame
 
-    def _note(self, usage: resource.struct_rusage) -> None:
+    def _note(self, status: int, usage: resource.struct_rusage) -> None:
         self._reaped = True
+        self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         self.cpu_time = usage.ru_utime + usage.ru_stime
         self.memory_peak = usage.ru_maxrss * 1024
 
@@ -187,8 +209,8 @@ class Run:
 
     # Starting
 
-    def start(self, wanted: list[tuple[Zygote, bool]]) -> None:
-        """Take a child of each zygote, for the judge where that is said, and hand them their work.
+    def start(self, wanted: list[tuple[Zygote, bytes]]) -> None:
+        """Take a child of each kind from its zygote, and hand them their work. Of two quiet ones the second judges.
 
         Raises:
             EOFError, OSError: no child could be made.
@@ -196,11 +218,15 @@ class Run:
         mode = self._job["mode"]
         self._meter.start()
         self._mark = time.monotonic()
-        taken = {judge: Side(zygote.take(judge=judge)) for zygote, judge in wanted}
+        taken = [(kind, Side(zygote.take(kind))) for zygote, kind in wanted]
         if self._job["repeat"]:
-            for zygote, judge in wanted:  # the next run's, while this one runs
-                zygote.prepare(judge=judge)
-        self._main, self._judge = taken.get(False), taken.get(True)
+            for zygote, kind in wanted:  # the next run's, while this one runs
+                zygote.prepare(kind)
+        for place, (kind, side) in enumerate(taken):
+            if kind == TESTS or (kind == QUIET and place):
+                self._judge = side
+            else:
+                self._main = side
         self._stage("fork")
         boundary: tuple[int, int] | None = None
         if mode == "apart":
@@ -313,6 +339,11 @@ class Run:
         if self._watch is not None:
             header["gpu"] = self._watch.finish()
         return header, bytes(self._output["stdout"] + self._output["stderr"]) + self._carried
+
+    @property
+    def broke_the_silence(self) -> bool:
+        """Whether a filter killed one of its sides. What quiet ones did then counts for nothing."""
+        return any(side.signal == signal.SIGSYS for side in (self._main, self._judge) if side is not None)
 
     def _over(self) -> bool:
         if self._status or self._stopped:
@@ -512,8 +543,7 @@ class Run:
         """Name what happened once all is over, causes before their effects."""
         code = self._exit_status()
         for name, side in (("candidate", self._main), ("test side", self._judge)):
-            status = None if side is None else side.status
-            if status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS:
+            if side is not None and signal.SIGSYS in (side.signal, os.WTERMSIG(side.status or 0)):
                 self._attack.append(f"a forbidden system call by the {name if self._judge else 'program'}")
         if self._status:
             return

@@ -23,6 +23,7 @@ from typing import Any
 
 import light_tests  # type: ignore[import-not-found]
 import plain  # type: ignore[import-not-found]
+from frames import frames_in, shown  # type: ignore[import-not-found]
 from proxies import Broken, Function, HandleMeta, Link, Module, marked  # type: ignore[import-not-found]
 
 WORK = "/box/work"
@@ -74,17 +75,15 @@ class _Judge:
             return "tests" if exc.filename == self._path else ""
         if isinstance(exc, plain.NotApart):
             return "tests"
-        inside = any(frame.filename == self._path for frame in traceback.extract_tb(exc.__traceback__))
-        return "tests" if inside else ""
+        return "tests" if frames_in(exc, self._path) else ""
 
     def describe(self, exc: BaseException) -> str:
         """The exception, and the frames that lie in the two files, last ones first to be kept."""
-        frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == self._path][-4:]
-        where = "".join(f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}\n" for f in frames)
         try:
             what = "".join(traceback.format_exception_only(type(exc), exc)).strip()
         except Exception:
             what = type(exc).__name__
+        where: str = shown(frames_in(exc, self._path))
         return (where + (marked(exc) or "") + what)[-_MESSAGE:]
 
     def _test(self, name: str, exc: BaseException | None, outcome: str = "failed") -> None:

@@ -25,7 +25,9 @@ from rehearsal import rehearse  # type: ignore[import-not-found]
 HEAVY = ("numpy", "numpy.random", "torch", "pytest")
 """What the heavy zygote imports. CUDA is never initialised, so its children may use the GPU."""
 BARE = (
+    "__future__",
     "bisect",
+    "cmath",
     "collections",
     "copy",
     "datetime",
@@ -43,7 +45,10 @@ BARE = (
     "typing",
 )
 """What short programs import most, small enough for every child to have."""
-_OURS = ("plain", "proxies", "candidate_side", "test_side", "light_tests")
+FOREIGN, TESTS, QUIET = b"r", b"j", b"q"
+"""Kinds of children: for a candidate or a program, for tests, and for either side of a run that only computes."""
+KINDS = (FOREIGN, TESTS, QUIET)
+_OURS = ("frames", "plain", "proxies", "candidate_side", "test_side", "light_tests")
 """Modules of the agent that a child may need once it is sealed."""
 _AGENT = os.path.dirname(os.path.abspath(__file__))
 
@@ -81,7 +86,7 @@ class Zygote:
     def __init__(self, preload: tuple[str, ...], *, namespaces: bool, disk: int) -> None:
         self._link, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asked: dict[bytes, int] = {}
-        self._kept: dict[bytes, list[Waiting]] = {b"r": [], b"j": []}
+        self._kept: dict[bytes, list[Waiting]] = {kind: [] for kind in KINDS}
         self.started = self.is_warm = False
         self.pid = os.fork()
         if self.pid == 0:
@@ -109,23 +114,21 @@ class Zygote:
             raise EOFError("a zygote died")
         self.is_warm = True
 
-    def prepare(self, *, judge: bool = False) -> None:
+    def prepare(self, kind: bytes) -> None:
         """Ask for a child, to be waiting when it is taken."""
         self.start()
-        kind = b"j" if judge else b"r"
         self._asked[kind] = self._asked.get(kind, 0) + 1
         self._link.send(kind)
 
-    def take(self, *, judge: bool = False) -> Waiting:
+    def take(self, kind: bytes) -> Waiting:
         """A waiting child.
 
         Raises:
             EOFError: the zygote is gone.
             OSError: the host refused to make the child.
         """
-        kind = b"j" if judge else b"r"
         if not self._kept[kind] and not self._asked.get(kind):
-            self.prepare(judge=judge)
+            self.prepare(kind)
         self.warmed()
         while not self._kept[kind]:
             self._receive()
@@ -133,7 +136,7 @@ class Zygote:
         waiting.wait()
         if waiting.died():  # while it waited, so the program that it was for is not to blame
             waiting.discard()
-            return self.take(judge=judge)
+            return self.take(kind)
         return waiting
 
     def _receive(self) -> None:
@@ -200,9 +203,9 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
         kind = link.recv(1)
         if not kind:
             os._exit(0)
-        judge = kind == b"j"
+        isolated, quiet = namespaces and kind != QUIET, kind == QUIET
         ours, control = socket.socketpair()
-        flags = (JUDGE if judge else RUN) if namespaces else 0
+        flags = (JUDGE if kind == TESTS else RUN) if isolated else 0
         try:
             pid = clone(flags | CLONE_PARENT)
         except OSError as exc:
@@ -214,7 +217,7 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
             try:
                 link.close()
                 ours.close()
-                become(control, judge=judge, namespaces=namespaces, disk=disk)
+                become(control, judge=kind == TESTS, namespaces=isolated, quiet=quiet, disk=disk)
             except BaseException as exc:
                 with contextlib.suppress(Exception):
                     os.write(2, f"fumehood: a child could not begin: {exc}\n".encode())
