@@ -162,11 +162,19 @@ class Zygote:
             os.waitpid(self.pid, 0)
 
 
-def _use_torch() -> None:
-    """Use what every run with tensors would have to set up: it reads files that a run does not see."""
+def _use_torch(*, often: bool) -> None:
+    """Use what every run with tensors would have to set up: it reads files that a run does not see.
+
+    With `often` also what PyTorch imports when the first optimizer is made and the first tensors are compared: two seconds
+    of every run that does, worth it in a process that many runs are forked from.
+    """
     import torch
 
     repr(torch.ones(2, 2).matmul(torch.rand(2, 2)).softmax(0).sum())
+    if often:
+        weights = torch.ones(2, requires_grad=True)
+        torch.optim.SGD([weights], lr=0.1).zero_grad()
+        torch.testing.assert_close(torch.ones(2), torch.ones(2))
 
 
 def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk: int) -> NoReturn:
@@ -189,7 +197,7 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
             importlib.import_module(name)
     if "torch" in preload:
         with contextlib.suppress(Exception):
-            _use_torch()
+            _use_torch(often=namespaces)
     if namespaces:  # else it forks for one run, which would not get that time back
         with contextlib.suppress(Exception):
             rehearse()
