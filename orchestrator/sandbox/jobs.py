@@ -52,7 +52,6 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         for parent in itertools.accumulate(path.split("/")[:-1], "{}/{}".format):
             if parent in files:
                 raise UsageError(f"The program has a file {parent!r} and, below it, a file {path!r}.")
-    env = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
     if any("\0" in text or "=" in key or not key for key, value in program.env.items() for text in (key, value)):
         raise UsageError("An environment variable needs a name without '=', and no NUL characters.")
     header = {
@@ -67,7 +66,7 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         "adjust": False,
         "argv": list(program.argv or ()),
         "args": list(program.args),
-        "env": env | program.env,
+        "env": protocol.ENVIRONMENT | program.env,
         "artifacts": list(program.artifacts),
         "limits": limits.model_dump(),
         "files": list(files),

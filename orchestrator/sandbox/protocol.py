@@ -11,6 +11,7 @@ A frame is two big-endian 32-bit lengths, a JSON object (the header, which has a
     agent -> host   hello     the agent is up, which protocol it speaks, and why namespaces are refused if they are
                     warm      children wait
                     adjust    before a run with other limits than the container has: set them now, on top of what is resident
+                    again     the job is run anew, and its time with it
                     output    a chunk of the program's stdout or stderr, as it was written, where that was asked for
                     boundary  bytes for the other side
                     result    what happened; the body is stdout, stderr and the artefacts
@@ -25,9 +26,11 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-VERSION = 3
+VERSION = 4
 MAX_HEADER = 8 * 1024 * 1024
 MAX_BODY = 512 * 1024 * 1024
+ENVIRONMENT = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
+"""What a program finds in its environment, besides what is asked for."""
 _LENGTHS = struct.Struct(">II")
 
 

@@ -11,6 +11,7 @@ A quiet child gets no namespaces: its filter leaves it no system call that names
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import atexit
 import builtins
 import contextlib
@@ -32,15 +33,38 @@ from isolation import enter, resize, seal, silence  # type: ignore[import-not-fo
 from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
 
 _AGENT = os.path.dirname(os.path.abspath(__file__))
+_OURS = tuple(name.removesuffix(".py") for name in os.listdir(_AGENT) if name.endswith(".py") and name != "__main__.py")
 _MOST_FDS = 8
+
+
+def furnish() -> None:
+    """What every child finds as it is: done once, in the zygote."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(protocol.ENVIRONMENT)
+    # Made over descriptors of the kinds that a child will have there: whether one can seek is asked but once.
+    read, write = os.pipe()
+    os.dup2(write, 1)
+    kept = os.dup(2)
+    os.dup2(write, 2)
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    os.dup2(0, 1)
+    os.dup2(kept, 2)
+    for fd in (read, write, kept):
+        os.close(fd)
 
 
 def become(control: socket.socket, *, judge: bool, namespaces: bool, quiet: bool, disk: int) -> NoReturn:
     """Isolate, say so, wait for the order, and do it."""
     os.setsid()
     prctl(PR_SET_DUMPABLE, 1)  # the agent is not; /proc/self must be writable for the maps, and a program may open its own
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # when memory runs out, the run goes first and the agent stays to tell
+    with contextlib.suppress(OSError):
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(fd, b"1000")  # when memory runs out, the run goes first and the agent stays to tell
+        os.close(fd)
     if namespaces:
         try:
             enter(disk)
@@ -51,9 +75,8 @@ def become(control: socket.socket, *, judge: bool, namespaces: bool, quiet: bool
         control.sendall(b"+")
     except OSError:
         os._exit(0)  # not needed any more
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # The module behind `signal`: that one makes enumerations of all numbers first.
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     data, fds, _, _ = socket.recv_fds(control, 1 << 16, _MOST_FDS)
     if not data:
         os._exit(0)
@@ -145,9 +168,8 @@ def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoRet
 
 def _forget_agent() -> None:
     """Take the agent's own modules and path out of what foreign code finds."""
-    for name, module in list(sys.modules.items()):
-        if name != "__main__" and str(getattr(module, "__file__", None) or "").startswith(_AGENT + "/"):
-            del sys.modules[name]
+    for name in _OURS:
+        sys.modules.pop(name, None)
     sys.path[:] = [entry for entry in sys.path if entry != _AGENT]
 
 
@@ -166,13 +188,11 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
     for fd in (*kept, os.sysconf("SC_OPEN_MAX")):
         os.closerange(low, fd)
         low = fd + 1
-    os.environ.clear()
-    os.environ.update(order["env"])
+    if order["env"] != protocol.ENVIRONMENT:
+        os.environ.clear()
+        os.environ.update(order["env"])
     limit_torch(order.get("gpu_memory_fraction", 1.0))
     os.chdir(WORK)
-    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
     if mode == "exec":
         argv = order["argv"]
         try:

@@ -27,8 +27,8 @@ from linux import (  # type: ignore[import-not-found]
     MS_REC,
     MS_REMOUNT,
     NAMESPACES,
+    Filter,
     drop_capabilities,
-    install_filter,
     mount,
 )
 
@@ -82,7 +82,7 @@ def silence() -> None:
     Raises:
         OSError: the filter cannot be installed.
     """
-    install_filter(_QUIET_FILTER)
+    _QUIET_FILTER.install()
 
 
 def seal(*, judge: bool = False, beside_agent: bool = False) -> None:
@@ -91,7 +91,7 @@ def seal(*, judge: bool = False, beside_agent: bool = False) -> None:
     `beside_agent` says that the first process in sight is the agent: without namespaces it is.
     """
     drop_capabilities()
-    install_filter(_FILTERS[judge, beside_agent])
+    _FILTERS[judge, beside_agent].install()
 
 
 # System call numbers: x86-64, aarch64.
@@ -261,9 +261,9 @@ def _assemble(refused: dict[str, tuple[int, int]], *, beside_agent: bool) -> byt
     return b"".join(program)
 
 
-_QUIET_FILTER = _assemble_quiet()
+_QUIET_FILTER = Filter(_assemble_quiet())
 _FILTERS = {
-    (judge, beside_agent): _assemble(_REFUSED | (_REFUSED_TO_JUDGES if judge else {}), beside_agent=beside_agent)
+    (judge, beside_agent): Filter(_assemble(_REFUSED | (_REFUSED_TO_JUDGES if judge else {}), beside_agent=beside_agent))
     for judge in (False, True)
     for beside_agent in (False, True)
 }

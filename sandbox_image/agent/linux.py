@@ -53,15 +53,18 @@ def _check(result: int, what: str) -> int:
     return result
 
 
-def prctl(option: int, *args: int) -> None:
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+
+
+def prctl(option: int, one: int = 0, two: int = 0) -> None:
     """prctl(2). Raises OSError."""
-    _check(_libc.prctl(option, *(ctypes.c_ulong(arg) for arg in args), *([0] * (4 - len(args)))), "prctl")
+    _check(_libc.prctl(option, one, two, 0, 0), "prctl")
 
 
 def _own_tid_address() -> int:
     """Where libc keeps the thread id of this thread: fork() renews it, and so must a raw clone."""
     address = ctypes.c_ulong()
-    if _libc.prctl(PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) == 0:
+    if _libc.prctl(PR_GET_TID_ADDRESS, ctypes.addressof(address), 0, 0, 0) == 0:
         return address.value
     return 0
 
@@ -116,11 +119,18 @@ def drop_capabilities() -> None:
     _check(_libc.syscall(ctypes.c_long(_CAPSET), header, bytes(24)), "capset")
 
 
-def install_filter(program: bytes) -> None:
-    """Install a seccomp filter: `program` is an array of struct sock_filter. Raises OSError."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    _check(_libc.prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0), "seccomp")
+class Filter:
+    """A seccomp filter: `program` is an array of struct sock_filter. Laid out once, before any fork."""
+
+    def __init__(self, program: bytes) -> None:
+        self._program = ctypes.create_string_buffer(program, len(program))
+        header = struct.pack("@HP", len(program) // 8, ctypes.addressof(self._program))
+        self._header = ctypes.create_string_buffer(header, len(header))
+        self._address = ctypes.addressof(self._header)
+
+    def install(self) -> None:
+        """Put it over this process for good. Raises OSError."""
+        prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._address)
 
 
 def collapse_memory() -> int:

@@ -17,7 +17,7 @@ import signal
 import socket
 from typing import NoReturn
 
-from child import become  # type: ignore[import-not-found]
+from child import become, furnish  # type: ignore[import-not-found]
 from isolation import JUDGE, RUN  # type: ignore[import-not-found]
 from linux import CLONE_PARENT, clone, collapse_memory  # type: ignore[import-not-found]
 from rehearsal import rehearse  # type: ignore[import-not-found]
@@ -201,6 +201,7 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     if namespaces:  # else it forks for one run, which would not get that time back
         with contextlib.suppress(Exception):
             rehearse()
+    furnish()
     gc.collect()
     if namespaces and ahead == b"a":  # a second of work, for a worker that forks many times
         with contextlib.suppress(OSError):
