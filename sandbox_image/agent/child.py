@@ -24,6 +24,7 @@ import sys
 import threading
 import traceback
 import types
+import weakref
 from typing import Any, NoReturn
 
 import protocol  # type: ignore[import-not-found]
@@ -39,6 +40,8 @@ _MOST_FDS = 8
 
 def furnish() -> None:
     """What every child finds as it is: done once, in the zygote."""
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False  # of imported libraries: PyTorch would take back every operator before each exit, in 50 ms
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.environ.clear()
@@ -217,7 +220,7 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
         work = {key: order[key] for key in ("module", "entry_point", "in_place")} | {"tests": texts[0]}
         if quiet:
             silence()
-        _end(judge, boundary, high["results"], work)
+        _end(_judged, judge, boundary, high["results"], work)
     if mode == "pytest":
         from reporter import Reporter  # type: ignore[import-not-found]
 
@@ -239,6 +242,12 @@ def _above(fd: int) -> int:
 def _served(serve: Any, boundary: socket.socket, work: dict[str, Any]) -> int:
     serve(boundary, work)
     return 0
+
+
+def _judged(judge: Any, *args: Any) -> NoReturn:
+    code = judge(*args)
+    sys.stdout.flush()
+    os._exit(code)  # all is reported: nobody waits for what the tests left to be done at their exit
 
 
 def _end(body: Any, *args: Any) -> NoReturn:
