@@ -122,6 +122,8 @@ def main(pipe: _Pipe) -> int:
     first, counted = True, False
     while True:
         try:
+            if heavy.is_warm and not heavy.is_compact and namespaces and not select.select([pipe.read], [], [], _IDLE)[0]:
+                heavy.compact()
             job, body = pipe.receive()
             parts = protocol.split(body, job["parts"])
             wanted = sides(job, parts)
@@ -150,6 +152,7 @@ def main(pipe: _Pipe) -> int:
                 break
             pipe.send({"type": "again"})  # its time begins anew
         pipe.send({**result, "libraries": used}, output)
+        run.clear()
         if not namespaces:
             return 0
 

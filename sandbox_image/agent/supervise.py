@@ -32,6 +32,8 @@ _RESULTS_CAP = 8 * 1024 * 1024
 _RELAY_CAP = 256 * 1024 * 1024
 _LOG_CAP = 4000
 _CHUNK = 65536
+_CPUCLOCK_SCHED = 2
+"""With a process's number above it, the clock that runs while the process does."""
 _LAST_WORDS = 5.0
 """Seconds that a run's init may take to kill the rest and bring out artefacts."""
 _HEAVY_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pytest|pandas|sklearn|scipy)\b", re.MULTILINE)
@@ -131,6 +133,27 @@ class Side:
                 return told["type"], told["detail"]
         return "", ""
 
+    def alone(self) -> bool:
+        """Whether it is still there, and has no child whose CPU time would only be known once both are gone."""
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return False
+        try:
+            for task in os.listdir(f"/proc/{self.pid}/task"):
+                with open(f"/proc/{self.pid}/task/{task}/children", "rb") as file:
+                    if file.read(1):
+                        return False
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            return False
+        return fields[13] == fields[14] == b"0"  # CPU time of children that are gone
+
+    def dismiss(self) -> None:
+        """Note its CPU time and kill it, to be reaped later."""
+        self.cpu_time = time.clock_gettime((~self.pid << 3) | _CPUCLOCK_SCHED)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
     def hear(self, timeout: float) -> tuple[dict[str, Any], bytes]:
         """A frame from the child, each part within `timeout` seconds. Raises EOFError, OSError, ProtocolError."""
 
@@ -183,6 +206,10 @@ class Run:
         self._output = {"stdout": bytearray(), "stderr": bytearray()}
         self._truncated = {"stdout": False, "stderr": False}
         self._results, self._log = bytearray(), bytearray()
+        self._results_kept = 0
+        self._events: list[dict[str, Any]] = []
+        self._finished: dict[str, Any] = {}
+        """The event that says that all tests were run."""
         self._report: dict[str, Any] = {}
         self._carried = b""
         self._status = self._detail = ""
@@ -190,6 +217,8 @@ class Run:
         self._selector = selectors.DefaultSelector()
         self._main: Side | None = None
         self._judge: Side | None = None
+        self._quiet = False
+        self._dismissed: list[Side] = []
         self._pipes: dict[str, int] = {}
         self._relay: socket.socket | None = None
         self._to_relay = bytearray()
@@ -227,6 +256,7 @@ class Run:
                 self._judge = side
             else:
                 self._main = side
+        self._quiet = all(kind == QUIET for _, kind in wanted)
         self._stage("fork")
         boundary: tuple[int, int] | None = None
         if mode == "apart":
@@ -310,8 +340,7 @@ class Run:
         self._stage("run")
         cpu_time = self._meter.cpu_time()
         self._end()
-        events = self._events()
-        self._read_final(cpu_time, any(event.get("event") == "finished" for event in events))
+        self._read_final(cpu_time, bool(self._finished))
         main, judge = self._main, self._judge
         measured = sum(side.cpu_time for side in (main, judge) if side)
         code = self._exit_status()
@@ -328,7 +357,7 @@ class Run:
             "memory_peak": self._meter.memory_peak() or max((side.memory_peak for side in (main, judge) if side), default=0),
             "stdout_truncated": self._truncated["stdout"],
             "stderr_truncated": self._truncated["stderr"],
-            "events": events,
+            "events": self._events,
             "attack": self._attack,
             "log": bytes(self._log).decode("utf-8", "replace"),
             "stages": self.stages,
@@ -349,7 +378,7 @@ class Run:
         if self._status or self._stopped:
             return True
         if self._judge is not None:
-            return self._judge.status is not None
+            return bool(self._finished) or self._judge.status is not None
         if self._main is None:
             return True
         if self._report:
@@ -401,8 +430,7 @@ class Run:
             if not data:
                 return False
             if name == "results":
-                if len(self._results) < _RESULTS_CAP:
-                    self._results += data
+                self._read_events(data)
                 continue
             if name == "log":
                 self._log = (self._log + data)[-_LOG_CAP:]
@@ -418,6 +446,25 @@ class Run:
                 if self._job["stream"]:
                     self._send({"type": "output", "stream": name}, data[:room])
         return True
+
+    def _read_events(self, data: bytes) -> None:
+        self._results_kept += len(data)
+        if self._results_kept > _RESULTS_CAP:
+            return
+        *lines, rest = (bytes(self._results) + data).split(b"\n")
+        self._results = bytearray(rest)
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if not isinstance(event, dict):
+                continue
+            self._events.append(event)
+            if event.get("event") == "tampered":
+                self._attack.append(str(event.get("what", ""))[:300])
+            elif event.get("event") == "finished":
+                self._finished = event
 
     # The boundary, where the other side is in another container
 
@@ -477,9 +524,14 @@ class Run:
     def _end(self) -> None:
         """Kill what is left, reap it, and read what it left in the pipes."""
         main, judge = self._main, self._judge
-        if judge is not None:
+        if main is not None and judge is not None and self._may_dismiss(main, judge):
+            self._meter.sample()  # while both are there
+            main.dismiss()
+            judge.dismiss()
+            self._dismissed = [main, judge]
+        elif judge is not None:
             judge.reap(kill=judge.status is None)
-        if main is not None:
+        if main is not None and not self._dismissed:
             if self._has_init(self._job["mode"]) and not self._report and main.status is None:
                 with contextlib.suppress(OSError, KeyError):
                     main.control.sendall(b"s")
@@ -509,6 +561,17 @@ class Run:
             self._pump_rest()
             self._relay.close()
         self._selector.close()
+
+    def _may_dismiss(self, main: Side, judge: Side) -> bool:
+        """Whether all is known that will be: then the kernel's work of taking both sides down need not be waited for."""
+        if not self._namespaces or self._status or not self._finished or self._finished.get("broken"):
+            return False
+        return self._quiet or (main.alone() and judge.alone())
+
+    def clear(self) -> None:
+        """Wait until nothing of the run is left. To be called after `supervise`, before the next run."""
+        for side in self._dismissed:
+            side.reap(kill=False)
 
     def _exit_status(self) -> int | None:
         return self._main.status if self._main is not None else self._judge.status if self._judge is not None else None
@@ -567,19 +630,6 @@ class Run:
         else:
             # pytest's exit code speaks of the tests, not of the process.
             self._status = "ok" if code == 0 or tests_ended else "runtime_error"
-
-    def _events(self) -> list[dict[str, Any]]:
-        events = []
-        for line in bytes(self._results).splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict):
-                if event.get("event") == "tampered":
-                    self._attack.append(str(event.get("what", ""))[:300])
-                events.append(event)
-        return events
 
 
 def kill_all() -> None:

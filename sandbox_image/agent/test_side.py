@@ -99,12 +99,11 @@ class _Judge:
         """The tests could not begin."""
         self._report.send(event="collection_error", message=self.describe(exc), side=self.side(exc))
         self._report.send(event="collected", tests=[])
-        self._report.send(event="finished", exit_status=2)
-        return 2
+        return self._finish(2)
 
-    def _finish(self) -> int:
-        status = int(self._failed)
-        self._report.send(event="finished", exit_status=status)
+    def _finish(self, status: int = 0) -> int:
+        status = status or int(self._failed)
+        self._report.send(event="finished", exit_status=status, broken=bool(self._link.broken))
         return status
 
     # Kinds of tests
@@ -188,6 +187,8 @@ class _Judge:
                 if event.get("event") == "test" and event["outcome"] == "passed" and link.broken:
                     exc = Broken(link.broken)
                     event |= {"outcome": "failed", "message": judge.describe(exc), "side": "candidate"}
+                if event.get("event") == "finished":
+                    event["broken"] = bool(link.broken)
                 report.send(**event)
 
             def pytest_collection_finish(self, session: Any) -> None:

@@ -48,6 +48,7 @@ BARE = (
 FOREIGN, TESTS, QUIET = b"r", b"j", b"q"
 """Kinds of children: for a candidate or a program, for tests, and for either side of a run that only computes."""
 KINDS = (FOREIGN, TESTS, QUIET)
+_COMPACT = b"c"
 _OURS = ("frames", "plain", "proxies", "candidate_side", "test_side", "light_tests")
 """Modules of the agent that a child may need once it is sealed."""
 _AGENT = os.path.dirname(os.path.abspath(__file__))
@@ -87,7 +88,7 @@ class Zygote:
         self._link, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asked: dict[bytes, int] = {}
         self._kept: dict[bytes, list[Waiting]] = {kind: [] for kind in KINDS}
-        self.started = self.is_warm = False
+        self.started = self.is_warm = self.is_compact = False
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -105,6 +106,7 @@ class Zygote:
         """Let it import its libraries, if it has not begun. `ahead` says that nobody waits for it yet."""
         if not self.started:
             self.started = True
+            self.is_compact = ahead
             self._link.send(b"a" if ahead else b"n")
 
     def warmed(self) -> None:
@@ -113,6 +115,12 @@ class Zygote:
         if not self.is_warm and not self._link.recv(16):
             raise EOFError("a zygote died")
         self.is_warm = True
+
+    def compact(self) -> None:
+        """Have its memory put into huge pages, which takes a second, and wait for that. Raises EOFError where it is gone."""
+        self._link.send(_COMPACT)
+        while not self.is_compact:
+            self._receive()
 
     def prepare(self, kind: bytes) -> None:
         """Ask for a child, to be waiting when it is taken."""
@@ -144,6 +152,9 @@ class Zygote:
         if not data:
             raise EOFError("a zygote died")
         kind, _, rest = data.partition(b" ")
+        if kind == _COMPACT:
+            self.is_compact = True
+            return
         self._asked[kind] -= 1
         if not fds:
             code, _, text = rest.partition(b" ")
@@ -212,6 +223,11 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
         kind = link.recv(1)
         if not kind:
             os._exit(0)
+        if kind == _COMPACT:
+            with contextlib.suppress(OSError):
+                collapse_memory()
+            link.send(_COMPACT)
+            continue
         isolated, quiet = namespaces and kind != QUIET, kind == QUIET
         ours, control = socket.socketpair()
         flags = (JUDGE if kind == TESTS else RUN) if isolated else 0
