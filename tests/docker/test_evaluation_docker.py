@@ -45,6 +45,22 @@ async def test_samples_in_human_evals_format_get_its_verdicts(bare, tmp_path):
     assert [(one.k, round(one.value, 3)) for one in result.estimates] == [(1, 0.667)]
 
 
+CHEATS = {
+    "HumanEval/32": "    return 0.0\n\n\ndef poly(xs, x):\n    return 0.0\n",
+    "HumanEval/38": "    return s\n\n\ndef encode_cyclic(s):\n    return s\n",
+    "HumanEval/50": "    return s\n\n\ndef encode_shift(s):\n    return s\n",
+}
+
+
+async def test_a_candidate_cannot_redefine_what_the_tests_take_from_the_prompt(bare):
+    tasks = load("humaneval").tasks
+    for name, completion in CHEATS.items():
+        task = tasks[name]
+        program = Program(code=task.prompt + completion, tests=task.tests, entry_point=task.entry_point, judging="apart")
+        result = await bare.execute(program, LIMITS)
+        assert result.verdict == "wrong_answer", (name, result)
+
+
 async def test_expected_outputs_come_from_the_reference_and_stay_on_the_side_of_the_tests(bare, tmp_path):
     reference = "def f(x):\n    return {'inf': float('inf'), 'set': {x}, 'tuple': (x, 0.1 * x), 'c': 2j}\n"
     task = BenchmarkTask(

@@ -43,6 +43,17 @@ def test_humaneval_comes_with_the_package():
     assert task.reference.startswith(task.prompt)
 
 
+def test_what_tests_use_of_the_prompt_comes_with_them():
+    """From the candidate, the polynomial whose zero is sought could be zero everywhere."""
+    tasks = load("humaneval").tasks
+    heads = {name: task.tests.partition("def check(")[0] for name, task in tasks.items()}
+    with_helpers = [name for name, head in heads.items() if "def " in head]
+    assert with_helpers == ["HumanEval/32", "HumanEval/38", "HumanEval/50"]
+    assert "def poly(xs: list, x: float)" in tasks["HumanEval/32"].tests
+    assert "import math" in tasks["HumanEval/32"].tests.partition("def poly")[0]
+    assert "def find_zero" not in tasks["HumanEval/32"].tests
+
+
 def test_an_mbpp_row_shows_one_test_and_hides_all(tmp_path):
     task = load(str(write(tmp_path / "x.jsonl", MBPP))).tasks["7"]
     assert task.entry_point == "add"
