@@ -15,6 +15,7 @@ import _signal  # type: ignore[import-not-found]
 import atexit
 import builtins
 import contextlib
+import fcntl
 import os
 import resource
 import select
@@ -235,8 +236,6 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
 
 def _above(fd: int) -> int:
     """The descriptor moved out of the way of 0, 1 and 2, and not inherited by programs that are executed."""
-    import fcntl
-
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
 
 
