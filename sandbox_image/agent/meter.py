@@ -6,19 +6,27 @@ Reads cgroup v1 and v2. Every reading is of the whole sandbox, child processes i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 _ROOT = "/sys/fs/cgroup"
 _LAST_BYTES = 8 << 20
 """How far below the limit the kernel may find that what is asked for does not fit."""
 
 
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except (OSError, ValueError):
-        return ""
+class _File:
+    """A file of the kernel that is opened once and read often."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._fd = -1
+
+    def read(self) -> str:
+        """Its content now; empty where it cannot be read."""
+        try:
+            return os.pread(self._fd, 1 << 16, 0).decode("ascii", "replace")
+        except OSError:
+            return ""
 
 
 def _field(text: str, key: str) -> int:
@@ -29,23 +37,19 @@ def _field(text: str, key: str) -> int:
     return 0
 
 
-def _first(paths: Iterable[str]) -> str:
-    return next((path for path in paths if os.path.exists(path)), "")
-
-
 class Meter:
     """Readings since `start`. Where the host shows no cgroup, a reading is 0 and `present` says so."""
 
     def __init__(self) -> None:
         self.v2 = os.path.exists(f"{_ROOT}/cgroup.controllers")
-        if self.v2:
-            self._cpu, self._memory, self._peak = f"{_ROOT}/cpu.stat", f"{_ROOT}/memory.current", f"{_ROOT}/memory.peak"
-            self._oom, self._pids = f"{_ROOT}/memory.events", f"{_ROOT}/pids.events"
-        else:
-            self._cpu = _first(f"{_ROOT}/{name}/cpuacct.usage" for name in ("cpuacct", "cpu,cpuacct", "cpuacct,cpu"))
-            self._memory, self._peak = f"{_ROOT}/memory/memory.usage_in_bytes", f"{_ROOT}/memory/memory.max_usage_in_bytes"
-            self._oom, self._pids = f"{_ROOT}/memory/memory.oom_control", f"{_ROOT}/pids/pids.events"
-        self.present = bool(_read(self._memory))
+        names = ["cpu.stat", "memory.current", "memory.peak", "memory.events", "pids.events", "memory.stat"]
+        if not self.v2:
+            known = (name for name in ("cpuacct", "cpu,cpuacct", "cpuacct,cpu") if os.path.exists(f"{_ROOT}/{name}"))
+            memory = [f"memory/memory.{name}" for name in ("usage_in_bytes", "max_usage_in_bytes", "oom_control")]
+            names = [f"{next(known, '')}/cpuacct.usage", *memory, "pids/pids.events", "memory/memory.stat"]
+        files = [_File(f"{_ROOT}/{name}") for name in names]
+        self._cpu, self._memory, self._peak, self._oom, self._pids, self._stat = files
+        self.present = bool(self._memory.read())
         self._sampled_peak = 0
         self.start()
 
@@ -53,26 +57,26 @@ class Meter:
         """Begin a run: later readings are relative to now."""
         self._cpu0, self._oom0, self._pids0 = self._cpu_seconds(), self._oom_kills(), self._refusals()
         self._full0 = self._times_full()
-        self._peak0 = int(_read(self._peak) or 0)
-        self._memory0 = min(self.resident(), int(_read(self._memory) or 0))
+        self._peak0 = int(self._peak.read() or 0)
+        self._memory0 = min(self.resident(), int(self._memory.read() or 0))
         self._sampled_peak = 0
 
     def _cpu_seconds(self) -> float:
-        text = _read(self._cpu)
+        text = self._cpu.read()
         return _field(text, "usage_usec") / 1e6 if self.v2 else int(text or 0) / 1e9
 
     def _oom_kills(self) -> int:
-        return _field(_read(self._oom), "oom_kill")
+        return _field(self._oom.read(), "oom_kill")
 
     def _refusals(self) -> int:
-        return _field(_read(self._pids), "max")
+        return _field(self._pids.read(), "max")
 
     def _times_full(self) -> int:
-        return _field(_read(self._oom), "oom") if self.v2 else 0
+        return _field(self._oom.read(), "oom") if self.v2 else 0
 
     def sample(self) -> None:
         """Take a reading of the memory in use."""
-        self._sampled_peak = max(self._sampled_peak, int(_read(self._memory) or 0))
+        self._sampled_peak = max(self._sampled_peak, int(self._memory.read() or 0))
 
     def cpu_time(self) -> float:
         """CPU seconds of all processes since `start`."""
@@ -81,7 +85,7 @@ class Meter:
     def memory_peak(self) -> int:
         """Most bytes in use since `start` beyond what was there: exact where the run set a new mark, else the highest sample."""
         self.sample()
-        peak = int(_read(self._peak) or 0)
+        peak = int(self._peak.read() or 0)
         return max(0, (peak if peak > self._peak0 else self._sampled_peak) - self._memory0)
 
     def oom_kills(self) -> int:
@@ -94,8 +98,8 @@ class Meter:
             return False
         if self.v2:
             return self._times_full() == self._full0
-        limit = int(_read(f"{_ROOT}/memory/memory.limit_in_bytes") or 0)
-        return int(_read(self._peak) or 0) < limit - _LAST_BYTES
+        limit = int(_File(f"{_ROOT}/memory/memory.limit_in_bytes").read() or 0)
+        return int(self._peak.read() or 0) < limit - _LAST_BYTES
 
     def refused_forks(self) -> int:
         """Forks refused by the process limit since `start`."""
@@ -103,5 +107,5 @@ class Meter:
 
     def resident(self) -> int:
         """Bytes of anonymous memory in use now: what stays when caches are dropped."""
-        text = _read(f"{_ROOT}/memory.stat" if self.v2 else f"{_ROOT}/memory/memory.stat")
+        text = self._stat.read()
         return _field(text, "anon") if self.v2 else _field(text, "rss")

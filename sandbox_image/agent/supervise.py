@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 import protocol  # type: ignore[import-not-found]
+from child import order_of  # type: ignore[import-not-found]
 from files import collect_artifacts, filled  # type: ignore[import-not-found]
 from gpu import Gpu, Watch  # type: ignore[import-not-found]
 from meter import Meter  # type: ignore[import-not-found]
@@ -95,7 +96,7 @@ class Side:
 
     def order(self, header: dict[str, Any], body: bytes, fds: dict[str, int]) -> None:
         """Hand the child its work, and close our copies of the descriptors. A child that is gone is seen later."""
-        data = protocol.encode({"type": "order", **header, "fds": list(fds)}, body)
+        data = order_of({**header, "fds": list(fds)}, body)
         with contextlib.suppress(OSError):
             sent = socket.send_fds(self.control, [data[:_CHUNK]], list(fds.values()))
             self.control.sendall(data[sent:])
