@@ -8,7 +8,6 @@ Left out: hidden tests, which decide and feed nothing.
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from importlib.resources import files
 
@@ -17,6 +16,9 @@ from orchestrator.types import Program
 
 PREFIX = "test_contract_"
 """How the names of the contract's own tests begin; the others are the worked examples of the task's description."""
+
+_CONFIG = "CONFIG: dict[str, Any] = {}"
+"""The line of the checks that is filled in."""
 
 
 def contract_program(task: LossTask, code: str) -> Program:
@@ -27,17 +29,15 @@ def contract_program(task: LossTask, code: str) -> Program:
     config = {
         "entry_point": task.entry_point,
         "signature": task.signature,
-        "parameters": task.parameters,
+        "parameters": list(task.parameters),
         "inputs": task.inputs.value,
         "permutation_invariant": task.permutation_invariant,
         "lower_is_better": task.lower_is_better,
         "extreme_inputs": task.extreme_inputs,
     }
-    return Program(
-        code=code,
-        tests=f"{sandboxed('contract_tests.py')}\n{task.visible_tests}",
-        files={"contract.json": json.dumps(config).encode()},
-    )
+    checks = sandboxed("contract_tests.py").replace(_CONFIG, f"{_CONFIG[:-2]}{config!r}", 1)
+    # A loss that changes its arguments breaks the contract, so the tests must see what became of them.
+    return Program(code=code, tests=f"{checks}\n{task.visible_tests}", judging="apart", in_place=True)
 
 
 @cache
