@@ -208,7 +208,8 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
             importlib.import_module(name)
     if "torch" in preload:
         with contextlib.suppress(Exception):
-            _use_torch(often=namespaces)
+            # Not beside a GPU: what that imports may ask for devices, which a process that forks must not.
+            _use_torch(often=namespaces and not os.environ.get("FUMEHOOD_GPU"))
     if namespaces:  # else it forks for one run, which would not get that time back
         with contextlib.suppress(Exception):
             rehearse()
