@@ -21,10 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.docker)
 
 
-@pytest.fixture(scope="session", params=["namespace", "container"])
-def isolation(request: pytest.FixtureRequest) -> str:
-    """Every test that executes something does so at each isolation level."""
-    return str(request.param)
+LEVELS = ("namespace", "container")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that executes something does so at each isolation level; a module about what is judged, not how, names one."""
+    if "isolation" in metafunc.fixturenames:
+        metafunc.parametrize("isolation", getattr(metafunc.module, "LEVELS", LEVELS), scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from orchestrator.data.loss_tasks import Inputs, builtin_tasks, custom_task
 from orchestrator.types import GiB, Limits, Program, Status, TestOutcome, Verdict
 from orchestrator.workflows.loss_contract import PREFIX, contract_program
 
+LEVELS = ("namespace",)
+"""What is judged is the matter here; how it is isolated is tried elsewhere."""
 TASKS = builtin_tasks()
 HEAD = "import torch\nimport torch.nn.functional as F\n\n\n"
 

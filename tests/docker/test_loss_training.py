@@ -10,6 +10,8 @@ from orchestrator.data.loss_tasks import builtin_tasks, custom_task
 from orchestrator.types import Program, Status
 from orchestrator.workflows.loss_training import EPOCHS, train_with_loss, training_program
 
+LEVELS = ("namespace",)
+"""What is judged is the matter here; how it is isolated is tried elsewhere."""
 TASKS = builtin_tasks()
 HEAD = "import torch\nimport torch.nn.functional as F\n"
 

@@ -25,7 +25,7 @@ QUIET = {
     "does not parse": ("def f(x) return x", "assert f(2) == 4"),
     "prints": ("print('loading')\ndef f(x):\n    print('called', x)\n    return 4", "assert f(2) == 4"),
     "fails in the tests' own code": ("def f(x): return 4", "def test_f():\n    assert f(2) == 4\n    {}['no']"),
-    "breaks the boundary's rules": ("def f(x): return iter(int, 1)", "assert list(f(2)) == 4"),
+    "answers with an object": ("class A:\n    def __repr__(self): return 'A'\ndef f(x): return A()", "assert f(2) == 4"),
     "leaves": ("import sys\ndef f(x): sys.exit(0)", "assert f(2) == 4"),
     "recurses": ("def f(x): return f(x)", "assert f(2) == 4"),
 }

@@ -16,6 +16,8 @@ from orchestrator.workflows.unit_tests import LIMITS, MutationOptions, Surveyed,
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from worthless_tests import GOOD, SNOOPS, WORDS, WORTHLESS
 
+LEVELS = ("namespace",)
+"""What is judged is the matter here; how it is isolated is tried elsewhere."""
 OPTIONS = MutationOptions(references=2, wall=5)
 
 

@@ -38,6 +38,7 @@ from orchestrator.types import (
     Verdict,
 )
 from orchestrator.workflows.execution import judged
+from orchestrator.workflows.loss_contract import PREFIX
 from orchestrator.workflows.loss_functions import LossOptions, LossOutcome, brief_of, solve, solve_many
 
 SECRET = "SECRETVALUE"
@@ -121,7 +122,7 @@ class Sandboxes:
         wrong = "targets" in code or ".sum()" in code or "clamp" in code
         if SECRET in tests:
             return report({"test_hidden": f"AssertionError: {SECRET}" if wrong else ""})
-        if "contract.json" in program.files:
+        if PREFIX in tests:
             if "targets" in code:
                 raised = "candidate.py:5 in loss: return\nNameError: name 'targets' is not defined"
                 return report({"test_contract_scalar": raised, "test_worked_example": raised})
