@@ -22,6 +22,8 @@ from zygote import FOREIGN, HEAVY, QUIET, TESTS, Zygote  # type: ignore[import-n
 
 _IDLE = 0.3
 """Seconds without a job after which a worker for many runs imports the libraries that it may need later."""
+_SOON = 5
+"""Runs with the libraries after which their zygote settles, though nobody gives it time for that."""
 _ROOM = 1 << 30
 """Bytes for the import of the libraries, on top of what a worker holds before."""
 _DISK = 128 << 20
@@ -119,11 +121,12 @@ def main(pipe: _Pipe) -> int:
     if preload and namespaces and not select.select([pipe.read], [], [], _IDLE)[0]:
         heavy.start(ahead=True)
         _warm_up(heavy, pipe, judge=True)
-    first, counted = True, False
+    first, counted, due, served = True, False, False, 0
     while True:
         try:
-            if heavy.is_warm and not heavy.is_compact and namespaces and not select.select([pipe.read], [], [], _IDLE)[0]:
-                heavy.compact()
+            if due and (served >= _SOON or not select.select([pipe.read], [], [], _IDLE)[0]):
+                heavy.settle()
+                counted = False
             job, body = pipe.receive()
             parts = protocol.split(body, job["parts"])
             wanted = sides(job, parts)
@@ -155,6 +158,9 @@ def main(pipe: _Pipe) -> int:
         run.clear()
         if not namespaces:
             return 0
+        served += used
+        # Its memory grows, and only between runs is there room for that: what the last run was allowed.
+        due = heavy.is_warm and not heavy.is_settled and job["limits"]["memory"] >= _ROOM // 2
 
 
 def _adjust(pipe: _Pipe, resident: int) -> None:

@@ -51,10 +51,15 @@ def order_of(header: dict[str, Any], body: bytes) -> bytes:
     return _LENGTHS.pack(len(data), len(body)) + data + body
 
 
+def forget_finalizers() -> None:
+    """Let no child finish what imported libraries began: PyTorch would take back every operator before each exit, in 50 ms."""
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+
+
 def furnish() -> None:
     """What every child finds as it is: done once, in the zygote."""
-    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
-        finalizer.atexit = False  # of imported libraries: PyTorch would take back every operator before each exit, in 50 ms
+    forget_finalizers()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.environ.clear()

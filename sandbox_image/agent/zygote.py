@@ -15,9 +15,10 @@ import importlib
 import os
 import signal
 import socket
+import sys
 from typing import NoReturn
 
-from child import become, furnish  # type: ignore[import-not-found]
+from child import become, forget_finalizers, furnish  # type: ignore[import-not-found]
 from isolation import JUDGE, RUN  # type: ignore[import-not-found]
 from linux import CLONE_PARENT, clone, collapse_memory  # type: ignore[import-not-found]
 from rehearsal import rehearse  # type: ignore[import-not-found]
@@ -48,7 +49,7 @@ BARE = (
 FOREIGN, TESTS, QUIET = b"r", b"j", b"q"
 """Kinds of children: for a candidate or a program, for tests, and for either side of a run that only computes."""
 KINDS = (FOREIGN, TESTS, QUIET)
-_COMPACT = b"c"
+_SETTLE = b"s"
 _OURS = ("frames", "plain", "proxies", "candidate_side", "test_side", "light_tests")
 """Modules of the agent that a child may need once it is sealed."""
 _AGENT = os.path.dirname(os.path.abspath(__file__))
@@ -88,7 +89,7 @@ class Zygote:
         self._link, link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asked: dict[bytes, int] = {}
         self._kept: dict[bytes, list[Waiting]] = {kind: [] for kind in KINDS}
-        self.started = self.is_warm = self.is_compact = False
+        self.started = self.is_warm = self.is_settled = False
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -106,7 +107,7 @@ class Zygote:
         """Let it import its libraries, if it has not begun. `ahead` says that nobody waits for it yet."""
         if not self.started:
             self.started = True
-            self.is_compact = ahead
+            self.is_settled = ahead
             self._link.send(b"a" if ahead else b"n")
 
     def warmed(self) -> None:
@@ -116,10 +117,10 @@ class Zygote:
             raise EOFError("a zygote died")
         self.is_warm = True
 
-    def compact(self) -> None:
-        """Have its memory put into huge pages, which takes a second, and wait for that. Raises EOFError where it is gone."""
-        self._link.send(_COMPACT)
-        while not self.is_compact:
+    def settle(self) -> None:
+        """Have it do what pays in the long run, which takes seconds, and wait for that. Raises EOFError where it is gone."""
+        self._link.send(_SETTLE)
+        while not self.is_settled:
             self._receive()
 
     def prepare(self, kind: bytes) -> None:
@@ -152,8 +153,8 @@ class Zygote:
         if not data:
             raise EOFError("a zygote died")
         kind, _, rest = data.partition(b" ")
-        if kind == _COMPACT:
-            self.is_compact = True
+        if kind == _SETTLE:
+            self.is_settled = True
             return
         self._asked[kind] -= 1
         if not fds:
@@ -173,19 +174,33 @@ class Zygote:
             os.waitpid(self.pid, 0)
 
 
-def _use_torch(*, often: bool) -> None:
-    """Use what every run with tensors would have to set up: it reads files that a run does not see.
-
-    With `often` also what PyTorch imports when the first optimizer is made and the first tensors are compared: two seconds
-    of every run that does, worth it in a process that many runs are forked from.
-    """
+def _use_torch() -> None:
+    """Use what every run with tensors would have to set up: it reads files that a run does not see."""
     import torch
 
     repr(torch.ones(2, 2).matmul(torch.rand(2, 2)).softmax(0).sum())
-    if often:
-        weights = torch.ones(2, requires_grad=True)
-        torch.optim.SGD([weights], lr=0.1).zero_grad()
-        torch.testing.assert_close(torch.ones(2), torch.ones(2))
+
+
+def _use_more_of_torch() -> None:
+    """Have PyTorch import what it imports when the first optimizer is made and the first tensors are compared."""
+    import torch
+
+    weights = torch.ones(2, requires_grad=True)
+    torch.optim.SGD([weights], lr=0.1).zero_grad()
+    torch.testing.assert_close(torch.ones(2), torch.ones(2))
+
+
+def _settle(gpu: str | None) -> None:
+    """What takes seconds, and saves them where many runs are forked from this process."""
+    # Not beside a GPU: what that imports may ask for devices, which a process that forks must not.
+    if "torch" in sys.modules and not gpu:
+        with contextlib.suppress(Exception):
+            _use_more_of_torch()
+    forget_finalizers()
+    gc.collect()
+    gc.freeze()
+    with contextlib.suppress(OSError):
+        collapse_memory()
 
 
 def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk: int) -> NoReturn:
@@ -208,26 +223,25 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
             importlib.import_module(name)
     if "torch" in preload:
         with contextlib.suppress(Exception):
-            # Not beside a GPU: what that imports may ask for devices, which a process that forks must not.
-            _use_torch(often=namespaces and not os.environ.get("FUMEHOOD_GPU"))
+            _use_torch()
     if namespaces:  # else it forks for one run, which would not get that time back
         with contextlib.suppress(Exception):
             rehearse()
+    bound = os.environ.get("FUMEHOOD_GPU")
     furnish()
-    gc.collect()
-    if namespaces and ahead == b"a":  # a second of work, for a worker that forks many times
-        with contextlib.suppress(OSError):
-            collapse_memory()
-    gc.freeze()
+    if namespaces and ahead == b"a":
+        _settle(bound)
+    else:
+        gc.collect()
+        gc.freeze()
     link.send(b"warm")
     while True:
         kind = link.recv(1)
         if not kind:
             os._exit(0)
-        if kind == _COMPACT:
-            with contextlib.suppress(OSError):
-                collapse_memory()
-            link.send(_COMPACT)
+        if kind == _SETTLE:
+            _settle(bound)
+            link.send(_SETTLE)
             continue
         isolated, quiet = namespaces and kind != QUIET, kind == QUIET
         ours, control = socket.socketpair()
