@@ -151,7 +151,8 @@ class Side:
 
     def dismiss(self) -> None:
         """Note its CPU time and kill it, to be reaped later."""
-        self.cpu_time = time.clock_gettime((~self.pid << 3) | _CPUCLOCK_SCHED)
+        with contextlib.suppress(OSError):
+            self.cpu_time = time.clock_gettime((~self.pid << 3) | _CPUCLOCK_SCHED)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
@@ -566,6 +567,8 @@ class Run:
     def _may_dismiss(self, main: Side, judge: Side) -> bool:
         """Whether all is known that will be: then the kernel's work of taking both sides down need not be waited for."""
         if not self._namespaces or self._status or not self._finished or self._finished.get("broken"):
+            return False
+        if main.status is not None or judge.status is not None:  # one has ended by itself: its figures are there already
             return False
         return self._quiet or (main.alone() and judge.alone())
 

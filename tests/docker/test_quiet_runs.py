@@ -52,6 +52,13 @@ async def test_a_quiet_run_says_what_a_fully_isolated_one_says(execute, name):
         assert getattr(quiet, field) == getattr(full, field), field
 
 
+async def test_a_candidate_that_ends_by_itself_costs_no_sandbox(execute):
+    """It may do so before, while or after the agent lets go of both sides."""
+    for tests in ("assert f(2) == 4", "assert f(2) == 4  # open()"):
+        results = [await execute("1 / 0", tests) for _ in range(40)]
+        assert {(result.verdict, result.attempts) for result in results} == {(Verdict.RUNTIME_ERROR, 1)}
+
+
 LOUD = {
     "a process number": ("import sys\nprint('loading')\ndef f(x): return sys.modules['posix'].getpid()", "assert f(2) in (1, 2)"),
     "a file": ("import sys\nprint('loading')\ndef f(x): return sys.modules['posix'].listdir('/box/work')", "assert f(2) == []"),
