@@ -26,7 +26,8 @@ LEVELS = ("namespace", "container")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that executes something does so at each isolation level; a module about what is judged, not how, names one."""
-    if "isolation" in metafunc.fixturenames:
+    own = any("isolation" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
+    if "isolation" in metafunc.fixturenames and not own:
         metafunc.parametrize("isolation", getattr(metafunc.module, "LEVELS", LEVELS), scope="session")
 
 
