@@ -35,7 +35,7 @@ def contract_program(task: LossTask, code: str) -> Program:
         "lower_is_better": task.lower_is_better,
         "extreme_inputs": task.extreme_inputs,
     }
-    checks = sandboxed("contract_tests.py").replace(_CONFIG, f"{_CONFIG[:-2]}{config!r}", 1)
+    checks = sandboxed("contract_tests.py").replace(_CONFIG, _CONFIG.replace("{}", repr(config)), 1)
     # A loss that changes its arguments breaks the contract, so the tests must see what became of them.
     return Program(code=code, tests=f"{checks}\n{task.visible_tests}", judging="apart", in_place=True)
 
