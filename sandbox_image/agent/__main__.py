@@ -143,15 +143,14 @@ def main(pipe: _Pipe) -> int:
         except EOFError:
             return 0
         first, job["repeat"] = False, namespaces
-        full = [(heavy if libraries else bare, TESTS if judge else FOREIGN) for libraries, judge in wanted]
-        quiet = [(bare, QUIET)] * 2 if namespaces and not used and is_quiet(job, parts) else None
-        for children in (quiet, full):
-            if children is None:
-                continue
+        ways = [[(heavy if libraries else bare, TESTS if judge else FOREIGN) for libraries, judge in wanted]]
+        if namespaces and not used and is_quiet(job, parts):
+            ways.insert(0, [(bare, QUIET)] * 2)
+        for children in ways:
             run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu)
             run.start(children)
             result, output = run.supervise()
-            if children is full or not run.broke_the_silence:
+            if not run.broke_the_silence:
                 break
             pipe.send({"type": "again"})  # its time begins anew
         pipe.send({**result, "libraries": used}, output)

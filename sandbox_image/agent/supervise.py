@@ -241,7 +241,7 @@ class Run:
     # Starting
 
     def start(self, wanted: list[tuple[Zygote, bytes]]) -> None:
-        """Take a child of each kind from its zygote, and hand them their work. Of two quiet ones the second judges.
+        """Take a child of each kind from its zygote, and hand them their work.
 
         Raises:
             EOFError, OSError: no child could be made.
@@ -254,7 +254,7 @@ class Run:
             for zygote, kind in wanted:  # the next run's, while this one runs
                 zygote.prepare(kind)
         for place, (kind, side) in enumerate(taken):
-            if kind == TESTS or (kind == QUIET and place):
+            if place or kind == TESTS:  # of two, the second judges
                 self._judge = side
             else:
                 self._main = side
@@ -373,8 +373,8 @@ class Run:
 
     @property
     def broke_the_silence(self) -> bool:
-        """Whether a filter killed one of its sides. What quiet ones did then counts for nothing."""
-        return any(side.signal == signal.SIGSYS for side in (self._main, self._judge) if side is not None)
+        """Whether it is quiet and a filter killed one of its sides: then nothing that they did counts."""
+        return self._quiet and any(side.signal == signal.SIGSYS for side in (self._main, self._judge) if side is not None)
 
     def _over(self) -> bool:
         if self._status or self._stopped:
