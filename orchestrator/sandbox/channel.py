@@ -18,7 +18,7 @@ class Channel:
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._out = bytearray()
         self._deadline = time.monotonic() + 60.0
-        self._writing = threading.Lock()
+        self._reading, self._writing = threading.Lock(), threading.Lock()
         self.begun = threading.Event()
         """Set when the job is on its way and its limits hold, or never will: before that the agent takes nothing else."""
         self._raw = bytearray()
@@ -43,8 +43,9 @@ class Channel:
 
     def read_exactly(self, count: int) -> bytes:
         """The next bytes of the container's stdout. Raises EOFError, TimeoutError, OSError."""
-        while len(self._out) < count:
-            self._receive()
+        with self._reading:
+            while len(self._out) < count:
+                self._receive()
         data = bytes(self._out[:count])
         del self._out[:count]
         return data
@@ -69,7 +70,10 @@ class Channel:
         # shutdown wakes a thread that is blocked in recv; close alone would leave it there
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        # The SDK's stream, the HTTP response under it and the socket each hold the descriptor.
-        for part in (self._keep, getattr(self._keep, "_response", None), self._socket):
-            with contextlib.suppress(Exception):
-                part.close()  # type: ignore[union-attr]
+        # Not before that thread is out of it: the number of a closed descriptor is given to the next connection, and a thread
+        # that wakes after that waits on the wrong one.
+        with self._reading, self._writing:
+            # The SDK's stream, the HTTP response under it and the socket each hold the descriptor.
+            for part in (self._keep, getattr(self._keep, "_response", None), self._socket):
+                with contextlib.suppress(Exception):
+                    part.close()  # type: ignore[union-attr]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -24,6 +24,10 @@ class ChatServer:
 
             def log_message(self, *args: object) -> None:
                 pass
+
+            def handle(self) -> None:
+                with contextlib.suppress(ConnectionError):  # clients that are killed hang up in the middle of an answer
+                    super().handle()
 
             def do_GET(self) -> None:
                 known = self.path == "/v1/models"
@@ -85,7 +89,7 @@ def _envelope(kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
     return {"id": "1", "object": kind, "created": 0, "model": MODEL, "choices": choices}
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(answer: Callable[[dict[str, Any], int], str | None]) -> Iterator[ChatServer]:
     server = ChatServer(answer)
     thread = threading.Thread(target=server.serve, daemon=True)

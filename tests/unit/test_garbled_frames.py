@@ -244,3 +244,26 @@ async def test_frames_that_two_threads_write_do_not_mix():
         for thread in threads:
             thread.join()
         channel.close()
+
+
+def test_a_reader_is_let_go_although_the_number_of_its_descriptor_is_taken_at_once():
+    for _ in range(200):
+        ours, theirs = socket.socketpair()
+        channel = Channel(ours)
+        channel.set_deadline(time.monotonic() + 20)
+        ended = threading.Event()
+
+        def read(channel: Channel = channel, ended: threading.Event = ended) -> None:
+            with contextlib.suppress(EOFError, OSError):
+                channel.read_exactly(1)
+            ended.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        time.sleep(0.001)  # it is in recv by now, mostly
+        channel.close()
+        taken = [*socket.socketpair(), *socket.socketpair()]  # as the request that removes the container does
+        assert ended.wait(2), "the reader waits on somebody else's connection"
+        reader.join()
+        for end in (*taken, theirs):
+            end.close()
