@@ -15,7 +15,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from llm_server.weights import Progress, ResolvedWeights, resolve
@@ -68,7 +68,7 @@ def serve(
         server = _load(_parameters(weights, host, port, threads or _cores(), ctx, parallel, api_key), weights)
         if ready is not None and stop.empty():
             ready(str(server.listening_address), weights)
-        stop.get()
+        _wait(stop)
         del server  # closes it: no request is answered after this line
 
 
@@ -127,6 +127,17 @@ def _require_free(host: str, port: int) -> None:
             f"The model server cannot listen on {host}:{port}: {error.strerror}.",
             remedy="Another server may run there already: use it, or choose another --port (0 takes a free one).",
         ) from error
+
+
+def _wait(stop: SimpleQueue[None]) -> None:
+    """Wait until something is in.
+
+    In steps: Python runs a handler only between two of its instructions, so a signal that arrives when the last of them is over
+    and the wait has not begun would be handled when the wait ends.
+    """
+    while True:
+        with contextlib.suppress(Empty):
+            return stop.get(timeout=0.5)
 
 
 @contextlib.contextmanager

@@ -98,7 +98,10 @@ def test_an_interrupted_process_leaves_no_running_container(how):
         assert containers(str(process.pid))
         time.sleep(0.5)
         process.send_signal(how)
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        finally:
+            process.kill()
     if how is signal.SIGINT:
         assert containers(str(process.pid)) == []
     else:

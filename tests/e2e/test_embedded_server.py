@@ -147,7 +147,10 @@ def test_sigterm_closes_it_and_the_port_is_free_again():
         line = process.stdout.readline()
         assert line.startswith("Serving qwen2.5-coder-0.5b-instruct-q4_k_m at http://127.0.0.1:")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        try:
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(line.split(":")[2].split()[0]))) != 0
 
