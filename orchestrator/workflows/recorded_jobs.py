@@ -98,12 +98,20 @@ async def opened(
         yield engine, model
 
 
+_SILENCE = 300.0
+"""Seconds of patience with a server for each answer that it writes at once: on a CPU they share one speed."""
+
+
 @contextlib.asynccontextmanager
 async def _remote(server: Server, settings: Settings) -> AsyncIterator[Model]:
     from orchestrator.llm.client import ModelClient
 
     async with ModelClient(
-        server.base_url, model=server.model, api_key=settings.api_key, max_concurrency=server.parallel
+        server.base_url,
+        model=server.model,
+        api_key=settings.api_key,
+        max_concurrency=server.parallel,
+        timeout=_SILENCE * server.parallel,
     ) as client:
         await client.info()
         yield client
@@ -122,7 +130,7 @@ async def _embedded(server: Server, settings: Settings, watcher: Watcher) -> Asy
         note=watcher.say,
     )
     try:
-        async with ModelClient(running.base_url, max_concurrency=server.parallel) as client:
+        async with ModelClient(running.base_url, max_concurrency=server.parallel, timeout=_SILENCE * server.parallel) as client:
             yield client
     except OrchestratorError as exc:
         if not running.alive:
