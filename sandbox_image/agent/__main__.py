@@ -146,12 +146,14 @@ def main(pipe: _Pipe) -> int:
         ways = [[(heavy if libraries else bare, TESTS if judge else FOREIGN) for libraries, judge in wanted]]
         if namespaces and not used and is_quiet(job, parts):
             ways.insert(0, [(bare, QUIET)] * 2)
+        failures: list[dict[str, Any]] = []
         for children in ways:
-            run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu)
+            run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu, failures=failures)
             run.start(children)
             result, output = run.supervise()
             if not run.broke_the_silence:
                 break
+            failures = run.failures()
             pipe.send({"type": "again"})  # its time begins anew
         pipe.send({**result, "libraries": used}, output)
         run.clear()

@@ -16,6 +16,7 @@ import inspect
 import linecache
 import math
 import operator
+import os
 import socket
 import sys
 import threading
@@ -806,6 +807,7 @@ def serve(sock: socket.socket, work: dict[str, Any]) -> None:
     sys.modules[name] = module
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     server = Server(sock, module, work)
+    os.register_at_fork(after_in_child=sock.close)  # a child that comes back from what it was forked for has nothing to answer
     try:
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     except BaseException as exc:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import importlib
 import symtable
 import sys
+from collections.abc import Callable
 from typing import Any
 
 _VALUE = 300
@@ -191,7 +193,7 @@ class _Asserts:
         return ast.unparse(node)
 
 
-def _explain(source: str, shown: list[Any], *message: Any) -> AssertionError:
+def explain(source: str, shown: list[Any], *message: Any) -> AssertionError:
     """The failure of `assert source`, where `shown` is an operator and its operands' values."""
     symbol, *values = shown
     texts = [_show(value) for value in values]
@@ -241,6 +243,20 @@ class Names:
         """Libraries that the tests use by name (`math.isclose`) without an import of their own: name -> module."""
         free = self.owners - self.called - self.bound
         return {name: _LIBRARIES.get(name, name) for name in free if name in _LIBRARIES or name in sys.stdlib_module_names}
+
+    def starred(self, module: str, entry_point: str) -> set[str]:
+        """Names that the tests have from `from library import *`, for any library but the candidate's `module`.
+
+        The function that the tests are about stays the candidate's, and so does everything where else nothing would be.
+        """
+        found: set[str] = set()
+        for node in self.tree.body:
+            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*" and node.module != module and not node.level:
+                with contextlib.suppress(ImportError):  # the tests will say so
+                    library = importlib.import_module(node.module or "")
+                    found.update(getattr(library, "__all__", [name for name in vars(library) if name[:1] != "_"]))
+        found &= self.used
+        return found - {entry_point} if self.called - found or entry_point else set()
 
     def wanted(self, module: str, bound: set[str], entry_point: str) -> list[str]:
         """Names that the tests have from nowhere, and so from the candidate's `module`.
@@ -303,6 +319,6 @@ def compiled(statements: list[ast.stmt], path: str, source: str) -> Any:
     return compile(tree, path, "exec", dont_inherit=True)
 
 
-def namespace(path: str, name: str) -> dict[str, Any]:
-    """A fresh module's names."""
-    return {"__name__": name, "__file__": path, "__builtins__": builtins, "__doc__": None, _EXPLAIN: _explain}
+def namespace(path: str, name: str, explain: Callable[..., AssertionError]) -> dict[str, Any]:
+    """A fresh module's names, with what its failed assertions call."""
+    return {"__name__": name, "__file__": path, "__builtins__": builtins, "__doc__": None, _EXPLAIN: explain}

@@ -42,6 +42,13 @@ _PREDICATES = frozenset(
         "issubset",
         "issuperset",
         "isdisjoint",
+        "difference",
+        "symmetric_difference",
+        "intersection",
+        "compare",
+        "rfind",
+        "rindex",
+        "array_equal",
         "allclose",
         "isclose",
         "equal",
@@ -67,6 +74,11 @@ def _marked(exc: BaseException, frames: str = "") -> BaseException:
     """Say of an exception that it is the candidate's, and where it was raised there."""
     exc._fumehood = frames  # type: ignore[attr-defined]
     return exc
+
+
+def is_verdict(exc: Any) -> bool:
+    """Whether an exception is what the tests found: an assertion of theirs, or what ends a test or their runner."""
+    return isinstance(exc, AssertionError) or (isinstance(exc, BaseException) and not isinstance(exc, Exception))
 
 
 def marked(exc: BaseException) -> str | None:
@@ -346,6 +358,10 @@ class Link:
         """Seeds that the tests set: the candidate's generators are set alike before its next call."""
         self.known: set[type] = set()
         """Classes that the tests named."""
+        self.made: set[int] = set()
+        """Objects that the tests had made, and that the candidate has not handed out since."""
+        self.swallowed: BaseException | None = None
+        """What the tests found while the candidate called them, until it comes back."""
         self.entry_point = ""
 
     # Asking
@@ -495,11 +511,13 @@ class Link:
         except Broken:
             raise
         except BaseException as exc:
-            kind, body = "raised", _Writer(self)
+            kind, body, told = "raised", _Writer(self), exc.args
+            if is_verdict(exc) and marked(exc) is None:
+                self.swallowed, told = exc, ()  # what they expected is none of the candidate's business
             place = self._next_raised = self._next_raised + 1
             self._raised[place] = exc
             self._raised.pop(place - _MAX_RAISED, None)
-            what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in exc.args))
+            what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told))
             body.put((what, place))
         self._send(self._seq, kind, body)
 
@@ -513,6 +531,8 @@ class Link:
         if type(text) is not str or type(frames) is not str or type(attributes) is not dict or type(place) is not int:
             raise Garbled("an exception that is none")
         if place in self._raised:
+            if self._raised[place] is self.swallowed:
+                self.swallowed = None
             return self._raised[place]
         if kind is KeyboardInterrupt or kind is GeneratorExit:  # these would end the test runner, or be swallowed by it
             kind = _stopping(kind.__name__)
@@ -590,6 +610,12 @@ class Link:
         self.sources[pulled] = made
         return pulled
 
+    def handed_out(self, value: Any) -> Any:
+        """Note that a value was the candidate's answer: what it says of itself does not count, though the tests made it."""
+        if isinstance(type(value), HandleMeta):
+            self.made.discard(value._fumehood_id)
+        return value
+
     def count_item(self, number: int) -> None:
         """Note that an iterator gives one more item. Raises RuntimeError beyond the cap."""
         taken = self._taken[number] = self._taken.get(number, 0) + 1
@@ -599,6 +625,7 @@ class Link:
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""
         self.drop.add(number)
+        self.made.discard(number)
         self._taken.pop(number, None)
 
     def function(self, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> Any:
@@ -775,12 +802,18 @@ class HandleMeta(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Have the candidate make an object."""
-        return _call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
+        made = _call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
+        if isinstance(type(made), HandleMeta):
+            cls._fumehood_link.made.add(made._fumehood_id)
+        return made
 
     def __getattr__(cls, name: str) -> Any:
         if _is_protocol(name):
             raise AttributeError(name)
-        return cls._fumehood_link.ask("get", cls, name)
+        value = cls._fumehood_link.handed_out(cls._fumehood_link.ask("get", cls, name))
+        if name in _PREDICATES and callable(value) and not _is_known(cls):
+            raise _refusal(cls, name)
+        return value
 
     def __setattr__(cls, name: str, value: Any) -> None:
         cls._fumehood_link.ask("set", cls, name, value)
@@ -798,6 +831,8 @@ class HandleMeta(type):
         return cls._fumehood_link.ask("operator", "getitem", (cls, key), {})
 
     def __contains__(cls, item: Any) -> bool:
+        if not isinstance(type(item), HandleMeta) and not _is_known(cls):
+            raise _refusal(cls, "__contains__")
         return bool(cls._fumehood_link.ask("operator", "contains", (cls, item), {}))
 
     def __bool__(cls) -> bool:
@@ -838,8 +873,9 @@ class Handle(metaclass=HandleMeta):
         kind = type(self)
         if name in kind._fumehood_methods:
             return Method(self, name)
-        value = kind._fumehood_link.ask("get", self, name)
-        # A method that Python binds at each look: remember whose it is.
+        value = kind._fumehood_link.handed_out(kind._fumehood_link.ask("get", self, name))
+        if name in _PREDICATES and callable(value) and not _known(self):
+            raise _refusal(self, name)
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -903,9 +939,12 @@ def _plain(handle: Handle) -> Any:
 
 def _known(handle: Handle) -> bool:
     """Whether the tests named this object's class, so that they mean its own behaviour."""
-    kind = type(handle)
-    link = kind._fumehood_link
-    return any(base in link.known for base in kind.__mro__)
+    return _is_known(type(handle))
+
+
+def _is_known(kind: HandleMeta) -> bool:
+    """Whether the tests named this class."""
+    return any(base in kind._fumehood_link.known for base in kind.__mro__)
 
 
 def _compare(own: Handle, other: Any, name: str, compare: Callable[[Any, Any], Any]) -> Any:
@@ -917,11 +956,12 @@ def _compare(own: Handle, other: Any, name: str, compare: Callable[[Any, Any], A
     return NotImplemented
 
 
-def _refusal(own: Handle, what: str) -> BaseException:
+def _refusal(own: Any, what: str) -> BaseException:
+    name = (own if isinstance(own, HandleMeta) else type(own)).__name__
     return _marked(
         TypeError(
-            f"{what} between plain data and an object of the candidate's class {type(own)._fumehood_name!r}, "
-            "which the tests do not name: judged apart, such an object is not told what it is compared with"
+            f"{what} between plain data and an object that the candidate handed out ({name}): judged apart, only one that the "
+            "tests made, or whose class they ask for by name, has a say in what it is compared with"
         )
     )
 
@@ -932,22 +972,33 @@ def _operation(name: str) -> Callable[..., Any]:
 
     def method(self: Handle, *args: Any) -> Any:
         kind = type(self)
+        link = kind._fumehood_link
         foreign = [arg for arg in args if not isinstance(type(arg), HandleMeta)]
-        if foreign and name in _TELLING and not _known(self):
+        trusted = _known(self) and (name not in _COMPUTING or self._fumehood_id in link.made)
+        if foreign and name in _TELLING and not trusted:
             if kind._fumehood_base is not None and function is not None:
                 return function(_plain(self), *args)
-            raise _refusal(self, f"__{name}__")
+            if not _known(self):
+                raise _refusal(self, f"__{name}__")
         if name == "next":
-            kind._fumehood_link.count_item(self._fumehood_id)
+            link.count_item(self._fumehood_id)
+        found = False
         if name == "exit" or name == "aexit":
-            args = (args[0], args[1], None)
-        value = kind._fumehood_link.ask("operator", name, (self, *args), {})
+            found = is_verdict(args[1]) and marked(args[1]) is None
+            args = (AssertionError, AssertionError(), None) if found else (args[0], args[1], None)
+        value = link.ask("operator", name, (self, *args), {})
+        if foreign and name in _TELLING and not trusted and not isinstance(type(value), HandleMeta):
+            raise _refusal(self, f"__{name}__")
+        if isinstance(value, Handle) and self._fumehood_id in link.made:
+            link.made.add(value._fumehood_id)
         if name == "iter":
             return _pull(value)
         if name == "len":
             return _size(value)
         if name == "aenter" or name == "aexit" or name == "anext":
-            return _soon(kind._fumehood_link, value)
+            return _soon(link, value, heard=not found)
+        if found:
+            return False  # a candidate's object that swallows the tests' findings would be right whatever it does
         if name == "contains":
             return value is True
         if name in ("int", "index") and type(value) is not int:
@@ -960,10 +1011,9 @@ def _operation(name: str) -> Callable[..., Any]:
     return method
 
 
-async def _soon(link: Link, awaitable: Any) -> Any:
-    if type(awaitable) is types.CoroutineType:
-        return await awaitable
-    return link.ask("run", awaitable)
+async def _soon(link: Link, awaitable: Any, *, heard: bool = True) -> Any:
+    value = await awaitable if type(awaitable) is types.CoroutineType else link.ask("run", awaitable)
+    return value if heard else None
 
 
 def _call(link: Link, kind: str, operands: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
@@ -971,8 +1021,8 @@ def _call(link: Link, kind: str, operands: tuple[Any, ...], args: Any, kwargs: A
     value = link.ask(kind, *operands)
     if type(value) is _Changed:
         _update([list(args), dict(kwargs)], [list(value.args), value.kwargs])
-        return value.result
-    return value
+        value = value.result
+    return link.handed_out(value)
 
 
 class _Changed:
@@ -1081,6 +1131,9 @@ _TELLING = frozenset(
     ]
 )
 """Protocols that would tell an object what it is compared or computed with."""
+_COMPUTING = frozenset(("lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow"))
+_COMPUTING |= {"r" + name for name in _COMPUTING if name not in ("lt", "le", "gt", "ge")}
+"""Those by which an object that stands where a number belongs could say of itself that it is the right one."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
 
@@ -1197,7 +1250,10 @@ class Function:
     def __getattr__(self, name: str) -> Any:
         if name.startswith((*_OURS, *_PROTOCOLS)) or name in ("__wrapped__", "_is_coroutine"):
             raise AttributeError(name)
-        return self._fumehood_link.ask("get", self, name)
+        value = self._fumehood_link.handed_out(self._fumehood_link.ask("get", self, name))
+        if name in _PREDICATES and callable(value):
+            raise _refusal(self, name)
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._fumehood_link.ask("set", self, name, value)
@@ -1328,7 +1384,9 @@ class Module(types.ModuleType):
             return self._star()
         if name.startswith("__") and name not in ("__doc__", "__version__", "__author__", "__annotations__"):
             raise AttributeError(f"module {link.module!r} has no attribute {name!r}")
-        value = link.ask("get", self, name)
+        value = link.handed_out(link.ask("get", self, name))
+        if type(value) is type and value in (AssertionError, Exception, BaseException):
+            value = type(name, (value,), {})  # under a name of its own it would catch what the tests themselves find
         self._name(name, value)
         return value
 

@@ -198,6 +198,7 @@ class Run:
         *,
         namespaces: bool,
         gpu: Gpu | None = None,
+        failures: list[dict[str, Any]] | None = None,
     ) -> None:
         self._job, self._meter, self._send, self._namespaces = job, meter, send, namespaces
         self._gpu = gpu
@@ -209,7 +210,7 @@ class Run:
         self._truncated = {"stdout": False, "stderr": False}
         self._results, self._log = bytearray(), bytearray()
         self._results_kept = 0
-        self._events: list[dict[str, Any]] = []
+        self._events = failures or []
         self._finished: dict[str, Any] = {}
         """The event that says that all tests were run."""
         self._report: dict[str, Any] = {}
@@ -375,6 +376,22 @@ class Run:
     def broke_the_silence(self) -> bool:
         """Whether it is quiet and a filter killed one of its sides: then nothing that they did counts."""
         return self._quiet and any(side.signal == signal.SIGSYS for side in (self._main, self._judge) if side is not None)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Tests that had failed before the boundary broke. They stay failed when the job is run again.
+
+        A candidate that sees what is asked next knows that it was wrong, and shall not have a second guess.
+        """
+        found: dict[Any, dict[str, Any]] = {}
+        for event in self._events:
+            kind, name = event.get("event"), str(event.get("name"))
+            if kind == "doubt":
+                found[name] = {**event, "event": "test", "outcome": "failed", "side": "tests"}
+            elif kind == "test" and event.get("outcome") == "passed":
+                found.pop(name, None)  # the tests had expected it
+            elif kind == "test" and not event.get("broken"):
+                found[name] = event
+        return list(found.values())
 
     def _over(self) -> bool:
         if self._status or self._stopped:

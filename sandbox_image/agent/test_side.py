@@ -61,6 +61,8 @@ class _Judge:
         self._link, self._report = link, report
         self._tests, self._entry_point, self._path = tests, entry_point, path
         self._failed = False
+        self._now = ""
+        """The test that runs."""
         linecache.cache[path] = (len(tests), None, tests.splitlines(keepends=True), path)
 
     # What happened, in words
@@ -86,14 +88,28 @@ class _Judge:
         where: str = shown(frames_in(exc, self._path))
         return (where + (marked(exc) or "") + what)[-_MESSAGE:]
 
+    def hidden(self) -> BaseException | None:
+        """Why a test failed that says it passed: the boundary broke, or the candidate swallowed what the test found."""
+        swallowed: BaseException | None = self._link.swallowed
+        self._link.swallowed = None
+        return Broken(self._link.broken) if self._link.broken else swallowed
+
+    def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
+        """The failure of an assertion, which is noted before the candidate is asked how its objects look."""
+        self._report.send(event="doubt", name=self._now, message=f"assert {source[:_MESSAGE]}")
+        failure: AssertionError = light_tests.explain(source, shown, *message)
+        return failure
+
     def _test(self, name: str, exc: BaseException | None, outcome: str = "failed") -> None:
-        if exc is None and self._link.broken:
-            exc = Broken(self._link.broken)  # whatever the test made of it
+        hidden = self.hidden()
+        exc = exc or hidden
         if exc is None:
             self._report.send(event="test", name=name, outcome="passed", message="", side="")
         else:
             self._failed = True
-            self._report.send(event="test", name=name, outcome=outcome, message=self.describe(exc), side=self.side(exc))
+            broken = isinstance(exc, Broken)
+            about = {"message": self.describe(exc), "side": self.side(exc), "broken": broken}
+            self._report.send(event="test", name=name, outcome=outcome, **about)
 
     def collection_error(self, exc: BaseException) -> int:
         """The tests could not begin."""
@@ -119,14 +135,16 @@ class _Judge:
         known = light_tests.Names(self._tests, tree)
         # A candidate that calls something `math` would be asked whether it is right.
         libraries = {name: importlib.import_module(library) for name, library in known.libraries().items()}
-        bound = known.bound | set(libraries)
+        bound = known.bound | set(libraries) | known.starred(self._link.module, self._entry_point)
         module = Module(self._link, known.used, bound)
         sys.modules[self._link.module] = module
         _forward_seeds(self._link, self._tests)
+        if "approx" in self._tests:
+            _compare_whole_arrays()
         kind = light_tests.kind_of(tree, self._entry_point)
         if kind == "pytest":
             return self._pytest()
-        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3]) | libraries
+        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], self.explain) | libraries
         sys.modules[names["__name__"]] = _module_of(names)
         try:
             if kind != "functions":
@@ -155,8 +173,8 @@ class _Judge:
 
     def _functions(self, tests: dict[str, Any]) -> int:
         self._report.send(event="collected", tests=list(tests))
-        for name, test in tests.items():
-            self._test(name, _outcome(test))
+        for self._now, test in tests.items():
+            self._test(self._now, _outcome(test))
         return self._finish()
 
     def _asserts(self, asserts: light_tests.Asserts, names: dict[str, Any]) -> int:
@@ -164,6 +182,7 @@ class _Judge:
         broken: BaseException | None = None
         for place, statement in enumerate(asserts.statements):
             name = asserts.names.get(place)
+            self._now = name or ""
             if broken is None:
                 exc = _outcome(functools.partial(exec, light_tests.compiled([statement], self._path, self._tests), names))
                 if name is not None:
@@ -184,9 +203,8 @@ class _Judge:
             """Reports as in one interpreter, and knows the candidate's exceptions by their mark."""
 
             def _send(self, **event: Any) -> None:
-                if event.get("event") == "test" and event["outcome"] == "passed" and link.broken:
-                    exc = Broken(link.broken)
-                    event |= {"outcome": "failed", "message": judge.describe(exc), "side": "candidate"}
+                if event.get("event") == "test" and (exc := judge.hidden()) and event["outcome"] == "passed":
+                    event |= {"outcome": "failed", "message": judge.describe(exc), "side": judge.side(exc)}
                 if event.get("event") == "finished":
                     event["broken"] = bool(link.broken)
                 report.send(**event)
@@ -197,6 +215,11 @@ class _Judge:
                     if isinstance(type(getattr(item, "obj", None)), HandleMeta) or type(item.obj) is Function:
                         report.send(event="collection_error", message=f"{item.name} is wrapped by the candidate", side="tests")
                 super().pytest_collection_finish(session)
+
+            def pytest_internalerror(self, excrepr: Any, excinfo: Any) -> None:
+                """Blame a candidate that leaves while the tests are imported, which pytest lets through."""
+                if marked(excinfo.value) is not None:
+                    judge.collection_error(excinfo.value)
 
             def _side(self, exc: BaseException) -> str:
                 return judge.side(exc)
@@ -233,6 +256,24 @@ def _module_of(names: dict[str, Any]) -> types.ModuleType:
     module = types.ModuleType(names["__name__"])
     module.__dict__.update(names)
     return module
+
+
+def _compare_whole_arrays() -> None:
+    """Make an empty array unequal to `pytest.approx` of a number: pytest asks each item, and none of them differs."""
+    import pytest
+
+    kind = type(pytest.approx(1.0))
+    equal = kind.__eq__
+
+    def __eq__(self: Any, actual: Any) -> bool:
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and not numpy.isscalar(actual) and hasattr(actual, "__array__"):
+            actual = numpy.asarray(actual)  # once: a candidate's object could answer differently the next time
+            if not actual.size:
+                return False
+        return bool(equal(self, actual))
+
+    kind.__eq__ = __eq__  # type: ignore[method-assign]
 
 
 def _forward_seeds(link: Link, tests: str) -> None:

@@ -95,3 +95,47 @@ async def test_a_quiet_candidate_cannot_reach_what_its_filter_forbids(execute):
     result = await execute(code, "assert f(2) == 0")
     assert result.verdict is Verdict.TAMPERED
     assert result.attack == ("a forbidden system call by the candidate",)
+
+
+ORACLE = """
+import sys
+frame, quiet = sys._getframe(), False
+while frame:
+    quiet = quiet or frame.f_locals.get("quiet") is True
+    server = frame.f_locals.get("server")
+    if server: break
+    frame = frame.f_back
+while frame:
+    quiet = quiet or frame.f_locals.get("quiet") is True
+    frame = frame.f_back
+class Answer(int):
+    def __repr__(self):  # asked where the comparison has failed
+        sys.modules["posix"].getpid()
+        return "4"
+def f(x):
+    answer = Answer(7 if quiet else 4)
+    server.keep(answer)
+    return answer
+"""
+
+
+async def test_a_wrong_answer_is_not_corrected_in_the_second_run(execute):
+    """What failed stays failed, though the candidate makes its quiet run end as soon as it learns of that."""
+    result = await execute(ORACLE, "assert f(2) == 4")
+    assert result.verdict is Verdict.WRONG_ANSWER, result
+    guess = (
+        ORACLE.split("class Answer")[0]
+        + "def f(x):\n    if x == 3: sys.modules['posix'].getpid()\n    return 4 if x == 3 or not quiet else 7"
+    )
+    result = await execute(
+        guess, "from candidate import f\ndef test_a():\n    assert f(2) == 4\ndef test_b():\n    assert f(3) == 4"
+    )
+    assert [test.outcome for test in result.tests] == ["failed", "passed"], result
+    assert result.verdict is Verdict.WRONG_ANSWER
+
+
+async def test_an_assertion_that_the_tests_expect_to_fail_does_not_count(execute):
+    tests = "from candidate import f\ndef test_a():\n    try:\n        assert f(2) == 5\n    except AssertionError:\n        pass\ndef test_b():\n    assert f(3) == 4"
+    code = "import sys\ndef f(x):\n    if x == 3: sys.modules['posix'].getpid()\n    return 4"
+    result = await execute(code, tests)
+    assert result.verdict is Verdict.ACCEPTED, result

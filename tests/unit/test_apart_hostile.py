@@ -303,3 +303,145 @@ def test_what_the_tests_expect_is_not_told_to_objects_they_did_not_name(bare):
     outcomes = bare.run(code, tests).outcomes
     assert outcomes.pop("test_told") == "passed"
     assert set(outcomes.values()) == {"failed"}
+
+
+CLEVER = {
+    "an empty array where a number belongs": (
+        "import numpy as np\ndef f(x): return np.array([])",
+        "import pytest\nfrom candidate import f\ndef test_a(): assert f(2) == pytest.approx(4.0)",
+    ),
+    "an array that is empty at the second look": (
+        "import numpy as np\nclass A:\n    n = 0\n    def __array__(s, *a, **k):\n        A.n += 1\n"
+        "        return np.empty(0) if A.n > 1 else np.ones(1)\ndef f(x): return A()",
+        "import numpy, pytest\nfrom candidate import f\ndef test_a(): assert f(2) == pytest.approx(4.0)",
+    ),
+    "empty arrays in a list": (
+        "import numpy as np\ndef f(x): return [np.array([])] * 2",
+        "import pytest\nfrom candidate import f\ndef test_a(): assert f(2) == pytest.approx([4.0, 5.0])",
+    ),
+    "a context manager that swallows assertions": (
+        "class T:\n    def __enter__(s): return 5\n    def __exit__(s, *a): return True\ndef f(x): return T()",
+        "from candidate import f\ndef test_a():\n    with f(1) as v:\n        assert v == 4",
+    ),
+    "an asynchronous one": (
+        "class T:\n    async def __aenter__(s): return 5\n    async def __aexit__(s, *a): return True\ndef f(x): return T()",
+        "import asyncio\nfrom candidate import f\ndef test_a():\n    async def go():\n        async with f(1) as v:\n"
+        "            assert v == 4\n    asyncio.run(go())",
+    ),
+    "swallowing what a callback found": (
+        "def f(xs, cb):\n    try: cb(99)\n    except BaseException: pass",
+        "from candidate import f\ndef test_a():\n    def cb(v): assert v in (2, 4)\n    f([1, 2], cb)",
+    ),
+    "swallowing it under pytest": (
+        "def f(xs, cb):\n    try: cb(99)\n    except BaseException: pass",
+        "import pytest\nfrom candidate import f\n@pytest.mark.parametrize('x', [1])\ndef test_a(x):\n"
+        "    def cb(v): assert v in (2, 4)\n    f([1, 2], cb)",
+    ),
+    "a name that another star gave": (
+        "def f(x): return 0\ndef isclose(*a, **k): return True",
+        "from math import *\nfrom candidate import *\ndef test_a(): assert isclose(f(2), 1.41421356)",
+    ),
+    "an object of a class that was named, where a number belongs": (
+        "class Circle:\n    def __init__(s, r): pass\n    def area(s): return s\n    def __sub__(s, o): return 0.0",
+        "from candidate import Circle\ndef test_a(): assert abs(Circle(1).area() - 3.14159) < 1e-3",
+    ),
+    "the same where it is ordered": (
+        "class Acc:\n    def balance(s): return s\n    def __gt__(s, o): return True",
+        "from candidate import Acc\ndef test_a(): assert Acc().balance() > 3",
+    ),
+    "a predicate in an instance": (
+        "class A: pass\ndef f(x):\n    a = A()\n    a.startswith = lambda p: True\n    return a",
+        "from candidate import f\ndef test_a(): assert f(2).startswith('abc')",
+    ),
+    "a predicate of a function": (
+        "def g(): pass\ng.startswith = lambda p: True\ndef f(x): return g",
+        "from candidate import f\ndef test_a(): assert f(2).startswith('abc')",
+    ),
+    "a predicate of a class": (
+        "class A:\n    @staticmethod\n    def startswith(p): return True\ndef f(x): return A",
+        "from candidate import f\ndef test_a(): assert f(2).startswith('abc')",
+    ),
+    "a class that contains everything": (
+        "class M(type):\n    def __contains__(c, x): return True\nclass A(metaclass=M): pass\ndef f(x): return A",
+        "from candidate import f\ndef test_a(): assert 4 in f(2)",
+    ),
+    "an exception that catches the tests' own": (
+        "Err = Exception\ndef f(x): return x",
+        "from candidate import f, Err\ndef test_a():\n    try:\n        f(-1)\n        assert False, 'no error'\n    except Err: pass",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLEVER)
+def test_what_looks_right_by_its_own_account_is_not(bare, name):
+    result = bare.run(*CLEVER[name])
+    assert list(result.outcomes.values()) == ["failed"], result.events
+
+
+def test_what_the_tests_found_is_not_told(bare):
+    code = (
+        "told = []\nclass T:\n    def __enter__(s): return 5\n    def __exit__(s, *a): told.append(repr(a))\n"
+        "def f(cb):\n    try: cb(1)\n    except BaseException as exc: told.append(repr(exc))\n    return T()"
+    )
+    tests = (
+        "import candidate\nfrom candidate import f\ndef cb(v): assert v == 'secret'\ndef test_a():\n    with f(cb) as v:\n"
+        "        assert v == 'secret'\ndef test_told(): assert candidate.told and 'secret' not in str(candidate.told)"
+    )
+    assert bare.run(code, tests).outcomes == {"test_a": "failed", "test_told": "passed"}
+
+
+HONEST = {
+    "a context manager that swallows what it is for": (
+        "from contextlib import suppress as quiet",
+        "from candidate import quiet\ndef test_a():\n    with quiet(KeyError):\n        {}['a']",
+    ),
+    "a callback whose failure comes back": (
+        "def f(cb): return cb()",
+        "import pytest\nfrom candidate import f\ndef test_a():\n    def cb(): raise AssertionError('x')\n"
+        "    with pytest.raises(AssertionError, match='x'): f(cb)",
+    ),
+    "a container made by name": (
+        "class Tree:\n    def __init__(s, xs): s.xs = set(xs)\n    def __contains__(s, x): return x in s.xs\n"
+        "    @classmethod\n    def of(c, *xs): return c(xs)",
+        "from candidate import Tree\ndef test_a(): assert 3 in Tree([3]) and 3 in Tree.of(3) and 4 not in Tree([3])",
+    ),
+    "numbers of a class": (
+        "class Money:\n    def __init__(s, n): s.n = n\n    def __gt__(s, o): return s.n > getattr(o, 'n', o)\n"
+        "    def __add__(s, o): return Money(s.n + getattr(o, 'n', o))\n    def __float__(s): return float(s.n)",
+        "from candidate import Money\ndef test_a(): assert Money(3) + 2 > 4 and Money(2) + Money(3) > Money(4) and float(Money(1)) == 1",
+    ),
+    "a star before the candidate's": (
+        "def f(x): return x ** 0.5",
+        "from math import *\nfrom candidate import *\ndef test_a(): assert isclose(f(2), sqrt(2))",
+    ),
+    "a function called as one of a library": (
+        "def sqrt(x): return 'mine'",
+        "from math import *\nfrom candidate import *\ndef test_a(): assert sqrt(4) == 'mine'",
+    ),
+    "whole arrays": (
+        "import numpy as np\ndef f(x): return np.full(3, x)",
+        "import pytest\nfrom candidate import f\ndef test_a(): assert f(2.0) == pytest.approx(2.0) and f(0.5)[0] == pytest.approx(0.5)",
+    ),
+    "a program that leaves": (
+        "import sys\ndef main(): sys.exit(2)",
+        "import pytest\nfrom candidate import main\ndef test_a():\n    with pytest.raises(SystemExit) as e: main()\n    assert e.value.code == 2",
+    ),
+    "a child that is forked and leaves": (
+        "import os, sys\ndef f(x):\n    pid = os.fork()\n    if pid == 0: sys.exit(0)\n    os.waitpid(pid, 0)\n    return x",
+        "from candidate import f\ndef test_a(): assert f(2) == 2 and f(3) == 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_what_is_right_stays_right(bare, name):
+    result = bare.run(*HONEST[name])
+    assert list(result.outcomes.values()) == ["passed"], result.events
+
+
+def test_a_candidate_that_leaves_while_the_tests_are_imported_is_blamed(bare):
+    code = "def f(x): raise SystemExit(0)"
+    tests = "import pytest\nfrom candidate import f\nVALUE = f(2)\nclass TestA:\n    def test_a(self): assert VALUE == 4"
+    error = bare.run(code, tests).error
+    assert error is not None
+    assert error["side"] == "candidate"
