@@ -58,7 +58,8 @@ def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
         "ipc_mode": "private",
         "oom_score_adj": 500,
         "log_config": {"Type": "none", "Config": {}},
-        "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 1024, "Hard": 1024}],
+        # Open files are limited by the agent: a run's to 1024, its own to what this engine can give, which differs.
+        "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
     }
     if spec.runtime:
         host["runtime"] = spec.runtime

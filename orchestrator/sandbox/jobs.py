@@ -136,33 +136,49 @@ def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, 
         raise SandboxUnavailable(f"The sandbox sent a result that is none: {exc}") from exc
 
 
+def _sound(value: Any) -> Any:
+    """Text without lone surrogates, which no file and no answer could hold; anything else as it is."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was told."""
+    """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was told.
+
+    Foreign code may have had a hand in them: one that is malformed leaves the report incomplete, and is not the sandbox's fault.
+    """
     collected: list[str] = []
     tests: dict[str, TestResult] = {}
-    finished = deselected = doubled = False
+    finished = broken = False
     error: dict[str, Any] = {}
     for event in events:
         match event.get("event"):
             case "collected":
-                collected += [str(name) for name in event.get("tests", [])]
-            case "deselected":
-                deselected = True
+                names = event.get("tests")
+                broken = broken or not isinstance(names, list)
+                collected += [str(name) for name in names] if isinstance(names, list) else []
             case "finished":
                 finished = True
-            case "collection_error" if not error:
-                error = {"collection_error": str(event.get("message", "")), "collection_error_side": event.get("side", "")}
+            case "collection_error":
+                if not error:
+                    side = event.get("side")
+                    known = side if side in ("candidate", "tests") else ""
+                    error = {"collection_error": _sound(str(event.get("message", ""))), "collection_error_side": known}
             case "test":
-                name = str(event.get("name"))
-                # A test that passed and then failed in its teardown reports twice: the failure counts.
-                outcome = TestOutcome(str(event.get("outcome")))
-                if name in tests and outcome is TestOutcome.PASSED:
-                    doubled = True
+                try:
+                    test = TestResult.model_validate(
+                        {key: _sound(value) for key, value in event.items() if key not in ("event", "broken")}
+                    )
+                except ValueError:
+                    broken = True
                     continue
-                tests[name] = TestResult(
-                    name=name, outcome=outcome, message=str(event.get("message", "")), side=event.get("side", "")
-                )
-    complete = (
-        bool(collected) and finished and not deselected and not doubled and not error and sorted(collected) == sorted(tests)
-    )
+                # A test that passed and then failed in its teardown reports twice: the failure counts.
+                if test.name in tests and test.outcome is TestOutcome.PASSED:
+                    broken = True
+                    continue
+                tests[test.name] = test
+            case "tampered":
+                pass
+            case _:  # deselected tests, and what is no event
+                broken = True
+    complete = bool(collected) and finished and not broken and not error and sorted(collected) == sorted(tests)
     return {"tests": tuple(tests.values()), "tests_collected": len(collected), "tests_complete": complete, **error}

@@ -7,6 +7,7 @@ The agent ends when its stdin closes, so a host process that dies, however it di
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import sys
@@ -17,7 +18,7 @@ from files import WORK  # type: ignore[import-not-found]
 from gpu import Gpu, GpuError  # type: ignore[import-not-found]
 from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
 from meter import Meter  # type: ignore[import-not-found]
-from supervise import Run, is_quiet, kill_all, sides  # type: ignore[import-not-found]
+from supervise import Run, is_quiet, kill_all, reduced, sides  # type: ignore[import-not-found]
 from zygote import FOREIGN, HEAVY, QUIET, TESTS, Zygote  # type: ignore[import-not-found]
 
 _IDLE = 0.3
@@ -26,6 +27,8 @@ _SOON = 5
 """Runs with the libraries after which their zygote settles, though nobody gives it time for that."""
 _ROOM = 1 << 30
 """Bytes for the import of the libraries, on top of what a worker holds before."""
+_DESCRIPTORS = 65536
+"""Most descriptors that the agent and its zygotes may have open, far more than a run."""
 _DISK = 128 << 20
 """Bytes for which waiting children make their file systems; a run with another limit has them resized."""
 
@@ -92,6 +95,10 @@ def main(pipe: _Pipe) -> int:
     prctl(PR_SET_DUMPABLE, 0)
     # The kernel drops signals from inside for a PID 1 that has no handler; Python's own for SIGINT must go.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The kernel counts descriptors on their way through sockets for all containers of one user together, and lets each sender
+    # have as many under way as it may open: what runs leave there (see `child.py`) must never be as much as this.
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.makedirs(WORK, exist_ok=True)
     os.makedirs("/box/tmp", exist_ok=True)
     namespaces = os.environ.get("FUMEHOOD_ISOLATION") == "namespace"
@@ -155,7 +162,10 @@ def main(pipe: _Pipe) -> int:
                 break
             failures = run.failures()
             pipe.send({"type": "again"})  # its time begins anew
-        pipe.send({**result, "libraries": used}, output)
+        try:
+            pipe.send({**result, "libraries": used}, output)
+        except protocol.ProtocolError as exc:
+            pipe.send(*reduced({**result, "libraries": used}, output, str(exc)))
         run.clear()
         if not namespaces:
             return 0

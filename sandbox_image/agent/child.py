@@ -40,6 +40,8 @@ from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
 _AGENT = os.path.dirname(os.path.abspath(__file__))
 _OURS = tuple(name.removesuffix(".py") for name in os.listdir(_AGENT) if name.endswith(".py") and name != "__main__.py")
 _MOST_FDS = 8
+_DESCRIPTORS = 1024
+"""Most descriptors that a run's process may have open."""
 
 
 _LENGTHS = struct.Struct("=II")
@@ -81,6 +83,10 @@ def furnish() -> None:
 def become(control: socket.socket, *, judge: bool, namespaces: bool, quiet: bool, disk: int) -> NoReturn:
     """Isolate, say so, wait for the order, and do it."""
     os.setsid()
+    # Runs together can have no more descriptors under way than one of them may, and one message's 253 more: a quarter leaves
+    # room for those even where the engine allows the agent but a thousand.
+    own = min(_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 4)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (own, own))
     prctl(PR_SET_DUMPABLE, 1)  # the agent is not; /proc/self must be writable for the maps, and a program may open its own
     with contextlib.suppress(OSError):
         fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
@@ -132,7 +138,7 @@ def become(control: socket.socket, *, judge: bool, namespaces: bool, quiet: bool
     texts = [part.decode("utf-8", "surrogateescape") for part in work[len(order["files"]) :]]
     if namespaces and order["mode"] in ("exec", "python", "pytest"):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that it passes the init by, as other signals from inside do
-        seal()
+        seal(beside_agent=True)
         prctl(PR_SET_DUMPABLE, 0)  # before there is a program: it may run first, and shall not find the init's memory open
         program = os.fork()
         if program:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import os
 import stat
 
 from protocol import check_path  # type: ignore[import-not-found]
 
 WORK = "/box/work"
+_MOST = 1000
+"""Artefacts of a run, those that stay inside included."""
+_NAMES = 1 << 20
+"""Bytes of their names, and of the reasons why some stay inside, in a frame's header."""
 
 
 def place_files(files: dict[str, bytes]) -> None:
@@ -29,11 +34,27 @@ def place_files(files: dict[str, bytes]) -> None:
 def collect_artifacts(patterns: list[str], cap: int) -> tuple[dict[str, bytes], dict[str, str]]:
     """Files of the work folder that match, and why others that match stay inside.
 
-    Only plain files with one name pass; links, devices and FIFOs do not, nor does what exceeds `cap` bytes altogether.
+    Only plain files with one name pass; links, devices and FIFOs do not, nor does what exceeds `cap` bytes altogether. Those
+    whose names are more than a frame's header holds are refused in one sentence.
     """
     found: dict[str, bytes] = {}
     refused: dict[str, str] = {}
-    room = cap
+    room, names, unnamed = cap, _NAMES, 0
+
+    def may_name(*words: str) -> bool:
+        nonlocal names, unnamed
+        size = len(json.dumps(words))
+        if size > names or len(found) + len(refused) >= _MOST:
+            unnamed += 1
+            return False
+        names -= size
+        return True
+
+    def refuse(path: str, why: str) -> None:
+        why = why[:300].encode("utf-8", "replace").decode()
+        if may_name(path, why):
+            refused[path] = why
+
     for path in _walk(WORK) if patterns else ():
         if not any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
             continue
@@ -41,17 +62,19 @@ def collect_artifacts(patterns: list[str], cap: int) -> tuple[dict[str, bytes], 
             check_path(path)
             fd = os.open(f"{WORK}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError) as exc:
-            refused[path[:200].encode("utf-8", "replace").decode()] = str(exc).encode("utf-8", "replace").decode()
+            refuse(path[:200].encode("utf-8", "replace").decode(), str(exc))
             continue
         with os.fdopen(fd, "rb") as file:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
-                refused[path] = "not a plain file with one name"
+                refuse(path, "not a plain file with one name")
             elif info.st_size > room:
-                refused[path] = f"{info.st_size} bytes do not fit into what is left of {cap}"
-            else:
+                refuse(path, f"{info.st_size} bytes do not fit into what is left of {cap}")
+            elif may_name(path):
                 found[path] = file.read(info.st_size)
                 room -= len(found[path])
+    if unnamed:
+        refused["..."] = f"{unnamed} more: no more than {_MOST} files, with {_NAMES} bytes of names, are carried out or named"
     return found, refused
 
 

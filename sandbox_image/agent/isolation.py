@@ -88,7 +88,7 @@ def silence() -> None:
 def seal(*, judge: bool = False, beside_agent: bool = False) -> None:
     """Give up every capability and every system call that could undo the isolation. Raises OSError.
 
-    `beside_agent` says that the first process in sight is the agent: without namespaces it is.
+    `beside_agent` says that the first process in sight is the agent: without namespaces it is. A program's init counts as one.
     """
     drop_capabilities()
     _FILTERS[judge, beside_agent].install()
@@ -153,6 +153,9 @@ _TO_THE_AGENT = {
 }
 """What one process may do to another of its user, and which argument names that one. Not to the agent: with a limit of no CPU
 time it would die, with the lowest priority it would come too late."""
+_FCNTL = (72, 25)
+_F_NOTIFY = 1026
+"""Would show as `inotify` does which files the test side opens."""
 _QUIET_CALLS = {
     "read": (0, 63),
     "write": (1, 64),
@@ -160,8 +163,6 @@ _QUIET_CALLS = {
     "writev": (20, 66),
     "recvfrom": (45, 207),
     "sendto": (44, 206),
-    "recvmsg": (47, 212),
-    "sendmsg": (46, 211),
     "poll": (7, -1),
     "ppoll": (271, 73),
     "select": (23, -1),
@@ -230,14 +231,19 @@ def _assemble(refused: dict[str, tuple[int, int]], *, beside_agent: bool) -> byt
     """The filter as classic BPF. Everything else was decided by the container's own profile."""
     attacks = [row[_COLUMN] for row in _ATTACKS.values() if row[_COLUMN] >= 0]
     errors = [row[_COLUMN] for row in refused.values() if row[_COLUMN] >= 0]
-    body = [(_CLONE[_COLUMN], "clone"), *((nr, "kill") for nr in attacks), *((nr, "errno") for nr in errors)]
+    body = [
+        (_CLONE[_COLUMN], "clone"),
+        (_FCNTL[_COLUMN], "fcntl"),
+        *((nr, "kill") for nr in attacks),
+        *((nr, "errno") for nr in errors),
+    ]
     if beside_agent:
         body += [(row[_COLUMN], f"agent {row[2]}") for row in _TO_THE_AGENT.values()]
     program = _own_architecture()
     count = len(body)
     for index, (number, action) in enumerate(body):
         left = count - index - 1  # comparisons between this one and the tail
-        target = {"allow": 0, "errno": 1, "kill": 2, "clone": 3, "agent 0": 7, "agent 1": 11}[action]
+        target = {"allow": 0, "errno": 1, "kill": 2, "clone": 3, "agent 0": 7, "agent 1": 11, "fcntl": 17}[action]
         program.append(_word(_JUMP_EQ, left + target, 0, number))
     program += [
         _word(_RETURN, 0, 0, _ALLOW),
@@ -255,6 +261,10 @@ def _assemble(refused: dict[str, tuple[int, int]], *, beside_agent: bool) -> byt
         _word(_JUMP_EQ, 2, 0, 1),  # the first process, or its group
         _word(_LOAD, 0, 0, 16),
         _word(_JUMP_GE, 0, 1, 2),  # all processes of a user
+        _word(_RETURN, 0, 0, _EPERM),
+        _word(_RETURN, 0, 0, _ALLOW),
+        _word(_LOAD, 0, 0, 24),  # what fcntl is asked for
+        _word(_JUMP_EQ, 0, 1, _F_NOTIFY),
         _word(_RETURN, 0, 0, _EPERM),
         _word(_RETURN, 0, 0, _ALLOW),
     ]

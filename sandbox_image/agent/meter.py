@@ -6,8 +6,13 @@ Reads cgroup v1 and v2. Every reading is of the whole sandbox, child processes i
 from __future__ import annotations
 
 import os
+import time
 
 _ROOT = "/sys/fs/cgroup"
+_LEFT = 16 << 20
+"""Bytes of shared memory, beyond what is always there, that are a past run's."""
+_PATIENCE, _PAUSE = 0.2, 0.005
+"""Seconds that the kernel is given to free them, and between two looks."""
 _LAST_BYTES = 8 << 20
 """How far below the limit the kernel may find that what is asked for does not fit."""
 
@@ -50,7 +55,7 @@ class Meter:
         files = [_File(f"{_ROOT}/{name}") for name in names]
         self._cpu, self._memory, self._peak, self._oom, self._pids, self._stat = files
         self.present = bool(self._memory.read())
-        self._sampled_peak = 0
+        self._sampled_peak = self._shared0 = 0
         self.start()
 
     def start(self) -> None:
@@ -58,8 +63,19 @@ class Meter:
         self._cpu0, self._oom0, self._pids0 = self._cpu_seconds(), self._oom_kills(), self._refusals()
         self._full0 = self._times_full()
         self._peak0 = int(self._peak.read() or 0)
-        self._memory0 = min(self.resident(), int(self._memory.read() or 0))
+        self._memory0 = min(self._resident(self._settled()), int(self._memory.read() or 0))
         self._sampled_peak = 0
+
+    def _settled(self) -> str:
+        """The memory's figures, once what past runs shared is freed: the kernel does that late, and this run is not to pay."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            text = self._stat.read()
+            shared = _field(text, "shmem")
+            if shared <= self._shared0 + _LEFT or time.monotonic() > until:
+                self._shared0 = shared
+                return text
+            time.sleep(_PAUSE)
 
     def _cpu_seconds(self) -> float:
         text = self._cpu.read()
@@ -107,5 +123,7 @@ class Meter:
 
     def resident(self) -> int:
         """Bytes of anonymous memory in use now: what stays when caches are dropped."""
-        text = self._stat.read()
-        return _field(text, "anon") if self.v2 else _field(text, "rss")
+        return self._resident(self._stat.read())
+
+    def _resident(self, text: str) -> int:
+        return _field(text, "anon" if self.v2 else "rss")

@@ -29,9 +29,14 @@ from zygote import BARE, QUIET, TESTS, Waiting, Zygote  # type: ignore[import-no
 
 TICK = 0.02
 """Seconds between readings of the meters."""
-_RESULTS_CAP = 8 * 1024 * 1024
+_RESULTS_CAP = 6 * 1024 * 1024
+"""Bytes of the tests' report, as written and as passed on: less than a frame's header holds."""
+_MOST_ATTACKS = 16
+"""Attacks that are told of one run."""
 _RELAY_CAP = 256 * 1024 * 1024
 _LOG_CAP = 4000
+_MESSAGE = 4000
+"""Characters of a failed test's message."""
 _CHUNK = 65536
 _CPUCLOCK_SCHED = 2
 """With a process's number above it, the clock that runs while the process does."""
@@ -47,7 +52,59 @@ _QUIET_MODULES = {name.encode() for name in (*BARE, "abc", "enum", "sys", "time"
 _NOT_BEGUN = {"refused": "disk_exceeded", "failed": "sandbox_error"}
 """Status of a run whose child said why it did not begin."""
 
+MALFORMED = {"event": "malformed"}
+"""In place of lines that no honest side writes: a report with one is not complete."""
+
+
 Send = Callable[..., None]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value.encode("utf-8", "backslashreplace").decode()  # lone surrogates would go no further
+
+
+def _message(value: Any) -> str:
+    return _text(value)[-_MESSAGE:]
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError
+    return [_text(item) for item in value]
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or abs(value) >= 1 << 31:
+        raise TypeError
+    return value
+
+
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def word(value: Any) -> str:
+        return words[words.index(value)]
+
+    return word
+
+
+_SIDE = _one_of("", "candidate", "tests")
+_EVENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "collected": {"tests": _texts},
+    "deselected": {"count": _number},
+    "collection_error": {"message": _message, "side": _SIDE},
+    "test": {
+        "name": _text,
+        "outcome": _one_of("passed", "failed", "error", "skipped"),
+        "message": _message,
+        "side": _SIDE,
+        "broken": bool,
+    },
+    "doubt": {"name": _text, "message": _message},
+    "tampered": {"what": _message},
+    "finished": {"exit_status": _number, "broken": bool},
+}
+"""What a test side reports (`reporter.py`, `test_side.py`), and how each part is read."""
 
 
 def sides(job: dict[str, Any], parts: list[bytes]) -> list[tuple[bool, bool]]:
@@ -79,6 +136,22 @@ def is_quiet(job: dict[str, Any], parts: list[bytes]) -> bool:
     return True
 
 
+def event_of(line: bytes) -> dict[str, Any]:
+    """A line of the tests' report, or `MALFORMED`: whoever runs beside the tests may find where they write it."""
+    try:
+        told = json.loads(line)
+        told = {"broken": False, **told}
+        return {"event": told["event"]} | {key: read(told[key]) for key, read in _EVENTS[told["event"]].items()}
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return MALFORMED
+
+
+def reduced(header: dict[str, Any], body: bytes, why: str) -> tuple[dict[str, Any], bytes]:
+    """A result without all that may be long of it but the output, for one that does not fit into a frame."""
+    short = {"events": [], "artifacts": [], "artifact_errors": {}, "log": ""}
+    return {**header, **short, "detail": f"{header['detail']} {why}".strip()}, body[: sum(header["output"])]
+
+
 class Side:
     """One waiting child on its way through its work."""
 
@@ -95,13 +168,19 @@ class Side:
         self._reaped = False
 
     def order(self, header: dict[str, Any], body: bytes, fds: dict[str, int]) -> None:
-        """Hand the child its work, and close our copies of the descriptors. A child that is gone is seen later."""
+        """Hand the child its work, and close our copies of the descriptors. A child that is gone is seen later.
+
+        Raises:
+            OSError: the kernel does not pass it on.
+        """
         data = order_of({**header, "fds": list(fds)}, body)
-        with contextlib.suppress(OSError):
-            sent = socket.send_fds(self.control, [data[:_CHUNK]], list(fds.values()))
-            self.control.sendall(data[sent:])
-        for fd in fds.values():
-            os.close(fd)
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                sent = socket.send_fds(self.control, [data[:_CHUNK]], list(fds.values()))
+                self.control.sendall(data[sent:])
+        finally:
+            for fd in fds.values():
+                os.close(fd)
 
     def reap(self, *, kill: bool) -> None:
         """Wait for the child's end, after killing it if asked. With it goes all of its PID namespace."""
@@ -209,7 +288,7 @@ class Run:
         self._output = {"stdout": bytearray(), "stderr": bytearray()}
         self._truncated = {"stdout": False, "stderr": False}
         self._results, self._log = bytearray(), bytearray()
-        self._results_kept = 0
+        self._results_kept = self._events_kept = 0
         self._events = failures or []
         self._finished: dict[str, Any] = {}
         """The event that says that all tests were run."""
@@ -322,7 +401,11 @@ class Run:
         }
         if self._gpu is not None:
             order |= {"env": self._gpu.environment(job["env"]), "gpu_memory_fraction": self._gpu.fraction}
-        side.order(order, b"".join(parts), fds)
+        try:
+            side.order(order, b"".join(parts), fds)
+        except OSError as exc:
+            side.dismiss()  # it would wait for ever
+            self._stop("sandbox_error", f"The run could not be handed to its sandbox: {exc}")
 
     def _has_init(self, mode: str) -> bool:
         return self._namespaces and mode in ("exec", "python", "pytest")
@@ -360,7 +443,7 @@ class Run:
             "memory_peak": self._meter.memory_peak() or max((side.memory_peak for side in (main, judge) if side), default=0),
             "stdout_truncated": self._truncated["stdout"],
             "stderr_truncated": self._truncated["stderr"],
-            "events": self._events,
+            "events": [event for event in self._events if event["event"] != "doubt"],
             "attack": self._attack,
             "log": bytes(self._log).decode("utf-8", "replace"),
             "stages": self.stages,
@@ -382,14 +465,14 @@ class Run:
 
         A candidate that sees what is asked next knows that it was wrong, and shall not have a second guess.
         """
-        found: dict[Any, dict[str, Any]] = {}
+        found: dict[str, dict[str, Any]] = {}
         for event in self._events:
-            kind, name = event.get("event"), str(event.get("name"))
+            kind, name = event["event"], event.get("name", "")
             if kind == "doubt":
-                found[name] = {**event, "event": "test", "outcome": "failed", "side": "tests"}
-            elif kind == "test" and event.get("outcome") == "passed":
+                found[name] = {**event, "event": "test", "outcome": "failed", "side": "tests", "broken": False}
+            elif kind == "test" and event["outcome"] == "passed":
                 found.pop(name, None)  # the tests had expected it
-            elif kind == "test" and not event.get("broken"):
+            elif kind == "test" and not event["broken"]:
                 found[name] = event
         return list(found.values())
 
@@ -468,21 +551,19 @@ class Run:
 
     def _read_events(self, data: bytes) -> None:
         self._results_kept += len(data)
-        if self._results_kept > _RESULTS_CAP:
+        if max(self._results_kept, self._events_kept) > _RESULTS_CAP:
             return
         *lines, rest = (bytes(self._results) + data).split(b"\n")
         self._results = bytearray(rest)
         for line in lines:
-            try:
-                event = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if not isinstance(event, dict):
-                continue
+            event = event_of(line)
+            self._events_kept += len(json.dumps(event))
+            if self._events_kept > _RESULTS_CAP:
+                return
             self._events.append(event)
-            if event.get("event") == "tampered":
-                self._attack.append(str(event.get("what", ""))[:300])
-            elif event.get("event") == "finished":
+            if event["event"] == "tampered" and len(self._attack) < _MOST_ATTACKS:
+                self._attack.append(event["what"][:300])
+            elif event["event"] == "finished":
                 self._finished = event
 
     # The boundary, where the other side is in another container

@@ -27,14 +27,19 @@ ATTEMPTS = {
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
-async def test_what_watches_a_program_cannot_be_held_up_by_it(execute, isolation, name):
+async def test_what_watches_a_program_cannot_be_held_up_by_it(execute, name):
+    """It is the first process in sight: the agent, or the program's own init."""
     code = f"import os, resource\ntry:\n    {ATTEMPTS[name]}\nexcept OSError as exc:\n    print(exc.errno)"
     result = await execute(code)
-    assert result.attempts == 1
-    if isolation == "container":
-        assert (result.status, result.stdout) == (Status.OK, "1\n")
-    else:  # the first process in sight is the run's own: what it suffers is the program's doing
-        assert result.status in (Status.OK, Status.SIGNALLED, Status.RUNTIME_ERROR)
+    assert (result.status, result.stdout, result.attempts) == (Status.OK, "1\n", 1)
+
+
+async def test_an_endless_loop_that_would_end_its_init_is_told_as_what_it_is(execute):
+    code = (
+        "import resource, time\ntry: resource.prlimit(1, resource.RLIMIT_CPU, (0, 0))\nexcept OSError: pass\n"
+        "time.sleep(1)\nwhile True: pass"
+    )
+    assert (await execute(code, cpu_time=1)).status is Status.TIMED_OUT_CPU
 
 
 async def test_a_program_may_still_do_so_to_itself(execute):
@@ -56,6 +61,62 @@ async def test_more_folders_than_an_interpreter_has_frames(execute):
     result = await execute(code, artifacts=("*",))
     assert (result.status, result.attempts) == (Status.OK, 1), result
     assert "kept" in result.artifacts
+
+
+async def test_more_names_than_a_frame_holds(execute):
+    code = """
+import os
+os.chdir("/box/work")
+folder = "/".join(["é" * 120] * 3)
+os.makedirs(folder)
+for i in range(8000):
+    open(f"{folder}/{'é' * 100}{i}", "w").close()
+print("made")
+"""
+    result = await execute(code, artifacts=("*",))
+    assert (result.status, result.stdout, result.attempts) == (Status.OK, "made\n", 1), result
+    assert 200 < len(result.artifacts) <= 1000
+    assert result.artifact_errors["..."].startswith(f"{8001 - len(result.artifacts)} more")
+
+
+FINDS_THE_REPORT = """
+import os, stat
+def report(data):
+    for fd in range(60, 100):
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode): break
+        except OSError: pass
+    while data: data = data[os.write(fd, data):]
+"""
+GARBAGE = {
+    "an outcome that is none": b'{"event": "test", "name": "x", "outcome": "bogus"}\n',
+    "an event that is none": b'{"event": []}\n[]\n7\n"x"\n',
+    "names that are no list": b'{"event": "collected", "tests": 5}\n',
+    "half a character": b'{"event": "collection_error", "message": "\\ud800", "side": ""}\n',
+    "no JSON": b"\xff\n",
+    "a side that is none": b'{"event": "test", "name": "test_f", "outcome": "passed", "message": "", "side": "theirs"}\n',
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+@pytest.mark.parametrize("judging", ["apart", "together"])
+async def test_garbage_in_the_tests_report_is_not_the_sandboxs_fault(execute, judging, name):
+    hostile = f"{FINDS_THE_REPORT}\nreport({GARBAGE[name]!r})"
+    code, tests = "def f(x): return x * 2", "from candidate import f\ndef test_f(): assert f(2) == 4\n"
+    if judging == "apart":
+        result = await execute(code, tests=f"{tests}{hostile}", judging="apart")
+    else:
+        result = await execute(f"{code}{hostile}", tests=tests, judging="together")
+    assert (result.status, result.reward, result.attempts) == (Status.OK, 0.0, 1), result
+
+
+async def test_a_report_that_grows_when_it_is_passed_on(execute):
+    """Each of its letters takes three times as much in a frame's header."""
+    line = '{"event": "tampered", "what": "' + "é" * 4000 + '"}\n'
+    code = f"{FINDS_THE_REPORT}\nfor _ in range(500): report({line!r}.encode())\ndef f(x): return x * 2"
+    result = await execute(code, tests="from candidate import f\ndef test_f(): assert f(2) == 4\n", judging="together")
+    assert (result.status, result.reward, result.attempts) == (Status.OK, 0.0, 1), result
+    assert len(result.attack) == 16
 
 
 async def test_signals_pass_the_first_process_by(execute):

@@ -19,6 +19,7 @@ SAYS = {
     "no_secrets_in_the_environment": ("import os; print(sorted(os.environ))", "['HOME', 'LANG', 'PATH', 'TMPDIR']"),
     "agent_not_in_sight": ("import sys; print([m for m in sys.modules if m in ('child', 'supervise', 'protocol')])", "[]"),
     "no_core_dumps": ("import resource; print(resource.getrlimit(resource.RLIMIT_CORE))", "(0, 0)"),
+    "no_more_descriptors": ("import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE))", "(1024, 1024)"),
     "only_own_descriptors": ("import os; print(len([f for f in os.listdir('/proc/self/fd') if int(f) < 10]))", "4"),
     "no_swap_no_oom_escape": ("print(open('/proc/self/oom_score_adj').read().strip())", "1000"),
 }
@@ -43,6 +44,7 @@ REFUSED = {
     "agents_memory": "open('/proc/1/mem', 'rb')",
     "agents_environment": "open('/proc/1/environ', 'rb').read()",
     "agents_root": "import os; os.listdir('/proc/1/root')",
+    "who_reads_what": "import fcntl, os; fcntl.fcntl(os.open('/opt', os.O_RDONLY), fcntl.F_NOTIFY, fcntl.DN_ACCESS)",
     "kernel_settings": "open('/proc/sys/kernel/core_pattern', 'w')",
     "cgroup_files": "import glob\nfor f in glob.glob('/sys/fs/cgroup/**/*limit_in_bytes', recursive=True) + ['/sys/fs/cgroup/memory.max']: open(f, 'w')",
     "docker_socket": "import socket; socket.socket(socket.AF_UNIX).connect('/var/run/docker.sock')",
@@ -118,6 +120,33 @@ async def test_two_runs_never_share_anything(execute):
     await execute("open('/tmp/trace', 'w').write('x'); open('/dev/shm/trace', 'w').write('x')")
     result = await execute("import os; print(os.listdir('/tmp'), os.listdir('/dev/shm'), os.listdir('.'))")
     assert result.stdout == "[] [] ['main.py']\n"
+
+
+HOLDS_DESCRIPTORS = """
+import array, socket, time
+one, other = socket.socketpair()
+try:
+    while True:
+        one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 253))])
+except OSError:
+    print("held", flush=True)
+time.sleep(4)
+"""
+
+
+async def test_descriptors_that_a_run_leaves_under_way_hinder_no_other(execute):
+    """The kernel counts them for all sandboxes together."""
+
+    def judged():
+        return execute("def f(x): return x * 2", tests="assert f(2) == 4", judging="apart", wall_time=5)
+
+    await judged()  # the libraries are there now
+    holding = [asyncio.create_task(execute(HOLDS_DESCRIPTORS)) for _ in range(2)]
+    await asyncio.sleep(1.5)
+    results = [await judged() for _ in range(2)]
+    held = await asyncio.gather(*holding)
+    assert [result.stdout for result in held] == ["held\n"] * 2
+    assert [(result.verdict, result.attempts) for result in results] == [(Verdict.ACCEPTED, 1)] * 2
 
 
 async def test_no_file_in_the_image_raises_privileges(execute):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.types import MiB, Status, Verdict
+from orchestrator.settings import Settings
+from orchestrator.types import MiB, Program, Status, Verdict
+from orchestrator.workflows.execution import Engine
 
 PROGRAMS = {
     "ends_well": ("print('hi')", {}, Status.OK),
@@ -67,6 +69,18 @@ async def test_measures_are_reported(execute, isolation):
     assert result.wall_time >= 0.3
     assert result.image.startswith("sha256:")
     assert result.isolation == isolation
+
+
+async def test_memory_that_a_run_shared_is_not_the_next_ones():
+    """The kernel frees it late."""
+    code = (
+        "import ctypes\nc = ctypes.CDLL(None)\nc.shmat.restype = ctypes.c_void_p\n"
+        "where = c.shmat(c.shmget(0, ctypes.c_size_t(256 << 20), 0o1600), None, 0)\nctypes.memset(where, 1, 256 << 20)"
+    )
+    async with Engine(Settings(isolation="namespace", workers=1), preload=False) as engine:
+        peaks = [(await engine.execute(Program(code=text))).memory_peak for text in [code, "print(1)"] * 4]
+    assert min(peaks[::2]) > 256 * MiB
+    assert max(peaks[1::2]) < 64 * MiB
 
 
 async def test_exit_code_and_signal_are_told_apart(execute):

@@ -137,8 +137,6 @@ WRONG |= {
     "one path twice": protocol.encode({**RESULT, "output": [0, 0], "artifacts": [["x", 2], ["x", 3], 7]}, b"hello"),
     "a gpu of text": protocol.encode({**RESULT, "gpu": "none"}, b"hello"),
     "events of numbers": protocol.encode({**RESULT, "events": [1]}, b"hello"),
-    "a test without an outcome": protocol.encode({**RESULT, "events": [{"event": "test"}]}, b"hello"),
-    "tests that are no list": protocol.encode({**RESULT, "events": [{"event": "collected", "tests": 5}]}, b"hello"),
 }
 
 
@@ -146,6 +144,38 @@ WRONG |= {
 async def test_a_wrong_answer_is_the_sandboxs_fault(name):
     with pytest.raises(SandboxUnavailable):
         await answered(multiplexed(WRONG[name]))
+
+
+MALFORMED: list[Any] = [
+    {"event": "test"},
+    {"event": "test", "name": "test_b", "outcome": "bogus"},
+    {"event": "test", "name": "test_b", "outcome": "passed", "side": 7},
+    {"event": "collected", "tests": 5},
+    {"event": "collection_error", "message": "\ud800", "side": []},
+    {"event": "malformed"},
+    {"event": []},
+    {},
+]
+
+
+@pytest.mark.parametrize("event", MALFORMED, ids=str)
+async def test_a_malformed_event_is_not_the_sandboxs_fault(event):
+    """Foreign code may write some where the tests do: then their report is not complete."""
+    told = [
+        {"event": "collected", "tests": ["test_a"]},
+        {"event": "test", "name": "test_a", "outcome": "passed", "message": "", "side": ""},
+        {"event": "finished", "exit_status": 0},
+    ]
+    for events, complete in ((told, True), ([event, *told], False), ([*told, event], False)):
+        report = await answered(multiplexed(protocol.encode({**RESULT, "events": events}, b"hello")))
+        assert (report.status, report.tests_complete) == (Status.OK, complete)
+        assert [test.name for test in report.tests] == ["test_a"]
+
+
+async def test_text_that_no_file_can_hold_is_told_in_another_way():
+    told = {"event": "test", "name": "test_\ud800", "outcome": "failed", "message": "\ud800", "side": ""}
+    report = await answered(multiplexed(protocol.encode({**RESULT, "events": [told]}, b"hello")))
+    assert [(test.name, test.message) for test in report.tests] == [("test_\\ud800", "\\ud800")]
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 8, 9, 15, 16, 17, len(GOOD) // 2, len(GOOD) + 7])

@@ -1,0 +1,149 @@
+"""The agent's side of a run, where no sandbox is needed to see it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orchestrator.sandbox import protocol
+
+AGENT = Path(__file__).parents[2] / "sandbox_image" / "agent"
+LIMITS = {"disk": 1 << 20, "cpu_time": 5, "wall_time": 5, "output": 1000, "artifacts": 0, "processes": 9, "memory": 1 << 30}
+JOB: dict[str, Any] = {
+    "mode": "python",
+    "files": [],
+    "limits": LIMITS,
+    "repeat": False,
+    "stream": False,
+    "file": "main.py",
+    "module": "candidate",
+    "entry_point": "",
+    "in_place": False,
+    "argv": [],
+    "args": [],
+    "env": {},
+    "artifacts": [],
+}
+
+
+@pytest.fixture
+def supervise(monkeypatch):
+    """The module as the agent has it, beside the others of the agent."""
+    monkeypatch.syspath_prepend(str(AGENT))
+    monkeypatch.setitem(sys.modules, "protocol", protocol)
+    before = set(sys.modules)
+    yield importlib.import_module("supervise")
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(AGENT)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("error", [OSError(109, "Too many references"), TimeoutError(), MemoryError()])
+def test_an_order_that_is_not_passed_on_leaves_no_descriptor_open(supervise, monkeypatch, error):
+    def fails(*args: object) -> int:
+        raise error
+
+    monkeypatch.setattr(socket, "send_fds", fails)
+    child = subprocess.Popen(["sleep", "60"])
+    ours, theirs = socket.socketpair()
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    try:
+        side = supervise.Side(SimpleNamespace(pid=child.pid, control=ours))
+        with pytest.raises(type(error)):
+            side.order({}, b"", {"stdout": write})
+        assert os.read(read, 1) == b""  # its end was closed
+        side.close()
+    finally:
+        child.kill()
+        child.wait()
+        theirs.close()
+        os.close(read)
+
+
+def test_a_run_that_cannot_be_handed_over_ends_at_once(supervise, monkeypatch):
+    def fails(*args: object) -> int:
+        raise OSError(109, "Too many references: cannot splice")
+
+    monkeypatch.setattr(socket, "send_fds", fails)
+    child = subprocess.Popen(["sleep", "60"])
+    ours, theirs = socket.socketpair()
+    zygote = SimpleNamespace(take=lambda kind: SimpleNamespace(pid=child.pid, control=ours))
+    meter = supervise.Meter()
+    run = supervise.Run(JOB, [b""], meter, lambda *args: None, lambda: ({}, b""), 0, namespaces=True)
+    run.start([(zygote, b"r")])
+    result, _ = run.supervise()
+    theirs.close()
+    child.returncode = 0  # reaped
+    assert result["status"] == "sandbox_error"
+    assert "Too many references" in result["detail"]
+    assert result["wall_time"] < 2
+
+
+def test_a_child_that_is_gone_before_its_order_is_seen_later(supervise):
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with subprocess.Popen(["true"]) as child:
+        side = supervise.Side(SimpleNamespace(pid=child.pid, control=ours))
+        side.order({}, b"", {"stdout": os.open(os.devnull, os.O_RDONLY)})
+        side.close()
+
+
+def test_a_result_that_does_not_fit_into_a_frame_is_cut_to_what_does(supervise):
+    """Nothing that foreign code may make long stays but its output, whose length is limited."""
+    result = {
+        "type": "result",
+        "status": "ok",
+        "detail": "",
+        "output": [3, 2],
+        "events": [{"event": "test", "message": "x" * protocol.MAX_HEADER}],
+        "artifacts": [["a", 4]],
+        "artifact_errors": {"b": "why"},
+        "log": "x",
+    }
+    with pytest.raises(protocol.ProtocolError) as caught:
+        protocol.encode(result, b"outer1234")
+    header, body = supervise.reduced(result, b"outer1234", str(caught.value))
+    assert protocol.encode(header, body)
+    assert (header["status"], header["events"], header["artifacts"], body) == ("ok", [], [], b"outer")
+    assert "larger than the protocol allows" in header["detail"]
+
+
+EVENTS = {
+    b'{"event": "collected", "tests": ["a"]}': {"event": "collected", "tests": ["a"]},
+    b'{"event": "finished", "exit_status": 0}': {"event": "finished", "exit_status": 0, "broken": False},
+    b'{"event": "tampered", "what": "x", "more": 1}': {"event": "tampered", "what": "x"},
+    b'{"event": "collection_error", "message": "\\ud800", "side": ""}': {
+        "event": "collection_error",
+        "message": "\\ud800",
+        "side": "",
+    },
+    b'{"event": "collected", "tests": [7]}': None,
+    b'{"event": "test", "name": "a", "outcome": "bogus", "message": "", "side": ""}': None,
+    b'{"event": "test", "name": "a"}': None,
+    b'{"event": "finished", "exit_status": 1e999}': None,
+    b'{"event": ["test"]}': None,
+    b'{"event": "unheard of"}': None,
+    b"[" * 100_000: None,
+    b"[]": None,
+    b"\xff": None,
+    b"": None,
+}
+
+
+@pytest.mark.parametrize("line", EVENTS, ids=lambda line: line[:50])
+def test_a_line_of_the_report_is_an_event_or_malformed(supervise, line):
+    assert supervise.event_of(line) == (EVENTS[line] or supervise.MALFORMED)
+
+
+def test_a_message_is_cut(supervise):
+    line = b'{"event": "tampered", "what": "%b"}' % (b"x" * 10_000)
+    assert len(supervise.event_of(line)["what"]) == 4000
