@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import platform
 import signal
 import struct
 
@@ -35,7 +34,7 @@ _SECCOMP_MODE_FILTER = 2
 _MADV_HUGEPAGE, _MADV_COLLAPSE = 14, 25
 _HUGE = 2 << 20
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 _CLONE = {"x86_64": 56, "aarch64": 220}.get(MACHINE, -1)
 _CAPSET = {"x86_64": 126, "aarch64": 91}.get(MACHINE, -1)
 

@@ -21,7 +21,6 @@ from typing import NoReturn
 from child import become, forget_finalizers, furnish  # type: ignore[import-not-found]
 from isolation import JUDGE, RUN  # type: ignore[import-not-found]
 from linux import CLONE_PARENT, clone, collapse_memory  # type: ignore[import-not-found]
-from rehearsal import rehearse  # type: ignore[import-not-found]
 
 HEAVY = ("numpy", "numpy.random", "torch", "pytest")
 """What the heavy zygote imports. CUDA is never initialised, so its children may use the GPU."""
@@ -217,7 +216,8 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     if not ahead:
         os._exit(0)
     agents = (*_OURS, "reporter") if "pytest" in preload else _OURS  # every child pays for what its zygote has touched
-    for name in (*BARE, *agents, *preload):
+    # Where it forks for one run only, that run imports what it wants of the small ones.
+    for name in (*BARE, *agents, *preload) if namespaces or preload else ():
         # A library that is missing or broken here is found by the program that imports it.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
@@ -226,6 +226,8 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
             _use_torch()
     if namespaces:  # else it forks for one run, which would not get that time back
         with contextlib.suppress(Exception):
+            from rehearsal import rehearse  # type: ignore[import-not-found]
+
             rehearse()
     bound = os.environ.get("FUMEHOOD_GPU")
     furnish()
