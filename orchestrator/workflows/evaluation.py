@@ -14,6 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -368,16 +369,11 @@ class _Evaluation:
         ) as (engine, model):
             info = None if model is None else await model.info()
             run = begin(self.store, KIND, job, self.run, info, engine.image, self.watcher)
-            found: list[EvalResult] = []
-
-            def summary() -> dict[str, Any]:
-                found.append(self._result(run, loaded.source, order, began))
-                return _summary(found[0])
-
-            with ending(self.store, run, summary) as end:
+            result = cache(lambda: self._result(run, loaded.source, order, began))
+            with ending(self.store, run, lambda: _summary(result())) as end:
                 await self._judge_all(run, engine, model, left, samples)
                 end.state = "finished" if self.error is None else "interrupted"
-        return replace(found[0], run=end.run)
+        return replace(result(), run=end.run)
 
     def _order(self, loaded: Loaded) -> tuple[list[tuple[str, int]], dict[tuple[str, int], Sample]]:
         """(task, completion_id) in the order of the samples, and the recorded samples by that."""

@@ -53,6 +53,11 @@ class Server:
     parallel: int
     """Answers the server writes at once."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds of silence that are no failure: on a CPU the answers written at once share one speed."""
+        return 300.0 * self.parallel
+
 
 def job_of(run: RunRecord, kind: str, job: type[J], what: str) -> J:
     """The job that a run is; `what` is its name in a sentence.
@@ -98,10 +103,6 @@ async def opened(
         yield engine, model
 
 
-_SILENCE = 300.0
-"""Seconds of patience with a server for each answer that it writes at once: on a CPU they share one speed."""
-
-
 @contextlib.asynccontextmanager
 async def _remote(server: Server, settings: Settings) -> AsyncIterator[Model]:
     from orchestrator.llm.client import ModelClient
@@ -111,7 +112,7 @@ async def _remote(server: Server, settings: Settings) -> AsyncIterator[Model]:
         model=server.model,
         api_key=settings.api_key,
         max_concurrency=server.parallel,
-        timeout=_SILENCE * server.parallel,
+        timeout=server.patience,
     ) as client:
         await client.info()
         yield client
@@ -130,7 +131,7 @@ async def _embedded(server: Server, settings: Settings, watcher: Watcher) -> Asy
         note=watcher.say,
     )
     try:
-        async with ModelClient(running.base_url, max_concurrency=server.parallel, timeout=_SILENCE * server.parallel) as client:
+        async with ModelClient(running.base_url, max_concurrency=server.parallel, timeout=server.patience) as client:
             yield client
     except OrchestratorError as exc:
         if not running.alive:

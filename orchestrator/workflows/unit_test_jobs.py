@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -303,16 +304,11 @@ class _Doing:
         ):
             info = None if model is None else await model.info()
             run = begin(self.store, KIND, job, self.run, info, engine.image, self.watcher)
-            found: list[TestsResult] = []
-
-            def summary() -> dict[str, Any]:
-                found.append(self._result(run, source, order, began))
-                return _summary(found[0])
-
-            with ending(self.store, run, summary) as end:
+            result = cache(lambda: self._result(run, source, order, began))
+            with ending(self.store, run, lambda: _summary(result())) as end:
                 await self._all(run, engine, model, {subject.name: subject for subject in subjects}, left)
                 end.state = "finished" if self.error is None else "interrupted"
-        return replace(found[0], run=end.run)
+        return replace(result(), run=end.run)
 
     def _subjects(self) -> tuple[str, list[Subject]]:
         if self.job.subjects:
