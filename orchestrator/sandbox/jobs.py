@@ -165,9 +165,7 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
                     error = {"collection_error": _sound(str(event.get("message", ""))), "collection_error_side": known}
             case "test":
                 try:
-                    test = TestResult.model_validate(
-                        {key: _sound(value) for key, value in event.items() if key not in ("event", "broken")}
-                    )
+                    test = TestResult.model_validate({key: _sound(value) for key, value in event.items() if key != "event"})
                 except ValueError:
                     broken = True
                     continue

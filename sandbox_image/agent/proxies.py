@@ -360,6 +360,8 @@ class Link:
         """Classes that the tests named."""
         self.made: set[int] = set()
         """Objects that the tests had made, and that the candidate has not handed out since."""
+        self.aliases: dict[type, type] = {}
+        """What stands for an exception that would catch what the tests themselves find, where the candidate has a name for it."""
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
         self.entry_point = ""
@@ -536,7 +538,7 @@ class Link:
             return self._raised[place]
         if kind is KeyboardInterrupt or kind is GeneratorExit:  # these would end the test runner, or be swallowed by it
             kind = _stopping(kind.__name__)
-        exc = _make(kind, args, text[:_TEXT])
+        exc = _make(self.aliases.get(kind, kind), args, text[:_TEXT])
         for name, value in attributes.items():
             if type(name) is str and name.isidentifier() and not name.startswith("_"):
                 exc.__dict__[name] = value
@@ -810,10 +812,7 @@ class HandleMeta(type):
     def __getattr__(cls, name: str) -> Any:
         if _is_protocol(name):
             raise AttributeError(name)
-        value = cls._fumehood_link.handed_out(cls._fumehood_link.ask("get", cls, name))
-        if name in _PREDICATES and callable(value) and not _is_known(cls):
-            raise _refusal(cls, name)
-        return value
+        return _attribute(cls._fumehood_link, cls, name, known=_is_known(cls))
 
     def __setattr__(cls, name: str, value: Any) -> None:
         cls._fumehood_link.ask("set", cls, name, value)
@@ -845,6 +844,14 @@ class HandleMeta(type):
         return list(cls._fumehood_link.ask("operator", "dir", (cls,), {}))
 
 
+def _attribute(link: Link, own: Any, name: str, *, known: bool) -> Any:
+    """An attribute of something that lives at the candidate's, but for predicates of what the tests did not name."""
+    value = link.handed_out(link.ask("get", own, name))
+    if name in _PREDICATES and callable(value) and not known:
+        raise _refusal(own, name)
+    return value
+
+
 def _size(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise _marked(TypeError("__len__() of a candidate's object returned no length"))
@@ -873,10 +880,7 @@ class Handle(metaclass=HandleMeta):
         kind = type(self)
         if name in kind._fumehood_methods:
             return Method(self, name)
-        value = kind._fumehood_link.handed_out(kind._fumehood_link.ask("get", self, name))
-        if name in _PREDICATES and callable(value) and not _known(self):
-            raise _refusal(self, name)
-        return value
+        return _attribute(kind._fumehood_link, self, name, known=_known(self))
 
     def __setattr__(self, name: str, value: Any) -> None:
         type(self)._fumehood_link.ask("set", self, name, value)
@@ -1250,10 +1254,7 @@ class Function:
     def __getattr__(self, name: str) -> Any:
         if name.startswith((*_OURS, *_PROTOCOLS)) or name in ("__wrapped__", "_is_coroutine"):
             raise AttributeError(name)
-        value = self._fumehood_link.handed_out(self._fumehood_link.ask("get", self, name))
-        if name in _PREDICATES and callable(value):
-            raise _refusal(self, name)
-        return value
+        return _attribute(self._fumehood_link, self, name, known=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._fumehood_link.ask("set", self, name, value)
@@ -1386,7 +1387,7 @@ class Module(types.ModuleType):
             raise AttributeError(f"module {link.module!r} has no attribute {name!r}")
         value = link.handed_out(link.ask("get", self, name))
         if type(value) is type and value in (AssertionError, Exception, BaseException):
-            value = type(name, (value,), {})  # under a name of its own it would catch what the tests themselves find
+            value = link.aliases.setdefault(value, type(name, (value,), {}))
         self._name(name, value)
         return value
 

@@ -146,6 +146,11 @@ def event_of(line: bytes) -> dict[str, Any]:
         return MALFORMED
 
 
+def _told(event: dict[str, Any]) -> dict[str, Any]:
+    """An event without what decides about a second run alone, which is decided here."""
+    return {key: value for key, value in event.items() if key != "broken"}
+
+
 def reduced(header: dict[str, Any], body: bytes, why: str) -> tuple[dict[str, Any], bytes]:
     """A result without all that may be long of it but the output, for one that does not fit into a frame."""
     short = {"events": [], "artifacts": [], "artifact_errors": {}, "log": ""}
@@ -443,7 +448,7 @@ class Run:
             "memory_peak": self._meter.memory_peak() or max((side.memory_peak for side in (main, judge) if side), default=0),
             "stdout_truncated": self._truncated["stdout"],
             "stderr_truncated": self._truncated["stderr"],
-            "events": [event for event in self._events if event["event"] != "doubt"],
+            "events": [_told(event) for event in self._events if event["event"] != "doubt"],
             "attack": self._attack,
             "log": bytes(self._log).decode("utf-8", "replace"),
             "stages": self.stages,

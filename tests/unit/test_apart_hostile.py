@@ -426,6 +426,11 @@ HONEST = {
         "import sys\ndef main(): sys.exit(2)",
         "import pytest\nfrom candidate import main\ndef test_a():\n    with pytest.raises(SystemExit) as e: main()\n    assert e.value.code == 2",
     ),
+    "an exception under a name of its own": (
+        "Err = Exception\ndef f(x): raise Err('x')",
+        "import candidate, pytest\nfrom candidate import f, Err\ndef test_a():\n    assert Err is candidate.Err\n"
+        "    with pytest.raises(Err, match='x'): f(1)",
+    ),
     "a child that is forked and leaves": (
         "import os, sys\ndef f(x):\n    pid = os.fork()\n    if pid == 0: sys.exit(0)\n    os.waitpid(pid, 0)\n    return x",
         "from candidate import f\ndef test_a(): assert f(2) == 2 and f(3) == 3",
@@ -445,3 +450,10 @@ def test_a_candidate_that_leaves_while_the_tests_are_imported_is_blamed(bare):
     error = bare.run(code, tests).error
     assert error is not None
     assert error["side"] == "candidate"
+
+
+def test_a_library_that_leaves_when_all_of_it_is_imported_is_the_tests_own_error(bare):
+    tests = "from lib2to3.__main__ import *\nfrom candidate import f\ndef test_a(): assert f(2) == 2"
+    result = bare.run("def f(x): return x", tests)
+    assert result.error is not None
+    assert (result.error["side"], result.finished) == ("tests", True)
