@@ -24,6 +24,9 @@ from orchestrator.errors import PrerequisiteError, UsageError
 DEFAULT_MODEL = "1.5b"
 DEFAULT_CONTEXT = 4096
 DEFAULT_PARALLEL = 2
+PROMPT_CACHE = 1024
+"""MiB of prompts that were read, kept for requests that begin like them: further samples and corrections. A token of the 1.5B
+takes 28 KiB. Twenty prompts of HumanEval a second time: 43 s without, 24 s with it (24 tokens each, two cores)."""
 
 
 def serve(
@@ -98,7 +101,7 @@ def _parameters(weights: ResolvedWeights, host: str, port: int, threads: int, ct
     params.endpoint_metrics = True
     params.ui = False
     params.verbosity = 0
-    params.cache_ram_mib = 0  # by default up to 8 GiB of old prompts would be kept
+    params.cache_ram_mib = PROMPT_CACHE  # by default up to 8 GiB
     params.cors_origins = "http://localhost"  # by default any web page may use the model
     return params
 

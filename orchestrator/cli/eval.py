@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.cli.shared import Json, checked, console, guarded, note, out_json, resumable, run_async, settings, store
+from orchestrator.cli.shared import (
+    Json,
+    checked,
+    console,
+    guarded,
+    note,
+    nothing_beside_resume,
+    out_json,
+    resumable,
+    run_async,
+    settings,
+    store,
+)
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -74,6 +86,7 @@ def dataset(
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
     from orchestrator.workflows.evaluation import EvalJob, do_eval, resume_eval
+    from orchestrator.workflows.recorded_jobs import Elsewhere
     from orchestrator.workflows.reports import write_reports
 
     chosen = settings(workers=workers)
@@ -89,21 +102,18 @@ def dataset(
         "ks": None if k is None else _ks(k),
         "repair": repair,
         "judging": judging,
-        "parallel": parallel,
-        "base_url": base_url,
-        "model": model,
     }
-    if resume is not None and (name is not None or timeout is not None or any(item is not None for item in options.values())):
-        raise UsageError(
-            "--resume takes data set and options from the run itself.", remedy="Leave the others out, or start a new evaluation."
-        )
-    if resume is None and name is None:
+    if resume is not None:
+        nothing_beside_resume("data set", name, timeout, *options.values())
+    elif name is None:
         raise UsageError("There is nothing to evaluate on.", remedy=f"Name a data set: {_DATASET}")
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
         if resume is not None:
-            result = run_async(resume_eval(resume, chosen, records, watcher=watcher))
+            elsewhere = Elsewhere(base_url, model, parallel)
+            result = run_async(resume_eval(resume, chosen, records, elsewhere=elsewhere, watcher=watcher))
         else:
+            options["parallel"] = parallel
             options["base_url"] = chosen.base_url if base_url is None else base_url
             options["model"] = chosen.model if model is None else model
             job = _job(EvalJob, name or "", options, timeout)
@@ -191,6 +201,7 @@ def unit_tests(
     Exit code 0: all was judged; 3: it stopped half-way, and can be resumed.
     """
     from orchestrator.cli.solve import with_mutation
+    from orchestrator.workflows.recorded_jobs import Elsewhere
     from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests
     from orchestrator.workflows.unit_test_reports import write_reports
 
@@ -204,22 +215,16 @@ def unit_tests(
         "limit": limit,
         "docstrings": docstrings,
         "ks": None if k is None else _ks(k),
-        "parallel": parallel,
-        "base_url": base_url,
-        "model": model,
     }
     job = None
     if resume is not None:
-        if any(item is not None for item in (name, mutants, threshold, *options.values())):
-            raise UsageError(
-                "--resume takes data set and options from the run itself.",
-                remedy="Leave the others out, or start a new evaluation.",
-            )
+        nothing_beside_resume("data set", name, mutants, threshold, *options.values())
     elif name is None:
         raise UsageError("There is nothing to write tests for.", remedy=f"Name a data set: {_DATASET}")
     else:
         options |= {
             "dataset": str(Path(name).absolute()) if Path(name).is_file() else name,
+            "parallel": parallel,
             "base_url": chosen.base_url if base_url is None else base_url,
             "model": chosen.model if model is None else model,
         }
@@ -227,7 +232,8 @@ def unit_tests(
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
         if job is None:
-            result = run_async(resume_tests(resume or "", chosen, records, watcher=watcher))
+            elsewhere = Elsewhere(base_url, model, parallel)
+            result = run_async(resume_tests(resume or "", chosen, records, elsewhere=elsewhere, watcher=watcher))
         else:
             result = run_async(do_tests(job, chosen, records, watcher=watcher))
     _finish(result, write_reports, _show_unit_tests, again, out, json_)

@@ -253,6 +253,19 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
         raise
 
 
+def nothing_beside_resume(what: str, *given: object) -> None:
+    """Refuse options that a run brings itself; None, False and an empty list are not given.
+
+    Raises:
+        UsageError: one is given.
+    """
+    if any(item not in (None, False, []) for item in given):
+        raise UsageError(
+            f"--resume takes {what} and options from the run itself.",
+            remedy="Leave the others out (--base-url, --model and --parallel may be given), or start anew without --resume.",
+        )
+
+
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run async work to its end. Ctrl-C and SIGTERM cancel it, so that it closes what it opened.
 

@@ -15,6 +15,7 @@ from orchestrator.cli.shared import (
     guarded,
     make_folder,
     note,
+    nothing_beside_resume,
     out_json,
     read_text,
     resumable,
@@ -77,17 +78,13 @@ def loss(
     Without --base-url the embedded model server is started for as long as it takes.
     """
     from orchestrator.workflows.loss_jobs import do_job, resume_job
+    from orchestrator.workflows.recorded_jobs import Elsewhere
 
     if out is not None:
         make_folder(out, "--out")
     chosen = settings()
     if resume is not None:
-        given = (what, signature, inputs, task, every, demo, rounds, samples, seed, parallel, train, base_url, model)
-        if any(item not in (None, False, []) for item in given):
-            raise UsageError(
-                "--resume takes tasks and options from the run itself.",
-                remedy="Leave the others out, or start a new run without --resume.",
-            )
+        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, rounds, samples, seed, train)
         job = None
     else:
         given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
@@ -107,7 +104,8 @@ def loss(
         )
     with resumable("fumehood solve loss --resume") as (records, watcher):
         if job is None:
-            result = run_async(resume_job(resume or "", chosen, records, out=out, watcher=watcher))
+            elsewhere = Elsewhere(base_url, model, parallel)
+            result = run_async(resume_job(resume or "", chosen, records, elsewhere=elsewhere, out=out, watcher=watcher))
         else:
             result = run_async(do_job(job, chosen, records, out=out, watcher=watcher))
     _show(result, chosen.home if out is None else out, demo=demo, as_json=json_)
@@ -139,6 +137,7 @@ def unit_tests(
 
     Tests are accepted that always pass on the function and notice enough of its mutants.
     """
+    from orchestrator.workflows.recorded_jobs import Elsewhere
     from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests, subject_of
 
     if out is not None:
@@ -152,17 +151,10 @@ def unit_tests(
         "seed": seed,
         "docstrings": docstrings,
         "threshold": threshold,
-        "parallel": parallel,
-        "base_url": base_url,
-        "model": model,
     }
     job = None
     if resume is not None:
-        if any(item not in (None, []) for item in (what, given, mutants, *options.values())):
-            raise UsageError(
-                "--resume takes functions and options from the run itself.",
-                remedy="Leave the others out, or start a new run without --resume.",
-            )
+        nothing_beside_resume("functions", what, given, mutants, *options.values())
     elif not what:
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
@@ -171,6 +163,7 @@ def unit_tests(
             "given": "" if given is None else read_text(str(given), "The tests"),
             "n": 1 if given is not None else count,
             "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,
+            "parallel": parallel,
             "base_url": chosen.base_url if base_url is None else base_url,
             "model": chosen.model if model is None else model,
         }
@@ -178,7 +171,8 @@ def unit_tests(
     again = "fumehood solve tests --resume"
     with resumable(again) as (records, watcher):
         if job is None:
-            result = run_async(resume_tests(resume or "", chosen, records, watcher=watcher))
+            elsewhere = Elsewhere(base_url, model, parallel)
+            result = run_async(resume_tests(resume or "", chosen, records, elsewhere=elsewhere, watcher=watcher))
         else:
             result = run_async(do_tests(job, chosen, records, watcher=watcher))
     for problem in result.problems:

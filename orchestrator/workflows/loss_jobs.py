@@ -25,7 +25,7 @@ from orchestrator.types import Attempt, Event, RunRecord, Usage, Value, Verdict
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loss_functions import LossOptions, LossOutcome, solve_many
 from orchestrator.workflows.loss_training import TrainingReport, datasets_for, train_with_loss
-from orchestrator.workflows.recorded_jobs import Server, Watcher, begin, ending, job_of, opened
+from orchestrator.workflows.recorded_jobs import SAME_PLACE, Elsewhere, Server, Watcher, begin, ending, job_of, opened
 
 KIND = "solve-loss"
 _Recorded = TypeVar("_Recorded", LossOutcome, TrainingReport)
@@ -96,7 +96,13 @@ async def do_job(
 
 
 async def resume_job(
-    run_id: str, settings: Settings, store: RunStore, *, out: Path | None = None, watcher: Watcher | None = None
+    run_id: str,
+    settings: Settings,
+    store: RunStore,
+    *,
+    elsewhere: Elsewhere = SAME_PLACE,
+    out: Path | None = None,
+    watcher: Watcher | None = None,
 ) -> JobResult:
     """Go on with a recorded job, with its own options and seeds. Finished attempts and trainings are not repeated.
 
@@ -107,7 +113,7 @@ async def resume_job(
         PrerequisiteError, CompletionError, StoreError: as `do_job`.
     """
     run = await asyncio.to_thread(store.run, run_id)
-    job = job_of(run, KIND, LossJob, "loss job")
+    job = job_of(run, KIND, LossJob, "loss job", elsewhere)
     return await _Doing(job, settings, store, watcher or Watcher(), out, run).do()
 
 

@@ -59,7 +59,27 @@ class Server:
         return 300.0 * self.parallel
 
 
-def job_of(run: RunRecord, kind: str, job: type[J], what: str) -> J:
+@dataclass(frozen=True)
+class Elsewhere:
+    """What may be otherwise when a job is gone on with: where the model is served, not what was asked of it. None keeps it."""
+
+    base_url: str | None = None
+    model: str | None = None
+    """Its name there."""
+    parallel: int | None = None
+
+    def of(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A job's recorded options, with what is otherwise."""
+        changes = {name: value for name, value in vars(self).items() if value is not None}
+        if "options" in config and "parallel" in changes:
+            changes["options"] = {**config["options"], "parallel": changes.pop("parallel")}
+        return {**config, **changes}
+
+
+SAME_PLACE = Elsewhere()
+
+
+def job_of(run: RunRecord, kind: str, job: type[J], what: str, elsewhere: Elsewhere = SAME_PLACE) -> J:
     """The job that a run is; `what` is its name in a sentence.
 
     Raises:
@@ -68,8 +88,10 @@ def job_of(run: RunRecord, kind: str, job: type[J], what: str) -> J:
     if run.kind != kind:
         raise UsageError(f"Run {run.id} is no {what} but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
     try:
-        return job.model_validate(run.config)
+        return job.model_validate(elsewhere.of(run.config))
     except ValidationError as exc:
+        if "parallel" in exc.errors()[0]["loc"]:
+            raise UsageError("--parallel makes no sense.", remedy="Give a number from 1 to 64.") from exc
         raise UsageError(f"Run {run.id} has options that this version does not know.", remedy="Start it anew.") from exc
 
 

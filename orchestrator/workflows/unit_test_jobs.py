@@ -47,7 +47,18 @@ from orchestrator.types import (
 )
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loop import seed_of
-from orchestrator.workflows.recorded_jobs import Server, Watcher, begin, ending, job_of, opened, record, work_through
+from orchestrator.workflows.recorded_jobs import (
+    SAME_PLACE,
+    Elsewhere,
+    Server,
+    Watcher,
+    begin,
+    ending,
+    job_of,
+    opened,
+    record,
+    work_through,
+)
 from orchestrator.workflows.unit_tests import (
     LIMITS,
     MutationOptions,
@@ -253,6 +264,7 @@ async def resume_tests(
     settings: Settings,
     store: RunStore,
     *,
+    elsewhere: Elsewhere = SAME_PLACE,
     watcher: Watcher | None = None,
     engine: Engine | None = None,
     model: Model | None = None,
@@ -264,7 +276,7 @@ async def resume_tests(
         PrerequisiteError, StoreError: as `do_tests`.
     """
     run = await asyncio.to_thread(store.run, run_id)
-    job = job_of(run, KIND, UnitTestJob, "unit-test job")
+    job = job_of(run, KIND, UnitTestJob, "unit-test job", elsewhere)
     return await _Doing(job, settings, store, watcher or Watcher(), engine, model, run).do()
 
 

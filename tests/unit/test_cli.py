@@ -27,9 +27,11 @@ from orchestrator.processes import owner
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, RunReport, Status, Usage, Verdict
+from orchestrator.workflows.evaluation import EvalJob
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loss_functions import LossOutcome
 from orchestrator.workflows.loss_jobs import KIND, LossJob
+from orchestrator.workflows.recorded_jobs import Elsewhere
 
 Cli = Callable[..., Result]
 
@@ -273,6 +275,20 @@ def test_a_data_set_that_does_not_fit(cli: Cli) -> None:
 
 def test_resume_takes_no_other_options(cli: Cli) -> None:
     explained(cli("solve", "loss", "--resume", "last", "--rounds", "9"), 2, "--resume takes tasks and options from the run")
+
+
+def test_a_run_may_be_resumed_with_another_server() -> None:
+    moved = Elsewhere(base_url="http://127.0.0.1:9", parallel=4)
+    loss, evaluation = LossJob(tasks=("focal",), model="m"), EvalJob(dataset="humaneval", n=3)
+    assert LossJob.model_validate(moved.of(loss.model_dump(mode="json"))).options.parallel == 4
+    there = EvalJob.model_validate(moved.of(evaluation.model_dump(mode="json")))
+    assert there == evaluation.model_copy(update={"base_url": "http://127.0.0.1:9", "parallel": 4})
+
+
+def test_the_server_named_with_resume_is_asked(cli: Cli) -> None:
+    run = finished_job("interrupted")
+    again = ("solve", "loss", "--resume", run, "--base-url", "http://127.0.0.1:1")
+    explained(cli(*again, "--parallel", "65"), 2, "--parallel makes no sense")
 
 
 def test_resume_of_an_unknown_run(cli: Cli) -> None:

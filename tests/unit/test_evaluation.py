@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows.evaluation import EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
+from orchestrator.workflows.evaluation import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.recorded_jobs import Watcher
 from orchestrator.workflows.reference_outputs import tests_of as source_of_tests
@@ -234,6 +235,20 @@ async def test_changed_samples_are_not_mixed_with_old_ones(tmp_path, dataset, se
     samples_file(tmp_path, ("t0", "other"))
     with pytest.raises(UsageError, match="not what it was"):
         await resume_eval(result.run.id, settings, records, engine=engine)
+
+
+async def test_the_same_prompt_is_asked_again_when_the_others_were(tmp_path, settings, records, engine):
+    rows = [
+        {"task_id": f"t{i:02}", "prompt": f"Write f{i:02}.", "entry_point": "f", "tests": "assert f()"}
+        for i in range(PROMPTS + 2)
+    ]
+    (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    model = ScriptedModel([fenced("RIGHT")] * 2 * len(rows))
+    result = await do_eval(EvalJob(dataset=str(tmp_path / "many.jsonl"), n=2), settings, records, engine=engine, model=model)
+    asked = [re.findall(r"Write f(\d\d)", call.messages[-1].content)[0] for call in model.calls]
+    names = [f"{i:02}" for i in range(len(rows))]
+    assert asked == 2 * names[:PROMPTS] + 2 * names[PROMPTS:]
+    assert [(row.task_id, row.completion_id) for row in result.rows] == [(f"t{name}", i) for name in names for i in (0, 1)]
 
 
 async def test_judging_does_not_wait_for_the_last_sample(dataset, settings, records, engine):
