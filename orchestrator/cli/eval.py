@@ -131,6 +131,7 @@ def validate(
     json_: Json = False,
 ) -> None:
     """Run every reference against its own tests. Exit code 1: rows are broken; each is named."""
+    from orchestrator.cli.progress import Lines, Progress
     from orchestrator.data.benchmarks import load
     from orchestrator.workflows.evaluation import EvalJob, Validation, validate_dataset
     from orchestrator.workflows.execution import Engine
@@ -148,6 +149,7 @@ def validate(
                 judging=job.judging,
                 folder=chosen.home / "reference-outputs",
                 in_flight=2 * chosen.workers,
+                on_count=Lines(Progress(live=False)).count,
             )
 
     found = run_async(work())

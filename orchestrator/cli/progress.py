@@ -157,18 +157,35 @@ def _printable(text: str) -> str:
 class Lines:
     """A line of progress every few seconds in place of one for each sample: recorded samples come by the hundred."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._progress = progress
+        self._clock = clock
         self._judged = self._accepted = 0
-        self._told = time.monotonic()
+        self._task = ""
+        self._began = self._told = clock()
 
     def event(self, event: Event) -> None:
-        """Count a judged attempt; everything else is shown as it comes."""
+        """Remember a judged attempt; everything else is shown as it comes."""
         if event.kind != "attempt_finished" or event.attempt is None:
             self._progress.event(event)
             return
         self._judged += 1
         self._accepted += event.attempt.verdict == "accepted"
-        if time.monotonic() - self._told > 5:
-            self._told = time.monotonic()
-            self._progress.line(f"{self._judged} judged, {self._accepted} accepted; now at {event.task}")
+        self._task = event.task
+
+    def count(self, done: int, total: int) -> None:
+        """Show how much is done, and when the rest will be if it goes on like this."""
+        now = self._clock()
+        if done == 0:
+            self._began = now
+        elif now - self._told > 5 and done < total:
+            self._told = now
+            accepted = f", {self._accepted} accepted" if self._judged else ""
+            at = f"; now at {self._task}" if self._task else ""
+            left = duration((now - self._began) / done * (total - done))
+            self._progress.line(f"{done} of {total} judged{accepted}{at}; about {left} left")
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -241,8 +241,11 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
     begun: list[RunRecord] = []
     try:
         with store() as records, Progress() as progress:
-            events = Lines(progress) if sparse else progress
-            yield records, Watcher(on_start=begun.append, on_event=events.event, on_bytes=progress.download)
+            watcher = Watcher(on_start=begun.append, on_event=progress.event, on_bytes=progress.download)
+            if sparse:
+                lines = Lines(progress)
+                watcher.on_event, watcher.on_count = lines.event, lines.count
+            yield records, watcher
     except OrchestratorError as error:
         if begun and not isinstance(error, UsageError):
             error.remedy = f"{error.remedy} Then go on with `{again} {begun[0].id}`.".strip()

@@ -290,9 +290,16 @@ class Validation:
 
 
 async def validate_dataset(
-    loaded: Loaded, execute: Execute, limits: Limits, *, judging: str = "auto", folder: Path | None = None, in_flight: int = 4
+    loaded: Loaded,
+    execute: Execute,
+    limits: Limits,
+    *,
+    judging: str = "auto",
+    folder: Path | None = None,
+    in_flight: int = 4,
+    on_count: Callable[[int, int], None] = lambda done, total: None,
 ) -> Validation:
-    """Run every reference against its own tests; rows that are broken are named.
+    """Run every reference against its own tests; rows that are broken are named, and `on_count` is told how many are done.
 
     Raises:
         PrerequisiteError, SandboxError, UsageError: as `Engine.execute`.
@@ -300,6 +307,14 @@ async def validate_dataset(
     problems = [str(problem) for problem in loaded.problems]
     results: dict[str, ExecutionResult] = {}
     gate = asyncio.Semaphore(in_flight)
+    done = 0
+    on_count(0, len(loaded.tasks))
+
+    async def counted(task: BenchmarkTask) -> None:
+        nonlocal done
+        await one(task)
+        done += 1
+        on_count(done, len(loaded.tasks))
 
     async def one(task: BenchmarkTask) -> None:
         async with gate:
@@ -320,7 +335,7 @@ async def validate_dataset(
 
     async with asyncio.TaskGroup() as group:
         for task in loaded.tasks.values():
-            group.create_task(one(task))
+            group.create_task(counted(task))
     return Validation(loaded.name, loaded.source, {task: results[task] for task in loaded.tasks if task in results}, problems)
 
 
@@ -440,7 +455,8 @@ class _Evaluation:
             self.problems.append(f"{self.tasks[key[0]].source}: the model stopped answering at {key[0]}: {error.message}")
 
         try:
-            await work_through(left, one, 2 * self.settings.workers + (0 if samples else self.job.parallel), on_silence)
+            side_by_side = 2 * self.settings.workers + (0 if samples else self.job.parallel)
+            await work_through(left, one, side_by_side, on_silence, self.watcher.on_count)
         finally:
             for making in self._outputs.values():
                 making.cancel()
@@ -605,7 +621,10 @@ def _program(task: BenchmarkTask, code: str, judging: str) -> Program:
 
 
 def _limits(task: BenchmarkTask, limits: Limits) -> Limits:
-    return Limits(**{**limits.model_dump(), **task.limits}) if task.limits else limits
+    if not task.limits and not task.at_least:
+        return limits
+    wanted = {**limits.model_dump(), **task.limits}
+    return Limits(**wanted | {name: max(least, wanted[name]) for name, least in task.at_least.items()})
 
 
 def _message(result: ExecutionResult) -> str:

@@ -36,6 +36,8 @@ class Watcher:
     on_event: Callable[[Event], None] = lambda event: None
     on_bytes: Callable[[int, int], None] = lambda done, total: None
     """Weights being downloaded: bytes so far and in all."""
+    on_count: Callable[[int, int], None] = lambda done, total: None
+    """Samples judged, corrections included, of those that were left when the job began."""
 
     def say(self, sentence: str) -> None:
         """A note."""
@@ -230,8 +232,9 @@ async def work_through(
     one: Callable[[K], Awaitable[None]],
     side_by_side: int,
     on_silence: Callable[[K, CompletionError], None],
+    on_count: Callable[[int, int], None],
 ) -> None:
-    """Do what is left, so many side by side.
+    """Do what is left, so many side by side; `on_count` is told how many are done, of how many.
 
     Where the model stops answering, `on_silence` is told once and nothing more is begun; what had its answer is still
     brought to its end.
@@ -241,14 +244,18 @@ async def work_through(
     """
     source = iter(left)
     silent = False
+    done = 0
+    on_count(0, len(left))
 
     async def work() -> None:
-        nonlocal silent
+        nonlocal silent, done
         for key in source:
             if silent:
                 return
             try:
                 await one(key)
+                done += 1
+                on_count(done, len(left))
             except CompletionError as exc:
                 if not silent:
                     on_silence(key, exc)

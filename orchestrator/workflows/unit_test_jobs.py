@@ -358,7 +358,7 @@ class _Doing:
             self.problems.append(f"the model stopped answering at {key[0]}: {error.message}")
 
         try:
-            await work_through(left, one, 2 * self.settings.workers + self.job.parallel, on_silence)
+            await work_through(left, one, 2 * self.settings.workers + self.job.parallel, on_silence, self.watcher.on_count)
         finally:
             for making in self._surveys.values():
                 making.cancel()

@@ -81,6 +81,40 @@ async def test_expected_outputs_come_from_the_reference_and_stay_on_the_side_of_
     assert await with_outputs(task, None, tmp_path) == ready  # kept: nothing is run a second time
 
 
+async def test_a_reference_may_return_any_object_where_only_its_presence_counts(bare):
+    reference = "import re\ndef f(x):\n    return re.match('a', x)\n"
+    inputs = Inputs(base=(["ab"], ["b"]), rule="truth")
+    ready = await with_outputs(
+        BenchmarkTask(task_id="t", prompt="", entry_point="f", reference=reference, inputs=inputs, source="h:1"), bare.execute
+    )
+    assert isinstance(ready, BenchmarkTask)
+    for code, verdict in (
+        (reference, "accepted"),
+        ("def f(x):\n    return x == 'ab'\n", "accepted"),
+        ("f = bool", "wrong_answer"),
+    ):
+        assert (await bare.execute(Program(code=code, tests=ready.tests), LIMITS)).verdict == verdict
+
+
+async def test_where_outputs_are_large_the_reference_itself_is_asked(bare, tmp_path):
+    """It calls itself, not the candidate that has the same name."""
+    reference = "def f(n, item=7):\n    return f(n - 1, item) + [item] if n % 10 else [item] * n\n"
+    task = BenchmarkTask(
+        task_id="t", prompt="", entry_point="f", reference=reference, inputs=Inputs(base=([3],), plus=([400_003],)), source="h:1"
+    )
+    ready = await with_outputs(task, bare.execute, tmp_path)
+    assert isinstance(ready, BenchmarkTask)
+    assert len(ready.tests) < 10_000
+    assert ready.at_least["cpu_time"] == 30
+    assert await with_outputs(task, None, tmp_path) == ready
+    for code, passed in (
+        ("def f(n, item=7):\n    return [item] * n\n", ["passed", "passed"]),
+        ("def f(n, item=7):\n    return [item] * min(n, 400_000)\n", ["passed", "failed"]),
+    ):
+        result = await bare.execute(Program(code=code, tests=ready.tests), LIMITS)
+        assert ([test.outcome for test in result.tests], result.judging) == (passed, "apart")
+
+
 async def test_a_reference_that_fails_on_its_inputs_is_named(bare):
     task = BenchmarkTask(
         task_id="t",

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from orchestrator import __version__, types
 from orchestrator.cli import app
 from orchestrator.cli.execute import exit_code
-from orchestrator.cli.progress import Progress
+from orchestrator.cli.progress import Lines, Progress, duration
 from orchestrator.cli.shared import size
 from orchestrator.data.loss_tasks import builtin_tasks
 from orchestrator.data.store import RunStore
@@ -642,3 +642,21 @@ def test_downloads_are_a_line_each_tenth(capsys: pytest.CaptureFixture[str]) -> 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 11
     assert lines[-1].endswith("1000 of 1000 MB")
+
+
+def test_long_work_says_how_far_it_is_and_how_long_it_will_take(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    lines = Lines(Progress(live=False, clock=lambda: now), clock=lambda: now)
+    lines.count(0, 300)
+    for done in (1, 2, 3):
+        now += 4
+        verdict = Verdict.ACCEPTED if done > 1 else Verdict.WRONG_ANSWER
+        attempt = Attempt(task=f"t{done}", index=done, completion=Completion(text=""), verdict=verdict)
+        lines.event(Event(kind="attempt_finished", task=attempt.task, attempt=attempt))
+        lines.count(done, 300)
+    assert capsys.readouterr().err == "   8.0 s  2 of 300 judged, 1 accepted; now at t2; about 20 min left\n"
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")])
+def test_seconds_are_told_as_people_do(seconds: float, told: str) -> None:
+    assert duration(seconds) == told

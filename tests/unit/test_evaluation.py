@@ -357,9 +357,9 @@ def test_outputs_are_compared_by_the_rule_of_the_task(rule, atol, argument, expe
     from orchestrator.data.benchmarks import Inputs
     from orchestrator.data.benchmarks.literals import literal
 
-    source = source_of_tests("f", Inputs(base=([argument],), atol=atol, rule=rule), literal(expected))
-    names: dict[str, object] = {"f": lambda _: out}
-    exec(source.replace("from candidate import f\n", ""), names)
+    source = source_of_tests("f", Inputs(base=([argument],), atol=atol, rule=rule), literal(expected), "")
+    names: dict[str, object] = {"_candidate": lambda _: out}
+    exec(source.replace("from candidate import f as _candidate\n", ""), names)
     if right:
         names["test_base"]()
     else:

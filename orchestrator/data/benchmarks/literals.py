@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+DECIMAL = 13_000
+"""Bits of an integer that is still written with decimal digits, of which the interpreter reads 4,300."""
+
 
 def literal(value: Any) -> str:
     """Python source of a plain value; infinities and NaN, empty sets and nested containers included.
@@ -16,7 +19,7 @@ def literal(value: Any) -> str:
             return repr(value)
         case int():
             # The interpreter reads decimal numbers of limited length only.
-            return repr(value) if abs(value) < 10**4000 else hex(value)
+            return repr(value) if value.bit_length() < DECIMAL else hex(value)
         case float():
             return repr(value) if value - value == 0 else f'float("{value}")'
         case complex():

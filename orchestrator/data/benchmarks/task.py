@@ -44,6 +44,8 @@ class BenchmarkTask(Value):
     """Inputs to be judged by the reference's outputs, in place of `tests`."""
     limits: Mapping[str, float] = Field(default_factory=dict)
     """Fields of `types.Limits` that this task needs otherwise: seconds and bytes."""
+    at_least: Mapping[str, float] = Field(default_factory=dict)
+    """Fields of `types.Limits` below which a program as slow and as large as the reference could not be judged."""
     source: str = ""
     """File and line."""
 
