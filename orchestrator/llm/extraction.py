@@ -841,7 +841,7 @@ def _repeats(source: str) -> bool:
 
 
 def _extract_tests(sources: list[_Source], entry_point: str | None, problems: list[str]) -> Extraction:
-    pieces = [piece for source in sources for piece in source.pieces]
+    pieces = [piece for source in sources for piece in (*source.pieces, *_begun_test(source))]
     for source in sources:
         problems.extend(source.problems)
         if source.broken:
@@ -866,6 +866,18 @@ def _extract_tests(sources: list[_Source], entry_point: str | None, problems: li
                 kept[id(piece)] = piece
                 wanted.extend(piece.uses)
     return _tests_module([piece for piece in pieces if id(piece) in kept], pieces, entry_point, problems)
+
+
+def _begun_test(source: _Source) -> list[_Piece]:
+    """A test that the answer stops in, as far as it is whole: with an assertion less it is still a test."""
+    last = source.broken[-1] if source.broken else None
+    if last is None or not last.at_end or not _cut_off(last.source, source.closed):
+        return []
+    lines = last.source.split("\n")
+    for end in range(len(lines) - 1, 1, -1):
+        if _parses("\n".join(lines[:end])):
+            return [piece for piece in _pieces("\n".join(lines[:end])) if _is_test(piece.node)]
+    return []
 
 
 def _arguments(node: ast.stmt) -> list[ast.arg]:

@@ -21,20 +21,6 @@ IDIOMS = (
 )
 """What small models most often get wrong about the library, whatever the task."""
 
-_EXAMPLE = f"""
-import pytest
-from {MODULE} import half
-
-def test_even():
-    assert half(6) == 3
-
-def test_zero():
-    assert half(0) == 0
-
-def test_negative():
-    assert half(-8) == -4
-"""
-"""What small models keep to: short functions. One that shows `pytest.raises` makes them expect an error everywhere."""
 HINT = "Hint: "
 """What the remedy in a failure's feedback begins with, where it has one."""
 SYSTEM = "You are an expert in Python and PyTorch. You answer with one python code block and nothing else."
@@ -112,16 +98,24 @@ def correct_tests(brief: Brief, failure: Failure) -> tuple[Message, ...]:
 
 
 def write_unit_tests(source: str, function: str) -> tuple[Message, ...]:
-    """Ask for pytest tests of any Python function, whose source is shown."""
+    """Ask for pytest tests of any Python function, whose source is shown.
+
+    The form is the function's own: from tests of another function small models copy the values (0.5B, twelve functions of
+    HumanEval: one answer valid so, seven with a form like this).
+    """
+    cases = ("first_example", "second_example", "edge_case")
+
+    def form(case: str) -> str:
+        return f"def test_{case}():\n    assert {function}(...) == ..."
+
     parts = (
         f"# The function\n{_block(source)}",
-        f"Write pytest tests for `{function}`: five functions with one short assertion each. Take typical values, edge cases at "
-        "the bounds of its conditions, and errors that it raises by itself. Compare a call with a literal value that you have "
-        f"worked out by going through the function. Import it with `from {MODULE} import {function}`; do not write the function "
-        "again, and do not compute what is expected. Tests of a function `half` would be:",
-        _block(_EXAMPLE),
-        f"Answer in this form for `{function}`, with one python code block that begins:",
-        _block(f"import pytest\nfrom {MODULE} import {function}"),
+        f"Write pytest tests for `{function}`: five functions with one short assertion each. First the examples of its "
+        "docstring, if it has any; then edge cases at the bounds of its conditions, such as empty input, and errors that it "
+        "raises by itself. Compare a call with a literal value that you have worked out by going through the function. Import "
+        f"it with `from {MODULE} import {function}`; do not write the function again, and do not compute what is expected.",
+        "Answer with one whole python code block in this form, with values in place of the dots:",
+        _block("\n\n\n".join((f"import pytest\nfrom {MODULE} import {function}", *map(form, cases)))),
     )
     system = Message(role="system", content="You are an expert in testing Python. You answer with one python code block.")
     return (system, Message(role="user", content="\n\n".join(parts)))
