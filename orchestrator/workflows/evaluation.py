@@ -171,8 +171,12 @@ class EvalResult:
     def flaky(self) -> list[str]:
         """Tasks on which the same program got different verdicts, or whose runs had to be sent again."""
         seen: dict[tuple[str, str], set[Verdict]] = defaultdict(set)
-        for row in self.rows:
-            if row.verdict is not Verdict.UNSCORED:
+        verdicts: dict[str, set[Verdict]] = defaultdict(set)
+        scored = [row for row in self.rows if row.verdict is not Verdict.UNSCORED]
+        for row in scored:
+            verdicts[row.task_id].add(row.verdict)
+        for row in scored:
+            if len(verdicts[row.task_id]) > 1:  # to compare programs takes time
                 seen[row.task_id, normalised(row.completion)].add(row.verdict)
         found = {task for (task, _), verdicts in seen.items() if len(verdicts) > 1}
         return sorted(found | {row.task_id for row in self.rows if row.sends > 1})

