@@ -15,6 +15,8 @@ A failing program is data (see `types.Status`), never one of these.
 
 from __future__ import annotations
 
+import errno
+
 
 class OrchestratorError(Exception):
     """Root of the tree. `exit_code` is what the command line ends with."""
@@ -70,3 +72,8 @@ class PrerequisiteError(UserError):
     """The machine lacks something the work needs."""
 
     exit_code = 3
+
+
+def unwritable(exc: OSError) -> type[StoreError] | type[UsageError]:
+    """What a file that cannot be written is: the disk's fault (exit code 3), or that of the name that was given (2)."""
+    return StoreError if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else UsageError

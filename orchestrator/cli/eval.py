@@ -14,6 +14,7 @@ from orchestrator.cli.shared import (
     checked,
     console,
     guarded,
+    make_folder,
     note,
     nothing_beside_resume,
     out_json,
@@ -22,7 +23,7 @@ from orchestrator.cli.shared import (
     settings,
     store,
 )
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import OrchestratorError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.workflows.evaluation import EvalJob, EvalResult
@@ -107,6 +108,21 @@ def dataset(
         nothing_beside_resume("data set", name, timeout, *options.values())
     elif name is None:
         raise UsageError("There is nothing to evaluate on.", remedy=f"Name a data set: {_DATASET}")
+    if samples is not None:
+        asked = {
+            "--n": n,
+            "--temperature": temperature,
+            "--max-new-tokens": max_new_tokens,
+            "--chat/--complete": chat,
+            "--repair": repair,
+            "--parallel": parallel,
+            "--base-url": base_url,
+            "--model": model,
+        }
+        if beside := [option for option, value in asked.items() if value is not None]:
+            raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
+    if out is not None:
+        make_folder(out, "--out")
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
         if resume is not None:
@@ -231,6 +247,8 @@ def unit_tests(
             "model": chosen.model if model is None else model,
         }
         job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
+    if out is not None:
+        make_folder(out, "--out")
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
         if job is None:
@@ -282,7 +300,7 @@ def _finish(
     paths: list[Path] = []
     try:
         paths = write(result, settings().home / "runs" / result.run.id if out is None else out)
-    except UsageError as error:
+    except (StoreError, UsageError) as error:
         failure = error
     if json_:
         out_json(result.as_json())
@@ -331,7 +349,7 @@ def _show(result: EvalResult, paths: list[Path]) -> None:
             table.add_row(f"pass@{one.k}{suffix}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
     screen.print(table)
     told = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items())
-    screen.print(f"{len(result.rows)} samples in {result.wall_time:.1f} s: {told}.", soft_wrap=True)
+    screen.print(f"{result.progress} in {result.wall_time:.1f} s: {told}.", soft_wrap=True)
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import OrchestratorError, UsageError, unwritable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -215,16 +215,19 @@ def make_folder(path: Path, option: str) -> Path:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a result.
+    """Write a result, whole or not at all.
 
     Raises:
-        UsageError: it cannot be written.
+        StoreError: the disk is full or failed.
+        UsageError: it cannot be written there.
     """
+    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        part.write_bytes(content)
+        part.replace(path)
     except OSError as error:
-        raise UsageError(
+        raise unwritable(error)(
             f"{path} cannot be written: {error.strerror}.", remedy="Name another folder, or free some space."
         ) from None
 

@@ -112,6 +112,22 @@ def loss(
     raise typer.Exit(0 if result.accepted else 1)
 
 
+def _tests_in(path: Path) -> str:
+    tests = read_text(str(path), "The tests")
+    if not tests.strip():
+        raise UsageError(f"{path} holds no tests.", remedy="Name a file with pytest tests.")
+    return tests
+
+
+def _write_tests(out: Path, function: str, code: str, run: str) -> None:
+    """Write tests; beside a file that is there already, for it may be somebody's work."""
+    path = out / f"test_{function}.py"
+    if path.exists() and path.read_bytes() != code.encode():
+        path = out / f"test_{function}_{run.replace('-', '_')}.py"
+        note(f"{out / f'test_{function}.py'} is there already and stays; the tests of this run are in {path}.")
+    write_file(path, code.encode())
+
+
 @solve_app.command("tests")
 @guarded
 def unit_tests(
@@ -135,10 +151,12 @@ def unit_tests(
 ) -> None:
     """Let a model write pytest tests for functions, and score them on mutants. Exit code 0: each has accepted tests; 1: not all.
 
-    Tests are accepted that always pass on the function and notice enough of its mutants.
+    Tests are accepted that always pass on the function and notice enough of its mutants. They import it as your own tests would:
+    `from stats import median` for stats.py::median.
     """
+    from orchestrator.llm.extraction import MODULE
     from orchestrator.workflows.recorded_jobs import Elsewhere
-    from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests, subject_of
+    from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests, subject_of, with_module
 
     if out is not None:
         make_folder(out, "--out")
@@ -160,7 +178,7 @@ def unit_tests(
     else:
         options |= {
             "subjects": [subject_of(place) for place in dict.fromkeys(what)],
-            "given": "" if given is None else read_text(str(given), "The tests"),
+            "given": "" if given is None else _tests_in(given),
             "n": 1 if given is not None else count,
             "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,
             "parallel": parallel,
@@ -182,9 +200,10 @@ def unit_tests(
     else:
         _show_tests(result, out)
     if out is not None:
+        modules = {subject.name: subject.module_name for subject in result.job.subjects}
         for name, row in result.best.items():
             if row.verdict == "accepted":
-                write_file(out / f"test_{name.rpartition('::')[2]}.py", row.code.encode())
+                _write_tests(out, name.rpartition("::")[2], with_module(row.code, MODULE, modules[name] or MODULE), result.run.id)
     if result.error is not None:
         note(f"fumehood: {result.error.message}\n  Go on with `{again} {result.run.id}`.")
         raise typer.Exit(result.error.exit_code)

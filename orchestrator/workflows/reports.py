@@ -9,6 +9,7 @@ Left out: comparisons of runs, which are one table and are printed.
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import io
 import json
@@ -17,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import unwritable
 from orchestrator.scoring.pass_at_k import Estimate, estimate
 from orchestrator.types import Verdict
 from orchestrator.workflows.evaluation import EvalResult, Row, counts_of
@@ -37,7 +38,7 @@ def write_reports(result: EvalResult, folder: Path) -> list[Path]:
     """Write all files and return their paths.
 
     Raises:
-        UsageError: one cannot be written; those before it are there.
+        StoreError, UsageError: one cannot be written; those before it are there.
     """
     pages = {"report.md": markdown(result), "report.html": page(result)}
     return write_files(folder, result.as_json(), pages, f"fumehood eval --resume {result.run.id}")
@@ -47,7 +48,7 @@ def write_files(folder: Path, told: Mapping[str, Any], pages: Mapping[str, str],
     """Write what a result says as JSON, its rows as JSON lines, and the pages. `again` is the command that writes them again.
 
     Raises:
-        UsageError: one cannot be written; those before it are there.
+        StoreError, UsageError: one cannot be written; those before it are there.
     """
     contents = {
         "results.jsonl": "".join(json.dumps(row) + "\n" for row in told["results"]),
@@ -64,8 +65,9 @@ def _write(path: Path, text: str, again: str) -> Path:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
         part.replace(path)
     except OSError as exc:
-        part.unlink(missing_ok=True)
-        raise UsageError(
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise unwritable(exc)(
             f"{path} cannot be written: {exc.strerror}. All results are in the run store.",
             remedy=f"Free some space or name another folder: `{again} --out DIR`.",
         ) from exc
@@ -191,7 +193,7 @@ def _facts(result: EvalResult) -> list[str]:
         f"Model: {result.run.model.model if result.run.model else 'recorded samples'}",
         f"Drawn: {drawn}, {job.style}" + (f", up to {job.repair} corrections" if job.repair else ""),
         f"Data: {result.source}",
-        f"{len(rows)} samples of {len({row.task_id for row in rows})} tasks; {result.unscored} unscored",
+        f"{result.progress} of {len({row.task_id for row in rows})} tasks; {result.unscored} unscored",
         f"Judged: {', '.join(f'{count} {how}' for how, count in Counter(row.judging for row in rows).most_common())}",
         f"{sum(row.tokens for row in rows)} tokens; {result.wall_time:.1f} s, of which the programs took "
         f"{sum(row.cpu_time for row in rows):.1f} s of CPU and the model {sum(row.model_time for row in rows):.1f} s",

@@ -25,7 +25,7 @@ from orchestrator.data.benchmarks.literals import literal
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.base import Model
-from orchestrator.llm.extraction import extract
+from orchestrator.llm.extraction import MODULE, extract
 from orchestrator.llm.prompts import write_unit_tests
 from orchestrator.scoring.pass_at_k import Estimate, estimates_of, tally
 from orchestrator.scoring.unit_tests import Weights, accepted
@@ -57,6 +57,7 @@ from orchestrator.workflows.recorded_jobs import (
     job_of,
     opened,
     record,
+    time_spent,
     work_through,
 )
 from orchestrator.workflows.unit_tests import (
@@ -206,6 +207,34 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def with_module(tests: str, old: str, new: str) -> str:
+    """Tests that import from the module `new` what they imported from `old`, in whatever package that was.
+
+    What does not parse comes back as it is.
+    """
+    try:
+        tree = ast.parse(tests)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return tests
+    lines = tests.splitlines()
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    for node in sorted(found, key=lambda node: -node.lineno):
+        before = ast.unparse(node)
+        if isinstance(node, ast.ImportFrom):
+            if old and (node.module or "").rpartition(".")[2] == old:
+                node.module, node.level = new, 0
+        else:
+            for name in node.names:
+                if name.name == old:
+                    name.name, name.asname = new, name.asname or old
+        end = node.end_lineno or node.lineno
+        own = lines[node.lineno - 1 : end]
+        if ast.unparse(node) != before and ";" not in "".join(own):
+            indent = own[0][: len(own[0]) - len(own[0].lstrip())]
+            lines[node.lineno - 1 : end] = [indent + ast.unparse(node)]
+    return "\n".join(lines) + ("\n" if tests.endswith("\n") else "")
+
+
 def subject_of(place: str) -> Subject:
     """The function that `FILE::function` names.
 
@@ -221,8 +250,11 @@ def subject_of(place: str) -> Subject:
         module = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{path} cannot be read: {exc}.", remedy="Check the path; the file is UTF-8 text.") from None
-    mutants(module, function, most=1)
-    return Subject(name=place, module=module, function=function)
+    try:
+        mutants(module, function, most=1)
+    except UsageError as exc:
+        raise UsageError(f"{path}: {exc.message}", remedy=exc.remedy) from None
+    return Subject(name=place, module=module, function=function, module_name=Path(path).stem)
 
 
 def subject_of_task(task: BenchmarkTask) -> Subject | str:
@@ -297,7 +329,7 @@ class _Doing:
     _surveys: dict[str, asyncio.Task[Surveyed | None]] = field(default_factory=dict)
 
     async def do(self) -> TestsResult:
-        began = time.monotonic()
+        began = time.monotonic() - time_spent(self.run)
         source, subjects = await asyncio.to_thread(self._subjects)
         order = [(subject.name, number) for subject in subjects for number in range(self.job.n)]
         if self.run is not None:
@@ -378,7 +410,8 @@ class _Doing:
             seed=seed_of(job.seed, subject.name, "tests", 0, number),
         )
         if job.given:
-            completion, code, reason = Completion(text=job.given), job.given, ""
+            code, reason = with_module(job.given, subject.module_name, MODULE), ""
+            completion = Completion(text=job.given)
         else:
             assert model is not None
             messages = write_unit_tests(shown(subject, docstrings=job.docstrings), subject.function)

@@ -17,7 +17,7 @@ def write_reports(result: TestsResult, folder: Path) -> list[Path]:
     """Write all files and return their paths.
 
     Raises:
-        UsageError: one cannot be written; those before it are there.
+        StoreError, UsageError: one cannot be written; those before it are there.
     """
     return write_files(
         folder, result.as_json(), {"report.md": markdown(result)}, f"fumehood eval unit-tests --resume {result.run.id}"

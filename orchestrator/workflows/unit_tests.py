@@ -44,6 +44,8 @@ class Subject(Value):
     """Python source of its module: the reference."""
     function: str
     """At the top level of the module."""
+    module_name: str = ""
+    """What tests of one's own import it as; they are tried with `candidate` in its place."""
     trusted: tuple[str, ...] = ()
     """Tests that are known to be right: they give inputs by which mutants are told apart, and are never shown."""
 
@@ -137,11 +139,12 @@ async def judge_tests(
     """
     options = options or MutationOptions()
     subject = surveyed.subject
-    parses = _parses(tests)
+    wrong = _unreadable(tests)
+    parses = not wrong
     named = uses(tests, subject.function)
     seen = Observed(parses=parses, uses=named)
     if not parses or not named:
-        why = "The tests do not parse." if not parses else f"The tests never use {subject.function}."
+        why = wrong or f"The tests never use {subject.function}."
         return TestsJudgement(score(seen, weights), seen, why)
     if where := copied(tests, subject.module, subject.function):
         seen = seen.model_copy(update={"copies": (where,)})
@@ -301,11 +304,14 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:80]
 
 
-def _parses(tests: str) -> bool:
+def _unreadable(tests: str) -> str:
+    """Why a module is no Python, or empty; nothing where it is some."""
     try:
-        return bool(ast.parse(tests).body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
+        return "" if ast.parse(tests).body else "There are no tests."
+    except SyntaxError as exc:
+        return f"The tests do not parse: {exc.msg} (line {exc.lineno})."
+    except (ValueError, RecursionError, MemoryError):
+        return "The tests do not parse."
 
 
 def _events(result: ExecutionResult) -> list[dict[str, Any]]:

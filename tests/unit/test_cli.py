@@ -660,3 +660,21 @@ def test_long_work_says_how_far_it_is_and_how_long_it_will_take(capsys: pytest.C
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")])
 def test_seconds_are_told_as_people_do(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+def test_samples_ask_no_model(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text('{"task_id": "HumanEval/0", "completion": ""}')
+    options = ("eval", "humaneval", "--samples", str(path), "--repair", "2", "--model", "0.5b")
+    explained(cli(*options), 2, "--samples asks no model: --repair, --model would do nothing")
+
+
+def test_a_folder_for_reports_that_cannot_be_one_is_refused_before_the_work(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    explained(cli("eval", "humaneval", "--out", str(tmp_path / "file")), 2, "cannot be made: File exists")
+
+
+def test_an_empty_file_of_tests_asks_no_model(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("def f(x):\n    return x + 1\n")
+    (tmp_path / "t.py").write_text("\n")
+    explained(cli("solve", "tests", f"{tmp_path / 'm.py'}::f", "--tests", str(tmp_path / "t.py")), 2, "t.py holds no tests")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.data.store import RunStore
-from orchestrator.errors import CompletionError, UsageError
+from orchestrator.errors import CompletionError, StoreError, UsageError
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
@@ -20,7 +20,7 @@ from orchestrator.workflows.evaluation import PROMPTS, EvalJob, compare_runs, do
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.recorded_jobs import Watcher
 from orchestrator.workflows.reference_outputs import tests_of as source_of_tests
-from orchestrator.workflows.reports import FILES, write_reports
+from orchestrator.workflows.reports import FILES, markdown, write_reports
 
 
 def answer(program: Program) -> RunReport:
@@ -305,7 +305,7 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
         return real(self, *args, **options)
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(UsageError, match=r"report\.md cannot be written: No space left") as caught:
+    with pytest.raises(StoreError, match=r"report\.md cannot be written: No space left") as caught:
         write_reports(result, tmp_path / "out")
     assert result.run.id in caught.value.remedy
     assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["report.json", "results.jsonl"]
@@ -366,3 +366,48 @@ def test_outputs_are_compared_by_the_rule_of_the_task(rule, atol, argument, expe
         with pytest.raises(AssertionError, match="input 0 of f"):
             names["test_base"]()
     assert "test_plus" not in names
+
+
+async def test_an_answer_is_told_as_the_program_in_it_and_judged_again_the_same(tmp_path, dataset, settings, records, engine):
+    result = await do_eval(
+        EvalJob(dataset=dataset, limit=1), settings, records, engine=engine, model=ScriptedModel([fenced("RIGHT")])
+    )
+    (row,) = result.rows
+    assert "```" in row.answer
+    assert "```" not in row.completion
+    write_reports(result, tmp_path / "out")
+    job = EvalJob(dataset=dataset, samples=str(tmp_path / "out" / "results.jsonl"), limit=1)
+    again = await do_eval(job, settings, records, engine=engine)
+    assert [(one.verdict, one.completion) for one in again.rows] == [(row.verdict, row.completion)]
+
+
+async def test_what_is_not_done_says_so_and_time_adds_up(dataset, settings, records, engine):
+    model = ScriptedModel([fenced("RIGHT"), CompletionError("The server is gone.")])
+    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    assert result.progress == "NOT DONE: 1 of 4 samples"
+    assert "NOT DONE: 1 of 4 samples" in markdown(result)
+    records.finish(result.run.id, "interrupted", {**result.run.summary, "wall_time": 1000.0})
+    rest = ScriptedModel([fenced("RIGHT")] * 3)
+    resumed = await resume_eval(result.run.id, settings, records, engine=engine, model=rest)
+    assert resumed.progress == "4 samples"
+    assert 1000 < resumed.wall_time < 1100
+    assert 1000 < (await resume_eval(result.run.id, settings, records, engine=engine)).wall_time < 1100
+
+
+async def test_a_run_is_not_gone_on_with_by_another_model(dataset, settings, records, engine):
+    model = ScriptedModel([fenced("RIGHT"), CompletionError("The server is gone.")])
+    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    other = ScriptedModel([fenced("RIGHT")] * 3, name="other")
+    with pytest.raises(UsageError, match=r"began with the model scripted; at this server other answers"):
+        await resume_eval(result.run.id, settings, records, engine=engine, model=other)
+    assert records.count_attempts(result.run.id) == 1
+
+
+@pytest.mark.parametrize("number", [10**30, 1_000_000, -1])
+async def test_a_completion_id_out_of_range_is_named(tmp_path, dataset, settings, records, engine, number):
+    path = tmp_path / "s.jsonl"
+    rows = [{"task_id": "t0", "completion": "RIGHT"}, {"task_id": "t1", "completion": "RIGHT", "completion_id": number}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    result = await do_eval(EvalJob(dataset=dataset, samples=str(path)), settings, records, engine=engine)
+    assert len(result.rows) == 1
+    assert any("s.jsonl:2: completion_id must be a whole number from 0 to 999999" in one for one in result.problems)

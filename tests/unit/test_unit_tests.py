@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from worthless_tests import GOOD, WORDS, WORTHLESS
 
 from orchestrator.cli import app
+from orchestrator.cli.solve import _write_tests
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.llm.scripted import ScriptedModel
@@ -25,6 +26,7 @@ from orchestrator.workflows.unit_test_jobs import (
     shown,
     subject_of,
     subject_of_task,
+    with_module,
 )
 from orchestrator.workflows.unit_test_reports import FILES, write_reports
 from orchestrator.workflows.unit_tests import MutationOptions, Subject, judge_tests, survey
@@ -409,3 +411,41 @@ def test_wrong_arguments_end_with_a_sentence(arguments, words, tmp_path, monkeyp
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("tests", "told"),
+    [
+        ("from stats import median, mean as m\n", "from candidate import median, mean as m\n"),
+        ("from lib.stats import (\n    median,\n)\nx = 1\n", "from candidate import median\nx = 1\n"),
+        (
+            "def test_a():\n    from .stats import median\n    assert median",
+            "def test_a():\n    from candidate import median\n    assert median",
+        ),
+        ("import stats\nimport stats as s, os\n", "import candidate as stats\nimport candidate as s, os\n"),
+        ("from statistics import median\nimport mystats\n", None),
+        ("from stats import median; import os\n", None),
+        ("from stats import (", None),
+    ],
+)
+def test_tests_import_the_function_as_their_author_does(tests, told):
+    assert with_module(tests, "stats", "candidate") == (tests if told is None else told)
+
+
+def test_a_function_of_a_file_knows_its_module(tmp_path):
+    (tmp_path / "sums.py").write_text("def add(a, b=1):\n    return a + b\n")
+    subject = subject_of(f"{tmp_path / 'sums.py'}::add")
+    assert subject.module_name == "sums"
+    with pytest.raises(UsageError, match=r"sums\.py: There is no function 'nix'"):
+        subject_of(f"{tmp_path / 'sums.py'}::nix")
+
+
+def test_tests_are_written_beside_those_that_are_there(tmp_path, capsys):
+    (tmp_path / "test_f.py").write_text("precious")
+    for _ in range(2):
+        _write_tests(tmp_path, "f", "mine", "20260101-a")
+    assert sorted((path.name, path.read_text()) for path in tmp_path.iterdir()) == [
+        ("test_f.py", "precious"),
+        ("test_f_20260101_a.py", "mine"),
+    ]
+    assert "is there already and stays" in capsys.readouterr().err

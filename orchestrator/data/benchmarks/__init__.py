@@ -8,7 +8,18 @@ Left out: running anything. References and expected outputs are run by the workf
 
 from orchestrator.data.benchmarks.files import Problem
 from orchestrator.data.benchmarks.load import DATASETS, Loaded, load
-from orchestrator.data.benchmarks.samples import Sample, Samples, read_samples
+from orchestrator.data.benchmarks.samples import MOST_SAMPLES, Sample, Samples, read_samples
 from orchestrator.data.benchmarks.task import BenchmarkTask, Inputs
 
-__all__ = ["DATASETS", "BenchmarkTask", "Inputs", "Loaded", "Problem", "Sample", "Samples", "load", "read_samples"]
+__all__ = [
+    "DATASETS",
+    "MOST_SAMPLES",
+    "BenchmarkTask",
+    "Inputs",
+    "Loaded",
+    "Problem",
+    "Sample",
+    "Samples",
+    "load",
+    "read_samples",
+]

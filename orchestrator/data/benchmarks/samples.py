@@ -15,6 +15,9 @@ from orchestrator.data.benchmarks.files import Problem, read_rows
 from orchestrator.errors import UsageError
 from orchestrator.types import Value
 
+MOST_SAMPLES = 1_000_000
+"""Of a task."""
+
 
 class Sample(Value):
     """One completion to judge."""
@@ -84,6 +87,7 @@ def _sample(place: str, row: Mapping[str, Any], known: Collection[str], counts: 
     if not isinstance(text, str):
         return Problem(place=place, reason="the sample has no text under `completion` (or `solution`)")
     number = row.get("completion_id", row.get("sample_id", counts[task_id]))
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        return Problem(place=place, reason=f"completion_id must be a whole number from 0, not {number!r}")
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < MOST_SAMPLES:
+        told = f"{number!r}"[:40]
+        return Problem(place=place, reason=f"completion_id must be a whole number from 0 to {MOST_SAMPLES - 1}, not {told}")
     return Sample(task_id=task_id, completion_id=number, text=text, whole=whole, source=place)

@@ -21,7 +21,7 @@ from typing import Any
 
 from orchestrator.data.preferences.choice import Choice, Example, Pair
 from orchestrator.data.preferences.formats import FORMATS, Row
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, unwritable
 
 SPLIT = "train"
 
@@ -52,7 +52,7 @@ def write(choice: Choice, card: str, formats: Sequence[str], folder: Path, *, ov
                 old.rename(folder)
             raise
     except OSError as exc:
-        raise UsageError(
+        raise unwritable(exc)(
             f"{folder} cannot be written: {exc.strerror or exc}. Nothing was changed; all attempts are in the run store.",
             remedy="Free some space or name another folder with --out, and run the command again.",
         ) from exc
