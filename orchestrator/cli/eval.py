@@ -33,6 +33,15 @@ R = TypeVar("R", "EvalResult", "TestsResult")
 _DATASET = "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, or a JSONL file."
 
 
+_EXAMPLES = """\b
+Examples:
+  fumehood eval humaneval --limit 20                        the embedded model, greedy
+  fumehood eval mbpp --n 10 --temperature 0.8 --repair 2    pass@1, 5 and 10, with corrections
+  fumehood eval humaneval+ --base-url http://gpu:8080 --parallel 32
+  fumehood eval own.jsonl --samples samples.jsonl           completions that are there already
+"""
+
+
 class _DatasetFirst(TyperGroup):
     """A group whose first word may be a data set in place of a command."""
 
@@ -45,6 +54,7 @@ class _DatasetFirst(TyperGroup):
 eval_app = typer.Typer(
     cls=_DatasetFirst,
     help="Measure models: `fumehood eval humaneval`. All options: `fumehood eval dataset --help`.",
+    epilog=_EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -322,6 +332,8 @@ def _job(kind: type[EvalJob], name: str, options: dict[str, object], timeout: fl
     job = checked(kind, dataset=str(path.absolute()) if path.is_file() else name, **options)
     if timeout is None:
         return job
+    if timeout <= 0:
+        raise UsageError(f"--timeout must be above 0, not {timeout:g}.", remedy="Give CPU seconds for each sample.")
     limits = checked(Limits, cpu_time=timeout, wall_time=2 * timeout)
     return job.model_copy(
         update={"limits": job.limits.model_copy(update={"cpu_time": limits.cpu_time, "wall_time": limits.wall_time})}

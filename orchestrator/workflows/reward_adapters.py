@@ -145,6 +145,6 @@ def _columns(given: Mapping[str, Any]) -> list[str]:
 
 def _text(completion: Any) -> str:
     """The text of a completion: a string, or the messages of a conversation."""
-    if isinstance(completion, str):
-        return completion
+    if completion is None or isinstance(completion, str):
+        return completion or ""
     return "\n".join(str(message.get("content") or "") for message in completion if message.get("role") == "assistant")

@@ -76,14 +76,34 @@ def test_sanitized_mbpp_is_a_json_list_in_a_folder(tmp_path):
 def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
     without = {key: value for key, value in OWN.items() if key != "tests"} | {"task_id": "own/2"}
     wrong_limit = OWN | {"task_id": "own/3", "limits": {"wall_time": -1}}
+    listed = OWN | {"task_id": "own/6", "tests": ["assert True"]}
     path = write(
-        tmp_path / "x.jsonl", OWN, "", without, '{"task_id": "own/4", "pro', "[1]", OWN, wrong_limit, OWN | {"task_id": "own/5"}
+        tmp_path / "x.jsonl",
+        OWN,
+        "",
+        without,
+        '{"task_id": "own/4", "pro',
+        "[1]",
+        OWN,
+        wrong_limit,
+        OWN | {"task_id": "own/5"},
+        "null",
+        listed,
     )
     loaded = load(str(path))
     assert list(loaded.tasks) == ["own/1", "own/5"]
     told = [str(problem) for problem in loaded.problems]
-    assert [one.split(": ")[0] for one in told] == [f"{path}:{line}" for line in (3, 4, 5, 6, 7)]
-    for words, one in zip(("own/2: the row has no tests", "cut off", "list is no row", "twice", "wall_time"), told, strict=True):
+    assert [one.split(": ")[0] for one in told] == [f"{path}:{line}" for line in (3, 4, 5, 6, 7, 9, 10)]
+    expected = (
+        "own/2: the row has no tests",
+        "cut off",
+        "list is no row",
+        "twice",
+        "wall_time",
+        "null is no row",
+        "text but a list",
+    )
+    for words, one in zip(expected, told, strict=True):
         assert words in one
 
 

@@ -48,30 +48,30 @@ def _from_lines(path: Path, file: Any, problems: list[Problem]) -> Iterator[tupl
     for number, line in enumerate(file, 1):
         if line.strip():
             place = f"{path}:{number}"
-            row = _parsed(place, line, problems)
-            if row is not None:
+            for row in _parsed(place, line, problems):
                 yield from _object(place, row, problems)
 
 
 def _from_list(path: Path, content: bytes, problems: list[Problem]) -> Iterator[tuple[str, dict[str, Any]]]:
-    rows = _parsed(str(path), content, problems)
-    for number, row in enumerate(rows if isinstance(rows, list) else [] if rows is None else [rows], 1):
-        yield from _object(f"{path}#{number}", row, problems)
+    for rows in _parsed(str(path), content, problems):
+        for number, row in enumerate(rows if isinstance(rows, list) else [rows], 1):
+            yield from _object(f"{path}#{number}", row, problems)
 
 
-def _parsed(place: str, text: bytes, problems: list[Problem]) -> Any:
+def _parsed(place: str, text: bytes, problems: list[Problem]) -> Iterator[Any]:
+    """The value, if there is one."""
     try:
-        return json.loads(text)
+        yield json.loads(text)
     except json.JSONDecodeError as exc:
         what = "the line is cut off" if exc.pos >= len(exc.doc.rstrip()) - 1 or "Unterminated" in exc.msg else "no JSON"
         problems.append(Problem(place=place, reason=f"{what} ({exc.msg}, column {exc.colno})"))
     except (UnicodeDecodeError, RecursionError) as exc:
         problems.append(Problem(place=place, reason=f"no JSON ({exc})"))
-    return None
 
 
 def _object(place: str, row: Any, problems: list[Problem]) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(row, dict):
         yield place, row
     else:
-        problems.append(Problem(place=place, reason=f"a {type(row).__name__} is no row"))
+        kind = "null" if row is None else f"a {type(row).__name__}"
+        problems.append(Problem(place=place, reason=f"{kind} is no row"))

@@ -112,8 +112,10 @@ def _own(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 
 
 def _tests(text: Any) -> str:
-    if not isinstance(text, str) or not text.strip():
+    if not text or (isinstance(text, str) and not text.strip()):
         raise RowError("the row has no tests")
+    if not isinstance(text, str):
+        raise RowError(f"its tests are no text but a {type(text).__name__}")
     return text
 
 
