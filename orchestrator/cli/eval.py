@@ -81,6 +81,7 @@ def dataset(
         str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are samples]")
     ] = None,
     repair: Annotated[int | None, typer.Option(metavar="N", help="Corrections of what fails the visible tests. [0]")] = None,
+    repair_temperature: Annotated[float | None, typer.Option(metavar="T", help="Of corrections, at least. [0.8]")] = None,
     judging: Annotated[str | None, typer.Option(metavar="HOW", help="auto, apart or together. [auto]")] = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="CPU seconds for each sample, and twice that by the clock. [10]")
@@ -112,6 +113,7 @@ def dataset(
         "style": None if chat is None else "chat" if chat else "complete",
         "ks": None if k is None else _ks(k),
         "repair": repair,
+        "repair_temperature": repair_temperature,
         "judging": judging,
     }
     if resume is not None:
@@ -125,6 +127,7 @@ def dataset(
             "--max-new-tokens": max_new_tokens,
             "--chat/--complete": chat,
             "--repair": repair,
+            "--repair-temperature": repair_temperature,
             "--parallel": parallel,
             "--base-url": base_url,
             "--model": model,

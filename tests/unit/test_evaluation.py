@@ -172,6 +172,7 @@ async def test_a_correction_sees_visible_tests_alone(dataset, settings, records,
     (row,) = result.rows
     assert (row.first_verdict, row.verdict, row.rounds) == (Verdict.WRONG_ANSWER, Verdict.ACCEPTED, 1)
     assert (result.before[0].value, result.estimates[0].value) == (0.0, 1.0)
+    assert [call.sampling.temperature for call in model.calls] == [0.0, 0.8]  # greedily the answer would be the same again
     asked = model.calls[1].messages[0].content
     assert "assert 1 == 2" in asked
     assert "def test_f" not in asked
