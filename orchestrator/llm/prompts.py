@@ -11,6 +11,8 @@ Left out: chat templates, which are the server's work, and whether an answer is 
 
 from __future__ import annotations
 
+import re
+
 from orchestrator.llm.extraction import MODULE
 from orchestrator.types import Fault, Message, Value
 
@@ -103,6 +105,9 @@ def write_unit_tests(source: str, function: str) -> tuple[Message, ...]:
     The form is the function's own: from tests of another function small models copy the values (0.5B, twelve functions of
     HumanEval: one answer valid so, seven with a form like this).
     """
+    # Told of errors, small models expect one of every function.
+    raises = re.search(r"^\s*raise\b", source, re.MULTILINE)
+    errors, imports = (", and the errors that it raises", "import pytest\n") if raises else ("", "")
     cases = ("first_example", "second_example", "edge_case")
 
     def form(case: str) -> str:
@@ -111,11 +116,11 @@ def write_unit_tests(source: str, function: str) -> tuple[Message, ...]:
     parts = (
         f"# The function\n{_block(source)}",
         f"Write pytest tests for `{function}`: five functions with one short assertion each. First the examples of its "
-        "docstring, if it has any; then edge cases at the bounds of its conditions, such as empty input, and errors that it "
-        "raises by itself. Compare a call with a literal value that you have worked out by going through the function. Import "
+        f"docstring, if it has any; then edge cases at the bounds of its conditions, such as empty input{errors}. Compare a call "
+        "with a literal value that you have worked out by going through the function. Import "
         f"it with `from {MODULE} import {function}`; do not write the function again, and do not compute what is expected.",
         "Answer with one whole python code block in this form, with values in place of the dots:",
-        _block("\n\n\n".join((f"import pytest\nfrom {MODULE} import {function}", *map(form, cases)))),
+        _block("\n\n\n".join((f"{imports}from {MODULE} import {function}", *map(form, cases)))),
     )
     system = Message(role="system", content="You are an expert in testing Python. You answer with one python code block.")
     return (system, Message(role="user", content="\n\n".join(parts)))
