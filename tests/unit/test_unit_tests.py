@@ -14,6 +14,7 @@ from orchestrator.cli import app
 from orchestrator.cli.solve import _write_tests
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
+from orchestrator.llm.prompts import write_unit_tests
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.scoring.unit_tests import Weights
 from orchestrator.settings import Settings
@@ -449,3 +450,12 @@ def test_tests_are_written_beside_those_that_are_there(tmp_path, capsys):
         ("test_f_20260101_a.py", "mine"),
     ]
     assert "is there already and stays" in capsys.readouterr().err
+
+
+def test_errors_are_asked_for_only_where_the_function_raises_any():
+    quiet = write_unit_tests("def f(x):\n    return x  # no raise here\n", "f")[-1].content
+    loud = write_unit_tests("def f(x):\n    if x < 0:\n        raise ValueError(x)\n    return x\n", "f")[-1].content
+    assert "errors" not in quiet
+    assert "pytest\n" not in quiet
+    assert "and the errors that it raises" in loud
+    assert "import pytest\nfrom candidate import f" in loud
