@@ -102,8 +102,8 @@ def correct_tests(brief: Brief, failure: Failure) -> tuple[Message, ...]:
 def write_unit_tests(source: str, function: str) -> tuple[Message, ...]:
     """Ask for pytest tests of any Python function, whose source is shown.
 
-    The form is the function's own: from tests of another function small models copy the values (0.5B, twelve functions of
-    HumanEval: one answer valid so, seven with a form like this).
+    The form is the function's own: from tests of another function small models copy the values (0.5B, forty functions of
+    HumanEval: 10 % of the answers valid so, 65 % with this form).
     """
     # Told of errors, small models expect one of every function.
     raises = re.search(r"^\s*raise\b", source, re.MULTILINE)
