@@ -287,7 +287,7 @@ def test_a_full_disk_leaves_everything_as_it_was(cli, run_id, monkeypatch, broke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files, broken, full)
-    told(cli(run_id, "--out", "data", "--overwrite"), 2, "No space left on device. Nothing was changed")
+    told(cli(run_id, "--out", "data", "--overwrite"), 3, "No space left on device. Nothing was changed")
     assert {path: path.read_bytes() for path in Path("data").rglob("*") if path.is_file()} == before
     assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
 
@@ -303,7 +303,7 @@ def test_what_cannot_be_put_in_its_place_leaves_what_was_there(cli, run_id, monk
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refuses)
-    told(cli(run_id, "--out", "data", "--overwrite"), 2, "Nothing was changed")
+    told(cli(run_id, "--out", "data", "--overwrite"), 3, "Nothing was changed")
     assert [path.name for path in Path("data").iterdir()] == ["mine.txt"]
     assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
 
