@@ -67,10 +67,11 @@ class Observed(Value):
     """Lines of the reference that were not passed."""
     mutants: Mapping[str, Outcome] = Field(default_factory=dict)
     """By name; empty where the tests did not come that far."""
-    quiet: int = 0
-    """Mutants that gave the tests a wrong value, of the right type and without an exception: only an expectation shows them."""
-    noticed: int = 0
-    """Those of them that the tests failed on."""
+    sharp: bool = False
+    """Whether they failed on a mutant that gave them wrong values of the right types and no exception.
+
+    Only an expectation about a value shows such a fault.
+    """
     copies: tuple[str, ...] = ()
     """Where the tests compute what they expect, as the function does."""
 
@@ -148,7 +149,7 @@ def worthless(seen: Observed, *, valid: bool) -> str:
         return "They do not always pass on the right function."
     if valid and seen.mutants and "killed" not in seen.mutants.values() and "survived" in seen.mutants.values():
         return "No mutant fails any of them."
-    if valid and not seen.noticed and "killed" in seen.mutants.values():
+    if valid and not seen.sharp and "killed" in seen.mutants.values():
         return "They fail on crashes and wrong types alone, and on no wrong value."
     return ""
 

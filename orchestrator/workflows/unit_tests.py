@@ -177,6 +177,8 @@ class _Trial:
     faced: dict[str, str] = field(default_factory=dict)
     hidden: list[tuple[str, list[str]]] = field(default_factory=list)
     """What the tests said of the reference when they did not know it."""
+    sharp: bool = False
+    """Whether they failed on a mutant whose values alone were wrong."""
     over: bool = False
     _asked: dict[str, str] = field(default_factory=dict)
 
@@ -204,6 +206,7 @@ class _Trial:
                     facing = event["mutant"]
                 case "faced":
                     facing = ""
+                    self.sharp = self.sharp or event["sharp"]
                     if event["mutant"] is None:
                         self.hidden.append((event["outcome"], event["tests"]))
                     else:
@@ -247,15 +250,11 @@ class _Trial:
         coverage = event.get("coverage") or {"lines": [0, 0], "branches": [0, 0], "missed": []}
         stable = all(outcome == "passed" for outcome, _ in self.hidden) and not any(run.attack for run in self.runs)
         results: dict[str, Outcome] = {}
-        quiet = noticed = 0
         if self.reference is not None and self._passed(event) and stable:
             for mutant in self.surveyed.mutants:
                 killed = self.how.get(mutant.name) == "slow" or self.faced.get(mutant.name) in ("failed", "broken")
                 alive: Outcome = "survived" if mutant.name in self.surveyed.distinct else "equivalent"
                 results[mutant.name] = "killed" if killed else alive
-                if self.how.get(mutant.name) == "differs":
-                    quiet += 1
-                    noticed += killed
         return Observed(
             collected=len(told["collected"]),
             passed=outcomes.count("passed") if told["finished"] and not told["error"] else 0,
@@ -267,8 +266,7 @@ class _Trial:
             branches=tuple(coverage["branches"]),
             missed=tuple(coverage["missed"]),
             mutants=results,
-            quiet=quiet,
-            noticed=noticed,
+            sharp=self.sharp,
             copies=tuple(event.get("copies") or ()),
         )
 

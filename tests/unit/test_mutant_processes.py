@@ -130,7 +130,7 @@ def test_a_side_that_has_ended_is_an_error(ask):
     ours.close()
 
 
-def taped(reference, mutant, calls):
+def taped(reference, mutant, calls, *, whole=True):
     """Whether a mutant differs when it is called as the reference was, and whether that is loud."""
     import mutant_inputs
     import mutant_link
@@ -139,7 +139,7 @@ def taped(reference, mutant, calls):
     first = mutant_link.Link(mutant_inputs.Queue([b"C" + plain.dumps((0, args, {})) for args in calls]), record=True)
     first.export(reference)
     first.serve()
-    tape = mutant_link.Tape(first.frames, first.explicit)
+    tape = mutant_link.Tape(first.frames, first.explicit, whole=whole)
     second = mutant_link.Link(tape)
     second.export(mutant)
     second.serve()
@@ -155,12 +155,21 @@ def test_a_replay_tells_quiet_faults_from_loud_ones():
     assert taped(lambda x: x + 1, lambda x: x + 1 if x < 2 else 9 / 0, calls) == (True, True)
 
 
+def test_a_replay_that_need_not_be_whole_ends_at_the_first_difference():
+    seen = []
+    calls = [(1,), (2,), (3,)]
+    assert taped(lambda x: x + 1, lambda x: seen.append(x) or x * 2, calls, whole=False) == (True, False)
+    assert seen == [1, 2]
+    assert taped(lambda x: x + 1, lambda x: x / 0, calls, whole=False) == (True, True)
+
+
 def coverage(source, *calls):
     import mutant_coverage
 
     marks = mutant_coverage.Marks()
-    names = {mutant_coverage.NAME: marks}
-    exec(compile(mutant_coverage.marked(source, "f", marks), "<f>", "exec"), names)
+    tree = mutant_coverage.marked(source, "f", marks)
+    names = dict(marks.names)
+    exec(compile(tree, "<f>", "exec"), names)
     marks.reset()
     results = [names["f"](*args) for args in calls]
     return results, marks.found()

@@ -16,8 +16,7 @@ SOLID = Observed(
     lines=(3, 4),
     branches=(1, 2),
     mutants={"a": "killed", "b": "killed", "c": "killed", "d": "survived", "e": "equivalent"},
-    quiet=3,
-    noticed=2,
+    sharp=True,
 )
 
 
@@ -38,7 +37,7 @@ def test_all_steps_add_up():
 
 
 def test_the_sum_of_the_weights_is_the_most_there_is():
-    best = changed(lines=(4, 4), branches=(2, 2), mutants={"a": "killed"}, quiet=1, noticed=1)
+    best = changed(lines=(4, 4), branches=(2, 2), mutants={"a": "killed"}, sharp=True)
     assert score(best).reward == pytest.approx(1.0)
     weights = Weights(syntax=0, runs=0, passes=0, line_coverage=1, branch_coverage=2, mutation=3)
     assert score(best, weights).reward == pytest.approx(6.0)
@@ -69,7 +68,7 @@ def test_equivalent_mutants_do_not_count():
 
 
 def test_a_function_without_faults_to_notice_leaves_the_tests_unscored():
-    found = score(changed(mutants={"a": "equivalent"}, quiet=0, noticed=0))
+    found = score(changed(mutants={"a": "equivalent"}, sharp=False))
     assert found.valid
     assert found.mutation_score is None
     assert found.reward is None
@@ -84,8 +83,8 @@ def test_a_function_without_faults_to_notice_leaves_the_tests_unscored():
         ({"stable": False, "mutants": {}}, "not always pass"),
         ({"broken": True, "passed": 0, "mutants": {}}, "break off"),
         ({"copies": ("oracle",)}, "oracle"),
-        ({"mutants": {"a": "survived", "b": "equivalent"}, "noticed": 0}, "No mutant"),
-        ({"noticed": 0}, "no wrong value"),
+        ({"mutants": {"a": "survived", "b": "equivalent"}, "sharp": False}, "No mutant"),
+        ({"sharp": False}, "no wrong value"),
     ],
 )
 def test_tests_that_tell_nothing_earn_nothing_at_all(values, words):

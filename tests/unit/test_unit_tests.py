@@ -125,7 +125,8 @@ async def test_what_needs_pytest_itself_is_judged_too(words, name):
     ],
 )
 async def test_tests_that_test_nothing_earn_nothing(words, name):
-    found = await judge_tests(words, WORTHLESS[name], execute, OPTIONS)
+    # Tests that pass in one order of four are found out by ten orders, all but once in a million times.
+    found = await judge_tests(words, WORTHLESS[name], execute, OPTIONS.model_copy(update={"references": 10}))
     assert found.score.reward == 0.0
     assert not any(found.score.components.values())
 

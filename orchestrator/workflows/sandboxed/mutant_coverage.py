@@ -1,8 +1,8 @@
 """Runs in a sandbox: which lines and branches of one function were passed.
 
-Marks are put into the function's syntax tree: one before each statement, one around each condition. The tests cannot see or
-set them, for they are on the function's side. A line is that on which a statement begins. A branch is one outcome of a condition
-(`if`, `while`, conditional expression, filter of a comprehension), of a loop (entered, run to its end), or a `case`.
+Marks are put into the function's syntax tree: one before each statement, one in each outcome of a condition. The tests cannot see
+or set them, for they are on the function's side. A line is that on which a statement begins. A branch is one outcome of a
+condition (`if`, `while`, conditional expression, filter of a comprehension), of a loop (entered, run to its end), or a `case`.
 
 Left out: the operands of `and` and `or`.
 """
@@ -12,39 +12,53 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-NAME = "@marks"
-"""What the marks are called in the marked module: no source can use this name."""
+_PASSED, _BRANCH = "@passed", "@branch"
+"""What the marks are called in the marked module: no source can use these names."""
 
 
 class Marks:
     """What there is to pass, and what was passed."""
 
     def __init__(self) -> None:
-        self.lines: dict[int, bool] = {}
-        self.branches: dict[tuple[int, bool], bool] = {}
+        self._passed: list[int] = []
+        self._lines: dict[int, int] = {}
+        self._branches: dict[tuple[int, bool], int] = {}
 
-    def line(self, number: int) -> None:
-        """A statement begins."""
-        self.lines[number] = True
+    @property
+    def names(self) -> dict[str, Any]:
+        """What the marked module needs. Marks in blocks are stores into a list: in tight loops calls would be most of all."""
+        return {_PASSED: self._passed, _BRANCH: self._branch}
 
-    def branch(self, number: int, value: Any) -> bool:
-        """A condition has this outcome, which is what it is replaced by."""
+    def _branch(self, number: int, value: Any) -> bool:
         outcome = bool(value)
-        self.branches[number, outcome] = True
+        self._passed[self._branches[number, outcome]] = 1
         return outcome
+
+    def line(self, number: int) -> int:
+        """The place of a line's mark."""
+        return self._place(self._lines, number)
+
+    def branch(self, number: int, outcome: bool) -> int:
+        """The place of a branch's mark."""
+        return self._place(self._branches, (number, outcome))
+
+    def _place(self, places: dict[Any, int], key: Any) -> int:
+        if key not in places:
+            places[key] = len(self._passed)
+            self._passed.append(0)
+        return places[key]
 
     def reset(self) -> None:
         """Forget what was passed while the module was run."""
-        for kept in (self.lines, self.branches):
-            for key in kept:
-                kept[key] = False  # type: ignore[index]
+        self._passed[:] = [0] * len(self._passed)
 
     def found(self) -> dict[str, Any]:
         """Lines and branches that were passed, and that there are."""
+        lines, branches = self._lines.values(), self._branches.values()
         return {
-            "lines": [sum(self.lines.values()), len(self.lines)],
-            "branches": [sum(self.branches.values()), len(self.branches)],
-            "missed": sorted(line for line, passed in self.lines.items() if not passed),
+            "lines": [sum(self._passed[place] for place in lines), len(lines)],
+            "branches": [sum(self._passed[place] for place in branches), len(branches)],
+            "missed": sorted(line for line, place in self._lines.items() if not self._passed[place]),
         }
 
 
@@ -63,19 +77,19 @@ class _Marker(ast.NodeTransformer):
         self._marks = marks
         self._number = 0
 
-    def _call(self, method: str, place: ast.AST, *args: ast.expr) -> ast.Call:
-        function = ast.Attribute(ast.Name(NAME, ast.Load()), method, ast.Load())
-        return ast.fix_missing_locations(ast.copy_location(ast.Call(function, list(args), []), place))
+    def _mark(self, mark: int, place: ast.AST) -> ast.stmt:
+        target = ast.Subscript(ast.Name(_PASSED, ast.Load()), ast.Constant(mark), ast.Store())
+        return ast.fix_missing_locations(ast.copy_location(ast.Assign([target], ast.Constant(1)), place))
 
-    def _branches(self, *outcomes: bool) -> int:
+    def _outcomes(self, node: ast.If | ast.While | ast.For | ast.AsyncFor) -> None:
+        """Mark both ways out of a statement: its body, and what comes where that is not entered (again)."""
+        number = self._next()
+        node.body.insert(0, self._mark(self._marks.branch(number, True), node))
+        node.orelse.insert(0, self._mark(self._marks.branch(number, False), node))
+
+    def _next(self) -> int:
         self._number += 1
-        for outcome in outcomes:
-            self._marks.branches[self._number, outcome] = False
         return self._number
-
-    def _passed(self, number: int, outcome: bool, place: ast.AST) -> ast.stmt:
-        call = self._call("branch", place, ast.Constant(number), ast.Constant(outcome))
-        return ast.copy_location(ast.Expr(call), place)
 
     def block(self, body: list[ast.stmt], *, documented: bool = False) -> list[ast.stmt]:
         """Statements with a mark before each."""
@@ -84,9 +98,7 @@ class _Marker(ast.NodeTransformer):
             if documented and place == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 made.append(node)
                 continue
-            self._marks.lines[node.lineno] = False
-            mark = ast.copy_location(ast.Expr(self._call("line", node, ast.Constant(node.lineno))), node)
-            made += [mark, self._statement(node)]
+            made += [self._mark(self._marks.line(node.lineno), node), self._statement(node)]
         return made
 
     def _statement(self, node: ast.stmt) -> ast.stmt:
@@ -96,27 +108,29 @@ class _Marker(ast.NodeTransformer):
                 inner = getattr(part, field, None)
                 if isinstance(inner, list) and inner:
                     setattr(part, field, self.block(inner, documented=documented and field == "body"))
-        if isinstance(node, ast.For | ast.AsyncFor):
-            number = self._branches(True, False)
-            node.body.insert(0, self._passed(number, True, node))
-            node.orelse.insert(0, self._passed(number, False, node))
+        if isinstance(node, ast.For | ast.AsyncFor) or (
+            isinstance(node, ast.If | ast.While) and not isinstance(node.test, ast.Constant)
+        ):
+            self._outcomes(node)
         elif isinstance(node, ast.Match):
             for case in node.cases:
-                case.body.insert(0, self._passed(self._branches(True), True, node))
+                case.body.insert(0, self._mark(self._marks.branch(self._next(), True), node))
         # The bodies are done: only what the statement itself evaluates is left.
         for name, value in ast.iter_fields(node):
             if isinstance(value, ast.expr):
                 setattr(node, name, self.visit(value))
             elif isinstance(value, list) and name not in ("body", "orelse", "finalbody", "handlers", "cases"):
                 setattr(node, name, [self.visit(item) if isinstance(item, ast.AST) else item for item in value])
-        if isinstance(node, ast.If | ast.While):
-            node.test = self._condition(node.test)
         return node
 
     def _condition(self, test: ast.expr) -> ast.expr:
         if isinstance(test, ast.Constant):
             return test
-        return self._call("branch", test, ast.Constant(self._branches(True, False)), test)
+        number = self._next()
+        for outcome in (True, False):
+            self._marks.branch(number, outcome)
+        call = ast.Call(ast.Name(_BRANCH, ast.Load()), [ast.Constant(number), test], [])
+        return ast.fix_missing_locations(ast.copy_location(call, test))
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         """A conditional expression."""

@@ -125,7 +125,7 @@ class Tape:
         if frame == known and not incoming:
             return
         self.differs = True
-        if incoming or frame[:1] == CALL or known[:1] == CALL or not self._whole:
+        if incoming or frame[:1] == CALL or known[:1] == CALL:
             self._over = True  # callbacks: what would have been answered is not known
             raise EOFError
         if known[:1] == RAISED:
@@ -133,8 +133,8 @@ class Tape:
             self.loud |= self._next - 1 not in self._explicit
         else:
             self.loud |= frame[:1] == RAISED or _kind(frame) != _kind(known)
-        if self.loud:
-            self._over = True  # nothing that follows can change that
+        if self.loud or not self._whole:
+            self._over = True  # nothing that follows can change that, or nobody asked
             raise EOFError
 
 
