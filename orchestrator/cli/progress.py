@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TAIL_LINES = 6
 """Lines shown of the text being written."""
+_SILENCE = 25.0
+"""Seconds without news after which a line says so: whoever waits for a model should see that it is the model."""
 
 
 class Progress:
@@ -162,7 +164,8 @@ class Lines:
         self._clock = clock
         self._judged = self._accepted = 0
         self._task = ""
-        self._began = self._told = clock()
+        self._done = -1
+        self._began = self._told = self._news = clock()
 
     def event(self, event: Event) -> None:
         """Remember a judged attempt; everything else is shown as it comes."""
@@ -174,16 +177,21 @@ class Lines:
         self._task = event.task
 
     def count(self, done: int, total: int) -> None:
-        """Show how much is done, and when the rest will be if it goes on like this."""
+        """Show how much is done, and when the rest will be if it goes on like this; or for how long nothing was."""
         now = self._clock()
-        if done == 0:
-            self._began = now
-        elif now - self._told > 5 and done < total:
+        if self._done < 0:
+            self._began = self._news = now
+        elif done == self._done and now - max(self._told, self._news) > _SILENCE:
+            self._told = now
+            self._progress.line(f"{done} of {total} judged; nothing new for {duration(now - self._news)}")
+        elif self._done < done < total and now - self._told > 5:
             self._told = now
             accepted = f", {self._accepted} accepted" if self._judged else ""
             at = f"; now at {self._task}" if self._task else ""
             left = duration((now - self._began) / done * (total - done))
             self._progress.line(f"{done} of {total} judged{accepted}{at}; about {left} left")
+        if done != self._done:
+            self._done, self._news = done, now
 
 
 def duration(seconds: float) -> str:

@@ -23,6 +23,8 @@ from orchestrator.workflows.execution import Engine
 
 DEFAULT_MODEL = "1.5b"
 """Of the embedded server."""
+_REMINDER = 10.0
+"""Seconds between two counts where nothing is done."""
 J = TypeVar("J", bound=Value)
 K = TypeVar("K", bound=Hashable)
 
@@ -37,7 +39,7 @@ class Watcher:
     on_bytes: Callable[[int, int], None] = lambda done, total: None
     """Weights being downloaded: bytes so far and in all."""
     on_count: Callable[[int, int], None] = lambda done, total: None
-    """Samples judged, corrections included, of those that were left when the job began."""
+    """Samples judged, corrections included, of those that were left when the job began. Told again where that stays the same."""
 
     def say(self, sentence: str) -> None:
         """A note."""
@@ -244,7 +246,7 @@ async def work_through(
     on_silence: Callable[[K, CompletionError], None],
     on_count: Callable[[int, int], None],
 ) -> None:
-    """Do what is left, so many side by side; `on_count` is told how many are done, of how many.
+    """Do what is left, so many side by side; `on_count` is told how many are done, of how many, and again in silence.
 
     Where the model stops answering, `on_silence` is told once and nothing more is begun; what had its answer is still
     brought to its end.
@@ -271,12 +273,20 @@ async def work_through(
                     on_silence(key, exc)
                 silent = True
 
+    async def remind() -> None:
+        while True:
+            await asyncio.sleep(_REMINDER)
+            on_count(done, len(left))
+
+    reminder = asyncio.create_task(remind())
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(side_by_side, len(left))):
                 group.create_task(work())
     except BaseExceptionGroup as many:
         raise _first(many) from None
+    finally:
+        reminder.cancel()
 
 
 def _first(many: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -657,6 +657,19 @@ def test_long_work_says_how_far_it_is_and_how_long_it_will_take(capsys: pytest.C
     assert capsys.readouterr().err == "   8.0 s  2 of 300 judged, 1 accepted; now at t2; about 20 min left\n"
 
 
+def test_silence_is_told_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    lines = Lines(Progress(live=False, clock=lambda: now), clock=lambda: now)
+    for seconds, done in ((0, 0), (10, 0), (30, 0), (40, 0), (60, 0), (61, 1), (71, 1), (81, 2)):
+        now = float(seconds)
+        lines.count(done, 3)
+    assert [line[10:] for line in capsys.readouterr().err.splitlines()] == [
+        "0 of 3 judged; nothing new for 30 s",
+        "0 of 3 judged; nothing new for 60 s",
+        "2 of 3 judged; about 40 s left",
+    ]
+
+
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")])
 def test_seconds_are_told_as_people_do(seconds: float, told: str) -> None:
     assert duration(seconds) == told

@@ -26,7 +26,7 @@ class Marks:
 
     @property
     def names(self) -> dict[str, Any]:
-        """What the marked module needs. Marks in blocks are stores into a list: in tight loops calls would be most of all."""
+        """What the marked module needs. Marks in blocks are stores into a list: in tight loops calls would dominate."""
         return {_PASSED: self._passed, _BRANCH: self._branch}
 
     def _branch(self, number: int, value: Any) -> bool:
