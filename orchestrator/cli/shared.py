@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -275,14 +276,17 @@ def nothing_beside_resume(what: str, *given: object) -> None:
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run async work to its end. Ctrl-C and SIGTERM cancel it, so that it closes what it opened.
 
+    A second Ctrl-C says what is waited for, a third one leaves at once.
+
     Raises:
         KeyboardInterrupt: after Ctrl-C.
         Terminated: after SIGTERM.
     """
     terminated = False
+    presses = 0
 
     async def cancellable() -> T:
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
 
         def terminate() -> None:
@@ -290,12 +294,32 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
             terminated = True
             task.cancel()
 
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        def press(*_: object) -> None:
+            nonlocal presses
+            presses += 1
+            if presses == 1:
+                loop.call_soon_threadsafe(task.cancel)
+            elif presses == 2:
+                # Not `print`: the main thread may be inside one.
+                os.write(2, b"Closing what is open. Ctrl-C once more leaves it to the next start.\n")
+            else:
+                os.write(2, b"\x1b[?25h" if os.isatty(2) else b"")  # a panel hides the cursor
+                os._exit(INTERRUPTED)
+
+        loop.add_signal_handler(signal.SIGTERM, terminate)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a background job of a shell
+            signal.signal(signal.SIGINT, press)
         return await work
 
+    before = signal.getsignal(signal.SIGINT)
     try:
         return asyncio.run(cancellable())
     except asyncio.CancelledError:
+        if presses:
+            raise KeyboardInterrupt from None
         if terminated:
             raise Terminated from None
         raise
+    finally:
+        if not presses:  # else the rest of the way out is left by a third one too
+            signal.signal(signal.SIGINT, before)

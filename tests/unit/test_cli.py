@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -691,3 +693,46 @@ def test_an_empty_file_of_tests_asks_no_model(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("def f(x):\n    return x + 1\n")
     (tmp_path / "t.py").write_text("\n")
     explained(cli("solve", "tests", f"{tmp_path / 'm.py'}::f", "--tests", str(tmp_path / "t.py")), 2, "t.py holds no tests")
+
+
+_SLOW_TO_CLOSE = """
+import asyncio, sys, typer
+from orchestrator.cli.shared import guarded, run_async
+
+async def work():
+    try:
+        print("at work", flush=True)
+        await asyncio.sleep(60)
+    finally:
+        print("closing", flush=True)
+        await asyncio.sleep(float(sys.argv[1]))
+        print("closed", flush=True)
+
+app = typer.Typer()
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(guarded(lambda: run_async(work())))
+app()
+"""
+
+
+@pytest.mark.parametrize(
+    ("presses", "closing", "told"),
+    [
+        (1, 0.1, "Interrupted.\n"),
+        (2, 1.0, "Closing what is open. Ctrl-C once more leaves it to the next start.\nInterrupted.\n"),
+        (3, 60.0, "Closing what is open. Ctrl-C once more leaves it to the next start.\n"),
+    ],
+)
+def test_ctrl_c_closes_says_so_and_leaves(presses: int, closing: float, told: str) -> None:
+    command = [sys.executable, "-c", _SLOW_TO_CLOSE, str(closing)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "closing\n"
+        for _ in range(presses - 1):
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err == told
+    assert out == ("" if presses == 3 else "closed\n")
