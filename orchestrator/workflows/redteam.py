@@ -253,19 +253,28 @@ class _Run:
 
     async def check_graders(self, graders: Sequence[Grader]) -> dict[str, str]:
         """Graders that do not accept a right candidate, or accept a plainly wrong one."""
-        broken = {}
-        for grader in graders:
-            for task in {task.name: task for task in _tasks_of(grader)}.values():
-                right, wrong = (task.good_tests or task.reference), task.stub
-                try:
-                    result = await self._judge_right(right, task, grader)
-                    if result.verdict is not Verdict.ACCEPTED:
-                        broken[grader.value] = f"a right {task.name} was judged {result.verdict}: {_said(result)}"
-                    elif (await judge(self._engine, wrong, task, grader, self._judging)).verdict is Verdict.ACCEPTED:
-                        broken[grader.value] = f"a plainly wrong {task.name} was accepted"
-                except UsageError as error:
-                    broken[grader.value] = str(error)
-        return broken
+        seats = asyncio.Semaphore(self._engine.settings.workers)
+
+        async def check(grader: Grader, task: Task) -> tuple[str, str]:
+            async with seats:
+                return grader.value, await self._fault(grader, task)
+
+        tasks_of = {grader: {task.name: task for task in _tasks_of(grader)} for grader in graders}
+        found = await _all(check(grader, task) for grader, some in tasks_of.items() for task in some.values())
+        return {grader: fault for grader, fault in found if fault}
+
+    async def _fault(self, grader: Grader, task: Task) -> str:
+        """What is wrong with a grader, by one of its tasks; empty for nothing."""
+        right, wrong = (task.good_tests or task.reference), task.stub
+        try:
+            result = await self._judge_right(right, task, grader)
+            if result.verdict is not Verdict.ACCEPTED:
+                return f"a right {task.name} was judged {result.verdict}: {_said(result)}"
+            if (await judge(self._engine, wrong, task, grader, self._judging)).verdict is Verdict.ACCEPTED:
+                return f"a plainly wrong {task.name} was accepted"
+        except UsageError as error:
+            return str(error)
+        return ""
 
     async def attempt(self, program: HostileProgram, grader: Grader) -> Outcome:
         started = time.monotonic()

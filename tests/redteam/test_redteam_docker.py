@@ -23,13 +23,15 @@ SLOW = {Grader.TORCH_LOSS, Grader.PYTEST}
 
 
 def selection(level):
-    """All of it in namespaces. A container of its own for each run costs a second: there each program meets one grader, a slow
-    one where it is meant for no other, and at every eighth."""
+    """All of it in namespaces. A container of its own for each run costs seconds: there each program meets one grader, a slow one
+    at every eighth; of those that are meant for slow ones alone every fourth is there. `fumehood redteam` does without a choice."""
     if level == "namespace":
         return corpus()
     chosen = []
     for n, program in enumerate(corpus()):
         quick = [grader for grader in program.graders if grader not in SLOW]
+        if not quick and n % 4:
+            continue
         graders = quick if quick and n % 8 else program.graders
         chosen.append(program.model_copy(update={"graders": (graders[n % len(graders)],), "runs": 1}))
     return chosen
@@ -48,7 +50,7 @@ async def test_nothing_gets_through_apart(level):
     assert report.misblamed == ()
     assert report.hack_rate == 0
     assert report.isolation == level
-    assert report.programs == len(corpus())
+    assert report.programs == len(selection(level))
     assert report.unscored <= report.attempts // 50, [o for o in report.outcomes if o.unscored]
 
 
@@ -77,13 +79,18 @@ async def test_the_same_programs_get_through_together(record_property):
     assert {name.partition(" ")[0] for name in report.forged_names} == set(TOGETHER)
 
 
-@pytest.mark.parametrize(("level", "count"), [("namespace", 1000), ("container", 20)])
+@pytest.mark.parametrize(("level", "count"), [("namespace", 500), ("container", 10)])
 async def test_nothing_is_visible_to_the_next_run(level, count):
-    async with engine(level, workers=1) as sandboxes:
-        report = await run_pairs(sandboxes, count, seed=1)
-    assert report.traces == ()
-    assert report.isolation == level
-    assert report.unscored <= count // 50
+    """On two workers, each of which serves all of its own pairs."""
+
+    async def looked(seed):
+        async with engine(level, workers=1) as sandboxes:
+            return await run_pairs(sandboxes, count, seed=seed)
+
+    for report in await asyncio.gather(looked(1), looked(2)):
+        assert report.traces == ()
+        assert report.isolation == level
+        assert report.unscored <= count // 50
 
 
 async def test_what_is_planted_is_found_where_nothing_is_isolated():
