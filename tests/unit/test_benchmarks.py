@@ -86,14 +86,15 @@ def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
         "[1]",
         OWN,
         wrong_limit,
-        OWN | {"task_id": "own/5"},
+        OWN | {"task_id": "own/5", "difficulty": "easy", "tags": [], "test_id": 7},
         "null",
         listed,
+        OWN | {"task_id": "own/7", "visible_test": "assert f(1) == 1"},
     )
     loaded = load(str(path))
     assert list(loaded.tasks) == ["own/1", "own/5"]
     told = [str(problem) for problem in loaded.problems]
-    assert [one.split(": ")[0] for one in told] == [f"{path}:{line}" for line in (3, 4, 5, 6, 7, 9, 10)]
+    assert [one.split(": ")[0] for one in told] == [f"{path}:{line}" for line in (3, 4, 5, 6, 7, 9, 10, 11)]
     expected = (
         "own/2: the row has no tests",
         "cut off",
@@ -102,6 +103,7 @@ def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
         "wall_time",
         "null is no row",
         "text but a list",
+        "own/7: the row has 'visible_test'; is 'visible_tests' meant?",
     )
     for words, one in zip(expected, told, strict=True):
         assert words in one

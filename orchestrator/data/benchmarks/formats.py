@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -102,6 +103,9 @@ def _evalplus(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 
 def _own(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     known = {"task_id", "prompt", "tests", "test", "entry_point", "visible_tests", "reference", "code", "continues", "limits"}
+    for key in row.keys() - known:  # keys of one's own are welcome, misspelt ones of ours are not passed over
+        for meant in get_close_matches(key, known - row.keys() - {"test", "code"}, n=1, cutoff=0.85):
+            raise RowError(f"the row has {key!r}; is {meant!r} meant?")
     limits = Limits(**row.get("limits", {}))  # a wrong limit is found here, not in the middle of the evaluation
     tests = _tests(row.get("tests", row.get("test", "")))
     told = {key: row[key] for key in known & row.keys() - {"tests", "test", "code", "limits"}}
