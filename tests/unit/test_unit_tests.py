@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 from mutant_harness import execute
@@ -100,6 +101,23 @@ async def test_what_is_found_is_the_same_each_time(words):
     first, again = [await judge_tests(words, GOOD["parametrised class"], execute, OPTIONS) for _ in range(2)]
     assert first.score == again.score
     assert first.seen == again.seen
+
+
+async def test_the_time_that_marks_take_is_not_the_tests():
+    """Here they double it; the tests may take what the function itself needs, and not more."""
+    module = "def count(n):\n    found = 0\n    for _ in range(n):\n        found += 1\n    return found\n"
+    began = time.process_time()
+    exec(module + "count(10**6)", {})
+    each = time.process_time() - began
+    few = MutationOptions(references=2, mutants=1, cpu=0.3)
+    counted = await survey(
+        Subject(name="count", function="count", module=module, trusted=("assert count(3) == 3",)), execute, few
+    )
+    tests = "from candidate import count\n\n\ndef test_count():\n    assert count({}) == {}\n"
+    for seconds, valid in ((0.12, True), (1.5, False)):
+        many = int(10**6 * seconds / each)
+        found = await judge_tests(counted, tests.format(many, many), execute, few)
+        assert found.score.valid == valid, found.feedback
 
 
 @pytest.mark.parametrize("name", ["fixtures", "unittest"])
@@ -208,8 +226,10 @@ async def test_a_run_that_is_cut_off_is_gone_on_with_after_the_mutant_it_was_cut
         if len(asked) > 1:
             return result
         lines = result.stdout.splitlines()
-        faced = [place for place, line in enumerate(lines) if '"facing"' in line and '"mutant": null' not in line]
-        kept = "\n".join(lines[: faced[2] + 1]) + '\n{"event": "fac'
+        told = [json.loads(line) for line in lines]
+        # In a mutant that the tests notice: one that ends the sandbox counts as noticed.
+        killed = [place for place, one in enumerate(told) if one.get("outcome") == "failed"]
+        kept = "\n".join(lines[: killed[2]]) + '\n{"event": "fac'
         return result.model_copy(update={"status": Status.MEMORY_EXCEEDED, "stdout": kept})
 
     found = await judge_tests(words, GOOD["values"], cut, OPTIONS)

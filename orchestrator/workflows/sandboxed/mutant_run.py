@@ -51,6 +51,8 @@ _FASTEST = 0.05
 """CPU seconds that a mutant has at least."""
 _SLOWER, _SLOWER_STILL, _MORE = 10, 3, 0.5
 """How much longer than the reference a mutant may take for the same calls; of slow ones three times and half a second."""
+_WITH_MARKS = 4
+"""How much longer a process may take that runs the reference with marks, and then without."""
 _REPORT = 1 << 20
 """Bytes of a report."""
 _PURE = frozenset(
@@ -188,10 +190,10 @@ class _Runner:
             code = work(*args)
         os._exit(code)
 
-    def _recorded(self, work: Any, *args: Any) -> dict[str, Any] | None:
+    def _recorded(self, work: Any, *args: Any, longer: float = 1) -> dict[str, Any] | None:
         """What `work` found in a child; None where it broke off."""
         told, theirs = os.pipe()
-        pid = self._forked(work, *args, theirs, cpu=self._job["cpu"])
+        pid = self._forked(work, *args, theirs, cpu=longer * self._job["cpu"])
         os.close(theirs)
         for held in args:
             held.close()
@@ -210,12 +212,14 @@ class _Runner:
         began = time.process_time()
         link.serve()
         cpu, coverage = time.process_time() - began, marks.found()
-        if not link.truncated:
-            # The marks cost time themselves. A function that does not repeat what it did is not measured by doing it again.
-            tape = mutant_link.Tape(link.frames, link.explicit)
-            began = time.process_time()
-            self._link(self._reference, tape).serve()
-            cpu = cpu if tape.differs else time.process_time() - began
+        # The marks cost time themselves. A function that does not repeat what it did is not measured by doing it again.
+        self._frames, self._explicit = link.frames, link.explicit  # in this process alone
+        began = time.process_time()
+        tape = self._played(self._job["reference"], whole=True)
+        if not (link.truncated or tape.differs or tape.loud):
+            cpu = time.process_time() - began
+        if cpu > self._job["cpu"]:
+            return 1
         self._tell_recorded(link, told, cpu, coverage)
         return 0
 
@@ -309,7 +313,7 @@ class _Runner:
         ours, function = socket.socketpair()
         report, theirs = socket.socketpair()
         self._send({"shuffle": None, "first": False, "cpu": int(self._job["cpu"]) + 1, "copies": True}, function, theirs)
-        recorded = self._recorded(self._record_calls, ours)
+        recorded = self._recorded(self._record_calls, ours, longer=_WITH_MARKS)
         until = time.monotonic() + self._job["wall"]
         told = _line(report, until)
         copies: list[str] = []
