@@ -214,10 +214,9 @@ class _Runner:
         cpu, coverage = time.process_time() - began, marks.found()
         # The marks cost time themselves. A function that does not repeat what it did is not measured by doing it again.
         self._frames, self._explicit = link.frames, link.explicit  # in this process alone
-        began = time.process_time()
-        tape = self._played(self._job["reference"], whole=True)
+        tape, seconds = self._played(None, whole=True)
         if not (link.truncated or tape.differs or tape.loud):
-            cpu = time.process_time() - began
+            cpu = seconds
         if cpu > self._job["cpu"]:
             return 1
         self._tell_recorded(link, told, cpu, coverage)
@@ -278,23 +277,27 @@ class _Runner:
     def _replay(self, some: list[tuple[str, str]], told: int) -> int:
         for _, source in some:
             signal.setitimer(signal.ITIMER_PROF, self._cpu)
-            tape = self._played(source, whole=False)
+            tape, _ = self._played(source, whole=False)
             os.write(told, b"loud " if tape.loud else b"differs " if tape.differs else b"same ")
         return 0
 
-    def _played(self, source: str, *, whole: bool) -> Any:
+    def _played(self, source: str | None, *, whole: bool) -> tuple[Any, float]:
+        """A mutant, or the reference, called as was recorded; with the CPU seconds of the calls."""
         tape = mutant_link.Tape(self._frames, self._explicit, whole=whole)
+        began = 0.0
         try:
-            self._link(_Function(source), tape).serve()
+            link = self._link(self._reference if source is None else _Function(source), tape)
+            began = time.process_time()
+            link.serve()
         except BaseException:
             tape.loud = True  # the module itself could not be run
-        return tape
+        return tape, time.process_time() - began
 
     def _is_quiet(self, name: str) -> bool:
         """Whether a mutant, called as the reference was to the end, gives wrong values of the right types and nothing louder."""
 
         def play() -> int:
-            tape = self._played(self._job["mutants"][name], whole=True)
+            tape, _ = self._played(self._job["mutants"][name], whole=True)
             return 0 if tape.differs and not tape.loud else 1
 
         status = _end(self._forked(play, cpu=self._cpu), self._job["wall"])
