@@ -61,6 +61,7 @@ from orchestrator.workflows.recorded_jobs import (
     work_through,
 )
 from orchestrator.workflows.reference_outputs import with_outputs
+from orchestrator.workflows.side_by_side import each
 
 KIND = "eval"
 STOP = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\nassert ")
@@ -327,7 +328,6 @@ async def validate_dataset(
     """
     problems = [str(problem) for problem in loaded.problems]
     results: dict[str, ExecutionResult] = {}
-    gate = asyncio.Semaphore(in_flight)
     done = 0
     on_count(0, len(loaded.tasks))
 
@@ -338,25 +338,20 @@ async def validate_dataset(
         on_count(done, len(loaded.tasks))
 
     async def one(task: BenchmarkTask) -> None:
-        async with gate:
-            if not task.reference:
-                problems.append(f"{task.source}: task {task.task_id} has no reference")
-                return
-            ready = await with_outputs(task, execute, folder)
-            if not isinstance(ready, BenchmarkTask):
-                problems.append(str(ready))
-                return
-            result = await execute(_program(ready, ready.reference, judging), _limits(ready, limits))
-            results[task.task_id] = result
-            if result.verdict is not Verdict.ACCEPTED:
-                why = _message(result)
-                problems.append(
-                    f"{task.source}: the reference of {task.task_id} is not accepted: {result.verdict} {why}".rstrip()
-                )
+        if not task.reference:
+            problems.append(f"{task.source}: task {task.task_id} has no reference")
+            return
+        ready = await with_outputs(task, execute, folder)
+        if not isinstance(ready, BenchmarkTask):
+            problems.append(str(ready))
+            return
+        result = await execute(_program(ready, ready.reference, judging), _limits(ready, limits))
+        results[task.task_id] = result
+        if result.verdict is not Verdict.ACCEPTED:
+            why = _message(result)
+            problems.append(f"{task.source}: the reference of {task.task_id} is not accepted: {result.verdict} {why}".rstrip())
 
-    async with asyncio.TaskGroup() as group:
-        for task in loaded.tasks.values():
-            group.create_task(counted(task))
+    await each(counted, loaded.tasks.values(), in_flight)
     return Validation(loaded.name, loaded.source, {task: results[task] for task in loaded.tasks if task in results}, problems)
 
 

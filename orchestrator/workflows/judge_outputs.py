@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from orchestrator.errors import UsageError
 from orchestrator.scoring.checkers import ArtefactChecker, Checker, by_name
@@ -33,6 +33,7 @@ from orchestrator.types import (
 )
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loss_contract import sandboxed
+from orchestrator.workflows.side_by_side import each
 
 WORST_FIRST = (
     Verdict.UNSCORED,
@@ -54,7 +55,6 @@ _BATCH = 8 * MiB
 """Bytes of cases that one run of a foreign checker is given."""
 _SYNTAX = ("SyntaxError:", "IndentationError:", "TabError:")
 _SIDES: dict[Verdict, Literal["", "tests"]] = {Verdict.ACCEPTED: "", Verdict.UNSCORED: "", Verdict.INVALID_TESTS: "tests"}
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,9 @@ async def judge_io(
     if program.tests is not None or program.stdin:
         raise UsageError("A program judged by its output has neither tests nor stdin of its own.", remedy="Give them as cases.")
     compare = by_name(checker) if isinstance(checker, str) else checker
-    seats = asyncio.Semaphore(2 * engine.settings.workers)  # enough to keep every sandbox busy, and no queue of thousands
 
     async def run(case: IOCase) -> ExecutionResult:
-        async with seats:
-            return await engine.execute(_with_input(program, case), limits)
+        return await engine.execute(_with_input(program, case), limits)
 
     results: list[ExecutionResult] = []
     answers: list[_Answer] = []
@@ -113,7 +111,7 @@ async def judge_io(
             if answers[-1] != _RIGHT:
                 break
     else:
-        results = await _all(run(case) for case in cases)
+        results = await each(run, cases, 2 * engine.settings.workers)  # keeps every sandbox busy, and makes no queue of thousands
         answers = await _judge_outputs(engine, compare, cases, results, checker_limits)
     names = [case.name or f"case {number}" for number, case in enumerate(cases, 1)]
     return _summary(list(zip(names, results, answers, strict=False)), len(cases))
@@ -243,7 +241,7 @@ async def _ask_about_outputs(
         for index, answer in zip(batch, told, strict=True):
             answers[index] = answer
 
-    await _all(ask(batch) for batch in batches)
+    await each(ask, batches)
     return answers
 
 
@@ -328,14 +326,3 @@ def _summary(judged: Sequence[tuple[str, ExecutionResult, _Answer]], collected: 
         "judging": "apart",
     }
     return deciding.model_copy(update=changes)
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """All results in order. The first error cancels the rest, and nothing runs on."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

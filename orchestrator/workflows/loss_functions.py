@@ -74,6 +74,7 @@ from orchestrator.workflows.loop import (
     seed_of,
 )
 from orchestrator.workflows.loss_contract import contract_program
+from orchestrator.workflows.side_by_side import each
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
@@ -200,19 +201,11 @@ async def solve_many(
     """
     options = options or LossOptions()
     pen = Pen(options.parallel)
-    places = asyncio.Semaphore(options.tasks_at_once)
 
     async def one(task: LossTask) -> LossOutcome:
-        async with places:
-            return await solve(task, model, execute, options, record, previous, on_event, pen)
+        return await solve(task, model, execute, options, record, previous, on_event, pen)
 
-    running = [asyncio.create_task(one(task)) for task in tasks]
-    try:
-        return list(await asyncio.gather(*running))
-    finally:
-        for item in running:
-            item.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+    return await each(one, tasks, options.tasks_at_once)
 
 
 def brief_of(task: LossTask) -> Brief:

@@ -9,13 +9,12 @@ Left out: what made it possible. `Outcome.how` says what was seen, the rest is f
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from pydantic import Field, computed_field
 
@@ -25,6 +24,7 @@ from orchestrator.scoring.checkers import artefacts, csv_numbers, json_file
 from orchestrator.types import ExecutionResult, KiB, Limits, MiB, Program, Status, TestOutcome, Value, Verdict
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.judge_outputs import judge_artefacts, judge_io
+from orchestrator.workflows.side_by_side import each
 
 Judging = Literal["apart", "together"]
 
@@ -139,15 +139,13 @@ async def run_corpus(
         if on_event:
             on_event(outcome)
 
-    async def one(program: HostileProgram, grader: Grader, seat: asyncio.Semaphore) -> None:
-        async with seat:
-            tell(await run.attempt(program, grader))
+    async def one(pair: tuple[HostileProgram, Grader]) -> None:
+        tell(await run.attempt(*pair))
 
-    seats = asyncio.Semaphore(engine.settings.workers)
-    await _all(one(program, grader, seats) for program, grader in pairs if program.goal is Goal.ACCEPTED)
-    for program, grader in pairs:
-        if program.goal is not Goal.ACCEPTED:
-            tell(await run.attempt(program, grader))
+    await each(one, [pair for pair in pairs if pair[0].goal is Goal.ACCEPTED], engine.settings.workers)
+    for pair in pairs:
+        if pair[0].goal is not Goal.ACCEPTED:
+            await one(pair)
     forged = [outcome for outcome in outcomes if outcome.forged]
     overall = _rate(outcomes)
     return RedteamReport(
@@ -253,18 +251,13 @@ class _Run:
 
     async def check_graders(self, graders: Sequence[Grader]) -> dict[str, str]:
         """Graders that do not accept a right candidate, or accept a plainly wrong one."""
-        seats = asyncio.Semaphore(self._engine.settings.workers)
+        pairs = [(grader, task) for grader in graders for task in _tasks_of(grader)]
+        faults = await each(self._fault, pairs, self._engine.settings.workers)
+        return {grader.value: fault for (grader, _), fault in zip(pairs, faults, strict=True) if fault}
 
-        async def check(grader: Grader, task: Task) -> tuple[str, str]:
-            async with seats:
-                return grader.value, await self._fault(grader, task)
-
-        tasks_of = {grader: {task.name: task for task in _tasks_of(grader)} for grader in graders}
-        found = await _all(check(grader, task) for grader, some in tasks_of.items() for task in some.values())
-        return {grader: fault for grader, fault in found if fault}
-
-    async def _fault(self, grader: Grader, task: Task) -> str:
+    async def _fault(self, pair: tuple[Grader, Task]) -> str:
         """What is wrong with a grader, by one of its tasks; empty for nothing."""
+        grader, task = pair
         right, wrong = (task.good_tests or task.reference), task.stub
         try:
             result = await self._judge_right(right, task, grader)
@@ -294,7 +287,7 @@ class _Run:
         if not how and program.goal is Goal.BREACH:
             how = _breach(result, mark) or await self._disturbed(grader)
         if not how and program.goal is Goal.TRACE:
-            found = await _all(self.look(mark, "program") for _ in range(self._engine.settings.workers))
+            found = await each(lambda _: self.look(mark, "program"), range(self._engine.settings.workers))
             how = next((trace for trace in found if trace), "")
             unscored = unscored or (None in found and not how)
         return Outcome(
@@ -325,7 +318,7 @@ class _Run:
         task = _tasks_of(grader)[0]
         task = task.model_copy(update={"cases": task.cases[:1]})
         right = task.good_tests or task.reference
-        results = await _all(self._judge_right(right, task, grader) for _ in range(self._engine.settings.workers))
+        results = await each(lambda _: self._judge_right(right, task, grader), range(self._engine.settings.workers))
         wrong = [result for result in results if result.verdict is not Verdict.ACCEPTED]
         return f"a right candidate was then judged {wrong[0].verdict}: {_said(wrong[0])}" if wrong else ""
 
@@ -473,14 +466,3 @@ def _accuracy(content: bytes) -> str:
         return f"the predictions are no list of {len(labels)} integers"
     right = sum(a == b for a, b in zip(given, labels, strict=True)) / len(labels)
     return "" if right >= ACCURACY else f"accuracy {right:.2f}, less than {ACCURACY}"
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """All results in order. The first error cancels the rest, and nothing runs on."""
-    running = [asyncio.ensure_future(one) for one in work]
-    try:
-        return list(await asyncio.gather(*running))
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.data.store import RunStore
-from orchestrator.errors import CompletionError, StoreError, UsageError
+from orchestrator.errors import CompletionError, PrerequisiteError, StoreError, UsageError
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
@@ -328,6 +328,12 @@ async def test_the_validator_names_references_that_fail(tmp_path, engine):
     found = await validate_dataset(load(str(path)), engine.execute, Limits())
     assert {task: result.verdict for task, result in found.results.items()} == {"t0": "accepted", "t1": "wrong_answer"}
     assert sorted(one.split(": ")[0] for one in found.problems) == [f"{path}:2", f"{path}:3"]
+
+    async def fails(program, limits):
+        raise PrerequisiteError("no engine")
+
+    with pytest.raises(PrerequisiteError, match="no engine"):  # itself, not in a group
+        await validate_dataset(load(str(path)), fails, Limits())
 
 
 @pytest.mark.parametrize(
