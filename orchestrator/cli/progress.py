@@ -164,7 +164,7 @@ class Lines:
         self._clock = clock
         self._judged = self._accepted = 0
         self._task = ""
-        self._done = -1
+        self._done: int | None = None
         self._began = self._told = self._news = clock()
 
     def event(self, event: Event) -> None:
@@ -179,19 +179,20 @@ class Lines:
     def count(self, done: int, total: int) -> None:
         """Show how much is done, and when the rest will be if it goes on like this; or for how long nothing was."""
         now = self._clock()
-        if self._done < 0:
-            self._began = self._news = now
-        elif done == self._done and now - max(self._told, self._news) > _SILENCE:
-            self._told = now
-            self._progress.line(f"{done} of {total} judged; nothing new for {duration(now - self._news)}")
-        elif self._done < done < total and now - self._told > 5:
+        if done == self._done:
+            if now - max(self._told, self._news) > _SILENCE:
+                self._told = now
+                self._progress.line(f"{done} of {total} judged; nothing new for {duration(now - self._news)}")
+            return
+        self._done, self._news = done, now
+        if done == 0:
+            self._began = now
+        elif now - self._told > 5 and done < total:
             self._told = now
             accepted = f", {self._accepted} accepted" if self._judged else ""
             at = f"; now at {self._task}" if self._task else ""
             left = duration((now - self._began) / done * (total - done))
             self._progress.line(f"{done} of {total} judged{accepted}{at}; about {left} left")
-        if done != self._done:
-            self._done, self._news = done, now
 
 
 def duration(seconds: float) -> str:

@@ -696,7 +696,7 @@ def test_an_empty_file_of_tests_asks_no_model(cli: Cli, tmp_path: Path) -> None:
 
 
 _SLOW_TO_CLOSE = """
-import asyncio, sys, typer
+import asyncio, typer
 from orchestrator.cli.shared import guarded, run_async
 
 async def work():
@@ -705,11 +705,11 @@ async def work():
         await asyncio.sleep(60)
     finally:
         print("closing", flush=True)
-        await asyncio.sleep(float(sys.argv[1]))
+        await asyncio.sleep(SECONDS)
         print("closed", flush=True)
 
 app = typer.Typer()
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(guarded(lambda: run_async(work())))
+app.command()(guarded(lambda: run_async(work())))
 app()
 """
 
@@ -723,7 +723,7 @@ app()
     ],
 )
 def test_ctrl_c_closes_says_so_and_leaves(presses: int, closing: float, told: str) -> None:
-    command = [sys.executable, "-c", _SLOW_TO_CLOSE, str(closing)]
+    command = [sys.executable, "-c", _SLOW_TO_CLOSE.replace("SECONDS", str(closing))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "at work\n"

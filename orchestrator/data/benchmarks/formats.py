@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,9 @@ from pydantic import ValidationError
 from orchestrator.data.benchmarks.evalplus import inputs_of
 from orchestrator.data.benchmarks.task import BenchmarkTask
 from orchestrator.types import Limits
+
+_OWN = frozenset(("task_id", "prompt", "tests", "entry_point", "visible_tests", "reference", "continues", "limits"))
+"""Keys of one's own rows; `test` and `code` are other names of two of them."""
 
 
 class RowError(ValueError):
@@ -102,17 +106,24 @@ def _evalplus(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 
 
 def _own(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    known = {"task_id", "prompt", "tests", "test", "entry_point", "visible_tests", "reference", "code", "continues", "limits"}
-    for key in row.keys() - known:  # keys of one's own are welcome, misspelt ones of ours are not passed over
-        for meant in get_close_matches(key, known - row.keys() - {"test", "code"}, n=1, cutoff=0.85):
+    for key in row:
+        meant = _meant(key)
+        if meant and meant not in row:
             raise RowError(f"the row has {key!r}; is {meant!r} meant?")
     limits = Limits(**row.get("limits", {}))  # a wrong limit is found here, not in the middle of the evaluation
     tests = _tests(row.get("tests", row.get("test", "")))
-    told = {key: row[key] for key in known & row.keys() - {"tests", "test", "code", "limits"}}
+    told = {key: row[key] for key in _OWN & row.keys() - {"tests", "limits"}}
     if "code" in row:
         told.setdefault("reference", row["code"])
     given = {key: getattr(limits, key) for key in row.get("limits", {})}
     return BenchmarkTask(**(told | {"task_id": str(row["task_id"])}), tests=tests, limits=given, source=place)
+
+
+@cache  # many rows have the same few keys
+def _meant(key: str) -> str:
+    """Which of our keys one is that is misspelt; empty for keys of one's own, which are welcome."""
+    known = key in _OWN or key in ("test", "code")
+    return "" if known else next(iter(get_close_matches(key, _OWN, n=1, cutoff=0.85)), "")
 
 
 def _tests(text: Any) -> str:

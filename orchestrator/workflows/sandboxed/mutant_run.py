@@ -284,10 +284,10 @@ class _Runner:
     def _played(self, source: str | None, *, whole: bool) -> tuple[Any, float]:
         """A mutant, or the reference, called as was recorded; with the CPU seconds of the calls."""
         tape = mutant_link.Tape(self._frames, self._explicit, whole=whole)
-        began = 0.0
+        began = time.process_time()
         try:
             link = self._link(self._reference if source is None else _Function(source), tape)
-            began = time.process_time()
+            began = time.process_time()  # the module's own code is no call
             link.serve()
         except BaseException:
             tape.loud = True  # the module itself could not be run
