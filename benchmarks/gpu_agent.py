@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 # A checkout needs no installation, and these need no packages.
-from orchestrator.sandbox import protocol  # noqa: E402
+from sandbox_image.agent import protocol  # noqa: E402
 from sandbox_image.agent.gpu import TOLERANCE, Gpu, GpuError  # noqa: E402
 
 UID = 10001

@@ -180,6 +180,6 @@ def _carried(item: str) -> tuple[str, bytes]:
 
 def _inside(folder: Path, name: str) -> Path:
     """Names come from a sandbox: the gate is passed once more before anything is written here."""
-    from orchestrator.sandbox.protocol import check_path
+    from sandbox_image.agent.protocol import check_path
 
     return folder / check_path(name)

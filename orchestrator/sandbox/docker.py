@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 
 from orchestrator.errors import PrerequisiteError, SandboxUnavailable
 from orchestrator.processes import is_alive
-from orchestrator.sandbox import protocol
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect
@@ -29,6 +28,7 @@ from orchestrator.sandbox.hardening import LABEL, OWNER, ROOM, ContainerSpec, co
 from orchestrator.sandbox.image import how_to_build
 from orchestrator.sandbox.jobs import checked, pack, read_result
 from orchestrator.types import Limits, Program, RunReport, Status
+from sandbox_image.agent import protocol
 
 _START_TIMEOUT = 120.0
 """Seconds a container may take to say that it is warm, on a busy host."""

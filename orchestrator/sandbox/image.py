@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import sandbox_image
 from orchestrator.errors import PrerequisiteError, UsageError
-from orchestrator.sandbox import base_image, protocol, wheels
+from orchestrator.sandbox import base_image, wheels
 from orchestrator.sandbox.engine import connect, translated
 from orchestrator.settings import Settings
 from orchestrator.types import Value
@@ -54,8 +54,8 @@ ENV HOME=/box LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 HEALTHCHECK NONE
 ARG SOURCE
 LABEL fumehood.image=1 fumehood.variant=from fumehood.from=${SOURCE}
-COPY agent/ /opt/agent/
-COPY protocol.py /opt/agent/protocol.py
+COPY start.py /opt/agent/__main__.py
+COPY agent/ /opt/agent/agent/
 RUN python3 -m compileall -q /opt/agent && chmod -R a=rX /opt/agent && rm /opt/prepare.py
 WORKDIR /box
 ENTRYPOINT ["python3", "-I", "/opt/agent"]
@@ -321,8 +321,8 @@ def _files() -> dict[str, Path | bytes]:
 
 
 def _agent_files() -> dict[str, Path | bytes]:
-    agent = {f"agent/{path.name}": path for path in sorted((_ROOM / "agent").glob("*.py"))}
-    return {**agent, "protocol.py": Path(protocol.__file__)}
+    package = sorted((_ROOM / "agent").rglob("*.py"))
+    return {str(path.relative_to(_ROOM)): path for path in (_ROOM / "start.py", *package)}
 
 
 def _requirements(variant: Variant) -> list[str]:

@@ -9,8 +9,8 @@ import itertools
 from typing import Any, Literal
 
 from orchestrator.errors import SandboxUnavailable, UsageError
-from orchestrator.sandbox import protocol
 from orchestrator.types import Limits, Program, RunReport, TestOutcome, TestResult
+from sandbox_image.agent import protocol
 
 Isolation = Literal["namespace", "container"]
 

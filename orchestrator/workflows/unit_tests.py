@@ -333,7 +333,7 @@ def _last_words(result: ExecutionResult) -> str:
 def _shipped() -> dict[str, str]:
     room = files("orchestrator.workflows.sandboxed")
     sources = {f"{name}.py": room.joinpath(f"{name}.py").read_text(encoding="utf-8") for name in (*_SHIPPED, "mutant_run")}
-    return sources | {"plain.py": files("sandbox_image.agent").joinpath("plain.py").read_text(encoding="utf-8")}
+    return sources | {"values.py": files("sandbox_image.agent.boundary").joinpath("values.py").read_text(encoding="utf-8")}
 
 
 def _program(subject: Subject, tests: str | None, sources: Mapping[str, str], options: MutationOptions) -> Program:

@@ -31,14 +31,14 @@ import types
 import weakref
 from typing import Any, NoReturn
 
-import protocol  # type: ignore[import-not-found]
-from files import WORK, collect_artifacts, filled, place_files  # type: ignore[import-not-found]
-from gpu import limit_torch  # type: ignore[import-not-found]
-from isolation import enter, resize, seal, silence  # type: ignore[import-not-found]
-from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
+from . import protocol
+from .files import WORK, collect_artifacts, filled, place_files
+from .gpu import limit_torch
+from .isolation import enter, resize, seal, silence
+from .linux import PR_SET_DUMPABLE, prctl
 
 _AGENT = os.path.dirname(os.path.abspath(__file__))
-_OURS = tuple(name.removesuffix(".py") for name in os.listdir(_AGENT) if name.endswith(".py") and name != "__main__.py")
+_PACKAGE = __name__.partition(".")[0]
 _MOST_FDS = 8
 _DESCRIPTORS = 1024
 """Most descriptors that a run's process may have open."""
@@ -197,9 +197,9 @@ def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoRet
 
 def _forget_agent() -> None:
     """Take the agent's own modules and path out of what foreign code finds."""
-    for name in _OURS:
-        sys.modules.pop(name, None)
-    sys.path[:] = [entry for entry in sys.path if entry != _AGENT]
+    for name in [name for name in sys.modules if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]:
+        del sys.modules[name]
+    sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(_AGENT)]
 
 
 def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet: bool) -> NoReturn:
@@ -230,7 +230,7 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
             print(f"{argv[0]}: {exc.strerror}", file=sys.stderr)
             os._exit(127 if isinstance(exc, FileNotFoundError) else 126)
     if mode == "candidate":
-        from candidate_side import serve  # type: ignore[import-not-found]
+        from .boundary.candidate import serve
 
         _forget_agent()
         sys.path.insert(0, WORK)
@@ -239,7 +239,7 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
             silence()
         _end(_served, serve, boundary, {"module": order["module"], "source": texts[0], "in_place": order["in_place"]})
     if mode == "judge":
-        from test_side import judge  # type: ignore[import-not-found]
+        from .boundary.tests import judge
 
         sys.path.insert(0, WORK)
         boundary = socket.socket(fileno=high["boundary"])
@@ -248,7 +248,7 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
             silence()
         _end(_judged, judge, boundary, high["results"], work)
     if mode == "pytest":
-        from reporter import Reporter  # type: ignore[import-not-found]
+        from .reporter import Reporter
 
         _forget_agent()
         sys.path.insert(0, WORK)

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 
-from protocol import check_path  # type: ignore[import-not-found]
+from .protocol import check_path
 
 WORK = "/box/work"
 _MOST = 1000

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 
-from linux import (  # type: ignore[import-not-found]
+from .linux import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import ast
 import sys
 
-import light_tests  # type: ignore[import-not-found]
-import plain  # type: ignore[import-not-found]
+from . import light_tests
+from .boundary import values
 
 _TESTS = """
 import math
@@ -33,12 +33,12 @@ _TIMES = 12
 
 def rehearse() -> None:
     """Pass values through the codec and tests through their preparation. Nothing is run."""
-    values = list(_VALUES)
+    samples = list(_VALUES)
     if torch := sys.modules.get("torch"):
-        values += [torch.ones(2, 2), torch.ones(3).numpy()]
+        samples += [torch.ones(2, 2), torch.ones(3).numpy()]
     for _ in range(_TIMES):
-        for value in values:
-            plain.loads(plain.dumps(value))
+        for value in samples:
+            values.loads(values.dumps(value))
         tree = ast.parse(_TESTS)
         names = light_tests.Names(_TESTS, tree)
         names.libraries()

@@ -12,7 +12,8 @@ import traceback
 from typing import Any
 
 import pytest
-from frames import frames_in, shown  # type: ignore[import-not-found]
+
+from .frames import frames_in, shown
 
 _MESSAGE = 4000
 """Characters of a failure's message."""

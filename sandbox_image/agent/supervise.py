@@ -20,12 +20,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import protocol  # type: ignore[import-not-found]
-from child import order_of  # type: ignore[import-not-found]
-from files import collect_artifacts, filled  # type: ignore[import-not-found]
-from gpu import Gpu, Watch  # type: ignore[import-not-found]
-from meter import Meter  # type: ignore[import-not-found]
-from zygote import BARE, QUIET, TESTS, Waiting, Zygote  # type: ignore[import-not-found]
+from . import protocol
+from .child import order_of
+from .files import collect_artifacts, filled
+from .gpu import Gpu, Watch
+from .meter import Meter
+from .zygote import BARE, QUIET, TESTS, Waiting, Zygote
 
 TICK = 0.02
 """Seconds between readings of the meters."""
@@ -104,7 +104,7 @@ _EVENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "tampered": {"what": _message},
     "finished": {"exit_status": _number, "broken": bool},
 }
-"""What a test side reports (`reporter.py`, `test_side.py`), and how each part is read."""
+"""What a test side reports (`reporter.py`, `boundary/tests.py`), and how each part is read."""
 
 
 def sides(job: dict[str, Any], parts: list[bytes]) -> list[tuple[bool, bool]]:

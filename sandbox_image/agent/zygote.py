@@ -18,9 +18,9 @@ import socket
 import sys
 from typing import NoReturn
 
-from child import become, forget_finalizers, furnish  # type: ignore[import-not-found]
-from isolation import JUDGE, RUN  # type: ignore[import-not-found]
-from linux import CLONE_PARENT, clone, collapse_memory  # type: ignore[import-not-found]
+from .child import become, forget_finalizers, furnish
+from .isolation import JUDGE, RUN
+from .linux import CLONE_PARENT, clone, collapse_memory
 
 HEAVY = ("numpy", "numpy.random", "torch", "pytest")
 """What the heavy zygote imports. CUDA is never initialised, so its children may use the GPU."""
@@ -49,9 +49,8 @@ FOREIGN, TESTS, QUIET = b"r", b"j", b"q"
 """Kinds of children: for a candidate or a program, for tests, and for either side of a run that only computes."""
 KINDS = (FOREIGN, TESTS, QUIET)
 _SETTLE = b"s"
-_OURS = ("frames", "plain", "proxies", "candidate_side", "test_side", "light_tests")
-"""Modules of the agent that a child may need once it is sealed."""
-_AGENT = os.path.dirname(os.path.abspath(__file__))
+_OURS = (".boundary.candidate", ".boundary.tests")
+"""Modules of the agent that a child may need once it is sealed, with all that they import."""
 
 
 class Waiting:
@@ -215,18 +214,18 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     ahead = link.recv(1)
     if not ahead:
         os._exit(0)
-    agents = (*_OURS, "reporter") if "pytest" in preload else _OURS  # every child pays for what its zygote has touched
+    agents = (*_OURS, ".reporter") if "pytest" in preload else _OURS  # every child pays for what its zygote has touched
     # Where it forks for one run only, that run imports what it wants of the small ones.
     for name in (*BARE, *agents, *preload) if namespaces or preload else ():
         # A library that is missing or broken here is found by the program that imports it.
         with contextlib.suppress(Exception):
-            importlib.import_module(name)
+            importlib.import_module(name, __package__)
     if "torch" in preload:
         with contextlib.suppress(Exception):
             _use_torch()
     if namespaces:  # else it forks for one run, which would not get that time back
         with contextlib.suppress(Exception):
-            from rehearsal import rehearse  # type: ignore[import-not-found]
+            from .rehearsal import rehearse
 
             rehearse()
     bound = os.environ.get("FUMEHOOD_GPU")

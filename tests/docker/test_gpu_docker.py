@@ -227,7 +227,7 @@ def spy(name):
     return called
 for name in ("_lazy_init", "init", "is_available", "device_count", "current_device", "get_device_properties"):
     setattr(torch.cuda, name, spy(name))
-import zygote
+from agent import zygote
 zygote._use_torch()
 zygote._use_more_of_torch()
 quiet = list(calls)
@@ -241,7 +241,8 @@ print(json.dumps([quiet, calls]))
 LIMITED = """
 import json, sys
 sys.path.insert(0, "/opt/agent")
-import torch, gpu
+import torch
+from agent import gpu
 before = len(torch.cuda._queued_calls)
 gpu.limit_torch(0.25)
 ((call, _),) = torch.cuda._queued_calls[before:]

@@ -17,7 +17,7 @@ SAYS = {
     "seccomp_filter": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Seccomp:')])", "['2']"),
     "only_loopback": ("print([l.split(':')[0].strip() for l in open('/proc/self/net/dev') if ':' in l])", "['lo']"),
     "no_secrets_in_the_environment": ("import os; print(sorted(os.environ))", "['HOME', 'LANG', 'PATH', 'TMPDIR']"),
-    "agent_not_in_sight": ("import sys; print([m for m in sys.modules if m in ('child', 'supervise', 'protocol')])", "[]"),
+    "agent_not_in_sight": ("import sys; print([m for m in sys.modules if m.split('.')[0] == 'agent'])", "[]"),
     "no_core_dumps": ("import resource; print(resource.getrlimit(resource.RLIMIT_CORE))", "(0, 0)"),
     "no_more_descriptors": ("import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE))", "(1024, 1024)"),
     "only_own_descriptors": ("import os; print(len([f for f in os.listdir('/proc/self/fd') if int(f) < 10]))", "4"),
@@ -34,7 +34,7 @@ async def test_the_sandbox_is_as_promised(execute, name):
 
 REFUSED = {
     "write_to_the_root": "open('/x', 'w')",
-    "write_to_the_agent": "open('/opt/agent/child.py', 'a')",
+    "write_to_the_agent": "open('/opt/agent/agent/child.py', 'a')",
     "write_to_the_libraries": "open('/opt/venv/lib/python3.11/site-packages/x.pth', 'w')",
     "connect_outside": "import socket; socket.create_connection(('8.8.8.8', 53), 2)",
     "raw_socket": "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import PrerequisiteError, UsageError
-from orchestrator.sandbox import image, protocol
+from orchestrator.sandbox import image
 from orchestrator.sandbox.engine import connect
+from sandbox_image.agent import protocol
 
 # The reaper's own image cannot be pulled everywhere; every container here ends with its test.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
@@ -143,11 +144,12 @@ def test_a_missing_image_names_the_command():
 
 def test_a_changed_agent_is_rebuilt_quickly_and_can_be_removed(built, tmp_path, monkeypatch):
     room = tmp_path / "room"
-    (room / "agent").mkdir(parents=True)
     for path in (ROOT / "sandbox_image").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
-            (room / path.relative_to(ROOT / "sandbox_image")).write_bytes(path.read_bytes())
-    agent = room / "agent" / "__main__.py"
+            copy = room / path.relative_to(ROOT / "sandbox_image")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    agent = room / "agent" / "main.py"
     agent.write_bytes(agent.read_bytes() + f"# {uuid.uuid4()}\n".encode())
     monkeypatch.setattr(image, "_ROOM", room)
     said: list[str] = []

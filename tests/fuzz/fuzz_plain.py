@@ -23,16 +23,18 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "sandbox_image" / "agent"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "sandbox_image"))
 if sys.argv[1:2] == ["atheris"]:
     import atheris
 
-    with atheris.instrument_imports(include=["plain", "proxies"]):
-        import plain
-        import proxies
+    with atheris.instrument_imports(include=["agent"]):
+        from agent.boundary import link as proxies
+        from agent.boundary import values as plain
+        from agent.boundary.handles import HandleMeta
 else:
-    import plain
-    import proxies
+    from agent.boundary import link as proxies
+    from agent.boundary import values as plain
+    from agent.boundary.handles import HandleMeta
 
 SEEDS = [
     plain.dumps(value)
@@ -84,7 +86,7 @@ _WORDS = [
     b"l\x01\0\0\0",
     b"t\x02\0\0\0",
 ]
-_MODULES = {"builtins", "collections", "datetime", "decimal", "fractions", "plain", "proxies", "types"}
+_MODULES = {"builtins", "collections", "datetime", "decimal", "fractions", "agent.boundary.values", "types"}
 _LIBRARIES = {name.split(".")[0] for name in plain.LIBRARIES}
 
 
@@ -148,7 +150,7 @@ def check(value: object) -> None:
     while todo:
         value = todo.pop()
         kind = value if isinstance(value, type) else type(value)
-        if isinstance(kind, proxies.HandleMeta) or issubclass(kind, BaseException):
+        if isinstance(kind, HandleMeta) or issubclass(kind, BaseException):
             continue
         module = kind.__module__.split(".")[0]
         assert module in _MODULES or module in _LIBRARIES, kind

@@ -19,7 +19,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-AGENT = Path(__file__).parents[2] / "sandbox_image" / "agent"
+ROOM = Path(__file__).parents[2] / "sandbox_image"
+"""Where the package of the agent lies, under the name that it has in a sandbox."""
 
 
 class Apart:
@@ -85,8 +86,8 @@ def _read(fds: list[int], ends: int | None, until: float) -> dict[int, bytes]:
 
 
 def _pair(job: dict[str, Any]) -> dict[str, Any]:
-    import candidate_side
-    import test_side
+    from agent.boundary import candidate as candidate_side
+    from agent.boundary import tests as test_side
 
     ours, theirs = socket.socketpair()
     results, output, log = os.pipe(), os.pipe(), os.pipe()
@@ -153,7 +154,7 @@ def _pair(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _main(kind: str) -> None:
-    sys.path.insert(0, str(AGENT))
+    sys.path.insert(0, str(ROOM))
     import pytest  # noqa: F401
 
     if kind == "heavy":
@@ -161,8 +162,8 @@ def _main(kind: str) -> None:
         import torch
 
         torch.set_num_threads(1)
-    import candidate_side  # noqa: F401
-    import test_side  # noqa: F401
+    import agent.boundary.candidate
+    import agent.boundary.tests  # noqa: F401
 
     for line in sys.stdin:
         print(json.dumps(_pair(json.loads(line))), flush=True)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import socket
 import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from orchestrator.sandbox import protocol
+from sandbox_image.agent import protocol, supervise
 
-AGENT = Path(__file__).parents[2] / "sandbox_image" / "agent"
 LIMITS = {"disk": 1 << 20, "cpu_time": 5, "wall_time": 5, "output": 1000, "artifacts": 0, "processes": 9, "memory": 1 << 30}
 JOB: dict[str, Any] = {
     "mode": "python",
@@ -34,20 +30,8 @@ JOB: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def supervise(monkeypatch):
-    """The module as the agent has it, beside the others of the agent."""
-    monkeypatch.syspath_prepend(str(AGENT))
-    monkeypatch.setitem(sys.modules, "protocol", protocol)
-    before = set(sys.modules)
-    yield importlib.import_module("supervise")
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(AGENT)):
-            del sys.modules[name]
-
-
 @pytest.mark.parametrize("error", [OSError(109, "Too many references"), TimeoutError(), MemoryError()])
-def test_an_order_that_is_not_passed_on_leaves_no_descriptor_open(supervise, monkeypatch, error):
+def test_an_order_that_is_not_passed_on_leaves_no_descriptor_open(monkeypatch, error):
     def fails(*args: object) -> int:
         raise error
 
@@ -69,7 +53,7 @@ def test_an_order_that_is_not_passed_on_leaves_no_descriptor_open(supervise, mon
         os.close(read)
 
 
-def test_a_run_that_cannot_be_handed_over_ends_at_once(supervise, monkeypatch):
+def test_a_run_that_cannot_be_handed_over_ends_at_once(monkeypatch):
     def fails(*args: object) -> int:
         raise OSError(109, "Too many references: cannot splice")
 
@@ -88,7 +72,7 @@ def test_a_run_that_cannot_be_handed_over_ends_at_once(supervise, monkeypatch):
     assert result["wall_time"] < 2
 
 
-def test_a_child_that_is_gone_before_its_order_is_seen_later(supervise):
+def test_a_child_that_is_gone_before_its_order_is_seen_later():
     ours, theirs = socket.socketpair()
     theirs.close()
     with subprocess.Popen(["true"]) as child:
@@ -97,7 +81,7 @@ def test_a_child_that_is_gone_before_its_order_is_seen_later(supervise):
         side.close()
 
 
-def test_a_result_that_does_not_fit_into_a_frame_is_cut_to_what_does(supervise):
+def test_a_result_that_does_not_fit_into_a_frame_is_cut_to_what_does():
     """Nothing that foreign code may make long stays but its output, whose length is limited."""
     result = {
         "type": "result",
@@ -140,10 +124,10 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("line", EVENTS, ids=lambda line: line[:50])
-def test_a_line_of_the_report_is_an_event_or_malformed(supervise, line):
+def test_a_line_of_the_report_is_an_event_or_malformed(line):
     assert supervise.event_of(line) == (EVENTS[line] or supervise.MALFORMED)
 
 
-def test_a_message_is_cut(supervise):
+def test_a_message_is_cut():
     line = b'{"event": "tampered", "what": "%b"}' % (b"x" * 10_000)
     assert len(supervise.event_of(line)["what"]) == 4000

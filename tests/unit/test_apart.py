@@ -409,7 +409,9 @@ def test_output_of_the_candidate_is_its_own(bare):
 
 
 def test_an_endless_generator_is_cut(bare):
-    tests = "import proxies\nfrom candidate import f\ndef test_a():\n    list(f())"
-    failed = _message(bare, "def f():\n    while True: yield 1", "import proxies\nproxies.MAX_ITEMS = 500\n" + tests)
+    tests = "from candidate import f\ndef test_a():\n    list(f())"
+    failed = _message(
+        bare, "def f():\n    while True: yield 1", "from agent.boundary import handles\nhandles.MAX_ITEMS = 500\n" + tests
+    )
     assert failed["side"] == "candidate"
     assert "gave more than 500 items" in failed["message"]

@@ -271,7 +271,7 @@ def test_the_text_of_an_exception_is_text(bare):
 
 
 def test_an_endless_iterator_is_cut(bare):
-    tests = "import proxies\nproxies.MAX_ITEMS = 300\nfrom candidate import f\ndef test_a(): list(f())"
+    tests = "from agent.boundary import link\nlink.MAX_ITEMS = 300\nfrom candidate import f\ndef test_a(): list(f())"
     for code in (
         "import itertools\ndef f(): return itertools.count()",
         "class f:\n    def __iter__(self): return self\n    def __next__(self): return 1",

@@ -17,11 +17,11 @@ import pytest
 
 import orchestrator.sandbox.docker as provider_module
 from orchestrator.errors import SandboxUnavailable
-from orchestrator.sandbox import protocol
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.docker import DockerSandbox
 from orchestrator.sandbox.hardening import ContainerSpec
 from orchestrator.types import Limits, Program, RunReport, Status
+from sandbox_image.agent import protocol
 
 LIMITS = Limits(wall_time=1)
 RESULT: dict[str, Any] = {

@@ -36,11 +36,12 @@ def test_the_tag_is_quick(monkeypatch):
 
 def test_every_ingredient_is_in_the_tag(tmp_path, monkeypatch):
     copy = tmp_path / "room"
-    (copy / "agent").mkdir(parents=True)
-    for name in ("Dockerfile", "requirements.txt", "requirements-build.txt"):
-        (copy / name).write_bytes((ROOT / "sandbox_image" / name).read_bytes())
-    for path in (ROOT / "sandbox_image" / "agent").glob("*.py"):
-        (copy / "agent" / path.name).write_bytes(path.read_bytes())
+    room = ROOT / "sandbox_image"
+    names = [room / name for name in ("Dockerfile", "requirements.txt", "requirements-build.txt", "start.py")]
+    for path in (*names, *(room / "agent").rglob("*.py")):
+        target = copy / path.relative_to(room)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
     monkeypatch.setattr(image, "_ROOM", copy)
     seen = {image.image_tag()}
     for path in sorted(path for path in copy.rglob("*") if path.is_file()):

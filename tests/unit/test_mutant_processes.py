@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module", autouse=True)
 def shipped():
     """The modules under the names that they have in the sandbox."""
-    folders = [str(ROOT / "orchestrator/workflows/sandboxed"), str(ROOT / "sandbox_image/agent")]
+    folders = [str(ROOT / "orchestrator/workflows/sandboxed"), str(ROOT / "sandbox_image/agent/boundary")]
     before = set(sys.modules)
     sys.path[:0] = folders
     yield
@@ -134,7 +134,7 @@ def taped(reference, mutant, calls, *, whole=True):
     """Whether a mutant differs when it is called as the reference was, and whether that is loud."""
     import mutant_inputs
     import mutant_link
-    import plain
+    import values as plain
 
     first = mutant_link.Link(mutant_inputs.Queue([b"C" + plain.dumps((0, args, {})) for args in calls]), record=True)
     first.export(reference)
@@ -313,7 +313,7 @@ def test_what_needs_more_of_pytest_is_not_simple(source):
 
 def inputs_of(source, function, trusted=(), seed=0):
     import mutant_inputs
-    import plain
+    import values as plain
 
     names: dict[str, object] = {}
     exec(compile(source, "<function>", "exec"), names)

@@ -6,19 +6,15 @@ import contextlib
 import datetime as dt
 import math
 import struct
-import sys
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-sys.path.append(str(Path(__file__).parents[2] / "sandbox_image" / "agent"))
-
-import plain
+from sandbox_image.agent.boundary import values as plain
 
 PLAIN = (
     type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, range, slice, type(...), Decimal, Fraction,

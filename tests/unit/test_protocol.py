@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from orchestrator.sandbox import protocol
+from sandbox_image.agent import protocol
 
 
 def reader(data: bytes):

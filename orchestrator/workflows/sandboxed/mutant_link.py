@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-import plain  # type: ignore[import-not-found]
+import values as plain  # type: ignore[import-not-found]
 
 _SIZE = struct.Struct("<I")
 _CALLABLE, _ITERATOR = 1, 2

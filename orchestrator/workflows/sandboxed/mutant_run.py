@@ -41,7 +41,7 @@ import mutant_cage  # type: ignore[import-not-found]  # noqa: E402
 import mutant_coverage  # type: ignore[import-not-found]  # noqa: E402
 import mutant_link  # type: ignore[import-not-found]  # noqa: E402
 import mutant_tests  # type: ignore[import-not-found]  # noqa: E402
-import plain  # type: ignore[import-not-found]  # noqa: E402
+import values as plain  # type: ignore[import-not-found]  # noqa: E402
 
 _READY = 60.0
 """Seconds that pytest may take to be imported."""

@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 import mutant_cage  # type: ignore[import-not-found]
 import mutant_light  # type: ignore[import-not-found]
 import mutant_link  # type: ignore[import-not-found]
-import plain  # type: ignore[import-not-found]
+import values as plain  # type: ignore[import-not-found]
 
 FILE = "test_candidate.py"
 _UNUSED = (

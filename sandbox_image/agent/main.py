@@ -10,16 +10,15 @@ import os
 import resource
 import select
 import signal
-import sys
 from typing import Any
 
-import protocol  # type: ignore[import-not-found]
-from files import WORK  # type: ignore[import-not-found]
-from gpu import Gpu, GpuError  # type: ignore[import-not-found]
-from linux import PR_SET_DUMPABLE, prctl  # type: ignore[import-not-found]
-from meter import Meter  # type: ignore[import-not-found]
-from supervise import Run, is_quiet, kill_all, reduced, sides  # type: ignore[import-not-found]
-from zygote import FOREIGN, HEAVY, QUIET, TESTS, Zygote  # type: ignore[import-not-found]
+from . import protocol
+from .files import WORK
+from .gpu import Gpu, GpuError
+from .linux import PR_SET_DUMPABLE, prctl
+from .meter import Meter
+from .supervise import Run, is_quiet, kill_all, reduced, sides
+from .zygote import FOREIGN, HEAVY, QUIET, TESTS, Zygote
 
 _IDLE = 0.3
 """Seconds without a job after which a worker for many runs imports the libraries that it may need later."""
@@ -71,7 +70,8 @@ def _isolated(zygote: Zygote) -> str:
 
 def _warm_up(heavy: Zygote, pipe: _Pipe, *, judge: bool) -> None:
     """Wait until the libraries are there and have children prepared, or until there is a job."""
-    if heavy in select.select([heavy, pipe.read], [], [])[0]:
+    sources: list[Zygote | int] = [heavy, pipe.read]
+    if heavy in select.select(sources, [], [])[0]:
         heavy.warmed()
         heavy.prepare(FOREIGN)
         if judge:
@@ -180,13 +180,13 @@ def _adjust(pipe: _Pipe, resident: int) -> None:
     pipe.receive()
 
 
-if __name__ == "__main__":
+def start() -> int:
+    """Take over the streams that the engine attached, and serve until they close. Returns the exit code."""
     # The frames get descriptors of their own, so that nothing printed by accident can garble them.
     frames = _Pipe(os.dup(0), os.dup(1))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     try:
-        code = main(frames)
+        return main(frames)
     finally:
         kill_all()
-    sys.exit(code)

@@ -24,8 +24,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import plain  # type: ignore[import-not-found]
-from frames import frames_in, shown  # type: ignore[import-not-found]
+from ..frames import frames_in, shown
+from . import values
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -162,7 +162,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 }
 
 
-class _Writer(plain.Writer):  # type: ignore[misc]
+class _Writer(values.Writer):
     """Writes an answer: handles for what is not plain, and tensors with a graph by number."""
 
     __slots__ = ("force", "graded", "server")
@@ -179,9 +179,9 @@ class _Writer(plain.Writer):  # type: ignore[misc]
         server, kind = self.server, type(value)
         if value is self.force or server.keeps(value) or issubclass(kind, enum.Enum):
             self._object(value)
-        elif issubclass(kind, types.FunctionType | types.MethodType) and plain._library_path(value) is None:
+        elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
             self._function(value)
-        elif issubclass(kind, type) and value not in plain._TYPE_NAMES and plain._library_path(value) is None:
+        elif issubclass(kind, type) and value not in values.TYPE_NAMES and values.library_path(value) is None:
             self._class(value)
         elif issubclass(kind, BaseException):
             self.out += b"e"
@@ -197,14 +197,14 @@ class _Writer(plain.Writer):  # type: ignore[misc]
     def _number(self, tag: bytes, value: Any) -> int:
         number: int = self.server.keep(value)
         self.out += tag
-        plain._put_int(self, number)
+        values.put_int(self, number)
         return number
 
     def _function(self, value: Any) -> None:
         asked = self.server.asked_for(value)
         if asked is not None:
             self.out += b"k"
-            plain._put_int(self, asked)
+            values.put_int(self, asked)
             return
         self._number(b"(", value)
         names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__")]
@@ -222,14 +222,14 @@ class _Writer(plain.Writer):  # type: ignore[misc]
         exception = issubclass(kind, BaseException)
         mine = [base for base in kind.__bases__ if base is not object and (not exception or issubclass(base, BaseException))]
         self.put((str(kind.__name__)[:1000], str(kind.__qualname__)[:1000], str(kind.__module__)[:1000], exception))
-        self.out += plain._HEAD.pack(b"l", len(mine))
+        self.out += values.TAGGED_COUNT.pack(b"l", len(mine))
         for base in mine:
             self.put(base) if exception else self._class(base)
         special = tuple(name for name in SPECIAL if getattr(kind, f"__{name}__", None) is not None)
         methods = {
             n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
         }
-        plain_base = plain.base_of(kind)
+        plain_base = values.base_of(kind)
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind)))
         self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None))
 
@@ -247,14 +247,14 @@ class _Writer(plain.Writer):  # type: ignore[misc]
         server = self.server
         if value.is_leaf and value.requires_grad and server.inputs.number(value) is None:
             self.out += b"p"
-            plain._put_int(self, server.tell_leaf(value))
+            values.put_int(self, server.tell_leaf(value))
             return True
         if value.requires_grad and self.graded is not None:
             self.out += b"o"
-            plain._put_int(self, len(self.graded))
+            values.put_int(self, len(self.graded))
             self.graded.append(value)
             return True
-        plain.put_tensor(self, value.detach(), torch)
+        values.put_tensor(self, value.detach(), torch)
         return True
 
 
@@ -264,8 +264,8 @@ def _real(kind: type) -> tuple[str, str] | None:
     name = kind.__name__
     if nn is not None and str(kind.__module__).startswith("torch.nn.") and getattr(nn, name, None) is kind:
         return "torch.nn", name
-    path: tuple[str, str] | None = plain._library_path(kind)
-    return path or (("builtins", name) if plain._TYPE_NAMES.get(kind) == name else None)
+    path: tuple[str, str] | None = values.library_path(kind)
+    return path or (("builtins", name) if values.TYPE_NAMES.get(kind) == name else None)
 
 
 class _Leaf:
@@ -306,7 +306,7 @@ class _Inputs:
         return found[0] if found is not None and found[1] is tensor else None
 
 
-class _Reader(plain.Reader):  # type: ignore[misc]
+class _Reader(values.Reader):
     """Reads what the tests sent."""
 
     __slots__ = ("server",)
@@ -328,7 +328,7 @@ class _Reader(plain.Reader):  # type: ignore[misc]
 
     def _input(self) -> Any:
         number = self.expect(int)
-        tensor, _ = plain.read_tensor(self)
+        tensor, _ = values.read_tensor(self)
         tensor.requires_grad_()
         self.server.inputs.add(number, tensor)
         return tensor
@@ -397,7 +397,7 @@ class Server:
     def keeps(self, value: Any) -> bool:
         """Whether the tests have a handle for this object."""
         number = self._numbers.get(id(value))
-        return number is not None and self.kept.get(number) is value and plain.base_of(type(value)) is not None
+        return number is not None and self.kept.get(number) is value and values.base_of(type(value)) is not None
 
     def tell_leaf(self, tensor: Any) -> int:
         """The number of a tensor that the tests get a copy of, once."""
@@ -476,7 +476,7 @@ class Server:
 
     def describe(self, exc: BaseException, depth: int = 0) -> tuple[Any, ...]:
         """Class, arguments, text, attributes, frames in the candidate's file, place at the tests, cause."""
-        kind = ValueError if type(exc) is plain.TooLarge else type(exc)
+        kind = ValueError if type(exc) is values.TooLarge else type(exc)
         args = tuple(self._plain_or_text(arg) for arg in (exc.args if type(exc.args) is tuple else ()))
         try:
             text = str(exc)[:_TEXT]
@@ -496,7 +496,7 @@ class Server:
 
     def _plain_or_text(self, value: Any) -> Any:
         try:
-            if len(plain.dumps(value)) <= 1 << 20:
+            if len(values.dumps(value)) <= 1 << 20:
                 return value
         except Exception:
             pass
@@ -507,7 +507,7 @@ class Server:
 
     def _frames(self, exc: BaseException) -> str:
         try:
-            return shown(frames_in(exc, self._file))[-_TEXT:]  # type: ignore[no-any-return]
+            return shown(frames_in(exc, self._file))[-_TEXT:]
         except Exception:
             return ""
 
@@ -533,11 +533,11 @@ class Server:
 
     def _receive(self) -> tuple[str, Any]:
         try:
-            data = plain.receive(self._sock)
+            data = values.receive(self._sock)
         except (EOFError, OSError):
             raise _Left from None
-        seq, kind, extra = plain.head(data)
-        reader = _Reader(data, self, plain.HEAD)
+        seq, kind, extra = values.head(data)
+        reader = _Reader(data, self, values.HEAD)
         self._grad = True
         if extra:
             extras = reader.take()
@@ -615,7 +615,7 @@ class Server:
             body.put(value)
             if body.graded or self.leaves:
                 extras.put(self._extras(body.graded, torch))
-            plain.send(self._sock, seq, kind, extras.out, body.out)
+            values.send(self._sock, seq, kind, extras.out, body.out)
         except OSError:
             raise _Left from None
         except BaseException:
@@ -667,7 +667,7 @@ class Server:
         if kind == "resume":
             return self._resume(*operands)
         if kind == "plain":
-            return plain.base_value(operands[0])
+            return values.base_value(operands[0])
         if kind == "names":
             return self._names()
         if kind == "signature":
@@ -770,7 +770,7 @@ def _signature(function: Any) -> list[tuple[Any, ...]]:
             value = getattr(parameter, name)
             if value is not inspect.Parameter.empty:
                 try:
-                    plain.dumps(value)
+                    values.dumps(value)
                     more[name] = value
                 except (TypeError, ValueError):
                     more[name] = repr(value)[:200]

@@ -4,7 +4,7 @@
 count, and raises `Garbled` for whatever else it is given. A value that is not plain is left to the side that has it: both classes
 are extended by hooks, which decide about handles and callables.
 
-Left out: objects. `candidate_side.py` keeps them, `proxies.py` stands for them.
+Left out: objects. `candidate.py` keeps them, `handles.py` stands for them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _U32 = struct.Struct("<I")
 _I64 = struct.Struct("<q")
 _F64 = struct.Struct("<d")
 _C128 = struct.Struct("<dd")
-_HEAD = struct.Struct("<cI")
+TAGGED_COUNT = struct.Struct("<cI")
 _TAGGED_I64 = struct.Struct("<cq")
 _TAGGED_F64 = struct.Struct("<cd")
 
@@ -50,7 +50,7 @@ TYPES: dict[str, type] = {
 """Built-in types, which cross by name. Names of others are garbled."""
 TYPES |= {"NoneType": type(None), "ellipsis": type(Ellipsis), "NotImplementedType": type(NotImplemented)}
 TYPES |= {"function": types.FunctionType, "generator": types.GeneratorType, "module": types.ModuleType}
-_TYPE_NAMES = {value: name for name, value in TYPES.items() if name not in ("IOError", "EnvironmentError")}
+TYPE_NAMES = {value: name for name, value in TYPES.items() if name not in ("IOError", "EnvironmentError")}
 _FACTORIES = {
     "": None,
     **{cls.__name__: cls for cls in (int, float, str, bytes, bool, list, dict, set, tuple, frozenset, complex)},
@@ -144,7 +144,7 @@ class Writer:
             TooLarge: the caps are exceeded.
             TypeError: it is not plain, and `foreign` did not take it.
         """
-        write = _WRITE.get(type(value))
+        write = WRITE.get(type(value))
         if write is not None:
             write(self, value)
         elif not self.special(value):
@@ -159,10 +159,10 @@ class Writer:
         if kind in _LIVE_VIEWS:
             self.out += _LIVE_VIEWS[kind]
             self.put(list(value))
-        elif issubclass(kind, type) and value in _TYPE_NAMES:
+        elif issubclass(kind, type) and value in TYPE_NAMES:
             self.out += b"v"
-            self.put(_TYPE_NAMES[value])
-        elif (path := _library_path(value)) is not None:
+            self.put(TYPE_NAMES[value])
+        elif (path := library_path(value)) is not None:
             self.out += b"L"
             self.put(path[0])
             self.put(path[1])
@@ -194,7 +194,7 @@ def _is_namedtuple(kind: Any) -> bool:
     return type(fields) is tuple and all(type(name) is str for name in fields)
 
 
-def _library_path(value: Any) -> tuple[str, str] | None:
+def library_path(value: Any) -> tuple[str, str] | None:
     """Module and name of a function, class or module of a library that both sides have."""
     if isinstance(value, types.ModuleType):
         return (value.__name__, "") if value.__name__ in LIBRARIES else None
@@ -221,12 +221,13 @@ def _put_bool(writer: Writer, value: bool) -> None:
     writer.out += b"T" if value else b"F"
 
 
-def _put_int(writer: Writer, value: int) -> None:
+def put_int(writer: Writer, value: int) -> None:
+    """Write an integer."""
     if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
         writer.out += _TAGGED_I64.pack(b"i", value)
     else:
         data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-        writer.out += _HEAD.pack(b"I", len(data))
+        writer.out += TAGGED_COUNT.pack(b"I", len(data))
         writer.out += data
         writer.grow(0)
 
@@ -244,7 +245,7 @@ def _put_str(writer: Writer, value: str) -> None:
     if len(value) > MAX_FRAME:
         raise TooLarge(f"a text of more than {MAX_FRAME >> 20} MiB")
     data = value.encode("utf-8", "surrogatepass")
-    writer.out += _HEAD.pack(b"s", len(data))
+    writer.out += TAGGED_COUNT.pack(b"s", len(data))
     writer.out += data
     if len(data) > MAX_DEPTH:
         writer.grow(0)
@@ -254,7 +255,7 @@ def _raw(tag: bytes) -> Callable[[Writer, Any], None]:
     def write(writer: Writer, value: Any) -> None:
         if len(value) > MAX_FRAME:
             raise TooLarge(f"bytes of more than {MAX_FRAME >> 20} MiB")
-        writer.out += _HEAD.pack(tag, len(value))
+        writer.out += TAGGED_COUNT.pack(tag, len(value))
         writer.out += value
         writer.grow(0)
 
@@ -275,7 +276,7 @@ def _numbers(writer: Writer, tag: bytes, value: Any) -> bool:
         data = struct.pack(f"<{len(value)}{code}", *value)
     except struct.error:  # an integer of more than 64 bits
         return False
-    writer.out += _HEAD.pack(b"A", len(value))
+    writer.out += TAGGED_COUNT.pack(b"A", len(value))
     writer.out += tag + code.encode() + data
     return True
 
@@ -290,8 +291,8 @@ def _sequence(tag: bytes) -> Callable[[Writer, Any], None]:
         if len(value) >= _MANY and _numbers(writer, tag, value):
             return
         active.add(key)
-        writer.out += _HEAD.pack(tag, len(value))
-        find = _WRITE.get
+        writer.out += TAGGED_COUNT.pack(tag, len(value))
+        find = WRITE.get
         for item in value:
             write_item = find(type(item))
             if write_item is not None:
@@ -319,7 +320,7 @@ def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
             _put_str(writer, factory or "")
             writer.out += _U32.pack(len(value))
         else:
-            writer.out += _HEAD.pack(tag, len(value))
+            writer.out += TAGGED_COUNT.pack(tag, len(value))
         writer.grow(2 * len(value))
         for name, item in value.items():
             writer.put(name)
@@ -375,15 +376,15 @@ _TAGS = {
 def _put_deque(writer: Writer, value: Any) -> None:
     writer.out += b"q"
     writer.put(value.maxlen)
-    _WRITE[list](writer, list(value))
+    WRITE[list](writer, list(value))
 
 
-_WRITE: dict[type, Callable[[Writer, Any], None]] = {
+WRITE: dict[type, Callable[[Writer, Any], None]] = {
     type(None): _constant(b"N"),
     type(Ellipsis): _constant(b"."),
     type(NotImplemented): _constant(b"!"),
     bool: _put_bool,
-    int: _put_int,
+    int: put_int,
     float: _put_float,
     complex: _put_complex,
     str: _put_str,
@@ -453,13 +454,13 @@ def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
         writer.out += b"a"
         _put_str(writer, array.dtype.str)
         writer.put(tuple(map(int, array.shape)))
-        _WRITE[bytes](writer, array.tobytes())
+        WRITE[bytes](writer, array.tobytes())
     elif issubclass(kind, np.generic):
         if value.dtype.kind not in "biufcUSMm":
             return False
         writer.out += b"g"
         _put_str(writer, value.dtype.str)
-        _WRITE[bytes](writer, np.array(value).tobytes())
+        WRITE[bytes](writer, np.array(value).tobytes())
     elif issubclass(kind, np.dtype):
         if value.hasobject or value.fields or value.subdtype:
             return False
@@ -481,7 +482,7 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
         writer.out += b"z"
         _put_str(writer, str(value))
     elif kind is torch.Size:
-        _WRITE[tuple](writer, tuple(value))
+        WRITE[tuple](writer, tuple(value))
     else:
         return False
     return True
@@ -504,7 +505,7 @@ def put_tensor(writer: Writer, value: Any, torch: Any) -> None:
             raise TooLarge(f"a tensor of more than {MAX_FRAME >> 20} MiB")
         data = tensor.reshape(-1).view(torch.uint8) if size else tensor.new_empty(0, dtype=torch.uint8)
         numpy = sys.modules.get("numpy")
-        _WRITE[bytes](writer, data.numpy().tobytes() if numpy is not None else bytes(data.untyped_storage())[-size or size :])
+        WRITE[bytes](writer, data.numpy().tobytes() if numpy is not None else bytes(data.untyped_storage())[-size or size :])
 
 
 # Reading
@@ -709,7 +710,7 @@ def _read_named(reader: Reader) -> Any:
     return _named[key](items)
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
     """A library that both sides have. A candidate chooses when the tests' side imports it, but not what."""
     try:
         return importlib.import_module(name)
@@ -719,7 +720,7 @@ def _library(name: str) -> Any:
 
 def _dtype(reader: Reader) -> Any:
     text = _dtype_name(reader)
-    return _library("numpy").dtype(text)
+    return library("numpy").dtype(text)
 
 
 def _dtype_name(reader: Reader) -> str:
@@ -731,7 +732,7 @@ def _dtype_name(reader: Reader) -> str:
 
 def _array(reader: Reader, text: str, shape: tuple[Any, ...]) -> Any:
     data = reader.expect(bytes)
-    np = _library("numpy")  # not before all that was sent looks like an array
+    np = library("numpy")  # not before all that was sent looks like an array
     dtype = np.dtype(text)
     if not dtype.itemsize:
         if (shape and min(shape) == 0) or math.prod(shape) <= MAX_NODES:
@@ -792,7 +793,7 @@ def read_tensor(reader: Reader) -> tuple[Any, bool]:
     data = reader.expect(bytes)
     if math.prod(shape) * _TORCH_SIZES[name] != len(data):
         raise Garbled("a tensor of another size than its bytes")
-    torch = _library("torch")  # not before all that was sent looks like a tensor
+    torch = library("torch")  # not before all that was sent looks like a tensor
     dtype = getattr(torch, name)
     if not data:
         tensor = torch.empty(0, dtype=dtype)
@@ -816,7 +817,7 @@ def _read_library(reader: Reader) -> Any:
     module, name = reader.name(), reader.name()
     if module not in LIBRARIES:
         raise Garbled("a library that does not cross")
-    found = _library(module)
+    found = library(module)
     if not name:
         return found
     value = vars(found).get(name)
@@ -867,8 +868,8 @@ for _tag, _read in {
     "g": _read_scalar,
     "u": _dtype,
     "m": _read_tensor,
-    "y": lambda r: getattr(_library("torch"), _torch_name(r)),
-    "z": lambda r: _library("torch").device(_device_name(r)),
+    "y": lambda r: getattr(library("torch"), _torch_name(r)),
+    "z": lambda r: library("torch").device(_device_name(r)),
 }.items():
     _READ[ord(_tag)] = _read
 

@@ -21,10 +21,13 @@ import traceback
 import types
 from typing import Any
 
-import light_tests  # type: ignore[import-not-found]
-import plain  # type: ignore[import-not-found]
-from frames import frames_in, shown  # type: ignore[import-not-found]
-from proxies import Broken, Function, HandleMeta, Link, Module, marked  # type: ignore[import-not-found]
+from .. import light_tests
+from ..frames import frames_in, shown
+from . import values
+from .exceptions import Broken, marked
+from .handles import Function, HandleMeta
+from .link import Link
+from .module import Module
 
 WORK = "/box/work"
 _MESSAGE = 4000
@@ -75,7 +78,7 @@ class _Judge:
             return "candidate"
         if isinstance(exc, SyntaxError):
             return "tests" if exc.filename == self._path else ""
-        if isinstance(exc, plain.NotApart):
+        if isinstance(exc, values.NotApart):
             return "tests"
         return "tests" if frames_in(exc, self._path) else ""
 
@@ -195,11 +198,12 @@ class _Judge:
 
     def _pytest(self) -> int:
         import pytest
-        from reporter import Reporter  # type: ignore[import-not-found]
+
+        from ..reporter import Reporter
 
         judge, link, report = self, self._link, self._report
 
-        class Apart(Reporter):  # type: ignore[misc]
+        class Apart(Reporter):
             """Reports as in one interpreter, and knows the candidate's exceptions by their mark."""
 
             def _send(self, **event: Any) -> None:

@@ -1,0 +1,73 @@
+"""Exceptions across the boundary: whose they are, and what classes they arrive as.
+
+Left out: when they count. `tests.py` knows.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from .values import Garbled
+
+
+class Broken(BaseException):
+    """The boundary is gone: no test can go on. Not an Exception, so that no test takes it for an answer."""
+
+
+def mark(exc: BaseException, frames: str = "") -> BaseException:
+    """Say of an exception that it is the candidate's, and where it was raised there."""
+    exc._fumehood = frames  # type: ignore[attr-defined]
+    return exc
+
+
+def is_verdict(exc: Any) -> bool:
+    """Whether an exception is what the tests found: an assertion of theirs, or what ends a test or their runner."""
+    return isinstance(exc, AssertionError) or (isinstance(exc, BaseException) and not isinstance(exc, Exception))
+
+
+def marked(exc: BaseException) -> str | None:
+    """The candidate's frames behind an exception, or None where the exception is not the candidate's."""
+    found = getattr(exc, "__dict__", {}).get("_fumehood")
+    return found if isinstance(found, str) else None
+
+
+def exception_class(name: str, bases: list[Any], about: dict[str, Any]) -> type:
+    """A real exception class after a candidate's."""
+    body = {**about, "__str__": _say}
+    # These two would end the test runner, or be swallowed by it.
+    bases = [BaseException if base in (KeyboardInterrupt, GeneratorExit) else base for base in bases]
+    for parents in (tuple(bases), tuple(bases[:1])):
+        try:
+            return type(name, parents, dict(body))
+        except TypeError:
+            continue
+    raise Garbled("an exception with bases that do not combine")
+
+
+def _say(self: BaseException) -> str:
+    told = self.__dict__.get("_fumehood_text")
+    return told if isinstance(told, str) else BaseException.__str__(self)
+
+
+@functools.cache
+def stopping(name: str) -> type[BaseException]:
+    """A class that stands for one that would end the test runner, or be swallowed by it."""
+    return type(name, (BaseException,), {})
+
+
+def make_exception(kind: type[BaseException], args: tuple[Any, ...], text: str) -> BaseException:
+    """An exception of this class, whatever its constructor wants, that says `text`."""
+    try:
+        exc = kind(*args)
+    except Exception:
+        exc = None
+    if type(exc) is not kind:
+        try:
+            exc = kind.__new__(kind, *args)
+        except Exception:
+            kind = type(kind.__name__, (Exception if issubclass(kind, Exception) else BaseException,), {"__str__": _say})
+            exc = kind(*args)
+    if "__str__" in vars(kind):
+        exc.__dict__["_fumehood_text"] = text
+    return exc

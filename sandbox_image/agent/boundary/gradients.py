@@ -1,0 +1,73 @@
+"""Gradients across the boundary: the graph stays at the candidate's, and backward asks for what it gives.
+
+Left out: tensors themselves, which are values.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .exceptions import mark
+
+if TYPE_CHECKING:
+    from .link import Link
+
+
+class Mirror:
+    """Our copy of a tensor of the candidate's that asks for gradients: a parameter, as a rule."""
+
+    def __init__(self, number: int, tensor: Any) -> None:
+        self.number, self.tensor = number, tensor
+        self.note()
+
+    def note(self) -> None:
+        """Remember how both sides know it now."""
+        self.data = self.tensor.detach().clone()
+        self.grad = None if self.tensor.grad is None else self.tensor.grad.detach().clone()
+
+    def changed(self) -> bool:
+        """Whether the tests changed it since."""
+        return not (_same(self.tensor.detach(), self.data) and _same(self.tensor.grad, self.grad))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(one.dtype == other.dtype and one.shape == other.shape and sys.modules["torch"].equal(one, other))
+
+
+class Graph:
+    """A graph that the candidate's side keeps for us."""
+
+    def __init__(self, link: Link, number: int, inputs: int) -> None:
+        self.link, self.number, self.inputs = link, number, inputs
+
+    def __del__(self) -> None:
+        self.link.drop.add(-self.number)
+
+
+@functools.cache
+def autograd_function() -> Any:
+    """The one autograd function: forward is what the candidate computed, backward asks it for gradients."""
+    import torch
+
+    class Apart(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, graph: Graph, outputs: list[Any], *inputs: Any) -> Any:
+            ctx.graph = graph
+            return tuple(outputs)
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Any) -> Any:
+            graph = ctx.graph
+            # Grad mode is on in here only where the gradients are to be differentiated again.
+            found = graph.link.ask("grad", graph.number, list(grads), torch.is_grad_enabled())
+            if type(found) is not list or len(found) != graph.inputs:
+                raise mark(RuntimeError("the candidate's gradients are of another number than its inputs"))
+            if not all(grad is None or isinstance(grad, torch.Tensor) for grad in found):
+                raise mark(RuntimeError("the candidate's gradients are no tensors"))
+            return (None, None, *found)
+
+    return Apart

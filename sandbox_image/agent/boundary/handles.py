@@ -1,0 +1,460 @@
+"""What stands in the tests for an object, a class or a function that lives at the candidate's.
+
+A class here is made by us from names and from our own methods.
+
+Left out: the protocols of Python's operators. `operators.py` has them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import inspect
+import operator
+import sys
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .exceptions import mark
+from .values import NotApart
+
+if TYPE_CHECKING:
+    from .link import Link
+
+MAX_ITEMS = 1_000_000
+"""Items taken from one iterator of the candidate's."""
+_PREDICATES = frozenset(
+    [
+        "startswith",
+        "endswith",
+        "issubset",
+        "issuperset",
+        "isdisjoint",
+        "difference",
+        "symmetric_difference",
+        "intersection",
+        "compare",
+        "rfind",
+        "rindex",
+        "array_equal",
+        "allclose",
+        "isclose",
+        "equal",
+        "equals",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+    ]
+)
+"""Methods that compare: an object whose class nobody asked for does not get to see what it is compared with."""
+_OURS = ("_fumehood", "_pytest", "__pytest", "pytestmark", "__test__", "__unittest")
+
+
+def _check_text(value: Any, what: str) -> str:
+    if type(value) is not str:
+        raise mark(TypeError(f"{what} returned non-string"))
+    return value
+
+
+_TELLING = frozenset(
+    (
+        "__doc__",
+        "__name__",
+        "__qualname__",
+        "__module__",
+        "__dict__",
+        "__annotations__",
+        "__slots__",
+        "__version__",
+        "__defaults__",
+        "__kwdefaults__",
+        "__members__",
+        "__dataclass_fields__",
+        "__match_args__",
+    )
+)
+"""Special names that only tell something of an object."""
+_PROTOCOLS = ("__array", "__torch", "__cuda", "__dlpack", "__dataframe")
+"""How the names begin by which libraries of arrays ask. Functions have other special names, which `inspect` reads."""
+
+
+def _is_protocol(name: str) -> bool:
+    """Whether a name is one by which a library asks an object to take part in its work.
+
+    `torch.allclose` would ask `__torch_function__`, with the expected tensor in its hand, and NumPy would read memory at the
+    address that `__array_interface__` names. What Python's own operators ask is defined on handles, one by one.
+    """
+    return name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+
+
+class HandleMeta(type):
+    """The class of classes that live at the candidate's."""
+
+    _fumehood_class: int
+    _fumehood_link: Link
+
+    @staticmethod
+    def _make(name: str, bases: tuple[type, ...], body: dict[str, Any]) -> HandleMeta:
+        return type.__new__(HandleMeta, name, bases, body)
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **more: Any) -> Any:
+        """Refuse what a class statement of the tests' would make."""
+        if bases:
+            raise NotApart("A class that lives at the candidate's cannot be subclassed by tests judged apart")
+        return type.__new__(cls, name, bases, body)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Have the candidate make an object."""
+        made = call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
+        if isinstance(type(made), HandleMeta):
+            cls._fumehood_link.made.add(made._fumehood_id)
+        return made
+
+    def __getattr__(cls, name: str) -> Any:
+        if _is_protocol(name):
+            raise AttributeError(name)
+        return _attribute(cls._fumehood_link, cls, name, known=is_known(cls))
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        cls._fumehood_link.ask("set", cls, name, value)
+
+    def __delattr__(cls, name: str) -> None:
+        cls._fumehood_link.ask("delete", cls, name)
+
+    def __iter__(cls) -> Any:
+        return pull(cls._fumehood_link.ask("operator", "iter", (cls,), {}))
+
+    def __len__(cls) -> int:
+        return size_of(cls._fumehood_link.ask("operator", "len", (cls,), {}))
+
+    def __getitem__(cls, key: Any) -> Any:
+        return cls._fumehood_link.ask("operator", "getitem", (cls, key), {})
+
+    def __contains__(cls, item: Any) -> bool:
+        if not isinstance(type(item), HandleMeta) and not is_known(cls):
+            raise refusal(cls, "__contains__")
+        return bool(cls._fumehood_link.ask("operator", "contains", (cls, item), {}))
+
+    def __bool__(cls) -> bool:
+        return True
+
+    def __repr__(cls) -> str:
+        return f"<class '{cls.__module__}.{cls.__qualname__}'>"
+
+    def __dir__(cls) -> list[str]:
+        return list(cls._fumehood_link.ask("operator", "dir", (cls,), {}))
+
+
+def _attribute(link: Link, own: Any, name: str, *, known: bool) -> Any:
+    """An attribute of something that lives at the candidate's, but for predicates of what the tests did not name."""
+    value = link.handed_out(link.ask("get", own, name))
+    if name in _PREDICATES and callable(value) and not known:
+        raise refusal(own, name)
+    return value
+
+
+def size_of(value: Any) -> int:
+    """What `len` gave, checked. Raises TypeError, the candidate's."""
+    if type(value) is not int or value < 0:
+        raise mark(TypeError("__len__() of a candidate's object returned no length"))
+    return value
+
+
+class Handle(metaclass=HandleMeta):
+    """An object that lives at the candidate's. Never equal to plain data, unless its class is a subclass of plain data's."""
+
+    __slots__ = ("__weakref__", "_fumehood_id")
+
+    _fumehood_id: int
+    _fumehood_link: Link
+    _fumehood_methods: frozenset[str] = frozenset()
+    _fumehood_base: type | None = None
+    _fumehood_real: type | None = None
+    _fumehood_name = ""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self)._fumehood_real or type(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if _is_protocol(name):
+            raise AttributeError(name)
+        kind = type(self)
+        if name in kind._fumehood_methods:
+            return Method(self, name)
+        return _attribute(kind._fumehood_link, self, name, known=known(self))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        type(self)._fumehood_link.ask("set", self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        type(self)._fumehood_link.ask("delete", self, name)
+
+    def __eq__(self, other: Any) -> Any:
+        return _compare(self, other, "eq", operator.eq)
+
+    def __ne__(self, other: Any) -> Any:
+        return _compare(self, other, "ne", operator.ne)
+
+    def __hash__(self) -> int:
+        base = type(self)._fumehood_base
+        if base is not None and base.__hash__ is not None:
+            return hash(plain_of(self))
+        value = type(self)._fumehood_link.ask("operator", "hash", (self,), {})
+        if type(value) is not int:
+            raise mark(TypeError("__hash__ method should return an integer"))
+        return value
+
+    def __bool__(self) -> bool:
+        value = type(self)._fumehood_link.ask("operator", "bool", (self,), {})
+        if type(value) is not bool:
+            raise mark(TypeError("__bool__ should return bool"))
+        return value
+
+    def __repr__(self) -> str:
+        return _check_text(type(self)._fumehood_link.ask("operator", "repr", (self,), {}), "__repr__")
+
+    def __str__(self) -> str:
+        return _check_text(type(self)._fumehood_link.ask("operator", "str", (self,), {}), "__str__")
+
+    def __format__(self, spec: str) -> str:
+        return _check_text(type(self)._fumehood_link.ask("operator", "format", (self, spec), {}), "__format__")
+
+    def __dir__(self) -> list[str]:
+        return list(type(self)._fumehood_link.ask("operator", "dir", (self,), {}))
+
+    def __copy__(self) -> Any:
+        return type(self)._fumehood_link.ask("operator", "copy", (self,), {})
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return type(self)._fumehood_link.ask("operator", "deepcopy", (self,), {})
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise NotApart("An object that lives at the candidate's cannot be pickled by tests judged apart")
+
+
+def plain_of(handle: Handle) -> Any:
+    """The plain value inside an object whose class is a subclass of plain data's."""
+    kind = type(handle)
+    value = kind._fumehood_link.ask("plain", handle)
+    base = kind._fumehood_base
+    if base is None or not isinstance(value, base) or isinstance(value, Handle):
+        raise mark(TypeError(f"a {kind._fumehood_name} that is no {getattr(base, '__name__', base)}"))
+    return value
+
+
+def known(handle: Handle) -> bool:
+    """Whether the tests named this object's class, so that they mean its own behaviour."""
+    return is_known(type(handle))
+
+
+def is_known(kind: HandleMeta) -> bool:
+    """Whether the tests named this class."""
+    return any(base in kind._fumehood_link.known for base in kind.__mro__)
+
+
+def _compare(own: Handle, other: Any, name: str, compare: Callable[[Any, Any], Any]) -> Any:
+    kind = type(own)
+    if isinstance(type(other), HandleMeta):
+        return kind._fumehood_link.ask("operator", name, (own, other), {})
+    if kind._fumehood_base is not None:
+        return compare(plain_of(own), other)
+    return NotImplemented
+
+
+def refusal(own: Any, what: str) -> BaseException:
+    """What is raised where an object would have to say of itself that it is right."""
+    name = (own if isinstance(own, HandleMeta) else type(own)).__name__
+    return mark(
+        TypeError(
+            f"{what} between plain data and an object that the candidate handed out ({name}): judged apart, only one that the "
+            "tests made, or whose class they ask for by name, has a say in what it is compared with"
+        )
+    )
+
+
+def call(link: Link, kind: str, operands: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
+    """Call something at the candidate's; with `in_place`, bring back what it did to the arguments."""
+    value = link.ask(kind, *operands)
+    if type(value) is Changed:
+        _update([list(args), dict(kwargs)], [list(value.args), value.kwargs])
+        value = value.result
+    return link.handed_out(value)
+
+
+class Changed:
+    """A result with the arguments as the candidate left them."""
+
+    def __init__(self, result: Any, arguments: Any) -> None:
+        args, kwargs = arguments
+        if type(args) is not tuple or type(kwargs) is not dict:
+            raise mark(RuntimeError("the candidate's side did not hand back the arguments"))
+        self.result, self.args, self.kwargs = result, args, kwargs
+
+
+def _update(old: Any, new: Any) -> Any:
+    """Make `old` like `new` in place where both are containers of one kind; returns what should stand in its place."""
+    kind = type(old)
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if kind is not type(new):
+        return new
+    if kind is list:
+        old[:] = [_update(before, after) for before, after in zip(old, new, strict=False)] + new[len(old) :]
+    elif kind is tuple:
+        found = tuple(_update(before, after) for before, after in zip(old, new, strict=False))
+        return old if len(old) == len(new) and all(a is b for a, b in zip(old, found, strict=True)) else new
+    elif issubclass(kind, dict):
+        merged = {key: _update(old[key], value) if key in old else value for key, value in new.items()}
+        old.clear()
+        old.update(merged)
+    elif kind is set:
+        old.clear()
+        old.update(new)
+    elif kind is bytearray:
+        old[:] = new
+    elif kind.__name__ == "deque":
+        old.clear()
+        old.extend(new)
+    elif numpy is not None and kind is numpy.ndarray and old.shape == new.shape and old.dtype == new.dtype:
+        old[...] = new
+    elif torch is not None and kind is torch.Tensor and old.shape == new.shape and not old.requires_grad:
+        old.copy_(new)
+    else:
+        return old if kind in (int, str, float, bytes, bool, type(None)) and old == new else new
+    return old
+
+
+def pull(value: Any) -> Any:
+    """What `iter` gave, as an iterator."""
+    if not hasattr(type(value), "__next__"):
+        raise mark(TypeError("iter() returned non-iterator"))
+    return value
+
+
+def generated(link: Link, source: Any) -> Any:
+    """A generator of ours that pulls from one of the candidate's."""
+    how, sent = "send", None
+    for _ in range(MAX_ITEMS):
+        answer = link.ask("resume", source, how, sent)
+        if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not bool:
+            link.tamper("an answer of no kind")
+        going, value = answer
+        if not going:
+            return value
+        try:
+            how, sent = "send", (yield value)
+        except GeneratorExit:
+            if not link.broken:
+                link.ask("resume", source, "close", None)
+            raise
+        except BaseException as exc:
+            how, sent = "throw", exc
+    raise mark(RuntimeError(f"a generator of the candidate's gave more than {MAX_ITEMS} items"))
+
+
+async def awaited(link: Link, source: Any) -> Any:
+    """A coroutine of ours for one of the candidate's."""
+    return link.ask("run", source)
+
+
+class Function:
+    """A function that lives at the candidate's."""
+
+    def __init__(self, link: Link, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> None:
+        own = self.__dict__
+        own["_fumehood_link"], own["_fumehood_id"] = link, number
+        own["__name__"], own["__qualname__"], own["__doc__"], own["__module__"] = name, qualname, doc or None, link.module
+        if asynchronous:
+            import asyncio
+
+            own["_is_coroutine"] = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Have the candidate call it."""
+        return call(self._fumehood_link, "call", (self, args, kwargs), args, kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return types.FunctionType
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        told = self._fumehood_link.ask("signature", self)
+        kinds = list(inspect._ParameterKind)
+        return inspect.Signature([inspect.Parameter(name, kinds[kind], **more) for name, kind, more in told])
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith((*_OURS, *_PROTOCOLS)) or name in ("__wrapped__", "_is_coroutine"):
+            raise AttributeError(name)
+        return _attribute(self._fumehood_link, self, name, known=False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._fumehood_link.ask("set", self, name, value)
+
+    def __repr__(self) -> str:
+        return f"<function {self.__dict__['__qualname__']}>"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise NotApart("A function that lives at the candidate's cannot be pickled by tests judged apart")
+
+    def __copy__(self) -> Function:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Function:
+        return self
+
+
+class Method:
+    """A method of a handle."""
+
+    def __init__(self, handle: Handle, name: str) -> None:
+        self._handle = handle
+        self.__name__ = self.__qualname__ = name
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Have the candidate call it."""
+        handle, name = self._handle, self.__name__
+        if name in _PREDICATES and args and not known(handle):
+            raise refusal(handle, name)
+        return call(type(handle)._fumehood_link, "method", (handle, name, args, kwargs), args, kwargs)
+
+    @property
+    def __self__(self) -> Any:
+        return self._handle
+
+    def __eq__(self, other: Any) -> bool:
+        return type(other) is Method and other._handle is self._handle and other.__name__ == self.__name__
+
+    def __hash__(self) -> int:
+        return hash((id(self._handle), self.__name__))
+
+    def __getattr__(self, name: str) -> Any:
+        link = type(self._handle)._fumehood_link
+        return getattr(link.ask("get", self._handle, self.__dict__["__name__"]), name)
+
+
+_ITERATORS = ("map", "filter", "zip", "enumerate", "reversed")
+
+
+def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
+    """The library class that isinstance shall find behind a handle, or a class of ours below it."""
+    if type(path) is tuple and len(path) == 2:
+        module, word = path
+        found = None
+        if module == "builtins" and word in _ITERATORS:
+            found = getattr(builtins, word)
+        elif module == "torch.nn" and "torch" in sys.modules:
+            found = vars(sys.modules["torch.nn"]).get(word)
+        return found if isinstance(found, type) else None
+    above = next((base._fumehood_real for base in bases if issubclass(base, Handle) and base._fumehood_real), None)
+    torch = sys.modules.get("torch")
+    if above is not None and torch is not None and issubclass(above, torch.nn.Module):
+        return type(name, (above,), {})
+    return None

@@ -1,0 +1,633 @@
+"""The tests' end of the socket: asks the candidate's side, and reads what arrives.
+
+Left out: what handles do. `handles.py` and `operators.py` do.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import select
+import socket
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from . import values
+from .exceptions import Broken, exception_class, is_verdict, make_exception, mark, marked, stopping
+from .gradients import Graph, Mirror, autograd_function
+from .handles import MAX_ITEMS, Changed, Function, Handle, HandleMeta, Method, awaited, generated, library_class
+from .module import Module
+from .operators import SPECIALS
+from .values import Garbled, NotApart
+
+_MAX_NESTED = 300
+"""Calls within calls across the boundary."""
+_MAX_RAISED = 1000
+"""Exceptions of the tests' own that are known again when they come back through the candidate."""
+_MAX_KEPT = 4096
+"""Tensors with gradients of the tests' whose graphs are remembered."""
+_TEXT = 10_000
+
+
+class _Writer(values.Writer):
+    """Writes what the tests pass to the candidate."""
+
+    __slots__ = ("link",)
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self.link = link
+
+    def special(self, value: Any) -> bool:
+        kind, link = type(value), self.link
+        if issubclass(kind, Handle | Function):
+            self._handle(value._fumehood_id)
+        elif kind is Module:
+            self._handle(0)
+        elif kind is Method:
+            self.put(link.ask("get", value._handle, value.__name__))
+        elif issubclass(kind, type) and (number := link.number_of_class(value)) is not None:
+            self._handle(number)
+        elif issubclass(kind, types.GeneratorType | types.CoroutineType) and (source := link.sources.get(value)) is not None:
+            self._handle(source._fumehood_id)
+        elif issubclass(kind, type) and issubclass(value, BaseException) and value not in values.TYPE_NAMES:
+            self.put(next(base for base in value.__mro__ if base in values.TYPE_NAMES))
+        elif issubclass(kind, BaseException):
+            self.out += b"e"
+            self.put((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args)))
+        else:
+            torch = sys.modules.get("torch")
+            return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
+        return True
+
+    def _handle(self, number: int) -> None:
+        self.out += b"#"
+        values.put_int(self, number)
+
+    def _tensor(self, value: Any, torch: Any) -> bool:
+        number = self.link.mirror_number(value)
+        if number is not None:
+            self._handle(number)
+        elif value.requires_grad and torch.is_grad_enabled():
+            self.out += b"G"
+            values.put_int(self, self.link.remember(value))
+            out = len(self.out)
+            values.put_tensor(self, value, torch)
+            del self.out[out]  # its tag
+        else:
+            values.put_tensor(self, value.detach(), torch)
+        return True
+
+    def foreign(self, value: Any) -> None:
+        link = self.link
+        if id(value) in self.active:
+            raise NotApart("A value that contains itself cannot be passed to a candidate judged apart")
+        if type(value) in values.WRITE:
+            raise NotApart(f"A value nested deeper than {values.MAX_DEPTH} cannot be passed to a candidate judged apart")
+        torch = sys.modules.get("torch")
+        module = torch is not None and isinstance(value, torch.nn.Module)
+        if hasattr(type(value), "__next__") and not isinstance(value, io.IOBase):
+            number = link.callable_number(value, value.__next__)
+            nature = "iterator"
+        elif callable(value) and not module:
+            number = link.callable_number(value, value)
+            nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
+        else:
+            raise NotApart(f"An object of the tests' own ({type(value).__name__}) cannot be passed to a candidate judged apart")
+        self.out += b"k"
+        self.put(number)
+        self.put(nature)
+        self.put(None if nature == "iterator" else _about(value))
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        values.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _about(function: Any) -> tuple[Any, ...]:
+    """Name, documentation and parameters of a callable of the tests'."""
+    name = getattr(function, "__name__", None)
+    doc = getattr(function, "__doc__", None)
+    parameters = None
+    if isinstance(function, types.FunctionType | types.MethodType):
+        parameters = []
+        for found in inspect.signature(function).parameters.values():
+            more = {}
+            for field in ("default", "annotation"):
+                value = getattr(found, field)
+                if value is not inspect.Parameter.empty:
+                    more[field] = value if _is_plain(value) else repr(value)[:200]
+            parameters.append((found.name, int(found.kind), more))
+    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters)
+
+
+class _Reader(values.Reader):
+    """Reads what the candidate sent."""
+
+    __slots__ = ("link", "outputs")
+
+    def __init__(self, data: bytes, link: Link, start: int) -> None:
+        super().__init__(data, start)
+        self.link = link
+        self.outputs: list[Any] = []
+
+    def number(self) -> int:
+        """The number of something that the candidate keeps."""
+        number: int = self.expect(int)
+        if not 0 <= number < 1 << 62:
+            raise Garbled("a number that is none")
+        return number
+
+    def described(self) -> bool:
+        """Whether a description follows."""
+        told = self.take()
+        if told is not None and told is not True:
+            raise Garbled("a description that is none")
+        return told is True
+
+    def object(self) -> Any:
+        number = self.number()
+        self.depth += 1
+        kind = self.expect_class()
+        nature = self.name()
+        self.depth -= 1
+        return self.link.handle(number, kind, nature)
+
+    def expect_class(self) -> type:
+        """A class of the candidate's."""
+        if self.data[self.pos] != ord("c"):
+            raise Garbled("no class where one belongs")
+        self.pos += 1
+        return self.kind()
+
+    def kind(self) -> type:
+        number = self.number()
+        self.depth += 1
+        if self.depth > values.MAX_DEPTH:
+            raise Garbled("too many classes")
+        if self.described():
+            self.link.add_class(number, self._class(number))
+        self.depth -= 1
+        found = self.link.classes.get(number)
+        if found is None:
+            raise Garbled("a class that was not described")
+        return found
+
+    def _class(self, number: int) -> type:
+        name, qualname, module, exception = self.expect(tuple)
+        if self.data[self.pos] != ord("l"):
+            raise Garbled("no bases where they belong")
+        self.pos += 1
+        bases: list[Any] = []
+        for _ in range(self.count()):
+            if exception:
+                base = self.take()
+                if not (isinstance(base, type) and issubclass(base, BaseException)):
+                    raise Garbled("an exception of another kind")
+                bases.append(base)
+            else:
+                bases.append(self.expect_class())
+        special, methods, base, real = self.expect(tuple)
+        doc, hashable = self.expect(tuple)
+        texts = (name, qualname, module, doc, *special, *methods, *(real or ()))
+        if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
+            raise Garbled("a class with names that are none")
+        if base is not None and not isinstance(base, type):
+            raise Garbled("a class with a base that is none")
+        about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
+        if exception:
+            return exception_class(name, bases or [Exception], about)
+        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, about)
+
+    def function(self) -> Any:
+        number = self.number()
+        name, qualname, doc, asynchronous = self.expect(tuple)
+        if not all(type(text) is str for text in (name, qualname, doc)) or type(asynchronous) is not bool:
+            raise Garbled("a function that is none")
+        return self.link.function(number, name, qualname, doc, asynchronous)
+
+    def asked(self) -> Any:
+        """A callable of the tests' own that comes back."""
+        return self.link.callables[self.number()][0]
+
+    def exception(self) -> Any:
+        return self.link.exception(self.deeper())
+
+    def mirror(self) -> Any:
+        return self.link.mirrors[self.number()].tensor
+
+    def output(self) -> Any:
+        return self.outputs[self.number()]
+
+
+_Reader.more = {
+    ord("h"): _Reader.object,
+    ord("c"): _Reader.kind,
+    ord("("): _Reader.function,
+    ord("k"): _Reader.asked,
+    ord("e"): _Reader.exception,
+    ord("p"): _Reader.mirror,
+    ord("o"): _Reader.output,
+}
+
+
+class Link:
+    """The tests' end of the boundary."""
+
+    def __init__(self, sock: socket.socket, module: str, *, in_place: bool, tampered: Callable[[str], None]) -> None:
+        self._sock = sock
+        self.module = module
+        self._in_place = in_place
+        self._tampered = tampered
+        self._lock = threading.RLock()
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._seq = 0
+        self._depth = 0
+        self.broken = ""
+        """Why there is no boundary any more."""
+        self.callables: dict[int, tuple[Any, Any]] = {}
+        """What the tests passed that can be called: by number, the object itself and what is called."""
+        self._callable_numbers: dict[int, int] = {}
+        self._raised: dict[int, BaseException] = {}
+        self._next_raised = 0
+        self.classes: dict[int, type] = {}
+        self._class_numbers: dict[type, int] = {}
+        self._handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self.sources: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        """Our generators and coroutines -> the handles that they pull from."""
+        self._taken: dict[int, int] = {}
+        """Items taken from iterators, by their number."""
+        self.mirrors: dict[int, Mirror] = {}
+        self._mirror_numbers: dict[int, int] = {}
+        self._graded: dict[int, Any] = {}
+        self._graded_numbers: dict[int, int] = {}
+        self._next_graded = 1
+        self.drop: set[int] = set()
+        """Numbers that nobody here needs any more; negative for graphs."""
+        self.seeds: list[tuple[str, tuple[Any, ...]]] = []
+        """Seeds that the tests set: the candidate's generators are set alike before its next call."""
+        self.known: set[type] = set()
+        """Classes that the tests named."""
+        self.made: set[int] = set()
+        """Objects that the tests had made, and that the candidate has not handed out since."""
+        self.aliases: dict[type, type] = {}
+        """What stands for an exception that would catch what the tests themselves find, where the candidate has a name for it."""
+        self.swallowed: BaseException | None = None
+        """What the tests found while the candidate called them, until it comes back."""
+        self.entry_point = ""
+
+    # Asking
+
+    def greet(self) -> BaseException | None:
+        """Wait until the candidate's module was run. Returns the exception that it raised instead."""
+        try:
+            self._wait(0)
+        except Broken:
+            raise
+        except BaseException as exc:
+            return exc
+        return None
+
+    def ask(self, kind: str, *operands: Any) -> Any:
+        """Have the candidate's side do something, and return the value, or raise what it raised.
+
+        Raises:
+            NotApart: something in the operands cannot cross.
+            Broken: the candidate's process is gone, or sent what no honest one sends.
+        """
+        with self._lock:
+            if self.broken:
+                raise Broken(self.broken)
+            if self._depth >= _MAX_NESTED:
+                raise RecursionError("too many calls within calls between the tests and the candidate")
+            if not self._depth and self._poll.poll(0):
+                self._read_unasked()
+            body = _Writer(self)
+            try:
+                body.put(operands)
+            except values.TooLarge as exc:
+                raise NotApart(f"The arguments cannot be passed to a candidate judged apart, {exc} is too large") from None
+            self._seq = seq = self._seq + 1
+            self._send(seq, kind, body)
+            self._depth += 1
+            try:
+                return self._wait(seq)
+            finally:
+                self._depth -= 1
+
+    def _read_unasked(self) -> None:
+        try:
+            ended = not self._sock.recv(1, socket.MSG_PEEK)
+        except OSError:
+            ended = True
+        self._break("The candidate's process ended before its tests did.") if ended else self.tamper(
+            "a frame that nobody asked for"
+        )
+
+    def _send(self, seq: int, kind: str, body: _Writer) -> None:
+        extras: dict[str, Any] = {}
+        if self.drop:
+            extras["drop"], self.drop = list(self.drop), set()
+        if self.seeds:
+            extras["seeds"], self.seeds = self.seeds, []
+        if (torch := sys.modules.get("torch")) is not None:
+            if not torch.is_grad_enabled():
+                extras["grad"] = False
+            if self.mirrors:
+                changed = [mirror for mirror in self.mirrors.values() if mirror.changed()]
+                for mirror in changed:
+                    mirror.note()
+                if changed:
+                    extras["leaves"] = [(mirror.number, mirror.data, mirror.grad) for mirror in changed]
+        before = _Writer(self)
+        if extras:
+            before.put(extras)
+        try:
+            values.send(self._sock, seq, kind, before.out, body.out)
+        except values.TooLarge as exc:
+            raise NotApart(f"The arguments cannot be passed to a candidate judged apart, {exc} is too large") from None
+        except OSError:
+            self._break("The candidate's process ended before its tests did.")
+
+    def _break(self, why: str) -> None:
+        self.broken = self.broken or why
+        raise Broken(self.broken)
+
+    def tamper(self, what: str) -> None:
+        """Note an attempt on this side and end the boundary."""
+        if not self.broken:
+            self._tampered(f"The candidate sent {what}.")
+        self._break(f"The candidate's side of the boundary sent {what}.")
+
+    def _wait(self, seq: int) -> Any:
+        """Read until the answer to `seq`, and serve what is asked of the tests meanwhile."""
+        while True:
+            kind, value = self._receive(seq)
+            if kind == "ok":
+                return value
+            if kind == "changed":
+                return Changed(*value)
+            if kind == "raised":
+                raise value
+            self._call_back(*value)
+
+    def _receive(self, seq: int) -> tuple[str, Any]:
+        try:
+            data = values.receive(self._sock)
+        except (EOFError, OSError):
+            self._break("The candidate's process ended before its tests did.")
+        except Garbled as exc:
+            self.tamper(str(exc))
+        try:
+            return self._read(data, seq)
+        except Garbled as exc:
+            self.tamper(str(exc))
+        except Broken:
+            raise
+        except Exception as exc:
+            self.tamper(f"a frame that cannot be read ({type(exc).__name__})")
+        raise AssertionError  # not reached
+
+    def _read(self, data: bytes, seq: int) -> tuple[str, Any]:
+        got, kind, extra = values.head(data)
+        if got != seq & 0xFFFFFFFF:
+            raise Garbled("an answer to another question")
+        reader = _Reader(data, self, values.HEAD)
+        if extra:
+            self._note(reader, reader.expect(dict))
+        value = reader.whole()
+        if kind == "raised":
+            value = self.exception(value)
+        elif kind == "asked":
+            number, args, kwargs = value
+            self.callables[number]
+            if type(args) is not tuple or type(kwargs) is not dict or not all(type(name) is str for name in kwargs):
+                raise Garbled("a call that is none")
+        elif kind == "changed":
+            if not self._in_place:
+                raise Garbled("changes that nobody asked for")
+            _, _ = value
+        elif kind != "ok":
+            raise Garbled("an answer of no kind")
+        return kind, value
+
+    def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        body = _Writer(self)
+        kind = "returned"
+        try:
+            target = self.callables[number][1]
+            value = target(*args, **kwargs)
+            if inspect.iscoroutine(value) and value not in self.sources:
+                value = _run_apart(value)
+            body.put(value)
+        except Broken:
+            raise
+        except BaseException as exc:
+            kind, body, told = "raised", _Writer(self), exc.args
+            if is_verdict(exc) and marked(exc) is None:
+                self.swallowed, told = exc, ()  # what they expected is none of the candidate's business
+            place = self._next_raised = self._next_raised + 1
+            self._raised[place] = exc
+            self._raised.pop(place - _MAX_RAISED, None)
+            what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told))
+            body.put((what, place))
+        self._send(self._seq, kind, body)
+
+    # What arrives
+
+    def exception(self, told: Any) -> BaseException:
+        """The exception that the candidate described, marked as its own."""
+        kind, args, text, attributes, frames, place, cause = told
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)) or type(args) is not tuple:
+            raise Garbled("an exception that is none")
+        if type(text) is not str or type(frames) is not str or type(attributes) is not dict or type(place) is not int:
+            raise Garbled("an exception that is none")
+        if place in self._raised:
+            if self._raised[place] is self.swallowed:
+                self.swallowed = None
+            return self._raised[place]
+        if kind is KeyboardInterrupt or kind is GeneratorExit:  # these would end the test runner, or be swallowed by it
+            kind = stopping(kind.__name__)
+        exc = make_exception(self.aliases.get(kind, kind), args, text[:_TEXT])
+        for name, value in attributes.items():
+            if type(name) is str and name.isidentifier() and not name.startswith("_"):
+                exc.__dict__[name] = value
+        if cause is not None:
+            exc.__cause__ = self.exception(cause)
+        return mark(exc, frames[-_TEXT:])
+
+    def add_class(self, number: int, kind: type) -> None:
+        """Keep a class that was described."""
+        if number in self.classes or len(self.classes) > 10_000:
+            raise Garbled("a class that was described before")
+        self.classes[number] = kind
+        self._class_numbers[kind] = number
+
+    def number_of_class(self, kind: type) -> int | None:
+        """The number of a class of the candidate's."""
+        return self._class_numbers.get(kind)
+
+    def object_class(
+        self,
+        number: int,
+        name: str,
+        bases: list[Any],
+        special: tuple[str, ...],
+        methods: tuple[str, ...],
+        base: type | None,
+        real: Any,
+        hashable: Any,
+        about: dict[str, Any],
+    ) -> type:
+        """A class whose objects are handles: ours, made after a description."""
+        own = {f"__{name}__": SPECIALS[name] for name in special if name in SPECIALS}
+        body = {
+            **about,
+            **own,
+            "__slots__": (),
+            "_fumehood_class": number,
+            "_fumehood_link": self,
+            "_fumehood_methods": frozenset(methods),
+            "_fumehood_base": base,
+            "_fumehood_real": library_class(real, name, bases),
+            "_fumehood_name": name,
+        }
+        if hashable is not True:
+            body["__hash__"] = None
+        parents = tuple(b for b in bases if issubclass(b, Handle)) or (Handle,)
+        try:
+            return HandleMeta._make(name, parents, body)
+        except TypeError:  # bases that Python would not combine in this order
+            return HandleMeta._make(name, (Handle,), body)
+
+    def handle(self, number: int, kind: type, nature: str) -> Any:
+        """What stands for an object of the candidate's: the same for the same object."""
+        found = self._handles.get(number)
+        if found is not None and type(found) is kind:
+            return found
+        if not issubclass(kind, Handle):
+            raise Garbled("an object of no class")
+        self.drop.discard(number)  # not told yet, and not true any more
+        made = object.__new__(kind)
+        object.__setattr__(made, "_fumehood_id", number)
+        weakref.finalize(made, self.let_go, number).atexit = False
+        if nature == "generator":
+            pulled: Any = generated(self, made)
+        elif nature == "coroutine":
+            pulled = awaited(self, made)
+        else:
+            self._handles[number] = made
+            return made
+        self._handles[number] = pulled
+        self.sources[pulled] = made
+        return pulled
+
+    def handed_out(self, value: Any) -> Any:
+        """Note that a value was the candidate's answer: what it says of itself does not count, though the tests made it."""
+        if isinstance(type(value), HandleMeta):
+            self.made.discard(value._fumehood_id)
+        return value
+
+    def count_item(self, number: int) -> None:
+        """Note that an iterator gives one more item. Raises RuntimeError beyond the cap."""
+        taken = self._taken[number] = self._taken.get(number, 0) + 1
+        if taken > MAX_ITEMS:
+            raise mark(RuntimeError(f"an iterator of the candidate's gave more than {MAX_ITEMS} items"))
+
+    def let_go(self, number: int) -> None:
+        """Note that nobody here holds an object any more."""
+        self.drop.add(number)
+        self.made.discard(number)
+        self._taken.pop(number, None)
+
+    def function(self, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> Any:
+        """What stands for a function of the candidate's."""
+        found = self._handles.get(number)
+        if type(found) is not Function:
+            found = Function(self, number, name, qualname, doc, asynchronous)
+            self._handles[number] = found
+            self.drop.discard(number)
+            weakref.finalize(found, self.let_go, number).atexit = False
+        return found
+
+    # What the tests pass
+
+    def callable_number(self, value: Any, target: Any) -> int:
+        """The number under which the candidate may call something of the tests'."""
+        number = self._callable_numbers.get(id(value))
+        if number is None or self.callables[number][0] is not value:
+            number = self._callable_numbers[id(value)] = len(self.callables) + 1
+            self.callables[number] = (value, target)
+        return number
+
+    # Tensors
+
+    def mirror_number(self, tensor: Any) -> int | None:
+        """The number of a tensor of the candidate's that this is our copy of."""
+        number = self._mirror_numbers.get(id(tensor))
+        return number if number is not None and self.mirrors[number].tensor is tensor else None
+
+    def remember(self, tensor: Any) -> int:
+        """A number for a tensor that asks for gradients, to be named when they come back."""
+        number = self._graded_numbers.get(id(tensor))
+        if number is None or self._graded.get(number) is not tensor:
+            number, self._next_graded = self._next_graded, self._next_graded + 1
+            self._graded_numbers[id(tensor)] = number
+            self._graded[number] = tensor
+            if len(self._graded) > _MAX_KEPT:
+                oldest = next(iter(self._graded))
+                self._graded_numbers.pop(id(self._graded.pop(oldest)), None)
+        return number
+
+    def _note(self, reader: _Reader, extras: dict[str, Any]) -> None:
+        torch = values.library("torch")
+        for number, parameter, data, grad in extras.get("new", ()):
+            if number in self.mirrors or type(number) is not int:
+                raise Garbled("a tensor that was told before")
+            tensor = torch.nn.Parameter(data) if parameter is True else data.clone().requires_grad_()
+            tensor.grad = grad
+            self.mirrors[number] = Mirror(number, tensor)
+            self._mirror_numbers[id(tensor)] = number
+        for number, data, grad in extras.get("leaves", ()):
+            mirror = self.mirrors[number]
+            if not isinstance(data, torch.Tensor):
+                raise Garbled("a tensor that is none")
+            mirror.tensor.data = data
+            mirror.tensor.grad = grad
+            mirror.note()
+        if "graph" in extras:
+            graph, refs, outputs = extras["graph"]
+            sources = [self._graded.get(n) if ours else self.mirrors[n].tensor for ours, n in refs]
+            if type(graph) is not int or not all(isinstance(tensor, torch.Tensor) for tensor in outputs):
+                raise Garbled("a graph that is none")
+            reader.outputs = list(autograd_function().apply(Graph(self, graph, len(refs)), outputs, *sources))
+
+
+def _run_apart(coroutine: Any) -> Any:
+    """Run a coroutine of the tests' to its end, whatever loop runs already."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(_outcome(coroutine)))
+    thread.start()
+    thread.join()
+    value, exc = found[0]
+    if exc is not None:
+        raise exc
+    return value
+
+
+def _outcome(coroutine: Any) -> tuple[Any, BaseException | None]:
+    import asyncio
+
+    try:
+        return asyncio.run(coroutine), None
+    except BaseException as exc:
+        return None, exc

@@ -1,0 +1,69 @@
+"""The module that the tests import in the place of the candidate's.
+
+Left out: what its names are. `handles.py` stands for them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import types
+from typing import TYPE_CHECKING, Any
+
+from .exceptions import mark
+from .handles import HandleMeta
+
+if TYPE_CHECKING:
+    from .link import Link
+
+
+class Module(types.ModuleType):
+    """What the tests import instead of the candidate."""
+
+    def __init__(self, link: Link, names_used: set[str], names_bound: set[str]) -> None:
+        super().__init__(link.module)
+        own = self.__dict__
+        own["_fumehood_link"] = link
+        own["_fumehood_id"] = 0
+        own["_fumehood_used"] = (names_used, names_bound)
+        for name in ("__spec__", "__loader__", "__package__", "__doc__"):
+            own[name] = None
+
+    def __getattr__(self, name: str) -> Any:
+        own = self.__dict__
+        link: Link = own["_fumehood_link"]
+        if name == "__all__":
+            return self._star()
+        if name.startswith("__") and name not in ("__doc__", "__version__", "__author__", "__annotations__"):
+            raise AttributeError(f"module {link.module!r} has no attribute {name!r}")
+        value = link.handed_out(link.ask("get", self, name))
+        if type(value) is type and value in (AssertionError, Exception, BaseException):
+            value = link.aliases.setdefault(value, type(name, (value,), {}))
+        self._name(name, value)
+        return value
+
+    def _name(self, name: str, value: Any) -> None:
+        """The tests took this by its name. A class is written with a capital; a function's name vouches for nothing."""
+        link: Link = self.__dict__["_fumehood_link"]
+        if type(value) is HandleMeta and name.lstrip("_")[:1].isupper() and name != link.entry_point:
+            link.known.add(value)
+
+    def _star(self) -> list[str]:
+        """Names for `from module import *`: those that the tests use and have from nowhere else.
+
+        A candidate that defines `sorted` or `math` must not replace those of the tests.
+        """
+        link: Link = self.__dict__["_fumehood_link"]
+        used, bound = self.__dict__["_fumehood_used"]
+        names = link.ask("names")
+        if type(names) is not list:
+            raise mark(ImportError(f"{link.module} has no names"))
+        return [n for n in names if type(n) is str and n in used and n not in bound and not hasattr(builtins, n)]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__["_fumehood_link"].ask("set", self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self.__dict__["_fumehood_link"].ask("delete", self, name)
+
+    def __dir__(self) -> list[str]:
+        return list(self.__dict__["_fumehood_link"].ask("names"))
