@@ -24,6 +24,9 @@ from .module import Module
 from .operators import SPECIALS
 from .values import Garbled, NotApart
 
+BASES = ("data", "line_up", "word")
+"""What a passed test can rest on, the strongest first: values that crossed, an answer singled out among decoys, or what the
+candidate says of itself."""
 _MAX_NESTED = 300
 """Calls within calls across the boundary."""
 _MAX_RAISED = 1000
@@ -284,6 +287,20 @@ class Link:
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
         self.entry_point = ""
+        self.received = 0
+        """Answers that the candidate has given, its module's names included."""
+        self.basis = BASES[0]
+        """What the test that runs rests on so far: the weakest of `BASES`."""
+        self.unsure: set[str] = set()
+        """What copies of arguments and results may have hidden: reasons, in words."""
+
+    def begin(self) -> None:
+        """A test begins: it rests on data until it is seen to rest on less."""
+        self.basis = BASES[0]
+
+    def rest_on(self, basis: str) -> None:
+        """Note that the test that runs rests on this."""
+        self.basis = max(self.basis, basis, key=BASES.index)
 
     # Asking
 
@@ -405,6 +422,7 @@ class Link:
         if extra:
             self._note(reader, reader.expect(dict))
         value = reader.whole()
+        self.received += kind != "asked"
         if kind == "raised":
             value = self.exception(value)
         elif kind == "asked":
