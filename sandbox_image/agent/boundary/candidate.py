@@ -229,7 +229,7 @@ class _Writer(values.Writer):
         methods = {
             n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
         }
-        plain_base = values.base_of(kind)
+        plain_base = _base_of(kind)
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind)))
         self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None))
 
@@ -242,6 +242,8 @@ class _Writer(values.Writer):
         elif isinstance(value, types.CoroutineType):
             nature = "coroutine"
         self.put(nature)
+        if _base_of(type(value)) is not None:
+            self.put(values.base_value(value))
 
     def _tensor(self, value: Any, torch: Any) -> bool:
         server = self.server
@@ -256,6 +258,11 @@ class _Writer(values.Writer):
             return True
         values.put_tensor(self, value.detach(), torch)
         return True
+
+
+def _base_of(kind: type) -> type | None:
+    """The plain class that a class is a subclass of. A plain value itself stays here only where it contains itself."""
+    return None if kind in values.WRITE else values.base_of(kind)
 
 
 def _real(kind: type) -> tuple[str, str] | None:
@@ -477,29 +484,34 @@ class Server:
     def describe(self, exc: BaseException, depth: int = 0) -> tuple[Any, ...]:
         """Class, arguments, text, attributes, frames in the candidate's file, place at the tests, cause."""
         kind = ValueError if type(exc) is values.TooLarge else type(exc)
-        args = tuple(self._plain_or_text(arg) for arg in (exc.args if type(exc.args) is tuple else ()))
+        args = tuple(self._plain_or_kept(arg) for arg in (exc.args if type(exc.args) is tuple else ()))
         try:
             text = str(exc)[:_TEXT]
         except Exception:
             text = ""
         own = getattr(exc, "__dict__", {})
         attributes = {
-            str(name): self._plain_or_text(value)
+            str(name): self._plain_or_kept(value)
             for name, value in list(own.items())[:20]
-            if type(name) is str and not name.startswith("_")
+            if type(name) is str and (not name.startswith("_") or name == "__notes__")
         }
+        number = self.keep(exc) if values.library_path(kind) is None and kind not in values.TYPE_NAMES else -1
         place, kept = self._raised.get(id(exc), (-1, None))
         cause = exc.__cause__
         told = self.describe(cause, depth + 1) if isinstance(cause, BaseException) and depth < 3 else None
         # A module that a candidate brought along could lie about its classes, but only to itself.
-        return (kind, args, text, attributes, self._frames(exc), place if kept is exc else -1, told)
+        return (kind, args, text, attributes, self._frames(exc), place if kept is exc else -1, told, number)
 
-    def _plain_or_text(self, value: Any) -> Any:
+    def _plain_or_kept(self, value: Any) -> Any:
+        """A value as it is, which may become a handle; only what is large is shown."""
         try:
-            if len(values.dumps(value)) <= 1 << 20:
-                return value
+            large = len(values.dumps(value)) > 1 << 20
+        except TypeError:
+            large = False
         except Exception:
-            pass
+            large = True
+        if not large:
+            return value
         try:
             return repr(value)[:_TEXT]
         except Exception:
@@ -602,7 +614,7 @@ class Server:
         except _Left:
             raise
         except BaseException:
-            self._send(seq, "raised", None, (RuntimeError, (), "an exception that cannot be told", {}, "", -1, None))
+            self._send(seq, "raised", None, (RuntimeError, (), "an exception that cannot be told", {}, "", -1, None, -1))
 
     def _send(self, seq: int, kind: str, force: Any, value: Any) -> None:
         body = _Writer(self, force)
@@ -662,6 +674,10 @@ class Server:
             name, args, kwargs = operands
             value = _OPERATORS[name](*args, **kwargs)
             return value[:_TEXT] if name in ("repr", "str") else value
+        if kind == "line_up":
+            return self._line_up(*operands)
+        if kind == "siblings":
+            return self._siblings(*operands)
         if kind == "run":
             return self._run_to_end(*operands)
         if kind == "resume":
@@ -675,6 +691,15 @@ class Server:
         if kind == "grad":
             return self._gradients(*operands)
         raise ValueError(f"an unknown request {kind!r}")
+
+    def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
+        """What an object answers for each of these: (True, answer), or (False, None) where it raises."""
+        ask = _OPERATORS.get(name) or (lambda own, other: getattr(own, name[1:])(other))
+        return [_answered(ask, own, other) for other in others]
+
+    def _siblings(self, own: Any, kind: Any, made_with: list[tuple[Any, Any]]) -> list[tuple[bool, Any]]:
+        """Whether an object equals others of a class, each made with these arguments."""
+        return [_answered(lambda args, kwargs: own == kind(*args, **kwargs), *arguments) for arguments in made_with]
 
     def _call(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         value = function(*args, **kwargs)
@@ -738,6 +763,13 @@ class _Changed:
     def __init__(self, value: Any, arguments: Any) -> None:
         self.value = value
         self.arguments = arguments
+
+
+def _answered(ask: Callable[..., Any], *operands: Any) -> tuple[bool, Any]:
+    try:
+        return True, ask(*operands)
+    except Exception:
+        return False, None
 
 
 def _leaves_of(graded: list[Any], torch: Any) -> list[Any]:

@@ -316,6 +316,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     report = Report(results_fd)
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
+    link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
     run = _Judge(link, report, work["tests"], link.entry_point, f"{folder}/test_{work['module']}.py")
     try:

@@ -560,6 +560,10 @@ class Reader:
             raise Garbled("a name that is too long")
         return value
 
+    def builtin(self) -> type:
+        """A built-in class, by its name."""
+        return TYPES[self.name()]
+
     def chunk(self) -> bytes:
         """Bytes with their length before them."""
         (size,) = _U32.unpack_from(self.data, self.pos)
@@ -862,7 +866,7 @@ for _tag, _read in {
     "V": lambda r: dict(enumerate(r.expect(list))).values(),
     "X": lambda r: dict(r.expect(list)).items(),
     "n": _read_named,
-    "v": lambda r: TYPES[r.name()],
+    "v": lambda r: r.builtin(),
     "L": _read_library,
     "a": _read_array,
     "g": _read_scalar,
@@ -891,7 +895,23 @@ def loads(data: bytes) -> Any:
 # Frames
 
 _KINDS = (
-    *("call", "new", "method", "get", "set", "delete", "operator", "run", "resume", "plain", "names", "signature", "grad"),
+    *(
+        "call",
+        "new",
+        "method",
+        "get",
+        "set",
+        "delete",
+        "operator",
+        "run",
+        "resume",
+        "plain",
+        "names",
+        "signature",
+        "grad",
+        "line_up",
+        "siblings",
+    ),
     *("returned", "raised", "ok", "changed", "asked"),
 )
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
