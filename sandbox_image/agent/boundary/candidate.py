@@ -9,6 +9,7 @@ Left out: tests, expected values, verdicts. They never come here.
 from __future__ import annotations
 
 import builtins
+import collections.abc
 import contextlib
 import copy
 import enum
@@ -113,6 +114,8 @@ SPECIAL = frozenset(
     ]
 )
 """Protocols that a handle has where its object's class has them, without their underscores."""
+ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
+"""Abstract classes of containers that a class may be registered with, or derived from."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
 
@@ -177,7 +180,10 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        if value is self.force or server.keeps(value) or issubclass(kind, enum.Enum):
+        if kind is object and (asked := server.asked_for(value)) is not None:
+            self.out += b"k"
+            values.put_int(self, asked)
+        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum):
             self._object(value)
         elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
             self._function(value)
@@ -211,6 +217,11 @@ class _Writer(values.Writer):
         self.put((*names, inspect.iscoroutinefunction(value)))
 
     def _class(self, kind: type) -> None:
+        own = self.server.own_errors.get(kind)
+        if own is not None:
+            self.out += b"x"
+            values.put_int(self, own)
+            return
         told = self.server.classes
         number = self._number(b"c", kind)
         if number in told:
@@ -221,7 +232,7 @@ class _Writer(values.Writer):
         self.out += b"T"
         exception = issubclass(kind, BaseException)
         mine = [base for base in kind.__bases__ if base is not object and (not exception or issubclass(base, BaseException))]
-        self.put((str(kind.__name__)[:1000], str(kind.__qualname__)[:1000], str(kind.__module__)[:1000], exception))
+        self.put((*(_named(getattr(kind, name)) for name in ("__name__", "__qualname__", "__module__")), exception))
         self.out += values.TAGGED_COUNT.pack(b"l", len(mine))
         for base in mine:
             self.put(base) if exception else self._class(base)
@@ -231,7 +242,8 @@ class _Writer(values.Writer):
         }
         plain_base = _base_of(kind)
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind)))
-        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None))
+        abstract = tuple(name for name in ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
+        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None, abstract))
 
     def _object(self, value: Any) -> None:
         self._number(b"h", value)
@@ -247,6 +259,8 @@ class _Writer(values.Writer):
 
     def _tensor(self, value: Any, torch: Any) -> bool:
         server = self.server
+        if not values.is_plain_tensor(value):
+            return False
         if value.is_leaf and value.requires_grad and server.inputs.number(value) is None:
             self.out += b"p"
             values.put_int(self, server.tell_leaf(value))
@@ -258,6 +272,11 @@ class _Writer(values.Writer):
             return True
         values.put_tensor(self, value.detach(), torch)
         return True
+
+
+def _named(name: Any) -> str:
+    """A name that can be one."""
+    return str(name).replace("\0", "")[:1000].strip() or "_"
 
 
 def _base_of(kind: type) -> type | None:
@@ -333,6 +352,10 @@ class _Reader(values.Reader):
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())
 
+    def _own_error(self) -> Any:
+        number, name, base = self.expect(int), self.expect(str), self.take()
+        return self.server.own_error(number, name, base)
+
     def _input(self) -> Any:
         number = self.expect(int)
         tensor, _ = values.read_tensor(self)
@@ -342,6 +365,7 @@ class _Reader(values.Reader):
 
 
 _Reader.more = {ord("#"): _Reader._handle, ord("k"): _Reader._callable, ord("e"): _Reader._exception, ord("G"): _Reader._input}
+_Reader.more[ord("x")] = _Reader._own_error
 
 
 class _TestIterator:
@@ -381,6 +405,8 @@ class Server:
         """Numbers of classes that were described."""
         self._told: list[int] = []
         """Those of them in the frame that is being written."""
+        self.own_errors: dict[type, int] = {}
+        """Classes that stand for exception classes of the tests' own."""
         self._callbacks: dict[int, Any] = {}
         self._callback_numbers: dict[int, int] = {}
         self._raised: dict[int, tuple[int, BaseException]] = {}
@@ -427,8 +453,10 @@ class Server:
         """The function that stands for a callable of the tests; always the same one."""
         if number in self._callbacks:
             return self._callbacks[number]
-        if nature == "iterator":
-            made: Any = _TestIterator(lambda: self._ask_tests(number, (), {}))
+        if nature == "token":
+            made: Any = object()
+        elif nature == "iterator":
+            made = _TestIterator(lambda: self._ask_tests(number, (), {}))
         else:
             made = self._function(number, nature == "coroutine", about)
         self._callbacks[number] = made
@@ -446,7 +474,8 @@ class Server:
             def callback(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
                 return self._ask_tests(number, args, kwargs)
 
-        name, doc, parameters = about
+        name, doc, parameters, attributes = about
+        callback.__dict__.update(attributes)
         callback.__name__ = callback.__qualname__ = name
         callback.__doc__ = doc
         with contextlib.suppress(ValueError, TypeError):
@@ -455,6 +484,15 @@ class Server:
                     [inspect.Parameter(n, inspect._ParameterKind(kind), **more) for n, kind, more in parameters]
                 )
         return callback
+
+    def own_error(self, number: int, name: str, base: type) -> type:
+        """The class that stands for an exception class of the tests'."""
+        for made, known in self.own_errors.items():
+            if known == number:
+                return made
+        made = type(name, (base,), {})
+        self.own_errors[made] = number
+        return made
 
     def asked_for(self, function: Any) -> int | None:
         """The number of the tests' callable that a function stands for."""

@@ -5,8 +5,11 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
+import collections.abc
+import functools
 import inspect
-import io
+import itertools
+import operator
 import random
 import select
 import socket
@@ -38,6 +41,22 @@ _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv"
 _STOPPING = ("next", "anext", "resume", "run")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
+_SOME: tuple[Any, ...] = ((), [], set(), "", b"", range(0), range(1 << 70), {}, {}.values(), {}.items())
+_ITERATORS: tuple[type, ...] = (
+    types.GeneratorType,
+    *(map, filter, zip, enumerate, reversed),
+    *(type(iter(made)) for made in _SOME),
+    type(iter(int, 0)),
+    *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
+)
+"""What gives items and does nothing else."""
+_CALLABLES: tuple[type, ...] = (
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
+    *(functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller),
+    *(type(str.upper), type(str.__len__), type("".__len__), type(functools.cache(len))),
+)
+"""What is called and does nothing else. An object of the tests' own that can be called is more than that."""
+ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
 _MAX_NESTED = 300
 """Calls within calls across the boundary."""
 _MAX_RAISED = 1000
@@ -68,8 +87,8 @@ class _Writer(values.Writer):
             self._handle(number)
         elif issubclass(kind, types.GeneratorType | types.CoroutineType) and (source := link.sources.get(value)) is not None:
             self._handle(source._fumehood_id)
-        elif issubclass(kind, type) and issubclass(value, BaseException) and value not in values.TYPE_NAMES:
-            self.put(next(base for base in value.__mro__ if base in values.TYPE_NAMES))
+        elif issubclass(kind, type) and issubclass(value, BaseException) and not _is_shared_class(value):
+            self._own_error(value)
         elif issubclass(kind, BaseException) and (number := value.__dict__.get("_fumehood_id")) is not None:
             self._handle(number)
         elif issubclass(kind, BaseException):
@@ -79,6 +98,16 @@ class _Writer(values.Writer):
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
         return True
+
+    def _own_error(self, kind: type[BaseException]) -> None:
+        """An exception class of the tests' own: the candidate gets one like it, and what it raises of that is of this one."""
+        if kind in self.link.aliases.values():
+            self.put(next(base for base in kind.__mro__ if base in values.TYPE_NAMES))
+            return
+        self.out += b"x"
+        values.put_int(self, self.link.number_of_error(kind))
+        self.put(str(kind.__name__)[:1000])
+        self.put(kind.__bases__[0] if issubclass(kind.__bases__[0], BaseException) else Exception)
 
     def _handle(self, number: int) -> None:
         self.out += b"#"
@@ -106,10 +135,13 @@ class _Writer(values.Writer):
             raise NotApart(f"A value nested deeper than {values.MAX_DEPTH} cannot be passed to a candidate judged apart")
         torch = sys.modules.get("torch")
         module = torch is not None and isinstance(value, torch.nn.Module)
-        if hasattr(type(value), "__next__") and not isinstance(value, io.IOBase):
-            number = link.callable_number(value, value.__next__)
+        if type(value) is object:
+            number = link.callable_number(value, None)
+            nature = "token"
+        elif isinstance(value, _ITERATORS):
+            number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
-        elif callable(value) and not module:
+        elif isinstance(value, _CALLABLES) and not module:
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
         else:
@@ -117,7 +149,12 @@ class _Writer(values.Writer):
         self.out += b"k"
         self.put(number)
         self.put(nature)
-        self.put(None if nature == "iterator" else _about(value))
+        self.put(_about(value) if nature in ("", "coroutine") else None)
+
+
+def _is_shared_class(kind: type) -> bool:
+    """Whether both sides have a class."""
+    return kind in values.TYPE_NAMES or values.library_path(kind) is not None
 
 
 def _is_plain(value: Any) -> bool:
@@ -142,7 +179,12 @@ def _about(function: Any) -> tuple[Any, ...]:
                 if value is not inspect.Parameter.empty:
                     more[field] = value if _is_plain(value) else repr(value)[:200]
             parameters.append((found.name, int(found.kind), more))
-    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters)
+    own = {
+        key: value
+        for key, value in getattr(function, "__dict__", {}).items()
+        if type(key) is str and not key.startswith("_") and _is_plain(value)
+    }
+    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters, own)
 
 
 class _Reader(values.Reader):
@@ -216,7 +258,7 @@ class _Reader(values.Reader):
             else:
                 bases.append(self.expect_class())
         special, methods, base, real = self.expect(tuple)
-        doc, hashable = self.expect(tuple)
+        doc, hashable, abstract = self.expect(tuple)
         texts = (name, qualname, module, doc, *special, *methods, *(real or ()))
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
@@ -225,7 +267,7 @@ class _Reader(values.Reader):
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
             return exception_class(name, bases or [Exception], about | {"_fumehood_link": self.link})
-        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, about)
+        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, about)
 
     def function(self) -> Any:
         number = self.number()
@@ -246,6 +288,10 @@ class _Reader(values.Reader):
         """A callable of the tests' own that comes back."""
         return self.link.callables[self.number()][0]
 
+    def own_error(self) -> Any:
+        """An exception class of the tests' that comes back."""
+        return self.link.errors[self.number()]
+
     def exception(self) -> Any:
         return self.link.exception(self.deeper())
 
@@ -261,6 +307,7 @@ _Reader.more = {
     ord("c"): _Reader.kind,
     ord("("): _Reader.function,
     ord("k"): _Reader.asked,
+    ord("x"): _Reader.own_error,
     ord("e"): _Reader.exception,
     ord("p"): _Reader.mirror,
     ord("o"): _Reader.output,
@@ -307,6 +354,8 @@ class Link:
         """Classes that the tests named."""
         self.made: dict[int, tuple[type, Any, Any]] = {}
         """Objects that the tests had made and that the candidate has not handed out since: class and arguments."""
+        self.errors: dict[int, type[BaseException]] = {}
+        """Exception classes of the tests' own that the candidate was passed."""
         self.aliases: dict[type, type] = {}
         """What stands for an exception that would catch what the tests themselves find, where the candidate has one."""
         self.names_stop = False
@@ -635,6 +684,7 @@ class Link:
         base: type | None,
         real: Any,
         hashable: Any,
+        abstract: Any,
         about: dict[str, Any],
     ) -> type:
         """A class whose objects are handles: ours, made after a description."""
@@ -655,9 +705,13 @@ class Link:
             body["__hash__"] = None
         parents = tuple(b for b in bases if issubclass(b, Handle)) or (Handle,)
         try:
-            return HandleMeta._make(name, parents, body)
+            made = HandleMeta._make(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
-            return HandleMeta._make(name, (Handle,), body)
+            made = HandleMeta._make(name, (Handle,), body)
+        for kind in ABSTRACT:
+            if kind in abstract:
+                getattr(collections.abc, kind).register(made)
+        return made
 
     def handle(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
         """What stands for an object of the candidate's: the same for the same object.
@@ -733,6 +787,14 @@ class Link:
         return found
 
     # What the tests pass
+
+    def number_of_error(self, kind: type[BaseException]) -> int:
+        """The number under which the candidate knows an exception class of the tests'."""
+        for number, known in self.errors.items():
+            if known is kind:
+                return number
+        self.errors[len(self.errors)] = kind
+        return len(self.errors) - 1
 
     def callable_number(self, value: Any, target: Any) -> int:
         """The number under which the candidate may call something of the tests'."""

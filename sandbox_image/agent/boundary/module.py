@@ -24,8 +24,12 @@ class Module(types.ModuleType):
         own["_fumehood_link"] = link
         own["_fumehood_id"] = 0
         own["_fumehood_used"] = (names_used, names_bound)
-        for name in ("__spec__", "__loader__", "__package__", "__doc__"):
+        for name in ("__spec__", "__loader__", "__package__"):
             own[name] = None
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return self.__dict__["_fumehood_link"].ask("get", self, "__doc__")
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
