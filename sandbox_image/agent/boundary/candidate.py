@@ -14,6 +14,7 @@ import contextlib
 import copy
 import enum
 import inspect
+import keyword
 import linecache
 import math
 import operator
@@ -241,7 +242,8 @@ class _Writer(values.Writer):
             n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
         }
         plain_base = _base_of(kind)
-        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind)))
+        differs = tuple(name for name in (*SPECIAL, "eq") if plain_base is not None and _differs(kind, plain_base, f"__{name}__"))
+        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), differs))
         abstract = tuple(name for name in ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
         self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None, abstract))
 
@@ -272,6 +274,10 @@ class _Writer(values.Writer):
             return True
         values.put_tensor(self, value.detach(), torch)
         return True
+
+
+def _differs(kind: type, base: type, name: str) -> bool:
+    return getattr(kind, name, None) is not getattr(base, name, None)
 
 
 def _named(name: Any) -> str:
@@ -381,6 +387,31 @@ class _TestIterator:
         return self._pull()
 
 
+def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -> Any:
+    """A function with these parameters, as its code object shows them, that asks; any parameters where they are not known."""
+    parameters = parameters or [("args", inspect.Parameter.VAR_POSITIONAL, {}), ("kwargs", inspect.Parameter.VAR_KEYWORD, {})]
+    names = [name for name, _, _ in parameters]
+    if not all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
+        return _stand_in(ask, None, asynchronous=asynchronous)
+    given: dict[str, Any] = {"__ask__": ask}
+    shown, passed, only = [], [], False
+    for place, (name, kind, more) in enumerate(parameters):
+        if kind == inspect.Parameter.KEYWORD_ONLY and not only:
+            shown += [] if any(k == inspect.Parameter.VAR_POSITIONAL for _, k, _ in parameters) else ["*"]
+            only = True
+        star = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(kind, "")
+        given[f"default{place}"] = more.get("default")
+        shown.append(f"{star}{name}" + (f"=default{place}" if "default" in more else ""))
+        if kind == inspect.Parameter.POSITIONAL_ONLY and (place + 1 == len(parameters) or parameters[place + 1][1] != kind):
+            shown.append("/")
+        passed.append(f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else f"{star}{name}")
+    source = f"{'async ' * asynchronous}def made({', '.join(shown)}): return __ask__({', '.join(passed)})"
+    exec(source, given)
+    made = given["made"]
+    made.__annotations__ = {name: more["annotation"] for name, _, more in parameters if "annotation" in more}
+    return made
+
+
 class _Left(BaseException):
     """The tests closed the connection."""
 
@@ -464,23 +495,18 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        if asynchronous:
+        name, doc, parameters, exact, attributes = about
 
-            async def callback(*args: Any, **kwargs: Any) -> Any:
-                return self._ask_tests(number, args, kwargs)
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            return self._ask_tests(number, args, kwargs)
 
-        else:
-
-            def callback(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
-                return self._ask_tests(number, args, kwargs)
-
-        name, doc, parameters, attributes = about
+        callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
         callback.__dict__.update(attributes)
         callback.__name__ = callback.__qualname__ = name
         callback.__doc__ = doc
         with contextlib.suppress(ValueError, TypeError):
-            if parameters is not None:
-                callback.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            if parameters is not None and not exact:
+                callback.__signature__ = inspect.Signature(
                     [inspect.Parameter(n, inspect._ParameterKind(kind), **more) for n, kind, more in parameters]
                 )
         return callback

@@ -175,6 +175,8 @@ class Handle(metaclass=HandleMeta):
     _fumehood_link: Link
     _fumehood_methods: frozenset[str] = frozenset()
     _fumehood_base: type | None = None
+    _fumehood_own: frozenset[str] = frozenset()
+    """Protocols in which its class differs from the plain one that it derives from."""
     _fumehood_real: type | None = None
     _fumehood_name = ""
 

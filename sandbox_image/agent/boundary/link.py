@@ -169,7 +169,7 @@ def _about(function: Any) -> tuple[Any, ...]:
     """Name, documentation and parameters of a callable of the tests'."""
     name = getattr(function, "__name__", None)
     doc = getattr(function, "__doc__", None)
-    parameters = None
+    parameters, exact = None, True
     if isinstance(function, types.FunctionType | types.MethodType):
         parameters = []
         for found in inspect.signature(function).parameters.values():
@@ -177,14 +177,16 @@ def _about(function: Any) -> tuple[Any, ...]:
             for field in ("default", "annotation"):
                 value = getattr(found, field)
                 if value is not inspect.Parameter.empty:
-                    more[field] = value if _is_plain(value) else repr(value)[:200]
+                    plain = _is_plain(value)
+                    exact = exact and plain
+                    more[field] = value if plain else repr(value)[:200]
             parameters.append((found.name, int(found.kind), more))
     own = {
         key: value
         for key, value in getattr(function, "__dict__", {}).items()
         if type(key) is str and not key.startswith("_") and _is_plain(value)
     }
-    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters, own)
+    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters, exact, own)
 
 
 class _Reader(values.Reader):
@@ -257,9 +259,9 @@ class _Reader(values.Reader):
                 bases.append(base)
             else:
                 bases.append(self.expect_class())
-        special, methods, base, real = self.expect(tuple)
+        special, methods, base, real, own = self.expect(tuple)
         doc, hashable, abstract = self.expect(tuple)
-        texts = (name, qualname, module, doc, *special, *methods, *(real or ()))
+        texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()))
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
         if base is not None and not isinstance(base, type):
@@ -267,7 +269,7 @@ class _Reader(values.Reader):
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
             return exception_class(name, bases or [Exception], about | {"_fumehood_link": self.link})
-        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, about)
+        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
 
     def function(self) -> Any:
         number = self.number()
@@ -685,6 +687,7 @@ class Link:
         real: Any,
         hashable: Any,
         abstract: Any,
+        differs: tuple[str, ...],
         about: dict[str, Any],
     ) -> type:
         """A class whose objects are handles: ours, made after a description."""
@@ -698,6 +701,7 @@ class Link:
             "_fumehood_link": self,
             "_fumehood_methods": frozenset(methods),
             "_fumehood_base": base,
+            "_fumehood_own": frozenset(differs),
             "_fumehood_real": library_class(real, name, bases),
             "_fumehood_name": name,
         }

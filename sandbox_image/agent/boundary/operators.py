@@ -46,6 +46,11 @@ def _made(own: Handle) -> bool:
     return own._fumehood_id in type(own)._fumehood_link.made
 
 
+def _own_way(own: Handle, name: str) -> bool:
+    """Whether an object whose class derives from plain data's has another way of its own, and is what the tests test."""
+    return _made(own) and name in type(own)._fumehood_own
+
+
 def _ask(own: Handle, name: str, *args: Any) -> Any:
     return type(own)._fumehood_link.ask("operator", name, (own, *args), {})
 
@@ -86,7 +91,7 @@ def _equal(self: Handle, other: Any) -> Any:
     kind = type(self)
     if is_object(other):
         return _equal_objects(self, other)
-    if kind._fumehood_base is not None:
+    if kind._fumehood_base is not None and not _own_way(self, "eq"):
         return plain_of(self) == other
     if not kind._fumehood_link.crosses(other):
         return NotImplemented
@@ -117,7 +122,7 @@ def _unequal(self: Handle, other: Any) -> Any:
     if is_object(other):
         value = _ask(self, "ne", other)
         return value if value is not False else not _equal_objects(self, other)
-    if kind._fumehood_base is not None:
+    if kind._fumehood_base is not None and not _own_way(self, "eq"):
         return plain_of(self) != other
     if not kind._fumehood_link.crosses(other):
         return NotImplemented
@@ -224,7 +229,7 @@ def _by_word(own: Handle, name: str, other: Any) -> Any:
 def _contains(self: Handle, item: Any) -> bool:
     kind = type(self)
     link = kind._fumehood_link
-    if kind._fumehood_base is not None and not is_object(item):
+    if kind._fumehood_base is not None and not is_object(item) and not _own_way(self, "contains"):
         return item in plain_of(self)
     if is_object(item) or not link.crosses(item):
         found = _ask(self, "contains", item) is True
@@ -249,6 +254,11 @@ def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     answer, rest = _lined_up(own, f".{name}", args[0])
     if answer[1] is False:
         return False
+    if answer[0] and type(answer[1]) is int:  # which of the two is larger, or where something is
+        told = [value for heard, value in (found for _, found in rest) if heard]
+        if told and sum(value == answer[1] for value in told) < _OWN_EQUALITY * len(told):
+            type(own)._fumehood_link.rest_on("word")
+            return answer[1]
     if answer[1] is not True or not _singled_out(own, args[0], rest, coarse=_COARSE):
         raise refusal(own, name)
     return True
@@ -267,6 +277,7 @@ _SOLVE: dict[str, Callable[[Any, Any], Any]] = {
     "rmul": lambda result, other: result / other,
     "truediv": lambda result, other: result * other,
     "rtruediv": lambda result, other: other / result,
+    "rpow": lambda result, other: math.log(result) / math.log(other),
 }
 """The number that an operation was done with, from its result and the other operand."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
@@ -349,7 +360,7 @@ def _fixed(name: str, function: Any, told: list[tuple[Any, Any]]) -> bool:
             if name == "and" and number == -1:  # what it was given comes back, whatever that is
                 return False
         elif name in _SOLVE and len(told) > 1:
-            other, result = next((other, result) for other, result in told[1:] if other and result)
+            other, result = next((other, result) for other, result in told[1:] if other and result and other != 1)
             number = _SOLVE[name](result, other)
         else:
             return False
