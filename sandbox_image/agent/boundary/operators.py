@@ -128,8 +128,9 @@ def _unequal(self: Handle, other: Any) -> Any:
         return NotImplemented
     value = _ask(self, "ne", other)
     if value is False:  # it says that they are equal
-        found = _equal(self, other)
-        return found if found is NotImplemented else not found
+        if _equal(self, other) is True:
+            return False
+        raise refusal(self, "__ne__")  # not one that knows: neither equal nor unequal
     return _unclear(self, "ne", (True, value), other)
 
 
