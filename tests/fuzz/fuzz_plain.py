@@ -208,7 +208,7 @@ def use(value: Any) -> None:
     What takes long because it is large, as the items of a range, is left alone: time is limited elsewhere.
     """
     with contextlib.suppress(TypeError, OverflowError):
-        if len(value) > 10_000:
+        if len(value) > 1000:
             return
     if isinstance(value, Decimal) and (not value.is_finite() or abs(value.adjusted()) > 1000):
         return

@@ -863,6 +863,8 @@ def _read_sparse(reader: Reader) -> Any:
     shape = _shape(reader)
     torch = library("torch")
     indices, items = reader.expect(torch.Tensor), reader.expect(torch.Tensor)
+    if math.prod(shape) > MAX_FRAME:
+        raise Garbled("a sparse tensor that would be too large")
     if indices.dtype != torch.int64 or indices.dim() != 2 or not 0 < indices.shape[0] <= len(shape):
         raise Garbled("a sparse tensor that is none")
     if indices.shape[1] != (items.shape[0] if items.dim() else -1) or tuple(items.shape[1:]) != shape[indices.shape[0] :]:
