@@ -76,7 +76,7 @@ def test_sanitized_mbpp_is_a_json_list_in_a_folder(tmp_path):
 def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
     without = {key: value for key, value in OWN.items() if key != "tests"} | {"task_id": "own/2"}
     wrong_limit = OWN | {"task_id": "own/3", "limits": {"wall_time": -1}}
-    listed = OWN | {"task_id": "own/6", "tests": ["assert True"]}
+    numbered = OWN | {"task_id": "own/6", "tests": [1, 2]}
     path = write(
         tmp_path / "x.jsonl",
         OWN,
@@ -88,7 +88,7 @@ def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
         wrong_limit,
         OWN | {"task_id": "own/5", "difficulty": "easy", "tags": [], "test_id": 7},
         "null",
-        listed,
+        numbered,
         OWN | {"task_id": "own/7", "visible_test": "assert f(1) == 1"},
     )
     loaded = load(str(path))
@@ -102,7 +102,7 @@ def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
         "twice",
         "wall_time",
         "null is no row",
-        "text but a list",
+        "own/6: its tests are a list of int, which is no shape of tests",
         "own/7: the row has 'visible_test'; is 'visible_tests' meant?",
     )
     for words, one in zip(expected, told, strict=True):
