@@ -81,6 +81,8 @@ class UnitTestJob(Value):
     dataset: str = ""
     data: str = ""
     """File or folder of the data set; empty looks where the settings, a package or the hub have it."""
+    split: str = ""
+    """Of a data set that has splits; empty takes its standard one."""
     limit: int | None = Field(default=None, ge=1)
     """The first so many functions of the data set."""
     given: str = ""
@@ -267,7 +269,7 @@ def subject_of_task(task: BenchmarkTask) -> Subject | str:
             f"try:\n    {task.entry_point}(*{literal(arguments)})\nexcept Exception:\n    pass\n"
             for arguments in [*task.inputs.base, *task.inputs.plus][:200]
         ]
-    return Subject(name=task.task_id, module=task.reference, function=task.entry_point, trusted=tuple(trusted))
+    return Subject(name=task.task_id, module=task.whole(task.reference), function=task.entry_point, trusted=tuple(trusted))
 
 
 async def do_tests(
@@ -358,7 +360,7 @@ class _Doing:
         if self.job.subjects:
             return "", list(self.job.subjects)
         job = self.job
-        loaded = load(job.dataset, Path(job.data) if job.data else None, self.settings.data)
+        loaded = load(job.dataset, Path(job.data) if job.data else None, self.settings.data, split=job.split)
         self.problems += map(str, loaded.problems)
         found = []
         for task in list(loaded.tasks.values())[: job.limit]:

@@ -18,7 +18,7 @@ LIMITS = Limits(wall_time=20, cpu_time=10, memory=512 * MiB, processes=64)
 
 
 async def test_all_references_of_humaneval_are_accepted_apart(bare):
-    found = await validate_dataset(load("humaneval"), bare.execute, LIMITS)
+    found = await validate_dataset(load("humaneval"), bare, LIMITS)
     assert found.problems == []
     assert len(found.results) == 164
     assert {result.judging for result in found.results.values()} == {"apart"}

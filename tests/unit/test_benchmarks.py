@@ -68,7 +68,7 @@ def test_sanitized_mbpp_is_a_json_list_in_a_folder(tmp_path):
     row = {key: MBPP[key] for key in ("task_id", "code", "test_list")} | {"prompt": "Add one.", "test_imports": ["import re"]}
     (tmp_path / "mbpp").mkdir()
     (tmp_path / "mbpp" / "sanitized-mbpp.json").write_text(json.dumps([row]))
-    loaded = load("mbpp-sanitized", folder=tmp_path)
+    loaded = load("mbpp-sanitized", folder=tmp_path, split="all")
     assert loaded.tasks["7"].tests.startswith("import re\n")
     assert loaded.tasks["7"].source.endswith("sanitized-mbpp.json#1")
 

@@ -315,7 +315,7 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     assert len(write_reports(again, tmp_path / "elsewhere")) == 4
 
 
-async def test_the_validator_names_references_that_fail(tmp_path, engine):
+async def test_the_validator_names_references_that_fail(tmp_path, engine, monkeypatch):
     from orchestrator.data.benchmarks import load
     from orchestrator.types import Limits
 
@@ -325,15 +325,16 @@ async def test_the_validator_names_references_that_fail(tmp_path, engine):
     ]
     path = tmp_path / "v.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = await validate_dataset(load(str(path)), engine.execute, Limits())
+    found = await validate_dataset(load(str(path)), engine, Limits())
     assert {task: result.verdict for task, result in found.results.items()} == {"t0": "accepted", "t1": "wrong_answer"}
     assert sorted(one.split(": ")[0] for one in found.problems) == [f"{path}:2", f"{path}:3"]
 
     async def fails(program, limits):
         raise PrerequisiteError("no engine")
 
+    monkeypatch.setattr(engine, "execute", fails)
     with pytest.raises(PrerequisiteError, match="no engine"):  # itself, not in a group
-        await validate_dataset(load(str(path)), fails, Limits())
+        await validate_dataset(load(str(path)), engine, Limits())
 
 
 @pytest.mark.parametrize(

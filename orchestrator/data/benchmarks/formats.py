@@ -178,7 +178,7 @@ def _leetcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
         preamble=_line_end(given),
         entry_point=method[1],
         tests=_of_method(_text(row["test"]), method, given),
-        reference=_line_end(given) + (row["completion"] if "completion" in row else row["canonical_solution"]),
+        reference=row["completion"] if "completion" in row else row["canonical_solution"],
         source=place,
     )
 
@@ -206,7 +206,7 @@ def _bigcodebench(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 def _classeval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     imports = row["import_statement"]
     preamble = _line_end(imports if isinstance(imports, str) else "\n".join(imports))
-    name, reference = row["class_name"], preamble + row["solution_code"]
+    name, reference = row["class_name"], row["solution_code"]
     return BenchmarkTask(
         task_id=str(row["task_id"]),
         prompt=f"Complete the class {name}:\n\n{row['skeleton'].strip()}",
@@ -258,7 +258,7 @@ def _contest(told: Mapping[str, Any], hidden: Hidden, reference: str, place: str
         task_id=str(told["task_id"]),
         prompt=prompt,
         preamble=PREAMBLE,
-        reference=PREAMBLE + reference if reference else "",
+        reference=reference,
         source=place,
     )
     if hidden.calls:

