@@ -302,7 +302,8 @@ def compare(
     screen = console()
     screen.print(f"{found.tasks} common tasks: {found.first:.1%} in {one.id}, {found.second:.1%} in {other.id}.", soft_wrap=True)
     screen.print(
-        f"Difference {found.difference:+.1%} (95 % interval {found.low:+.1%} to {found.high:+.1%}), p = {found.p_value:.3g}"
+        f"Difference {100 * found.difference:+.1f} points (95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}), "
+        f"p = {found.p_value:.3g}"
         f" ({found.test}).",
         soft_wrap=True,
     )

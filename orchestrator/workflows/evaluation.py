@@ -27,7 +27,7 @@ from orchestrator.llm.answers import extract_program, is_answer
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, extract, normalised
 from orchestrator.scoring.checkers import by_name
-from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimates_of, tally
+from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimates_of, refuse_k, tally
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.settings import Settings
 from orchestrator.types import (
@@ -221,6 +221,7 @@ class EvalResult:
             "tasks": len({row.task_id for row in self.rows}),
             "pass_at_k": {str(one.k): one.value for one in self.estimates},
             "confidence_95": {str(one.k): [one.low, one.high] for one in self.estimates},
+            "interval": {str(one.k): one.interval for one in self.estimates},
             "tasks_at_k": {str(one.k): one.tasks for one in self.estimates},
             "pass_at_k_before_repair": {str(one.k): one.value for one in self.before},
             "pass_at_k_base": {str(one.k): one.value for one in self.base},
@@ -292,19 +293,6 @@ def job_of(run: RunRecord, elsewhere: Elsewhere = SAME_PLACE) -> EvalJob:
         UsageError: it is none, or one of another version.
     """
     return recorded_jobs.job_of(run, KIND, EvalJob, "evaluation", elsewhere)
-
-
-def refuse_k(ks: Sequence[int], n: int) -> None:
-    """Refuse a k for which there will never be samples enough, before the first is drawn.
-
-    Raises:
-        UsageError: a k is above `n`.
-    """
-    if ks and max(ks) > n:
-        raise UsageError(
-            f"pass@{max(ks)} needs {max(ks)} samples of each task, and {n} would be drawn.",
-            remedy="Raise --n, or leave that k out.",
-        )
 
 
 def checked(loaded: Loaded) -> Loaded:

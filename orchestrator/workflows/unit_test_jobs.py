@@ -27,7 +27,7 @@ from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import MODULE, extract
 from orchestrator.llm.prompts import write_unit_tests
-from orchestrator.scoring.pass_at_k import Estimate, estimates_of, tally
+from orchestrator.scoring.pass_at_k import Estimate, estimates_of, refuse_k, tally
 from orchestrator.scoring.unit_tests import Weights, accepted
 from orchestrator.settings import Settings
 from orchestrator.types import (
@@ -290,6 +290,8 @@ async def do_tests(
         PrerequisiteError: no engine, no image, no weights, no data set.
         StoreError: something could not be recorded; what was recorded before is kept.
     """
+    if not job.given:
+        refuse_k(job.ks, job.n)
     return await _Doing(job, settings, store, watcher or Watcher(), engine, model).do()
 
 

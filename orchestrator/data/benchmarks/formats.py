@@ -36,7 +36,7 @@ from pydantic import ValidationError
 
 from orchestrator.data.benchmarks.evalplus import inputs_of
 from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, plain, read_hidden
-from orchestrator.data.benchmarks.names import completed, defined, is_check, module_of, open_names, taken
+from orchestrator.data.benchmarks.names import METHOD, completed, defined, is_check, module_of, of_method, with_helpers
 from orchestrator.data.benchmarks.task import BenchmarkTask
 from orchestrator.types import Limits
 
@@ -53,8 +53,6 @@ _DECIDING = re.compile(
 _LIMITING = re.compile(r"\b(limits?|timeouts?)\b")
 _NAMING = (" id", " name", " count", " source", " url")
 """Endings of keys that only say where something comes from."""
-_METHOD = re.compile(r"([A-Za-z_]\w*)\(\)\.([A-Za-z_]\w*)")
-"""An entry point as LeetCodeDataset writes it: `Solution().method`."""
 _MOST_PACKED = 1 << 29
 """Bytes that packed tests of LiveCodeBench may unpack to."""
 
@@ -122,7 +120,7 @@ def _humaneval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
         prompt=prompt,
         continues=True,
         entry_point=entry_point,
-        tests=_with_helpers(tests, f"{prompt}\n    pass\n", entry_point),
+        tests=with_helpers(tests, f"{prompt}\n    pass\n", entry_point),
         visible_tests=_examples(prompt, entry_point),
         reference=prompt + row["canonical_solution"],
         source=place,
@@ -167,26 +165,19 @@ def _evalplus(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 
 def _leetcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     """A method of a class. All calls of `check` go to one object, as in the data set's own judge."""
-    method = _METHOD.fullmatch(row["entry_point"])
-    if method is None:
-        raise RowError(f"its entry point {row['entry_point']!r} is neither a name nor written as Solution().method")
-    given = row["prompt"]
+    entry, given = row["entry_point"], row["prompt"]
+    if METHOD.fullmatch(entry) is None:
+        raise RowError(f"its entry point {entry!r} is neither a name nor written as Solution().method")
     told = str(row.get("problem_description") or row.get("query") or given)
     return BenchmarkTask(
         task_id=str(row["task_id"]),
         prompt="\n\n".join(filter(None, [told.strip(), str(row.get("starter_code") or "").strip()])),
         preamble=_line_end(given),
-        entry_point=method[1],
-        tests=_of_method(_text(row["test"]), method, given),
+        entry_point=entry.partition("(")[0],
+        tests=of_method(_text(row["test"]), entry, given),
         reference=row["completion"] if "completion" in row else row["canonical_solution"],
         source=place,
     )
-
-
-def _of_method(tests: str, method: re.Match[str], given: str = "", module: str = "candidate") -> str:
-    """HumanEval's `check(candidate)` as a test of a method."""
-    head = f"from {module} import {method[1]}"
-    return "\n\n".join([head, _with_helpers(tests, given, method[1]), f"def test_{method[2]}():\n    check({method[0]})\n"])
 
 
 def _bigcodebench(row: Mapping[str, Any], place: str) -> BenchmarkTask:
@@ -327,8 +318,8 @@ def _judged_by(hidden: Hidden, told: Mapping[str, Any]) -> dict[str, Any]:
     module = told["module"] if "module" in told else module_of(tests, {name} - {""} | defined(reference))
     if not str(module).isidentifier():
         raise RowError(f"its module {module!r} is no name")
-    if (method := _METHOD.fullmatch(entry)) and is_check(tests):
-        tests = _of_method(tests, method, module=module)
+    if METHOD.fullmatch(entry) and is_check(tests):
+        tests = of_method(tests, entry, module=module)
     return {
         "entry_point": name,
         "module": module,
@@ -389,14 +380,6 @@ def _line(place: str) -> str:
 
 def _line_end(code: str) -> str:
     return code if not code or code.endswith("\n") else code + "\n"
-
-
-def _with_helpers(tests: str, given: str, entry_point: str) -> str:
-    """Tests that bring along what they use of the code that is given, besides the function that is asked for.
-
-    Three of HumanEval's do (32, 38, 50). Taken from the candidate, `poly` could be zero everywhere.
-    """
-    return "\n\n".join([*filter(None, [taken(given, open_names(tests) - {entry_point})]), tests])
 
 
 def _examples(prompt: str, entry_point: str) -> str:

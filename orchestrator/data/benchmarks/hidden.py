@@ -85,6 +85,11 @@ def read_hidden(value: Any, function: str = "") -> Hidden:
     raise ShapeError(f"a {type(value).__name__}, which is no shape of tests")
 
 
+def holds_tests(value: Mapping[str, Any]) -> bool:
+    """Whether tests stand under some key of a mapping, and not beside it."""
+    return any(value.get(key) is not None for key in ("inputs", "input", *HOLDERS))
+
+
 def plain(value: Any) -> Any:
     """The same in lists and dicts alone: arrays (anything with `tolist`), tuples and mappings are read as these."""
     if hasattr(value, "tolist"):
