@@ -74,7 +74,7 @@ def _blocks(text: str) -> list[tuple[str, str]]:
             body.append(line)
         elif match:
             fence, tag = match[1], (match[2].split() or [""])[0].lower()
-    return [*found, (tag, "\n".join(body) + "\n")] if fence else found
+    return [*found, (tag, "\n".join(body).rstrip("\n") + "\n")] if fence else found
 
 
 def _is_json(text: str) -> bool:

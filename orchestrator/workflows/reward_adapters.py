@@ -95,8 +95,9 @@ class CodeReward:
                 f"The data set has no column {self._tests!r} with hidden tests.",
                 remedy=f"Name it: CodeReward(tests=...). Columns: {', '.join(_columns(columns)) or 'none'}.",
             )
-        entries = columns.get(self._entry_point, [""] * count)
-        stubs = columns.get(self._stub, [""] * count)
+        entries, stubs = (
+            columns[name] if columns.get(name) is not None else [""] * count for name in (self._entry_point, self._stub)
+        )
         if not len(tests) == len(entries) == len(stubs) == count:
             raise UsageError(
                 f"There are {count} completions, but {len(tests)} rows of tests.",

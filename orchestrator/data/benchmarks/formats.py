@@ -100,6 +100,8 @@ def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
         raise RowError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except ShapeError as exc:
         raise RowError(f"its tests are {exc}") from None
+    except RecursionError:
+        raise RowError("the row is nested too deep") from None
     except (TypeError, ValueError, AttributeError) as exc:
         raise exc if isinstance(exc, RowError) else RowError(f"the row makes no sense ({exc})") from None
 

@@ -24,6 +24,8 @@ from orchestrator.types import IOCase, Value
 
 HOLDERS = ("tests", "test", "test_code", "test_list", "test_cases", "unit_tests", "assert_case", "functional", "cases")
 """Keys of a mapping under which tests of another shape stand."""
+_LARGE = 1 << 16
+"""Characters."""
 _EXPECTED = frozenset(("output", "expected_output", "expected"))
 _KINDS = {"": "", "stdin": "stdin", "stdin_stdout": "stdin", "functional": "call", "function_call": "call"}
 
@@ -72,10 +74,16 @@ def read_hidden(value: Any, function: str = "") -> Hidden:
     Raises:
         ShapeError: it has no known shape.
     """
-    value = plain(value)
+    try:
+        return _read(plain(value), function)
+    except RecursionError:
+        raise ShapeError("nested too deep") from None
+
+
+def _read(value: Any, function: str) -> Hidden:
     if isinstance(value, str):
         held = _json(value)
-        return Hidden(source=value) if held is None else read_hidden(held, function)
+        return Hidden(source=value) if held is None else _read(held, function)
     if value is None or value in ([], {}):
         return Hidden()
     if isinstance(value, list):
@@ -104,10 +112,19 @@ def calls_source(calls: Sequence[Call], entry: str, module: str = "candidate") -
     tests = []
     for number, call in enumerate(calls, 1):
         right = [listed(call.expected), *([listed(call.expected[0])] if call.wrapped else [])]
-        wanted = " or ".join(f"got == {literal(one)}" for one in right)
-        asked = f"{entry}({', '.join(map(literal, call.arguments))})"
+        wanted = " or ".join(f"got == {_written(one)}" for one in right)
+        asked = f"{entry}({', '.join(map(_written, call.arguments))})"
         tests.append(f"def test_call_{number}():\n    got = _plain({asked})\n    assert {wanted}\n")
-    return "\n\n".join([f"from {module} import {entry.partition('(')[0]}\n", _SAME, *tests])
+    return "\n\n".join([f"import json\n\nfrom {module} import {entry.partition('(')[0]}\n", _SAME, *tests])
+
+
+def _written(value: Any) -> str:
+    """Source of a value. Large ones are JSON in a text where that keeps them: the compiler takes 100 bytes for each of a list."""
+    text = literal(value)
+    if len(text) < _LARGE:
+        return text
+    packed = json.dumps(value)
+    return f"json.loads({packed!r})" if json.loads(packed) == value else text
 
 
 def listed(value: Any) -> Any:
@@ -166,7 +183,7 @@ def _from_mapping(given: Mapping[str, Any], function: str) -> Hidden:
             return _from_columns(given[one], given[other], function)
     held = [key for key in HOLDERS if given.get(key)]
     if len(held) == 1:
-        return read_hidden(given[held[0]], function)
+        return _read(given[held[0]], function)
     why = "of which several could be the tests" if held else "which is no shape of tests"
     raise ShapeError(f"{described(given)}, {why}")
 
