@@ -181,6 +181,21 @@ APPS_CALL = Example(
     "def by_size(d, n):\n    return tuple(sorted(d.keys()))[:n]\n",
     "def by_size(d, n):\n    return [1, 3]\n",
 )
+MBPP_PLUS = Example(
+    {
+        "task_id": 9003,
+        "code": "def twice(xs):\n    return [2 * x for x in xs]",
+        "prompt": "Write a function that doubles numbers.",
+        "source_file": "x.ipynb",
+        "test_imports": [],
+        "test_list": ["assert twice([1]) == [2]"],
+        "test": "import numpy as np\n\ndef assertion(out, exp, atol):\n    assert out == exp\n\n"
+        "inputs = [[[1]], [[3, 4]]]\nresults = [[2], [6, 8]]\n"
+        "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(twice(*inp), exp, 0)\n",
+    },
+    "def twice(xs):\n    return [x + x for x in xs]\n",
+    "def twice(xs):\n    return [2]\n",
+)
 OWN_CASES = Example(
     {"task_id": "own/io", "prompt": "Print the sum of two numbers.", "inputs": ["1 2\n", "5 5"], "outputs": ["3", "10"]},
     "print(sum(map(int, input().split())))\n",
@@ -196,5 +211,6 @@ EXAMPLES = {
     "ClassEval": CLASSEVAL,
     "APPS, stdin": APPS_STDIN,
     "APPS, calls": APPS_CALL,
+    "MBPP+ of the hub": MBPP_PLUS,
     "one's own, inputs and outputs": OWN_CASES,
 }

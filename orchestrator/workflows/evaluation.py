@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -72,7 +72,6 @@ STOP = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\nassert ")
 PROMPTS = 32
 """As many prompts go round at once. All samples of one task at once would let every slot of a server read the same prompt: on a
 CPU that reads no faster than it writes (1.5B, HumanEval, 16 slots: 34 tokens/s), that is half of an answer's time."""
-Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
 
 class EvalJob(Value):
@@ -456,8 +455,10 @@ class _Evaluation:
         """(task, completion_id) in the order of the samples, and the recorded samples by that."""
         if not self.job.samples:
             return [(task, number) for task in self.tasks for number in range(self.job.n)], {}
-        read = read_samples(Path(self.job.samples), loaded.tasks, self.tasks)
+        read = read_samples(Path(self.job.samples), loaded.tasks.keys() | loaded.outside, self.tasks)
         self.problems += map(str, read.problems)
+        if read.elsewhere:
+            self.problems.append(f"{read.elsewhere} samples are of tasks of other splits, or beyond --limit")
         if without := len(self.tasks) - len({sample.task_id for sample in read.samples}):
             self.problems.append(f"{self.job.samples}: {without} of {len(self.tasks)} tasks have no sample and are in no pass@k")
         return [(one.task_id, one.completion_id) for one in read.samples], {

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from orchestrator.data.benchmarks import BenchmarkTask, load
 from orchestrator.data.benchmarks.literals import literal
+from orchestrator.data.benchmarks.names import functions_of
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.base import Model
@@ -263,7 +264,13 @@ def subject_of_task(task: BenchmarkTask) -> Subject | str:
     """The reference of a benchmark's task as a subject; a sentence where it can be none."""
     if not task.reference or not task.entry_point:
         return f"{task.source}: task {task.task_id} has no reference, or does not name its function"
-    trusted = [source for source in (task.tests, task.visible_tests) if source]
+    if task.entry_point not in functions_of(task.reference):
+        return f"{task.source}: task {task.task_id} does not ask for a function: {task.entry_point}"
+    # Whatever name the data set gave the function's module, tests find it as `candidate` here.
+    trusted = [
+        source.replace(f"from {task.module} import", "from candidate import") for source in (task.tests, task.visible_tests)
+    ]
+    trusted = [source for source in trusted if source]
     if task.inputs is not None:
         trusted += [
             f"try:\n    {task.entry_point}(*{literal(arguments)})\nexcept Exception:\n    pass\n"

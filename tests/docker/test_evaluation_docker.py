@@ -148,7 +148,7 @@ async def test_rows_of_every_known_format_are_judged(bare, tmp_path):
     assert {row.judging for row in result.rows} == {"apart"}
     found = await validate_dataset(load(str(data)), bare, LIMITS)
     assert {result.verdict for result in found.results.values()} == {"accepted"}
-    assert len(found.results) == sum(bool(task.reference) for task in load(str(data)).tasks.values()) == 6
+    assert len(found.results) == sum(bool(task.reference) for task in load(str(data)).tasks.values()) == 7
 
 
 async def test_linked_lists_of_the_tests_own_are_judged_together(bare, tmp_path):

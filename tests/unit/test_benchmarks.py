@@ -167,6 +167,12 @@ def test_unusable_samples_are_named_by_line(tmp_path):
         assert words in one
 
 
+def test_samples_of_tasks_that_are_not_wanted_are_counted(tmp_path):
+    path = write(tmp_path / "s.jsonl", *({"task_id": task, "completion": "1"} for task in "abb"))
+    read = read_samples(path, {"a", "b"}, {"a"})
+    assert ([one.task_id for one in read.samples], read.problems, read.elsewhere) == (["a"], (), 2)
+
+
 def test_a_file_without_any_usable_sample_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="nowhere"):
         read_samples(write(tmp_path / "s.jsonl", {"task_id": "nowhere", "completion": ""}), {"a"})

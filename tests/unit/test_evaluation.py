@@ -442,6 +442,18 @@ async def test_code_in_a_chats_answer_is_judged_and_counted_aloud(tmp_path, data
     assert any(one.startswith(words) for one in again.problems)
 
 
+async def test_samples_outside_of_the_split_are_counted_and_not_named_one_by_one(tmp_path, settings, records, engine):
+    rows = [{"task_id": n, "text": "p", "code": "def f(): pass", "test_list": ["assert f()"]} for n in (5, 11, 700, 701)]
+    (tmp_path / "mbpp.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = samples_file(tmp_path, *((str(row["task_id"]), "RIGHT = 1") for row in rows))
+    job = EvalJob(dataset="mbpp", data=str(tmp_path), samples=path)
+    result = await do_eval(job, settings, records, engine=engine)
+    assert [row.task_id for row in result.rows] == ["11"]
+    assert result.problems == ["3 samples are of tasks of other splits, or beyond --limit"]
+    whole = await do_eval(job.model_copy(update={"split": "all"}), settings, records, engine=engine)
+    assert len(whole.rows) == 4
+
+
 async def test_raw_samples_are_judged_as_they_are(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, ("t0", CHAT))
     result = await do_eval(EvalJob(dataset=dataset, samples=path, raw=True), settings, records, engine=engine)

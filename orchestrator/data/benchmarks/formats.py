@@ -9,7 +9,7 @@
 | KodCode | `question_id, question, solution, test, test_info` |
 | LeetCodeDataset | `prompt, entry_point: "Solution().method", test`, with `completion` or `canonical_solution` |
 | HumanEval | `prompt, entry_point, canonical_solution, test` |
-| MBPP | `task_id, code, test_list`, with `text` (full) or `prompt` and `test_imports` (sanitized) |
+| MBPP | `task_id, code, test_list`, with `text` (full) or `prompt` and `test_imports` (sanitized); `test` (MBPP+ on the hub) |
 | APPS, TACO | `question, input_output`, with `solutions, starter_code` |
 | one's own | `task_id, prompt`, with `tests` (source, or a shape of `hidden.py`) or `inputs` and `outputs`; optional `OPTIONAL` |
 
@@ -36,7 +36,7 @@ from pydantic import ValidationError
 
 from orchestrator.data.benchmarks.evalplus import inputs_of
 from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, plain, read_hidden
-from orchestrator.data.benchmarks.names import METHOD, completed, defined, is_check, module_of, of_method, with_helpers
+from orchestrator.data.benchmarks.names import METHOD, completed, defined, is_check, looped, module_of, of_method, with_helpers
 from orchestrator.data.benchmarks.task import BenchmarkTask
 from orchestrator.types import Limits
 
@@ -133,6 +133,8 @@ def _mbpp(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     asserts = [str(item).replace("\r\n", "\n").strip() for item in row["test_list"]]
     head = [*row.get("test_imports", ()), str(row.get("test_setup_code") or "").replace("\r\n", "\n")]
     whole = _text("\n".join([*filter(None, head), *asserts]) if any(asserts) else "")
+    if row.get("test"):  # MBPP+ as the hub has it: all inputs and outputs stand there
+        whole = looped("\n".join([*filter(None, head), _text(row["test"])]), _called(asserts[0], row["code"]))
     described = str(row["prompt"] if "prompt" in row else row["text"]).strip()
     reference = row["code"].replace("\r\n", "\n")
     return BenchmarkTask(

@@ -59,6 +59,8 @@ class Loaded:
     tasks: dict[str, BenchmarkTask]
     """By id, in the order of the file."""
     problems: list[Problem] = field(default_factory=list)
+    outside: set[str] = field(default_factory=set)
+    """Ids of tasks of other splits."""
 
 
 def load(name: str, data: Path | None = None, folder: Path | None = None, *, split: str = "", hub: bool = True) -> Loaded:
@@ -78,6 +80,7 @@ def load(name: str, data: Path | None = None, folder: Path | None = None, *, spl
     source, rows = _rows(name, data, folder, problems, hub)
     source += told
     tasks: dict[str, BenchmarkTask] = {}
+    outside: set[str] = set()
     for place, row in rows:
         try:
             task = task_of(row, place)
@@ -85,6 +88,7 @@ def load(name: str, data: Path | None = None, folder: Path | None = None, *, spl
             problems.append(Problem(place=place, reason=f"{_named(row)}{exc}"))
             continue
         if numbers is not None and not _in(task.task_id, numbers):
+            outside.add(task.task_id)
             continue
         if task.task_id in tasks:
             problems.append(Problem(place=place, reason=f"task {task.task_id} is there twice; the first counts"))
@@ -95,7 +99,7 @@ def load(name: str, data: Path | None = None, folder: Path | None = None, *, spl
         raise UsageError(
             f"{source} holds no task.{told}", remedy="Give a file with one JSON object a line; see `design/evaluation.md`."
         )
-    return Loaded(name, source, tasks, problems)
+    return Loaded(name, source, tasks, problems, outside)
 
 
 def _split(name: str, split: str) -> tuple[range | None, str]:

@@ -74,6 +74,17 @@ def of_method(tests: str, entry: str, given: str = "", module: str = MODULE) -> 
     return "\n\n".join([head, with_helpers(tests, given, name), f"def test_{method}():\n    check({entry})\n"])
 
 
+def looped(tests: str, entry_point: str) -> str:
+    """A script that ends in a loop over inputs and outputs, as MBPP+ has them on the hub, as a test; other source as it is."""
+    tree = parsed(tests)
+    if tree is None or not tree.body or not isinstance(tree.body[-1], ast.For):
+        return tests
+    lines = tests.split("\n")
+    start = tree.body[-1].lineno - 1
+    test = ["", "def test_all():", *(f"    {line}" for line in lines[start:])]
+    return "\n".join([f"from {MODULE} import {entry_point}", *lines[:start], *test])
+
+
 def with_helpers(tests: str, given: str, entry_point: str) -> str:
     """Tests that bring along what they use of the code that is given, besides what is asked for.
 
@@ -134,6 +145,12 @@ def defined(source: str) -> set[str]:
         return set()
     nodes = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     return set().union(*map(_bound_by, nodes)) if nodes else set()
+
+
+def functions_of(source: str) -> set[str]:
+    """Names of a program's top-level functions."""
+    tree = parsed(source)
+    return {node.name for node in tree.body if isinstance(node, _FUNCTIONS)} if tree else set()
 
 
 def after_future(preamble: str, code: str) -> str:

@@ -38,6 +38,8 @@ class Samples(Value):
 
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
+    elsewhere: int = 0
+    """Samples of tasks that are known and not wanted."""
 
 
 def read_samples(path: Path, known: Collection[str], wanted: Collection[str] | None = None) -> Samples:
@@ -52,6 +54,7 @@ def read_samples(path: Path, known: Collection[str], wanted: Collection[str] | N
     samples: list[Sample] = []
     taken: dict[tuple[str, int], str] = {}
     counts: Counter[str] = Counter()
+    elsewhere = 0
     for place, row in read_rows(path, problems):
         read = _sample(place, row, known, counts)
         if isinstance(read, Problem):
@@ -69,12 +72,14 @@ def read_samples(path: Path, known: Collection[str], wanted: Collection[str] | N
         counts[read.task_id] += 1
         if wanted is None or read.task_id in wanted:
             samples.append(read)
+        else:
+            elsewhere += 1
     if not samples:
         told = f" The first problem: {problems[0]}." if problems else ""
         raise UsageError(
             f"{path} holds no sample that can be judged.{told}", remedy="Give JSON lines with task_id and completion."
         )
-    return Samples(samples=tuple(samples), problems=tuple(problems))
+    return Samples(samples=tuple(samples), problems=tuple(problems), elsewhere=elsewhere)
 
 
 def _sample(place: str, row: Mapping[str, Any], known: Collection[str], counts: Mapping[str, int]) -> Sample | Problem:
@@ -86,7 +91,10 @@ def _sample(place: str, row: Mapping[str, Any], known: Collection[str], counts: 
     whole = row.get("solution") is not None
     text = row.get("solution" if whole else "completion")
     if not isinstance(text, str):
-        return Problem(place=place, reason="the sample has no text under `completion` (or `solution`)")
+        return Problem(
+            place=place,
+            reason=f"the sample has no text under `completion` (or `solution`); its keys: {', '.join(map(str, list(row)[:8]))}",
+        )
     number = row.get("completion_id", row.get("sample_id", counts[task_id]))
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < MOST_SAMPLES:
         told = f"{number!r}"[:40]
