@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import sys
@@ -12,6 +13,8 @@ from base64 import b64encode
 
 import pytest
 from format_rows import APPS_CALL, APPS_STDIN, BIGCODEBENCH, EXAMPLES, KODCODE, LCB_CALL, LCB_STDIN, LEETCODE, OWN_CASES, packed
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.data.benchmarks import load
 from orchestrator.data.benchmarks.formats import PREAMBLE, RowError, task_of
@@ -252,12 +255,47 @@ def test_tests_are_read_in_every_known_shape(value, source, cases, calls):
         ({"inputs": [{"a": 1}], "outputs": ["2"]}, "where a program reads and writes text"),
         ({"inputs": ["not json"], "outputs": ["2"], "fn_name": "f"}, "no JSON"),
         ({"tests": "assert 1", "test_list": ["assert 2"]}, "several could be"),
+        ({"inputs": [[object()]], "outputs": [1], "fn_name": "f"}, "a value of the type int, object"),
         (json.loads("[" * 600 + "]" * 600), "nested too deep"),
     ],
 )
 def test_any_other_shape_is_named(value, words):
     with pytest.raises(ShapeError, match=words):
         read_hidden(value)
+
+
+KEYS = st.sampled_from(["tests", "inputs", "outputs", "input", "output", "fn_name", "type", "testtype", "cases", "other"])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.sampled_from(["stdin", "functional", "[1]"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4) | st.tuples(inner, inner),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.sampled_from(["", "f"]))
+@settings(max_examples=500, deadline=None)
+def test_whatever_is_given_is_read_or_refused(value, function):
+    with contextlib.suppress(ShapeError):
+        hidden = read_hidden(value, function)
+        assert sum(map(bool, (hidden.source, hidden.cases, hidden.calls))) <= 1
+        assert compile(calls_source(hidden.calls, "f"), "tests", "exec")
+
+
+@given(
+    st.dictionaries(
+        st.text() | KEYS | st.sampled_from(["prompt", "task_id", "test", "question", "input_output"]), VALUES, max_size=6
+    )
+)
+@settings(max_examples=500, deadline=None)
+def test_whatever_stands_in_a_row_is_a_task_or_refused(row):
+    with contextlib.suppress(RowError):
+        task_of(row, "x.jsonl:1")
 
 
 def test_large_values_travel_as_text():

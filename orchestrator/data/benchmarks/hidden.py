@@ -19,6 +19,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.data.benchmarks.literals import literal
 from orchestrator.types import IOCase, Value
 
@@ -78,6 +80,8 @@ def read_hidden(value: Any, function: str = "") -> Hidden:
         return _read(plain(value), function)
     except RecursionError:
         raise ShapeError("nested too deep") from None
+    except ValidationError:
+        raise ShapeError("text with half characters (lone surrogates)") from None
 
 
 def _read(value: Any, function: str) -> Hidden:
@@ -226,6 +230,11 @@ def _call(given: Any, expected: Any) -> Call:
         return Call(arguments=tuple(arguments), expected=value)
     if not isinstance(given, list):
         raise ShapeError(f"arguments that are {described(given)} and no list")
+    try:
+        literal([given, expected])
+    except TypeError:
+        kinds = {type(value).__name__ for value in [*given, expected]}
+        raise ShapeError(f"calls with a value of the type {', '.join(sorted(kinds))}, which cannot be written down") from None
     wrapped = isinstance(expected, list) and len(expected) == 1
     return Call(arguments=tuple(map(_keys, given)), expected=expected, wrapped=wrapped)
 
