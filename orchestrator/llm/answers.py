@@ -23,7 +23,7 @@ _PYTHON = ("", "python", "python3", "py")
 
 def is_answer(text: str, program: str) -> bool:
     """Whether a completion is the answer of a chat: the `program` that it makes as it stands does not parse, and the text has a
-    fence, a mark of a chat, or begins with a sentence; or it is JSON.
+    fence, a mark of a chat, or begins or ends with a sentence; or it is JSON.
 
     Code that does not parse and shows none of these stays what it is: wrong, and not ours to mend.
     """
@@ -32,8 +32,9 @@ def is_answer(text: str, program: str) -> bool:
     if _parses(program):
         return False
     lines = text.split("\n")
-    first = next((line for line in lines if line.strip()), "")
-    return any(map(_FENCE.match, lines)) or bool(_MARK.search(text)) or _is_sentence(first)
+    said = [line.rstrip() for line in lines if line.strip()]
+    prose = bool(said) and (_is_sentence(said[0]) or (_is_sentence(said[-1]) and said[-1].endswith((".", "!", ":"))))
+    return prose or any(map(_FENCE.match, lines)) or bool(_MARK.search(text))
 
 
 def extract_program(text: str) -> Extraction:

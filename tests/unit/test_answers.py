@@ -12,6 +12,7 @@ ANSWERS = {
     "a greeting and a fence": "Sure!\n```python\ndef total(xs):\n    return sum(xs)\n```\nDone.",
     "a sentence and code": "Here is the function that you asked for:\n\ndef total(xs):\n    return sum(xs)\n",
     "a fence that only closes": "    return sum(xs)\n```\nThis sums them up.",
+    "code and a sentence": "    return sum(xs)\n\nThis returns the sum of all numbers.",
     "thinking": "<think>\nSum them.\n</think>\ndef total(xs):\n    return sum(xs)\n",
     "an end token": "    return sum(xs)\n<|im_end|>",
     "JSON": '{"code": "def total(xs):\\n    return sum(xs)\\n"}',
