@@ -23,7 +23,7 @@ from typing import Any
 from . import values, views
 from .decoys import COUNT
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
-from .gradients import Graph, Mirror, autograd_function
+from .gradients import Graph, Mirror, autograd_function, same_tensor
 from .handles import MAX_ITEMS, Changed, Function, Handle, HandleMeta, Method, awaited, generated, library_class
 from .module import Module
 from .operators import COMMON, SPECIALS, predicate
@@ -150,6 +150,12 @@ class _Writer(values.Writer):
         self.put(number)
         self.put(nature)
         self.put(_about(value) if nature in ("", "coroutine") else None)
+
+
+def _is_module(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    real = getattr(type(value), "_fumehood_real", None)
+    return torch is not None and isinstance(real, type) and issubclass(real, torch.nn.Module)
 
 
 def _is_shared_class(kind: type) -> bool:
@@ -362,6 +368,10 @@ class Link:
         """What stands for an exception that would catch what the tests themselves find, where the candidate has one."""
         self.names_stop = False
         """Whether the tests name StopIteration or its like: else a function that raises it has an error, and ends no loop."""
+        self._objection = ""
+        """What the candidate did that makes its answer count for nothing."""
+        self._in_module = False
+        """Whether a module of PyTorch is called: what it computes with is the tests' to set."""
         self._asking = ""
         """What the candidate is asked now."""
         self._views: dict[int, dict[str, Any]] = {}
@@ -424,6 +434,7 @@ class Link:
                 self._views.clear()
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind
+            outer, self._in_module = self._in_module, kind == "call" and _is_module(operands[0])
             try:
                 return self._wait(seq)
             except (Broken, Exception):
@@ -435,7 +446,7 @@ class Link:
                 raise mark(RuntimeError(f"{type(exc).__name__} out of __{operands[0]}__"), marked(exc) or "") from None
             finally:
                 self._depth -= 1
-                self._asking = before
+                self._asking, self._in_module = before, outer
 
     def line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
         """What an object answers for each of these, asked in an order drawn by chance: (whether it answered, what)."""
@@ -533,6 +544,7 @@ class Link:
             if self.mirrors:
                 changed = [mirror for mirror in self.mirrors.values() if mirror.changed()]
                 for mirror in changed:
+                    mirror.set = mirror.set or not same_tensor(mirror.tensor.detach(), mirror.data)
                     mirror.note()
                 if changed:
                     extras["leaves"] = [(mirror.number, mirror.data, mirror.grad) for mirror in changed]
@@ -560,6 +572,9 @@ class Link:
         """Read until the answer to `seq`, and serve what is asked of the tests meanwhile."""
         while True:
             kind, value = self._receive(seq)
+            if self._objection:
+                objection, self._objection = self._objection, ""
+                raise mark(RuntimeError(objection))
             if kind == "ok":
                 return value
             if kind == "changed":
@@ -840,6 +855,8 @@ class Link:
             mirror = self.mirrors[number]
             if not isinstance(data, torch.Tensor):
                 raise Garbled("a tensor that is none")
+            if mirror.set and self._in_module and not same_tensor(data, mirror.data):
+                self._objection = "a parameter that the tests had set was changed by calling the module that holds it"
             mirror.tensor.data = data
             mirror.tensor.grad = grad
             mirror.note()
