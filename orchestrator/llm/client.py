@@ -384,7 +384,7 @@ class ModelClient:
 
     def _refused(self, said: Said, retry_after: float = 0.0) -> CompletionError:
         status, told = said.status, said.message
-        words = f" ({status}): {told}" if told else f" ({status})."
+        words = f" ({status}): {told.rstrip('.')}." if told else f" ({status})."
         server = f"model server at {self.base_url}"
         too_long = status not in (401, 404) and status not in RETRIED and is_too_long(told)
         filtered = status == 403 and re.search(r"moderat|flagged|content.?(?:filter|policy)|safety", told, re.IGNORECASE)

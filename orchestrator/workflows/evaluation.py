@@ -46,7 +46,6 @@ from orchestrator.types import (
     Verdict,
 )
 from orchestrator.workflows import recorded_jobs
-from orchestrator.workflows.answers import Answers, Refusals, answers_in, is_fenced, refusal
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loop import seed_of
 from orchestrator.workflows.recorded_jobs import (
@@ -62,6 +61,7 @@ from orchestrator.workflows.recorded_jobs import (
     work_through,
 )
 from orchestrator.workflows.reference_outputs import with_outputs
+from orchestrator.workflows.refusals import Answers, Refusals, answers_in, is_fenced, refusal
 from orchestrator.workflows.side_by_side import each
 
 KIND = "eval"

@@ -45,7 +45,6 @@ from orchestrator.types import (
     Value,
     Verdict,
 )
-from orchestrator.workflows.answers import Answers, Refusals, answers_in, refusal
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.loop import seed_of
 from orchestrator.workflows.recorded_jobs import (
@@ -61,6 +60,7 @@ from orchestrator.workflows.recorded_jobs import (
     time_spent,
     work_through,
 )
+from orchestrator.workflows.refusals import Answers, Refusals, answers_in, refusal
 from orchestrator.workflows.unit_tests import (
     LIMITS,
     MutationOptions,
