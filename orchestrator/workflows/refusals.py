@@ -96,6 +96,8 @@ class Answers(Value):
 
     not_answerable: int = 0
     """Samples whose prompt the server refused; they are unscored."""
+    tasks: tuple[str, ...] = ()
+    """Theirs."""
     refused: Mapping[str, int] = Field(default_factory=dict)
     """What the server said with that, and how often."""
     corrections_refused: int = 0
@@ -119,14 +121,15 @@ class Answers(Value):
         """A sentence for each of these that there is."""
         found = []
         if self.not_answerable:
+            tasks = _listed(dict.fromkeys(self.tasks, 1))
             found.append(
-                f"{self.not_answerable} of {samples} samples are not answerable, for the server refused the prompt; "
-                f"they are unscored and in no pass@k: {_listed(self.refused)}"
+                f"{self.not_answerable} of {samples} samples are not answerable ({tasks}), for the server refused the prompt; "
+                f"they are unscored and in no pass@k. It said: {_listed(self.refused)}"
             )
         if self.corrections_refused:
             found.append(
                 f"the server refused the prompts of {self.corrections_refused} corrections; those samples keep the verdict that "
-                f"they had: {_listed(self.refused)}"
+                f"they had. It said: {_listed(self.refused)}"
             )
         if self.empty:
             found.append(f"{self.empty} answers are empty (as the server says: {_listed(self.empty_reasons)})")
@@ -154,6 +157,7 @@ def answers_in(attempts: Collection[Attempt], *, continues: bool = False) -> Ans
     cut = [one for one in drawn if one.finish_reason == "length"]
     return Answers(
         not_answerable=sum(attempt.round == 0 for attempt in refused),
+        tasks=tuple(sorted({attempt.task for attempt in refused if attempt.round == 0})),
         refused=_counted(attempt.completion.refused for attempt in refused),
         corrections_refused=sum(attempt.round > 0 for attempt in refused),
         empty=len(empty),
@@ -180,7 +184,8 @@ def is_fenced(text: str) -> bool:
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(words).most_common())
+    """The most frequent first, in an order that does not depend on who answered first."""
+    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
 
 
 def _listed(counts: Mapping[str, int], most: int = 3) -> str:

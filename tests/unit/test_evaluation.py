@@ -233,7 +233,7 @@ async def test_a_prompt_that_is_refused_is_its_samples_record_and_the_others_go_
     assert (row.verdict, row.reward, row.refused) == (Verdict.UNSCORED, None, "400: 5000 > 4096")
     assert row.result == "not answerable: 400: 5000 > 4096"
     (note,) = result.problems
-    assert note.startswith("1 of 4 samples are not answerable")
+    assert note.startswith(f"1 of 4 samples are not answerable (t{refused})")
     assert note in markdown(result)
     assert "5000 > 4096" in note
     again = await resume_eval(result.run.id, settings, records, engine=engine)
