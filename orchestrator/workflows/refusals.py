@@ -165,7 +165,10 @@ def answers_in(attempts: Collection[Attempt], *, continues: bool = False) -> Ans
         cut_off=len(cut),
         cut_while_reasoning=sum(map(is_reasoning, cut)),
         from_reasoning=sum(bool(one.reasoning.strip()) and one.text == one.reasoning for one in drawn),
-        fenced=sum(continues and not one.round and is_fenced(one.completion.text) for one in attempts),
+        fenced=sum(
+            continues and not one.round and is_fenced(text := one.completion.text) and not one.code.endswith(text)
+            for one in attempts
+        ),
         without=_counted(name for one in drawn for name in one.without),
     )
 
