@@ -61,7 +61,7 @@ from orchestrator.workflows.recorded_jobs import (
     work_through,
 )
 from orchestrator.workflows.reference_outputs import with_outputs
-from orchestrator.workflows.refusals import Answers, Refusals, answers_in, is_fenced, refusal
+from orchestrator.workflows.refusals import Answers, Refusals, answers_in, is_fenced, parses, refusal
 from orchestrator.workflows.side_by_side import each
 
 KIND = "eval"
@@ -711,7 +711,7 @@ async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, f
     if not answers:
         raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
     answer = answers[0]
-    if continues and not is_fenced(answer.text):
+    if continues and not (is_fenced(answer.text) and not parses(task.program(answer.text))):
         return replace(asked, code=task.program(answer.text), completion=answer)
     found = extract(answer.text, entry_point=task.entry_point or None, prompt=task.prompt if task.continues else "")
     reason = "" if found.code else found.reason or "The answer holds no code."

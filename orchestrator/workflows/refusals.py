@@ -9,6 +9,7 @@ Left out: retries, and refusals that have to do with no prompt, such as that of 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -165,7 +166,10 @@ def answers_in(attempts: Collection[Attempt], *, continues: bool = False) -> Ans
         cut_off=len(cut),
         cut_while_reasoning=sum(map(is_reasoning, cut)),
         from_reasoning=sum(bool(one.reasoning.strip()) and one.text == one.reasoning for one in drawn),
-        fenced=sum(continues and not one.round and is_fenced(one.completion.text) for one in attempts),
+        fenced=sum(
+            continues and not one.round and is_fenced(text := one.completion.text) and not one.code.endswith(text)
+            for one in attempts
+        ),
         without=_counted(name for one in drawn for name in one.without),
     )
 
@@ -181,6 +185,15 @@ def is_reasoning(completion: Completion) -> bool:
 def is_fenced(text: str) -> bool:
     """Whether a line of a text begins or ends a code block of Markdown."""
     return bool(re.search(r"^(?:```|~~~)", text, re.MULTILINE))
+
+
+def parses(program: str) -> bool:
+    """Whether a program is Python."""
+    try:
+        ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:

@@ -306,6 +306,21 @@ async def test_answers_that_are_none_or_less_are_counted_aloud(dataset, settings
     assert "without seed: the server refuses it" in markdown(result)
 
 
+async def test_a_continuation_that_is_a_program_with_fences_in_a_text_stays_as_it_is(tmp_path, settings, records, engine):
+    row = {
+        "task_id": "t",
+        "prompt": "def f():\n",
+        "continues": True,
+        "entry_point": "f",
+        "tests": "def test_f():\n    assert f()",
+    }
+    (tmp_path / "c.jsonl").write_text(json.dumps(row))
+    text = '    return """RIGHT\n```python\nx\n```\n"""\n'
+    job = EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete")
+    result = await do_eval(job, settings, records, engine=engine, model=ScriptedModel([text]))
+    assert (result.rows[0].completion, result.answers.fenced) == (text, 0)
+
+
 async def test_a_continuation_that_is_an_answer_with_fences_is_read_as_one(tmp_path, settings, records, engine):
     row = {
         "task_id": "t",
