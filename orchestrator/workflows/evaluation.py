@@ -786,7 +786,7 @@ def _extracted(rows: Sequence[Row]) -> list[str]:
     without = sum(not row.status for row in answers)
     return [
         f"{len(answers)} of {len(rows)} samples are answers of a chat: the code in them was judged"
-        f"{f', and {without} hold none' if without else ''} (--raw judges samples as they are)"
+        f"{f', and {without} hold none that can be used' if without else ''} (--raw judges samples as they are)"
     ]
 
 

@@ -571,7 +571,7 @@ async def test_code_in_a_chats_answer_is_judged_and_counted_aloud(tmp_path, data
     ]
     assert told["extracted"] == 2
     assert (result.rows[0].completion, result.rows[0].answer) == ("def f():\n    return 'RIGHT'\n", CHAT)
-    words = "2 of 3 samples are answers of a chat: the code in them was judged, and 1 hold none"
+    words = "2 of 3 samples are answers of a chat: the code in them was judged, and 1 hold none that can be used"
     assert any(one.startswith(words) for one in result.problems)
     assert words in markdown(result)
     again = await resume_eval(result.run.id, settings, records, engine=engine)

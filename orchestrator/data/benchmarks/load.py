@@ -41,6 +41,7 @@ DATASETS = {
     "bigcodebench": _Known(("BigCodeBench", "bigcodebench"), "bigcode/bigcodebench", split="v0.1.4"),
     "classeval": _Known(("ClassEval_data", "classeval"), "FudanSELab/ClassEval", split="test"),
     "leetcode": _Known(("LeetCodeDataset-test", "leetcode"), "newfacade/LeetCodeDataset", split="test"),
+    # The hub has scripts in place of these two, which `datasets` no longer runs: the remedy names their files.
     "livecodebench": _Known(("livecodebench", "code_generation_lite"), "livecodebench/code_generation_lite", split="test"),
     "apps": _Known(("apps",), "codeparrot/apps", "all", split="test"),
     "kodcode": _Known(("KodCode-V1", "kodcode"), "KodCode/KodCode-V1", split="train"),

@@ -91,10 +91,9 @@ def _sample(place: str, row: Mapping[str, Any], known: Collection[str], counts: 
     whole = row.get("solution") is not None
     text = row.get("solution" if whole else "completion")
     if not isinstance(text, str):
-        return Problem(
-            place=place,
-            reason=f"the sample has no text under `completion` (or `solution`); its keys: {', '.join(map(str, list(row)[:8]))}",
-        )
+        given = next((key for key in ("solution", "completion") if row.get(key) is not None), "")
+        what = f"its {given!r} is a {type(row[given]).__name__}" if given else f"its keys: {', '.join(map(str, list(row)[:8]))}"
+        return Problem(place=place, reason=f"the sample has no text under `completion` (or `solution`); {what}")
     number = row.get("completion_id", row.get("sample_id", counts[task_id]))
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < MOST_SAMPLES:
         told = f"{number!r}"[:40]
