@@ -136,13 +136,15 @@ class _Turn:
     def __post_init__(self) -> None:
         self.into = self.parts[-1]
 
-    @property
-    def said(self) -> bool:
-        return any(piece.strip() for part in (*self.parts, *self.finals, *self.asides) for piece in part)
+    said: bool = False
+    """Something that is no blank was kept."""
+    said_here: bool = False
+    """And it was kept since the last closing mark that nothing opened."""
 
     def add(self, text: str) -> None:
-        if self.into is not None:
+        if self.into is not None and text.strip():
             self.into.append(text)
+            self.said = self.said_here = True
 
     def take(self, mark: _Mark) -> None:
         if mark.kind is _Kind.OPEN:
@@ -164,9 +166,11 @@ class _Turn:
         if self.thinking:
             self.thinking = False
             self.into = self.parts[-1]
-        elif any(piece.strip() for piece in self.parts[-1]) or self.into is not self.parts[-1]:
-            self.problems.append("dropped a thinking section")
-            self.parts.append([])
+        else:
+            if self.said_here:
+                self.problems.append("dropped a thinking section")
+                self.parts.append([])
+            self.said_here = False
             self.into = self.parts[-1]
 
     def _end(self) -> None:

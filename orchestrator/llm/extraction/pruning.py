@@ -17,6 +17,7 @@ Left out: the choice of the entry point's own definition (`candidates`, `suites`
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,25 @@ def _modules(node: ast.stmt) -> set[str]:
 
 
 @dataclass
+class _Bindings:
+    """The statements of a block that bind one name, in order."""
+
+    pieces: list[Piece]
+    places: list[int]
+    taken: int = 0
+    """How many were needed already."""
+
+    def needed(self, place: int | None) -> list[Piece]:
+        """Those that somebody at a place needs, or who reads the name at the end: the last function, or every binding of a value."""
+        count = len(self.pieces) if place is None else max(1, bisect_left(self.places, place))
+        if isinstance(self.pieces[count - 1].node, DEFINITIONS):
+            return [self.pieces[count - 1]]
+        fresh = self.pieces[self.taken : count]
+        self.taken = max(self.taken, count)
+        return fresh
+
+
+@dataclass
 class Keeper:
     """What stays, built up from the statements that `keep` was called with."""
 
@@ -98,6 +118,7 @@ class Keeper:
         self._demos = {id(piece) for pool in self.pools for piece in demonstrations(pool, self.entry)}
         self._work: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._done: set[tuple[object, ...]] = set()
+        self._found: dict[tuple[int, str], _Bindings] = {}
 
     def keep(self, piece: Piece) -> None:
         """This statement stays, with all that it needs."""
@@ -161,26 +182,26 @@ class Keeper:
         if name in self.given:
             return
         for pool in self.pools:
-            found = [piece for piece in pool.binders.get(name, ()) if not is_main(piece.node) and not self.dropped(piece)]
-            if not found:
-                continue
-            for piece in self._binders(pool, found, reader):
-                self._later(self._keep, piece)
-            self._later(self._watch, pool, name, pool.is_value(name))
-            return
+            bindings = self._bindings(pool, name)
+            if bindings.pieces:
+                for piece in bindings.needed(self._place_in(pool, reader)):
+                    self._later(self._keep, piece)
+                self._later(self._watch, pool, name, pool.is_value(name))
+                return
         self._later(self._watch, self.pools[0], name, True)
 
-    def _binders(self, pool: Pool, found: list[Piece], reader: Piece | None) -> list[Piece]:
-        if reader is not None and self._home[id(reader)] is pool:
-            place = pool.place[id(reader)]
-            before = [piece for piece in found if pool.place[id(piece)] < place]
-            found = before or found[:1]
-        settled = [piece for piece in found if id(piece) not in self._demos]
-        found = settled or found
-        complete = [piece for piece in found if not is_empty(piece.node)] or found
-        if isinstance(complete[-1].node, DEFINITIONS):
-            return complete[-1:]
-        return complete
+    def _place_in(self, pool: Pool, reader: Piece | None) -> int | None:
+        return pool.place[id(reader)] if reader is not None and self._home[id(reader)] is pool else None
+
+    def _bindings(self, pool: Pool, name: str) -> _Bindings:
+        """What binds a name in a block: a demonstration or an empty function only where nothing else does."""
+        key = (id(pool), name)
+        if key not in self._found:
+            found = [piece for piece in pool.binders.get(name, ()) if not is_main(piece.node) and not self.dropped(piece)]
+            found = [piece for piece in found if id(piece) not in self._demos] or found
+            found = [piece for piece in found if not is_empty(piece.node)] or found
+            self._found[key] = _Bindings(found, [pool.place[id(piece)] for piece in found])
+        return self._found[key]
 
     def _watch(self, pool: Pool, name: str, value: bool) -> None:
         """Whatever changes what this name stands for is needed too."""
