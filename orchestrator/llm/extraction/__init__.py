@@ -5,10 +5,10 @@ or a text that stops in the middle of a line. `extract` finds the code that was 
 
     extract(reply, entry_point="loss", prompt=stub).code
 
-One step, one module: `marks` finds the answer in the completion, `fences` and `wrappers` its blocks, `pieces` (with `parsing` and
-`repairs`) their top-level statements, `candidates` and `suites` choose among these with `pruning` and `effects`, and `refusals` says why
-nothing is usable. Nothing is executed. The work grows no faster than the text, and what is longer or nested deeper than a
-program gets is refused.
+One step, one module: `marks` finds the answer in the completion, `fences` and `wrappers` its blocks, `pieces` (with `parsing`
+and `repairs`) their top-level statements, `candidates` and `suites` choose among these with `pruning` and `effects`, and
+`refusals` says why nothing is usable. Nothing is executed. The work grows no faster than the text, and what is longer or nested
+deeper than a program gets is refused.
 
 Left out: repair of the program itself. A misspelt keyword stays a syntax error, for the model to correct.
 """
@@ -85,9 +85,7 @@ def _answers(text: str) -> list[str]:
     return [*parts, text]
 
 
-def _read(
-    text: str, entry_point: str | None, stub: Stub, kind: Literal["candidate", "tests"], problems: list[str]
-) -> Extraction:
+def _read(text: str, entry_point: str | None, stub: Stub, kind: Literal["candidate", "tests"], problems: list[str]) -> Extraction:
     if len(text) > MAX_SOURCE:
         return Extraction(reason=f"The answer is longer than {MAX_SOURCE:,} characters.", problems=tuple(problems))
     blocks = wrappers.blocks(text, problems)

@@ -11,7 +11,6 @@ import sys
 import typing
 from collections.abc import Callable, Sequence
 
-from orchestrator.llm.extraction.parsing import parses
 from orchestrator.llm.extraction.pieces import (
     DEFINITIONS,
     FUNCTIONS,
@@ -23,7 +22,6 @@ from orchestrator.llm.extraction.pieces import (
     is_test,
     join,
     names_in,
-    pieces,
 )
 from orchestrator.llm.extraction.pruning import Keeper, Pool, is_star_import, why_dropped
 from orchestrator.llm.extraction.refusals import unusable
@@ -113,7 +111,9 @@ def _is_definition(node: ast.stmt, name: str) -> bool:
 def _is_value(node: ast.stmt, name: str) -> bool:
     if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None or isinstance(node.value, ast.Constant):
         return False
-    return not any(isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == name for item in ast.walk(node))
+    return not any(
+        isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == name for item in ast.walk(node)
+    )
 
 
 def _is_branch(node: ast.stmt, name: str) -> bool:
@@ -167,7 +167,9 @@ def _fits(given: ast.arguments, asked: ast.arguments) -> bool:
     names, wanted = _positional(given), _positional(asked)
     needed = len(names) - len(given.defaults)
     lacks = any(default is None for default in given.kw_defaults)
-    return needed <= len(wanted) and (len(names) >= len(wanted) or given.vararg is not None) and not (lacks and not asked.kwonlyargs)
+    return (
+        needed <= len(wanted) and (len(names) >= len(wanted) or given.vararg is not None) and not (lacks and not asked.kwonlyargs)
+    )
 
 
 # The program around it
@@ -176,7 +178,7 @@ def _fits(given: ast.arguments, asked: ast.arguments) -> bool:
 def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source], stub: Stub, problems: list[str]) -> str:
     """The entry point and everything it reaches, from its own block first, then from the other blocks, then from the prompt."""
     own = [piece for piece in chosen.pieces if piece is entry or not _is_other_definition(piece, name, entry)]
-    keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), is_test, problems)
+    keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), lambda piece: is_test(piece.node), problems)
     keeper.keep(entry)
     given = {piece.source for piece in stub.pieces if piece.is_import}
     for piece in own:
@@ -197,11 +199,11 @@ def _is_other_definition(piece: Piece, name: str, entry: Piece) -> bool:
     """Another function of the same name, a stub or an import among them; a value that wraps the function is none."""
     if name not in piece.binds or piece is entry:
         return False
-    return isinstance(piece.node, DEFINITIONS) and is_empty(piece.node) or piece.is_import
+    return (isinstance(piece.node, DEFINITIONS) and is_empty(piece.node)) or piece.is_import
 
 
 def _wraps(piece: Piece, name: str, entry: Piece, own: Sequence[Piece]) -> bool:
-    """`total = lru_cache(total)` after the definition: it binds the name to something made of the function, without calling it."""
+    """`total = lru_cache(total)` after the definition: it binds the name to something made of the function, uncalled."""
     return (
         name in piece.binds
         and _is_value(piece.node, name)
@@ -337,9 +339,7 @@ def _defines(piece: Piece) -> bool:
 
 def _reads_input(piece: Piece) -> bool:
     calls = piece.effects.calls | piece.effects.calls_later
-    return "input" in calls or any(
-        isinstance(item, ast.Attribute) and item.attr == "stdin" for item in ast.walk(piece.node)
-    )
+    return "input" in calls or any(isinstance(item, ast.Attribute) and item.attr == "stdin" for item in ast.walk(piece.node))
 
 
 def _does_something(piece: Piece) -> bool:
@@ -358,5 +358,3 @@ def _main_part(chosen: Source, sources: Sequence[Source]) -> Source | None:
         if any(_reads_input(piece) for piece in source.pieces) and any(piece.effects.uses & bound for piece in source.pieces):
             return source
     return None
-
-

@@ -5,7 +5,7 @@ Pruning (`pruning`) asks nothing else of a statement, so this is where it is dec
 - a store: `table[i] = x`, `table.a = x`, `del table[i]`, `f.calls = 0`, a `global` that is assigned;
 - a method call whose value is dropped: `table.append(x)`, `random.seed(0)`, `getcontext().prec = 50`;
 - a decorator that is a method, and being the base of a class: `@app.route("/")`, `class Add(Operation)`;
-- a method call, or being passed to a call, whose value is used: a change of what is called or passed where that is a mutable value.
+- a method call, or being passed to a call, whose value is used: a change of what is called or passed where that is a value.
 
 Left out: aliases inside functions, and what attributes of objects refer to.
 """
@@ -20,11 +20,26 @@ from dataclasses import dataclass, field
 
 ANYTHING = "*"
 """Stands for every name: `exec`, `globals()[name] = ...`, settings of the interpreter itself."""
-_WRITERS = {"setattr", "delattr", "exec", "eval", "next", "compile", "__import__", "open", "globals", "locals", "vars", "breakpoint"}
+_WRITERS = {
+    "setattr",
+    "delattr",
+    "exec",
+    "eval",
+    "next",
+    "compile",
+    "__import__",
+    "open",
+    "globals",
+    "locals",
+    "vars",
+    "breakpoint",
+}
 _READERS = {name for name in dir(builtins) if callable(getattr(builtins, name))} - _WRITERS
 """Builtins that change nothing that they are given."""
 _PASS_ON = {"enumerate", "zip", "reversed", "iter", "list", "tuple", "sorted", "map", "filter", "next", "set", "dict"}
 """Builtins whose value holds what they are given."""
+_CALLERS = {"map", "filter", "sorted", "min", "max"}
+"""Builtins that call what they are given: `map(table.append, rows)`."""
 _EVERY_NAME = {"exec", "globals", "locals", "vars"}
 _OUTPUT = {"print", "pprint", "pp", "display", "exit", "quit", "breakpoint"}
 _OUTPUT_METHODS = {("sys", "write"), ("sys", "flush"), ("sys", "writelines"), ("sys", "exit"), ("os", "_exit")}
@@ -58,6 +73,7 @@ class Effects:
 
     @property
     def uses(self) -> set[str]:
+        """Names of the module that it needs at some time."""
         return self.reads | self.later
 
 
@@ -82,7 +98,9 @@ def _scopes(found: Effects, node: ast.stmt, source: str) -> None:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     symbols = top.get_symbols()
-    found.binds |= {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()}
+    found.binds |= {
+        symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    }
     own = _bound_first(node)
     found.reads |= {symbol.get_name() for symbol in symbols if symbol.is_referenced()} - own
     # A class body and a comprehension are executed at once, a function when it is called.
@@ -185,7 +203,7 @@ def _call(found: Effects, call: ast.Call, called: bool, owner: str) -> None:
             (found.stores_later if called else found.stores).add(ANYTHING)
         if name in {"setattr", "delattr"}:
             (found.stores_later if called else found.stores).update(_all_for(roots(call.args[:1]), owner))
-        if name in _READERS:
+        if name in _READERS - _CALLERS:
             return
     elif not says(call):
         (found.values_later if called else found.methods).update(_method_owners(call, owner))

@@ -1,7 +1,7 @@
 """Fenced blocks of an answer, in order.
 
-Fences are read as models write them: never closed, closed by another length, opened at the end of a line of prose, with code on the
-line of the fence itself. A fence inside an open docstring is text. Each line is looked at once.
+Fences are read as models write them: never closed, closed by another length, opened at the end of a line of prose, with code on
+the line of the fence itself. A fence inside an open docstring is text. Each line is looked at once.
 
 Left out: what the blocks hold (`sources`), and code in JSON and tool calls (`wrappers`).
 """

@@ -6,8 +6,8 @@
 - what follows the last closing mark that nothing opened; what stood before it comes next, since such a mark may be a stray one;
 - else all that is no thinking and no turn of somebody else, up to the end token.
 
-A mark counts outside of closed fences, strings and inline code, and at its place: an opening mark or a header at the beginning or
-the end of its line (or beside another mark), an end token of plain brackets at the end of its line. Each character is looked at once.
+A mark counts outside of closed fences, strings and inline code, and at its place: an opening mark or a header at the beginning
+or the end of its line (or beside another mark), an end token of plain brackets at the end of its line.
 
 Left out: what the texts hold.
 """
@@ -46,9 +46,11 @@ _MARK = re.compile(
     | (?P<open><(?:\w{{1,20}}[:_])?{_THOUGHT}(?:[ ][^<>\n]{{0,80}})?> | \[THINK\] | \u25c1think\u25b7
         | <\|channel>[ \t]*(?:thought|thinking|analysis)\b
         | {_P}(?:{_THOUGHT}|begin_of_{_THOUGHT}|start_{_THOUGHT}|{_THOUGHT}_start){_Q})
-    | (?P<channel><\|channel[|]?>[ \t]*(?P<name>\w{{1,20}})[^<\n]{{0,200}}(?:<\|constrain\|>[^<\n]{{0,80}})?(?:<\|message\|>|(?=\n)))
+    | (?P<channel><\|channel[|]?>[ \t]*(?P<name>\w{{1,20}})[^<\n]{{0,200}}(?:<\|constrain\|>[^<\n]{{0,80}})?
+        (?:<\|message\|>|(?=\n)))
     | (?P<header>
-        {_P}(?:im_start|start_header_id|header_start|start_of_role|role_start|start|turn){_Q}[ \t]*{_ROLE.format("one")}\b(?:[ ]to=[\w.]{{1,80}})?
+        {_P}(?:im_start|start_header_id|header_start|start_of_role|role_start|start|turn){_Q}
+            [ \t]*{_ROLE.format("one")}\b(?:[ ]to=[\w.]{{1,80}})?
             (?:\s{{0,4}}{_P}(?:end_header_id|header_end|end_of_role|role_end|message){_Q})?
         | <(?:start_of_turn|\|turn)>[ \t]*{_ROLE.format("two")}\b
         | {_P}(?:im_)?{_ROLE.format("three")}{_Q}(?:\w{{0,20}}<\|im_middle\|>)?

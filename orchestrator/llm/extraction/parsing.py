@@ -1,7 +1,7 @@
 """The parser, with limits: what it takes in is small and flat enough for whatever walks over it later.
 
-`ast.parse` reads a sum of a hundred thousand terms, but whoever walks over the tree by recursion cannot. The source of a program that
-a person or a model wrote is far below both limits; what is above them is refused in one sentence.
+`ast.parse` reads a sum of a thousand terms, but whoever walks over the tree by recursion cannot. The source of a program that a
+person or a model wrote is far below both limits; what is above them is refused in one sentence.
 
 Left out: any rule about what the source may do.
 """

@@ -1,7 +1,7 @@
 """Blocks taken apart into top-level statements, each parsed by itself where the whole does not parse.
 
-Typography that keeps a block from parsing is repaired first (`repairs`). What looks like prose is dropped, what looks like code and does
-not parse is remembered.
+Typography that keeps a block from parsing is repaired first (`repairs`). What looks like prose is dropped, what looks like code
+and does not parse is remembered.
 
 Left out: which statements are wanted (`pruning`).
 """
@@ -33,14 +33,17 @@ class Piece:
 
     @cached_property
     def effects(self) -> Effects:
+        """What it binds, reads and changes."""
         return effects(self.node, self.source)
 
     @property
     def binds(self) -> set[str]:
+        """Names it defines for the module."""
         return self.effects.binds
 
     @property
     def is_import(self) -> bool:
+        """Is it an import statement?"""
         return isinstance(self.node, ast.Import | ast.ImportFrom)
 
 
@@ -72,6 +75,7 @@ class Source:
     """Why it was not read at all: a sentence."""
 
     def defining(self, name: str) -> list[Piece]:
+        """The statements that bind a name."""
         return [piece for piece in self.pieces if name in piece.binds]
 
 
@@ -312,7 +316,11 @@ def is_empty(node: ast.stmt) -> bool:
     for statement in node.body:
         if isinstance(statement, ast.Pass) or is_docstring(statement):
             continue
-        if isinstance(statement, ast.Raise) and statement.exc and any("NotImplemented" in name for name in names_in(statement.exc)):
+        if (
+            isinstance(statement, ast.Raise)
+            and statement.exc
+            and any("NotImplemented" in name for name in names_in(statement.exc))
+        ):
             continue
         return False
     return True

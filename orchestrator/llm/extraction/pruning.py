@@ -2,12 +2,12 @@
 
 From what is asked for outward, a statement stays if
 
-- it binds a name that a statement which stays needs: the last definition of a function, every binding of a value, and for what is
-  executed while the module is imported, those that stand before it;
+- it binds a name that a statement which stays needs: the last definition of a function, every binding of a value, and for
+  what is executed while the module is imported, those that stand before it;
 - it changes such a name, itself or through a function that it calls, or through another name for the same value (`effects`).
 
-What else there is goes: output, assertions, main blocks, and demonstrations. A demonstration calls the entry point, reads standard input
-or uses what one made; it stays only where it stores into a name that is needed.
+What else there is goes: output, assertions, main blocks, and demonstrations. A demonstration calls the entry point, reads
+standard input or uses what one made; it stays only where it stores into a name that is needed.
 
 Each name and each statement is looked at once, so the work grows with the size of the answer.
 
@@ -42,6 +42,7 @@ class Pool:
         self.arguments = _index(self.pieces, lambda piece: piece.effects.arguments)
         self.stores_later = _index(self.pieces, lambda piece: piece.effects.stores_later)
         self.values_later = _index(self.pieces, lambda piece: piece.effects.values_later)
+        self._values: dict[str, bool] = {}
         self.aliases: dict[str, set[str]] = defaultdict(set)
         for piece in self.pieces:
             for name, reached in piece.effects.aliases.items():
@@ -54,10 +55,11 @@ class Pool:
 
     def is_value(self, name: str) -> bool:
         """Is the name bound to something that a method or a function may change?"""
-        found = self.binders.get(name, [])
-        if not found:
-            return True
-        return not all(isinstance(piece.node, DEFINITIONS) or piece.is_import or is_constant(piece.node) for piece in found)
+        if name not in self._values:
+            found = self.binders.get(name, [])
+            fixed = [isinstance(piece.node, DEFINITIONS) or piece.is_import or is_constant(piece.node) for piece in found]
+            self._values[name] = not (fixed and all(fixed))
+        return self._values[name]
 
 
 def _index(pieces: Iterable[Piece], names: Callable[[Piece], set[str]]) -> dict[str, list[Piece]]:
@@ -89,7 +91,7 @@ class _Bindings:
     """How many were needed already."""
 
     def needed(self, place: int | None) -> list[Piece]:
-        """Those that somebody at a place needs, or who reads the name at the end: the last function, or every binding of a value."""
+        """Those that a reader at a place needs, or one at the end: the last function, or every binding of a value."""
         count = len(self.pieces) if place is None else max(1, bisect_left(self.places, place))
         if isinstance(self.pieces[count - 1].node, DEFINITIONS):
             return [self.pieces[count - 1]]
@@ -107,7 +109,7 @@ class Keeper:
     entry: frozenset[str] = frozenset()
     """Calling one of these is a demonstration."""
     dropped: Callable[[Piece], bool] = lambda piece: False
-    """Statements that never stay."""
+    """Statements that do not stay for what they change."""
     problems: list[str] = field(default_factory=list)
     given: frozenset[str] = frozenset()
     """Names that come from elsewhere."""
@@ -159,6 +161,8 @@ class Keeper:
         self._kept[id(piece)] = piece
         if pool.problem:
             self.problems.append(pool.problem)
+        for name in piece.binds & self.entry:
+            self._later(self._watch, pool, name, pool.is_value(name))
         for name in piece.effects.reads:
             self._later(self._want, name, piece)
         for name in piece.effects.later:
@@ -197,7 +201,7 @@ class Keeper:
         """What binds a name in a block: a demonstration or an empty function only where nothing else does."""
         key = (id(pool), name)
         if key not in self._found:
-            found = [piece for piece in pool.binders.get(name, ()) if not is_main(piece.node) and not self.dropped(piece)]
+            found = [piece for piece in pool.binders.get(name, ()) if not is_main(piece.node)]
             found = [piece for piece in found if id(piece) not in self._demos] or found
             found = [piece for piece in found if not is_empty(piece.node)] or found
             self._found[key] = _Bindings(found, [pool.place[id(piece)] for piece in found])

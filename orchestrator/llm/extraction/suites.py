@@ -44,7 +44,9 @@ def suite(sources: list[Source], entry_point: str | None, problems: list[str]) -
     if len(latest) < len(tests):
         problems.append("kept the last of several definitions")
     given = frozenset([entry_point]) if entry_point else frozenset()
-    keeper = Keeper([Pool(found)], problems=problems, given=given, dropped=lambda piece: piece in tests and piece not in latest.values())
+    keeper = Keeper(
+        [Pool(found)], problems=problems, given=given, dropped=lambda piece: piece in tests and piece not in latest.values()
+    )
     for piece in latest.values():
         keeper.keep(piece)
         # Arguments of test functions name fixtures.
@@ -80,7 +82,9 @@ def _wrap_asserts(sources: list[Source], found: list[Piece], entry_point: str | 
         refused = unusable(sources, None, problems)
         reason = refused.reason if not found else "The answer holds no test function."
         return refused.model_copy(update={"reason": reason})
-    outer = [piece for piece in found if piece.is_import or (isinstance(piece.node, DEFINITIONS) and entry_point not in piece.binds)]
+    outer = [
+        piece for piece in found if piece.is_import or (isinstance(piece.node, DEFINITIONS) and entry_point not in piece.binds)
+    ]
     inner = [
         piece.source
         for piece in found

@@ -1,7 +1,7 @@
 """Code inside JSON and tool calls.
 
-A model that was given tools, or told to answer in JSON, writes its code as a string of a JSON object or as the parameter of a call.
-Such a string is a block like any other, at the place where the object stands.
+A model that was given tools, or told to answer in JSON, writes its code as a string of a JSON object or as the parameter of
+a call. Such a string is a block like any other, at the place where the object stands.
 
 Left out: Python that calls a tool with its code as an argument.
 """
@@ -43,7 +43,7 @@ _KEY = "|".join(_CODE_KEYS)
 _ATTEMPTS = 16
 """How many places of a text are read as JSON: each may be read to the end of the text before it turns out to be none."""
 _MOST_VALUES = 10_000
-_JSON_START = re.compile(r"(?:^[ \t]*|(?<=[>\]\w])[ \t]*)(?=[{[][ \t\n]*[{\"\[])", re.MULTILINE)
+_JSON_START = re.compile(r"(?:^[ \t]*|(?<=[>\]\w:])[ \t]*)(?=[{[][ \t\n]*[{\"\[])", re.MULTILINE)
 _PARAMETER = re.compile(
     rf"<parameter=(?:{_KEY})>|<(?:\w+:)?parameter name=[\"'](?:{_KEY})[\"'][^<>\n]{{0,80}}>"
     rf"|<arg_key>\s{{0,4}}(?:{_KEY})\s{{0,4}}</arg_key>\s{{0,8}}<arg_value>"
