@@ -20,7 +20,7 @@ from typing import Literal
 
 from orchestrator.llm.extraction import wrappers
 from orchestrator.llm.extraction.candidates import candidate, whole_program
-from orchestrator.llm.extraction.fences import Block, without_fences
+from orchestrator.llm.extraction.fences import Block, indented, without_fences
 from orchestrator.llm.extraction.marks import Readings, readings
 from orchestrator.llm.extraction.parsing import MAX_SOURCE, dump, parse
 from orchestrator.llm.extraction.pieces import FUNCTIONS, Source, analyse
@@ -95,8 +95,8 @@ def _read(text: str, entry_point: str | None, stub: Stub, kind: Literal["candida
     if kind == "tests":
         return suite(sources, entry_point, problems)
 
-    def loose() -> Source | None:
-        return analyse(Block(without_fences(text))) if blocks else None
+    def loose() -> Source:
+        return analyse(Block(without_fences(text) if blocks else indented(text)))
 
     if entry_point is None:
         return whole_program(sources, problems, loose)

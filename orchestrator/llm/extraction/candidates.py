@@ -30,20 +30,20 @@ from orchestrator.llm.extraction.stub import Stub, continue_stub
 
 
 def candidate(
-    sources: list[Source], entry_point: str, stub: Stub, problems: list[str], loose: Callable[[], Source | None]
+    sources: list[Source], entry_point: str, stub: Stub, problems: list[str], loose: Callable[[], Source]
 ) -> Extraction:
     """The candidate that defines an entry point.
 
     Args:
         entry_point: a name, or an expression such as `Solution().total` that begins with one.
-        loose: the answer read without its fences, where it has some.
+        loose: the answer read without its fences; or its indented paragraphs, where it has none.
     """
     name = root_name(entry_point)
     chosen = _choose(sources, name)
     if chosen is None:
         # Perhaps the code stands outside the fences, or the fences cut it in two.
         outside = loose()
-        if outside is not None and _choose([outside], name) is not None:
+        if _choose([outside], name) is not None:
             problems.append("took code from outside the fences")
             sources, chosen = [*sources, outside], outside
     if chosen is None:
@@ -281,15 +281,14 @@ def _outside_annotations(node: ast.AST) -> list[ast.AST]:
 # Without an entry point
 
 
-def whole_program(sources: list[Source], problems: list[str], loose: Callable[[], Source | None]) -> Extraction:
+def whole_program(sources: list[Source], problems: list[str], loose: Callable[[], Source]) -> Extraction:
     """No entry point is asked for: the last block that defines something, with what the others define.
 
     A program that reads its input, or is run, is kept as it is: only assertions and tests go.
     """
     chosen = _last_program(sources)
     if chosen is None:
-        outside = loose()
-        chosen = _last_program([outside]) if outside is not None else None
+        chosen = _last_program([loose()])
         if chosen is None:
             return unusable(sources, None, problems)
         problems.append("took code from outside the fences")

@@ -9,6 +9,7 @@ Left out: what the blocks hold (`sources`), and code in JSON and tool calls (`wr
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -182,6 +183,23 @@ def without_fences(text: str) -> str:
         within = fence_within(line)
         kept.append(within.before if within is not None and not within.info else line)
     return "\n".join(kept)
+
+
+def indented(text: str) -> str:
+    """The indented paragraphs of a text, each moved to the left: code as Markdown writes it without fences."""
+    runs: list[list[str]] = []
+    inside = False
+    for line in text.split("\n"):
+        if line[:1] in {" ", "\t"} and line.strip():
+            if not inside:
+                runs.append([])
+            runs[-1].append(line)
+            inside = True
+        elif not line.strip() and inside:
+            runs[-1].append("")
+        else:
+            inside = False
+    return "\n".join(textwrap.dedent("\n".join(run)) for run in runs)
 
 
 def gaps(text: str, found: Sequence[Block]) -> list[tuple[int, int]]:

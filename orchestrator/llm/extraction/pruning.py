@@ -233,6 +233,10 @@ class Keeper:
         """Other names for the value, or for a part of it."""
         for alias in pool.aliases.get(name, ()):
             self._later(self._watch, pool, alias, True)
+            # `add = table.append`, then `add(row)`.
+            for piece in pool.readers.get(alias, ()):
+                if alias in piece.effects.calls:
+                    self._offer_call(piece)
         for piece in pool.callers.get(name, ()):
             if isinstance(piece.node, FUNCTIONS) and piece.node.name not in self.entry:
                 for alias in pool.aliases.get(piece.node.name, ()):
