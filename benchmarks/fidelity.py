@@ -221,6 +221,7 @@ def cause_of(result: ExecutionResult) -> str:
         [line for line in lines if re.match(r"[\w.]+(Error|Exception|Apart|Exit|Warning|Interrupt)\b", line)] or lines or ["?"]
     )
     text = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "'...'", named[0])
+    text = re.sub(r"\((?:the )?\w+\)", "(...)", text)
     return f"{result.verdict}: {re.sub(r'0x[0-9a-f]+|[0-9]+', 'N', text)[:120]}"
 
 

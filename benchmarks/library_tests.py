@@ -29,8 +29,10 @@ class Library:
     """Name that the flattened module gets; the package's own unless given."""
     file: str = ""
     """The file of the package that becomes the module; all of it unless given."""
-    also: tuple[str, ...] = ()
-    """Files of the package that only its tests import."""
+    without: tuple[str, ...] = ()
+    """Files of the package that are left out, and with them the imports of them."""
+    drop: tuple[str, ...] = ()
+    """Statements that only a package can execute."""
     helpers: Mapping[str, str] = field(default_factory=dict)
     """Modules that test files import -> the file that is put in place of the import."""
 
@@ -50,9 +52,10 @@ def pairs(library: Library, folder: Path) -> Iterator[Row]:
     candidate = _flat(library, folder)
     prefix = f"{library.package}.{library.file}" if library.file else library.package
     for path in sorted(folder.glob(library.tests)):
-        tree = _Renamed(library.package, prefix, module).visit(ast.parse(path.read_text()))
+        files = {prefix} if library.file else {f"{prefix}.{one.stem}" for one in (folder / library.source).glob("*.py")}
+        tree = _Renamed(library.package, files, prefix, module).visit(ast.parse(path.read_text()))
         conftest = path.parent / "conftest.py"
-        body = [*(_fixtures(conftest) if conftest.is_file() else []), *_inlined(tree.body, library.helpers, folder)]
+        body = [*(_fixtures(conftest) if conftest.is_file() else []), *inlined(tree.body, library.helpers, folder)]
         for name, text in split(body):
             yield f"{library.package}/{path.stem}::{name}", candidate, text, module
 
@@ -61,9 +64,8 @@ def _flat(library: Library, folder: Path) -> str:
     source = folder / library.source
     if source.is_file():
         return source.read_text()
-    flattening = _Flattening(source, library.package)
-    for name in (library.file or "__init__", *library.also):
-        flattening.add(name)
+    flattening = _Flattening(source, library)
+    flattening.add(library.file or "__init__")
     flattening.add_late()
     tree = ast.Module(flattening.body, [])
     head = "from __future__ import annotations\n" if flattening.future else ""
@@ -73,8 +75,9 @@ def _flat(library: Library, folder: Path) -> str:
 class _Flattening(ast.NodeTransformer):
     """The files of a package, one after the other."""
 
-    def __init__(self, folder: Path, package: str) -> None:
-        self._folder, self._package = folder, package
+    def __init__(self, folder: Path, library: Library) -> None:
+        self._folder, self._package = folder, library.package
+        self._without, self._drop = library.without, library.drop
         self._done: set[str] = set()
         self._late: list[str] = []
         self._depth = 0
@@ -93,17 +96,19 @@ class _Flattening(ast.NodeTransformer):
             before, depth = self._at, self._depth
             self._at, self._depth = (name if path.name == "__init__.py" else name.rpartition(".")[0]), 0
             for statement in ast.parse(path.read_text()).body:
+                if ast.unparse(statement) in self._drop:
+                    continue
                 made = self.visit(statement)
                 self.body += made if isinstance(made, list) else [made] if made is not None else []
             self._at, self._depth = before, depth
+            if name != "__init__" and name.isidentifier() and not any(name in names_bound(one) for one in self.body):
+                self.body.append(_assign(name, _HERE))  # for `package.file.name`
         return True
 
     def add_late(self) -> None:
-        """Append what only function bodies import, and files as attributes (`package.file.name`) where the name is free."""
+        """Append what only function bodies import."""
         for name in self._late:
             self.add(name)
-        bound = {name for statement in self.body for name in names_bound(statement)}
-        self.body += [_assign(name, _HERE) for name in sorted(self._done - bound) if name.isidentifier() and name != "__init__"]
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.stmt] | ast.stmt:
         if node.module == "__future__":
@@ -115,6 +120,8 @@ class _Flattening(ast.NodeTransformer):
         made: list[ast.stmt] = []
         for alias in node.names:
             inner = f"{source}.{alias.name}".strip(".")
+            if inner in self._without or source in self._without:
+                continue
             if self._add(inner):
                 made.append(_assign(alias.asname or alias.name, _HERE))
             elif not self._add(source or "__init__"):
@@ -149,8 +156,8 @@ class _Flattening(ast.NodeTransformer):
         return self._inside(node)
 
     def visit_If(self, node: ast.If) -> ast.AST:
-        if ast.unparse(node.test) in ("TYPE_CHECKING", "t.TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'"):
-            return ast.Pass()
+        if ast.unparse(node.test).endswith(("TYPE_CHECKING", "__name__ == '__main__'")):
+            node.body = [ast.Pass()]
         return self.generic_visit(node)
 
     def _inside(self, node: ast.AST) -> ast.AST:
@@ -187,8 +194,8 @@ class _Flattening(ast.NodeTransformer):
 class _Renamed(ast.NodeTransformer):
     """Imports of a package's files become imports of the one module."""
 
-    def __init__(self, package: str, prefix: str, module: str) -> None:
-        self._package, self._prefix, self._module = package, prefix, module
+    def __init__(self, package: str, files: set[str], prefix: str, module: str) -> None:
+        self._package, self._files, self._prefix, self._module = package, files, prefix, module
 
     def _is_ours(self, name: str) -> bool:
         return name == self._prefix or name.startswith(self._prefix + ".")
@@ -199,8 +206,7 @@ class _Renamed(ast.NodeTransformer):
             name = self._package
         if node.level and name != self._package:
             return node
-        whole = [alias for alias in node.names if self._is_ours(f"{name}.{alias.name}") and alias.name.islower()]
-        whole = [alias for alias in whole if name != self._package or self._prefix != self._package]
+        whole = [alias for alias in node.names if f"{name}.{alias.name}" in self._files]
         made: list[ast.stmt] = [ast.Import([ast.alias(self._module, alias.asname or alias.name)]) for alias in whole]
         rest = [alias for alias in node.names if alias not in whole]
         if rest:
@@ -218,15 +224,23 @@ class _Renamed(ast.NodeTransformer):
         return ast.Import(names)
 
 
-def _inlined(body: list[ast.stmt], helpers: Mapping[str, str], folder: Path) -> Iterator[ast.stmt]:
+def inlined(body: list[ast.stmt], helpers: Mapping[str, str], folder: Path) -> Iterator[ast.stmt]:
     """Statements with helper files in place of their imports."""
     for statement in body:
         if isinstance(statement, ast.ImportFrom):
-            name = "." * statement.level + (statement.module or "")
+            dots = "." * statement.level
+            name = dots + (statement.module or "")
             if name in helpers:
                 yield from ast.parse((folder / helpers[name]).read_text()).body
                 renamed = [alias for alias in statement.names if alias.asname]
                 yield from (_assign(alias.asname or "", alias.name) for alias in renamed)
+                continue
+            whole = f"{dots}{statement.names[0].name}"
+            if not statement.module and whole in helpers:
+                body = ast.parse((folder / helpers[whole]).read_text()).body
+                names = sorted({name for one in body for name in names_bound(one)})
+                space = f"__import__('types').SimpleNamespace({', '.join(f'{name}={name}' for name in names)})"
+                yield from [*body, _assign(statement.names[0].asname or statement.names[0].name, space)]
                 continue
         yield statement
 
@@ -244,16 +258,15 @@ def split(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     """Each test function or class with what it uses of the other statements, as (name, source)."""
     for test in body:
         if _is_test(test):
-            kept = _closure(test, [one for one in body if one is test or not _is_test(one)] + [])
-            bases = [one for one in body if _is_test(one) and one is not test and names_bound(one) & names_used(test)]
-            chosen = [one for one in body if one in kept or one in bases]
+            kept = _closure(test, body)
+            chosen = [one for one in body if one in kept]
             source = ast.unparse(ast.fix_missing_locations(ast.Module(chosen, [])))
             yield str(getattr(test, "name", "")), source + "\n"
 
 
 def _is_test(node: ast.stmt) -> bool:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return node.name.startswith("test")
+        return node.name.startswith("test") and not any("fixture" in ast.unparse(one) for one in node.decorator_list)
     return isinstance(node, ast.ClassDef) and (
         node.name.startswith("Test") or any(ast.unparse(base).endswith("TestCase") for base in node.bases)
     )

@@ -37,13 +37,13 @@ _MOST = 65_536
 
 
 class Hidden:
-    """An import hook for packages that are installed here and not in the sandbox image."""
+    """An import hook for packages that are installed here and not in the sandbox image; `own` may bear the name of one."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: str) -> None:
         text = _REQUIREMENTS.read_text()
         ours = {_plain(line.split("==")[0]) for line in text.splitlines() if line and not line.startswith("#")}
         packages = importlib.metadata.packages_distributions()
-        self._names = {name for name, owners in packages.items() if not any(_plain(owner) in ours for owner in owners)}
+        self._names = {name for name, owners in packages.items() if not any(_plain(owner) in ours for owner in owners)} - {own}
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Refuse a hidden package; leave the rest to the hooks that follow."""
@@ -107,7 +107,7 @@ def _in_child(folder: Path, module: str, writer: int) -> None:
             os.dup2(null, number)
         os.chdir(folder)
         sys.path.insert(0, str(folder))
-        sys.meta_path.insert(0, Hidden())
+        sys.meta_path.insert(0, Hidden(module))
         import pytest
 
         recorder = Recorder()

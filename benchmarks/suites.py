@@ -106,7 +106,9 @@ def _exercism(kind: str, solution: str) -> Callable[[Path], Iterator[Pair]]:
             files = json.loads(config.read_text())["files"] if config.is_file() else {"solution": [], "test": []}
             if len(files["solution"]) != 1 or len(files["test"]) != 1 or not (exercise / ".meta" / solution).is_file():
                 continue  # more than one module
-            tests = (exercise / files["test"][0]).read_text()
+            helpers = {path.stem: path.name for path in exercise.glob("*_data.py")}
+            body = library_tests.inlined(ast.parse((exercise / files["test"][0]).read_text()).body, helpers, exercise)
+            tests = ast.unparse(ast.Module(list(body), []))
             candidate = (exercise / ".meta" / solution).read_text()
             yield Pair("", exercise.name, candidate, tests, Path(files["solution"][0]).stem)
 
@@ -311,20 +313,24 @@ class _Small(ast.NodeTransformer):
 
 _LIBRARIES = (
     Library("more-itertools", "more_itertools", "tests/test_*.py"),
-    Library("toolz", "toolz", "toolz/tests/test_*.py"),
+    Library(
+        "toolz",
+        "toolz",
+        "toolz/tests/test_*.py",
+        without=("curried", "sandbox"),
+        drop=("functoolz._sigs.create_signature_registry()",),
+    ),
     Library("sortedcontainers", "src/sortedcontainers", "tests/test_*.py"),
     Library("funcy", "funcy", "tests/test_*.py"),
-    Library(
-        "pydash", "src/pydash", "tests/test_*.py", helpers={"tests.helpers": "tests/helpers.py", ".helpers": "tests/helpers.py"}
-    ),
+    Library("pydash", "src/pydash", "tests/test_*.py", helpers={".helpers": "tests/helpers.py"}),
     Library("schema", "schema", "test_schema.py"),
     Library("voluptuous", "voluptuous", "voluptuous/tests/tests.py"),
     Library("semver", "src/semver", "tests/test_*.py", helpers={"coerce": "tests/coerce.py"}),
     Library("parse", "parse.py", "tests/test_*.py"),
     Library("tabulate", "tabulate", "test/test_*.py", helpers={"common": "test/common.py"}),
-    Library("cachetools", "src/cachetools", "tests/test_*.py", also=("func", "keys"), helpers={".": "tests/__init__.py"}),
+    Library("cachetools", "src/cachetools", "tests/test_*.py", helpers={".": "tests/__init__.py"}),
     Library("markupsafe", "src/markupsafe", "tests/test_*.py", module="markup"),  # the image has a package of that name
-    Library("tenacity", "tenacity", "tests/test_*.py"),
+    Library("tenacity", "tenacity", "tests/test_*.py", without=("tornadoweb", "asyncio")),
 )
 
 
