@@ -259,7 +259,7 @@ def split(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     for test in body:
         if _is_test(test):
             kept = _closure(test, body)
-            chosen = [one for one in body if one in kept]
+            chosen = sorted((one for one in body if one in kept), key=lambda one: not _is_future(one))
             source = ast.unparse(ast.fix_missing_locations(ast.Module(chosen, [])))
             yield str(getattr(test, "name", "")), source + "\n"
 
@@ -280,7 +280,7 @@ def _closure(test: ast.stmt, body: list[ast.stmt]) -> list[ast.stmt]:
     while changed:
         changed = False
         for one in body:
-            needed = names_bound(one) & used or names_filled(one) & used or _is_star(one)
+            needed = names_bound(one) & used or names_filled(one) & used or _is_star(one) or _is_future(one)
             if one not in kept and needed:
                 kept.append(one)
                 used |= names_used(one)
@@ -289,7 +289,11 @@ def _closure(test: ast.stmt, body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _is_star(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and (node.names[0].name == "*" or node.module == "__future__")
+    return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def names_used(node: ast.AST) -> set[str]:

@@ -1,11 +1,11 @@
 """Plain pytest over many pairs of a module and its tests: what `fidelity.py` compares verdicts with.
 
-    python benchmarks/plain_pytest.py < PAIRS.jsonl > OUTCOMES.jsonl
+    python benchmarks/plain_pytest.py [--timeout SECONDS] < PAIRS.jsonl > OUTCOMES.jsonl
 
 A pair is a line `{"module": ..., "candidate": ..., "tests": ...}`; the answer to it is a line
 `{"passed": ..., "outcomes": {test: outcome}, "seconds": ..., "why": ...}`. Each pair runs in a fork of this process, in a folder
-and a process group of its own, for TIMEOUT seconds at most. pytest and the large libraries that pairs import are loaded before
-the fork. Packages that the sandbox image does not have are hidden, so that a pair passes only if the image could run it.
+and a process group of its own, for `--timeout` seconds at most. pytest and the large libraries that pairs import are loaded
+before the fork. Packages that the sandbox image does not have are hidden, so that a pair passes only if the image could run it.
 
 Left out: protection. The suites run as this user; they are trusted as far as their authors are.
 """
@@ -158,12 +158,14 @@ def _plain(name: str) -> str:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for each pair")
+    timeout = parser.parse_args().timeout
     os.environ |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     pairs = [json.loads(line) for line in sys.stdin]
     preload(pairs)
     for pair in pairs:
-        print(json.dumps(run(pair)), flush=True)
+        print(json.dumps(run(pair, timeout)), flush=True)
 
 
 if __name__ == "__main__":
