@@ -52,8 +52,7 @@ def pairs(library: Library, folder: Path) -> Iterator[Row]:
     candidate = _flat(library, folder)
     prefix = f"{library.package}.{library.file}" if library.file else library.package
     for path in sorted(folder.glob(library.tests)):
-        files = {prefix} if library.file else {f"{prefix}.{one.stem}" for one in (folder / library.source).glob("*.py")}
-        tree = _Renamed(library.package, files, prefix, module).visit(ast.parse(path.read_text()))
+        tree = _Renamed(library.package, prefix, module).visit(ast.parse(path.read_text()))
         conftest = path.parent / "conftest.py"
         body = [*(_fixtures(conftest) if conftest.is_file() else []), *inlined(tree.body, library.helpers, folder)]
         for name, text in split(body):
@@ -194,8 +193,8 @@ class _Flattening(ast.NodeTransformer):
 class _Renamed(ast.NodeTransformer):
     """Imports of a package's files become imports of the one module."""
 
-    def __init__(self, package: str, files: set[str], prefix: str, module: str) -> None:
-        self._package, self._files, self._prefix, self._module = package, files, prefix, module
+    def __init__(self, package: str, prefix: str, module: str) -> None:
+        self._package, self._prefix, self._module = package, prefix, module
 
     def _is_ours(self, name: str) -> bool:
         return name == self._prefix or name.startswith(self._prefix + ".")
@@ -206,7 +205,7 @@ class _Renamed(ast.NodeTransformer):
             name = self._package
         if node.level and name != self._package:
             return node
-        whole = [alias for alias in node.names if f"{name}.{alias.name}" in self._files]
+        whole = [alias for alias in node.names if f"{name}.{alias.name}" == self._prefix]
         made: list[ast.stmt] = [ast.Import([ast.alias(self._module, alias.asname or alias.name)]) for alias in whole]
         rest = [alias for alias in node.names if alias not in whole]
         if rest:
