@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..frames import frames_in, shown
-from . import values
+from . import sharing, values
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -185,7 +185,7 @@ class _Writer(values.Writer):
             self._class(value)
         elif issubclass(kind, BaseException):
             self.out += b"e"
-            self.put(server.describe(value))
+            self.put_apart(server.describe(value))
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
@@ -361,7 +361,7 @@ class Server:
         self._sock = sock
         self._module = module
         self._file = str(module.__file__)
-        self._in_place = bool(work.get("in_place"))
+        self._sharing: sharing.Copies | sharing.Shared = sharing.Shared(2) if work.get("in_place") else sharing.Copies()
         self._lock = threading.RLock()
         self._depth = 0
         self._seq = 0
@@ -543,7 +543,9 @@ class Server:
             extras = reader.take()
             self._note(extras)
             self._grad = extras.get("grad", True)
+        self._sharing.reads(reader)
         value = reader.take()
+        self._sharing.read(reader)
         if kind not in ("returned", "raised"):
             self._seq = seq
         return kind, value
@@ -581,17 +583,9 @@ class Server:
     def _reply(self, seq: int, outcome: str, value: Any, new: bool) -> None:
         with contextlib.suppress(Exception):
             sys.stdout.flush()  # this process is killed once the tests have ended
-        changes = None
-        if outcome == "ok" and type(value) is _Changed:
-            value, changes = value.value, value.arguments
         try:
             if outcome == "ok":
-                self._send(
-                    seq,
-                    "ok" if changes is None else "changed",
-                    value if new else None,
-                    value if changes is None else (value, changes),
-                )
+                self._send(seq, "ok", value if new else None, value)
                 return
         except _Left:
             raise
@@ -607,15 +601,18 @@ class Server:
     def _send(self, seq: int, kind: str, force: Any, value: Any) -> None:
         body = _Writer(self, force)
         torch = sys.modules.get("torch")
-        if torch is not None and kind in ("ok", "changed"):
+        if torch is not None and kind == "ok":
             body.graded = []
         self._told.clear()
         extras = _Writer(self)
+        self._sharing.writes(body)
         try:
-            body.put(value)
-            if body.graded or self.leaves:
+            body.put_question(kind, value)
+            self._sharing.wrote(body)
+            if body.graded or self.leaves or self._sharing.signs:
                 extras.put(self._extras(body.graded, torch))
             values.send(self._sock, seq, kind, extras.out, body.out)
+            self._sharing.sent(body)
         except OSError:
             raise _Left from None
         except BaseException:
@@ -625,7 +622,7 @@ class Server:
         self._new_leaves.clear()
 
     def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any]:
-        extras: dict[str, Any] = {}
+        extras: dict[str, Any] = {"signs": sorted(self._sharing.signs)} if self._sharing.signs else {}
         if graded:
             leaves = _leaves_of(graded, torch)
             graph, self._next = self._next, self._next + 1
@@ -648,10 +645,10 @@ class Server:
     def _do(self, kind: str, operands: tuple[Any, ...]) -> Any:
         if kind in ("call", "new"):
             function, args, kwargs = operands
-            return self._call(function, args, kwargs)
+            return function(*args, **kwargs)
         if kind == "method":
             target, name, args, kwargs = operands
-            return self._call(getattr(target, name), args, kwargs)
+            return getattr(target, name)(*args, **kwargs)
         if kind == "get":
             return getattr(*operands)
         if kind == "set":
@@ -675,10 +672,6 @@ class Server:
         if kind == "grad":
             return self._gradients(*operands)
         raise ValueError(f"an unknown request {kind!r}")
-
-    def _call(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        value = function(*args, **kwargs)
-        return _Changed(value, (args, kwargs)) if self._in_place else value
 
     def _names(self) -> list[str]:
         """What `from module import *` would give."""
@@ -730,14 +723,6 @@ class Server:
                 outputs = [sum((output * grad).sum() for output, grad in zip(outputs, grads, strict=True))]
                 grads = [None]
             return list(torch.autograd.grad(outputs, leaves, grads, allow_unused=True, retain_graph=True, create_graph=create))
-
-
-class _Changed:
-    """A result with what became of the arguments."""
-
-    def __init__(self, value: Any, arguments: Any) -> None:
-        self.value = value
-        self.arguments = arguments
 
 
 def _leaves_of(graded: list[Any], torch: Any) -> list[Any]:
@@ -796,8 +781,8 @@ def _seed(library: str, args: tuple[Any, ...]) -> None:
 def serve(sock: socket.socket, work: dict[str, Any]) -> None:
     """Run the candidate and answer its tests until they close `sock`.
 
-    `work` has the name of the `module`, its `source`, and whether arguments are handed back as the candidate left them
-    (`in_place`). The first frame says whether the module could be run.
+    `work` has the name of the `module`, its `source`, and whether values that can change are shared with the tests (`in_place`).
+    The first frame says whether the module could be run.
     """
     name, source = work["module"], work["source"]
     path = f"{WORK}/{name}.py"
