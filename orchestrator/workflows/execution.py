@@ -238,7 +238,7 @@ class Engine:
         result = await run(program, on_output=on_output)
         if program.in_place and not declared:
             result = _by_word(result)
-        elif result.verdict is Verdict.ACCEPTED and result.unsure and not program.in_place:
+        elif result.verdict is Verdict.ACCEPTED and result.unsure and program.judging == "apart" and not program.in_place:
             shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
             result = result if shared.verdict is Verdict.ACCEPTED else shared.model_copy(update={"unsure": result.unsure})
         self.metrics.runs[result.status, result.verdict or ""] += 1

@@ -31,7 +31,8 @@ _BUILTIN = (list, dict, set, bytearray, deque, OrderedDict, defaultdict, Counter
 _entry = [[]]  # type: ignore[var-annotated]
 _ALONE = sys.getrefcount(_entry[0])
 """References to a value that nobody but its entry here holds."""
-_IDENTITY = re.compile(r"\bis\b(?!\s+(?:not\s+)?(?:None|True|False)\b)|\bid\s*\(|\bassertIs(?:Not)?\b|\bis_(?:not)?\b")
+_ONE_OBJECT = r"(?:None|True|False|[A-Z]\w*|int|float|str|bytes|bool|list|dict|tuple|set|frozenset|complex)\b"
+_IDENTITY = re.compile(rf"\bis\b(?!\s+(?:not\s+)?{_ONE_OBJECT})|\bid\s*\(|\bassertIs(?:Not)?\b|\bis_(?:not)?\b")
 
 
 def asks_identity(tests: str) -> bool:
@@ -128,6 +129,8 @@ class Copies(_Memory):
 
     def wrote(self, writer: values.Writer) -> None:
         """The value was written: notice what has become of what crossed before, and remember what crosses now."""
+        if not writer.met and not self.entries:
+            return
         _, changed = self.sweep()
         for key, _, parts in changed:
             self.note(key, parts)
@@ -143,7 +146,8 @@ class Copies(_Memory):
 
     def read(self, reader: values.Reader) -> None:
         """The value was read: remember what arrived, the outer ones first."""
-        self._remember(reversed(reader.met or ()))
+        if reader.met:
+            self._remember(reversed(reader.met))
 
     def value(self, reader: values.Reader) -> Any:
         """There are none with numbers. Raises Garbled."""
