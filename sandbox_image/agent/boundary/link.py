@@ -441,6 +441,8 @@ class Link:
         reader = _Reader(data, self, values.HEAD)
         if extra:
             self._note(reader, reader.expect(dict))
+        elif isinstance(self._sharing, sharing.Copies):
+            self._sharing.let_go()
         self._sharing.reads(reader)
         value = reader.whole()
         if isinstance(self._sharing, sharing.Shared) and self._sharing.changed:
@@ -627,6 +629,8 @@ class Link:
 
     def _note(self, reader: _Reader, extras: dict[str, Any]) -> None:
         self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
+        if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
+            self._sharing.let_go()
         if not extras:
             return
         torch = values.library("torch")

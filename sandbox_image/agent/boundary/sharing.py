@@ -23,10 +23,12 @@ from typing import Any
 from .. import protocol
 from . import values
 
-MAX_OBJECTS = 20_000
+MAX_OBJECTS = 10_000
 """Values that are remembered at a time; others are copies that nobody watches."""
 MAX_BYTES = 64 << 20
 """Bytes of what they hold, as it is remembered."""
+_FEW = 200
+"""Copies that are looked at whenever a frame is sent, the newest first; where there are more, all are in turn with that."""
 _BUILTIN = (list, dict, set, bytearray, deque, OrderedDict, defaultdict, Counter)
 _entry = [[]]  # type: ignore[var-annotated]
 _ALONE = sys.getrefcount(_entry[0])
@@ -104,10 +106,11 @@ class _Memory:
         """Remember a value no more."""
         self.bytes -= _size(self.entries.pop(key).parts)
 
-    def sweep(self) -> tuple[list[int], list[tuple[int, _Entry, Parts]]]:
+    def sweep(self, keys: Iterable[int]) -> tuple[list[int], list[tuple[int, _Entry, Parts]]]:
         """Forget what nobody else holds. Returns the keys of that, and what has changed of all, with what it holds now."""
         gone, changed = [], []
-        for key, entry in list(self.entries.items()):
+        for key in keys:
+            entry = self.entries[key]
             if not _same(entry.parts, parts := _parts(entry.value)):
                 changed.append((key, entry, parts))  # though nobody holds it any more, the other side may
             if sys.getrefcount(entry.value) <= _ALONE:
@@ -118,6 +121,13 @@ class _Memory:
 
 class Copies(_Memory):
     """Each side has copies, and watches them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = False
+        """Whether this side has anything that crossed before, besides what the last frame held."""
+        self._frames = 0
+        """Sent since all copies were looked at."""
 
     def writes(self, writer: values.Writer) -> None:
         """A frame's value is about to be written."""
@@ -130,8 +140,15 @@ class Copies(_Memory):
     def wrote(self, writer: values.Writer) -> None:
         """The value was written: notice what has become of what crossed before, and remember what crosses now."""
         if not writer.met and not self.entries:
+            self.holds = False
             return
-        _, changed = self.sweep()
+        self._frames += 1
+        keys = list(self.entries)
+        if len(keys) > _FEW * self._frames:
+            keys = keys[-_FEW:]
+        else:
+            self._frames = 0
+        _, changed = self.sweep(keys)
         for key, _, parts in changed:
             self.note(key, parts)
             self.signs.add(protocol.CHANGED)
@@ -142,12 +159,18 @@ class Copies(_Memory):
             elif key in self.entries:
                 self.signs.add(protocol.AGAIN)
             now.add(key)
+        self.holds = any(key not in now for key in self.entries)
         self._remember(writer.met)
 
     def read(self, reader: values.Reader) -> None:
         """The value was read: remember what arrived, the outer ones first."""
         if reader.met:
             self._remember(reversed(reader.met))
+
+    def let_go(self) -> None:
+        """The other side has nothing that crossed before: what becomes of it here cannot matter."""
+        self.entries.clear()
+        self.bytes = 0
 
     def value(self, reader: values.Reader) -> Any:
         """There are none with numbers. Raises Garbled."""
@@ -193,7 +216,7 @@ class Shared(_Memory):
         Raises:
             TooLarge, TypeError: as `Writer.put`.
         """
-        gone, self._changed = self.sweep()
+        gone, self._changed = self.sweep(list(self.entries))
         self._gone += gone
         for number, entry, _ in self._changed:
             values.put_int(writer, number)
