@@ -12,20 +12,22 @@ import asyncio
 import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Loaded, Sample, load, read_samples
+from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Loaded, Sample, is_check, load, read_samples
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
+from orchestrator.llm.answers import extract_program, is_answer
 from orchestrator.llm.base import Model
-from orchestrator.llm.extraction import extract, normalised
-from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimates_of, tally
+from orchestrator.llm.extraction import Extraction, extract, normalised
+from orchestrator.scoring.checkers import by_name
+from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimates_of, refuse_k, tally
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.settings import Settings
 from orchestrator.types import (
@@ -47,6 +49,7 @@ from orchestrator.types import (
 )
 from orchestrator.workflows import recorded_jobs
 from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.judge_outputs import judge_io
 from orchestrator.workflows.loop import seed_of
 from orchestrator.workflows.recorded_jobs import (
     SAME_PLACE,
@@ -69,7 +72,6 @@ STOP = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\nassert ")
 PROMPTS = 32
 """As many prompts go round at once. All samples of one task at once would let every slot of a server read the same prompt: on a
 CPU that reads no faster than it writes (1.5B, HumanEval, 16 slots: 34 tokens/s), that is half of an answer's time."""
-Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
 
 class EvalJob(Value):
@@ -78,8 +80,12 @@ class EvalJob(Value):
     dataset: str
     data: str = ""
     """File or folder; empty looks where the settings, a package or the hub have it."""
+    split: str = ""
+    """Of a data set that has splits; empty takes its standard one."""
     samples: str = ""
     """File of recorded completions; empty lets the model write."""
+    raw: bool = False
+    """Recorded completions are judged as they are, answers of a chat too."""
     n: int = Field(default=1, ge=1, le=1000)
     """Samples for each task."""
     temperature: float = Field(default=0.0, ge=0, le=5)
@@ -131,6 +137,8 @@ class Row(Value):
     tokens: int = 0
     sends: int = 1
     """How often the run was sent: more than 1 means that sandboxes died under it, or the host was too busy to tell."""
+    extracted: bool = False
+    """The recorded completion was the answer of a chat, and the code in it was judged."""
     rounds: int = 0
     """Corrections until this outcome."""
     first_verdict: Verdict
@@ -212,11 +220,13 @@ class EvalResult:
             "tasks": len({row.task_id for row in self.rows}),
             "pass_at_k": {str(one.k): one.value for one in self.estimates},
             "confidence_95": {str(one.k): [one.low, one.high] for one in self.estimates},
+            "interval": {str(one.k): one.interval for one in self.estimates},
             "tasks_at_k": {str(one.k): one.tasks for one in self.estimates},
             "pass_at_k_before_repair": {str(one.k): one.value for one in self.before},
             "pass_at_k_base": {str(one.k): one.value for one in self.base},
             "verdicts": self.verdicts,
             "unscored": self.unscored,
+            "extracted": sum(row.extracted for row in self.rows),
             "tokens": sum(row.tokens for row in self.rows),
             "wall_time": self.wall_time,
             "cpu_time": sum(row.cpu_time for row in self.rows),
@@ -247,6 +257,8 @@ async def do_eval(
     """
     if job.samples:
         job = job.model_copy(update={"digest": _digest(Path(job.samples))})
+    else:
+        refuse_k(job.ks, job.n)
     return await _Evaluation(job, settings, store, watcher or Watcher(), engine, model).do()
 
 
@@ -282,6 +294,21 @@ def job_of(run: RunRecord, elsewhere: Elsewhere = SAME_PLACE) -> EvalJob:
     return recorded_jobs.job_of(run, KIND, EvalJob, "evaluation", elsewhere)
 
 
+def checked(loaded: Loaded) -> Loaded:
+    """The same data set, whose tasks can all be judged.
+
+    Raises:
+        UsageError: a row names a checker that there is not.
+    """
+    for task in loaded.tasks.values():
+        if task.cases:
+            try:
+                by_name(task.checker)
+            except UsageError as exc:
+                raise UsageError(f"{task.source}: {exc.message}", remedy=exc.remedy) from None
+    return loaded
+
+
 def compare_runs(first: str, second: str, store: RunStore) -> tuple[RunRecord, RunRecord, Comparison]:
     """The second run against the first, paired by task. Unscored samples are left out.
 
@@ -313,7 +340,7 @@ class Validation:
 
 async def validate_dataset(
     loaded: Loaded,
-    execute: Execute,
+    engine: Engine,
     limits: Limits,
     *,
     judging: str = "auto",
@@ -326,6 +353,7 @@ async def validate_dataset(
     Raises:
         PrerequisiteError, SandboxError, UsageError: as `Engine.execute`.
     """
+    checked(loaded)
     problems = [str(problem) for problem in loaded.problems]
     results: dict[str, ExecutionResult] = {}
     done = 0
@@ -341,11 +369,11 @@ async def validate_dataset(
         if not task.reference:
             problems.append(f"{task.source}: task {task.task_id} has no reference")
             return
-        ready = await with_outputs(task, execute, folder)
+        ready = await with_outputs(task, engine.execute, folder)
         if not isinstance(ready, BenchmarkTask):
             problems.append(str(ready))
             return
-        result = await execute(_program(ready, ready.reference, judging), _limits(ready, limits))
+        result = await _judge(engine, ready, ready.whole(ready.reference), judging, limits)
         results[task.task_id] = result
         if result.verdict is not Verdict.ACCEPTED:
             why = _message(result)
@@ -367,6 +395,8 @@ class _Piece:
     sampling: Sampling
     reason: str = ""
     """Why there is no code."""
+    extracted: bool = False
+    """The code was found in a recorded answer of a chat."""
     messages: tuple[Message, ...] = ()
     round: int = 0
     parent: int | None = None
@@ -396,7 +426,8 @@ class _Evaluation:
     async def do(self) -> EvalResult:
         began = time.monotonic() - time_spent(self.run)
         job = self.job
-        loaded = await asyncio.to_thread(load, job.dataset, Path(job.data) if job.data else None, self.settings.data)
+        place = Path(job.data) if job.data else None
+        loaded = checked(await asyncio.to_thread(load, job.dataset, place, self.settings.data, split=job.split))
         self.problems += map(str, loaded.problems)
         chosen = list(loaded.tasks.values())[: job.limit]
         self.tasks = {task.task_id: task for task in chosen}
@@ -424,8 +455,10 @@ class _Evaluation:
         """(task, completion_id) in the order of the samples, and the recorded samples by that."""
         if not self.job.samples:
             return [(task, number) for task in self.tasks for number in range(self.job.n)], {}
-        read = read_samples(Path(self.job.samples), loaded.tasks, self.tasks)
+        read = read_samples(Path(self.job.samples), loaded.tasks.keys() | loaded.outside, self.tasks)
         self.problems += map(str, read.problems)
+        if read.elsewhere:
+            self.problems.append(f"{read.elsewhere} samples are of tasks of other splits, or beyond --limit")
         if without := len(self.tasks) - len({sample.task_id for sample in read.samples}):
             self.problems.append(f"{self.job.samples}: {without} of {len(self.tasks)} tasks have no sample and are in no pass@k")
         return [(one.task_id, one.completion_id) for one in read.samples], {
@@ -494,8 +527,7 @@ class _Evaluation:
         attempt = self._last(task.task_id, number)
         while attempt is None or self._wants_repair(attempt):
             if recorded is not None:
-                code = recorded.text if recorded.whole else task.program(recorded.text)
-                piece = _Piece(task, number, code, Completion(text=recorded.text), Sampling())
+                piece = _recorded(self.job, task, number, recorded)
             else:
                 assert model is not None
                 async with pen:
@@ -527,12 +559,14 @@ class _Evaluation:
         report = hidden = None
         verdict, fault, feedback = Verdict.INVALID_CANDIDATE, Fault.FORMAT, piece.reason
         if piece.code:
-            limits = _limits(task, job.limits)
-            hidden = await engine.execute(_program(task, piece.code, job.judging), limits)
+            hidden = await _judge(engine, task, piece.code, job.judging, job.limits)
             verdict = hidden.verdict or Verdict.UNSCORED
             fault, feedback = _fault(verdict), ""
             if job.repair and task.visible_tests:
-                report = await engine.execute(Program(code=piece.code, tests=task.visible_tests, judging=job.judging), limits)
+                visible = _program(task, piece.code, job.judging).model_copy(
+                    update={"tests": task.visible_tests, "entry_point": ""}
+                )
+                report = await engine.execute(visible, _limits(task, job.limits))
                 if report.verdict not in (Verdict.ACCEPTED, Verdict.UNSCORED, Verdict.INVALID_TESTS):
                     feedback = _message(report) or f"It ended with {report.verdict}."
         return Attempt(
@@ -547,7 +581,7 @@ class _Evaluation:
             code=piece.code,
             fault=fault,
             feedback=feedback,
-            evidence={"reason": piece.reason} if piece.reason else {},
+            evidence=({"reason": piece.reason} if piece.reason else {}) | ({"extracted": True} if piece.extracted else {}),
             report=report,
             hidden=hidden,
             verdict=verdict,
@@ -561,6 +595,7 @@ class _Evaluation:
         problems = list(self.problems)
         if unscored := sum(row.verdict is Verdict.UNSCORED for row in rows):
             problems.append(f"{unscored} samples are unscored, for the sandbox failed; they are in no pass@k")
+        problems += _extracted(rows)
         counts = counts_of(rows)
         estimates, lacking = estimates_of(counts, self.job.ks, seed=self.job.seed)
         problems += lacking
@@ -628,6 +663,7 @@ def _row(rounds: Sequence[Attempt]) -> Row:
         model_time=sum(one.completion.wall_time for one in rounds),
         tokens=usage.prompt_tokens + usage.completion_tokens,
         sends=1 if result is None else result.attempts,
+        extracted=bool(last.evidence.get("extracted")),
         rounds=last.round,
         first_verdict=rounds[0].verdict,
         tests_by_name={} if result is None else {test.name: str(test.outcome) for test in result.tests},
@@ -635,9 +671,26 @@ def _row(rounds: Sequence[Attempt]) -> Row:
     )
 
 
+async def _judge(engine: Engine, task: BenchmarkTask, code: str, judging: str, limits: Limits) -> ExecutionResult:
+    """Judge a whole program by a task's hidden tests, or by its cases up to the first that is not right."""
+    limits = _limits(task, limits)
+    if task.cases:
+        return await judge_io(engine, Program(code=code), task.cases, task.checker, limits=limits, stop_early=True)
+    return await engine.execute(_program(task, code, judging), limits)
+
+
 def _program(task: BenchmarkTask, code: str, judging: str) -> Program:
-    checks = "def check(" in task.tests
-    return Program(code=code, tests=task.tests, entry_point=task.entry_point if checks else "", judging=judging)
+    return Program(
+        code=code,
+        tests=task.tests,
+        module=task.module,
+        entry_point=task.entry_point if _is_check(task.tests) else "",
+        in_place=task.in_place,
+        judging=judging,
+    )
+
+
+_is_check = lru_cache(maxsize=256)(is_check)  # many samples have the same tests
 
 
 def _limits(task: BenchmarkTask, limits: Limits) -> Limits:
@@ -667,6 +720,43 @@ def _fault(verdict: Verdict) -> Fault:
     return Fault.CANDIDATE
 
 
+def _found(task: BenchmarkTask, answer: str) -> Extraction:
+    """The code in the answer of a chat."""
+    if task.cases:
+        return extract_program(answer)
+    return extract(answer, entry_point=task.entry_point or None, prompt=task.prompt if task.continues else "")
+
+
+def _recorded(job: EvalJob, task: BenchmarkTask, number: int, sample: Sample) -> _Piece:
+    """A recorded sample: code as it stands, or the code in an answer."""
+    code, reason = task.whole(sample.text) if sample.whole else task.program(sample.text), ""
+    extracted = not job.raw and is_answer(sample.text, code)
+    if extracted:
+        found = _found(task, sample.text)
+        code, reason = found.code and task.whole(found.code), found.reason or "The answer holds no code."
+    return _Piece(
+        task=task,
+        number=number,
+        code=code,
+        completion=Completion(text=sample.text),
+        sampling=Sampling(),
+        reason="" if code else reason,
+        extracted=extracted,
+    )
+
+
+def _extracted(rows: Sequence[Row]) -> list[str]:
+    """What to say of recorded samples that were answers of a chat."""
+    answers = [row for row in rows if row.extracted]
+    if not answers:
+        return []
+    without = sum(not row.status for row in answers)
+    return [
+        f"{len(answers)} of {len(rows)} samples are answers of a chat: the code in them was judged"
+        f"{f', and {without} hold none that can be used' if without else ''} (--raw judges samples as they are)"
+    ]
+
+
 async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, failed: Attempt | None) -> _Piece:
     """Let the model write a sample, or correct one."""
     round_ = 0 if failed is None else failed.round + 1
@@ -689,8 +779,8 @@ async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, f
     if job.style == "complete" and failed is None:
         code, reason = task.program(answer.text), ""
     else:
-        found = extract(answer.text, entry_point=task.entry_point or None, prompt=task.prompt if task.continues else "")
-        code, reason = found.code, found.reason
+        found = _found(task, answer.text)
+        code, reason = found.code and task.whole(found.code), found.reason
     return _Piece(
         task=task,
         number=number,
@@ -706,10 +796,12 @@ async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, f
 
 def _ask(task: BenchmarkTask, failed: Attempt | None) -> tuple[Message, ...]:
     """A conversation of its own for each round: the task, and what failed of it, by visible evidence alone."""
-    if task.continues:
+    if task.cases:
+        parts = ["Solve this task with a Python program that reads stdin and writes to stdout.", task.prompt.strip()]
+    elif task.continues:
         parts = ["Complete this Python function.", f"```python\n{task.prompt.strip()}\n```"]
     else:
-        name = f" Name the function `{task.entry_point}`." if task.entry_point else ""
+        name = f" Define `{task.entry_point}`." if task.entry_point else ""
         parts = [f"Solve this task in Python.{name}", task.prompt.strip()]
     if failed is not None:
         parts += [
@@ -718,7 +810,8 @@ def _ask(task: BenchmarkTask, failed: Attempt | None) -> tuple[Message, ...]:
             f"It fails with:\n{failed.feedback.strip()[:1500]}",
             "Correct it.",
         ]
-    parts.append("Answer with one python code block that holds the imports and the whole function, and nothing else.")
+    what = "program" if task.cases else "function"
+    parts.append(f"Answer with one python code block that holds the imports and the whole {what}, and nothing else.")
     return (Message(role="user", content="\n\n".join(parts)),)
 
 

@@ -79,6 +79,7 @@ _NAMES = {
 """Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
 _ATTRIBUTES = {
     **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
+    "getfixturevalue": "ask for fixtures by computed names",
     **dict.fromkeys(("assertWarns", "assertWarnsRegex"), "look at the candidate's warnings"),
     **dict.fromkeys(("assertLogs", "assertNoLogs"), "read the candidate's log"),
 }

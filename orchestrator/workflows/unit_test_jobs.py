@@ -22,12 +22,13 @@ from pydantic import Field
 
 from orchestrator.data.benchmarks import BenchmarkTask, load
 from orchestrator.data.benchmarks.literals import literal
+from orchestrator.data.benchmarks.names import functions_of
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import MODULE, extract
 from orchestrator.llm.prompts import write_unit_tests
-from orchestrator.scoring.pass_at_k import Estimate, estimates_of, tally
+from orchestrator.scoring.pass_at_k import Estimate, estimates_of, refuse_k, tally
 from orchestrator.scoring.unit_tests import Weights, accepted
 from orchestrator.settings import Settings
 from orchestrator.types import (
@@ -81,6 +82,8 @@ class UnitTestJob(Value):
     dataset: str = ""
     data: str = ""
     """File or folder of the data set; empty looks where the settings, a package or the hub have it."""
+    split: str = ""
+    """Of a data set that has splits; empty takes its standard one."""
     limit: int | None = Field(default=None, ge=1)
     """The first so many functions of the data set."""
     given: str = ""
@@ -261,13 +264,19 @@ def subject_of_task(task: BenchmarkTask) -> Subject | str:
     """The reference of a benchmark's task as a subject; a sentence where it can be none."""
     if not task.reference or not task.entry_point:
         return f"{task.source}: task {task.task_id} has no reference, or does not name its function"
-    trusted = [source for source in (task.tests, task.visible_tests) if source]
+    if task.entry_point not in functions_of(task.reference):
+        return f"{task.source}: task {task.task_id} does not ask for a function: {task.entry_point}"
+    # Whatever name the data set gave the function's module, tests find it as `candidate` here.
+    trusted = [
+        source.replace(f"from {task.module} import", "from candidate import") for source in (task.tests, task.visible_tests)
+    ]
+    trusted = [source for source in trusted if source]
     if task.inputs is not None:
         trusted += [
             f"try:\n    {task.entry_point}(*{literal(arguments)})\nexcept Exception:\n    pass\n"
             for arguments in [*task.inputs.base, *task.inputs.plus][:200]
         ]
-    return Subject(name=task.task_id, module=task.reference, function=task.entry_point, trusted=tuple(trusted))
+    return Subject(name=task.task_id, module=task.whole(task.reference), function=task.entry_point, trusted=tuple(trusted))
 
 
 async def do_tests(
@@ -288,6 +297,8 @@ async def do_tests(
         PrerequisiteError: no engine, no image, no weights, no data set.
         StoreError: something could not be recorded; what was recorded before is kept.
     """
+    if not job.given:
+        refuse_k(job.ks, job.n)
     return await _Doing(job, settings, store, watcher or Watcher(), engine, model).do()
 
 
@@ -358,7 +369,7 @@ class _Doing:
         if self.job.subjects:
             return "", list(self.job.subjects)
         job = self.job
-        loaded = load(job.dataset, Path(job.data) if job.data else None, self.settings.data)
+        loaded = load(job.dataset, Path(job.data) if job.data else None, self.settings.data, split=job.split)
         self.problems += map(str, loaded.problems)
         found = []
         for task in list(loaded.tasks.values())[: job.limit]:

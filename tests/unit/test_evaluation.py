@@ -315,7 +315,7 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     assert len(write_reports(again, tmp_path / "elsewhere")) == 4
 
 
-async def test_the_validator_names_references_that_fail(tmp_path, engine):
+async def test_the_validator_names_references_that_fail(tmp_path, engine, monkeypatch):
     from orchestrator.data.benchmarks import load
     from orchestrator.types import Limits
 
@@ -325,15 +325,16 @@ async def test_the_validator_names_references_that_fail(tmp_path, engine):
     ]
     path = tmp_path / "v.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = await validate_dataset(load(str(path)), engine.execute, Limits())
+    found = await validate_dataset(load(str(path)), engine, Limits())
     assert {task: result.verdict for task, result in found.results.items()} == {"t0": "accepted", "t1": "wrong_answer"}
     assert sorted(one.split(": ")[0] for one in found.problems) == [f"{path}:2", f"{path}:3"]
 
     async def fails(program, limits):
         raise PrerequisiteError("no engine")
 
+    monkeypatch.setattr(engine, "execute", fails)
     with pytest.raises(PrerequisiteError, match="no engine"):  # itself, not in a group
-        await validate_dataset(load(str(path)), fails, Limits())
+        await validate_dataset(load(str(path)), engine, Limits())
 
 
 @pytest.mark.parametrize(
@@ -418,3 +419,121 @@ async def test_a_completion_id_out_of_range_is_named(tmp_path, dataset, settings
     result = await do_eval(EvalJob(dataset=dataset, samples=str(path)), settings, records, engine=engine)
     assert len(result.rows) == 1
     assert any("s.jsonl:2: completion_id must be a whole number from 0 to 999999" in one for one in result.problems)
+
+
+CHAT = "Sure! Here it is:\n\n```python\ndef f():\n    return 'RIGHT'\n```\nIt returns what is asked for."
+
+
+async def test_code_in_a_chats_answer_is_judged_and_counted_aloud(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", CHAT), ("t1", "def f():\n    return 'RIGHT'\n"), ("t2", "```python\n```"))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    told = result.as_json()
+    assert [(row.verdict, row.extracted) for row in result.rows] == [
+        (Verdict.ACCEPTED, True),
+        (Verdict.ACCEPTED, False),
+        (Verdict.INVALID_CANDIDATE, True),
+    ]
+    assert told["extracted"] == 2
+    assert (result.rows[0].completion, result.rows[0].answer) == ("def f():\n    return 'RIGHT'\n", CHAT)
+    words = "2 of 3 samples are answers of a chat: the code in them was judged, and 1 hold none that can be used"
+    assert any(one.startswith(words) for one in result.problems)
+    assert words in markdown(result)
+    again = await resume_eval(result.run.id, settings, records, engine=engine)
+    assert any(one.startswith(words) for one in again.problems)
+
+
+async def test_samples_outside_of_the_split_are_counted_and_not_named_one_by_one(tmp_path, settings, records, engine):
+    rows = [{"task_id": n, "text": "p", "code": "def f(): pass", "test_list": ["assert f()"]} for n in (5, 11, 700, 701)]
+    (tmp_path / "mbpp.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = samples_file(tmp_path, *((str(row["task_id"]), "RIGHT = 1") for row in rows))
+    job = EvalJob(dataset="mbpp", data=str(tmp_path), samples=path)
+    result = await do_eval(job, settings, records, engine=engine)
+    assert [row.task_id for row in result.rows] == ["11"]
+    assert result.problems == ["3 samples are of tasks of other splits, or beyond --limit"]
+    whole = await do_eval(job.model_copy(update={"split": "all"}), settings, records, engine=engine)
+    assert len(whole.rows) == 4
+
+
+async def test_raw_samples_are_judged_as_they_are(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", CHAT))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path, raw=True), settings, records, engine=engine)
+    assert (result.rows[0].completion, result.rows[0].extracted) == (CHAT, False)
+    assert not any("chat" in one for one in result.problems)
+
+
+async def test_a_solution_counts_where_there_is_a_completion_too(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, json.dumps({"task_id": "t0", "completion": CHAT, "solution": "def f(): return 'HALF RIGHT'"}))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    assert [row.completion for row in result.rows] == ["def f(): return 'HALF RIGHT'"]
+
+
+async def test_programs_are_judged_by_what_they_write_up_to_the_first_case_that_is_wrong(tmp_path, settings, records):
+    def double(program: Program) -> RunReport:
+        assert program.tests is None
+        number = int(program.stdin) * 2 if "RIGHT" in (program.code or "") else 4
+        return RunReport(status=Status.OK, stdout=f"{number}\n", cpu_time=0.01)
+
+    row = {"task_id": "io", "prompt": "Double it.", "inputs": ["2", "3", "4"], "outputs": ["4", "6", "8"]}
+    path = tmp_path / "io.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    program = "import sys\nif __name__ == '__main__':\n    print('RIGHT')\n"
+    samples = samples_file(tmp_path, ("io", program), ("io", "print(4)"), ("io", f"```python\n{program}```\nDone."))
+    async with Engine(settings, provider=ScriptedProvider(double, runs=1000), memory_budget=2**40) as engine:
+        result = await do_eval(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
+    assert [(row.verdict, row.tests_passed, row.tests) for row in result.rows] == [
+        (Verdict.ACCEPTED, 3, 3),
+        (Verdict.WRONG_ANSWER, 1, 3),
+        (Verdict.ACCEPTED, 3, 3),
+    ]
+    assert "__main__" in result.rows[2].completion  # the main block is the program here
+
+
+async def test_a_program_is_asked_for_where_output_is_judged(tmp_path, settings, records, engine):
+    path = tmp_path / "io.jsonl"
+    path.write_text(json.dumps({"task_id": "io", "prompt": "Double it.", "inputs": ["2"], "outputs": ["4"]}) + "\n")
+    model = ScriptedModel(lambda messages, sampling: CHAT)
+    await do_eval(EvalJob(dataset=str(path)), settings, records, engine=engine, model=model)
+    assert "reads stdin" in model.calls[0].messages[0].content
+
+
+async def test_a_checker_that_there_is_not_is_named_before_anything_runs(tmp_path, settings, records, engine):
+    path = tmp_path / "io.jsonl"
+    row = {"task_id": "io", "prompt": "p", "inputs": ["2"], "outputs": ["4"], "checker": "fuzzy"}
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(UsageError, match=r"io\.jsonl:1: There is no checker 'fuzzy'"):
+        await do_eval(EvalJob(dataset=str(path), samples=samples_file(tmp_path, ("io", "x"))), settings, records, engine=engine)
+
+
+async def test_a_k_above_n_is_refused_before_anything_is_drawn(dataset, settings, records, engine):
+    model = ScriptedModel(lambda messages, sampling: fenced("RIGHT"))
+    with pytest.raises(UsageError, match="pass@10 needs 10 samples"):
+        await do_eval(EvalJob(dataset=dataset, n=5, ks=(1, 10)), settings, records, engine=engine, model=model)
+    assert model.calls == []
+    assert records.runs() == []
+
+
+async def test_a_row_says_how_its_candidate_is_imported_and_whether_it_changes_arguments(tmp_path, settings, records):
+    seen: list[Program] = []
+
+    def keep(program: Program) -> RunReport:
+        seen.append(program)
+        return answer(program)
+
+    rows = [
+        {
+            "task_id": "a",
+            "prompt": "p",
+            "entry_point": "f",
+            "in_place": True,
+            "tests": "from solution import f\ndef test_f(): f([])",
+        },
+        {"task_id": "b", "prompt": "p", "entry_point": "f", "module": "work", "tests": "from work import f\ndef test_f(): f([])"},
+        {"task_id": "c", "prompt": "p", "entry_point": "f", "tests": "def check(candidate):\n    assert candidate([])"},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    samples = samples_file(tmp_path, *((row["task_id"], "RIGHT = 1") for row in rows))
+    async with Engine(settings, provider=ScriptedProvider(keep, runs=1000), memory_budget=2**40) as engine:
+        await do_eval(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
+    told = sorted((one.module, one.in_place, one.entry_point) for one in seen)
+    assert told == [("candidate", False, "f"), ("solution", True, ""), ("work", False, "")]

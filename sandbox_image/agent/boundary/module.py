@@ -10,7 +10,6 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import mark
-from .handles import HandleMeta
 
 if TYPE_CHECKING:
     from .link import Link
@@ -25,8 +24,12 @@ class Module(types.ModuleType):
         own["_fumehood_link"] = link
         own["_fumehood_id"] = 0
         own["_fumehood_used"] = (names_used, names_bound)
-        for name in ("__spec__", "__loader__", "__package__", "__doc__"):
+        for name in ("__spec__", "__loader__", "__package__"):
             own[name] = None
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return self.__dict__["_fumehood_link"].ask("get", self, "__doc__")
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
@@ -36,16 +39,7 @@ class Module(types.ModuleType):
         if name.startswith("__") and name not in ("__doc__", "__version__", "__author__", "__annotations__"):
             raise AttributeError(f"module {link.module!r} has no attribute {name!r}")
         value = link.handed_out(link.ask("get", self, name))
-        if type(value) is type and value in (AssertionError, Exception, BaseException):
-            value = link.aliases.setdefault(value, type(name, (value,), {}))
-        self._name(name, value)
-        return value
-
-    def _name(self, name: str, value: Any) -> None:
-        """The tests took this by its name. A class is written with a capital; a function's name vouches for nothing."""
-        link: Link = self.__dict__["_fumehood_link"]
-        if type(value) is HandleMeta and name.lstrip("_")[:1].isupper() and name != link.entry_point:
-            link.known.add(value)
+        return link.named(name, value)
 
     def _star(self) -> list[str]:
         """Names for `from module import *`: those that the tests use and have from nowhere else.

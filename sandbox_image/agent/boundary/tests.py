@@ -319,6 +319,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
     link.asks_identity = asks_identity(work["tests"])
+    link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
     run = _Judge(link, report, work["tests"], link.entry_point, f"{folder}/test_{work['module']}.py")
     try:
