@@ -326,6 +326,23 @@ def test_forged_shared_values_are_tampering(heavy, name):
     assert not result.log
 
 
+ODD = {
+    "a list that contains itself": "def f(xs):\n    xs.append(xs)\n    return xs",
+    "a list that is deep": "def f(xs):\n    for _ in range(5000): xs = [xs]\n    return xs",
+    "a dictionary of itself": "def f(xs):\n    d = {}\n    d[1] = d\n    return d",
+    "a changing length": "def f(xs):\n    del xs[:]\n    return [2]",
+    "lying items": "class L:\n    def __eq__(self, other): return True\ndef f(xs):\n    xs[:] = [L()]\n    return [L()]",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_shared_values_fail_the_test_and_nothing_else(heavy, name):
+    result = heavy.run(ODD[name], TESTS, in_place=True)
+    assert result.outcomes == {"test_a": "failed"}, result
+    assert result.finished
+    assert not result.tampered
+
+
 def test_a_candidate_changes_only_what_was_shared_with_it(heavy):
     code = "def f(xs):\n    import gc\n    for o in gc.get_objects():\n        if type(o) is list and o == ['the', 'expected']: o[:] = xs\n    return xs"
     tests = "from candidate import f\ndef test_a():\n    want = ['the', 'expected']\n    assert f(['x']) == want"

@@ -285,7 +285,8 @@ class Shared(_Memory):
         if type(value).__name__ == "ndarray":
             value.flags.writeable = reader.expect(bool)
         self.add(number, value)
-        self._new.add(number)
+        if not _is_whole(value):
+            self._new.add(number)
         return value
 
     def read(self, reader: values.Reader) -> None:
@@ -298,7 +299,6 @@ class Shared(_Memory):
             self._new.discard(number)
             _make_alike(entry.value, content)
             self.note(number, _parts(entry.value))
-        self._new.clear()
         for number in reader.expect(list):
             self.forget(number)
 
