@@ -336,7 +336,8 @@ def _finish(
         note(f"fumehood: {failure.message}\n  {failure.remedy}")
         raise typer.Exit(failure.exit_code)
     if result.error is not None:
-        note(f"fumehood: {result.error.message}\n  Go on with `{again} {result.run.id}`.")
+        remedy = f"{result.error.remedy} Then go" if result.error.remedy else "Go"
+        note(f"fumehood: {result.error.message}\n  {remedy} on with `{again} {result.run.id}`.")
         raise typer.Exit(result.error.exit_code)
 
 

@@ -64,6 +64,7 @@ from orchestrator.workflows.recorded_jobs import (
     work_through,
 )
 from orchestrator.workflows.reference_outputs import with_outputs
+from orchestrator.workflows.refusals import Answers, Refusals, answers_in, refusal
 from orchestrator.workflows.side_by_side import each
 
 KIND = "eval"
@@ -146,6 +147,10 @@ class Row(Value):
     tests_by_name: Mapping[str, str] = Field(default_factory=dict)
     message: str = ""
     """Why it failed: the first lines of the failing test's message."""
+    finish_reason: str = ""
+    """Why the answer ended, in the server's own word where it gave one."""
+    refused: str = ""
+    """What the server said in place of an answer: the sample is not answerable, and unscored."""
 
 
 @dataclass
@@ -170,6 +175,8 @@ class EvalResult:
     """Seconds, those before an interruption included."""
     error: OrchestratorError | None = None
     """Why it stopped half-way; None where all was done."""
+    answers: Answers = field(default_factory=Answers)
+    """How many answers were refused, empty or cut off."""
 
     @property
     def progress(self) -> str:
@@ -184,7 +191,7 @@ class EvalResult:
 
     @property
     def unscored(self) -> int:
-        """Samples that the sandbox failed; they are in no pass@k."""
+        """Samples that the sandbox failed, or whose prompt the server refused; they are in no pass@k."""
         return sum(row.verdict is Verdict.UNSCORED for row in self.rows)
 
     @property
@@ -226,6 +233,8 @@ class EvalResult:
             "pass_at_k_base": {str(one.k): one.value for one in self.base},
             "verdicts": self.verdicts,
             "unscored": self.unscored,
+            "not_answerable": self.answers.not_answerable,
+            "answers": self.answers.model_dump(mode="json"),
             "extracted": sum(row.extracted for row in self.rows),
             "tokens": sum(row.tokens for row in self.rows),
             "wall_time": self.wall_time,
@@ -421,6 +430,7 @@ class _Evaluation:
     problems: list[str] = field(default_factory=list)
     tasks: dict[str, BenchmarkTask] = field(default_factory=dict)
     error: OrchestratorError | None = None
+    refusals: Refusals = field(default_factory=Refusals)
     _outputs: dict[str, asyncio.Task[BenchmarkTask | None]] = field(default_factory=dict)
 
     async def do(self) -> EvalResult:
@@ -434,6 +444,7 @@ class _Evaluation:
         order, samples = self._order(loaded)
         if self.run is not None:
             self.attempts = {(one.task, one.index): one for one in self.store.attempts(self.run.id)}
+            self.refusals = Refusals(self.attempts.values())
         left = [key for key in (order if job.samples else self._by_prompt(order)) if not self._is_done(key)]
         if self.run is not None and self.run.state == "finished" and not left:
             self.watcher.on_start(self.run)
@@ -506,6 +517,11 @@ class _Evaluation:
         try:
             side_by_side = 2 * self.settings.workers + (0 if samples else self.job.parallel)
             await work_through(left, one, side_by_side, on_silence, self.watcher.on_count)
+            if self.error is None:
+                self.refusals.end()
+        except CompletionError as error:
+            self.error = error
+            self.problems.append(error.message)
         finally:
             for making in self._outputs.values():
                 making.cancel()
@@ -531,12 +547,23 @@ class _Evaluation:
             else:
                 assert model is not None
                 async with pen:
-                    piece = await _write(self.job, model, task, number, attempt)
+                    self.refusals.asking(task.task_id)
+                    try:
+                        piece = await _write(self.job, model, task, number, attempt)
+                    except CompletionError as error:
+                        refused = replace(_asked(self.job, task, number, attempt), completion=refusal(error))
+                        await self._record(run, self.refusals.refused(_attempt(refused), error))
+                        return
+                await self._record(run, self.refusals.answered())
             attempt = await self._judged(engine, ready, piece)
+            await self._record(run, [attempt])
+
+    async def _record(self, run: RunRecord, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
             await record(self.store, run, attempt)
             self.attempts[attempt.task, attempt.index] = attempt
             self.watcher.on_event(
-                Event(kind="attempt_finished", task=task.task_id, round=attempt.round, sample=number, attempt=attempt)
+                Event(kind="attempt_finished", task=attempt.task, round=attempt.round, sample=attempt.sample, attempt=attempt)
             )
 
     async def _ready(self, task: BenchmarkTask, engine: Engine) -> BenchmarkTask | None:
@@ -569,31 +596,16 @@ class _Evaluation:
                 report = await engine.execute(visible, _limits(task, job.limits))
                 if report.verdict not in (Verdict.ACCEPTED, Verdict.UNSCORED, Verdict.INVALID_TESTS):
                     feedback = _message(report) or f"It ended with {report.verdict}."
-        return Attempt(
-            task=piece.task.task_id,
-            index=piece.round * ROUND + piece.number,
-            round=piece.round,
-            sample=piece.number,
-            parent=piece.parent,
-            messages=piece.messages,
-            sampling=piece.sampling,
-            completion=piece.completion,
-            code=piece.code,
-            fault=fault,
-            feedback=feedback,
-            evidence=({"reason": piece.reason} if piece.reason else {}) | ({"extracted": True} if piece.extracted else {}),
-            report=report,
-            hidden=hidden,
-            verdict=verdict,
-            reward=binary_reward(verdict),
-            created=time.time(),
-        )
+        judged = {"fault": fault, "feedback": feedback, "report": report, "hidden": hidden}
+        return _attempt(piece).model_copy(update=judged | {"verdict": verdict, "reward": binary_reward(verdict)})
 
     def _result(self, run: RunRecord, source: str, order: Sequence[tuple[str, int]], began: float) -> EvalResult:
         by_key = {(row.task_id, row.completion_id): row for row in rows_of(list(self.attempts.values()))}
         rows = [by_key[key] for key in order if key in by_key]
         problems = list(self.problems)
-        if unscored := sum(row.verdict is Verdict.UNSCORED for row in rows):
+        answers = answers_in(self.attempts.values(), continues=self.job.style == "complete" and not self.job.samples)
+        problems += answers.notes(len(rows), self.job.max_new_tokens)
+        if unscored := sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows):
             problems.append(f"{unscored} samples are unscored, for the sandbox failed; they are in no pass@k")
         problems += _extracted(rows)
         counts = counts_of(rows)
@@ -617,11 +629,12 @@ class _Evaluation:
             planned=len(order),
             wall_time=time.monotonic() - began,
             error=self.error,
+            answers=answers,
         )
 
 
 def rows_of(attempts: Sequence[Attempt]) -> list[Row]:
-    """One row for each sample: its last round."""
+    """One row for each sample: its last round, or the one before it where the server refused the prompt of the last."""
     groups: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
     for attempt in sorted(attempts, key=lambda one: one.round):
         groups[attempt.task, attempt.sample].append(attempt)
@@ -634,10 +647,11 @@ def counts_of(rows: Sequence[Row], *, first: bool = False) -> dict[str, tuple[in
 
 
 def _row(rounds: Sequence[Attempt]) -> Row:
-    last = rounds[-1]
+    last = next((one for one in reversed(rounds) if not one.completion.refused), rounds[-1])
     result = last.hidden
     usage = sum((one.completion.usage for one in rounds), Usage())
-    message = _message(result) if result is not None else str(last.evidence.get("reason", ""))
+    refused = last.completion.refused
+    message = _message(result) if result is not None else refused or str(last.evidence.get("reason", ""))
     passed = last.verdict is Verdict.ACCEPTED
     text = last.completion.text
     as_it_came = not last.code or last.code.endswith(text)
@@ -652,7 +666,7 @@ def _row(rounds: Sequence[Attempt]) -> Row:
         judging=result.judging if result is not None else "none",
         reward=last.reward,
         passed=passed,
-        result="passed" if passed else failed,
+        result="passed" if passed else f"not answerable: {refused}" if refused else failed,
         completion=text if as_it_came else last.code,
         answer="" if as_it_came else text,
         tests_passed=0 if result is None else sum(test.outcome is TestOutcome.PASSED for test in result.tests),
@@ -668,6 +682,8 @@ def _row(rounds: Sequence[Attempt]) -> Row:
         first_verdict=rounds[0].verdict,
         tests_by_name={} if result is None else {test.name: str(test.outcome) for test in result.tests},
         message=message[:2000],
+        finish_reason=last.completion.reason or last.completion.finish_reason,
+        refused=refused,
     )
 
 
@@ -720,6 +736,23 @@ def _fault(verdict: Verdict) -> Fault:
     return Fault.CANDIDATE
 
 
+def _attempt(piece: _Piece) -> Attempt:
+    """The record of a sample that nothing judged."""
+    return Attempt(
+        task=piece.task.task_id,
+        index=piece.round * ROUND + piece.number,
+        round=piece.round,
+        sample=piece.number,
+        parent=piece.parent,
+        messages=piece.messages,
+        sampling=piece.sampling,
+        completion=piece.completion,
+        code=piece.code,
+        evidence=({"reason": piece.reason} if piece.reason else {}) | ({"extracted": True} if piece.extracted else {}),
+        created=time.time(),
+    )
+
+
 def _found(task: BenchmarkTask, answer: str) -> Extraction:
     """The code in the answer of a chat."""
     if task.cases:
@@ -759,6 +792,24 @@ def _extracted(rows: Sequence[Row]) -> list[str]:
 
 async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, failed: Attempt | None) -> _Piece:
     """Let the model write a sample, or correct one."""
+    asked = _asked(job, task, number, failed)
+    continues = job.style == "complete" and failed is None
+    if continues:
+        answers = await model.complete(asked.messages[0].content, asked.sampling)
+    else:
+        answers = await model.chat(asked.messages, asked.sampling)
+    if not answers:
+        raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
+    answer = answers[0]
+    if continues and not is_answer(answer.text, task.program(answer.text)):
+        return replace(asked, code=task.program(answer.text), completion=answer)
+    found = _found(task, answer.text)
+    reason = "" if found.code else found.reason or "The answer holds no code."
+    return replace(asked, code=found.code and task.whole(found.code), reason=reason, completion=answer)
+
+
+def _asked(job: EvalJob, task: BenchmarkTask, number: int, failed: Attempt | None) -> _Piece:
+    """A sample that has its prompt, and no answer yet."""
     round_ = 0 if failed is None else failed.round + 1
     sampling = Sampling(
         temperature=job.temperature if failed is None else max(job.temperature, job.repair_temperature),
@@ -767,26 +818,15 @@ async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, f
         stop=STOP if job.style == "complete" and failed is None and task.continues else (),
     )
     if job.style == "complete" and failed is None:
-        asked = task.prompt if task.continues else f'"""\n{task.prompt.strip()}\n"""\n'
-        messages: tuple[Message, ...] = (Message(role="user", content=asked),)
-        answers = await model.complete(asked, sampling)
+        text = task.prompt if task.continues else f'"""\n{task.prompt.strip()}\n"""\n'
+        messages: tuple[Message, ...] = (Message(role="user", content=text),)
     else:
         messages = _ask(task, failed)
-        answers = await model.chat(messages, sampling)
-    if not answers:
-        raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
-    answer = answers[0]
-    if job.style == "complete" and failed is None:
-        code, reason = task.program(answer.text), ""
-    else:
-        found = _found(task, answer.text)
-        code, reason = found.code and task.whole(found.code), found.reason
     return _Piece(
         task=task,
         number=number,
-        code=code,
-        reason="" if code else reason or "The answer holds no code.",
-        completion=answer,
+        code="",
+        completion=Completion(text=""),
         messages=messages,
         sampling=sampling,
         round=round_,

@@ -15,7 +15,7 @@ from orchestrator.errors import CompletionError, PrerequisiteError, StoreError, 
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
-from orchestrator.types import Program, RunReport, Status, TestOutcome, TestResult, Verdict
+from orchestrator.types import Completion, Program, RunReport, Status, TestOutcome, TestResult, Verdict
 from orchestrator.workflows.evaluation import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.recorded_jobs import Watcher
@@ -200,6 +200,142 @@ async def test_a_model_that_stops_answering_loses_nothing_and_is_gone_on_with(da
     assert len(rest.calls) == 2
     assert records.run(result.run.id).state == "finished"
     assert [one.index for one in records.attempts(result.run.id)] == [0, 0, 0, 0]
+
+
+LONG = CompletionError("The prompt is too long (400): 5000 > 4096.", status_code=400, said="5000 > 4096")
+
+
+def numbered(tmp_path, count: int) -> str:
+    """A data set whose prompts tell their number."""
+    rows = [
+        {"task_id": f"t{i}", "prompt": f"Write f{i}.", "entry_point": "f", "tests": "def test_f():\n    assert f()"}
+        for i in range(count)
+    ]
+    (tmp_path / "n.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return str(tmp_path / "n.jsonl")
+
+
+def refusing(*numbers: int) -> ScriptedModel:
+    """A model whose server refuses some of those prompts."""
+    return ScriptedModel(
+        lambda messages, _: LONG if any(f"Write f{number}." in messages[0].content for number in numbers) else fenced("RIGHT")
+    )
+
+
+@pytest.mark.parametrize("refused", [0, 2, 3])
+async def test_a_prompt_that_is_refused_is_its_samples_record_and_the_others_go_on(tmp_path, settings, records, engine, refused):
+    result = await do_eval(EvalJob(dataset=numbered(tmp_path, 4)), settings, records, engine=engine, model=refusing(refused))
+    told = result.as_json()
+    assert (result.error, records.run(result.run.id).state) == (None, "finished")
+    assert told["verdicts"] == {"accepted": 3, "unscored": 1}
+    assert (told["not_answerable"], told["pass_at_k"]) == (1, {"1": 1.0})
+    row = result.rows[refused]
+    assert (row.verdict, row.reward, row.refused) == (Verdict.UNSCORED, None, "400: 5000 > 4096")
+    assert row.result == "not answerable: 400: 5000 > 4096"
+    (note,) = result.problems
+    assert note.startswith(f"1 of 4 samples are not answerable (t{refused})")
+    assert note in markdown(result)
+    assert "5000 > 4096" in note
+    again = await resume_eval(result.run.id, settings, records, engine=engine)
+    assert again.as_json()["not_answerable"] == 1
+
+
+@pytest.mark.parametrize("count", [1, 4, 30])
+async def test_a_refusal_of_every_prompt_ends_soon_and_records_nothing(tmp_path, settings, records, engine, count):
+    model = refusing(*range(count))
+    result = await do_eval(EvalJob(dataset=numbered(tmp_path, count)), settings, records, engine=engine, model=model)
+    assert result.error is not None
+    assert "5000 > 4096" in result.error.message
+    assert len(model.calls) <= 8 + 4  # those that were under way already
+    assert records.count_attempts(result.run.id) == 0
+    rest = refusing()
+    resumed = await resume_eval(result.run.id, settings, records, engine=engine, model=rest)
+    assert resumed.as_json()["verdicts"] == {"accepted": count}
+
+
+async def test_many_refusals_are_no_end_while_one_of_the_first_prompts_is_still_being_answered(
+    tmp_path, settings, records, engine
+):
+    class Slow(ScriptedModel):
+        async def chat(self, messages, sampling, on_token=None):
+            if "Write f0." in messages[0].content:
+                await asyncio.sleep(0.3)
+            return await super().chat(messages, sampling, on_token)
+
+    model = Slow(refusing(*range(1, 20))._answer)
+    job = EvalJob(dataset=numbered(tmp_path, 20), parallel=4)
+    result = await do_eval(job, settings, records, engine=engine, model=model)
+    assert result.as_json()["verdicts"] == {"unscored": 19, "accepted": 1}
+
+
+async def test_a_correction_that_is_refused_leaves_the_verdict_as_it_was(dataset, settings, records, engine):
+    model = ScriptedModel([fenced("wrong"), LONG])
+    result = await do_eval(EvalJob(dataset=dataset, limit=1, repair=3), settings, records, engine=engine, model=model)
+    (row,) = result.rows
+    assert (row.verdict, row.reward, row.rounds) == (Verdict.WRONG_ANSWER, 0.0, 0)
+    assert len(model.calls) == 2
+    assert result.answers.corrections_refused == 1
+    assert result.as_json()["not_answerable"] == 0
+    assert any("prompts of 1 corrections" in one for one in result.problems)
+
+
+class Answering(ScriptedModel):
+    """Completions as a server gives them."""
+
+    def __init__(self, *completions: Completion) -> None:
+        super().__init__([])
+        self._left = list(completions)
+
+    async def chat(self, messages, sampling, on_token=None):
+        return [self._left.pop(0)]
+
+
+async def test_answers_that_are_none_or_less_are_counted_aloud(dataset, settings, records, engine):
+    model = Answering(
+        Completion(text="", finish_reason="other", reason="content_filter"),
+        Completion(text="", finish_reason="length", reason="length", reasoning="Perhaps"),
+        Completion(text="<think>\nPerhaps", finish_reason="length", reason="length", without=("seed",)),
+        Completion(text="<think>\nPerhaps</think>\ndef f(): RIGHT", finish_reason="length", reason="length"),
+    )
+    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    told = result.as_json()["answers"]
+    assert (told["empty"], told["empty_reasons"]) == (2, {"content_filter": 1, "length": 1})
+    assert (told["cut_off"], told["cut_while_reasoning"], told["without"]) == (3, 2, {"seed": 1})
+    assert "2 answers are empty (as the server says: content_filter; length)" in result.problems
+    assert "3 answers were cut off at --max-new-tokens 512, 2 of them while the model was still reasoning" in result.problems
+    assert "without seed: the server refuses it" in markdown(result)
+
+
+async def test_a_continuation_that_is_a_program_with_fences_in_a_text_stays_as_it_is(tmp_path, settings, records, engine):
+    row = {
+        "task_id": "t",
+        "prompt": "def f():\n",
+        "continues": True,
+        "entry_point": "f",
+        "tests": "def test_f():\n    assert f()",
+    }
+    (tmp_path / "c.jsonl").write_text(json.dumps(row))
+    text = '    return """RIGHT\n```python\nx\n```\n"""\n'
+    job = EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete")
+    result = await do_eval(job, settings, records, engine=engine, model=ScriptedModel([text]))
+    assert (result.rows[0].completion, result.answers.fenced) == (text, 0)
+
+
+async def test_a_continuation_that_is_an_answer_with_fences_is_read_as_one(tmp_path, settings, records, engine):
+    row = {
+        "task_id": "t",
+        "prompt": "def f():\n",
+        "continues": True,
+        "entry_point": "f",
+        "tests": "def test_f():\n    assert f()",
+    }
+    (tmp_path / "c.jsonl").write_text(json.dumps(row))
+    model = ScriptedModel([f"Here it is:\n{fenced('RIGHT')}"])
+    job = EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete")
+    result = await do_eval(job, settings, records, engine=engine, model=model)
+    assert [one.verdict for one in result.rows] == ["accepted"]
+    assert result.answers.fenced == 1
+    assert any("1 continuations came as answers to a chat" in one for one in result.problems)
 
 
 async def test_an_interrupted_evaluation_judges_nothing_twice(tmp_path, dataset, settings, records, engine):
