@@ -99,8 +99,9 @@ class Program(Value):
     """Candidate and tests in two sandboxes (apart) or in one interpreter (together). `auto` is apart wherever the tests allow
     it; `apart` makes it an error where they do not."""
     in_place: bool = False
-    """Judged apart, what a function does to its arguments is carried back to the tests. A candidate can use that to change
-    what it is compared with, so it is off unless the task is about changing arguments."""
+    """Judged apart, values that can change are shared between candidate and tests, as in one interpreter: what a function does
+    to its arguments is seen by the tests. A candidate can use that to change what it is compared with, so it is for tasks that
+    are about changing arguments. Without it they are copies, and shared as well where copies may have hidden something."""
     argv: tuple[str, ...] | None = None
     """A command line instead of Python source; found on PATH inside the sandbox."""
     args: tuple[str, ...] = ()
@@ -123,6 +124,9 @@ class TestResult(Value):
     """For a failure: the assertion or exception, and the last frames, cut to a few KiB."""
     side: Literal["", "candidate", "tests"] = ""
     """Whose file the innermost frame of the traceback lies in."""
+    basis: Literal["", "data", "line_up", "word"] = ""
+    """What a test that was judged apart and passed rests on: values that crossed, answers singled out among decoys, or what the
+    candidate says of itself."""
 
 
 class RunReport(Value):
@@ -153,6 +157,8 @@ class RunReport(Value):
     isolation: Literal["container", "namespace", "scripted"] = "container"
     image: str = ""
     """Digest (image id) of the sandbox image."""
+    unsure: tuple[str, ...] = ()
+    """Judged apart: what copies of values may have hidden from the tests, or what was shared that nobody had declared."""
     detail: str = ""
     """For `sandbox_error` and limits: one sentence."""
     attack: tuple[str, ...] = ()
@@ -169,6 +175,8 @@ class ExecutionResult(RunReport):
     reward: float | None = None
     """None for `unscored` and for runs without tests, unless they were `tampered`."""
     judging: Literal["together", "apart", "none"] = "none"
+    basis: Literal["", "data", "line_up", "word"] = ""
+    """The weakest basis of its tests, where they were judged apart and accepted."""
     attempts: int = 1
     """How often the run was sent: more than 1 means that sandboxes died under it."""
 

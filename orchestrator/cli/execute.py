@@ -141,6 +141,8 @@ async def _execute(chosen: Settings, program: Program, limits: Limits, *, show: 
 
 
 def _show(result: ExecutionResult, program: Program) -> None:
+    from sandbox_image.agent.protocol import CANDIDATE_CHANGED
+
     for test in result.tests:
         note(f"{test.outcome:8}{test.name}")
         if test.message:
@@ -162,6 +164,8 @@ def _show(result: ExecutionResult, program: Program) -> None:
     note(f"{word}: {measures}" + (f", judging: {result.judging}" if result.judging != "none" else ""))
     if result.detail:
         note(result.detail)
+    if result.verdict != "accepted" and not program.in_place and CANDIDATE_CHANGED in result.unsure:
+        note("The candidate changed a value that the tests have. If that is its task, say --in-place.")
 
 
 def _variable(item: str) -> tuple[str, str]:

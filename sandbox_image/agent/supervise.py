@@ -102,7 +102,7 @@ _EVENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
     },
     "doubt": {"name": _text, "message": _message},
     "tampered": {"what": _message},
-    "finished": {"exit_status": _number, "broken": bool},
+    "finished": {"exit_status": _number, "broken": bool, "unsure": _texts},
 }
 """What a test side reports (`reporter.py`, `boundary/tests.py`), and how each part is read."""
 
@@ -140,7 +140,7 @@ def event_of(line: bytes) -> dict[str, Any]:
     """A line of the tests' report, or `MALFORMED`: whoever runs beside the tests may find where they write it."""
     try:
         told = json.loads(line)
-        told = {"broken": False, **told}
+        told = {"broken": False, "unsure": [], **told}
         return {"event": told["event"]} | {key: read(told[key]) for key, read in _EVENTS[told["event"]].items()}
     except (ValueError, TypeError, LookupError, RecursionError):
         return MALFORMED

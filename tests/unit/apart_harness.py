@@ -57,6 +57,7 @@ class Result:
         self.outcomes = {name: e["outcome"] for name, e in self.tests.items()}
         self.error = next((e for e in self.events if e["event"] == "collection_error"), None)
         self.tampered = [e["what"] for e in self.events if e["event"] == "tampered"]
+        self.unsure = [reason for e in self.events if e["event"] == "finished" for reason in e["unsure"]]
         self.finished = any(e["event"] == "finished" for e in self.events)
 
     @property

@@ -28,6 +28,7 @@ from .exceptions import Broken, marked
 from .handles import Function, HandleMeta
 from .link import Link
 from .module import Module
+from .sharing import asks_identity
 
 WORK = "/box/work"
 _MESSAGE = 4000
@@ -122,7 +123,7 @@ class _Judge:
 
     def _finish(self, status: int = 0) -> int:
         status = status or int(self._failed)
-        self._report.send(event="finished", exit_status=status, broken=bool(self._link.broken))
+        self._report.send(event="finished", exit_status=status, broken=bool(self._link.broken), unsure=sorted(self._link.unsure))
         return status
 
     # Kinds of tests
@@ -210,7 +211,7 @@ class _Judge:
                 if event.get("event") == "test" and (exc := judge.hidden()) and event["outcome"] == "passed":
                     event |= {"outcome": "failed", "message": judge.describe(exc), "side": judge.side(exc)}
                 if event.get("event") == "finished":
-                    event["broken"] = bool(link.broken)
+                    event |= {"broken": bool(link.broken), "unsure": sorted(link.unsure)}
                 report.send(**event)
 
             def pytest_collection_finish(self, session: Any) -> None:
@@ -310,12 +311,14 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     """Run tests against the candidate at the other end of `sock`; report to the descriptor `results_fd`.
 
     `work` has the name of the candidate's `module`, the source of the `tests`, the `entry_point` for tests that define
-    `check(candidate)`, and whether the candidate may change arguments `in_place`. Returns pytest's exit code: 0 where all passed.
+    `check(candidate)`, and whether values that can change are shared with the candidate (`in_place`). Returns pytest's exit code:
+    0 where all passed.
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     report = Report(results_fd)
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
+    link.asks_identity = asks_identity(work["tests"])
     link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
     run = _Judge(link, report, work["tests"], link.entry_point, f"{folder}/test_{work['module']}.py")
