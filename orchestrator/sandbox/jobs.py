@@ -60,6 +60,7 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         "file": file,
         "module": program.module,
         "entry_point": program.entry_point,
+        "defines": list(program.defines),
         "in_place": program.in_place,
         "heavy": False,
         "stream": False,
@@ -150,6 +151,7 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     tests: dict[str, TestResult] = {}
     finished = broken = False
     error: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for event in events:
         match event.get("event"):
             case "collected":
@@ -170,13 +172,17 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
                     broken = True
                     continue
                 # A test that passed and then failed in its teardown reports twice: the failure counts.
-                if test.name in tests and test.outcome is TestOutcome.PASSED:
+                if test.name in tests and test.outcome in (TestOutcome.PASSED, TestOutcome.SKIPPED):
                     broken = True
                     continue
                 tests[test.name] = test
+            case "received":
+                facts["received"] = True
+            case "not_apart":
+                facts["not_apart"] = _sound(str(event.get("message", "")))
             case "tampered":
                 pass
             case _:  # deselected tests, and what is no event
                 broken = True
     complete = bool(collected) and finished and not broken and not error and sorted(collected) == sorted(tests)
-    return {"tests": tuple(tests.values()), "tests_collected": len(collected), "tests_complete": complete, **error}
+    return {"tests": tuple(tests.values()), "tests_collected": len(collected), "tests_complete": complete, **error, **facts}

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.types import ExecutionResult, TestOutcome, Verdict
 
-_UNKNOWN = (None, Verdict.UNSCORED, Verdict.INVALID_TESTS)
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -41,9 +39,7 @@ def binary(scored: Scored) -> float | None:
     """0 or 1: every test passed. Without usable code 0. Source: the verdict."""
     if not scored.code:
         return 0.0
-    if scored.result is None or scored.result.verdict in _UNKNOWN:
-        return None
-    return binary_reward(scored.result.verdict)
+    return binary_reward(scored.result.verdict) if scored.result is not None else None
 
 
 def fraction_of_tests(scored: Scored) -> float | None:

@@ -47,6 +47,7 @@ from orchestrator.types import (
 )
 from orchestrator.workflows import recorded_jobs
 from orchestrator.workflows.execution import Engine
+from orchestrator.workflows.judging import defined
 from orchestrator.workflows.loop import seed_of
 from orchestrator.workflows.recorded_jobs import (
     SAME_PLACE,
@@ -637,7 +638,13 @@ def _row(rounds: Sequence[Attempt]) -> Row:
 
 def _program(task: BenchmarkTask, code: str, judging: str) -> Program:
     checks = "def check(" in task.tests
-    return Program(code=code, tests=task.tests, entry_point=task.entry_point if checks else "", judging=judging)
+    return Program(
+        code=code,
+        tests=task.tests,
+        entry_point=task.entry_point if checks else "",
+        defines=defined(task.reference or task.prompt),
+        judging=judging,
+    )
 
 
 def _limits(task: BenchmarkTask, limits: Limits) -> Limits:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 
 _LIBRARIES = frozenset(("numpy", "torch", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
@@ -82,6 +83,23 @@ _ATTRIBUTES = {
     **dict.fromkeys(("assertWarns", "assertWarnsRegex"), "look at the candidate's warnings"),
     **dict.fromkeys(("assertLogs", "assertNoLogs"), "read the candidate's log"),
 }
+
+
+@lru_cache(maxsize=1024)
+def defined(source: str) -> tuple[str, ...]:
+    """The names that a source defines at its top level, sorted; none where it does not parse. Imports define nothing."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    found: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif not isinstance(node, ast.Import | ast.ImportFrom):
+            stores = (inner for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store))
+            found.update(inner.id for inner in stores)
+    return tuple(sorted(found))
 
 
 def why_together(tests: str, module: str) -> str:

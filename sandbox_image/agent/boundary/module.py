@@ -5,12 +5,11 @@ Left out: what its names are. `handles.py` stands for them.
 
 from __future__ import annotations
 
-import builtins
 import types
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import mark
-from .handles import HandleMeta
+from .handles import Function, HandleMeta
 
 if TYPE_CHECKING:
     from .link import Link
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 class Module(types.ModuleType):
     """What the tests import instead of the candidate."""
 
-    def __init__(self, link: Link, names_used: set[str], names_bound: set[str]) -> None:
+    def __init__(self, link: Link, names: set[str]) -> None:
         super().__init__(link.module)
         own = self.__dict__
         own["_fumehood_link"] = link
         own["_fumehood_id"] = 0
-        own["_fumehood_used"] = (names_used, names_bound)
+        own["_fumehood_names"] = names
         for name in ("__spec__", "__loader__", "__package__", "__doc__"):
             own[name] = None
 
@@ -35,7 +34,12 @@ class Module(types.ModuleType):
             return self._star()
         if name.startswith("__") and name not in ("__doc__", "__version__", "__author__", "__annotations__"):
             raise AttributeError(f"module {link.module!r} has no attribute {name!r}")
-        value = link.handed_out(link.ask("get", self, name))
+        try:
+            value = link.handed_out(link.ask("get", self, name))
+        except BaseException:
+            link.used += 1
+            raise
+        link.used += type(value) is not Function and type(value) is not HandleMeta
         if type(value) is type and value in (AssertionError, Exception, BaseException):
             value = link.aliases.setdefault(value, type(name, (value,), {}))
         self._name(name, value)
@@ -53,11 +57,10 @@ class Module(types.ModuleType):
         A candidate that defines `sorted` or `math` must not replace those of the tests.
         """
         link: Link = self.__dict__["_fumehood_link"]
-        used, bound = self.__dict__["_fumehood_used"]
         names = link.ask("names")
         if type(names) is not list:
             raise mark(ImportError(f"{link.module} has no names"))
-        return [n for n in names if type(n) is str and n in used and n not in bound and not hasattr(builtins, n)]
+        return [n for n in names if type(n) is str and n in self.__dict__["_fumehood_names"]]
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__["_fumehood_link"].ask("set", self, name, value)
