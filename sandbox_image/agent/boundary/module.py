@@ -5,6 +5,8 @@ Left out: what its names are. `handles.py` stands for them.
 
 from __future__ import annotations
 
+import opcode
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,29 @@ from .handles import Function, HandleMeta
 
 if TYPE_CHECKING:
     from .link import Link
+
+
+_ABOUT = frozenset(
+    f"__{name}__"
+    for name in (
+        "all",
+        "annotations",
+        "author",
+        "copyright",
+        "credits",
+        "date",
+        "doc",
+        "email",
+        "license",
+        "maintainer",
+        "status",
+        "title",
+        "url",
+        "version",
+    )
+)
+"""Special names by which modules tell something of themselves."""
+_IMPORT_STAR = opcode.opmap["IMPORT_STAR"]
 
 
 class Module(types.ModuleType):
@@ -24,15 +49,16 @@ class Module(types.ModuleType):
         own["_fumehood_link"] = link
         own["_fumehood_id"] = 0
         own["_fumehood_names"] = names
-        for name in ("__spec__", "__loader__", "__package__", "__doc__"):
+        for name in ("__spec__", "__loader__", "__package__"):
             own[name] = None
+        del own["__doc__"]
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
         link: Link = own["_fumehood_link"]
-        if name == "__all__":
+        if name == "__all__" and _is_star(sys._getframe(1)):
             return self._star()
-        if name.startswith("__") and name not in ("__doc__", "__version__", "__author__", "__annotations__"):
+        if name.startswith("__") and name not in _ABOUT:
             raise AttributeError(f"module {link.module!r} has no attribute {name!r}")
         try:
             value = link.handed_out(link.ask("get", self, name))
@@ -70,3 +96,11 @@ class Module(types.ModuleType):
 
     def __dir__(self) -> list[str]:
         return list(self.__dict__["_fumehood_link"].ask("names"))
+
+
+def _is_star(frame: types.FrameType) -> bool:
+    """Whether a frame is at `from module import *`."""
+    return frame.f_code.co_code[frame.f_lasti] == _IMPORT_STAR
+
+
+Module.__doc__ = property(lambda module: module.__getattr__("__doc__"))  # type: ignore[assignment] # a class's would stand before
