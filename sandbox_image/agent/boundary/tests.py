@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import datetime
 import functools
 import importlib
 import importlib.abc
@@ -241,8 +242,9 @@ class _Judge:
             return self.collection_error(exc)
         known = light_tests.Names(self._tests, tree)
         # A candidate that calls something `math` would be asked whether it is right.
-        libraries = {name: importlib.import_module(library) for name, library in known.libraries().items()}
+        libraries: dict[str, Any] = {name: importlib.import_module(library) for name, library in known.libraries().items()}
         bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
+        libraries |= {name: own for name, own in _own_builtins().items() if name in known.used and name not in bound}
         names_of_candidate = known.of_candidate(bound, self._entry_point, self._defines)
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
         module = Module(link, names_of_candidate)
@@ -404,6 +406,33 @@ class _Import(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__dict__.update(self._names)
         exec(self._code, module.__dict__)
         self._then()
+
+
+def _own_builtins() -> dict[str, Callable[[Any], int]]:
+    """`hash` and `id` for the tests' own file.
+
+    Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
+    would know what the tests expect. What these are in the tests' hands is a secret of this run; equal stays equal. The order of
+    sets stays shared, for `list(set(words))` is an honest answer.
+    """
+    key = int.from_bytes(os.urandom(6)) << 4
+
+    def own_hash(value: Any) -> int:
+        found = hash(value)
+        return hash((found, key)) if _is_salted(value) else found
+
+    def own_id(value: Any) -> int:
+        return id(value) ^ key
+
+    own_hash.__name__, own_id.__name__ = "hash", "id"
+    return {"hash": own_hash, "id": own_id}
+
+
+def _is_salted(value: Any) -> bool:
+    """Whether Python hashes a value differently in each process that it starts."""
+    if type(value) in (tuple, frozenset):
+        return any(map(_is_salted, value))
+    return isinstance(value, str | bytes | datetime.date | datetime.time) or value is None
 
 
 def _outcome(test: Any) -> BaseException | None:
