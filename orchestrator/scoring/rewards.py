@@ -161,6 +161,17 @@ def apart_only(reward: Reward) -> Reward:
     return refused
 
 
+def on_word(reward: Reward, value: float | None) -> Reward:
+    """The same reward, but `value` for what was accepted on the candidate's own word alone."""
+
+    def instead(scored: Scored) -> float | None:
+        result = scored.result
+        only = result is not None and result.verdict is Verdict.ACCEPTED and result.basis == "word"
+        return value if only else reward(scored)
+
+    return instead
+
+
 def parses(code: str) -> bool:
     """Whether this is Python with at least one statement."""
     try:

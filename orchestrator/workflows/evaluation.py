@@ -311,6 +311,11 @@ class Validation:
     problems: list[str]
     """Rows that are broken, each with its place."""
 
+    @property
+    def on_word(self) -> list[str]:
+        """Tasks whose reference is accepted on its own word alone: their tests cannot tell a right object from a lying one."""
+        return [task for task, result in self.results.items() if result.verdict is Verdict.ACCEPTED and result.basis == "word"]
+
 
 async def validate_dataset(
     loaded: Loaded,
@@ -393,6 +398,7 @@ class _Evaluation:
     tasks: dict[str, BenchmarkTask] = field(default_factory=dict)
     error: OrchestratorError | None = None
     _outputs: dict[str, asyncio.Task[BenchmarkTask | None]] = field(default_factory=dict)
+    _references: dict[str, asyncio.Task[ExecutionResult]] = field(default_factory=dict)
 
     async def do(self) -> EvalResult:
         began = time.monotonic() - time_spent(self.run)
@@ -530,6 +536,8 @@ class _Evaluation:
         if piece.code:
             limits = _limits(task, job.limits)
             hidden = await engine.execute(_program(task, piece.code, job.judging), limits)
+            if hidden.verdict is Verdict.ACCEPTED and hidden.basis == "word" and task.reference:
+                hidden = _beside(hidden, await self._reference(engine, task, limits))
             verdict = hidden.verdict or Verdict.UNSCORED
             fault, feedback = _fault(verdict), ""
             if job.repair and task.visible_tests:
@@ -555,6 +563,13 @@ class _Evaluation:
             reward=binary_reward(verdict),
             created=time.time(),
         )
+
+    async def _reference(self, engine: Engine, task: BenchmarkTask, limits: Limits) -> ExecutionResult:
+        """The reference, judged by its own tests. Samples of one task share the work."""
+        if task.task_id not in self._references:
+            program = _program(task, task.reference, self.job.judging)
+            self._references[task.task_id] = asyncio.create_task(engine.execute(program, limits))
+        return await asyncio.shield(self._references[task.task_id])
 
     def _result(self, run: RunRecord, source: str, order: Sequence[tuple[str, int]], began: float) -> EvalResult:
         by_key = {(row.task_id, row.completion_id): row for row in rows_of(list(self.attempts.values()))}
@@ -634,6 +649,14 @@ def _row(rounds: Sequence[Attempt]) -> Row:
         tests_by_name={} if result is None else {test.name: str(test.outcome) for test in result.tests},
         message=message[:2000],
     )
+
+
+def _beside(result: ExecutionResult, reference: ExecutionResult) -> ExecutionResult:
+    """A sample that is accepted on its word alone, beside the reference: where that needed no word, the sample failed."""
+    if reference.verdict is not Verdict.ACCEPTED or reference.basis not in ("data", "line_up"):
+        return result
+    why = "It was accepted on its own word alone, where the reference hands out what can be compared."
+    return result.model_copy(update={"verdict": Verdict.WRONG_ANSWER, "reward": 0.0, "detail": why})
 
 
 def _program(task: BenchmarkTask, code: str, judging: str) -> Program:

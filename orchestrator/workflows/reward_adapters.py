@@ -11,7 +11,7 @@ Left out: HTTP; a trainer that lives elsewhere asks the service.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from orchestrator.errors import UsageError
 from orchestrator.llm.extraction import extract
@@ -19,9 +19,13 @@ from orchestrator.scoring import rewards
 from orchestrator.scoring.rewards import Reward, Scored
 from orchestrator.types import ExecutionResult, Limits, Program
 from orchestrator.workflows import execution
+from orchestrator.workflows.judging import defined
 
 Judge = Callable[[Sequence[Program], Limits | None], Sequence[ExecutionResult]]
 """Runs programs and returns their results in the same order, as `execution.run_many` does."""
+
+
+OnWord = Literal["accept", "none", "zero"]
 
 
 class CodeReward:
@@ -33,6 +37,8 @@ class CodeReward:
         entry_point: the column that names the function asked for.
         stub: the column of what a completion goes on from.
         limits: for each run.
+        on_word: what an answer is worth that is accepted on its own word alone (`ExecutionResult.basis`): as others are
+            (`accept`), nothing (`zero`), or not to be scored (`none`).
         refuse_together: None for what had to be judged in the candidate's own interpreter, where it could reach the tests.
         judge: who runs the programs.
     """
@@ -45,9 +51,14 @@ class CodeReward:
         entry_point: str = "entry_point",
         stub: str = "stub",
         limits: Limits | None = None,
+        on_word: OnWord = "accept",
         refuse_together: bool = False,
         judge: Judge | None = None,
     ) -> None:
+        if on_word not in get_args(OnWord):
+            raise UsageError(f"There is no on_word={on_word!r}.", remedy=f"Choose from {', '.join(get_args(OnWord))}.")
+        if on_word != "accept":
+            reward = rewards.on_word(reward, 0.0 if on_word == "zero" else None)
         self._reward = rewards.apart_only(reward) if refuse_together else reward
         self._tests, self._entry_point, self._stub = tests, entry_point, stub
         self._limits, self._judge = limits, judge or execution.run_many
@@ -135,7 +146,7 @@ def _answer(text: str, tests: str | Sequence[str], entry_point: str, stub: str) 
     code = extract(text, entry_point=entry_point or None, prompt=stub).code
     if not code:
         return Scored(text), None
-    return Scored(text, code), Program(code=code, tests=source, entry_point=entry_point)
+    return Scored(text, code), Program(code=code, tests=source, entry_point=entry_point, defines=defined(stub))
 
 
 def _columns(given: Mapping[str, Any]) -> list[str]:

@@ -81,15 +81,19 @@ class Reading:
 
     # What is the candidate's
 
-    def _imports(self, node: ast.Import | ast.ImportFrom) -> bool:
+    def _imports(self, node: ast.Import | ast.ImportFrom) -> set[str]:
+        """The names that an import gives to what is the candidate's."""
+        names = node.names
         if isinstance(node, ast.ImportFrom):
-            return not node.level and (node.module or "").split(".")[0] == self._module
-        return any(alias.name.split(".")[0] == self._module for alias in node.names)
+            names = names if not node.level and (node.module or "").split(".")[0] == self._module else []
+        else:
+            names = [alias for alias in names if alias.name.split(".")[0] == self._module]
+        return {alias.asname or alias.name.split(".")[0] for alias in names}
 
     def _learn(self, tree: ast.Module) -> None:
         for node in ast.walk(tree):
-            if isinstance(node, ast.Import | ast.ImportFrom) and self._imports(node):
-                self.foreign |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                self.foreign |= self._imports(node)
         known = -1
         while known != len(self.foreign):  # what is made from what is made from it
             known = len(self.foreign)

@@ -30,7 +30,7 @@ _SYMBOLS = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-_EXPLAIN, _FAILING, _RUNNING = "@explain", "@failing", "@running"
+_EXPLAIN, _FAILING, _RUNNING, _DECORATING = "@explain", "@failing", "@running", "@decorating"
 """What compiled tests call: no names that source could have."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
@@ -155,6 +155,9 @@ class _Asserts:
             if id(statement) in self._marked and isinstance(statement, Definition):
                 running = ast.withitem(_call(_RUNNING, [ast.Constant(id(statement), **_place(statement))], statement), None)
                 statement.body = [ast.With([running], statement.body, **_place(statement))]
+                if statement.name.startswith("test"):
+                    decorators = statement.decorator_list
+                    statement.decorator_list = [_call(_DECORATING, [one], statement) for one in decorators]
         return made
 
     def _apart(self, node: ast.Assert) -> list[ast.stmt]:
@@ -426,10 +429,13 @@ class Calls(Protocol):
     def running(self, number: int) -> contextlib.AbstractContextManager[object]:
         """A marked function runs."""
 
+    def decorating(self, decorator: Any) -> Any:
+        """The decorator of a marked test, so that pytest finds a function of ours behind it."""
+
 
 def hooks(calls: Calls) -> dict[str, Any]:
     """The names that compiled tests need."""
-    return {_EXPLAIN: calls.explain, _FAILING: calls.failing, _RUNNING: calls.running}
+    return {_EXPLAIN: calls.explain, _FAILING: calls.failing, _RUNNING: calls.running, _DECORATING: calls.decorating}
 
 
 def namespace(path: str, name: str, calls: Calls) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import light_tests
 from .exceptions import Broken, marked
+from .handles import Function
 from .values import NotApart
 
 _FORGIVING = frozenset(("AssertionError", "Exception", "BaseException", "failureException"))
@@ -75,6 +76,22 @@ class Findings:
         self._done[number] = False
         yield
         self._done[number] = True
+
+    def decorating(self, decorator: Any) -> Any:
+        """A decorator of a test. What the candidate makes of a test is called by a function that pytest can read."""
+
+        def decorated(test: Any) -> Any:
+            made = decorator(test)
+            if type(made) is not Function:
+                return made
+
+            @functools.wraps(test)
+            def called(*args: Any, **kwargs: Any) -> Any:
+                return made(*args, **kwargs)
+
+            return called
+
+        return decorated
 
     # Assertions of libraries
 
