@@ -340,7 +340,6 @@ class Link:
                 raise Broken(self.broken)
             if kind == "operator" and operands[0] in ("repr", "str", "format"):
                 self.showing()
-            self.used += kind != "names" and (kind != "get" or type(operands[0]) is not Module)
             if self._depth >= _MAX_NESTED:
                 raise RecursionError("too many calls within calls between the tests and the candidate")
             if not self._depth and self._poll.poll(0):
@@ -352,6 +351,7 @@ class Link:
                 raise NotApart(
                     f"The arguments cannot be passed to a candidate judged apart, {exc} is too large", kind=False
                 ) from None
+            self.used += kind != "names" and (kind != "get" or type(operands[0]) is not Module)
             self._seq = seq = self._seq + 1
             self._send(seq, kind, body)
             self._depth += 1
