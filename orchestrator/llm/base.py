@@ -23,7 +23,8 @@ class Model(Protocol):
         `on_token(text)` is called with each piece of text as it arrives (streaming); of several completions, with the first's.
 
         Raises:
-            CompletionError: the server refused, broke off or answered nonsense, after retries where they help.
+            CompletionError: the server refused, broke off or answered nonsense, after retries where they help. With
+                `prompt_refused` it may answer another prompt.
         """
         ...
 

@@ -1,7 +1,8 @@
 """One client for every model server: TGI, the embedded llama.cpp, vLLM, and whatever else speaks the OpenAI API.
 
 It asks the server what it is, speaks its dialect, keeps a bound on requests in flight, and retries what a
-second try can mend: connections that failed or broke, and the answers 424, 429 and 503. Nothing else is retried.
+second try can mend: connections that failed or broke, and the answers 424, 429 and 503. Nothing else is retried, but a
+field that the server does not take (`max_tokens`, a temperature, a seed) is left out from then on.
 
 Left out: prompts, reading code out of completions, and starting a server.
 """
@@ -9,30 +10,37 @@ Left out: prompts, reading code out of completions, and starting a server.
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
+import functools
 import random
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from orchestrator.errors import CompletionError, UsageError
-from orchestrator.llm.dialects import cut_at_stop, finish_reason, info_of_openai, info_of_tgi
-from orchestrator.llm.routes import Chat, Continuation, Generation, Piece, Route
-from orchestrator.types import Completion, Message, ModelInfo, Sampling, Usage
+from orchestrator.llm.dialects import cut_at_stop, info_of_openai, info_of_tgi
+from orchestrator.llm.replies import Answer, Piece, Said, error_in, is_too_long, message_of, refused_field
+from orchestrator.llm.routes import Chat, Continuation, Generation, Route
+from orchestrator.types import Completion, Message, ModelInfo, Sampling
 
 if TYPE_CHECKING:
     import httpx2
-
-    from orchestrator.llm.wire import Wire
 
 RETRIED = {424, 429, 503}
 """TGI: generation failed, overloaded, unhealthy. llama.cpp says 503 while it loads."""
 
 MAX_DELAY = 60.0
 """Seconds; no server can make us wait longer between two tries."""
+
+DRAWN_WITH = ("temperature", "top_p", "seed")
+"""Fields without which an answer is drawn otherwise than was asked: where a server refuses one, it is said."""
+
+OPTIONAL = {*DRAWN_WITH, "stop", "logprobs", "stream_options", "max_tokens"}
+"""Fields that a request can do without; of `max_tokens` there is another name, and stop sequences are cut off here."""
 
 T = TypeVar("T")
 
@@ -51,9 +59,10 @@ class ModelClient:
         retries: further tries after the first.
         backoff: seconds before the first retry, doubled each time, with jitter; a `Retry-After` longer than that wins.
         sleep: how to wait between tries.
+        on_note: given one sentence, once, for each field of the sampling that the server turns out to refuse.
 
     Raises:
-        UsageError: the URL is not one, or a number makes no sense.
+        UsageError: the URL is not one, the key cannot be sent, or a number makes no sense.
     """
 
     def __init__(
@@ -67,24 +76,28 @@ class ModelClient:
         retries: int = 4,
         backoff: float = 0.5,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        on_note: Callable[[str], None] = lambda _: None,
     ) -> None:
         if max_concurrency < 1 or timeout <= 0 or retries < 0 or backoff < 0:
             raise UsageError(
                 "A model client needs a concurrency of at least 1, a timeout above 0, and no negative retries or backoff."
             )
+        if not (api_key.strip().isascii() and api_key.strip().isprintable()):
+            raise UsageError("The key for the model server has characters that no key has.", remedy="Check FUMEHOOD_API_KEY.")
         self.base_url = _root(base_url)
         self.model = model
         self.timeout = timeout
         self.retries = retries
         self.backoff = backoff
-        self._api_key = api_key
+        self._api_key = api_key.strip()
         self._sleep = sleep
+        self._on_note = on_note
         self._slots = asyncio.Semaphore(max_concurrency)
         self._detecting = asyncio.Lock()
         self._info: ModelInfo | None = None
         self._http: httpx2.AsyncClient | None = None
         self._draws_many = True
-        self._counts_streams = True
+        self._refuses: set[str] = set()
 
     async def __aenter__(self) -> ModelClient:
         return self
@@ -123,7 +136,8 @@ class ModelClient:
         An empty answer is a completion with empty text and the reason `other`.
 
         Raises:
-            CompletionError: the server refused, broke off or answered nonsense, after retries where they help.
+            CompletionError: the server refused, broke off or answered nonsense, after retries where they help. Where another
+                prompt may be answered, it says so (`prompt_refused`).
         """
         info = await self.info()
         return await self._draw(info, Chat(messages, info.model), sampling, on_token)
@@ -146,7 +160,6 @@ class ModelClient:
     ) -> list[Completion]:
         drawn: list[Completion] = []
         if sampling.n > 1 and sampling.seed is None and on_token is None and info.server == "openai" and self._draws_many:
-            assert not isinstance(route, Generation)  # which is TGI's
             drawn = await self._draw_many(info, route, sampling)
         missing = range(len(drawn), sampling.n)
         return drawn + await _together(
@@ -172,96 +185,121 @@ class ModelClient:
         seed: int | None,
         on_token: Callable[[str], None] | None,
     ) -> Completion:
-        fields = route.fields(info.server, sampling, seed)
+        body = route.body(route.fields(info.server, sampling, seed), stream=on_token is not None)
         shown = 0
 
-        def show(text: str) -> None:
-            nonlocal shown
-            if on_token is not None and len(text) > shown:
-                piece, shown = text[shown:], len(text)
-                on_token(piece)
-
-        async def send() -> Completion:
+        async def send(sent: dict[str, Any]) -> Completion:
             started = time.monotonic()
-            if on_token is None and not isinstance(route, Generation):
-                answer = (await self._complete(route, fields))[0]
-            else:
-                answer = await self._stream(route, fields, show)
-            text = cut_at_stop(answer.text, sampling.stop)
-            return answer.model_copy(
-                update={
-                    "text": text,
-                    "finish_reason": "stop" if len(text) < len(answer.text) else answer.finish_reason,
-                    "seed": seed,
-                    "logprobs": answer.logprobs if sampling.logprobs else None,
-                    "wall_time": time.monotonic() - started,
-                }
+            length = 0
+
+            def show(text: str) -> None:
+                # After a break the answer starts anew; what was shown stays.
+                nonlocal shown, length
+                place, length = length, length + len(text)
+                if on_token is not None and length > shown:
+                    piece, shown = text[max(0, shown - place) :], length
+                    on_token(piece)
+
+            answers = await self._answers(route, sent, show)
+            answer = answers[0].completion()
+            show(answer.text[length:])  # what is an answer only as a whole: the call of a tool
+            return self._finished(answer, sampling, started).model_copy(
+                update={"seed": None if "seed" in self._refuses else seed, "without": self._left_out(body)}
             )
 
         async with self._slots:
-            try:
-                return await self._retrying(send)
-            except CompletionError as error:
-                if on_token is None or not self._counts_streams or "stream_options" not in error.message:
-                    raise
-                self._counts_streams = False  # an older server: its streams come without token counts
-                return await self._retrying(send)
+            return await self._adapting(body, send)
 
-    async def _draw_many(self, info: ModelInfo, route: Chat | Continuation, sampling: Sampling) -> list[Completion]:
+    async def _draw_many(self, info: ModelInfo, route: Route, sampling: Sampling) -> list[Completion]:
         """All completions from one request, or as many as the server is willing to draw: fewer, or none."""
-        fields = {**route.fields(info.server, sampling, None), "n": sampling.n}
+        body = route.body({**route.fields(info.server, sampling, None), "n": sampling.n}, stream=False)
         started = time.monotonic()
         async with self._slots:
             try:
-                answers = await self._retrying(lambda: self._complete(route, fields))
+                answers = await self._adapting(body, lambda sent: self._answers(route, sent, lambda _: None))
             except CompletionError as error:
-                if error.status_code not in (400, 422):
+                if not error.prompt_refused:
                     raise
-                self._draws_many = False
+                self._draws_many = is_too_long(error.said)
                 return []
         self._draws_many = len(answers) == sampling.n
-        wall_time = time.monotonic() - started
+        without = self._left_out(body)
         return [
-            answer.model_copy(update={"text": cut_at_stop(answer.text, sampling.stop), "wall_time": wall_time})
+            self._finished(answer.completion(), sampling, started).model_copy(update={"without": without})
             for answer in answers[: sampling.n]
         ]
 
-    async def _complete(self, route: Chat | Continuation, fields: dict[str, Any]) -> list[Completion]:
-        async with self._wire(route, fields) as wire:
-            try:
-                return await route.answer(wire, fields)
-            except _NONSENSE as error:
-                raise self._nonsense(error) from error
+    def _finished(self, answer: Completion, sampling: Sampling, started: float) -> Completion:
+        text = cut_at_stop(answer.text, sampling.stop)
+        return answer.model_copy(
+            update={
+                "text": text,
+                "finish_reason": "stop" if len(text) < len(answer.text) else answer.finish_reason,
+                "logprobs": answer.logprobs if sampling.logprobs else None,
+                "wall_time": time.monotonic() - started,
+            }
+        )
 
-    async def _stream(self, route: Route, fields: dict[str, Any], show: Callable[[str], None]) -> Completion:
-        text, reason, usage, logprobs = "", None, Usage(), list[float]()
-        if route.counts_on_demand and self._counts_streams:
-            fields = {**fields, "stream_options": {"include_usage": True}}
-        async with self._wire(route, fields) as wire:
-            async for piece in self._pieces(route, wire, fields):
-                text = text + piece.text if piece.whole is None else piece.whole
-                reason = piece.reason or reason
-                usage = piece.usage or usage
-                logprobs += piece.logprobs
-                show(text)
-            if reason is None and not wire.stream_ended:
-                raise CompletionError(
-                    f"The model server at {self.base_url} broke off in the middle of an answer.", retryable=True
-                )
-        return Completion(text=text, finish_reason=finish_reason(reason, text), usage=usage, logprobs=tuple(logprobs))
+    async def _answers(self, route: Route, body: dict[str, Any], show: Callable[[str], None]) -> list[Answer]:
+        """The answers to one request, at least one; `show` is given the first one's text as it arrives."""
+        answers = [Answer()]
+        complete = False
+        async with contextlib.aclosing(self._pieces(route, body)) as replies:
+            async for kind, found in replies:
+                complete = complete or kind != "event"
+                answers += [Answer() for _ in found[len(answers) :]]
+                for answer, piece in zip(answers, found, strict=False):
+                    answer.add(piece)
+                if found:
+                    show(found[0].text)
+        if not complete and not answers[0].reason:
+            raise CompletionError(f"The model server at {self.base_url} broke off in the middle of an answer.", retryable=True)
+        return answers
 
-    async def _pieces(self, route: Route, wire: Wire, fields: dict[str, Any]) -> AsyncIterator[Piece]:
+    async def _pieces(self, route: Route, body: dict[str, Any]) -> AsyncGenerator[tuple[str, list[Piece]], None]:
         # A generator of its own, so that an error of the caller's `on_token` is never taken for the server's.
+        from orchestrator.llm.wire import asked, payloads
+
         try:
-            async for piece in route.stream(wire, fields):
-                yield piece
-        except _NONSENSE as error:
-            raise self._nonsense(error) from error
+            async with asked(self._open(), f"{self.base_url}{route.path}", self._api_key, body) as response:
+                if not response.is_success:
+                    raise self._refused(await _said(response), _retry_after(response))
+                async for kind, payload in payloads(response):
+                    if error := error_in(payload):
+                        raise self._refused(error)
+                    if kind == "whole" and not (isinstance(payload, dict) and payload.get("choices")):
+                        raise ValueError(f"no choices in {str(payload)[:200]}")
+                    yield kind, [] if kind == "end" else route.read(payload)
+        except Exception as error:
+            raise self._translated(error) from error
 
-    def _wire(self, route: Route, fields: dict[str, Any]) -> Wire:
-        from orchestrator.llm.wire import Wire
+    # -- fields that a server does not take ----------------------------------------------------------------------
 
-        return Wire(f"{self.base_url}{route.base}", self._api_key, self._open(), fields.get("response_format"))
+    async def _adapting(self, body: dict[str, Any], send: Callable[[dict[str, Any]], Awaitable[T]]) -> T:
+        """Send a body, with retries; without the fields that the server refuses whatever their value."""
+        while True:
+            sent = self._adapted(body)
+            try:
+                return await self._retrying(functools.partial(send, sent))
+            except CompletionError as error:
+                if not error.prompt_refused or is_too_long(error.said):
+                    raise
+                field = refused_field(error.said, OPTIONAL & sent.keys())
+                if not field:
+                    raise
+                if field not in self._refuses:
+                    self._refuses.add(field)
+                    if field in DRAWN_WITH:
+                        self._on_note(f"The model server takes no {field}: answers are drawn without it. It said: {error.said}")
+
+    def _adapted(self, body: dict[str, Any]) -> dict[str, Any]:
+        fields = {name: value for name, value in body.items() if name not in self._refuses}
+        if "max_tokens" in body and "max_tokens" in self._refuses:
+            fields["max_completion_tokens"] = body["max_tokens"]
+        return fields
+
+    def _left_out(self, body: dict[str, Any]) -> tuple[str, ...]:
+        return tuple(name for name in DRAWN_WITH if name in body and name in self._refuses)
 
     def _open(self) -> httpx2.AsyncClient:
         if self._http is None:
@@ -273,8 +311,7 @@ class ModelClient:
     # -- what the server is --------------------------------------------------------------------------------------
 
     async def _detect(self) -> ModelInfo:
-        tgi = await self._retrying(lambda: self._get("/info"))
-        info = info_of_tgi(tgi)
+        info = info_of_tgi(await self._retrying(lambda: self._get("/info")))
         if info is not None:
             return info
         models = await self._retrying(lambda: self._get("/v1/models"))
@@ -290,16 +327,22 @@ class ModelClient:
 
     async def _get(self, route: str) -> object | None:
         """The JSON behind a route; None where there is no such route, or no JSON."""
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
-        response = await self._open().get(f"{self.base_url}{route}", headers=headers)
-        if response.status_code in (401, 403) or response.status_code in RETRIED:
-            raise self._refused(response.status_code, _told(response))
-        if response.status_code != 200:
-            return None
+        from orchestrator.llm.wire import asked, parsed, text_of
+
         try:
-            return json.loads(response.content)  # type: ignore[no-any-return]
+            async with asked(self._open(), f"{self.base_url}{route}", self._api_key) as response:
+                if response.status_code in (401, 403) or response.status_code in RETRIED:
+                    raise self._refused(await _said(response), _retry_after(response))
+                if response.status_code != 200:
+                    return None
+                text = await text_of(response)
+        except Exception as error:
+            raise self._translated(error) from error
+        try:
+            found: object = parsed(text)
         except ValueError:
             return None
+        return found
 
     # -- errors and retries --------------------------------------------------------------------------------------
 
@@ -308,30 +351,19 @@ class ModelClient:
         while True:
             try:
                 return await send()
-            except Exception as raised:
-                error = self._translate(raised)
-                if error is None:
-                    raise
+            except CompletionError as error:
                 if not error.retryable or tries >= self.retries:
-                    raise error from raised
-                delay = min(MAX_DELAY, max(self.backoff * 2**tries * random.uniform(0.5, 1.5), _retry_after(raised)))
+                    raise
+                delay = min(MAX_DELAY, max(self.backoff * 2**tries * random.uniform(0.5, 1.5), error.retry_after))
             tries += 1
             await self._sleep(delay)
 
-    def _translate(self, raised: Exception) -> CompletionError | None:
-        """The one place where foreign errors become ours. None for what is not the server's doing."""
-        from huggingface_hub.errors import TextGenerationError
-
+    def _translated(self, raised: Exception) -> CompletionError:
+        """The one place where foreign errors become ours: whatever sending and reading end in."""
         from orchestrator.llm.wire import httpx
 
         if isinstance(raised, CompletionError):
             return raised
-        if isinstance(raised, httpx.HTTPStatusError):
-            return self._refused(raised.response.status_code, _told(raised.response))
-        if isinstance(raised, TextGenerationError):
-            # Sent inside a stream, where the status was spent before generation began.
-            status = {"GenerationError": 424, "OverloadedError": 429, "ValidationError": 422}.get(type(raised).__name__)
-            return self._refused(status or 500, _message(raised.args[0] if raised.args else ""))
         if isinstance(raised, httpx.TimeoutException) and not isinstance(raised, httpx.ConnectTimeout):
             return CompletionError(
                 f"The model server at {self.base_url} was silent for {self.timeout:g} s.",
@@ -345,38 +377,55 @@ class ModelClient:
             )
         if isinstance(raised, httpx.TransportError):
             return CompletionError(f"The connection to the model server at {self.base_url} broke: {raised}.", retryable=True)
-        if isinstance(raised, httpx.HTTPError | httpx.InvalidURL):
-            return self._nonsense(raised)
-        return None
-
-    def _refused(self, status: int, told: str) -> CompletionError:
-        said = f" ({status}): {told}" if told else f" ({status})."
-        server = f"model server at {self.base_url}"
-        if status in (401, 403):
-            message, remedy = f"The {server} refused the key{said}", "Set FUMEHOOD_API_KEY or give --api-key."
-        elif status == 404:
-            message, remedy = (
-                f"The {server} knows no such model or route{said}",
-                f"See {self.base_url}/v1/models and give --model.",
-            )
-        elif status in (400, 413, 422) and _too_long(told):
-            message = f"The prompt is too long for the {server}{said}"
-            remedy = "Shorten it, ask for fewer new tokens, or serve the model with a larger context (--ctx)."
-        elif status in RETRIED:
-            message, remedy = f"The {server} is overloaded, loading or failing{said}", "Try again, or lower the concurrency."
-        else:
-            message, remedy = f"The {server} refused the request{said}", ""
-        return CompletionError(message, remedy=remedy, status_code=status, retryable=status in RETRIED)
-
-    def _nonsense(self, error: Exception) -> CompletionError:
         return CompletionError(
-            f"What answers at {self.base_url} is not a completion ({type(error).__name__}: {str(error)[:200]}).",
+            f"What answers at {self.base_url} is not a completion ({type(raised).__name__}: {str(raised)[:200]}).",
             remedy="Check that --base-url is a TGI or OpenAI-compatible server.",
         )
 
+    def _refused(self, said: Said, retry_after: float = 0.0) -> CompletionError:
+        status, told = said.status, said.message
+        words = f" ({status}): {told.rstrip('.')}." if told else f" ({status})."
+        server = f"model server at {self.base_url}"
+        too_long = status not in (401, 404) and status not in RETRIED and is_too_long(told)
+        filtered = status == 403 and re.search(r"moderat|flagged|content.?(?:filter|policy)|safety", told, re.IGNORECASE)
+        if too_long:
+            message, remedy = f"The prompt is too long for the {server}{words}", self._room(told)
+        elif filtered:
+            message, remedy = f"The {server} refused the prompt{words}", ""
+        elif status in (401, 403):
+            message, remedy = f"The {server} refused the key{words}", "Set FUMEHOOD_API_KEY or give --api-key."
+        elif status == 404:
+            message, remedy = (
+                f"The {server} knows no such model or route{words}",
+                f"See {self.base_url}/v1/models and give --model.",
+            )
+        elif status in RETRIED:
+            message, remedy = f"The {server} is overloaded, loading or failing{words}", "Try again, or lower the concurrency."
+        else:
+            message, remedy = f"The {server} refused the request{words}", _FEWER if _asks_too_much(told) else ""
+        return CompletionError(
+            message,
+            remedy=remedy,
+            status_code=status,
+            retryable=status in RETRIED,
+            retry_after=retry_after,
+            prompt_refused=True if too_long or filtered else None,
+            said=told,
+        )
 
-_NONSENSE = (ValueError, TypeError, AttributeError, KeyError, IndexError)
-"""What reading an answer of the wrong shape ends in."""
+    def _room(self, told: str) -> str:
+        """What helps where a prompt is too long. Fewer new tokens do only where the server counts them in."""
+        embedded = self._info is not None and self._info.server == "llama.cpp" and self._info.sha
+        larger = f"Serve the model with a larger context{' (--ctx)' if embedded else ''}, or take a model that has one."
+        return f"{_FEWER} {larger}" if re.search(r"new_tokens|max_tokens|completion|output tokens", told) else larger
+
+
+_FEWER = "Ask for fewer new tokens (--max-new-tokens)."
+
+
+def _asks_too_much(told: str) -> bool:
+    """Whether a refusal is about the number of new tokens."""
+    return bool(re.search(r"max_(?:new_|completion_)?tokens\b.*(?:too large|at most|less than|<=|maximum|exceed)", told))
 
 
 def _root(base_url: str) -> str:
@@ -392,38 +441,28 @@ def _root(base_url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path.rstrip("/"), "", ""))
 
 
-def _told(response: Any) -> str:
-    """What a server said with a refusal, as one line."""
+async def _said(response: Any) -> Said:
+    """What a server said with a refusal. Its status is the refusal's."""
+    from orchestrator.llm.wire import parsed, text_of
+
+    text = await text_of(response)
     try:
-        return _message(json.loads(response.content))
+        told = message_of(parsed(text))
     except ValueError:
-        text = response.text
-        return "" if "<html" in text.lower() else _message(text)
+        told = "" if "<html" in text.lower() else message_of(text)
+    return Said(told, response.status_code)
 
 
-def _message(body: object) -> str:
-    """The message in the several shapes of error bodies: TGI's, OpenAI's, FastAPI's, plain text."""
-    while isinstance(body, dict):
-        body = next((body[key] for key in ("error", "message", "detail") if body.get(key)), "")
-    text = body if isinstance(body, str) else json.dumps(body)
-    return " ".join(text.split())[:500]
-
-
-def _too_long(told: str) -> bool:
-    signs = ("context size", "context length", "max_total_tokens", "`inputs` tokens", "`inputs` must have less than")
-    return any(sign in told.lower() for sign in signs)
-
-
-def _retry_after(raised: Exception) -> float:
+def _retry_after(response: Any) -> float:
     """Seconds that the server asked us to wait; 0 where it did not say."""
-    value = str(getattr(getattr(raised, "response", None), "headers", {}).get("retry-after", "")).strip()
+    value = str(response.headers.get("retry-after", "")).strip()
     try:
         return max(0.0, float(value))
     except ValueError:
         pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

@@ -76,9 +76,9 @@ def response_format(server: Server, schema: Mapping[str, object]) -> dict[str, A
 
 def finish_reason(reason: str | None, text: str) -> Literal["stop", "length", "other"]:
     """A server's reason in our words. An empty answer that nothing cut off is `other`."""
-    if reason == "length":
+    if reason in ("length", "max_tokens", "model_length"):
         return "length"
-    if reason in ("stop", "eos_token", "stop_sequence") and text:
+    if reason in ("stop", "eos_token", "stop_sequence", "eos", "end_turn", "tool_calls", "function_call") and text:
         return "stop"
     return "other"
 
@@ -123,4 +123,4 @@ def info_of_openai(answer: object, wanted: str) -> ModelInfo | None:
 
 
 def _positive(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else None

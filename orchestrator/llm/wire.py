@@ -1,32 +1,27 @@
-"""The hub's inference client, made fit for servers of one's own.
+"""JSON to a model server, and what comes back: one value, or the events of a stream, whichever the server sends.
 
-`huggingface_hub` builds the requests and reads the answers. What it assumes of Hugging Face's own
-services and what does not hold elsewhere is changed here and nowhere else:
-
-- it rewrites OpenAI's `response_format` into TGI's, which other servers ignore or refuse;
-- it sends the user's hub token to any URL that comes without a key of its own;
-- it keeps every streamed response open until the client is closed;
-- it refuses to speak even to this machine when `HF_HUB_OFFLINE` is set;
-- it splits streams at characters such as U+2028, which JSON may hold unescaped.
-
-Left out: retries, errors and dialects. They are in `client.py` and `dialects.py`.
+Left out: what the values mean (`replies.py`), retries and errors (`client.py`). Whatever is no JSON is a ValueError.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import json
 import ssl
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import httpx2 as httpx  # what huggingface_hub speaks HTTP with
-from huggingface_hub import AsyncInferenceClient
+import httpx2 as httpx
 
-__all__ = ["Wire", "httpx", "open_http"]
+__all__ = ["asked", "httpx", "open_http", "parsed", "payloads", "text_of"]
 
 CONNECT_TIMEOUT = 10.0
 """Seconds; a server that is there accepts at once, however long it then thinks."""
+
+MOST_BYTES = 64 << 20
+"""Of one answer, a stream's events included. No model writes that much."""
 
 
 def open_http(base_url: str, timeout: float) -> httpx.AsyncClient:
@@ -37,7 +32,6 @@ def open_http(base_url: str, timeout: float) -> httpx.AsyncClient:
     url = urlsplit(base_url)
     here = _is_loopback(url.hostname or "")
     return httpx.AsyncClient(
-        event_hooks={"response": [_read_error]},
         follow_redirects=True,
         timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=None),
         trust_env=not here,
@@ -46,67 +40,88 @@ def open_http(base_url: str, timeout: float) -> httpx.AsyncClient:
     )
 
 
-class Wire(AsyncInferenceClient):
-    """One request's client. Leaving its `async with` closes what it streamed, not the shared HTTP client."""
+@contextlib.asynccontextmanager
+async def asked(
+    http: httpx.AsyncClient, url: str, api_key: str, body: Mapping[str, Any] | None = None
+) -> AsyncIterator[httpx.Response]:
+    """Get a URL, or post a body to it; the response can be read inside the `async with`, and is closed behind it."""
+    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    request = http.build_request("GET" if body is None else "POST", url, json=body, headers=headers)
+    response = await http.send(request, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
 
-    def __init__(
-        self, base_url: str, api_key: str, http: httpx.AsyncClient, response_format: dict[str, Any] | None = None
-    ) -> None:
-        super().__init__(base_url=base_url, api_key=api_key or None)
-        self._http = http
-        self._format = response_format
-        self.stream_ended = False
-        """True once the server said that its stream is complete."""
 
-    async def post(self, body: dict[str, Any], *, stream: bool = False) -> Any:
-        """Send a body of one's own to the base URL: bytes come back, or the lines of a stream of events."""
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        return await self._send(str(self.model), body, headers, stream)
+async def text_of(response: httpx.Response) -> str:
+    """The whole body."""
+    return b"".join([chunk async for chunk in _bytes(response)]).decode(errors="replace")
 
-    async def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:
-        headers = dict(request_parameters.headers)
-        if not self.token:
-            headers.pop("authorization", None)
-        body = dict(request_parameters.json)
-        if self._format is not None:
-            body["response_format"] = self._format
-        if "inputs" in body:
-            body.pop("stream", None)  # it belongs to another route of TGI than the one that streams anyway
-        return await self._send(request_parameters.url, body, headers, stream)
 
-    async def _send(self, url: str, body: dict[str, Any], headers: dict[str, str], stream: bool) -> Any:
-        request = self._http.build_request("POST", url, json=body, headers=headers)
-        response = await self._http.send(request, stream=stream)
-        if stream:
-            self.exit_stack.push_async_callback(response.aclose)
-        response.raise_for_status()
-        kind = response.headers.get("content-type", "")
-        if stream and ("html" in kind or "json" in kind):
-            raise ValueError(f"not a stream of events but {kind}")
-        return self._events(response) if stream else response.content
+async def payloads(response: httpx.Response) -> AsyncIterator[tuple[Literal["whole", "event", "end"], Any]]:
+    """What an answer holds: a `whole` value, or its `event`s in order, and `end` where the server says that they are all.
 
-    async def _events(self, response: Any) -> AsyncIterator[str]:
-        async for line in _lines(response.aiter_bytes()):
-            if line.startswith("data:"):
-                data = line.removeprefix("data:").strip()
-                self.stream_ended = self.stream_ended or data == "[DONE]"
-                yield f"data: {data}"
+    A stream is known by its lines, not by the header: some servers send JSON in its place, others a stream unasked.
+    """
+    if "json" in response.headers.get("content-type", ""):
+        yield "whole", parsed(await text_of(response))
+        return
+    event, other, streams = "", [], False
+    async for line in _lines(_bytes(response)):
+        if line.startswith("data:"):
+            streams = True
+            event += line.removeprefix("data:").strip()
+            if event == "[DONE]":
+                yield "end", None
+                return
+            # Most servers send one line for an event, some without the empty line that ends it.
+            with contextlib.suppress(ValueError):
+                value = parsed(event)
+                event = ""
+                yield "event", value
+        elif event and not line:
+            parsed(event)  # which says what is wrong with it
+        elif not streams:
+            other.append(line)
+    if not streams and any(other):
+        yield "whole", parsed("\n".join(other))
+
+
+def parsed(text: str) -> Any:
+    """The value that a text of JSON holds.
+
+    Raises:
+        ValueError: it holds none, or one that is nested too deeply.
+    """
+    try:
+        return json.loads(text.removeprefix("\ufeff"))
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+    except ValueError:
+        raise ValueError(f"no JSON: {text[:100]!r}") from None
+
+
+async def _bytes(response: httpx.Response) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise ValueError(f"an answer of more than {MOST_BYTES >> 20} MiB")
+        yield chunk
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    rest = b""
+    """Lines that end with a newline: JSON may hold U+2028 and its like unescaped."""
+    rest: list[bytes] = []
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.rstrip(b"\r").decode(errors="replace")
-    if rest:
-        yield rest.decode(errors="replace")
-
-
-async def _read_error(response: Any) -> None:
-    """Have the body of a refusal at hand, streamed or not."""
-    if response.status_code >= 400:
-        await response.aread()
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        for other in others:
+            yield b"".join(rest).rstrip(b"\r").decode(errors="replace")
+            rest = [other]
+    if any(rest):
+        yield b"".join(rest).decode(errors="replace")
 
 
 def _is_loopback(host: str) -> bool:

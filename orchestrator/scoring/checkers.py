@@ -44,6 +44,7 @@ CSV_FIELD = 128 * KiB
 """Characters of one CSV cell (Python's csv module stops there)."""
 
 _TOKEN = re.compile(r"\S+")
+_DIGITS = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 
 
@@ -105,6 +106,20 @@ def floats(relative: float = 1e-6, absolute: float = 1e-9, nan: NanPolicy = "wro
     return lambda expected, got: _pairs(_tokens(expected), _tokens(got), close)
 
 
+def number(expected: str, got: str) -> str:
+    """Words, and numbers by their value: where a whole number is expected exactly that one (`7` or `7.0`), where a decimal
+    fraction is expected any number within 1e-6 of it, relative or absolute, as judges of programming contests allow.
+    """
+    close = _closeness(1e-6, 1e-6, "wrong")
+    return _pairs(_tokens(expected), _tokens(got), lambda one, two: _same_whole(one, two) or ("." in one and close(one, two)))
+
+
+def _same_whole(expected: str, got: str) -> bool:
+    return expected == got or (
+        _DIGITS.fullmatch(expected) is not None and got.startswith(expected + ".") and not got[len(expected) + 1 :].strip("0")
+    )
+
+
 def lines(expected: str, got: str) -> str:
     """Line by line; white space at the end of lines and empty lines at the end do not matter."""
     return _pairs(_trimmed(expected), _trimmed(got), lambda one, two: one == two, "line")
@@ -145,6 +160,7 @@ def json_equal(expected: str, got: str) -> str:
 _NAMED: dict[str, Checker] = {
     "exact": exact,
     "token": token,
+    "number": number,
     "lines": lines,
     "unordered_lines": unordered_lines,
     "json": json_equal,
@@ -154,7 +170,7 @@ _WRITE_FLOAT = "Write float:1e-6 or float:1e-6:1e-9."
 
 
 def by_name(name: str) -> Checker:
-    """The checker called `exact`, `token`, `lines`, `unordered_lines`, `json` or `float`.
+    """The checker called `exact`, `token`, `number`, `lines`, `unordered_lines`, `json` or `float`.
 
     `float` may carry its tolerances: `float:relative` or `float:relative:absolute`.
 

@@ -1,6 +1,10 @@
 """pass@k, how sure it is, and whether two models differ. Pure functions.
 
-Source: Chen et al. 2021, "Evaluating Large Language Models Trained on Code", for the estimator.
+Sources: the estimator is that of Chen et al. 2021, "Evaluating Large Language Models Trained on Code". With one sample for each
+task its interval is Wilson's (1927, "Probable Inference, the Law of Succession, and Statistical Inference"), and that of the
+difference of two runs is Bonett and Price's (2012, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions
+Based on Paired Data"). All other intervals are bootstraps over tasks (Efron 1979) with a floor, see `unseen`: draws of tasks that
+are all alike show no spread, and 5 tasks that all pass do not say that every task does.
 
 Left out: samples without a verdict. The caller leaves them out of the counts and says how many they are.
 """
@@ -9,10 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
+from orchestrator.errors import UsageError
 from orchestrator.types import Value, Verdict
 
 DEFAULT_KS = (1, 5, 10)
+_Z = 1.959963984540054
+"""Of the normal distribution 95 % lie within so many standard deviations."""
 RESAMPLES = 2000
 """How often the tasks are drawn anew: a bound of the interval then moves by less than a tenth of its width."""
 
@@ -25,7 +33,8 @@ class Estimate(Value):
     """Between 0 and 1."""
     low: float
     high: float
-    """The middle 95 % of the values that other draws of tasks would have given."""
+    """95 % interval over tasks: what another choice of tasks could have given."""
+    interval: Literal["wilson", "bootstrap"] = "bootstrap"
     tasks: int
     """Tasks with at least k samples: those it is computed from."""
     left_out: int = 0
@@ -37,9 +46,10 @@ class Comparison(Value):
 
     tasks: int
     first: float
-    """Mean pass rate over the common tasks."""
+    """Mean pass rate over the common tasks, from 0 to 1."""
     second: float
     difference: float
+    """`second - first`, from -1 to 1: a hundredth is a percentage point."""
     low: float
     high: float
     """95 % interval of the difference over tasks."""
@@ -64,13 +74,48 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def estimate(counts: Mapping[str, tuple[int, int]], k: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate | None:
-    """pass@k over tasks with a bootstrap interval; `counts` is task -> (samples, correct). None where no task has k samples."""
-    values = [pass_at_k(n, c, k) for n, c in counts.values() if n >= k]
-    if not values:
+    """pass@k over tasks and its interval; `counts` is task -> (samples, correct). None where no task has k samples.
+
+    The interval is Wilson's where each task has one sample, else a bootstrap with a floor.
+    """
+    used = [(n, c) for n, c in counts.values() if n >= k]
+    if not used:
         return None
-    low, high = _interval(values, seed, resamples)
-    mean = math.fsum(values) / len(values)
-    return Estimate(k=k, value=mean, low=low, high=high, tasks=len(values), left_out=len(counts) - len(values))
+    values = [pass_at_k(n, c, k) for n, c in used]
+    single = all(n == 1 for n, _ in used)
+    low, high = wilson(sum(c for _, c in used), len(used)) if single else _interval(values, 0, seed, resamples)
+    return Estimate(
+        k=k,
+        value=math.fsum(values) / len(values),
+        low=low,
+        high=high,
+        interval="wilson" if single else "bootstrap",
+        tasks=len(values),
+        left_out=len(counts) - len(values),
+    )
+
+
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, `correct` of `n`. It never has no width: 5 of 5 is 57 to 100 %.
+
+    Raises:
+        ValueError: n is not positive, or `correct` is not between 0 and n.
+    """
+    if n < 1 or not 0 <= correct <= n:
+        raise ValueError(f"There is no share of {correct} in {n}.")
+    share, square = correct / n, _Z**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = _Z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    # At the edges the bound is the edge itself, which rounding would miss.
+    return 0.0 if correct == 0 else max(0.0, middle - half), 1.0 if correct == n else min(1.0, middle + half)
+
+
+def unseen(n: int) -> float:
+    """The largest share of tasks of a kind that none of `n` tasks shows, with 97.5 % confidence: 1 - 0.025 ** (1 / n).
+
+    Source: Clopper and Pearson 1934, "The Use of Confidence or Fiducial Limits", for none of n; about 3.7 / n.
+    """
+    return 1.0 - math.pow(0.025, 1.0 / n)
 
 
 def tally(verdicts: Iterable[tuple[str, Verdict]]) -> dict[str, tuple[int, int]]:
@@ -100,6 +145,19 @@ def estimates_of(
     return found, problems
 
 
+def refuse_k(ks: Sequence[int], n: int) -> None:
+    """Refuse a k for which there will never be samples enough, before the first is drawn.
+
+    Raises:
+        UsageError: a k is above `n`.
+    """
+    if ks and max(ks) > n:
+        raise UsageError(
+            f"pass@{max(ks)} needs {max(ks)} samples of each task, and {n} would be drawn.",
+            remedy="Raise --n, or leave that k out.",
+        )
+
+
 def mcnemar(better: int, worse: int) -> float:
     """Exact two-sided p-value for `better` against `worse` tasks out of those on which two runs differ."""
     n = better + worse
@@ -112,7 +170,8 @@ def compare(
 ) -> Comparison | None:
     """Compare two runs, each task -> (samples, correct), over the tasks that both have; None where they share none.
 
-    With one sample for each task the test is McNemar's, else a paired bootstrap over tasks.
+    With one sample for each task the test is McNemar's and the interval Bonett and Price's, else both are a paired bootstrap over
+    tasks, the interval with a floor.
     """
     common = [task for task in first if task in second and first[task][0] and second[task][0]]
     if not common:
@@ -123,7 +182,7 @@ def compare(
     better = tuple(task for task, one in zip(common, differences, strict=True) if one > 0)
     worse = tuple(task for task, one in zip(common, differences, strict=True) if one < 0)
     single = all(first[task][0] == second[task][0] == 1 for task in common)
-    low, high = _interval(differences, seed, resamples)
+    low, high = _paired(len(better), len(worse), len(common)) if single else _interval(differences, -1, seed, resamples)
     return Comparison(
         tasks=len(common),
         first=math.fsum(a for a, _ in rates) / len(common),
@@ -148,11 +207,24 @@ def _means(values: Sequence[float], seed: int, resamples: int) -> list[float]:
     return [float(mean) for part in slices for mean in part]
 
 
-def _interval(values: Sequence[float], seed: int, resamples: int) -> tuple[float, float]:
+def _interval(values: Sequence[float], least: float, seed: int, resamples: int) -> tuple[float, float]:
+    """The middle 95 % of the means of other draws of tasks, and at least what tasks of a kind that was never drawn could do.
+
+    Values lie between `least` and 1. Where the tasks are all alike every draw is the same, however few they are; but a share
+    `unseen` of all tasks may be unlike them, at worst with the least or the largest of values.
+    """
     import numpy as np
 
-    low, high = np.percentile(_means(values, seed, resamples), [2.5, 97.5])
-    return float(low), float(high)
+    low, high = (float(bound) for bound in np.percentile(_means(values, seed, resamples), [2.5, 97.5]))
+    share, mean = unseen(len(values)), math.fsum(values) / len(values)
+    return min(low, mean + share * (least - mean)), max(high, mean + share * (1 - mean))
+
+
+def _paired(better: int, worse: int, n: int) -> tuple[float, float]:
+    """Bonett and Price's 95 % interval of the difference of two shares of the same `n` tasks."""
+    up, down = (better + 1) / (n + 2), (worse + 1) / (n + 2)
+    half = _Z * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
+    return max(-1.0, up - down - half), min(1.0, up - down + half)
 
 
 def _bootstrap_p(differences: Sequence[float], seed: int, resamples: int) -> float:

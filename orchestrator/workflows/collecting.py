@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.data.benchmarks import DATASETS, load
+from orchestrator.data.benchmarks import ALL, DATASETS, load
 from orchestrator.data.preferences import FORMATS, Answer, Choice, Contamination, Reference, Rules, answers_of, check, choose
 from orchestrator.data.preferences.answers import recorded
 from orchestrator.data.preferences.card import card
@@ -40,7 +40,7 @@ class CollectJob(Value):
     together: bool = False
     """Take what was judged in the candidate's own interpreter too."""
     formats: tuple[str, ...] = tuple(FORMATS)
-    against: tuple[str, ...] = tuple(DATASETS)
+    against: tuple[str, ...] = ("humaneval", "mbpp", "mbpp-sanitized", "humaneval+", "mbpp+")
     """Benchmarks to look for in the rows."""
     decontaminate: bool = False
     """Leave out rows in which one was found."""
@@ -224,7 +224,7 @@ def _prompts(run: RunRecord, data: Path | None, problems: list[str]) -> dict[str
     name = str(run.config.get("dataset") or "")
     given = str(run.config.get("data") or "")
     try:
-        loaded = load(name, Path(given) if given else None, data, hub=False)
+        loaded = load(name, Path(given) if given else None, data, split=ALL, hub=False)
     except (UsageError, PrerequisiteError) as exc:
         problems.append(f"Run {run.id} judged recorded completions, and its prompts are not here: {exc.message}")
         return {}
@@ -236,7 +236,7 @@ def _detectors(names: Sequence[str], data: Path | None) -> tuple[list[Detector],
     found, missing = [], {}
     for name in names:
         try:
-            loaded = load(name, None, data, hub=False)
+            loaded = load(name, None, data, split=ALL, hub=False)
         except (UsageError, PrerequisiteError) as exc:
             missing[name] = exc.message
             continue

@@ -12,20 +12,23 @@ import asyncio
 import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Loaded, Sample, load, read_samples
+from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Loaded, Sample, is_check, load, read_samples
+from orchestrator.data.benchmarks.names import defined
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
+from orchestrator.llm.answers import extract_program, is_answer
 from orchestrator.llm.base import Model
-from orchestrator.llm.extraction import extract, normalised
-from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimates_of, tally
+from orchestrator.llm.extraction import Extraction, extract, normalised
+from orchestrator.scoring.checkers import by_name
+from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimates_of, refuse_k, tally
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.settings import Settings
 from orchestrator.types import (
@@ -47,7 +50,7 @@ from orchestrator.types import (
 )
 from orchestrator.workflows import recorded_jobs
 from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.judging import defined
+from orchestrator.workflows.judge_outputs import judge_io
 from orchestrator.workflows.loop import seed_of
 from orchestrator.workflows.recorded_jobs import (
     SAME_PLACE,
@@ -62,6 +65,7 @@ from orchestrator.workflows.recorded_jobs import (
     work_through,
 )
 from orchestrator.workflows.reference_outputs import with_outputs
+from orchestrator.workflows.refusals import Answers, Refusals, answers_in, refusal
 from orchestrator.workflows.side_by_side import each
 
 KIND = "eval"
@@ -70,7 +74,6 @@ STOP = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\nassert ")
 PROMPTS = 32
 """As many prompts go round at once. All samples of one task at once would let every slot of a server read the same prompt: on a
 CPU that reads no faster than it writes (1.5B, HumanEval, 16 slots: 34 tokens/s), that is half of an answer's time."""
-Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
 
 class EvalJob(Value):
@@ -79,8 +82,12 @@ class EvalJob(Value):
     dataset: str
     data: str = ""
     """File or folder; empty looks where the settings, a package or the hub have it."""
+    split: str = ""
+    """Of a data set that has splits; empty takes its standard one."""
     samples: str = ""
     """File of recorded completions; empty lets the model write."""
+    raw: bool = False
+    """Recorded completions are judged as they are, answers of a chat too."""
     n: int = Field(default=1, ge=1, le=1000)
     """Samples for each task."""
     temperature: float = Field(default=0.0, ge=0, le=5)
@@ -132,6 +139,8 @@ class Row(Value):
     tokens: int = 0
     sends: int = 1
     """How often the run was sent: more than 1 means that sandboxes died under it, or the host was too busy to tell."""
+    extracted: bool = False
+    """The recorded completion was the answer of a chat, and the code in it was judged."""
     rounds: int = 0
     """Corrections until this outcome."""
     first_verdict: Verdict
@@ -139,6 +148,10 @@ class Row(Value):
     tests_by_name: Mapping[str, str] = Field(default_factory=dict)
     message: str = ""
     """Why it failed: the first lines of the failing test's message."""
+    finish_reason: str = ""
+    """Why the answer ended, in the server's own word where it gave one."""
+    refused: str = ""
+    """What the server said in place of an answer: the sample is not answerable, and unscored."""
 
 
 @dataclass
@@ -163,6 +176,8 @@ class EvalResult:
     """Seconds, those before an interruption included."""
     error: OrchestratorError | None = None
     """Why it stopped half-way; None where all was done."""
+    answers: Answers = field(default_factory=Answers)
+    """How many answers were refused, empty or cut off."""
 
     @property
     def progress(self) -> str:
@@ -177,7 +192,7 @@ class EvalResult:
 
     @property
     def unscored(self) -> int:
-        """Samples that the sandbox failed; they are in no pass@k."""
+        """Samples that the sandbox failed, or whose prompt the server refused; they are in no pass@k."""
         return sum(row.verdict is Verdict.UNSCORED for row in self.rows)
 
     @property
@@ -213,11 +228,15 @@ class EvalResult:
             "tasks": len({row.task_id for row in self.rows}),
             "pass_at_k": {str(one.k): one.value for one in self.estimates},
             "confidence_95": {str(one.k): [one.low, one.high] for one in self.estimates},
+            "interval": {str(one.k): one.interval for one in self.estimates},
             "tasks_at_k": {str(one.k): one.tasks for one in self.estimates},
             "pass_at_k_before_repair": {str(one.k): one.value for one in self.before},
             "pass_at_k_base": {str(one.k): one.value for one in self.base},
             "verdicts": self.verdicts,
             "unscored": self.unscored,
+            "not_answerable": self.answers.not_answerable,
+            "answers": self.answers.model_dump(mode="json"),
+            "extracted": sum(row.extracted for row in self.rows),
             "tokens": sum(row.tokens for row in self.rows),
             "wall_time": self.wall_time,
             "cpu_time": sum(row.cpu_time for row in self.rows),
@@ -248,6 +267,8 @@ async def do_eval(
     """
     if job.samples:
         job = job.model_copy(update={"digest": _digest(Path(job.samples))})
+    else:
+        refuse_k(job.ks, job.n)
     return await _Evaluation(job, settings, store, watcher or Watcher(), engine, model).do()
 
 
@@ -281,6 +302,21 @@ def job_of(run: RunRecord, elsewhere: Elsewhere = SAME_PLACE) -> EvalJob:
         UsageError: it is none, or one of another version.
     """
     return recorded_jobs.job_of(run, KIND, EvalJob, "evaluation", elsewhere)
+
+
+def checked(loaded: Loaded) -> Loaded:
+    """The same data set, whose tasks can all be judged.
+
+    Raises:
+        UsageError: a row names a checker that there is not.
+    """
+    for task in loaded.tasks.values():
+        if task.cases:
+            try:
+                by_name(task.checker)
+            except UsageError as exc:
+                raise UsageError(f"{task.source}: {exc.message}", remedy=exc.remedy) from None
+    return loaded
 
 
 def compare_runs(first: str, second: str, store: RunStore) -> tuple[RunRecord, RunRecord, Comparison]:
@@ -319,7 +355,7 @@ class Validation:
 
 async def validate_dataset(
     loaded: Loaded,
-    execute: Execute,
+    engine: Engine,
     limits: Limits,
     *,
     judging: str = "auto",
@@ -332,6 +368,7 @@ async def validate_dataset(
     Raises:
         PrerequisiteError, SandboxError, UsageError: as `Engine.execute`.
     """
+    checked(loaded)
     problems = [str(problem) for problem in loaded.problems]
     results: dict[str, ExecutionResult] = {}
     done = 0
@@ -347,11 +384,11 @@ async def validate_dataset(
         if not task.reference:
             problems.append(f"{task.source}: task {task.task_id} has no reference")
             return
-        ready = await with_outputs(task, execute, folder)
+        ready = await with_outputs(task, engine.execute, folder)
         if not isinstance(ready, BenchmarkTask):
             problems.append(str(ready))
             return
-        result = await execute(_program(ready, ready.reference, judging), _limits(ready, limits))
+        result = await _judge(engine, ready, ready.whole(ready.reference), judging, limits)
         results[task.task_id] = result
         if result.verdict is not Verdict.ACCEPTED:
             why = _message(result)
@@ -373,6 +410,8 @@ class _Piece:
     sampling: Sampling
     reason: str = ""
     """Why there is no code."""
+    extracted: bool = False
+    """The code was found in a recorded answer of a chat."""
     messages: tuple[Message, ...] = ()
     round: int = 0
     parent: int | None = None
@@ -397,19 +436,22 @@ class _Evaluation:
     problems: list[str] = field(default_factory=list)
     tasks: dict[str, BenchmarkTask] = field(default_factory=dict)
     error: OrchestratorError | None = None
+    refusals: Refusals = field(default_factory=Refusals)
     _outputs: dict[str, asyncio.Task[BenchmarkTask | None]] = field(default_factory=dict)
     _references: dict[str, asyncio.Task[ExecutionResult]] = field(default_factory=dict)
 
     async def do(self) -> EvalResult:
         began = time.monotonic() - time_spent(self.run)
         job = self.job
-        loaded = await asyncio.to_thread(load, job.dataset, Path(job.data) if job.data else None, self.settings.data)
+        place = Path(job.data) if job.data else None
+        loaded = checked(await asyncio.to_thread(load, job.dataset, place, self.settings.data, split=job.split))
         self.problems += map(str, loaded.problems)
         chosen = list(loaded.tasks.values())[: job.limit]
         self.tasks = {task.task_id: task for task in chosen}
         order, samples = self._order(loaded)
         if self.run is not None:
             self.attempts = {(one.task, one.index): one for one in self.store.attempts(self.run.id)}
+            self.refusals = Refusals(self.attempts.values())
         left = [key for key in (order if job.samples else self._by_prompt(order)) if not self._is_done(key)]
         if self.run is not None and self.run.state == "finished" and not left:
             self.watcher.on_start(self.run)
@@ -431,8 +473,10 @@ class _Evaluation:
         """(task, completion_id) in the order of the samples, and the recorded samples by that."""
         if not self.job.samples:
             return [(task, number) for task in self.tasks for number in range(self.job.n)], {}
-        read = read_samples(Path(self.job.samples), loaded.tasks, self.tasks)
+        read = read_samples(Path(self.job.samples), loaded.tasks.keys() | loaded.outside, self.tasks)
         self.problems += map(str, read.problems)
+        if read.elsewhere:
+            self.problems.append(f"{read.elsewhere} samples are of tasks of other splits, or beyond --limit")
         if without := len(self.tasks) - len({sample.task_id for sample in read.samples}):
             self.problems.append(f"{self.job.samples}: {without} of {len(self.tasks)} tasks have no sample and are in no pass@k")
         return [(one.task_id, one.completion_id) for one in read.samples], {
@@ -480,6 +524,11 @@ class _Evaluation:
         try:
             side_by_side = 2 * self.settings.workers + (0 if samples else self.job.parallel)
             await work_through(left, one, side_by_side, on_silence, self.watcher.on_count)
+            if self.error is None:
+                self.refusals.end()
+        except CompletionError as error:
+            self.error = error
+            self.problems.append(error.message)
         finally:
             for making in self._outputs.values():
                 making.cancel()
@@ -501,17 +550,27 @@ class _Evaluation:
         attempt = self._last(task.task_id, number)
         while attempt is None or self._wants_repair(attempt):
             if recorded is not None:
-                code = recorded.text if recorded.whole else task.program(recorded.text)
-                piece = _Piece(task, number, code, Completion(text=recorded.text), Sampling())
+                piece = _recorded(self.job, task, number, recorded)
             else:
                 assert model is not None
                 async with pen:
-                    piece = await _write(self.job, model, task, number, attempt)
+                    self.refusals.asking(task.task_id)
+                    try:
+                        piece = await _write(self.job, model, task, number, attempt)
+                    except CompletionError as error:
+                        refused = replace(_asked(self.job, task, number, attempt), completion=refusal(error))
+                        await self._record(run, self.refusals.refused(_attempt(refused), error))
+                        return
+                await self._record(run, self.refusals.answered())
             attempt = await self._judged(engine, ready, piece)
+            await self._record(run, [attempt])
+
+    async def _record(self, run: RunRecord, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
             await record(self.store, run, attempt)
             self.attempts[attempt.task, attempt.index] = attempt
             self.watcher.on_event(
-                Event(kind="attempt_finished", task=task.task_id, round=attempt.round, sample=number, attempt=attempt)
+                Event(kind="attempt_finished", task=attempt.task, round=attempt.round, sample=attempt.sample, attempt=attempt)
             )
 
     async def _ready(self, task: BenchmarkTask, engine: Engine) -> BenchmarkTask | None:
@@ -534,49 +593,37 @@ class _Evaluation:
         report = hidden = None
         verdict, fault, feedback = Verdict.INVALID_CANDIDATE, Fault.FORMAT, piece.reason
         if piece.code:
-            limits = _limits(task, job.limits)
-            hidden = await engine.execute(_program(task, piece.code, job.judging), limits)
+            hidden = await _judge(engine, task, piece.code, job.judging, job.limits)
             if hidden.verdict is Verdict.ACCEPTED and hidden.basis == "word" and task.reference:
-                hidden = _beside(hidden, await self._reference(engine, task, limits))
+                hidden = _beside(hidden, await self._reference(engine, task))
             verdict = hidden.verdict or Verdict.UNSCORED
             fault, feedback = _fault(verdict), ""
             if job.repair and task.visible_tests:
-                report = await engine.execute(Program(code=piece.code, tests=task.visible_tests, judging=job.judging), limits)
+                visible = _program(task, piece.code, job.judging).model_copy(
+                    update={"tests": task.visible_tests, "entry_point": ""}
+                )
+                report = await engine.execute(visible, _limits(task, job.limits))
                 if report.verdict not in (Verdict.ACCEPTED, Verdict.UNSCORED, Verdict.INVALID_TESTS):
                     feedback = _message(report) or f"It ended with {report.verdict}."
-        return Attempt(
-            task=piece.task.task_id,
-            index=piece.round * ROUND + piece.number,
-            round=piece.round,
-            sample=piece.number,
-            parent=piece.parent,
-            messages=piece.messages,
-            sampling=piece.sampling,
-            completion=piece.completion,
-            code=piece.code,
-            fault=fault,
-            feedback=feedback,
-            evidence={"reason": piece.reason} if piece.reason else {},
-            report=report,
-            hidden=hidden,
-            verdict=verdict,
-            reward=binary_reward(verdict),
-            created=time.time(),
-        )
+        judged = {"fault": fault, "feedback": feedback, "report": report, "hidden": hidden}
+        return _attempt(piece).model_copy(update=judged | {"verdict": verdict, "reward": binary_reward(verdict)})
 
-    async def _reference(self, engine: Engine, task: BenchmarkTask, limits: Limits) -> ExecutionResult:
+    async def _reference(self, engine: Engine, task: BenchmarkTask) -> ExecutionResult:
         """The reference, judged by its own tests. Samples of one task share the work."""
         if task.task_id not in self._references:
-            program = _program(task, task.reference, self.job.judging)
-            self._references[task.task_id] = asyncio.create_task(engine.execute(program, limits))
+            work = _judge(engine, task, task.reference, self.job.judging, self.job.limits)
+            self._references[task.task_id] = asyncio.create_task(work)
         return await asyncio.shield(self._references[task.task_id])
 
     def _result(self, run: RunRecord, source: str, order: Sequence[tuple[str, int]], began: float) -> EvalResult:
         by_key = {(row.task_id, row.completion_id): row for row in rows_of(list(self.attempts.values()))}
         rows = [by_key[key] for key in order if key in by_key]
         problems = list(self.problems)
-        if unscored := sum(row.verdict is Verdict.UNSCORED for row in rows):
+        answers = answers_in(self.attempts.values(), continues=self.job.style == "complete" and not self.job.samples)
+        problems += answers.notes(len(rows), self.job.max_new_tokens)
+        if unscored := sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows):
             problems.append(f"{unscored} samples are unscored, for the sandbox failed; they are in no pass@k")
+        problems += _extracted(rows)
         counts = counts_of(rows)
         estimates, lacking = estimates_of(counts, self.job.ks, seed=self.job.seed)
         problems += lacking
@@ -598,11 +645,12 @@ class _Evaluation:
             planned=len(order),
             wall_time=time.monotonic() - began,
             error=self.error,
+            answers=answers,
         )
 
 
 def rows_of(attempts: Sequence[Attempt]) -> list[Row]:
-    """One row for each sample: its last round."""
+    """One row for each sample: its last round, or the one before it where the server refused the prompt of the last."""
     groups: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
     for attempt in sorted(attempts, key=lambda one: one.round):
         groups[attempt.task, attempt.sample].append(attempt)
@@ -615,10 +663,11 @@ def counts_of(rows: Sequence[Row], *, first: bool = False) -> dict[str, tuple[in
 
 
 def _row(rounds: Sequence[Attempt]) -> Row:
-    last = rounds[-1]
+    last = next((one for one in reversed(rounds) if not one.completion.refused), rounds[-1])
     result = last.hidden
     usage = sum((one.completion.usage for one in rounds), Usage())
-    message = _message(result) if result is not None else str(last.evidence.get("reason", ""))
+    refused = last.completion.refused
+    message = _message(result) if result is not None else refused or str(last.evidence.get("reason", ""))
     passed = last.verdict is Verdict.ACCEPTED
     text = last.completion.text
     as_it_came = not last.code or last.code.endswith(text)
@@ -633,7 +682,7 @@ def _row(rounds: Sequence[Attempt]) -> Row:
         judging=result.judging if result is not None else "none",
         reward=last.reward,
         passed=passed,
-        result="passed" if passed else failed,
+        result="passed" if passed else f"not answerable: {refused}" if refused else failed,
         completion=text if as_it_came else last.code,
         answer="" if as_it_came else text,
         tests_passed=0 if result is None else sum(test.outcome is TestOutcome.PASSED for test in result.tests),
@@ -644,10 +693,13 @@ def _row(rounds: Sequence[Attempt]) -> Row:
         model_time=sum(one.completion.wall_time for one in rounds),
         tokens=usage.prompt_tokens + usage.completion_tokens,
         sends=1 if result is None else result.attempts,
+        extracted=bool(last.evidence.get("extracted")),
         rounds=last.round,
         first_verdict=rounds[0].verdict,
         tests_by_name={} if result is None else {test.name: str(test.outcome) for test in result.tests},
         message=message[:2000],
+        finish_reason=last.completion.reason or last.completion.finish_reason,
+        refused=refused,
     )
 
 
@@ -659,15 +711,32 @@ def _beside(result: ExecutionResult, reference: ExecutionResult) -> ExecutionRes
     return result.model_copy(update={"verdict": Verdict.WRONG_ANSWER, "reward": 0.0, "detail": why})
 
 
+async def _judge(engine: Engine, task: BenchmarkTask, code: str, judging: str, limits: Limits) -> ExecutionResult:
+    """Judge a whole program by a task's hidden tests, or by its cases up to the first that is not right."""
+    limits = _limits(task, limits)
+    if task.cases:
+        return await judge_io(engine, Program(code=code), task.cases, task.checker, limits=limits, stop_early=True)
+    return await engine.execute(_program(task, code, judging), limits)
+
+
 def _program(task: BenchmarkTask, code: str, judging: str) -> Program:
-    checks = "def check(" in task.tests
     return Program(
         code=code,
         tests=task.tests,
-        entry_point=task.entry_point if checks else "",
-        defines=defined(task.reference or task.prompt),
+        module=task.module,
+        entry_point=task.entry_point if _is_check(task.tests) else "",
+        defines=_defined(task.reference or task.prompt),
+        in_place=task.in_place,
         judging=judging,
     )
+
+
+_is_check = lru_cache(maxsize=256)(is_check)  # many samples have the same tests
+
+
+@lru_cache(maxsize=1024)
+def _defined(source: str) -> tuple[str, ...]:
+    return tuple(sorted(defined(source)))
 
 
 def _limits(task: BenchmarkTask, limits: Limits) -> Limits:
@@ -697,8 +766,80 @@ def _fault(verdict: Verdict) -> Fault:
     return Fault.CANDIDATE
 
 
+def _attempt(piece: _Piece) -> Attempt:
+    """The record of a sample that nothing judged."""
+    return Attempt(
+        task=piece.task.task_id,
+        index=piece.round * ROUND + piece.number,
+        round=piece.round,
+        sample=piece.number,
+        parent=piece.parent,
+        messages=piece.messages,
+        sampling=piece.sampling,
+        completion=piece.completion,
+        code=piece.code,
+        evidence=({"reason": piece.reason} if piece.reason else {}) | ({"extracted": True} if piece.extracted else {}),
+        created=time.time(),
+    )
+
+
+def _found(task: BenchmarkTask, answer: str) -> Extraction:
+    """The code in the answer of a chat."""
+    if task.cases:
+        return extract_program(answer)
+    return extract(answer, entry_point=task.entry_point or None, prompt=task.prompt if task.continues else "")
+
+
+def _recorded(job: EvalJob, task: BenchmarkTask, number: int, sample: Sample) -> _Piece:
+    """A recorded sample: code as it stands, or the code in an answer."""
+    code, reason = task.whole(sample.text) if sample.whole else task.program(sample.text), ""
+    extracted = not job.raw and is_answer(sample.text, code)
+    if extracted:
+        found = _found(task, sample.text)
+        code, reason = found.code and task.whole(found.code), found.reason or "The answer holds no code."
+    return _Piece(
+        task=task,
+        number=number,
+        code=code,
+        completion=Completion(text=sample.text),
+        sampling=Sampling(),
+        reason="" if code else reason,
+        extracted=extracted,
+    )
+
+
+def _extracted(rows: Sequence[Row]) -> list[str]:
+    """What to say of recorded samples that were answers of a chat."""
+    answers = [row for row in rows if row.extracted]
+    if not answers:
+        return []
+    without = sum(not row.status for row in answers)
+    return [
+        f"{len(answers)} of {len(rows)} samples are answers of a chat: the code in them was judged"
+        f"{f', and {without} hold none that can be used' if without else ''} (--raw judges samples as they are)"
+    ]
+
+
 async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, failed: Attempt | None) -> _Piece:
     """Let the model write a sample, or correct one."""
+    asked = _asked(job, task, number, failed)
+    continues = job.style == "complete" and failed is None
+    if continues:
+        answers = await model.complete(asked.messages[0].content, asked.sampling)
+    else:
+        answers = await model.chat(asked.messages, asked.sampling)
+    if not answers:
+        raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
+    answer = answers[0]
+    if continues and not is_answer(answer.text, task.program(answer.text)):
+        return replace(asked, code=task.program(answer.text), completion=answer)
+    found = _found(task, answer.text)
+    reason = "" if found.code else found.reason or "The answer holds no code."
+    return replace(asked, code=found.code and task.whole(found.code), reason=reason, completion=answer)
+
+
+def _asked(job: EvalJob, task: BenchmarkTask, number: int, failed: Attempt | None) -> _Piece:
+    """A sample that has its prompt, and no answer yet."""
     round_ = 0 if failed is None else failed.round + 1
     sampling = Sampling(
         temperature=job.temperature if failed is None else max(job.temperature, job.repair_temperature),
@@ -707,26 +848,15 @@ async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, f
         stop=STOP if job.style == "complete" and failed is None and task.continues else (),
     )
     if job.style == "complete" and failed is None:
-        asked = task.prompt if task.continues else f'"""\n{task.prompt.strip()}\n"""\n'
-        messages: tuple[Message, ...] = (Message(role="user", content=asked),)
-        answers = await model.complete(asked, sampling)
+        text = task.prompt if task.continues else f'"""\n{task.prompt.strip()}\n"""\n'
+        messages: tuple[Message, ...] = (Message(role="user", content=text),)
     else:
         messages = _ask(task, failed)
-        answers = await model.chat(messages, sampling)
-    if not answers:
-        raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
-    answer = answers[0]
-    if job.style == "complete" and failed is None:
-        code, reason = task.program(answer.text), ""
-    else:
-        found = extract(answer.text, entry_point=task.entry_point or None, prompt=task.prompt if task.continues else "")
-        code, reason = found.code, found.reason
     return _Piece(
         task=task,
         number=number,
-        code=code,
-        reason="" if code else reason or "The answer holds no code.",
-        completion=answer,
+        code="",
+        completion=Completion(text=""),
         messages=messages,
         sampling=sampling,
         round=round_,
@@ -736,10 +866,12 @@ async def _write(job: EvalJob, model: Model, task: BenchmarkTask, number: int, f
 
 def _ask(task: BenchmarkTask, failed: Attempt | None) -> tuple[Message, ...]:
     """A conversation of its own for each round: the task, and what failed of it, by visible evidence alone."""
-    if task.continues:
+    if task.cases:
+        parts = ["Solve this task with a Python program that reads stdin and writes to stdout.", task.prompt.strip()]
+    elif task.continues:
         parts = ["Complete this Python function.", f"```python\n{task.prompt.strip()}\n```"]
     else:
-        name = f" Name the function `{task.entry_point}`." if task.entry_point else ""
+        name = f" Define `{task.entry_point}`." if task.entry_point else ""
         parts = [f"Solve this task in Python.{name}", task.prompt.strip()]
     if failed is not None:
         parts += [
@@ -748,7 +880,8 @@ def _ask(task: BenchmarkTask, failed: Attempt | None) -> tuple[Message, ...]:
             f"It fails with:\n{failed.feedback.strip()[:1500]}",
             "Correct it.",
         ]
-    parts.append("Answer with one python code block that holds the imports and the whole function, and nothing else.")
+    what = "program" if task.cases else "function"
+    parts.append(f"Answer with one python code block that holds the imports and the whole {what}, and nothing else.")
     return (Message(role="user", content="\n\n".join(parts)),)
 
 

@@ -116,6 +116,24 @@ async def judge_io(
     else:
         results = await each(run, cases, 2 * engine.settings.workers)  # keeps every sandbox busy, and makes no queue of thousands
         answers = await _judge_outputs(engine, compare, cases, results, checker_limits)
+    return _by_case(cases, results, answers)
+
+
+def programs_of(program: Program, cases: Sequence[IOCase]) -> list[Program]:
+    """The program with the input of each case, for callers that run programs themselves and then call `judged_outputs`."""
+    return [_with_input(program, case) for case in cases]
+
+
+def judged_outputs(cases: Sequence[IOCase], results: Sequence[ExecutionResult], checker: Checker) -> ExecutionResult:
+    """Results of `programs_of` as `judge_io` gives them, by a comparison of ours."""
+    answers = [
+        _failure(result) or _told(checker(case.expected, result.stdout)) for case, result in zip(cases, results, strict=True)
+    ]
+    return _by_case(cases, results, answers)
+
+
+def _by_case(cases: Sequence[IOCase], results: Sequence[ExecutionResult], answers: Sequence[_Answer]) -> ExecutionResult:
+    """The summary of all cases, of which the last may not have been run."""
     names = [case.name or f"case {number}" for number, case in enumerate(cases, 1)]
     return _summary(list(zip(names, results, answers, strict=False)), len(cases))
 

@@ -1,7 +1,8 @@
 """Whether tests can be judged apart from the candidate: a reading of their source, before anything runs.
 
-Only the tests are read, never the candidate, and nothing that happens at run time counts: otherwise a candidate could choose to
-be judged in the weaker way. What this reading misses fails in the run with a message that names the other way.
+Only the tests are read, never the candidate. What this reading misses shows in the run, where the tests do what cannot be done to
+a candidate judged apart (`RunReport.not_apart`): there the kind of thing that would have to cross decides, which the tests chose,
+and not its size or depth, which a candidate may have given it.
 
 Left out: judging itself. The agent in the sandbox does that.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
 
 _LIBRARIES = frozenset(("numpy", "torch", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
@@ -80,26 +80,10 @@ _NAMES = {
 """Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
 _ATTRIBUTES = {
     **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
+    "getfixturevalue": "ask for fixtures by computed names",
     **dict.fromkeys(("assertWarns", "assertWarnsRegex"), "look at the candidate's warnings"),
     **dict.fromkeys(("assertLogs", "assertNoLogs"), "read the candidate's log"),
 }
-
-
-@lru_cache(maxsize=1024)
-def defined(source: str) -> tuple[str, ...]:
-    """The names that a source defines at its top level, sorted; none where it does not parse. Imports define nothing."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
-    found: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif not isinstance(node, ast.Import | ast.ImportFrom):
-            stores = (inner for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store))
-            found.update(inner.id for inner in stores)
-    return tuple(sorted(found))
 
 
 def why_together(tests: str, module: str) -> str:

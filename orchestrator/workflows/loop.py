@@ -42,6 +42,7 @@ from orchestrator.types import (
     Verdict,
 )
 from orchestrator.workflows.classification import Diagnosis
+from orchestrator.workflows.refusals import refusal
 
 Kind = Literal["candidate", "tests"]
 Record = Callable[[Attempt], None]
@@ -166,7 +167,7 @@ class Ledger:
         wanted = normalised(code)
         for item in self.of(kind):
             same = normalised(item.code) == wanted if code and item.code else not code and item.completion.text == text
-            if same and item.fault is not Fault.SANDBOX:
+            if same and item.fault is not Fault.SANDBOX and not item.completion.refused:
                 return item
         return None
 
@@ -226,7 +227,8 @@ def best(attempts: Sequence[Attempt]) -> Attempt | None:
     what is behind them is not known before they are gone.
     """
     showable = [item for item in attempts if item.feedback and item.fault not in (Fault.SANDBOX, Fault.NONE)]
-    showable = [item for item in showable if "same_as" not in item.evidence]
+    refused = {item.parent for item in attempts if item.completion.refused}  # a correction of it is too long, or filtered
+    showable = [item for item in showable if "same_as" not in item.evidence and item.index not in refused]
     if not showable:
         return None
     tried = {item.index: sum(other.parent == item.index for other in attempts) for item in showable}
@@ -272,8 +274,8 @@ class Pen:
 async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger, pen: Pen) -> Attempt | None:
     """Draw, judge and correct until an answer is done or the rounds are out; return the attempt that was done.
 
-    Attempts that the ledger holds already are not repeated. A round in which the sandbox failed under every sample ends
-    the search: what is broken is not the answers.
+    Attempts that the ledger holds already are not repeated. A round in which the sandbox failed under every sample, or the
+    server refused the question itself, ends the search: what is broken is not the answers.
 
     Raises:
         CompletionError: the model server failed; what was recorded stays.
@@ -293,7 +295,7 @@ async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger,
         done = await _Round(work, model, options, ledger, pen, round_).draw(missing)
         if done is not None:
             return done
-        if all(item.fault is Fault.SANDBOX for item in ledger.of(work.kind) if item.round == round_):
+        if all(_is_hopeless(item) for item in ledger.of(work.kind) if item.round == round_):
             return None
     return None
 
@@ -302,6 +304,11 @@ def is_over(attempts: Sequence[Attempt], options: LoopOptions) -> bool:
     """Would a search with these attempts of its kind ask nothing more: one is done, or every sample of every round is there?"""
     places = {(item.round, item.sample) for item in attempts}
     return any(is_done(item) for item in attempts) or places >= set(product(range(options.rounds), range(options.samples)))
+
+
+def _is_hopeless(attempt: Attempt) -> bool:
+    """The next would end alike: the sandbox failed, or the server refused the question itself."""
+    return attempt.fault is Fault.SANDBOX or (bool(attempt.completion.refused) and attempt.parent is None)
 
 
 def is_done(attempt: Attempt) -> bool:
@@ -366,7 +373,7 @@ class _Round:
         return None
 
     async def _write(self, sample: int, draft: Draft) -> tuple[tuple[Message, ...], Sampling, Completion]:
-        """Let the model write an answer."""
+        """Let the model write an answer; a refusal of this one prompt is one."""
         messages = self.work.first() if draft.parent is None else self.work.correction(self._failure(draft.parent))
         sampling = Sampling(
             temperature=draft.temperature,
@@ -377,8 +384,11 @@ class _Round:
         def on_token(text: str) -> None:
             self.ledger.on_event(Event(kind="token", task=self.work.task, round=self.round, sample=sample, text=text))
 
-        async with self.pen:
-            completions = await self.model.chat(messages, sampling, on_token)
+        try:
+            async with self.pen:
+                completions = await self.model.chat(messages, sampling, on_token)
+        except CompletionError as error:
+            return messages, sampling, refusal(error)
         if not completions:
             raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
         return messages, sampling, completions[0]
@@ -392,7 +402,6 @@ class _Round:
         self, sample: int, draft: Draft, messages: tuple[Message, ...], sampling: Sampling, completion: Completion
     ) -> Attempt:
         """Extract, look whether it was there already, run and judge, record."""
-        extraction = self.work.extract(completion.text)
         attempt = Attempt(
             task=self.work.task,
             index=0,
@@ -405,6 +414,9 @@ class _Round:
             completion=completion,
             created=time.time(),
         )
+        if completion.refused:
+            return self.ledger.add(attempt.model_copy(update={"feedback": f"not answerable: {completion.refused}"}))
+        extraction = self.work.extract(completion.text)
         known = self.ledger.like(self.work.kind, extraction.code, completion.text)
         if known is not None:
             copied = ("code", "fault", "feedback", "report", "hidden", "verdict", "reward")

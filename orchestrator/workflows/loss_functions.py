@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from orchestrator.data.loss_tasks import TENSORS, LossTask, stub
+from orchestrator.errors import CompletionError
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, extract
 from orchestrator.llm.prompts import (
@@ -36,6 +37,7 @@ from orchestrator.llm.prompts import (
 )
 from orchestrator.types import (
     Attempt,
+    Completion,
     Event,
     ExecutionResult,
     Fault,
@@ -435,15 +437,20 @@ class _Candidates:
         return others
 
     async def _ask(self, extraction: Extraction, found: Diagnosis, source: str) -> Diagnosis:
-        """The evidence does not decide: ask the model. An answer that is neither leaves the blame with the candidate."""
+        """The evidence does not decide: ask the model. No clear answer leaves the blame with the candidate."""
         blamed = found.evidence.get("blamed")
         names = [str(name) for name in blamed] if isinstance(blamed, list) else []
         failure = Failure(code=source, fault=found.fault, feedback=found.feedback)
         sampling = Sampling(
             temperature=0.0, max_new_tokens=8, seed=seed_of(self.options.seed, self.task, "tests", 0, len(self.ledger.attempts))
         )
-        async with self.pen:
-            answers = await self.model.chat(ask_fault(self.brief, extraction.code, failure), sampling)
+        answers: list[Completion] = []
+        try:
+            async with self.pen:
+                answers = await self.model.chat(ask_fault(self.brief, extraction.code, failure), sampling)
+        except CompletionError as error:
+            if not error.prompt_refused:
+                raise
         fault = (read_fault(answers[0].text) if answers else None) or Fault.CANDIDATE
         evidence = {**found.evidence, "asked_model": str(fault), "blamed": names}
         return Diagnosis(fault=fault, feedback=found.feedback, evidence=evidence)

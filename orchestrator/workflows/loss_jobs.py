@@ -181,6 +181,9 @@ class _Doing:
         if model is not None:
             found = await solve_many(left, model, engine.execute, self.job.options, record, self.previous, on_event)
             self.outcomes |= {outcome.task: outcome for outcome in found}
+        refused = [attempt.completion.refused for attempt in attempts if attempt.completion.refused]
+        if refused and len(refused) == len(attempts):
+            raise CompletionError(f"The model server refused all {len(refused)} prompts. It said: {refused[0]}")
         if attempts and not any(attempt.completion.text.strip() for attempt in attempts):
             raise CompletionError(
                 f"The model gave {len(attempts)} empty answers and nothing else.",

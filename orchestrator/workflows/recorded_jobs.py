@@ -120,7 +120,7 @@ async def opened(
     """
     async with contextlib.AsyncExitStack() as stack:
         if model is None and server is not None and server.base_url:
-            model = await stack.enter_async_context(_remote(server, settings))
+            model = await stack.enter_async_context(_remote(server, settings, watcher))
         if engine is None:
             engine = await stack.enter_async_context(Engine(settings, limits=limits, preload=preload))
         if model is None and server is not None:
@@ -130,7 +130,7 @@ async def opened(
 
 
 @contextlib.asynccontextmanager
-async def _remote(server: Server, settings: Settings) -> AsyncIterator[Model]:
+async def _remote(server: Server, settings: Settings, watcher: Watcher) -> AsyncIterator[Model]:
     from orchestrator.llm.client import ModelClient
 
     async with ModelClient(
@@ -139,6 +139,7 @@ async def _remote(server: Server, settings: Settings) -> AsyncIterator[Model]:
         api_key=settings.api_key,
         max_concurrency=server.parallel,
         timeout=server.patience,
+        on_note=watcher.say,
     ) as client:
         await client.info()
         yield client

@@ -192,7 +192,8 @@ def _facts(result: EvalResult) -> list[str]:
     return [
         f"Model: {result.run.model.model if result.run.model else 'recorded samples'}",
         f"Drawn: {drawn}, {job.style}"
-        + (f", up to {job.repair} corrections at {max(job.temperature, job.repair_temperature):g}" if job.repair else ""),
+        + (f", up to {job.repair} corrections at {max(job.temperature, job.repair_temperature):g}" if job.repair else "")
+        + (f"; {result.answers.drawn_without}" if result.answers.without else ""),
         f"Data: {result.source}",
         f"{result.progress} of {len({row.task_id for row in rows})} tasks; {result.unscored} unscored",
         f"Judged: {', '.join(f'{count} {how}' for how, count in Counter(row.judging for row in rows).most_common())}",

@@ -22,12 +22,13 @@ from pydantic import Field
 
 from orchestrator.data.benchmarks import BenchmarkTask, load
 from orchestrator.data.benchmarks.literals import literal
+from orchestrator.data.benchmarks.names import functions_of
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import MODULE, extract
 from orchestrator.llm.prompts import write_unit_tests
-from orchestrator.scoring.pass_at_k import Estimate, estimates_of, tally
+from orchestrator.scoring.pass_at_k import Estimate, estimates_of, refuse_k, tally
 from orchestrator.scoring.unit_tests import Weights, accepted
 from orchestrator.settings import Settings
 from orchestrator.types import (
@@ -60,6 +61,7 @@ from orchestrator.workflows.recorded_jobs import (
     time_spent,
     work_through,
 )
+from orchestrator.workflows.refusals import Answers, Refusals, answers_in, refusal
 from orchestrator.workflows.unit_tests import (
     LIMITS,
     MutationOptions,
@@ -81,6 +83,8 @@ class UnitTestJob(Value):
     dataset: str = ""
     data: str = ""
     """File or folder of the data set; empty looks where the settings, a package or the hub have it."""
+    split: str = ""
+    """Of a data set that has splits; empty takes its standard one."""
     limit: int | None = Field(default=None, ge=1)
     """The first so many functions of the data set."""
     given: str = ""
@@ -130,6 +134,10 @@ class TestsRow(Value):
     model_time: float = 0.0
     cpu_time: float = 0.0
     judging: str = "apart"
+    finish_reason: str = ""
+    """Why the answer ended, in the server's own word where it gave one."""
+    refused: str = ""
+    """What the server said in place of an answer: the function is not answerable, and unscored."""
 
 
 @dataclass
@@ -147,10 +155,12 @@ class TestsResult:
     wall_time: float = 0.0
     error: OrchestratorError | None = None
     """Why it stopped half-way; None where all was done."""
+    answers: Answers = field(default_factory=Answers)
+    """How many answers were refused, empty or cut off."""
 
     @property
     def scored(self) -> list[TestsRow]:
-        """Rows that the sandbox did not fail."""
+        """Rows that the sandbox did not fail, and whose prompt the server took."""
         return [row for row in self.rows if row.verdict is not Verdict.UNSCORED]
 
     @property
@@ -195,6 +205,8 @@ class TestsResult:
             "worthless": sum(bool(row.worthless) for row in self.rows),
             "flaky": sum(row.flaky for row in self.rows),
             "unscored": told[str(Verdict.UNSCORED)],
+            "not_answerable": self.answers.not_answerable,
+            "answers": self.answers.model_dump(mode="json"),
             "tokens": sum(row.tokens for row in self.rows),
             "wall_time": self.wall_time,
             "problems": self.problems,
@@ -261,13 +273,19 @@ def subject_of_task(task: BenchmarkTask) -> Subject | str:
     """The reference of a benchmark's task as a subject; a sentence where it can be none."""
     if not task.reference or not task.entry_point:
         return f"{task.source}: task {task.task_id} has no reference, or does not name its function"
-    trusted = [source for source in (task.tests, task.visible_tests) if source]
+    if task.entry_point not in functions_of(task.reference):
+        return f"{task.source}: task {task.task_id} does not ask for a function: {task.entry_point}"
+    # Whatever name the data set gave the function's module, tests find it as `candidate` here.
+    trusted = [
+        source.replace(f"from {task.module} import", "from candidate import") for source in (task.tests, task.visible_tests)
+    ]
+    trusted = [source for source in trusted if source]
     if task.inputs is not None:
         trusted += [
             f"try:\n    {task.entry_point}(*{literal(arguments)})\nexcept Exception:\n    pass\n"
             for arguments in [*task.inputs.base, *task.inputs.plus][:200]
         ]
-    return Subject(name=task.task_id, module=task.reference, function=task.entry_point, trusted=tuple(trusted))
+    return Subject(name=task.task_id, module=task.whole(task.reference), function=task.entry_point, trusted=tuple(trusted))
 
 
 async def do_tests(
@@ -288,6 +306,8 @@ async def do_tests(
         PrerequisiteError: no engine, no image, no weights, no data set.
         StoreError: something could not be recorded; what was recorded before is kept.
     """
+    if not job.given:
+        refuse_k(job.ks, job.n)
     return await _Doing(job, settings, store, watcher or Watcher(), engine, model).do()
 
 
@@ -326,6 +346,7 @@ class _Doing:
     attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     error: OrchestratorError | None = None
+    refusals: Refusals = field(default_factory=Refusals)
     _surveys: dict[str, asyncio.Task[Surveyed | None]] = field(default_factory=dict)
 
     async def do(self) -> TestsResult:
@@ -335,6 +356,7 @@ class _Doing:
         if self.run is not None:
             recorded = await asyncio.to_thread(self.store.attempts, self.run.id)
             self.attempts = {(one.task, one.index): one for one in recorded}
+            self.refusals = Refusals(recorded)
         left = [key for key in order if key not in self.attempts]
         if self.run is not None and self.run.state == "finished" and not left:
             self.watcher.on_start(self.run)
@@ -358,7 +380,7 @@ class _Doing:
         if self.job.subjects:
             return "", list(self.job.subjects)
         job = self.job
-        loaded = load(job.dataset, Path(job.data) if job.data else None, self.settings.data)
+        loaded = load(job.dataset, Path(job.data) if job.data else None, self.settings.data, split=job.split)
         self.problems += map(str, loaded.problems)
         found = []
         for task in list(loaded.tasks.values())[: job.limit]:
@@ -391,6 +413,11 @@ class _Doing:
 
         try:
             await work_through(left, one, 2 * self.settings.workers + self.job.parallel, on_silence, self.watcher.on_count)
+            if self.error is None:
+                self.refusals.end()
+        except CompletionError as error:
+            self.error = error
+            self.problems.append(error.message)
         finally:
             for making in self._surveys.values():
                 making.cancel()
@@ -416,17 +443,28 @@ class _Doing:
             assert model is not None
             messages = write_unit_tests(shown(subject, docstrings=job.docstrings), subject.function)
             async with pen:
-                completions = await model.chat(messages, sampling)
+                self.refusals.asking(subject.name)
+                try:
+                    completions = await model.chat(messages, sampling)
+                except CompletionError as error:
+                    refused = _asked(subject, number, messages, sampling, refusal(error))
+                    await self._record(run, self.refusals.refused(refused, error))
+                    return
+            await self._record(run, self.refusals.answered())
             if not completions:
                 raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
             completion = completions[0]
             found = extract(completion.text, entry_point=subject.function, kind="tests")
             code, reason = found.code, found.reason
         judgement = await judge_tests(surveyed, code, engine.execute, job.mutation, job.weights)
-        attempt = _attempt(job, subject, number, messages, sampling, completion, code, reason, judgement)
-        await record(self.store, run, attempt)
-        self.attempts[attempt.task, attempt.index] = attempt
-        self.watcher.on_event(Event(kind="attempt_finished", task=subject.name, sample=number, attempt=attempt))
+        asked = _asked(subject, number, messages, sampling, completion)
+        await self._record(run, [_judged(job, asked, code, reason, judgement)])
+
+    async def _record(self, run: RunRecord, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            await record(self.store, run, attempt)
+            self.attempts[attempt.task, attempt.index] = attempt
+            self.watcher.on_event(Event(kind="attempt_finished", task=attempt.task, sample=attempt.sample, attempt=attempt))
 
     async def _survey(self, subject: Subject, engine: Engine) -> Surveyed | None:
         """The subject with its mutants; None where it cannot be run. Answers for one subject share the work."""
@@ -445,12 +483,13 @@ class _Doing:
 
     def _result(self, run: RunRecord, source: str, order: Sequence[tuple[str, int]], began: float) -> TestsResult:
         rows = [row_of(self.attempts[key]) for key in order if key in self.attempts]
-        problems = list(self.problems)
-        if unscored := sum(row.verdict is Verdict.UNSCORED for row in rows):
+        answers = answers_in(self.attempts.values())
+        problems = [*self.problems, *answers.notes(len(rows), self.job.max_new_tokens)]
+        if unscored := sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows):
             problems.append(f"{unscored} answers are unscored; they are in no pass@k")
         estimates, lacking = estimates_of(tally((row.task_id, row.verdict) for row in rows), self.job.ks, seed=self.job.seed)
         problems += lacking
-        return TestsResult(run, self.job, source, rows, problems, estimates, time.monotonic() - began, self.error)
+        return TestsResult(run, self.job, source, rows, problems, estimates, time.monotonic() - began, self.error, answers)
 
 
 def shown(subject: Subject, *, docstrings: bool = True) -> str:
@@ -475,17 +514,21 @@ def shown(subject: Subject, *, docstrings: bool = True) -> str:
     return "\n\n".join(ast.unparse(node) for node in kept)
 
 
-def _attempt(
-    job: UnitTestJob,
-    subject: Subject,
-    number: int,
-    messages: tuple[Message, ...],
-    sampling: Sampling,
-    completion: Completion,
-    code: str,
-    reason: str,
-    judgement: TestsJudgement,
-) -> Attempt:
+def _asked(subject: Subject, number: int, messages: tuple[Message, ...], sampling: Sampling, completion: Completion) -> Attempt:
+    """The record of an answer that nothing judged."""
+    return Attempt(
+        task=subject.name,
+        index=number,
+        kind="tests",
+        sample=number,
+        messages=messages,
+        sampling=sampling,
+        completion=completion,
+        created=time.time(),
+    )
+
+
+def _judged(job: UnitTestJob, asked: Attempt, code: str, reason: str, judgement: TestsJudgement) -> Attempt:
     score = judgement.score
     if judgement.unscored or (score.reward is None):
         verdict, fault, reward = Verdict.UNSCORED, Fault.SANDBOX if judgement.unscored else Fault.NONE, None
@@ -500,23 +543,16 @@ def _attempt(
         "cpu_time": sum(run.cpu_time for run in judgement.runs),
         **({"reason": reason} if reason else {}),
     }
-    return Attempt(
-        task=subject.name,
-        index=number,
-        kind="tests",
-        sample=number,
-        messages=messages,
-        sampling=sampling,
-        completion=completion,
-        code=code,
-        fault=fault,
-        feedback=reason or judgement.feedback,
-        evidence=evidence,
-        report=_report(judgement, verdict, reward),
-        verdict=verdict,
-        reward=reward,
-        created=time.time(),
-    )
+    update = {
+        "code": code,
+        "fault": fault,
+        "feedback": reason or judgement.feedback,
+        "evidence": evidence,
+        "report": _report(judgement, verdict, reward),
+        "verdict": verdict,
+        "reward": reward,
+    }
+    return asked.model_copy(update=update)
 
 
 def _report(judgement: TestsJudgement, verdict: Verdict, reward: float | None) -> ExecutionResult | None:
@@ -568,7 +604,9 @@ def row_of(attempt: Attempt) -> TestsRow:
         **{name: score[name] for name in (*names, "equivalent", "components") if name in score},
         tests=seen.get("collected", 0),
         tests_passed=seen.get("passed", 0),
-        message=attempt.feedback[:2000],
+        message=(attempt.feedback or attempt.completion.refused)[:2000],
+        finish_reason=attempt.completion.reason or attempt.completion.finish_reason,
+        refused=attempt.completion.refused,
         code=attempt.code,
         tokens=usage.prompt_tokens + usage.completion_tokens,
         model_time=attempt.completion.wall_time,

@@ -38,6 +38,7 @@ def markdown(result: TestsResult) -> str:
         f"- mean mutation score of valid answers: {_percent(told['mean_mutation_score'])}",
         f"- mean reward: {_percent(told['mean_reward'])}",
         f"- worthless: {told['worthless']}, flaky: {told['flaky']}, unscored: {told['unscored']}",
+        *([f"- drawn {result.answers.drawn_without}"] if result.answers.without else []),
         f"- an answer passes with a mutation score of {result.job.threshold:g}",
         "",
         "| | value | 95 % interval over functions | functions |",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+from format_rows import EXAMPLES
+
 from orchestrator.data.benchmarks import BenchmarkTask, Inputs, load
 from orchestrator.data.store import RunStore
 from orchestrator.settings import Settings
@@ -18,7 +20,7 @@ LIMITS = Limits(wall_time=20, cpu_time=10, memory=512 * MiB, processes=64)
 
 
 async def test_all_references_of_humaneval_are_accepted_apart(bare):
-    found = await validate_dataset(load("humaneval"), bare.execute, LIMITS)
+    found = await validate_dataset(load("humaneval"), bare, LIMITS)
     assert found.problems == []
     assert len(found.results) == 164
     assert {result.judging for result in found.results.values()} == {"apart"}
@@ -127,3 +129,33 @@ async def test_a_reference_that_fails_on_its_inputs_is_named(bare):
     problem = await with_outputs(task, bare.execute)
     assert str(problem).startswith("here:7: the reference of t failed")
     assert "ZeroDivisionError" in str(problem)
+
+
+async def test_rows_of_every_known_format_are_judged(bare, tmp_path):
+    # Objects of the tests' own classes do not pass to a candidate apart: LeetCodeDataset's lists are judged together.
+    chosen = {name: example for name, example in EXAMPLES.items() if name != "LeetCodeDataset"}
+    data, samples = tmp_path / "rows.jsonl", tmp_path / "samples.jsonl"
+    data.write_text("".join(json.dumps(example.row) + "\n" for example in chosen.values()))
+    rows = []
+    for example, task in zip(chosen.values(), load(str(data)).tasks.values(), strict=True):
+        rows += [{"task_id": task.task_id, "completion": text} for text in (example.right, example.wrong)]
+    samples.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = Settings(home=tmp_path)
+    job = EvalJob(dataset=str(data), samples=str(samples), limits=LIMITS)
+    with await asyncio.to_thread(RunStore.open, settings.database_url) as store:
+        result = await do_eval(job, settings, store, engine=bare)
+    assert [row.verdict for row in result.rows] == ["accepted", "wrong_answer"] * len(chosen)
+    assert {row.judging for row in result.rows} == {"apart"}
+    found = await validate_dataset(load(str(data)), bare, LIMITS)
+    assert {result.verdict for result in found.results.values()} == {"accepted"}
+    assert len(found.results) == sum(bool(task.reference) for task in load(str(data)).tasks.values()) == 7
+
+
+async def test_linked_lists_of_the_tests_own_are_judged_together(bare, tmp_path):
+    example = EXAMPLES["LeetCodeDataset"]
+    data = tmp_path / "rows.jsonl"
+    data.write_text(json.dumps(example.row) + "\n")
+    [task] = load(str(data)).tasks.values()
+    for text, verdict in ((example.right, "accepted"), (example.wrong, "wrong_answer"), (task.reference, "accepted")):
+        result = await bare.execute(Program(code=task.program(text), tests=task.tests, judging="together"), LIMITS)
+        assert result.verdict == verdict, result

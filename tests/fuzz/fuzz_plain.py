@@ -9,19 +9,28 @@ Left out: the conversation around the frames. `tests/unit/test_apart_hostile.py`
 
 from __future__ import annotations
 
+import array
 import contextlib
+import copy
 import datetime as dt
 import importlib
 import json
+import pathlib
+import pickle
 import random
+import re
 import resource
 import socket
 import sys
 import time
+import uuid
+import warnings
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "sandbox_image"))
 if sys.argv[1:2] == ["atheris"]:
@@ -42,7 +51,8 @@ SEEDS = [
         *(None, True, 7, -(1 << 80), 1.5, 2j, "text\ud800", b"bytes", bytearray(b"x"), [1, [2, [3]]], (1, "a"), {1: {2: 3}}, {1, 2}, frozenset("ab")),
         *(range(1, 9, 2), slice(1, None, 2), ..., Decimal("1.25"), Fraction(1, 3), dt.date(2024, 2, 29), dt.timedelta(1, 2, 3), dt.time(1, 2, 3)),
         *(dt.datetime(2024, 1, 1, tzinfo=dt.UTC), Counter("aab"), OrderedDict(a=1), defaultdict(int, {1: 2}), deque([1], 3), int, {1: 2}.keys()),
-        (KeyError, ("k",), "'k'", {"code": 3}, "frames", -1, None),
+        (KeyError, ("k",), "'k'", {"code": 3}, "frames", -1, None, -1),
+        *(re.compile("a+"), array.array("i", [1, 2]), dt.UTC, uuid.UUID(int=5), pathlib.PurePosixPath("a/b")),
         (1, (2,), {"a": 3}),
         list(range(9)),
         (0.5,) * 7,
@@ -52,6 +62,27 @@ SEEDS += [
     b"a" + plain.dumps("<f8") + plain.dumps((2, 1)) + plain.dumps(bytes(16)),
     b"a" + plain.dumps("<U2") + plain.dumps((1,)) + plain.dumps(bytes(8)),
     b"g" + plain.dumps("<M8[D]") + plain.dumps(bytes(8)),
+    b"g" + plain.dumps("<m8[3as]") + plain.dumps(b"\x01" + bytes(7)),
+    b"M"
+    + b"a"
+    + plain.dumps("<i4")
+    + plain.dumps((2,))
+    + plain.dumps(bytes(8))
+    + b"a"
+    + plain.dumps("|b1")
+    + plain.dumps((2,))
+    + plain.dumps(b"\0\1"),
+    b"P"
+    + plain.dumps((3,))
+    + (
+        b"m"
+        + plain.dumps("int64")
+        + plain.dumps("cpu")
+        + plain.dumps(False)
+        + plain.dumps((1, 2))
+        + plain.dumps(bytes(8) + b"\1" + bytes(7))
+    )
+    + (b"m" + plain.dumps("float32") + plain.dumps("cpu") + plain.dumps(False) + plain.dumps((2,)) + plain.dumps(bytes(8))),
     b"m" + plain.dumps("float32") + plain.dumps("cpu") + plain.dumps(True) + plain.dumps((1, 2)) + plain.dumps(bytes(8)),
     b"m" + plain.dumps("bool") + plain.dumps("cpu") + plain.dumps(False) + plain.dumps(()) + plain.dumps(bytes(1)),
     b"L" + plain.dumps("math") + plain.dumps("sqrt"),
@@ -63,8 +94,8 @@ _CLASS = (
     + b"T"
     + _ABOUT
     + b"l\0\0\0\0"
-    + plain.dumps((("len", "iter"), ("push",), None, None))
-    + plain.dumps(("", True))
+    + plain.dumps((("len", "iter"), ("push",), None, None, ()))
+    + plain.dumps(("", True, ()))
 )
 SEEDS += [
     _CLASS,
@@ -86,7 +117,7 @@ _WORDS = [
     b"l\x01\0\0\0",
     b"t\x02\0\0\0",
 ]
-_MODULES = {"builtins", "collections", "datetime", "decimal", "fractions", "agent.boundary.values", "types"}
+_MODULES = {"agent", "array", "builtins", "collections", "datetime", "decimal", "fractions", "pathlib", "re", "types", "uuid"}
 _LIBRARIES = {name.split(".")[0] for name in plain.LIBRARIES}
 
 
@@ -133,9 +164,12 @@ def feed(data: bytes, end: proxies.Link) -> str:
     """Decode a frame as plain data and as what the tests' side makes of it. Returns what became of it."""
     outcome = "plain"
     try:
-        check(plain.loads(data))
+        value = plain.loads(data)
     except plain.Garbled:
         outcome = "garbled"
+    else:
+        check(value)
+        use(value)
     try:
         check(proxies._Reader(data, end, 0).whole())
         outcome = "a value"
@@ -158,6 +192,41 @@ def check(value: object) -> None:
             todo += list(value)
         elif isinstance(value, dict):
             todo += [*value.keys(), *value.values()]
+
+
+_USES: tuple[Callable[[Any], Any], ...] = (
+    *(repr, str, bool, hash, len, list, sorted, sum, max, float, complex, abs, round, copy.deepcopy, pickle.dumps),
+    *(lambda v: v == v, lambda v: v != 0, lambda v: v < v, lambda v: v < 1, lambda v: v in [0, "a", None], lambda v: 0 in v),
+    *(lambda v: v + v, lambda v: v - v, lambda v: v * 2, lambda v: v / 3, lambda v: v // 2, lambda v: v % 7, lambda v: 1 + v),
+    *(lambda v: v[0], lambda v: v[::-1], lambda v: f"{v}", lambda v: [*map(repr, v)], lambda v: json.dumps(v, default=str)),
+)
+
+
+def use(value: Any) -> None:
+    """Do to a value what tests do: it may raise what Python raises, and must not end the process.
+
+    What takes long because it is large, as the items of a range, is left alone: time is limited elsewhere.
+    """
+    with contextlib.suppress(TypeError, OverflowError):
+        if len(value) > 1000:
+            return
+    if isinstance(value, Decimal) and (not value.is_finite() or abs(value.adjusted()) > 1000):
+        return
+    if isinstance(value, range):
+        return
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    for action in _USES:
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore")
+            action(value)
+    for action in (numpy.asarray, numpy.sum, lambda v: numpy.allclose(v, 1)) if numpy is not None else ():
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore")
+            action(value)
+    if torch is not None and isinstance(value, torch.Tensor):
+        for action in (lambda v: torch.allclose(v, v), lambda v: v.sum().item(), lambda v: v.to_dense(), torch.isnan):
+            with contextlib.suppress(Exception):
+                action(value)
 
 
 def run(frames: int, seed: int) -> dict[str, object]:

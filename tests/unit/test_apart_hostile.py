@@ -297,12 +297,19 @@ def test_names_of_builtins_and_of_the_tests_are_not_taken_from_a_star(bare):
     assert set(bare.run(code, asserts).outcomes.values()) == {"failed"}
 
 
-def test_what_the_tests_expect_is_not_told_to_objects_they_did_not_name(bare):
-    code = "told = []\nclass Spy:\n    def __getattr__(self, n):\n        def method(*a): told.append((n, a)); return True\n        return method\n    def startswith(self, x): told.append(x); return True\n    def __lt__(self, o): told.append(o); return True\n    def __add__(self, o): told.append(o); return 0\n    def __contains__(self, o): told.append(o); return True\ndef f(): return Spy()"
-    tests = "import candidate\nfrom candidate import f\ndef test_a(): assert f() < 3\ndef test_b(): assert f() + 3 == 0\ndef test_c(): assert 3 in f()\ndef test_d(): assert f().startswith('a')\ndef test_e(): assert f() == 3\ndef test_told(): assert candidate.told == []"
-    outcomes = bare.run(code, tests).outcomes
-    assert outcomes.pop("test_told") == "passed"
-    assert set(outcomes.values()) == {"failed"}
+def test_what_the_tests_expect_is_one_of_many_values_that_an_object_is_asked_about(bare):
+    code = (
+        "told = []\nclass Spy:\n    def __eq__(s, o): told.append(o); return False\n    def __lt__(s, o): told.append(o); return True\n"
+        "    def __add__(s, o): told.append(o); return 0\n    def __contains__(s, o): told.append(o); return True\n"
+        "    def startswith(s, o): told.append(o); return True\ndef f(): return Spy()"
+    )
+    asked = {"f() == 3": "3", "f() < 3": "3", "f() + 3 == 0": "3", "3 in f()": "3", "f().startswith('abc')": "'abc'"}
+    for question, expected in asked.items():
+        tests = (
+            f"import candidate\nfrom candidate import f\ndef test_a(): assert {question}\n"
+            f"def test_told(): assert {expected} in candidate.told and len(candidate.told) > 60"
+        )
+        assert bare.run(code, tests).outcomes == {"test_a": "failed", "test_told": "passed"}, question
 
 
 CLEVER = {

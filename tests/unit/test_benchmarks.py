@@ -68,7 +68,7 @@ def test_sanitized_mbpp_is_a_json_list_in_a_folder(tmp_path):
     row = {key: MBPP[key] for key in ("task_id", "code", "test_list")} | {"prompt": "Add one.", "test_imports": ["import re"]}
     (tmp_path / "mbpp").mkdir()
     (tmp_path / "mbpp" / "sanitized-mbpp.json").write_text(json.dumps([row]))
-    loaded = load("mbpp-sanitized", folder=tmp_path)
+    loaded = load("mbpp-sanitized", folder=tmp_path, split="all")
     assert loaded.tasks["7"].tests.startswith("import re\n")
     assert loaded.tasks["7"].source.endswith("sanitized-mbpp.json#1")
 
@@ -76,7 +76,7 @@ def test_sanitized_mbpp_is_a_json_list_in_a_folder(tmp_path):
 def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
     without = {key: value for key, value in OWN.items() if key != "tests"} | {"task_id": "own/2"}
     wrong_limit = OWN | {"task_id": "own/3", "limits": {"wall_time": -1}}
-    listed = OWN | {"task_id": "own/6", "tests": ["assert True"]}
+    numbered = OWN | {"task_id": "own/6", "tests": [1, 2]}
     path = write(
         tmp_path / "x.jsonl",
         OWN,
@@ -88,7 +88,7 @@ def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
         wrong_limit,
         OWN | {"task_id": "own/5", "difficulty": "easy", "tags": [], "test_id": 7},
         "null",
-        listed,
+        numbered,
         OWN | {"task_id": "own/7", "visible_test": "assert f(1) == 1"},
     )
     loaded = load(str(path))
@@ -102,7 +102,7 @@ def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
         "twice",
         "wall_time",
         "null is no row",
-        "text but a list",
+        "own/6: its tests are a list of int, which is no shape of tests",
         "own/7: the row has 'visible_test'; is 'visible_tests' meant?",
     )
     for words, one in zip(expected, told, strict=True):
@@ -165,6 +165,12 @@ def test_unusable_samples_are_named_by_line(tmp_path):
     assert [one.split(": ")[0] for one in told] == [f"{path}:{line}" for line in (2, 3, 4, 5, 7)]
     for words, one in zip(("no task 'nowhere'", f"first is {path}:1", "no text", "no task_id", "cut off"), told, strict=True):
         assert words in one
+
+
+def test_samples_of_tasks_that_are_not_wanted_are_counted(tmp_path):
+    path = write(tmp_path / "s.jsonl", *({"task_id": task, "completion": "1"} for task in "abb"))
+    read = read_samples(path, {"a", "b"}, {"a"})
+    assert ([one.task_id for one in read.samples], read.problems, read.elsewhere) == (["a"], (), 2)
 
 
 def test_a_file_without_any_usable_sample_is_an_error(tmp_path):

@@ -174,3 +174,27 @@ def test_artefacts_are_checked_by_path_and_others_do_not_matter():
     assert check({"a.json": b'{"x":1}', "b": b"1", "c": b""}) == {"a.json": "", "b": ""}
     assert check({"a.json": b"["}) == {"a.json": check({"a.json": b"["})["a.json"], "b": "missing"}
     assert "no JSON" in check({"a.json": b"["})["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "right"),
+    [
+        ("7", "7.000", True),
+        ("7", "7.0001", False),
+        ("1000000007", "1000000008", False),
+        ("-3", "-3", True),
+        ("2.5", "2.5000001", True),
+        ("2.5", "2.51", False),
+        ("0.0", "0", True),
+        ("1.0 x", "1 x", True),
+        ("1.5", "nan", False),
+        ("v1.2", "v1.2000", False),
+        ("YES", "yes", False),
+        ("3", "", False),
+        ("3", "3 3", False),
+        ("007", "7", False),
+    ],
+)
+def test_numbers_are_compared_by_value_and_whole_ones_exactly(expected, got, right):
+    assert (checkers.number(expected, got) == "") is right
+    assert checkers.by_name("number") is checkers.number

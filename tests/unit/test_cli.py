@@ -736,3 +736,34 @@ def test_ctrl_c_closes_says_so_and_leaves(presses: int, closing: float, told: st
     assert process.returncode == 130
     assert err == told
     assert out == ("" if presses == 3 else "closed\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("humaneval", "--n", "5", "--k", "1,10"), "pass@10 needs 10 samples of each task, and 5 would be drawn"),
+        (("unit-tests", "humaneval", "--k", "2"), "pass@2 needs 2 samples"),
+        (("humaneval", "--raw"), "--raw is about recorded samples"),
+        (("humaneval", "--split", "train"), "humaneval has no split 'train'"),
+        (("validate", "mbpp", "--split", "dev"), "mbpp has no split 'dev'"),
+    ],
+)
+def test_an_evaluation_that_makes_no_sense_is_refused_before_anything_starts(
+    cli: Cli, options: tuple[str, ...], sentence: str
+) -> None:
+    explained(cli("eval", *options), 2, sentence)
+
+
+def test_differences_of_runs_are_in_points(cli: Cli) -> None:
+    runs = []
+    with RunStore.open(Settings().database_url) as records:
+        for right in (1, 3):
+            runs.append(records.create_run("eval", EvalJob(dataset="d").model_dump(mode="json")).id)
+            for number in range(4):
+                verdict = Verdict.ACCEPTED if number < right else Verdict.WRONG_ANSWER
+                records.add_attempt(
+                    runs[-1], Attempt(task=f"t{number}", index=0, completion=Completion(text="x"), verdict=verdict)
+                )
+    shown = cli("eval", "compare", *runs).stdout
+    assert f"25.0% in {runs[0]}, 75.0% in {runs[1]}" in shown
+    assert "Difference +50.0 points (95 % interval -26.3 to +93.0), p = 0.5 (mcnemar)" in shown

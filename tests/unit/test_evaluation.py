@@ -16,7 +16,7 @@ from orchestrator.errors import CompletionError, PrerequisiteError, StoreError, 
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
-from orchestrator.types import Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
+from orchestrator.types import Completion, Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
 from orchestrator.workflows.evaluation import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.recorded_jobs import Watcher
@@ -203,6 +203,142 @@ async def test_a_model_that_stops_answering_loses_nothing_and_is_gone_on_with(da
     assert [one.index for one in records.attempts(result.run.id)] == [0, 0, 0, 0]
 
 
+LONG = CompletionError("The prompt is too long (400): 5000 > 4096.", status_code=400, said="5000 > 4096")
+
+
+def numbered(tmp_path, count: int) -> str:
+    """A data set whose prompts tell their number."""
+    rows = [
+        {"task_id": f"t{i}", "prompt": f"Write f{i}.", "entry_point": "f", "tests": "def test_f():\n    assert f()"}
+        for i in range(count)
+    ]
+    (tmp_path / "n.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return str(tmp_path / "n.jsonl")
+
+
+def refusing(*numbers: int) -> ScriptedModel:
+    """A model whose server refuses some of those prompts."""
+    return ScriptedModel(
+        lambda messages, _: LONG if any(f"Write f{number}." in messages[0].content for number in numbers) else fenced("RIGHT")
+    )
+
+
+@pytest.mark.parametrize("refused", [0, 2, 3])
+async def test_a_prompt_that_is_refused_is_its_samples_record_and_the_others_go_on(tmp_path, settings, records, engine, refused):
+    result = await do_eval(EvalJob(dataset=numbered(tmp_path, 4)), settings, records, engine=engine, model=refusing(refused))
+    told = result.as_json()
+    assert (result.error, records.run(result.run.id).state) == (None, "finished")
+    assert told["verdicts"] == {"accepted": 3, "unscored": 1}
+    assert (told["not_answerable"], told["pass_at_k"]) == (1, {"1": 1.0})
+    row = result.rows[refused]
+    assert (row.verdict, row.reward, row.refused) == (Verdict.UNSCORED, None, "400: 5000 > 4096")
+    assert row.result == "not answerable: 400: 5000 > 4096"
+    (note,) = result.problems
+    assert note.startswith(f"1 of 4 samples are not answerable (t{refused})")
+    assert note in markdown(result)
+    assert "5000 > 4096" in note
+    again = await resume_eval(result.run.id, settings, records, engine=engine)
+    assert again.as_json()["not_answerable"] == 1
+
+
+@pytest.mark.parametrize("count", [1, 4, 30])
+async def test_a_refusal_of_every_prompt_ends_soon_and_records_nothing(tmp_path, settings, records, engine, count):
+    model = refusing(*range(count))
+    result = await do_eval(EvalJob(dataset=numbered(tmp_path, count)), settings, records, engine=engine, model=model)
+    assert result.error is not None
+    assert "5000 > 4096" in result.error.message
+    assert len(model.calls) <= 8 + 4  # those that were under way already
+    assert records.count_attempts(result.run.id) == 0
+    rest = refusing()
+    resumed = await resume_eval(result.run.id, settings, records, engine=engine, model=rest)
+    assert resumed.as_json()["verdicts"] == {"accepted": count}
+
+
+async def test_many_refusals_are_no_end_while_one_of_the_first_prompts_is_still_being_answered(
+    tmp_path, settings, records, engine
+):
+    class Slow(ScriptedModel):
+        async def chat(self, messages, sampling, on_token=None):
+            if "Write f0." in messages[0].content:
+                await asyncio.sleep(0.3)
+            return await super().chat(messages, sampling, on_token)
+
+    model = Slow(refusing(*range(1, 20))._answer)
+    job = EvalJob(dataset=numbered(tmp_path, 20), parallel=4)
+    result = await do_eval(job, settings, records, engine=engine, model=model)
+    assert result.as_json()["verdicts"] == {"unscored": 19, "accepted": 1}
+
+
+async def test_a_correction_that_is_refused_leaves_the_verdict_as_it_was(dataset, settings, records, engine):
+    model = ScriptedModel([fenced("wrong"), LONG])
+    result = await do_eval(EvalJob(dataset=dataset, limit=1, repair=3), settings, records, engine=engine, model=model)
+    (row,) = result.rows
+    assert (row.verdict, row.reward, row.rounds) == (Verdict.WRONG_ANSWER, 0.0, 0)
+    assert len(model.calls) == 2
+    assert result.answers.corrections_refused == 1
+    assert result.as_json()["not_answerable"] == 0
+    assert any("prompts of 1 corrections" in one for one in result.problems)
+
+
+class Answering(ScriptedModel):
+    """Completions as a server gives them."""
+
+    def __init__(self, *completions: Completion) -> None:
+        super().__init__([])
+        self._left = list(completions)
+
+    async def chat(self, messages, sampling, on_token=None):
+        return [self._left.pop(0)]
+
+
+async def test_answers_that_are_none_or_less_are_counted_aloud(dataset, settings, records, engine):
+    model = Answering(
+        Completion(text="", finish_reason="other", reason="content_filter"),
+        Completion(text="", finish_reason="length", reason="length", reasoning="Perhaps"),
+        Completion(text="<think>\nPerhaps", finish_reason="length", reason="length", without=("seed",)),
+        Completion(text="<think>\nPerhaps</think>\ndef f(): RIGHT", finish_reason="length", reason="length"),
+    )
+    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    told = result.as_json()["answers"]
+    assert (told["empty"], told["empty_reasons"]) == (2, {"content_filter": 1, "length": 1})
+    assert (told["cut_off"], told["cut_while_reasoning"], told["without"]) == (3, 2, {"seed": 1})
+    assert "2 answers are empty (as the server says: content_filter; length)" in result.problems
+    assert "3 answers were cut off at --max-new-tokens 512, 2 of them while the model was still reasoning" in result.problems
+    assert "without seed: the server refuses it" in markdown(result)
+
+
+async def test_a_continuation_that_is_a_program_with_fences_in_a_text_stays_as_it_is(tmp_path, settings, records, engine):
+    row = {
+        "task_id": "t",
+        "prompt": "def f():\n",
+        "continues": True,
+        "entry_point": "f",
+        "tests": "def test_f():\n    assert f()",
+    }
+    (tmp_path / "c.jsonl").write_text(json.dumps(row))
+    text = '    return """RIGHT\n```python\nx\n```\n"""\n'
+    job = EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete")
+    result = await do_eval(job, settings, records, engine=engine, model=ScriptedModel([text]))
+    assert (result.rows[0].completion, result.answers.fenced) == (text, 0)
+
+
+async def test_a_continuation_that_is_an_answer_with_fences_is_read_as_one(tmp_path, settings, records, engine):
+    row = {
+        "task_id": "t",
+        "prompt": "def f():\n",
+        "continues": True,
+        "entry_point": "f",
+        "tests": "def test_f():\n    assert f()",
+    }
+    (tmp_path / "c.jsonl").write_text(json.dumps(row))
+    model = ScriptedModel([f"Here it is:\n{fenced('RIGHT')}"])
+    job = EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete")
+    result = await do_eval(job, settings, records, engine=engine, model=model)
+    assert [one.verdict for one in result.rows] == ["accepted"]
+    assert result.answers.fenced == 1
+    assert any("1 continuations came as answers to a chat" in one for one in result.problems)
+
+
 async def test_an_interrupted_evaluation_judges_nothing_twice(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, *((f"t{i % 4}", f"RIGHT {i}") for i in range(40)))
     begun = []
@@ -316,7 +452,7 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     assert len(write_reports(again, tmp_path / "elsewhere")) == 4
 
 
-async def test_the_validator_names_references_that_fail(tmp_path, engine):
+async def test_the_validator_names_references_that_fail(tmp_path, engine, monkeypatch):
     from orchestrator.data.benchmarks import load
     from orchestrator.types import Limits
 
@@ -326,15 +462,16 @@ async def test_the_validator_names_references_that_fail(tmp_path, engine):
     ]
     path = tmp_path / "v.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = await validate_dataset(load(str(path)), engine.execute, Limits())
+    found = await validate_dataset(load(str(path)), engine, Limits())
     assert {task: result.verdict for task, result in found.results.items()} == {"t0": "accepted", "t1": "wrong_answer"}
     assert sorted(one.split(": ")[0] for one in found.problems) == [f"{path}:2", f"{path}:3"]
 
     async def fails(program, limits):
         raise PrerequisiteError("no engine")
 
+    monkeypatch.setattr(engine, "execute", fails)
     with pytest.raises(PrerequisiteError, match="no engine"):  # itself, not in a group
-        await validate_dataset(load(str(path)), fails, Limits())
+        await validate_dataset(load(str(path)), engine, Limits())
 
 
 @pytest.mark.parametrize(
@@ -421,6 +558,124 @@ async def test_a_completion_id_out_of_range_is_named(tmp_path, dataset, settings
     assert any("s.jsonl:2: completion_id must be a whole number from 0 to 999999" in one for one in result.problems)
 
 
+CHAT = "Sure! Here it is:\n\n```python\ndef f():\n    return 'RIGHT'\n```\nIt returns what is asked for."
+
+
+async def test_code_in_a_chats_answer_is_judged_and_counted_aloud(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", CHAT), ("t1", "def f():\n    return 'RIGHT'\n"), ("t2", "```python\n```"))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    told = result.as_json()
+    assert [(row.verdict, row.extracted) for row in result.rows] == [
+        (Verdict.ACCEPTED, True),
+        (Verdict.ACCEPTED, False),
+        (Verdict.INVALID_CANDIDATE, True),
+    ]
+    assert told["extracted"] == 2
+    assert (result.rows[0].completion, result.rows[0].answer) == ("def f():\n    return 'RIGHT'\n", CHAT)
+    words = "2 of 3 samples are answers of a chat: the code in them was judged, and 1 hold none that can be used"
+    assert any(one.startswith(words) for one in result.problems)
+    assert words in markdown(result)
+    again = await resume_eval(result.run.id, settings, records, engine=engine)
+    assert any(one.startswith(words) for one in again.problems)
+
+
+async def test_samples_outside_of_the_split_are_counted_and_not_named_one_by_one(tmp_path, settings, records, engine):
+    rows = [{"task_id": n, "text": "p", "code": "def f(): pass", "test_list": ["assert f()"]} for n in (5, 11, 700, 701)]
+    (tmp_path / "mbpp.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = samples_file(tmp_path, *((str(row["task_id"]), "RIGHT = 1") for row in rows))
+    job = EvalJob(dataset="mbpp", data=str(tmp_path), samples=path)
+    result = await do_eval(job, settings, records, engine=engine)
+    assert [row.task_id for row in result.rows] == ["11"]
+    assert result.problems == ["3 samples are of tasks of other splits, or beyond --limit"]
+    whole = await do_eval(job.model_copy(update={"split": "all"}), settings, records, engine=engine)
+    assert len(whole.rows) == 4
+
+
+async def test_raw_samples_are_judged_as_they_are(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, ("t0", CHAT))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path, raw=True), settings, records, engine=engine)
+    assert (result.rows[0].completion, result.rows[0].extracted) == (CHAT, False)
+    assert not any("chat" in one for one in result.problems)
+
+
+async def test_a_solution_counts_where_there_is_a_completion_too(tmp_path, dataset, settings, records, engine):
+    path = samples_file(tmp_path, json.dumps({"task_id": "t0", "completion": CHAT, "solution": "def f(): return 'HALF RIGHT'"}))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    assert [row.completion for row in result.rows] == ["def f(): return 'HALF RIGHT'"]
+
+
+async def test_programs_are_judged_by_what_they_write_up_to_the_first_case_that_is_wrong(tmp_path, settings, records):
+    def double(program: Program) -> RunReport:
+        assert program.tests is None
+        number = int(program.stdin) * 2 if "RIGHT" in (program.code or "") else 4
+        return RunReport(status=Status.OK, stdout=f"{number}\n", cpu_time=0.01)
+
+    row = {"task_id": "io", "prompt": "Double it.", "inputs": ["2", "3", "4"], "outputs": ["4", "6", "8"]}
+    path = tmp_path / "io.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    program = "import sys\nif __name__ == '__main__':\n    print('RIGHT')\n"
+    samples = samples_file(tmp_path, ("io", program), ("io", "print(4)"), ("io", f"```python\n{program}```\nDone."))
+    async with Engine(settings, provider=ScriptedProvider(double, runs=1000), memory_budget=2**40) as engine:
+        result = await do_eval(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
+    assert [(row.verdict, row.tests_passed, row.tests) for row in result.rows] == [
+        (Verdict.ACCEPTED, 3, 3),
+        (Verdict.WRONG_ANSWER, 1, 3),
+        (Verdict.ACCEPTED, 3, 3),
+    ]
+    assert "__main__" in result.rows[2].completion  # the main block is the program here
+
+
+async def test_a_program_is_asked_for_where_output_is_judged(tmp_path, settings, records, engine):
+    path = tmp_path / "io.jsonl"
+    path.write_text(json.dumps({"task_id": "io", "prompt": "Double it.", "inputs": ["2"], "outputs": ["4"]}) + "\n")
+    model = ScriptedModel(lambda messages, sampling: CHAT)
+    await do_eval(EvalJob(dataset=str(path)), settings, records, engine=engine, model=model)
+    assert "reads stdin" in model.calls[0].messages[0].content
+
+
+async def test_a_checker_that_there_is_not_is_named_before_anything_runs(tmp_path, settings, records, engine):
+    path = tmp_path / "io.jsonl"
+    row = {"task_id": "io", "prompt": "p", "inputs": ["2"], "outputs": ["4"], "checker": "fuzzy"}
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(UsageError, match=r"io\.jsonl:1: There is no checker 'fuzzy'"):
+        await do_eval(EvalJob(dataset=str(path), samples=samples_file(tmp_path, ("io", "x"))), settings, records, engine=engine)
+
+
+async def test_a_k_above_n_is_refused_before_anything_is_drawn(dataset, settings, records, engine):
+    model = ScriptedModel(lambda messages, sampling: fenced("RIGHT"))
+    with pytest.raises(UsageError, match="pass@10 needs 10 samples"):
+        await do_eval(EvalJob(dataset=dataset, n=5, ks=(1, 10)), settings, records, engine=engine, model=model)
+    assert model.calls == []
+    assert records.runs() == []
+
+
+async def test_a_row_says_how_its_candidate_is_imported_and_whether_it_changes_arguments(tmp_path, settings, records):
+    seen: list[Program] = []
+
+    def keep(program: Program) -> RunReport:
+        seen.append(program)
+        return answer(program)
+
+    rows = [
+        {
+            "task_id": "a",
+            "prompt": "p",
+            "entry_point": "f",
+            "in_place": True,
+            "tests": "from solution import f\ndef test_f(): f([])",
+        },
+        {"task_id": "b", "prompt": "p", "entry_point": "f", "module": "work", "tests": "from work import f\ndef test_f(): f([])"},
+        {"task_id": "c", "prompt": "p", "entry_point": "f", "tests": "def check(candidate):\n    assert candidate([])"},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    samples = samples_file(tmp_path, *((row["task_id"], "RIGHT = 1") for row in rows))
+    async with Engine(settings, provider=ScriptedProvider(keep, runs=1000), memory_budget=2**40) as engine:
+        await do_eval(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
+    told = sorted((one.module, one.in_place, one.entry_point) for one in seen)
+    assert told == [("candidate", False, "f"), ("solution", True, ""), ("work", False, "")]
+
+
 def on_what(program: Program) -> RunReport:
     """A program rests on what it says that it rests on."""
     basis = "word" if "WORD" in (program.code or "") else "data"
@@ -441,5 +696,5 @@ async def test_a_sample_on_its_word_fails_where_the_reference_needs_none(tmp_pat
         path = samples_file(tmp_path, ("t0", "def f(): return 'WORD'"), ("t0", "def f(): return 2"))
         result = await do_eval(EvalJob(dataset=str(data), samples=path), settings, records, engine=engine)
         assert [row.verdict for row in result.rows] == [verdict, Verdict.ACCEPTED]
-        found = await validate_dataset(load(str(data)), engine.execute, Limits())
+        found = await validate_dataset(load(str(data)), engine, Limits())
         assert found.on_word == (["t0"] if "WORD" in reference else [])

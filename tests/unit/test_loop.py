@@ -81,7 +81,7 @@ class Story:
 
 
 async def tell(
-    answers: Sequence[str] | Callable[[Sequence[Message], Sampling], str],
+    answers: Sequence[str | CompletionError] | Callable[[Sequence[Message], Sampling], str],
     options: LoopOptions | None = None,
     work: Toy | None = None,
     previous: Sequence[Attempt] = (),
@@ -282,6 +282,29 @@ async def test_a_model_that_fails_loses_no_answer_that_was_written() -> None:
     with pytest.raises(CompletionError, match="gone"):
         await search(Toy(delay=0.01), model, LoopOptions(samples=2), ledger, Pen())
     assert len(recorded) == 1
+
+
+REFUSED = CompletionError("The prompt is too long (400): 5000 > 4096.", status_code=400, said="5000 > 4096")
+
+
+async def test_a_correction_whose_prompt_is_refused_is_recorded_and_the_search_starts_afresh() -> None:
+    story = await tell([answer(1), REFUSED, RIGHT])
+    assert [item.completion.refused for item in story.attempts] == ["", "400: 5000 > 4096", ""]
+    assert [item.parent for item in story.attempts] == [None, 0, None]
+    assert (story.attempts[1].verdict, story.attempts[1].reward) == (Verdict.UNSCORED, None)
+    assert story.found is not None
+
+
+async def test_a_question_that_is_refused_ends_the_search() -> None:
+    story = await tell([REFUSED, REFUSED, RIGHT], LoopOptions(samples=2))
+    assert story.found is None
+    assert len(story.model.calls) == 2
+    assert story.attempts[0].feedback == "not answerable: 400: 5000 > 4096"
+
+
+async def test_an_empty_answer_is_not_taken_for_a_refused_one() -> None:
+    story = await tell([REFUSED, ""], LoopOptions(samples=2, rounds=1))
+    assert [item.verdict for item in story.attempts] == [Verdict.UNSCORED, Verdict.INVALID_CANDIDATE]
 
 
 async def test_no_sandbox_is_an_error_and_no_verdict() -> None:

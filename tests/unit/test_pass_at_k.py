@@ -4,7 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from orchestrator.scoring.pass_at_k import compare, estimate, mcnemar, pass_at_k
+from orchestrator.errors import UsageError
+from orchestrator.scoring.pass_at_k import compare, estimate, mcnemar, pass_at_k, refuse_k, unseen, wilson
 
 
 @pytest.mark.parametrize("n", [1, 4, 7])
@@ -63,3 +64,62 @@ def test_several_samples_are_compared_by_a_paired_bootstrap():
     assert compare(first, better).p_value < 0.001
     assert compare(first, shuffled).p_value > 0.5
     assert compare(first, {"other": (1, 1)}) is None
+
+
+@pytest.mark.parametrize(
+    ("correct", "n", "low", "high"),
+    [(5, 5, 0.5655, 1.0), (0, 5, 0.0, 0.4345), (1, 1, 0.2065, 1.0), (10, 20, 0.2993, 0.7007), (86, 164, 0.4483, 0.5994)],
+)
+def test_one_sample_a_task_has_wilsons_interval(correct, n, low, high):
+    """The figures are those of scipy.stats.binomtest(...).proportion_ci(method="wilson")."""
+    found = estimate({str(i): (1, int(i < correct)) for i in range(n)}, 1)
+    assert (found.low, found.high) == wilson(correct, n)
+    assert (found.low, found.high) == (pytest.approx(low, abs=5e-4), pytest.approx(high, abs=5e-4))
+    assert found.interval == "wilson"
+
+
+@pytest.mark.parametrize("correct", [0, 2, 4])
+@pytest.mark.parametrize("k", [1, 2])
+def test_tasks_that_are_all_alike_still_leave_an_interval(correct, k):
+    found = estimate({str(i): (4, correct) for i in range(5)}, k)
+    share = unseen(5)
+    assert found.low == pytest.approx(found.value * (1 - share))
+    assert found.high == pytest.approx(found.value + share * (1 - found.value))
+    assert found.interval == "bootstrap"
+
+
+def test_the_unseen_share_is_the_exact_bound_for_none_of_n():
+    assert (1 - unseen(5)) ** 5 == pytest.approx(0.025)
+    assert unseen(5) == pytest.approx(0.5218, abs=1e-4)
+    assert unseen(500) < 0.008
+
+
+def test_the_floor_gives_way_where_tasks_differ():
+    wide = estimate({str(i): (2, 2 * (i % 2)) for i in range(164)}, 1)
+    assert wide.high - wide.low == pytest.approx(2 * 1.96 * (0.25 / 164) ** 0.5, rel=0.1)
+
+
+def test_runs_that_agree_in_all_tasks_may_still_differ_elsewhere():
+    same = {str(i): (1, 1) for i in range(5)}
+    found = compare(same, same)
+    assert (found.low, found.difference, found.high) == (pytest.approx(-0.396, abs=1e-3), 0, pytest.approx(0.396, abs=1e-3))
+    several = {str(i): (4, 4) for i in range(5)}
+    found = compare(several, several)
+    assert (found.low, found.high) == (pytest.approx(-unseen(5)), pytest.approx(unseen(5)))
+
+
+def test_the_paired_interval_holds_the_difference():
+    for better, worse, n in [(5, 0, 5), (0, 3, 10), (10, 4, 100), (1, 1, 2)]:
+        first = {str(i): (1, int(better <= i < better + worse)) for i in range(n)}
+        second = {str(i): (1, int(i < better)) for i in range(n)}
+        found = compare(first, second)
+        assert found.difference == pytest.approx((better - worse) / n)
+        assert -1 <= found.low <= found.difference <= found.high <= 1
+        assert found.low < found.high
+
+
+def test_a_k_for_which_there_will_never_be_samples_is_refused():
+    refuse_k((1, 5), 5)
+    refuse_k((), 1)
+    with pytest.raises(UsageError, match=r"pass@10 needs 10 samples of each task, and 5 would be drawn"):
+        refuse_k((1, 10), 5)

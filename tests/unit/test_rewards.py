@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.data.benchmarks.hidden import read_hidden
 from orchestrator.errors import UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.scoring import rewards
@@ -170,20 +173,141 @@ def test_verl_gets_a_number_or_an_error(monkeypatch):
         compute_score("own", good, "")
 
 
+def outputs(programs: Sequence[Program], limits: Limits | None) -> list[ExecutionResult]:
+    """Programs that double the number they read are right, and others write 4."""
+
+    def answer(program: Program) -> RunReport:
+        number = int(program.stdin) * 2 if "2 *" in (program.code or "") else 4
+        return RunReport(status=Status.OK, stdout=f"{number}\n", isolation="scripted")
+
+    async def work() -> list[ExecutionResult]:
+        async with Engine(Settings(workers=2), provider=ScriptedProvider(answer)) as engine:
+            return await engine.map(programs, limits)
+
+    return asyncio.run(work())
+
+
+DOUBLE = "```python\nprint(2 * int(input()))\n```"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        [{"input": "2", "output": "4", "type": "stdin_stdout"}, {"input": "5", "output": "10"}],
+        {"inputs": ["2", "5"], "outputs": ["4", "10"]},
+        json.dumps({"inputs": ["2", "5"], "outputs": ["4", "10"]}),
+    ],
+    ids=["list of cases", "columns", "JSON"],
+)
+def test_inputs_and_outputs_are_judged_by_what_programs_write(tests, monkeypatch):
+    reward = CodeReward(rewards.fraction_of_tests, judge=outputs)
+    texts = [DOUBLE, "```python\nprint(4)\n```", "I cannot do that."]
+    assert reward([""] * 3, texts, tests=[tests] * 3) == [1, 0.5, 0]
+    monkeypatch.setattr(reward_adapters.execution, "run_many", outputs)
+    assert compute_score("own", DOUBLE, tests) == 1
+
+
+def programs_for(tests: object, entry_point: str = "", text: str = fenced("def f():\n    return 1")) -> list[Program]:
+    seen: list[Program] = []
+
+    def keep(programs: Sequence[Program], limits: Limits | None) -> list[ExecutionResult]:
+        seen.extend(programs)
+        return judge(programs, limits)
+
+    CodeReward(judge=keep).score(text, tests, entry_point=entry_point)
+    return seen
+
+
+def test_tests_that_import_solution_find_the_candidate_there():
+    assert programs_for("from solution import f\ndef test_f():\n    assert f() == 1")[0].module == "solution"
+
+
+def test_tests_without_an_import_get_one():
+    assert (programs_for("def test_f():\n    assert f() == 1")[0].tests or "").startswith("from candidate import f\n")
+    assert (programs_for("def test_f():\n    assert f(g()) == 1", "f")[0].tests or "").startswith("from candidate import f\n")
+
+
+def test_a_method_is_judged_by_check_or_by_calls():
+    method, function = "class Solution:\n    def f(self):\n        return 1\n", "def f():\n    return 1\n"
+    checked = reward_adapters._program(method, read_hidden("def check(candidate):\n    assert candidate() == 1"), "Solution().f")
+    assert "check(Solution().f)" in (checked.tests or "")
+    assert checked.entry_point == ""
+    calls = read_hidden({"inputs": [[]], "outputs": [1], "fn_name": "f"})
+    assert "from candidate import Solution" in (reward_adapters._program(method, calls, "").tests or "")
+    assert "from candidate import f\n" in (reward_adapters._program(function, calls, "").tests or "")
+
+
+def test_numpys_arrays_are_read():
+    tests = numpy.array(["assert f() == 1", "assert f()"])
+    assert compute_score_of({"tests": tests}) == compute_score_of(tests) == 1
+    columns = {"tests": numpy.array([tests, tests]), "entry_point": numpy.array(["f", "f"])}
+    assert CodeReward(judge=judge)([""] * 2, numpy.array([fenced("def f():\n    return 1")] * 2), **columns) == [1, 1]
+
+
+def compute_score_of(truth: object) -> float:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reward_adapters.execution, "run_many", judge)
+        return compute_score("own", fenced("def f():\n    return 1"), truth)
+
+
+def test_a_shape_that_is_not_known_is_refused_by_row_and_shape():
+    good = "from candidate import f"
+    with pytest.raises(UsageError, match=r"Row 1 of the batch: its tests are a dict with the keys 'a', 'b', which is no shape"):
+        CodeReward(judge=judge)([""] * 2, ["x"] * 2, tests=[good, {"a": 1, "b": 2}])
+    with pytest.raises(UsageError, match=r"Row 7 of 'own': its tests are a list of int"):
+        compute_score("own", "x", [1, 2], {"index": 7})
+    with pytest.raises(UsageError, match="calls that do not say of which function"):
+        compute_score("own", "x", [{"input": "1", "output": "1", "testtype": "functional"}])
+
+
+def test_rows_without_tests_are_none_whatever_the_answer(caplog):
+    reward = CodeReward(judge=judge)
+    right = fenced("def f():\n    return 1")
+    assert reward([""] * 4, [right, "No.", right, right], tests=[None, None, "", "from candidate import f"]) == [
+        None,
+        None,
+        None,
+        1,
+    ]
+    assert caplog.text == ""
+
+
+def test_a_batch_of_none_says_why_and_says_it_once(caplog):
+    reward = CodeReward(judge=judge)
+    right = fenced("def f():\n    return 1")
+    for _ in range(2):
+        assert reward([""] * 2, [right] * 2, tests=["broken sandbox"] * 2) == [None, None]
+    assert len(caplog.records) == 1
+    assert "None of the 2 answers of a batch could be scored: unscored" in caplog.text
+    CodeReward(judge=judge)([""], [right], tests=[None])
+    assert "their rows have no tests" in caplog.text
+    CodeReward(judge=judge, refuse_together=True)([""], [right], tests=["from candidate import f"])
+    assert "accepted and judged together" in caplog.text
+
+
+def test_verls_error_says_why_there_is_no_score(monkeypatch):
+    def fails(programs: Sequence[Program], limits: Limits | None) -> list[ExecutionResult]:
+        return [result(Verdict.INVALID_TESTS, collection_error="test.py:1\nModuleNotFoundError: No module named 'lib'")]
+
+    monkeypatch.setattr(reward_adapters.execution, "run_many", fails)
+    with pytest.raises(UsageError, match="could not be scored: invalid_tests: ModuleNotFoundError: No module named 'lib'"):
+        compute_score("own", fenced("def f():\n    return 1"), "import lib")
+
+
 @pytest.mark.parametrize(("on_word", "value"), [("accept", 1.0), ("zero", 0.0), ("none", None)])
 def test_what_is_accepted_on_its_own_word_is_worth_what_was_asked_for(on_word, value):
     def judge(programs: Sequence[Program], limits: Limits | None) -> list[ExecutionResult]:
         bases = {"a": "word", "b": "data", "c": "line_up"}
-        return [result(Verdict.ACCEPTED, 1, basis=bases[program.tests or ""]) for program in programs]
+        return [result(Verdict.ACCEPTED, 1, basis=bases[(program.tests or "")[-1]]) for program in programs]
 
     reward = CodeReward(on_word=on_word, judge=judge)
     answers = ["```python\nx = 1\n```"] * 3
-    assert reward([""] * 3, answers, tests=["a", "b", "c"]) == [value, 1.0, 1.0]
+    assert reward([""] * 3, answers, tests=["assert x  # a", "assert x  # b", "assert x  # c"]) == [value, 1.0, 1.0]
 
 
 def test_a_wrong_answer_on_its_word_is_wrong_in_every_way():
     reward = CodeReward(on_word="none", judge=lambda programs, limits: [result(Verdict.WRONG_ANSWER, 0, 1, basis="word")])
-    assert reward([""], ["```python\nx = 1\n```"], tests=["a"]) == [0.0]
+    assert reward([""], ["```python\nx = 1\n```"], tests=["assert x"]) == [0.0]
     with pytest.raises(UsageError, match="on_word='maybe'"):
         CodeReward(on_word="maybe")
 

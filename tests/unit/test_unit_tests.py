@@ -328,6 +328,27 @@ async def test_a_model_that_stops_leaves_what_is_done_and_the_rest_to_be_resumed
     assert again.rows == resumed.rows
 
 
+REFUSED = CompletionError("The prompt is too long (400): 5000 > 4096.", status_code=400, said="5000 > 4096")
+
+
+async def test_a_prompt_that_is_refused_is_its_answers_record_and_the_others_go_on(store, tmp_path):
+    model = ScriptedModel([REFUSED, answer(ADD_TESTS)])
+    result = await do_tests(job(), Settings(home=tmp_path), store, engine=FakeEngine(), model=model)
+    assert result.error is None
+    first = result.rows[0]
+    assert (first.verdict, first.reward, first.refused) == (Verdict.UNSCORED, None, "400: 5000 > 4096")
+    assert result.rows[1].verdict is Verdict.ACCEPTED
+    assert result.as_json()["not_answerable"] == 1
+    assert any("1 of 2 samples are not answerable" in one and "5000 > 4096" in one for one in result.problems)
+
+
+async def test_a_refusal_of_every_prompt_is_an_error_and_recorded_nowhere(store, tmp_path):
+    result = await do_tests(job(), Settings(home=tmp_path), store, engine=FakeEngine(), model=ScriptedModel([REFUSED] * 2))
+    assert result.error is not None
+    assert "5000 > 4096" in result.error.message
+    assert store.attempts(result.run.id) == []
+
+
 async def test_an_interruption_keeps_what_is_judged(store, tmp_path):
     began = []
 

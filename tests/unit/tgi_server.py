@@ -91,6 +91,7 @@ OPENAI_CHAT = COMMON | {
     "stop": _strings(16),
     "n": _whole(1, 8),
     "response_format": _openai_format,
+    "max_completion_tokens": _whole(1),
 }
 OPENAI_TEXT = {name: check for name, check in OPENAI_CHAT.items() if name not in ("messages", "response_format")} | {
     "prompt": lambda value: isinstance(value, str),
@@ -131,6 +132,8 @@ class ModelServer:
         self.hold = 0.0
         """Seconds each answer takes."""
         self.most_n = 8
+        self.refuses: dict[str, str] = {}
+        """Fields of a request that this model does not take, and what is said of each."""
         self.counts_streams = True
         self.reason: str | None = None
         """Reason to finish, instead of the one that fits."""
@@ -283,6 +286,9 @@ class Exchange:
     def _refused(self, body: dict[str, Any]) -> bool:
         if self._generates:
             return self._generation_refused(body)
+        if told := next((told for name, told in self.server.refuses.items() if name in body), ""):
+            self._error(400, told, "invalid_request_error")
+            return True
         checks = TGI_CHAT if self.server.dialect == "tgi" else OPENAI_TEXT if self._continues else OPENAI_CHAT
         for name, value in body.items():
             if name == "stream_options" and not self.server.counts_streams:

@@ -7,11 +7,13 @@ Left out: running anything. References and expected outputs are run by the workf
 """
 
 from orchestrator.data.benchmarks.files import Problem
-from orchestrator.data.benchmarks.load import DATASETS, Loaded, load
+from orchestrator.data.benchmarks.load import ALL, DATASETS, Loaded, load
+from orchestrator.data.benchmarks.names import is_check
 from orchestrator.data.benchmarks.samples import MOST_SAMPLES, Sample, Samples, read_samples
 from orchestrator.data.benchmarks.task import BenchmarkTask, Inputs
 
 __all__ = [
+    "ALL",
     "DATASETS",
     "MOST_SAMPLES",
     "BenchmarkTask",
@@ -20,6 +22,7 @@ __all__ = [
     "Problem",
     "Sample",
     "Samples",
+    "is_check",
     "load",
     "read_samples",
 ]

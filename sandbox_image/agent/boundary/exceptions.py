@@ -5,7 +5,6 @@ Left out: when they count. `tests.py` knows.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from .values import Garbled
@@ -34,9 +33,7 @@ def marked(exc: BaseException) -> str | None:
 
 def exception_class(name: str, bases: list[Any], about: dict[str, Any]) -> type:
     """A real exception class after a candidate's."""
-    body = {**about, "__str__": _say}
-    # These two would end the test runner, or be swallowed by it.
-    bases = [BaseException if base in (KeyboardInterrupt, GeneratorExit) else base for base in bases]
+    body = {**about, "__str__": _say, "__getattr__": _attribute}
     for parents in (tuple(bases), tuple(bases[:1])):
         try:
             return type(name, parents, dict(body))
@@ -45,15 +42,26 @@ def exception_class(name: str, bases: list[Any], about: dict[str, Any]) -> type:
     raise Garbled("an exception with bases that do not combine")
 
 
+def _attribute(self: BaseException, name: str) -> Any:
+    """A property or a method of a candidate's exception."""
+    if name.startswith("_") or "_fumehood_id" not in self.__dict__:
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    return type(self)._fumehood_link.ask("get", self, name)  # type: ignore[attr-defined]
+
+
 def _say(self: BaseException) -> str:
     told = self.__dict__.get("_fumehood_text")
     return told if isinstance(told, str) else BaseException.__str__(self)
 
 
-@functools.cache
-def stopping(name: str) -> type[BaseException]:
-    """A class that stands for one that would end the test runner, or be swallowed by it."""
-    return type(name, (BaseException,), {})
+def alias_of(kind: type[BaseException]) -> type[BaseException]:
+    """A class of our own that stands for a built-in one: what the candidate raises is of it, what the tests raise is not.
+
+    A candidate that hands out AssertionError, or a base of it, cannot make the tests catch their own failures with it. The last
+    two of these would end the test runner, or be swallowed by it.
+    """
+    base = BaseException if kind in (KeyboardInterrupt, GeneratorExit) else kind
+    return type(kind.__name__, (base,), {"__module__": "builtins", "__qualname__": kind.__name__})
 
 
 def make_exception(kind: type[BaseException], args: tuple[Any, ...], text: str) -> BaseException:

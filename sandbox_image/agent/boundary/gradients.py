@@ -20,6 +20,8 @@ class Mirror:
 
     def __init__(self, number: int, tensor: Any) -> None:
         self.number, self.tensor = number, tensor
+        self.set = False
+        """Whether the tests gave it the value that it has."""
         self.note()
 
     def note(self) -> None:
@@ -29,10 +31,11 @@ class Mirror:
 
     def changed(self) -> bool:
         """Whether the tests changed it since."""
-        return not (_same(self.tensor.detach(), self.data) and _same(self.tensor.grad, self.grad))
+        return not (same_tensor(self.tensor.detach(), self.data) and same_tensor(self.tensor.grad, self.grad))
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_tensor(one: Any, other: Any) -> bool:
+    """Whether two tensors, either of which may be missing, are alike in type, shape and values."""
     if one is None or other is None:
         return one is other
     return bool(one.dtype == other.dtype and one.shape == other.shape and sys.modules["torch"].equal(one, other))

@@ -5,8 +5,12 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
+import collections.abc
+import functools
 import inspect
-import io
+import itertools
+import operator
+import random
 import select
 import socket
 import sys
@@ -16,17 +20,43 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from . import values
-from .exceptions import Broken, exception_class, is_verdict, make_exception, mark, marked, stopping
-from .gradients import Graph, Mirror, autograd_function
+from . import values, views
+from .decoys import COUNT
+from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
+from .gradients import Graph, Mirror, autograd_function, same_tensor
 from .handles import MAX_ITEMS, Changed, Function, Handle, HandleMeta, Method, awaited, generated, library_class
 from .module import Module
-from .operators import SPECIALS
+from .operators import COMMON, SPECIALS, predicate
 from .values import Garbled, NotApart
 
 BASES = ("data", "line_up", "word")
 """What a passed test can rest on, the strongest first: values that crossed, an answer singled out among decoys, or what the
 candidate says of itself."""
+_CHANCE = random.SystemRandom()
+_CHANGING = frozenset(
+    ("call", "new", "method", "set", "delete", "resume", "run", "next", "setitem", "delitem", "enter", "exit", "aenter", "aexit")
+)
+"""What may change objects, and with them what they show."""
+_CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")}
+_STOPPING = ("next", "anext", "resume", "run")
+"""What a StopIteration may answer."""
+_MUTABLE = (list, dict, set, bytearray)
+_SOME: tuple[Any, ...] = ((), [], set(), "", b"", range(0), range(1 << 70), {}, {}.values(), {}.items())
+_ITERATORS: tuple[type, ...] = (
+    types.GeneratorType,
+    *(map, filter, zip, enumerate, reversed),
+    *(type(iter(made)) for made in _SOME),
+    type(iter(int, 0)),
+    *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
+)
+"""What gives items and does nothing else."""
+_CALLABLES: tuple[type, ...] = (
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
+    *(functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller),
+    *(type(str.upper), type(str.__len__), type("".__len__), type(functools.cache(len))),
+)
+"""What is called and does nothing else. An object of the tests' own that can be called is more than that."""
+ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
 _MAX_NESTED = 300
 """Calls within calls across the boundary."""
 _MAX_RAISED = 1000
@@ -59,8 +89,10 @@ class _Writer(values.Writer):
             self._handle(number)
         elif issubclass(kind, types.GeneratorType | types.CoroutineType) and (source := link.sources.get(value)) is not None:
             self._handle(source._fumehood_id)
-        elif issubclass(kind, type) and issubclass(value, BaseException) and value not in values.TYPE_NAMES:
-            self.put(next(base for base in value.__mro__ if base in values.TYPE_NAMES))
+        elif issubclass(kind, type) and issubclass(value, BaseException) and not _is_shared_class(value):
+            self._own_error(value)
+        elif issubclass(kind, BaseException) and (number := value.__dict__.get("_fumehood_id")) is not None:
+            self._handle(number)
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args)))
@@ -68,6 +100,16 @@ class _Writer(values.Writer):
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
         return True
+
+    def _own_error(self, kind: type[BaseException]) -> None:
+        """An exception class of the tests' own: the candidate gets one like it, and what it raises of that is of this one."""
+        if kind in self.link.aliases.values():
+            self.put(next(base for base in kind.__mro__ if base in values.TYPE_NAMES))
+            return
+        self.out += b"x"
+        values.put_int(self, self.link.number_of_error(kind))
+        self.put(str(kind.__name__)[:1000])
+        self.put(kind.__bases__[0] if issubclass(kind.__bases__[0], BaseException) else Exception)
 
     def _handle(self, number: int) -> None:
         self.out += b"#"
@@ -97,10 +139,13 @@ class _Writer(values.Writer):
             )
         torch = sys.modules.get("torch")
         module = torch is not None and isinstance(value, torch.nn.Module)
-        if hasattr(type(value), "__next__") and not isinstance(value, io.IOBase):
-            number = link.callable_number(value, value.__next__)
+        if type(value) is object:
+            number = link.callable_number(value, None)
+            nature = "token"
+        elif isinstance(value, _ITERATORS):
+            number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
-        elif callable(value) and not module:
+        elif isinstance(value, _CALLABLES) and not module:
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
         else:
@@ -108,7 +153,18 @@ class _Writer(values.Writer):
         self.out += b"k"
         self.put(number)
         self.put(nature)
-        self.put(None if nature == "iterator" else _about(value))
+        self.put(_about(value) if nature in ("", "coroutine") else None)
+
+
+def _is_module(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    real = getattr(type(value), "_fumehood_real", None)
+    return torch is not None and isinstance(real, type) and issubclass(real, torch.nn.Module)
+
+
+def _is_shared_class(kind: type) -> bool:
+    """Whether both sides have a class."""
+    return kind in values.TYPE_NAMES or values.library_path(kind) is not None
 
 
 def _is_plain(value: Any) -> bool:
@@ -123,7 +179,7 @@ def _about(function: Any) -> tuple[Any, ...]:
     """Name, documentation and parameters of a callable of the tests'."""
     name = getattr(function, "__name__", None)
     doc = getattr(function, "__doc__", None)
-    parameters = None
+    parameters, exact = None, True
     if isinstance(function, types.FunctionType | types.MethodType):
         parameters = []
         for found in inspect.signature(function).parameters.values():
@@ -131,9 +187,16 @@ def _about(function: Any) -> tuple[Any, ...]:
             for field in ("default", "annotation"):
                 value = getattr(found, field)
                 if value is not inspect.Parameter.empty:
-                    more[field] = value if _is_plain(value) else repr(value)[:200]
+                    plain = _is_plain(value)
+                    exact = exact and plain
+                    more[field] = value if plain else repr(value)[:200]
             parameters.append((found.name, int(found.kind), more))
-    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters)
+    own = {
+        key: value
+        for key, value in getattr(function, "__dict__", {}).items()
+        if type(key) is str and not key.startswith("_") and _is_plain(value)
+    }
+    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters, exact, own)
 
 
 class _Reader(values.Reader):
@@ -165,8 +228,12 @@ class _Reader(values.Reader):
         self.depth += 1
         kind = self.expect_class()
         nature = self.name()
+        plain = getattr(kind, "_fumehood_base", None)
+        base = [self.take()] if plain is not None else []
         self.depth -= 1
-        return self.link.handle(number, kind, nature)
+        if base and type(base[0]) is not plain:
+            raise Garbled(f"a {kind.__name__} that is no {getattr(plain, '__name__', plain)}")
+        return self.link.handle(number, kind, nature, base)
 
     def expect_class(self) -> type:
         """A class of the candidate's."""
@@ -202,17 +269,17 @@ class _Reader(values.Reader):
                 bases.append(base)
             else:
                 bases.append(self.expect_class())
-        special, methods, base, real = self.expect(tuple)
-        doc, hashable = self.expect(tuple)
-        texts = (name, qualname, module, doc, *special, *methods, *(real or ()))
+        special, methods, base, real, own = self.expect(tuple)
+        doc, hashable, abstract = self.expect(tuple)
+        texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()))
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
         if base is not None and not isinstance(base, type):
             raise Garbled("a class with a base that is none")
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
-            return exception_class(name, bases or [Exception], about)
-        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, about)
+            return exception_class(name, bases or [Exception], about | {"_fumehood_link": self.link})
+        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
 
     def function(self) -> Any:
         number = self.number()
@@ -221,9 +288,21 @@ class _Reader(values.Reader):
             raise Garbled("a function that is none")
         return self.link.function(number, name, qualname, doc, asynchronous)
 
+    def builtin(self) -> type:
+        """A built-in class. Those of exceptions that would catch what the tests themselves find are classes of our own."""
+        found = super().builtin()
+        catches = issubclass(AssertionError, found) or not issubclass(found, Exception)
+        if issubclass(found, BaseException) and catches:
+            found = self.link.aliases.setdefault(found, alias_of(found))
+        return found
+
     def asked(self) -> Any:
         """A callable of the tests' own that comes back."""
         return self.link.callables[self.number()][0]
+
+    def own_error(self) -> Any:
+        """An exception class of the tests' that comes back."""
+        return self.link.errors[self.number()]
 
     def exception(self) -> Any:
         return self.link.exception(self.deeper())
@@ -240,6 +319,7 @@ _Reader.more = {
     ord("c"): _Reader.kind,
     ord("("): _Reader.function,
     ord("k"): _Reader.asked,
+    ord("x"): _Reader.own_error,
     ord("e"): _Reader.exception,
     ord("p"): _Reader.mirror,
     ord("o"): _Reader.output,
@@ -284,10 +364,25 @@ class Link:
         """Seeds that the tests set: the candidate's generators are set alike before its next call."""
         self.known: set[type] = set()
         """Classes that the tests named."""
-        self.made: set[int] = set()
-        """Objects that the tests had made, and that the candidate has not handed out since."""
+        self.made: dict[int, tuple[type, Any, Any]] = {}
+        """Objects that the tests had made and that the candidate has not handed out since: class and arguments."""
+        self.errors: dict[int, type[BaseException]] = {}
+        """Exception classes of the tests' own that the candidate was passed."""
         self.aliases: dict[type, type] = {}
-        """What stands for an exception that would catch what the tests themselves find, where the candidate has a name for it."""
+        """What stands for an exception that would catch what the tests themselves find, where the candidate has one."""
+        self.names_stop = False
+        """Whether the tests name StopIteration or its like: else a function that raises it has an error, and ends no loop."""
+        self._objection = ""
+        """What the candidate did that makes its answer count for nothing."""
+        self._in_module = False
+        """Whether a module of PyTorch is called: what it computes with is the tests' to set."""
+        self._asking = ""
+        """What the candidate is asked now."""
+        self._views: dict[int, dict[str, Any]] = {}
+        self.worlds: dict[int, tuple[list[Any], bool]] = {}
+        """What became of an object computed with decoys of a number, by the number of what became of it with the real one; and
+        whether a step without an operand was taken since."""
+        self._lined_up = 0
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
         self.entry_point = ""
@@ -351,14 +446,114 @@ class Link:
                 raise NotApart(
                     f"The arguments cannot be passed to a candidate judged apart, {exc} is too large", kind=False
                 ) from None
+            except NotApart as exc:
+                exc.kind = exc.kind and not self._was_handed_out(kind, operands)
+                raise
             self.used += kind != "names" and (kind != "get" or type(operands[0]) is not Module)
             self._seq = seq = self._seq + 1
             self._send(seq, kind, body)
+            if kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
+                self._views.clear()
             self._depth += 1
+            before, self._asking = self._asking, operands[0] if kind == "operator" else kind
+            outer, self._in_module = self._in_module, kind == "call" and _is_module(operands[0])
             try:
                 return self._wait(seq)
+            except (Broken, Exception):
+                raise
+            except BaseException as exc:
+                if kind != "operator" or marked(exc) is None:
+                    raise
+                # Nothing that tests ask in passing, as for the text of an object, ends a test in another way than an error.
+                raise mark(RuntimeError(f"{type(exc).__name__} out of __{operands[0]}__"), marked(exc) or "") from None
             finally:
                 self._depth -= 1
+                self._asking, self._in_module = before, outer
+
+    def _was_handed_out(self, kind: str, operands: tuple[Any, ...]) -> bool:
+        """Whether an operator meets an object that the candidate chose to hand out, where data may belong."""
+        if kind not in ("operator", "line_up", "siblings"):
+            return False
+        own = operands[1][0] if kind == "operator" else operands[0]
+        return isinstance(own, Handle) and own._fumehood_id not in self.made
+
+    def line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
+        """What an object answers for each of these, asked in an order drawn by chance: (whether it answered, what)."""
+        order = list(range(len(others)))
+        _CHANCE.shuffle(order)
+        told = self._answers(len(others), self.ask("line_up", own, name, [others[place] for place in order]))
+        found: list[tuple[bool, Any]] = [(False, None)] * len(others)
+        for place, answer in zip(order, told, strict=True):
+            found[place] = answer
+        return found
+
+    def siblings(self, own: Any, kind: type, made_with: list[Any]) -> list[tuple[bool, Any]]:
+        """Whether an object equals others of a class made with these (arguments, keywords), as `line_up`."""
+        order = list(range(len(made_with)))
+        _CHANCE.shuffle(order)
+        asked = [(tuple(made_with[place][0]), made_with[place][1]) for place in order]
+        told = self._answers(len(made_with), self.ask("siblings", own, kind, asked))
+        found: list[tuple[bool, Any]] = [(False, None)] * len(made_with)
+        for place, answer in zip(order, told, strict=True):
+            found[place] = answer
+        return found
+
+    def in_worlds(self, name: str, worlds: list[Any]) -> list[tuple[bool, Any]]:
+        """What a question without an operand gives for each of these objects."""
+        found = []
+        for world in worlds:
+            try:
+                found.append((True, self.ask("operator", name, (world,), {})))
+            except Exception:
+                found.append((False, None))
+        return found
+
+    def keep_worlds(self, value: Any, worlds: list[Any], *, stepped: bool = False) -> None:
+        """Remember what became of an object with decoys, beside what became of it with the number itself."""
+        if worlds:
+            self.worlds[value._fumehood_id] = worlds, stepped
+
+    def decoys_left(self, often: int, few: int) -> int:
+        """How many decoys the next line-up gets."""
+        self._lined_up += 1
+        return COUNT if self._lined_up <= often else few
+
+    def views_of(self, own: Any) -> dict[str, Any]:
+        """What was seen of an object since the candidate last did something that could change it."""
+        return self._views.setdefault(own._fumehood_id, {})
+
+    def noticed(self, own: Any, name: str, value: Any) -> Any:
+        """Note an attribute that is a view."""
+        return views.seen(own, name, value) if name == "shape" else value
+
+    def predicate(self, own: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """A method that compares, of an object that the candidate handed out."""
+        return predicate(own, name, args, kwargs)
+
+    def crosses(self, value: Any) -> bool:
+        """Whether the candidate can be shown a value."""
+        if type(value) in values.WRITE and not isinstance(value, list | tuple | dict | set | frozenset):
+            return True
+        try:
+            _Writer(self).put(value)
+        except NotApart as exc:
+            NotApart.raised.remove(exc)  # a question, and nothing that the tests did
+            return False
+        except (TypeError, ValueError):
+            return False
+        return True
+
+    @staticmethod
+    def _answers(count: int, told: Any) -> list[tuple[bool, Any]]:
+        if type(told) is not list or len(told) != count:
+            raise mark(TypeError("a candidate's object answered another number of questions than it was asked"))
+        found = []
+        for answer in told:
+            if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not bool:
+                raise mark(TypeError("a candidate's object gave an answer of no kind"))
+            value = answer[1]
+            found.append((answer[0], bool(value) if type(value).__name__ in ("bool", "bool_") else value))
+        return found
 
     def _read_unasked(self) -> None:
         try:
@@ -381,6 +576,7 @@ class Link:
             if self.mirrors:
                 changed = [mirror for mirror in self.mirrors.values() if mirror.changed()]
                 for mirror in changed:
+                    mirror.set = mirror.set or not same_tensor(mirror.tensor.detach(), mirror.data)
                     mirror.note()
                 if changed:
                     extras["leaves"] = [(mirror.number, mirror.data, mirror.grad) for mirror in changed]
@@ -410,6 +606,9 @@ class Link:
         """Read until the answer to `seq`, and serve what is asked of the tests meanwhile."""
         while True:
             kind, value = self._receive(seq)
+            if self._objection:
+                objection, self._objection = self._objection, ""
+                raise mark(RuntimeError(objection))
             if kind == "ok":
                 return value
             if kind == "changed":
@@ -490,21 +689,32 @@ class Link:
 
     def exception(self, told: Any) -> BaseException:
         """The exception that the candidate described, marked as its own."""
-        kind, args, text, attributes, frames, place, cause = told
+        kind, args, text, attributes, frames, place, cause, number = told
         if not (isinstance(kind, type) and issubclass(kind, BaseException)) or type(args) is not tuple:
             raise Garbled("an exception that is none")
-        if type(text) is not str or type(frames) is not str or type(attributes) is not dict or type(place) is not int:
+        if (
+            type(text) is not str
+            or type(frames) is not str
+            or type(attributes) is not dict
+            or type(place) is not int
+            or type(number) is not int
+        ):
             raise Garbled("an exception that is none")
         if place in self._raised:
             if self._raised[place] is self.swallowed:
                 self.swallowed = None
             return self._raised[place]
-        if kind is KeyboardInterrupt or kind is GeneratorExit:  # these would end the test runner, or be swallowed by it
-            kind = stopping(kind.__name__)
-        exc = make_exception(self.aliases.get(kind, kind), args, text[:_TEXT])
+        if issubclass(kind, StopIteration | StopAsyncIteration) and not (self.names_stop or self._asking in _STOPPING):
+            kind, args = RuntimeError, (f"{kind.__name__} out of a function",)
+        exc = make_exception(kind, args, text[:_TEXT])
         for name, value in attributes.items():
             if type(name) is str and name.isidentifier() and not name.startswith("_"):
                 exc.__dict__[name] = value
+        if type(notes := attributes.get("__notes__")) is list and all(type(note) is str for note in notes):
+            exc.__notes__ = notes
+        if number >= 0 and hasattr(type(exc), "_fumehood_link"):
+            exc.__dict__["_fumehood_id"] = number
+            weakref.finalize(exc, self.let_go, number).atexit = False
         if cause is not None:
             exc.__cause__ = self.exception(cause)
         return mark(exc, frames[-_TEXT:])
@@ -530,18 +740,22 @@ class Link:
         base: type | None,
         real: Any,
         hashable: Any,
+        abstract: Any,
+        differs: tuple[str, ...],
         about: dict[str, Any],
     ) -> type:
         """A class whose objects are handles: ours, made after a description."""
         own = {f"__{name}__": SPECIALS[name] for name in special if name in SPECIALS}
         body = {
             **about,
+            **COMMON,
             **own,
             "__slots__": (),
             "_fumehood_class": number,
             "_fumehood_link": self,
             "_fumehood_methods": frozenset(methods),
             "_fumehood_base": base,
+            "_fumehood_own": frozenset(differs),
             "_fumehood_real": library_class(real, name, bases),
             "_fumehood_name": name,
         }
@@ -549,20 +763,34 @@ class Link:
             body["__hash__"] = None
         parents = tuple(b for b in bases if issubclass(b, Handle)) or (Handle,)
         try:
-            return HandleMeta._make(name, parents, body)
+            made = HandleMeta._make(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
-            return HandleMeta._make(name, (Handle,), body)
+            made = HandleMeta._make(name, (Handle,), body)
+        for kind in ABSTRACT:
+            if kind in abstract:
+                getattr(collections.abc, kind).register(made)
+        return made
 
-    def handle(self, number: int, kind: type, nature: str) -> Any:
-        """What stands for an object of the candidate's: the same for the same object."""
+    def handle(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
+        """What stands for an object of the candidate's: the same for the same object.
+
+        `base` holds the plain value of an object whose class is a subclass of plain data's. One that cannot change has the value
+        that it first had.
+        """
         found = self._handles.get(number)
         if found is not None and type(found) is kind:
+            self.made.pop(number, None)
+            if base and (getattr(kind, "_fumehood_base", None) in _MUTABLE or self._asking == "new"):
+                object.__setattr__(found, "_fumehood_value", base[0])
             return found
         if not issubclass(kind, Handle):
             raise Garbled("an object of no class")
         self.drop.discard(number)  # not told yet, and not true any more
+        self.made.pop(number, None)
         made = object.__new__(kind)
         object.__setattr__(made, "_fumehood_id", number)
+        if base:
+            object.__setattr__(made, "_fumehood_value", base[0])
         weakref.finalize(made, self.let_go, number).atexit = False
         if nature == "generator":
             pulled: Any = generated(self, made)
@@ -578,8 +806,19 @@ class Link:
     def handed_out(self, value: Any) -> Any:
         """Note that a value was the candidate's answer: what it says of itself does not count, though the tests made it."""
         if isinstance(type(value), HandleMeta):
-            self.made.discard(value._fumehood_id)
+            self.made.pop(value._fumehood_id, None)
         return value
+
+    def named(self, name: str, value: Any) -> Any:
+        """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing."""
+        if type(value) is HandleMeta and name.lstrip("_")[:1].isupper() and name != self.entry_point:
+            self.known.add(value)
+        return value
+
+    def was_made(self, value: Any, kind: type, args: Any, kwargs: Any) -> None:
+        """Note an object that the tests made, where they know its class by name."""
+        if kind in self.known:
+            self.made[value._fumehood_id] = (kind, args, kwargs)
 
     def count_item(self, number: int) -> None:
         """Note that an iterator gives one more item. Raises RuntimeError beyond the cap."""
@@ -590,7 +829,9 @@ class Link:
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""
         self.drop.add(number)
-        self.made.discard(number)
+        self.made.pop(number, None)
+        self.worlds.pop(number, None)
+        self._views.pop(number, None)
         self._taken.pop(number, None)
 
     def function(self, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> Any:
@@ -604,6 +845,14 @@ class Link:
         return found
 
     # What the tests pass
+
+    def number_of_error(self, kind: type[BaseException]) -> int:
+        """The number under which the candidate knows an exception class of the tests'."""
+        for number, known in self.errors.items():
+            if known is kind:
+                return number
+        self.errors[len(self.errors)] = kind
+        return len(self.errors) - 1
 
     def callable_number(self, value: Any, target: Any) -> int:
         """The number under which the candidate may call something of the tests'."""
@@ -645,6 +894,8 @@ class Link:
             mirror = self.mirrors[number]
             if not isinstance(data, torch.Tensor):
                 raise Garbled("a tensor that is none")
+            if mirror.set and self._in_module and not same_tensor(data, mirror.data):
+                self._objection = "a parameter that the tests had set was changed by calling the module that holds it"
             mirror.tensor.data = data
             mirror.tensor.grad = grad
             mirror.note()

@@ -51,7 +51,10 @@ class Module(types.ModuleType):
         own["_fumehood_names"] = names
         for name in ("__spec__", "__loader__", "__package__"):
             own[name] = None
-        del own["__doc__"]
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return self.__dict__["_fumehood_link"].ask("get", self, "__doc__")
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
@@ -66,16 +69,7 @@ class Module(types.ModuleType):
             link.used += 1
             raise
         link.used += type(value) is not Function and type(value) is not HandleMeta
-        if type(value) is type and value in (AssertionError, Exception, BaseException):
-            value = link.aliases.setdefault(value, type(name, (value,), {}))
-        self._name(name, value)
-        return value
-
-    def _name(self, name: str, value: Any) -> None:
-        """The tests took this by its name. A class is written with a capital; a function's name vouches for nothing."""
-        link: Link = self.__dict__["_fumehood_link"]
-        if type(value) is HandleMeta and name.lstrip("_")[:1].isupper() and name != link.entry_point:
-            link.known.add(value)
+        return link.named(name, value)
 
     def _star(self) -> list[str]:
         """Names for `from module import *`: those that the tests use and have from nowhere else.
@@ -101,6 +95,3 @@ class Module(types.ModuleType):
 def _is_star(frame: types.FrameType) -> bool:
     """Whether a frame is at `from module import *`."""
     return frame.f_code.co_code[frame.f_lasti] == _IMPORT_STAR
-
-
-Module.__doc__ = property(lambda module: module.__getattr__("__doc__"))  # type: ignore[assignment] # a class's would stand before

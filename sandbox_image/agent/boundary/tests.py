@@ -80,6 +80,8 @@ class _Judge:
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
+        self._refused = 0
+        """And how much could not cross."""
         lines = self._tests.splitlines(keepends=True)
         linecache.cache[path] = (len(self._tests), None, lines, path)
 
@@ -133,7 +135,7 @@ class _Judge:
         """A test begins."""
         self._findings.begin(name)
         self._link.begin()
-        self._used = self._link.used
+        self._used, self._refused = self._link.used, len(values.NotApart.raised)
 
     def known(self, exc: BaseException) -> None:
         """A test has failed with this, which is noted before anything else is asked."""
@@ -167,6 +169,8 @@ class _Judge:
         """Why a test that ended well did not pass all the same."""
         if self._findings.failure:
             return f"An assertion failed, whatever became of it: {self._findings.failure}"
+        if len(values.NotApart.raised) > self._refused:
+            return str(values.NotApart.raised[-1])
         test = self._expected.tests.get(name.partition("[")[0])
         if test is not None and id(test.node) in self._expected.marked and not self._findings.ran_to_its_end(id(test.node)):
             return "The test was not run to its end by what the candidate made of it."
@@ -512,6 +516,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     report = Report(results_fd)
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
+    link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
     run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")

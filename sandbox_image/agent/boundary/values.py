@@ -9,23 +9,26 @@ Left out: objects. `candidate.py` keeps them, `handles.py` stands for them.
 
 from __future__ import annotations
 
+import array
 import builtins
 import datetime as dt
 import importlib
 import math
 import operator
+import pathlib
 import re
 import socket
 import struct
 import sys
 import types
+import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar
 
-MAX_FRAME = 64 << 20
+MAX_FRAME = 192 << 20
 """Bytes of one frame."""
 MAX_DEPTH = 200
 MAX_NODES = 4_000_000
@@ -33,6 +36,7 @@ MAX_NODES = 4_000_000
 _MAX_DIGITS = 1 << 16
 """Bytes of a Decimal or of a part of a Fraction: their arithmetic grows faster than their size."""
 _MAX_NAME = 1000
+_MAX_PATTERN = 10_000
 
 _U32 = struct.Struct("<I")
 _I64 = struct.Struct("<q")
@@ -42,11 +46,7 @@ TAGGED_COUNT = struct.Struct("<cI")
 _TAGGED_I64 = struct.Struct("<cq")
 _TAGGED_F64 = struct.Struct("<cd")
 
-TYPES: dict[str, type] = {
-    name: value
-    for name, value in vars(builtins).items()
-    if isinstance(value, type) and not issubclass(value, BaseExceptionGroup) and value is not super
-}
+TYPES: dict[str, type] = {name: value for name, value in vars(builtins).items() if isinstance(value, type) and value is not super}
 """Built-in types, which cross by name. Names of others are garbled."""
 TYPES |= {"NoneType": type(None), "ellipsis": type(Ellipsis), "NotImplementedType": type(NotImplemented)}
 TYPES |= {"function": types.FunctionType, "generator": types.GeneratorType, "module": types.ModuleType}
@@ -98,6 +98,31 @@ LIBRARIES = frozenset(
     ]
 )
 """Modules whose functions, classes and selves are the same on both sides, so that they cross by name."""
+
+
+ERRORS = frozenset(
+    [
+        *(
+            "argparse",
+            "asyncio.exceptions",
+            "binascii",
+            "concurrent.futures._base",
+            "configparser",
+            "csv",
+            "email.errors",
+            "getopt",
+        ),
+        *("gzip", "http.client", "json.decoder", "locale", "lzma", "numpy.exceptions", "pickle", "queue", "select", "shutil"),
+        *("sqlite3", "ssl", "struct", "subprocess", "tarfile", "tokenize", "tomllib", "urllib.error", "xml.etree.ElementTree"),
+        *("zipfile", "zlib", "zoneinfo._common"),
+    ]
+)
+"""Modules of which only the exceptions cross by name."""
+_HOMES = {
+    **{"_operator": "operator", "_functools": "functools", "_heapq": "heapq", "_bisect": "bisect", "_collections": "collections"},
+    **{"_random": "random", "_statistics": "statistics", "_csv": "csv", "_queue": "queue", "_pickle": "pickle"},
+}
+"""Where what is written in C is known."""
 
 
 class Garbled(Exception):
@@ -200,7 +225,8 @@ def _text(value: Any) -> str:
 
 def _is_namedtuple(kind: Any) -> bool:
     fields = getattr(kind, "_fields", None)
-    return type(fields) is tuple and all(type(name) is str for name in fields)
+    names = fields if type(fields) is tuple else (".",)
+    return all(type(name) is str and name.isidentifier() and name[0] != "_" for name in (*names, str(kind.__name__).lstrip("_")))
 
 
 def library_path(value: Any) -> tuple[str, str] | None:
@@ -212,9 +238,9 @@ def library_path(value: Any) -> tuple[str, str] | None:
     module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
     if type(module) is not str or type(name) is not str:
         return None
-    module = {"_operator": "operator", "_functools": "functools", "_heapq": "heapq", "_bisect": "bisect"}.get(module, module)
-    module = {"_collections": "collections", "_random": "random", "_statistics": "statistics"}.get(module, module)
-    if module in LIBRARIES and getattr(sys.modules.get(module), name, None) is value:
+    module = _HOMES.get(module, module)
+    known = module in LIBRARIES or (module in ERRORS and isinstance(value, type) and issubclass(value, BaseException))
+    if known and getattr(sys.modules.get(module), name, None) is value:
         return module, name
     return None
 
@@ -296,9 +322,10 @@ def _sequence(tag: bytes) -> Callable[[Writer, Any], None]:
         if key in active or len(active) >= MAX_DEPTH - 4:
             writer.foreign(value)
             return
-        writer.grow(len(value))
         if len(value) >= _MANY and _numbers(writer, tag, value):
+            writer.grow(0)
             return
+        writer.grow(len(value))
         active.add(key)
         writer.out += TAGGED_COUNT.pack(tag, len(value))
         find = WRITE.get
@@ -408,6 +435,12 @@ WRITE: dict[type, Callable[[Writer, Any], None]] = {
     OrderedDict: _pairs(b"O"),
     defaultdict: _pairs(b"E"),
     deque: _put_deque,
+    array.array: _parts(b"R", lambda v: (v.typecode, v.tobytes())),
+    dt.timezone: _parts(b"J", lambda v: (v.utcoffset(None), None if v == dt.UTC else v.tzname(None))),
+    re.Pattern: _parts(b"w", lambda v: (v.pattern, v.flags)),
+    uuid.UUID: _parts(b"5", lambda v: (v.int,)),
+    pathlib.PurePosixPath: _parts(b"6", lambda v: (str(v),)),
+    pathlib.PosixPath: _parts(b"7", lambda v: (str(v),)),
     **{kind: _parts(_TAGS[kind], items) for kind, items in _ITEMS.items()},
 }
 _LIVE_VIEWS: dict[type, bytes] = {type({}.keys()): b"K", type({}.values()): b"V", type({}.items()): b"X"}
@@ -451,14 +484,22 @@ def base_value(value: Any) -> Any:
 
 # Arrays and tensors
 
-_DTYPE = re.compile(r"[<>=|]?[biufcUSMm]\d{0,9}(?:\[\d{0,9}[a-zA-Zμ]{1,3}\])?")
+_DTYPE = re.compile(r"[<>=|]?(?:[biufcUS]\d{0,9}|[Mm]8(?:\[(?:[1-9]\d{0,5})?(?:Y|M|W|D|h|m|s|ms|us|μs|ns|ps|fs|as)\])?)")
+"""Types whose values NumPy can handle, whatever they are: a count of 0 in a unit of time ends the process at a division."""
 
 
 def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
     kind = type(value)
     if issubclass(kind, np.ndarray):
-        if value.dtype.kind not in "biufcUSMm" or "ma.core" in kind.__module__:
+        if value.dtype.kind not in "biufcUSMm":
             return False
+        if issubclass(kind, np.ma.MaskedArray):
+            if value is np.ma.masked:
+                return False
+            writer.out += b"M"
+            writer.put(np.ma.MaskedArray.filled(value, value.fill_value).view(np.ndarray))
+            writer.put(np.ascontiguousarray(np.ma.getmaskarray(value)))
+            return True
         array = np.ascontiguousarray(np.ndarray.view(value, np.ndarray)) if value.ndim else np.ndarray.view(value, np.ndarray)
         writer.out += b"a"
         _put_str(writer, array.dtype.str)
@@ -483,6 +524,8 @@ def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
 def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
     kind = type(value)
     if issubclass(kind, torch.Tensor):
+        if not is_plain_tensor(value):
+            return False
         put_tensor(writer, value, torch)
     elif kind is torch.dtype:
         writer.out += b"y"
@@ -497,12 +540,23 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
     return True
 
 
+def is_plain_tensor(value: Any) -> bool:
+    """Whether a tensor is one of numbers, and not quantized."""
+    return str(value.dtype).removeprefix("torch.") in _TORCH_SIZES
+
+
 def put_tensor(writer: Writer, value: Any, torch: Any) -> None:
     """A tensor's dtype, shape, device, whether it asks for gradients, and bytes."""
     with torch.no_grad():
-        tensor = torch.Tensor.detach(value).as_subclass(torch.Tensor)
-        if tensor.layout is not torch.strided:
-            tensor = tensor.to_dense()
+        if value.layout is torch.sparse_coo:
+            tensor = value.detach().coalesce().cpu()
+            writer.out += b"P"
+            writer.put(tuple(map(int, tensor.shape)))
+            put_tensor(writer, tensor.indices(), torch)
+            put_tensor(writer, tensor.values(), torch)
+            return
+        tensor = value.detach().to_dense() if value.layout is not torch.strided else torch.Tensor.detach(value)
+        tensor = tensor.as_subclass(torch.Tensor)
         tensor = tensor.resolve_conj().resolve_neg().cpu().contiguous()
         writer.out += b"m"
         _put_str(writer, str(tensor.dtype).removeprefix("torch."))
@@ -512,7 +566,12 @@ def put_tensor(writer: Writer, value: Any, torch: Any) -> None:
         size = tensor.numel() * tensor.element_size()
         if size > MAX_FRAME:
             raise TooLarge(f"a tensor of more than {MAX_FRAME >> 20} MiB")
-        data = tensor.reshape(-1).view(torch.uint8) if size else tensor.new_empty(0, dtype=torch.uint8)
+        # A clone, for the only item of an expanded tensor may have a stride of none.
+        data = (
+            tensor.clone(memory_format=torch.contiguous_format).reshape(-1).view(torch.uint8)
+            if size
+            else tensor.new_empty(0, dtype=torch.uint8)
+        )
         numpy = sys.modules.get("numpy")
         WRITE[bytes](writer, data.numpy().tobytes() if numpy is not None else bytes(data.untyped_storage())[-size or size :])
 
@@ -569,6 +628,10 @@ class Reader:
             raise Garbled("a name that is too long")
         return value
 
+    def builtin(self) -> type:
+        """A built-in class, by its name."""
+        return TYPES[self.name()]
+
     def chunk(self) -> bytes:
         """Bytes with their length before them."""
         (size,) = _U32.unpack_from(self.data, self.pos)
@@ -586,6 +649,15 @@ class Reader:
         self.pos += 4
         self.nodes += count * width
         if self.nodes > MAX_NODES or count * width > len(self.data) - self.pos:
+            raise Garbled("more items than a frame can hold")
+        return count
+
+    def plain_count(self, size: int) -> int:
+        """The number of items of `size` bytes each that follow in one piece, of which a frame cannot hold too many."""
+        count: int
+        (count,) = _U32.unpack_from(self.data, self.pos)
+        self.pos += 4
+        if count * size > len(self.data) - self.pos:
             raise Garbled("more items than a frame can hold")
         return count
 
@@ -634,7 +706,7 @@ def _unique(reader: Reader) -> list[Any]:
 
 
 def _read_numbers(reader: Reader) -> Any:
-    count = reader.count()
+    count = reader.plain_count(8)
     kind, code = chr(reader.data[reader.pos]), chr(reader.data[reader.pos + 1])
     if kind not in "lt" or code not in "qd":
         raise Garbled("numbers of no kind")
@@ -765,6 +837,51 @@ def _read_array(reader: Reader) -> Any:
     return _array(reader, text, _shape(reader))
 
 
+def _read_masked(reader: Reader) -> Any:
+    np = library("numpy")
+    data, mask = reader.expect(np.ndarray), reader.expect(np.ndarray)
+    if data.shape != mask.shape or mask.dtype != bool:
+        raise Garbled("a mask that does not fit")
+    return np.ma.MaskedArray(data, mask)
+
+
+def _read_typed_array(reader: Reader) -> array.array[Any]:
+    code, data = reader.name(), reader.expect(bytes)
+    if len(code) != 1 or code not in "bBhHiIlLqQfd":
+        raise Garbled("an array of no kind")
+    made = array.array(code)
+    made.frombytes(data)
+    return made
+
+
+def _read_zone(reader: Reader) -> dt.timezone:
+    offset, name = reader.expect(dt.timedelta), reader.expect(str, type(None))
+    if name is None:
+        return dt.UTC if not offset else dt.timezone(offset)
+    return dt.timezone(offset, name[:_MAX_NAME])
+
+
+def _read_pattern(reader: Reader) -> Any:
+    text, flags = reader.expect(str, bytes), reader.expect(int)
+    if len(text) > _MAX_PATTERN:
+        raise Garbled("a pattern that is too long")
+    return re.compile(text, flags & ~re.DEBUG)
+
+
+def _read_sparse(reader: Reader) -> Any:
+    shape = _shape(reader)
+    torch = library("torch")
+    indices, items = reader.expect(torch.Tensor), reader.expect(torch.Tensor)
+    if math.prod(shape) > MAX_FRAME:
+        raise Garbled("a sparse tensor that would be too large")
+    if indices.dtype != torch.int64 or indices.dim() != 2 or not 0 < indices.shape[0] <= len(shape):
+        raise Garbled("a sparse tensor that is none")
+    if indices.shape[1] != (items.shape[0] if items.dim() else -1) or tuple(items.shape[1:]) != shape[indices.shape[0] :]:
+        raise Garbled("a sparse tensor with values of another number")
+    # The check is of places beyond the shape, which would be read from beyond its memory.
+    return torch.sparse_coo_tensor(indices, items, shape, check_invariants=True).coalesce()
+
+
 def _read_scalar(reader: Reader) -> Any:
     return _array(reader, _dtype_name(reader), ())[()]
 
@@ -824,12 +941,14 @@ def _read_tensor(reader: Reader) -> Any:
 def _read_library(reader: Reader) -> Any:
     """A module or what is in it, of the few that both sides have."""
     module, name = reader.name(), reader.name()
-    if module not in LIBRARIES:
+    if module not in LIBRARIES and (module not in ERRORS or not name):
         raise Garbled("a library that does not cross")
     found = library(module)
     if not name:
         return found
     value = vars(found).get(name)
+    if module not in LIBRARIES and not (isinstance(value, type) and issubclass(value, BaseException)):
+        raise Garbled("a part of a library that does not cross")
     if name.startswith("_") or not callable(value) or isinstance(value, types.ModuleType):
         raise Garbled("a part of a library that is none")
     return value
@@ -871,9 +990,17 @@ for _tag, _read in {
     "V": lambda r: dict(enumerate(r.expect(list))).values(),
     "X": lambda r: dict(r.expect(list)).items(),
     "n": _read_named,
-    "v": lambda r: TYPES[r.name()],
+    "v": lambda r: r.builtin(),
     "L": _read_library,
     "a": _read_array,
+    "M": _read_masked,
+    "P": _read_sparse,
+    "R": _read_typed_array,
+    "J": _read_zone,
+    "w": _read_pattern,
+    "5": lambda r: uuid.UUID(int=r.expect(int)),
+    "6": lambda r: pathlib.PurePosixPath(r.expect(str)),
+    "7": lambda r: pathlib.PosixPath(r.expect(str)),
     "g": _read_scalar,
     "u": _dtype,
     "m": _read_tensor,
@@ -900,7 +1027,23 @@ def loads(data: bytes) -> Any:
 # Frames
 
 _KINDS = (
-    *("call", "new", "method", "get", "set", "delete", "operator", "run", "resume", "plain", "names", "signature", "grad"),
+    *(
+        "call",
+        "new",
+        "method",
+        "get",
+        "set",
+        "delete",
+        "operator",
+        "run",
+        "resume",
+        "plain",
+        "names",
+        "signature",
+        "grad",
+        "line_up",
+        "siblings",
+    ),
     *("returned", "raised", "ok", "changed", "asked"),
 )
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}

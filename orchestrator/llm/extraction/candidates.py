@@ -1,0 +1,359 @@
+"""Statements of an answer -> the candidate: what the entry point reaches, or the whole program where none is asked for.
+
+Left out: tests (`suites`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import typing
+from collections.abc import Callable, Sequence
+
+from orchestrator.llm.extraction.pieces import (
+    DEFINITIONS,
+    FUNCTIONS,
+    Piece,
+    Source,
+    is_docstring,
+    is_empty,
+    is_main,
+    is_test,
+    join,
+    names_in,
+)
+from orchestrator.llm.extraction.pruning import Keeper, Pool, is_star_import, why_dropped
+from orchestrator.llm.extraction.refusals import unusable
+from orchestrator.llm.extraction.result import Extraction
+from orchestrator.llm.extraction.stub import Stub, continue_stub
+
+
+def candidate(
+    sources: list[Source], entry_point: str, stub: Stub, problems: list[str], loose: Callable[[], Source]
+) -> Extraction:
+    """The candidate that defines an entry point.
+
+    Args:
+        entry_point: a name, or an expression such as `Solution().total` that begins with one.
+        loose: the answer read without its fences; or its indented paragraphs, where it has none.
+    """
+    name = root_name(entry_point)
+    chosen = _choose(sources, name)
+    if chosen is None:
+        # Perhaps the code stands outside the fences, or the fences cut it in two.
+        outside = loose()
+        if _choose([outside], name) is not None:
+            problems.append("took code from outside the fences")
+            sources, chosen = [*sources, outside], outside
+    if chosen is None:
+        continued = continue_stub(sources, stub)
+        if continued is not None:
+            problems.append("put the body under the stub")
+            sources, chosen = [*sources, continued], continued
+    if chosen is None:
+        return unusable(sources, entry_point, problems)
+
+    definitions = _definitions(chosen, name)
+    entry = definitions[-1]
+    wrong = _wrong_kind(entry.node, entry_point, stub)
+    if wrong:
+        return Extraction(draft=entry.source, reason=wrong, problems=(*problems, *chosen.problems))
+    if len(definitions) > 1:
+        problems.append("kept the last of several definitions")
+    problems.extend(chosen.problems)
+    _say_what_was_cut(chosen, problems)
+    code = _assemble(entry, name, chosen, sources, stub, problems)
+    return Extraction(code=code, usable=True, problems=tuple(dict.fromkeys(problems)))
+
+
+def root_name(entry_point: str) -> str:
+    """The name that an entry point begins with: `Solution` of `Solution().total`."""
+    match = re.match(r"\s*(\w+)", entry_point)
+    return match[1] if match else entry_point
+
+
+def _say_what_was_cut(chosen: Source, problems: list[str]) -> None:
+    if chosen.closed is False:
+        problems.append("the fence was not closed")
+    if chosen.broken:
+        problems.append("dropped an unfinished tail" if chosen.broken[-1].at_end else "dropped what does not parse")
+
+
+# The entry point
+
+
+def _choose(sources: Sequence[Source], name: str) -> Source | None:
+    """The last block that defines the entry point with a body; functions go before other definitions.
+
+    A later `loss = loss(a, b)` in a demonstration is no definition.
+    """
+    for kind in _KINDS:
+        for source in reversed(sources):
+            if any(kind(piece.node, name) for piece in source.defining(name)):
+                return source
+    return None
+
+
+def _definitions(chosen: Source, name: str) -> list[Piece]:
+    """What defines the entry point in its block, by the first kind that does."""
+    for kind in _KINDS:
+        found = [piece for piece in chosen.defining(name) if kind(piece.node, name)]
+        if found:
+            return found
+    raise AssertionError(f"the chosen block does not define {name}")
+
+
+def _is_definition(node: ast.stmt, name: str) -> bool:
+    return isinstance(node, DEFINITIONS) and not is_empty(node)
+
+
+def _is_value(node: ast.stmt, name: str) -> bool:
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None or isinstance(node.value, ast.Constant):
+        return False
+    return not any(
+        isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == name for item in ast.walk(node)
+    )
+
+
+def _is_branch(node: ast.stmt, name: str) -> bool:
+    """A definition inside `if`, `try` or `with`."""
+    if not isinstance(node, ast.If | ast.Try | ast.With) or is_main(node):
+        return False
+    return any(isinstance(item, DEFINITIONS) and item.name == name and not is_empty(item) for item in ast.walk(node))
+
+
+def _is_from_library(node: ast.stmt, name: str) -> bool:
+    """`from math import gcd` defines `gcd`; what is imported from elsewhere is no answer."""
+    return (
+        isinstance(node, ast.ImportFrom)
+        and not node.level
+        and (node.module or "").partition(".")[0] in sys.stdlib_module_names
+        and any((alias.asname or alias.name) == name for alias in node.names)
+    )
+
+
+_KINDS: tuple[Callable[[ast.stmt, str], bool], ...] = (_is_definition, _is_branch, _is_value, _is_from_library)
+
+
+def _wrong_kind(node: ast.stmt, entry_point: str, stub: Stub) -> str:
+    """Why this is not what was asked for: only a stub, or a method in the entry point, can say so."""
+    name, _, method = entry_point.partition("().") if "()." in entry_point else entry_point.partition(".")
+    if method and isinstance(node, ast.ClassDef):
+        methods = {item.name for item in ast.walk(node) if isinstance(item, FUNCTIONS)}
+        if not node.bases and method not in methods:
+            return f"The answer defines the class `{name}` without a method `{method}`."
+        return ""
+    asked = stub.function
+    if asked is None:
+        return ""
+    if isinstance(node, ast.ClassDef):
+        what = "an nn.Module" if any("Module" in part for base in node.bases for part in names_in(base)) else "a class"
+        return f"The answer defines `{entry_point}` as {what}, where a function is asked for."
+    if isinstance(node, ast.AsyncFunctionDef) and isinstance(asked, ast.FunctionDef):
+        return f"The answer defines `{entry_point}` as a coroutine (`async def`), where a plain function is asked for."
+    if isinstance(node, FUNCTIONS) and not _fits(node.args, asked.args):
+        given, wanted = ", ".join(_positional(node.args)), ", ".join(_positional(asked.args))
+        return f"The answer defines `{entry_point}({given})`, where `{entry_point}({wanted})` is asked for."
+    return ""
+
+
+def _positional(arguments: ast.arguments) -> list[str]:
+    return [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+
+
+def _fits(given: ast.arguments, asked: ast.arguments) -> bool:
+    """Can the function be called as the one that is asked for?"""
+    names, wanted = _positional(given), _positional(asked)
+    needed = len(names) - len(given.defaults)
+    lacks = any(default is None for default in given.kw_defaults)
+    return (
+        needed <= len(wanted) and (len(names) >= len(wanted) or given.vararg is not None) and not (lacks and not asked.kwonlyargs)
+    )
+
+
+# The program around it
+
+
+def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source], stub: Stub, problems: list[str]) -> str:
+    """The entry point and everything it reaches, from its own block first, then from the other blocks, then from the prompt."""
+    own = [piece for piece in chosen.pieces if piece is entry or not _is_other_definition(piece, name, entry)]
+    keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), lambda piece: is_test(piece.node), problems)
+    keeper.keep(entry)
+    given = {piece.source for piece in stub.pieces if piece.is_import}
+    for piece in own:
+        if is_star_import(piece.node) or piece.source in given or _wraps(piece, name, entry, own):
+            keeper.keep(piece)
+    # Whoever calls the entry point may count on the other functions that the prompt defines.
+    for piece in stub.pieces:
+        if isinstance(piece.node, ast.FunctionDef | ast.ClassDef):
+            for other in piece.binds - {name}:
+                keeper.want(other)
+    for piece in chosen.pieces:
+        if piece not in keeper and not is_docstring(piece.node):
+            problems.append(why_dropped(piece, name, is_test))
+    return _written(keeper, chosen)
+
+
+def _is_other_definition(piece: Piece, name: str, entry: Piece) -> bool:
+    """Another function of the same name, a stub or an import among them; a value that wraps the function is none."""
+    if name not in piece.binds or piece is entry:
+        return False
+    return (isinstance(piece.node, DEFINITIONS) and is_empty(piece.node)) or piece.is_import
+
+
+def _wraps(piece: Piece, name: str, entry: Piece, own: Sequence[Piece]) -> bool:
+    """`total = lru_cache(total)` after the definition: it binds the name to something made of the function, uncalled."""
+    return (
+        name in piece.binds
+        and _is_value(piece.node, name)
+        and name in piece.effects.reads
+        and own.index(piece) > own.index(entry)
+    )
+
+
+def _pools(chosen: Source, own: Sequence[Piece], sources: Sequence[Source], stub: Stub) -> list[Pool]:
+    # The later a block, the more it is to be believed.
+    others = [source for source in reversed(sources) if source is not chosen]
+    return [
+        Pool(own),
+        *(Pool(source.pieces, "merged definitions of another block") for source in others),
+        Pool(stub.pieces, "took definitions from the prompt"),
+    ]
+
+
+def _written(keeper: Keeper, chosen: Source) -> str:
+    """The kept statements as a module; the text as it stood, comments included, where nothing was dropped or added."""
+    kept = keeper.kept()
+    if chosen.whole and kept and {id(piece) for piece in kept} | _docstrings(chosen) == {id(piece) for piece in chosen.pieces}:
+        code = chosen.text.strip() + "\n"
+    else:
+        code = join(kept)
+    return _with_typing(code, kept, keeper.missing())
+
+
+def _docstrings(source: Source) -> set[int]:
+    return {id(piece) for piece in source.pieces if is_docstring(piece.node)}
+
+
+def _with_typing(code: str, kept: Sequence[Piece], missing: set[str]) -> str:
+    """Names such as `List` in annotations, which the sites that models learn from provide, and which decide nothing."""
+    names = missing & set(typing.__all__)
+    if not names:
+        return code
+    annotated = {name for piece in kept for note in _annotations(piece.node) for name in names_in(note)}
+    other = {
+        item.id
+        for piece in kept
+        for item in _outside_annotations(piece.node)
+        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load)
+    }
+    wanted = sorted((names & annotated) - other)
+    return f"from typing import {', '.join(wanted)}\n\n{code}" if wanted and not _has_future(kept) else code
+
+
+def _has_future(kept: Sequence[Piece]) -> bool:
+    return any(isinstance(piece.node, ast.ImportFrom) and piece.node.module == "__future__" for piece in kept)
+
+
+def _annotations(node: ast.AST) -> list[ast.expr]:
+    found: list[ast.expr | None] = []
+    for item in ast.walk(node):
+        if isinstance(item, FUNCTIONS):
+            found.append(item.returns)
+        elif isinstance(item, ast.arg | ast.AnnAssign):
+            found.append(item.annotation)
+    return [annotation for annotation in found if annotation is not None]
+
+
+def _outside_annotations(node: ast.AST) -> list[ast.AST]:
+    skipped = {id(annotation) for annotation in _annotations(node)}
+    found: list[ast.AST] = []
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        if id(item) not in skipped:
+            found.append(item)
+            waiting += ast.iter_child_nodes(item)
+    return found
+
+
+# Without an entry point
+
+
+def whole_program(sources: list[Source], problems: list[str], loose: Callable[[], Source]) -> Extraction:
+    """No entry point is asked for: the last block that defines something, with what the others define.
+
+    A program that reads its input, or is run, is kept as it is: only assertions and tests go.
+    """
+    chosen = _last_program(sources)
+    if chosen is None:
+        chosen = _last_program([loose()])
+        if chosen is None:
+            return unusable(sources, None, problems)
+        problems.append("took code from outside the fences")
+        sources = [*sources, chosen]
+    problems.extend(chosen.problems)
+    _say_what_was_cut(chosen, problems)
+    main = _main_part(chosen, sources)
+    others = [source for source in sources if source is not chosen and source is not main]
+    keeper = Keeper(
+        [
+            Pool([*chosen.pieces, *(main.pieces if main else ())]),
+            *(Pool(source.pieces, "merged definitions of another block") for source in reversed(others)),
+        ],
+        problems=problems,
+    )
+    for piece in (*chosen.pieces, *(main.pieces if main else ())):
+        if not isinstance(piece.node, ast.Assert) and not is_test(piece.node):
+            keeper.keep(piece)
+    _merge_definitions(keeper, others)
+    if any(piece not in keeper for piece in chosen.pieces):
+        problems.append("dropped tests")
+    return Extraction(code=_written(keeper, chosen), usable=True, problems=tuple(dict.fromkeys(problems)))
+
+
+def _merge_definitions(keeper: Keeper, others: Sequence[Source]) -> None:
+    """Nobody says which function will be called, so those that only an earlier block defines belong to the program too."""
+    bound = {name for piece in keeper.kept() for name in piece.binds}
+    for source in reversed(others):
+        for piece in source.pieces:
+            if isinstance(piece.node, DEFINITIONS) and not is_empty(piece.node) and not is_test(piece.node):
+                for name in piece.binds - bound:
+                    keeper.want(name)
+        bound |= {name for piece in source.pieces for name in piece.binds}
+
+
+def _last_program(sources: Sequence[Source]) -> Source | None:
+    for good in (_defines, _reads_input, _does_something):
+        for source in reversed(sources):
+            if any(good(piece) for piece in source.pieces):
+                return source
+    return None
+
+
+def _defines(piece: Piece) -> bool:
+    return isinstance(piece.node, DEFINITIONS) and not is_empty(piece.node) and not is_test(piece.node)
+
+
+def _reads_input(piece: Piece) -> bool:
+    calls = piece.effects.calls | piece.effects.calls_later
+    return "input" in calls or any(isinstance(item, ast.Attribute) and item.attr == "stdin" for item in ast.walk(piece.node))
+
+
+def _does_something(piece: Piece) -> bool:
+    node = piece.node
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Call | ast.Await)
+    return not piece.is_import and not isinstance(node, ast.Pass | ast.Assert) and not is_test(node)
+
+
+def _main_part(chosen: Source, sources: Sequence[Source]) -> Source | None:
+    """A later block without definitions that reads the input and uses what the chosen one defines."""
+    if any(_reads_input(piece) for piece in chosen.pieces):
+        return None
+    bound = {name for piece in chosen.pieces for name in piece.binds}
+    for source in reversed(sources[sources.index(chosen) + 1 :]):
+        if any(_reads_input(piece) for piece in source.pieces) and any(piece.effects.uses & bound for piece in source.pieces):
+            return source
+    return None

@@ -1,0 +1,294 @@
+"""What a top-level statement binds, reads and changes, when it is executed and when a function that it defines is called.
+
+Pruning (`pruning`) asks nothing else of a statement, so this is where it is decided what counts as a change:
+
+- a store: `table[i] = x`, `table.a = x`, `del table[i]`, `f.calls = 0`, a `global` that is assigned;
+- a method call whose value is dropped: `table.append(x)`, `random.seed(0)`, `getcontext().prec = 50`;
+- a decorator that is a method, and being the base of a class: `@app.route("/")`, `class Add(Operation)`;
+- a method call, or being passed to a call, whose value is used: a change of what is called or passed where that is a value.
+
+Left out: aliases inside functions, and what attributes of objects refer to.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+ANYTHING = "*"
+"""Stands for every name: `exec`, `globals()[name] = ...`, settings of the interpreter itself."""
+_WRITERS = {
+    "setattr",
+    "delattr",
+    "exec",
+    "eval",
+    "next",
+    "compile",
+    "__import__",
+    "open",
+    "globals",
+    "locals",
+    "vars",
+    "breakpoint",
+}
+_READERS = {name for name in dir(builtins) if callable(getattr(builtins, name))} - _WRITERS
+"""Builtins that change nothing that they are given."""
+_PASS_ON = {"enumerate", "zip", "reversed", "iter", "list", "tuple", "sorted", "map", "filter", "next", "set", "dict"}
+"""Builtins whose value holds what they are given."""
+_CALLERS = {"map", "filter", "sorted", "min", "max"}
+"""Builtins that call what they are given: `map(table.append, rows)`."""
+_EVERY_NAME = {"exec", "globals", "locals", "vars"}
+_OUTPUT = {"print", "pprint", "pp", "display", "exit", "quit", "breakpoint"}
+_OUTPUT_METHODS = {("sys", "write"), ("sys", "flush"), ("sys", "writelines"), ("sys", "exit"), ("os", "_exit")}
+
+
+@dataclass
+class Effects:
+    """Names that a statement concerns."""
+
+    binds: set[str] = field(default_factory=set)
+    """Names it defines for the module."""
+    reads: set[str] = field(default_factory=set)
+    """Names of the module that it needs while it is executed."""
+    later: set[str] = field(default_factory=set)
+    """Names of the module that its functions need when they are called."""
+    stores: set[str] = field(default_factory=set)
+    """What it changes, whatever that is."""
+    methods: set[str] = field(default_factory=set)
+    """What it changes if that is a value: a method is called and its result used."""
+    arguments: set[str] = field(default_factory=set)
+    """What it changes if that is a value: it is passed to a call."""
+    stores_later: set[str] = field(default_factory=set)
+    """What its functions change when they are called, whatever that is."""
+    values_later: set[str] = field(default_factory=set)
+    """What its functions change when they are called, if that is a value."""
+    calls: set[str] = field(default_factory=set)
+    """Names that it calls while it is executed."""
+    calls_later: set[str] = field(default_factory=set)
+    aliases: dict[str, set[str]] = field(default_factory=dict)
+    """Names that it binds to something that may be reached from others."""
+
+    @property
+    def uses(self) -> set[str]:
+        """Names of the module that it needs at some time."""
+        return self.reads | self.later
+
+
+def effects(node: ast.stmt, source: str) -> Effects:
+    """The effects of one top-level statement.
+
+    Args:
+        source: its text, for Python's own rules of scope.
+    """
+    found = Effects()
+    _scopes(found, node, source)
+    _changes(found, node)
+    wanted = found.reads | found.later | {ANYTHING}
+    for names in (found.stores, found.methods, found.arguments, found.stores_later, found.values_later):
+        names &= wanted | found.binds | _assigned_globals(node)
+    return found
+
+
+def _scopes(found: Effects, node: ast.stmt, source: str) -> None:
+    try:
+        top = symtable.symtable(source, "<answer>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    symbols = top.get_symbols()
+    found.binds |= {
+        symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    }
+    own = _bound_first(node)
+    found.reads |= {symbol.get_name() for symbol in symbols if symbol.is_referenced()} - own
+    # A class body and a comprehension are executed at once, a function when it is called.
+    waiting = [(table, False) for table in top.get_children()]
+    while waiting:
+        table, called = waiting.pop()
+        called = called or (table.get_type() == "function" and table.get_name() not in _AT_ONCE)
+        names = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()}
+        if called:
+            found.later |= names
+        else:
+            found.reads |= names - own
+        waiting += [(child, called) for child in table.get_children()]
+
+
+_AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_CONTAINERS = ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Starred | ast.IfExp | ast.BoolOp | ast.NamedExpr | ast.keyword
+
+
+def _bound_first(node: ast.stmt) -> set[str]:
+    """Names that the statement binds before it reads them, such as the variable of a loop."""
+    if isinstance(node, _DEFINITIONS):
+        return set()
+    first: dict[str, bool] = {}
+    for item in _in_order(node):
+        if isinstance(item, ast.AugAssign) and isinstance(item.target, ast.Name):
+            first.setdefault(item.target.id, False)
+        elif isinstance(item, ast.Name):
+            first.setdefault(item.id, isinstance(item.ctx, ast.Store))
+        elif isinstance(item, _DEFINITIONS):
+            first.setdefault(item.name, True)
+    return {name for name, bound in first.items() if bound}
+
+
+def _in_order(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes in the order in which they are executed; bodies of functions are not."""
+    waiting: list[ast.AST] = [node]
+    while waiting:
+        item = waiting.pop()
+        yield item
+        children = list(ast.iter_child_nodes(item))
+        if isinstance(item, ast.Assign | ast.AnnAssign | ast.NamedExpr) and item.value is not None:
+            children = [item.value, *(child for child in children if child is not item.value)]
+        elif isinstance(item, ast.For | ast.AsyncFor | ast.comprehension):
+            children = [item.iter, *(child for child in children if child is not item.iter)]
+        elif isinstance(item, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+            children = [*item.generators, *(child for child in children if child not in item.generators)]
+        elif isinstance(item, _DEFINITIONS):
+            children = list(item.decorator_list)
+        elif isinstance(item, ast.Lambda):
+            children = []
+        waiting += reversed(children)
+
+
+def _assigned_globals(node: ast.AST) -> set[str]:
+    return {name for item in ast.walk(node) if isinstance(item, ast.Global) for name in item.names}
+
+
+def _changes(found: Effects, node: ast.stmt) -> None:
+    """Walk over the statement; the second of each pair says whether it is executed only when a function is called."""
+    waiting: list[tuple[ast.AST, bool, str]] = [(node, False, "")]
+    while waiting:
+        item, called, owner = waiting.pop()
+        stores = found.stores_later if called else found.stores
+        if isinstance(item, _DEFINITIONS):
+            for decorator in item.decorator_list:
+                # `@register` calls a function, of which it is asked what it changes; `@app.route` may change `app`.
+                called_name = decorator.func if isinstance(decorator, ast.Call) else decorator
+                (found.calls_later if called else found.calls).update(roots([decorator]))
+                stores |= roots([decorator]) if isinstance(called_name, ast.Attribute) else set()
+        if isinstance(item, ast.ClassDef):
+            stores |= roots([*item.bases, *(keyword.value for keyword in item.keywords)])
+            owner = item.name
+        if isinstance(item, ast.Global):
+            stores |= set(item.names)
+        if isinstance(item, ast.Subscript | ast.Attribute) and not isinstance(item.ctx, ast.Load):
+            stores |= _all_for(roots([item]), owner)
+        if isinstance(item, ast.AugAssign):
+            stores |= _all_for(roots([item.target]), owner) if not isinstance(item.target, ast.Name) else set()
+        if isinstance(item, ast.Expr | ast.Await) and isinstance(item.value, ast.Call) and not says(item.value):
+            stores |= _method_owners(item.value, owner)
+            stores |= _settings(item.value)
+        if isinstance(item, ast.Call):
+            _call(found, item, called, owner)
+        _alias(found, item)
+        inside = called or isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for name, value in ast.iter_fields(item):
+            # Decorators, defaults and annotations of a function are executed with its definition.
+            at = inside if name == "body" else called
+            children = value if isinstance(value, list) else [value]
+            waiting += [(child, at, owner) for child in children if isinstance(child, ast.AST)]
+
+
+def _call(found: Effects, call: ast.Call, called: bool, owner: str) -> None:
+    if isinstance(call.func, ast.Name):
+        (found.calls_later if called else found.calls).add(call.func.id)
+        name = call.func.id
+        if name in _EVERY_NAME:
+            (found.stores_later if called else found.stores).add(ANYTHING)
+        if name in {"setattr", "delattr"}:
+            (found.stores_later if called else found.stores).update(_all_for(roots(call.args[:1]), owner))
+        if name in _READERS - _CALLERS:
+            return
+    elif not says(call):
+        (found.values_later if called else found.methods).update(_method_owners(call, owner))
+    passed = roots([*call.args, *call.keywords])
+    (found.values_later if called else found.arguments).update(passed)
+
+
+def _method_owners(call: ast.Call, owner: str) -> set[str]:
+    return _all_for(roots([call.func]), owner) if isinstance(call.func, ast.Attribute) else set()
+
+
+def _all_for(names: set[str], owner: str) -> set[str]:
+    """`cls` is the class itself, and whoever asks for `globals()` may change every name."""
+    found = set(names)
+    if owner and "cls" in found:
+        found.add(owner)
+    if found & _EVERY_NAME:
+        found.add(ANYTHING)
+    return found
+
+
+def _settings(call: ast.Call) -> set[str]:
+    """`sys.setrecursionlimit` and its like concern the interpreter, so whatever is executed in it."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return {ANYTHING} if name in {"setrecursionlimit", "set_int_max_str_digits", "stack_size"} else set()
+
+
+def _alias(found: Effects, item: ast.AST) -> None:
+    pairs: list[tuple[Iterable[ast.expr], ast.expr | None]] = []
+    if isinstance(item, ast.Assign):
+        pairs = [(item.targets, item.value)]
+    elif isinstance(item, ast.AnnAssign | ast.NamedExpr):
+        pairs = [([item.target], item.value)]
+    elif isinstance(item, ast.For | ast.AsyncFor | ast.comprehension):
+        pairs = [([item.target], item.iter)]
+    elif isinstance(item, ast.withitem) and item.optional_vars is not None:
+        pairs = [([item.optional_vars], item.context_expr)]
+    for targets, value in pairs:
+        if value is None:
+            continue
+        reached = roots([value], through_calls=True)
+        for target in targets:
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store) and reached - {name.id}:
+                    found.aliases.setdefault(name.id, set()).update(reached - {name.id})
+
+
+def roots(expressions: Iterable[ast.AST], *, through_calls: bool = False) -> set[str]:
+    """The names at the root of expressions: `table` of `table[i].rows`, through containers and, if asked, arguments of calls."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = list(expressions)
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, ast.Name):
+            found.add(item.id)
+        elif isinstance(item, ast.Attribute | ast.Subscript | ast.Await | ast.Starred | ast.NamedExpr | ast.keyword):
+            waiting.append(item.value)
+        elif isinstance(item, ast.Call):
+            name = item.func.id if isinstance(item.func, ast.Name) else ""
+            if name not in _READERS:
+                waiting.append(item.func)
+            if through_calls and (name not in _READERS or name in _PASS_ON):
+                waiting += [*item.args, *item.keywords]
+        elif isinstance(item, ast.IfExp):
+            waiting += [item.body, item.orelse]
+        elif isinstance(item, _CONTAINERS):
+            waiting += list(ast.iter_child_nodes(item))
+    return found
+
+
+def says(node: ast.AST) -> bool:
+    """Is this output, or the end of the program: nothing that other statements notice?"""
+    call = node.value if isinstance(node, ast.Expr) else node
+    if not isinstance(call, ast.Call):
+        return False
+    if isinstance(call.func, ast.Name):
+        return call.func.id in _OUTPUT
+    if isinstance(call.func, ast.Attribute):
+        return any((root, call.func.attr) in _OUTPUT_METHODS for root in roots([call.func]))
+    return False
+
+
+def is_constant(node: ast.AST) -> bool:
+    """Does the statement bind its names to values that nothing can change?"""
+    if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+        plain = ast.Constant | ast.UnaryOp | ast.BinOp | ast.operator | ast.unaryop
+        return all(isinstance(item, plain) for item in ast.walk(node.value))
+    return False

@@ -1,0 +1,113 @@
+"""Statements of an answer -> a test module: the test functions and all that they reach.
+
+Left out: whether the tests are any good.
+"""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Sequence
+
+from orchestrator.llm.extraction.parsing import longest_beginning, parses
+from orchestrator.llm.extraction.pieces import (
+    DEFINITIONS,
+    Piece,
+    Source,
+    cut_off,
+    is_docstring,
+    is_main,
+    is_test,
+    join,
+    pieces,
+)
+from orchestrator.llm.extraction.pruning import Keeper, Pool
+from orchestrator.llm.extraction.refusals import unusable
+from orchestrator.llm.extraction.result import MODULE, Extraction
+
+
+def suite(sources: list[Source], entry_point: str | None, problems: list[str]) -> Extraction:
+    """The tests in an answer.
+
+    Args:
+        entry_point: the function under test, imported from `candidate`.
+    """
+    found = [piece for source in sources for piece in (*source.pieces, *_begun_test(source))]
+    for source in sources:
+        problems.extend(source.problems)
+        if source.broken:
+            problems.append("dropped an unfinished tail" if source.broken[-1].at_end else "dropped what does not parse")
+    tests = [piece for piece in found if is_test(piece.node)]
+    if not tests:
+        return _wrap_asserts(sources, found, entry_point, problems)
+    latest = {next(iter(piece.binds), ""): piece for piece in tests}
+    if len(latest) < len(tests):
+        problems.append("kept the last of several definitions")
+    given = frozenset([entry_point]) if entry_point else frozenset()
+    keeper = Keeper(
+        [Pool(found)], problems=problems, given=given, dropped=lambda piece: piece in tests and piece not in latest.values()
+    )
+    for piece in latest.values():
+        keeper.keep(piece)
+        # Arguments of test functions name fixtures.
+        for argument in _arguments(piece.node):
+            keeper.want(argument)
+    while True:
+        fixtures = {name for piece in keeper.kept() if isinstance(piece.node, DEFINITIONS) for name in _arguments(piece.node)}
+        before = len(keeper.kept())
+        for name in fixtures:
+            keeper.want(name)
+        if len(keeper.kept()) == before:
+            break
+    return _module(keeper.kept(), found, entry_point, problems)
+
+
+def _begun_test(source: Source) -> list[Piece]:
+    """A test that the answer stops in, as far as it is whole: with an assertion less it is still a test."""
+    last = source.broken[-1] if source.broken else None
+    if last is None or not last.at_end or not cut_off(last.source, source.closed):
+        return []
+    whole = longest_beginning("\n".join(last.source.split("\n")[:-1]))
+    return [piece for piece in pieces(whole) if is_test(piece.node)] if whole else []
+
+
+def _arguments(node: ast.stmt) -> list[str]:
+    functions = [item for item in ast.walk(node) if isinstance(item, ast.FunctionDef)]
+    return [argument.arg for function in functions for argument in function.args.args]
+
+
+def _wrap_asserts(sources: list[Source], found: list[Piece], entry_point: str | None, problems: list[str]) -> Extraction:
+    """Bare asserts at module level: they and what stands between them become one test."""
+    if not any(isinstance(piece.node, ast.Assert) for piece in found):
+        refused = unusable(sources, None, problems)
+        reason = refused.reason if not found else "The answer holds no test function."
+        return refused.model_copy(update={"reason": reason})
+    outer = [
+        piece for piece in found if piece.is_import or (isinstance(piece.node, DEFINITIONS) and entry_point not in piece.binds)
+    ]
+    inner = [
+        piece.source
+        for piece in found
+        if piece not in outer and not is_main(piece.node) and entry_point not in piece.binds and not is_docstring(piece.node)
+    ]
+    problems.append("put bare asserts into a test function")
+    source = "def test_examples():\n" + textwrap.indent("\n".join(inner), "    ")
+    wrapped = list(pieces(source)) if parses(source) else []
+    return _module([*outer, *wrapped], found, entry_point, problems)
+
+
+def _module(kept: list[Piece], found: Sequence[Piece], entry_point: str | None, problems: list[str]) -> Extraction:
+    """Tests test the candidate: a copy of it, or an import of it from elsewhere, gives way to the import from `candidate`."""
+    chosen = [piece for piece in kept if entry_point is None or entry_point not in piece.binds]
+    if entry_point is not None:
+        if any(entry_point in piece.binds and not piece.is_import for piece in found):
+            problems.append("dropped the tests' own copy of the function")
+        # `from somewhere import loss, other` keeps nothing of `somewhere`: there is no such module in the sandbox.
+        if any(entry_point in piece.binds and piece.is_import and len(piece.binds) > 1 for piece in kept):
+            problems.append("dropped names imported beside the function")
+        chosen = [*pieces(f"from {MODULE} import {entry_point}"), *chosen]
+    code = join(chosen)
+    said = tuple(dict.fromkeys(problems))
+    if not parses(code):
+        return Extraction(draft=code, reason="The tests do not parse once they are put together.", problems=said)
+    return Extraction(code=code, usable=True, problems=said)

@@ -1,0 +1,151 @@
+"""What an object shows of itself: length, items, truth, shape and array are those of one thing, the same at each look.
+
+What was seen is kept until the tests have the candidate do something that may change it. Views that disagree fail the test that
+sees it, unless the tests made the object: a class that they test may be odd, and that rests on its word.
+
+Left out: comparing with values of the tests. `operators.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import values
+from .exceptions import mark
+from .handles import Handle
+
+_MOST = 1000
+"""Items of which each is remembered."""
+
+
+def once(own: Handle, name: str, ask: Callable[[], Any]) -> Any:
+    """The answer to a question, asked but once while nothing changes."""
+    known = type(own)._fumehood_link.views_of(own)
+    if name not in known:
+        known[name] = ask()
+    return known[name]
+
+
+def seen(own: Handle, name: str, value: Any) -> Any:
+    """Note one view, and hold it against the others. Raises TypeError, the candidate's, where they disagree."""
+    link = type(own)._fumehood_link
+    known = link.views_of(own)
+    if name == "array":
+        shape = getattr(value, "shape", None)
+        if type(shape) is tuple:
+            _agree(own, "array shape", shape)
+            for told in ("shape", "len"):  # what it says beside, asked before anything else can change
+                _shown_beside(own, told)
+        return value
+    if name == "bool":
+        _agree(own, "truth", value)
+    elif name == "len":
+        _agree(own, "length", value)
+    elif name == "shape" and type(value) is tuple:
+        _agree(own, "shape", value)
+    elif name == "items":
+        _agree(own, "items", value)
+        for place, item in known.get("got", {}).items():
+            if place < len(known.get("all", ())) and known["all"][place] != item:
+                _disagree(own, f"item {place} and iteration")
+    return value
+
+
+def _shown_beside(own: Handle, name: str) -> None:
+    link = type(own)._fumehood_link
+    known = link.views_of(own)
+    if name in known:
+        return
+    known[name] = None
+    if name == "len" and "__len__" in dir(type(own)):
+        seen(own, "len", link.ask("operator", "len", (own,), {}))
+    elif name == "shape":
+        try:
+            value = link.ask("get", own, "shape")
+        except Exception:
+            return
+        if type(value) is tuple:
+            seen(own, "shape", value)
+
+
+def _agree(own: Handle, name: str, value: Any) -> None:
+    known = type(own)._fumehood_link.views_of(own).setdefault("told", {})
+    known[name] = value
+    sizes = {}
+    for view in ("length", "items"):
+        if view in known:
+            sizes[view] = known[view]
+    for view in ("shape", "array shape"):
+        if known.get(view):
+            sizes[view] = known[view][0]
+    if len(set(sizes.values())) > 1:
+        _disagree(own, " and ".join(sizes))
+    if "shape" in known and "array shape" in known and known["shape"] != known["array shape"]:
+        _disagree(own, "shape and array")
+    if "truth" in known and sizes and "shape" not in sizes and known["truth"] != (next(iter(sizes.values())) > 0):
+        _disagree(own, "truth and " + next(iter(sizes)))
+
+
+def _disagree(own: Handle, what: str) -> None:
+    link = type(own)._fumehood_link
+    if own._fumehood_id in link.made:
+        link.rest_on("word")
+        return
+    raise mark(TypeError(f"{type(own).__name__}, which the candidate handed out, is not one thing: its {what} disagree"))
+
+
+def iteration(own: Handle, source: Any) -> Any:
+    """An object's iterator, whose items are counted and kept."""
+    if source is own or not isinstance(source, Handle) or hasattr(type(own), "__next__"):
+        return source
+    return _items(own, source)
+
+
+def _items(own: Handle, source: Any) -> Any:
+    kept: list[bytes | None] = []
+    count = 0
+    before = dict(type(own)._fumehood_link.views_of(own).get("told", {}))
+    for item in source:
+        count += 1
+        if count <= _MOST:
+            kept.append(_as_bytes(item))
+        yield item
+    known = type(own)._fumehood_link.views_of(own)
+    if "keys" not in type(own)._fumehood_methods:
+        known["all"] = kept
+    known["told"] = before | known.get("told", {})  # taking an item may change an object; a whole iteration is one look
+    seen(own, "items", count)
+
+
+def item(own: Handle, key: Any, value: Any) -> Any:
+    """Note what an object gives for an index or a slice, and hold it against its other views."""
+    link = type(own)._fumehood_link
+    known = link.views_of(own)
+    kind = type(own)
+    if "keys" in kind._fumehood_methods or not hasattr(kind, "__len__"):
+        return value
+    if type(key) is int and key >= 0:
+        told = _as_bytes(value)
+        known.setdefault("got", {})[key] = told
+        kept = known.get("all", ())
+        if key < len(kept) and None not in (told, kept[key]) and kept[key] != told:
+            _disagree(own, f"item {key} and iteration")
+    elif type(key) is slice and isinstance(value, list | tuple | str):
+        size = own.__len__()
+        if size <= _MOST:
+            chosen = list(range(*key.indices(size)))
+            picked = link.line_up(own, "getitem", chosen) if chosen else []
+            mine = [_as_bytes(found) for heard, found in picked if heard]
+            told_items = list(map(_as_bytes, value))
+            if len(picked) == len(mine) and (len(told_items) != len(mine) or (None not in mine and mine != told_items)):
+                _disagree(own, "slice and items")
+    return value
+
+
+def _as_bytes(value: Any) -> bytes | None:
+    """A plain value, to be compared without asking it; None for an object."""
+    try:
+        return values.dumps(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,203 @@
+"""Objects where data belongs: who does not know the answer is not believed, and who does is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from apart_harness import Apart
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "sandbox_image"))
+from agent.boundary.decoys import COUNT, decoys, hides
+
+
+@pytest.fixture(scope="module")
+def bare():
+    apart = Apart(heavy=False)
+    yield apart
+    apart.close()
+
+
+ANYTHING = """
+class Yes:
+    def __init__(s, *a): pass
+    def __eq__(s, o): return True
+    def __hash__(s): return 0
+    def __lt__(s, o): return True
+    __le__ = __gt__ = __ge__ = __contains__ = __lt__
+    def __sub__(s, o): return 0.0
+    __rsub__ = __mod__ = __rmod__ = __isub__ = __sub__
+    def __and__(s, o): return o
+    __or__ = __xor__ = __rand__ = __and__
+    def __abs__(s): return s
+    def __getitem__(s, i): return s
+    def __iter__(s): return iter((s, s))
+    def startswith(s, o): return True
+    endswith = issubset = isclose = equals = startswith
+    def value(s): return s
+    def parts(s): return (s, [s], {"a": s})
+    bounds = property(lambda s: [s, s])
+def f(*a): return Yes()
+"""
+GUESSES = """
+import random
+class Maybe:
+    def __init__(s): s.asked = {}
+    def __eq__(s, o): return random.random() < 0.01
+    def __sub__(s, o): return random.choice([0.0, 1.0, -1.0])
+    def __contains__(s, o): return random.random() < 0.5
+def f(*a): return Maybe()
+"""
+REMEMBERS = """
+class Late:
+    def __init__(s, other=None): s.other = other
+    def __sub__(s, o): return Late(o)
+    def __abs__(s): return s
+    def __lt__(s, o): return o > 1e-12
+    def __eq__(s, o): return o == 0
+    def __float__(s): return 0.0
+def f(*a): return Late()
+"""
+LIES = {
+    "equal to everything": (ANYTHING, "assert f(2) == 4"),
+    "equal to every list": (ANYTHING, "assert f(2) == [1, 4, 9]"),
+    "equal to every text": (ANYTHING, "assert f(2) == 'abc'"),
+    "the other way round": (ANYTHING, "assert 4 == f(2)"),
+    "in a list": (ANYTHING, "assert [f(2)] == [4]"),
+    "among others": (ANYTHING, "assert f(2) in (4, 5)"),
+    "a difference of nothing": (ANYTHING, "assert abs(f(2) - 4) < 1e-9"),
+    "a difference of nothing, the other way round": (ANYTHING, "assert abs(4 - f(2)) < 1e-9"),
+    "less than everything": (ANYTHING, "assert f(2) < 4"),
+    "more than everything": (ANYTHING, "assert f(2) > 4"),
+    "between everything": (ANYTHING, "assert 3.9 < f(2) < 4.1"),
+    "a remainder of nothing": (ANYTHING, "assert f(2) % 4 == 0"),
+    "bits that are given back": (ANYTHING, "assert f(5) & 4 == 4"),
+    "what is subtracted in place": (ANYTHING, "x = f(3)\nx -= 7\nassert x == 0"),
+    "contains everything": (ANYTHING, "assert 7 in f(2)"),
+    "begins with everything": (ANYTHING, "assert f(2).startswith('abc')"),
+    "close to everything": (ANYTHING, "assert f(2).isclose(4.0)"),
+    "an item that is the whole": (ANYTHING, "v = Yes(1, 2)\nassert 1.4 < v[0] < 1.6"),
+    "items that are the whole": (ANYTHING, "for a, b in zip(Yes(1, 2), [1, 2]): assert abs(a - b) < 1e-9"),
+    "a result that is the object": (ANYTHING, "assert abs(Yes(1).value() - 3.14) < 1e-2"),
+    "results that hold the object": (ANYTHING, "a, (b,), c = Yes(1).parts()\nassert abs(a - 1) < 1e-9 and abs(b - 2) < 1e-9"),
+    "an attribute that holds it": (ANYTHING, "assert abs(Yes(1).bounds[0] - 1) < 1e-9"),
+    "a guess at equality": (GUESSES, "assert f(2) == 4 and f(3) == 9"),
+    "a guess at a difference": (GUESSES, "assert abs(f(2) - 4) < 1e-9 and abs(f(3) - 9) < 1e-9"),
+    "a coin that is tossed": (GUESSES, "assert all(x in f(2) for x in range(20))"),
+    "a difference that remembers": (REMEMBERS, "assert abs(f(2) - 4) < 1e-9"),
+    "a difference that becomes a number": (REMEMBERS, "assert float(f(2) - 4) == 0.0"),
+    "a difference that is equal to nothing": (REMEMBERS, "assert f(2) - 4 == 0"),
+    "an unequal one by its equality": ("class V:\n    def __init__(s, n): pass\n    def __eq__(s, o): return True", "assert V(1) != 'x'"),
+    "objects that are all equal": ("class P:\n    def __init__(s, n): pass\n    def __eq__(s, o): return True\ndef f(): return P(0)", "assert f() == P(7)"),
+    "a text that changes": (
+        "class S(str): pass\nheld = S('?')\nclass T(str):\n    def __eq__(s, o): return True\n    def __str__(s): return 'abc'\ndef f(x): return T('?')",
+        "assert f(2) == 'abc'",
+    ),
+    "items beside the length": ("class L:\n    def __len__(s): return 3\n    def __iter__(s): return iter(())\ndef f(x): return L()", "out = f(1)\nassert len(out) == 3\nfor a, b in zip(out, [1, 4, 9]): assert a == b"),
+    "the length beside the items": ("class L:\n    def __len__(s): return 3\n    def __iter__(s): return iter(())\ndef f(x): return L()", "out = f(1)\nassert all(a == b for a, b in zip(out, [1, 4, 9])) and len(out) == 3"),
+    "true and without items": ("class L:\n    def __bool__(s): return True\n    def __iter__(s): return iter(())\ndef f(x): return L()", "out = f(1)\nassert out and all(v == 1 for v in out)"),
+    "slices beside the items": (
+        "class V:\n    def __init__(s, xs): s.xs = xs\n    def __len__(s): return len(s.xs)\n    def __iter__(s): return iter(s.xs)\n"
+        "    def __getitem__(s, i): return [] if isinstance(i, slice) else s.xs[i]\ndef f(xs): return V(xs)",
+        "out = f([3, 1, 2])\nassert sorted(out) == [1, 2, 3] and all(a <= b for a, b in zip(out, out[1:]))",
+    ),
+    "indices beside the items": (
+        "class V:\n    def __init__(s, xs): s.xs = xs\n    def __len__(s): return len(s.xs)\n    def __iter__(s): return iter(s.xs)\n"
+        "    def __getitem__(s, i): return i\ndef f(xs): return V(xs)",
+        "out = f([3, 1, 2])\nassert set(out) == {1, 2, 3} and len(out) == 3\nfor i in range(2): assert out[i] <= out[i + 1]",
+    ),
+}  # fmt: skip
+
+RATIO = """
+import math
+class Ratio:
+    def __init__(s, n, d=1):
+        g = math.gcd(n, d) or 1
+        s.n, s.d = n // g, d // g
+    def __eq__(s, o): return s.n * getattr(o, 'd', 1) == getattr(o, 'n', o) * s.d
+    def __hash__(s): return hash((s.n, s.d))
+    def __lt__(s, o): return s.n / s.d < float(o)
+    def __gt__(s, o): return s.n / s.d > float(o)
+    def __float__(s): return s.n / s.d
+    def __abs__(s): return Ratio(abs(s.n), s.d)
+    def __sub__(s, o): return Ratio(s.n - o * s.d, s.d) if isinstance(o, int) else s.n / s.d - o
+    def __rsub__(s, o): return Ratio(o * s.d - s.n, s.d)
+    def __add__(s, o): return Ratio(s.n * o.d + o.n * s.d, s.d * o.d) if isinstance(o, Ratio) else s.n / s.d + o
+    def __mul__(s, o): return s.n / s.d * o
+    def __rpow__(s, o): return o ** (s.n / s.d)
+def f(n, d): return Ratio(n, d)
+"""
+TRUTHS = {
+    "equal to a number": (RATIO, "assert f(8, 2) == 4 and Ratio(9, 3) == 3 and f(1, 2) != 1"),
+    "between numbers": (RATIO, "assert 0.4 < f(1, 2) < 0.6 and not f(1, 2) > 0.6"),
+    "a difference that is a number": (RATIO, "assert abs(f(1, 2) - 0.5) < 1e-9"),
+    "a difference that is an object": (RATIO, "assert abs(f(7, 2) - 3) < 1 and abs(f(8, 2) - 4) < 1e-9"),
+    "the other way round": (RATIO, "assert abs(4 - f(8, 2)) < 1e-9"),
+    "products and powers": (RATIO, "assert f(1, 2) * 3.0 == 1.5 and abs(4 ** f(1, 2) - 2) < 1e-9"),
+    "objects of one class": (RATIO, "assert f(1, 2) == Ratio(1, 2) and f(2, 4) == Ratio(1, 2) and f(1, 2) + f(1, 2) == Ratio(1)"),
+    "a class modulo five": (
+        "class Mod:\n    def __init__(s, n): s.n = n % 5\n    def __eq__(s, o): return s.n == getattr(o, 'n', o)",
+        "assert Mod(7) == Mod(2) and Mod(7) == 2 and not Mod(7) == Mod(3)",
+    ),
+    "an interval": ("class I:\n    def __init__(s, a, b): s.a, s.b = a, b\n    def __contains__(s, x): return s.a <= x <= s.b", "assert 5 in I(1, 10) and 11 not in I(1, 10)"),
+    "a trie": ("class Trie:\n    def __init__(s): s.w = set()\n    def insert(s, w): s.w.add(w)\n    def __contains__(s, w): return w in s.w", "t = Trie()\nt.insert('cat')\nassert 'cat' in t and 'dog' not in t"),
+    "a set that was handed out": ("class Bag:\n    def __init__(s, xs): s.xs = xs\n    def __contains__(s, x): return x in s.xs\ndef f(): return Bag([2, 3, 5, 7])", "assert 7 in f() and 8 not in f()"),
+    "a stack": (
+        "class Stack:\n    def __init__(s): s.xs = []\n    def push(s, x): s.xs.append(x)\n    def pop(s): return s.xs.pop()\n    def __len__(s): return len(s.xs)\n    def __bool__(s): return bool(s.xs)\n    def __iter__(s): return iter(s.xs)\n    def __getitem__(s, i): return s.xs[i]",
+        "s = Stack()\nassert not s and len(s) == 0\ns.push(1)\ns.push(2)\nassert len(s) == 2 and list(s) == [1, 2] and s[0] == 1 and s[-1] == 2 and s[:1] == [1]\nassert s.pop() == 2 and len(s) == 1 and s",
+    ),
+    "a queue that is emptied by iteration": ("class Q:\n    def __init__(s, xs): s.xs = xs\n    def __len__(s): return len(s.xs)\n    def __iter__(s):\n        while s.xs: yield s.xs.pop(0)", "q = Q([1, 2])\nassert len(q) == 2\nassert list(q) == [1, 2]\nassert len(q) == 0"),
+    "items without end": ("class E:\n    def __iter__(s):\n        n = 0\n        while True:\n            yield n\n            n += 2", "import itertools\nassert list(itertools.islice(E(), 3)) == [0, 2, 4]"),
+    "a dictionary of one's own": (
+        "class D:\n    def __init__(s, d): s.d = d\n    def keys(s): return s.d.keys()\n    def __len__(s): return len(s.d)\n    def __iter__(s): return iter(s.d)\n    def __getitem__(s, k): return s.d[k]",
+        "d = D({1: 'a', 0: 'b'})\nassert list(d) == [1, 0] and d[0] == 'b' and dict(d) == {1: 'a', 0: 'b'}",
+    ),
+    "a list that counts": ("class L(list):\n    def total(s): return sum(s)", "l = L([1, 2])\nl.append(3)\nassert l == [1, 2, 3] and l.total() == 6 and len(l) == 3"),
+    "a data class": ("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    name: str = 'a'\ndef f(): return [P(1), P(2, 'b')]", "assert f() == [P(1), P(2, 'b')] and P(1) != P(2)"),
+    "a version": (
+        "class V:\n    def __init__(s, t): s.t = tuple(map(int, t.split('.')))\n    def __eq__(s, o): return s.t == (o.t if isinstance(o, V) else V(o).t)\n    def __lt__(s, o): return s.t < (o.t if isinstance(o, V) else V(o).t)",
+        "assert V('1.2') < V('1.10') and V('1.2') == '1.2' and V('1.2') < '1.3'",
+    ),
+}  # fmt: skip
+
+
+def _tests(question: str) -> str:
+    return "from candidate import *\nimport candidate\ndef test_a():\n" + "".join(
+        f"    {line}\n" for line in question.splitlines()
+    )
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_who_does_not_know_the_answer_is_not_believed(bare, name):
+    code, question = LIES[name]
+    names = "Yes, f" if "Yes(" in question else "V" if "V(" in question else "f, P" if "P(" in question else "f"
+    result = bare.run(code, _tests(question).replace("import *", f"import {names}"))
+    assert result.outcomes == {"test_a": "failed"}, result.events
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_who_knows_it_is(bare, name):
+    code, question = TRUTHS[name]
+    assert bare.run(code, _tests(question)).outcomes == {"test_a": "passed"}
+
+
+@pytest.mark.parametrize(
+    "value", [7, -3, 0, 100, 12_000, 10**40, 3.5, 0.1, 1e-9, 2.0, "a text 42", [1, 2, 3], (0.5, "x"), {"k": 3}, {4, 5}]
+)
+def test_decoys_are_many_unlike_the_value_and_of_its_kind(value):
+    found = decoys(value)
+    assert len(found) > 80
+    assert all(type(decoy) is type(value) and decoy != value for decoy in found)
+    assert len({repr(decoy) for decoy in found}) == len(found)
+
+
+def test_the_expected_number_does_not_stand_in_the_middle_of_its_decoys():
+    ranks = [sorted([value, *decoys(value)]).index(value) for value in [5000] * 300]
+    middle = sum(COUNT * 0.45 < rank < COUNT * 0.55 for rank in ranks)
+    assert middle < 90, "a tenth of all places must not hold nearly a third of all values"
+
+
+@pytest.mark.parametrize(("value", "hidden"), [(3, True), ("abc", False), ([1, "a"], True), (["a"], False), ({"a": 2.5}, True)])
+def test_numbers_hide_among_decoys_and_texts_do_not(value, hidden):
+    assert hides(value) is hidden
