@@ -140,6 +140,10 @@ async def _execute(chosen: Settings, program: Program, limits: Limits, *, show: 
         return await engine.execute(program, limits, pass_on if show and program.tests is None else None)
 
 
+BASES = {"data": "data", "line_up": "a line-up", "word": "the candidate's word"}
+"""What a result rests on, in words."""
+
+
 def _show(result: ExecutionResult, program: Program) -> None:
     from sandbox_image.agent.protocol import CANDIDATE_CHANGED
 
@@ -161,7 +165,10 @@ def _show(result: ExecutionResult, program: Program) -> None:
     if result.exit_code:
         word += f", exit code {result.exit_code}"
     measures = f"{result.wall_time:.2f} s, {result.cpu_time:.2f} s CPU, {result.memory_peak / 2**20:.0f} MiB"
-    note(f"{word}: {measures}" + (f", judging: {result.judging}" if result.judging != "none" else ""))
+    judged = f", judging: {result.judging}" if result.judging != "none" else ""
+    basis = f", resting on {BASES[result.basis]}" if result.basis else ""
+    again = f"; one of {result.attempts} attempts" if result.attempts > 1 else ""
+    note(f"{word}: {measures}{judged}{basis}{again}")
     if result.detail:
         note(result.detail)
     if result.verdict != "accepted" and not program.in_place and CANDIDATE_CHANGED in result.unsure:

@@ -61,6 +61,7 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         "file": file,
         "module": program.module,
         "entry_point": program.entry_point,
+        "defines": list(program.defines),
         "in_place": program.in_place,
         "heavy": False,
         "stream": False,
@@ -152,6 +153,7 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     finished = broken = False
     error: dict[str, Any] = {}
     unsure: list[str] = []
+    facts: dict[str, Any] = {}
     for event in events:
         match event.get("event"):
             case "collected":
@@ -173,14 +175,18 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
                     broken = True
                     continue
                 # A test that passed and then failed in its teardown reports twice: the failure counts.
-                if test.name in tests and test.outcome is TestOutcome.PASSED:
+                if test.name in tests and test.outcome in (TestOutcome.PASSED, TestOutcome.SKIPPED):
                     broken = True
                     continue
                 tests[test.name] = test
+            case "received":
+                facts["received"] = True
+            case "not_apart":
+                facts["not_apart"] = _sound(str(event.get("message", "")))
             case "tampered":
                 pass
             case _:  # deselected tests, and what is no event
                 broken = True
     complete = bool(collected) and finished and not broken and not error and sorted(collected) == sorted(tests)
     counts = {"tests_collected": len(collected), "tests_complete": complete}
-    return {"tests": tuple(tests.values()), **counts, "unsure": tuple(unsure), **error}
+    return {"tests": tuple(tests.values()), **counts, "unsure": tuple(unsure), **error, **facts}

@@ -1,7 +1,8 @@
 """Whether tests can be judged apart from the candidate: a reading of their source, before anything runs.
 
-Only the tests are read, never the candidate, and nothing that happens at run time counts: otherwise a candidate could choose to
-be judged in the weaker way. What this reading misses fails in the run with a message that names the other way.
+Only the tests are read, never the candidate. What this reading misses shows in the run, where the tests do what cannot be done to
+a candidate judged apart (`RunReport.not_apart`): there the kind of thing that would have to cross decides, which the tests chose,
+and not its size or depth, which a candidate may have given it.
 
 Left out: judging itself. The agent in the sandbox does that.
 """

@@ -222,6 +222,8 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
         os.environ.update(order["env"])
     limit_torch(order.get("gpu_memory_fraction", 1.0))
     os.chdir(WORK)
+    if mode != "exec":
+        _seed_afresh()
     if mode == "exec":
         argv = order["argv"]
         try:
@@ -243,7 +245,7 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
 
         sys.path.insert(0, WORK)
         boundary = socket.socket(fileno=high["boundary"])
-        work = {key: order[key] for key in ("module", "entry_point", "in_place")} | {"tests": texts[0]}
+        work = {key: order[key] for key in ("module", "entry_point", "defines", "in_place")} | {"tests": texts[0]}
         if quiet:
             silence()
         _end(_judged, judge, boundary, high["results"], work)
@@ -256,6 +258,16 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
     _forget_agent()
     sys.path.insert(0, WORK)
     _end(_python, order)
+
+
+def _seed_afresh() -> None:
+    """Let no generator be as it is in another child of the same zygote: each side of each run draws its own numbers."""
+    if (random := sys.modules.get("random")) is not None:
+        random.seed()
+    if (numpy := sys.modules.get("numpy.random")) is not None:
+        numpy.seed()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.default_generator.manual_seed(int.from_bytes(os.urandom(8)) >> 1)
 
 
 def _above(fd: int) -> int:

@@ -99,7 +99,11 @@ _EVENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "message": _message,
         "side": _SIDE,
         "broken": bool,
+        "proved": bool,
+        "basis": _one_of("", "data", "line_up", "word"),
     },
+    "received": {},
+    "not_apart": {"message": _message},
     "doubt": {"name": _text, "message": _message},
     "tampered": {"what": _message},
     "finished": {"exit_status": _number, "broken": bool, "unsure": _texts},
@@ -140,7 +144,7 @@ def event_of(line: bytes) -> dict[str, Any]:
     """A line of the tests' report, or `MALFORMED`: whoever runs beside the tests may find where they write it."""
     try:
         told = json.loads(line)
-        told = {"broken": False, "unsure": [], **told}
+        told = {"broken": False, "unsure": [], "proved": False, "basis": "", **told}
         return {"event": told["event"]} | {key: read(told[key]) for key, read in _EVENTS[told["event"]].items()}
     except (ValueError, TypeError, LookupError, RecursionError):
         return MALFORMED
@@ -395,7 +399,7 @@ class Run:
             if self._has_init(mode):
                 self._selector.register(side.control, selectors.EVENT_READ, "report")
         self._selector.register(side.pidfd, selectors.EVENT_READ, f"{role} ended")
-        keys = ("file", "module", "entry_point", "in_place", "argv", "args", "env", "artifacts")
+        keys = ("file", "module", "entry_point", "defines", "in_place", "argv", "args", "env", "artifacts")
         order = {key: job[key] for key in keys} | {
             "mode": mode,
             "files": job["files"],
@@ -448,7 +452,7 @@ class Run:
             "memory_peak": self._meter.memory_peak() or max((side.memory_peak for side in (main, judge) if side), default=0),
             "stdout_truncated": self._truncated["stdout"],
             "stderr_truncated": self._truncated["stderr"],
-            "events": [_told(event) for event in self._events if event["event"] != "doubt"],
+            "events": [_told(event) for event in self._counted()],
             "attack": self._attack,
             "log": bytes(self._log).decode("utf-8", "replace"),
             "stages": self.stages,
@@ -474,12 +478,23 @@ class Run:
         for event in self._events:
             kind, name = event["event"], event.get("name", "")
             if kind == "doubt":
-                found[name] = {**event, "event": "test", "outcome": "failed", "side": "tests", "broken": False}
-            elif kind == "test" and event["outcome"] == "passed":
+                failed = {"event": "test", "outcome": "failed", "side": "tests", "broken": False, "proved": False, "basis": ""}
+                found[name] = {**event, **failed}
+            elif kind == "test" and event["outcome"] in ("passed", "skipped"):
                 found.pop(name, None)  # the tests had expected it
             elif kind == "test" and not event["broken"]:
                 found[name] = event
         return list(found.values())
+
+    def _counted(self) -> list[dict[str, Any]]:
+        """The events that count. A failure that was known and never reported is one; after a fault of ours nothing else is."""
+        if self._status == "sandbox_error":
+            return self.failures()
+        reported = {event["name"] for event in self._events if event["event"] == "test"}
+        counted = [event for event in self._events if event["event"] != "doubt"]
+        if any(event["event"] == "not_apart" for event in counted):
+            return counted
+        return counted + [event for event in self.failures() if event["name"] not in reported]
 
     def _over(self) -> bool:
         if self._status or self._stopped:

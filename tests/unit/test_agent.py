@@ -22,6 +22,7 @@ JOB: dict[str, Any] = {
     "file": "main.py",
     "module": "candidate",
     "entry_point": "",
+    "defines": [],
     "in_place": False,
     "argv": [],
     "args": [],

@@ -290,7 +290,7 @@ def test_a():
 @pytest.mark.parametrize("name", TRANSPARENT)
 def test_a_right_candidate_is_accepted(bare, name):
     code, tests, *entry_point = TRANSPARENT[name]
-    result = bare.run(code, tests, entry_point="".join(entry_point))
+    result = bare.run(code, tests, entry_point="".join(entry_point), defines=("poly",) if entry_point else ())
     assert result.accepted, result
 
 
@@ -369,14 +369,14 @@ def test_tests_that_cannot_begin_are_to_blame(bare, tests):
 def test_what_cannot_cross_names_the_other_way(bare):
     code = "def f(x): return 1"
     for value in ("open('/dev/null')", "type('Mine', (), {})()"):
-        failed = _message(bare, code, f"from candidate import f\ndef test_a():\n    f({value})")
-        assert failed["side"] == "tests"
-        assert 'use judging="together"' in failed["message"]
+        result = bare.run(code, f"from candidate import f\ndef test_a():\n    f({value})")
+        assert 'use judging="together"' in result.not_apart
+        assert not result.tests
 
 
 def test_a_class_of_the_candidates_cannot_be_subclassed(bare):
     result = bare.run("class A: pass", "from candidate import A\nclass B(A): pass\ndef test_a(): pass")
-    assert 'judging="together"' in result.error["message"]
+    assert 'judging="together"' in result.not_apart
 
 
 def test_arguments_are_changed_in_place_only_where_that_is_asked_for(bare):
