@@ -376,11 +376,11 @@ async def _numbered(programs: Iterable[Program] | AsyncIterable[Program]) -> Asy
 
 
 @lru_cache(maxsize=256)
-def _why_together(tests: str, module: str) -> str:
+def _why_together(tests: str, module: str, files: frozenset[tuple[str, bytes]]) -> str:
     """Remembered, for many candidates are judged by the same tests."""
     from orchestrator.workflows.judging import why_together
 
-    return why_together(tests, module)
+    return why_together(tests, module, dict(files))
 
 
 def _judging(program: Program, provider: Provider) -> Literal["apart", "together"]:
@@ -393,7 +393,7 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     able = bool(getattr(provider, "judges_apart", False))
     if program.judging == "together" or (program.judging == "auto" and not able):
         return "together"
-    why = _why_together(program.tests or "", program.module)
+    why = _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
@@ -477,6 +477,7 @@ def run(
     stdin: bytes | str = b"",
     env: dict[str, str] | None = None,
     files: dict[str, bytes] | None = None,
+    test_files: dict[str, bytes] | None = None,
     artifacts: tuple[str, ...] = (),
     on_output: OnOutput | None = None,
 ) -> ExecutionResult:
@@ -496,6 +497,7 @@ def run(
         stdin=stdin.encode() if isinstance(stdin, str) else stdin,
         env=env or {},
         files=files or {},
+        test_files=test_files or {},
         artifacts=artifacts,
     )
     return _shared().execute(program, limits, on_output)
