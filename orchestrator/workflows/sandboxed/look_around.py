@@ -322,16 +322,13 @@ _TIMELESS = ("/proc", "/sys", "/dev/pts", "/dev/mqueue")
 """Mounted for the run, as its own places are: what is in them is compared, not when it was made."""
 _MADE = ("/", "/.dockerenv", "/etc", "/etc/hostname", "/etc/hosts", "/etc/mtab", "/etc/resolv.conf")
 """By the engine, with each container."""
-_MOVING = tuple(
-    """
-    /proc/buddyinfo /proc/cgroups /proc/diskstats /proc/dynamic_debug/ /proc/fs/ /proc/interrupts /proc/key-users /proc/loadavg
-    /proc/locks /proc/meminfo /proc/mounts /proc/net /proc/pagetypeinfo /proc/pressure/ /proc/schedstat /proc/slabinfo
-    /proc/softirqs /proc/stat /proc/swaps /proc/sys/fs/aio-nr /proc/sys/fs/dentry-state /proc/sys/fs/file-nr /proc/sys/fs/inode-
-    /proc/sys/fs/quota/ /proc/sys/kernel/ns_last_pid /proc/sys/kernel/pty/nr /proc/sys/kernel/random/ /proc/timer_list
-    /proc/uptime /proc/vmallocinfo /proc/vmstat /proc/zoneinfo
-    /sys/block/ /sys/devices/ /sys/firmware/ /sys/fs/ /sys/kernel/ /sys/module/
-    """.split()
-)
+_MOVING = """
+/proc/buddyinfo /proc/cgroups /proc/diskstats /proc/dynamic_debug/ /proc/fs/ /proc/interrupts /proc/key-users /proc/loadavg
+/proc/locks /proc/meminfo /proc/mounts /proc/net /proc/pagetypeinfo /proc/pressure/ /proc/schedstat /proc/slabinfo
+/proc/softirqs /proc/stat /proc/swaps /proc/sys/fs/aio-nr /proc/sys/fs/dentry-state /proc/sys/fs/file-nr /proc/sys/fs/inode-
+/proc/sys/fs/quota/ /proc/sys/kernel/ns_last_pid /proc/sys/kernel/pty/nr /proc/sys/kernel/random/ /proc/timer_list
+/proc/uptime /proc/vmallocinfo /proc/vmstat /proc/zoneinfo
+/sys/block/ /sys/devices/ /sys/firmware/ /sys/fs/ /sys/kernel/ /sys/module/"""
 """What of /proc and /sys is not compared: it speaks of the whole host, and advances with everything that happens there."""
 
 
@@ -383,7 +380,7 @@ def census() -> Iterator[tuple[str, str]]:
         for folder, folders, files in os.walk(place):
             folders[:] = [name for name in folders if not name.isdigit()]  # processes: `processes` and `agent` look at them
             for path in (f"{folder}/{name}" for name in files):
-                if not path.startswith(_MOVING):
+                if not path.startswith(tuple(_MOVING.split())):
                     with contextlib.suppress(OSError):
                         yield path, hashlib.sha256(_head(path)).hexdigest()[:16]
     yield from _given()
