@@ -312,17 +312,23 @@ async def _closed_to_the_host(engine: Engine) -> str:
 async def _surroundings_unchanged(engine: Engine) -> str:
     """Everything that a run can see is the same after one that changed what it could, times and numbers included."""
     limits = LIMITS.model_copy(update={"output": 1 * MiB, "wall_time": 60.0})
-    level = engine.settings.isolation
-    seen: list[dict[str, str]] = []
-    for wall in ("census", "disturb", "census"):
-        result = await engine.execute(_look(wall, level), limits)
-        if wrong := _sealed(wall)(result) if wall == "disturb" else _ends(Status.OK)(result):
-            return wrong
-        if wall == "census":
-            seen.append(json.loads(result.stdout))
-    before, after = seen
+    first, between, second = [
+        await engine.execute(_look(wall, engine.settings.isolation), limits) for wall in ("census", "disturb", "census")
+    ]
+    if wrong := _sealed("disturb")(between):
+        return wrong
+    before, after = _census(first), _census(second)
+    if not before or not after:
+        return f"the program that looks around told nonsense ({first.status}, {second.status}). {_last(second)}".rstrip()
     changed = sorted(what for what in before.keys() | after.keys() if before.get(what) != after.get(what))
     return f"what a later run sees differs: {', '.join(changed[:10])}" if changed else ""
+
+
+def _census(result: ExecutionResult) -> dict[str, str]:
+    """What a program that looked around saw; empty where it did not say."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return dict(json.loads(result.stdout).items())
+    return {}
 
 
 async def _dies_under_a_run(engine: Engine) -> str:

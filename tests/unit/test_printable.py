@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from orchestrator import cli
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import out_json, show
 from orchestrator.printable import printable
@@ -55,6 +56,18 @@ def test_a_terminal_still_gets_what_rich_itself_steers_it_with():
     file = io.StringIO()
     Screen(file=file, force_terminal=True, color_system="standard").print("bold", style="bold")
     assert file.getvalue().startswith("\x1b[1mbold")
+
+
+def test_a_defect_of_ours_shows_its_traceback_in_the_same_way(capsys, monkeypatch):
+    def broken() -> None:
+        raise RuntimeError("\x1b[2J")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    told = capsys.readouterr().err
+    assert told.startswith("fumehood broke.")
+    assert told.rstrip().endswith("RuntimeError: \\x1b[2J")
 
 
 def test_json_keeps_all_as_escapes_of_its_own(capsys):
