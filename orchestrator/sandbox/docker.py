@@ -40,6 +40,8 @@ _GRACE = 15.0
 _ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
 _PYTEST = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:pytest|unittest)\b|^[ \t]*@|^[ \t]*def test\w*\((?!\))", re.MULTILINE)
 """Tests for which pytest is imported. A guess: a wrong one costs time only."""
+_USERS_TRIED = 1000
+"""Users drawn for a container until one is found that no other has."""
 _ASKED = "asked-"
 """Begins what a container is called that has no id yet."""
 _ANOMALIES = (Status.MEMORY_EXCEEDED, Status.PROCESS_LIMIT_EXCEEDED, Status.SANDBOX_ERROR)
@@ -416,15 +418,15 @@ class DockerProvider:
         """Have a container made with a user that no other one of this engine has. Returns its id."""
         import docker.errors
 
-        for user in secrets.SystemRandom().sample(protocol.USERS, len(protocol.USERS)):
-            options = container_options(spec, made, user)
+        for _ in range(_USERS_TRIED):
+            options = container_options(spec, made, secrets.choice(protocol.USERS))
             host = self.api.create_host_config(**options["host"]) | options["more"]
             try:
                 return str(self.api.create_container(**options["container"], host_config=host)["Id"])
             except docker.errors.APIError as exc:
                 if exc.status_code != 409:  # another one has the name, and with it the user
                     raise
-        raise SandboxUnavailable(f"All {len(protocol.USERS)} users that sandboxes of this engine may have are taken.")
+        raise SandboxUnavailable(f"The {len(protocol.USERS)} users that sandboxes of this engine may have are taken.")
 
     def _named(self, asked: str, container: str) -> str:
         """Call by its id what was asked for."""

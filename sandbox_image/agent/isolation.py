@@ -8,6 +8,7 @@ Left out: limits of memory, processes and CPU. The container's cgroup and the ag
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from typing import NamedTuple
@@ -58,12 +59,18 @@ class Container(NamedTuple):
 
 
 def container() -> Container:
-    """The container as it is outside of all runs. Raises OSError."""
+    """The container as it is outside of all runs, whose engine mounts nothing at a place with a space in its name.
+
+    Raises:
+        OSError: the kernel does not say what is mounted.
+    """
     writable = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         places = {line.split(" ", 5)[4] for line in file}
     for place in sorted(places):
-        if "\\" not in place and not _below(place, ("/proc", *_FRESH, *_COVERED)):
+        if _below(place, ("/proc", *_FRESH, *_COVERED)):
+            continue
+        with contextlib.suppress(OSError):  # whose place cannot be reached from here
             flags = os.statvfs(place).f_flag
             if not flags & MS_RDONLY:
                 writable.append((place, flags & _QUIET))
