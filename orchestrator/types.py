@@ -112,7 +112,10 @@ class Program(Value):
     stdin: bytes = b""
     env: dict[str, str] = {}
     files: dict[str, bytes] = {}
-    """Relative path -> content, placed in the work folder before the start."""
+    """Relative path -> content, placed in the work folder before the start. The candidate's, where there are tests."""
+    test_files: dict[str, bytes] = {}
+    """Files of the tests alone: data that they read, modules that they import. Judged apart the candidate never has them;
+    together it does, in the one work folder."""
     artifacts: tuple[str, ...] = ()
     """Relative paths (globs allowed) that are carried out after the run."""
 

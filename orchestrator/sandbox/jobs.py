@@ -6,6 +6,7 @@ Left out: who carries the frames. `docker.py` does.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import Any, Literal
 
 from orchestrator.errors import SandboxUnavailable, UsageError
@@ -22,12 +23,14 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
     Raises:
         UsageError: the program is contradictory, or a path does not pass the gate.
     """
-    files = dict(program.files)
+    files, test_files = dict(program.files), dict(program.test_files)
     mode, file = "python", "main.py"
     texts: list[bytes] = []
     code = (program.code or "").encode("utf-8", "surrogatepass")
     if (program.code is None) == (program.argv is None) or (program.tests is not None and program.code is None):
         raise UsageError("A program is either Python code (with or without tests) or a command line.")
+    if test_files and program.tests is None:
+        raise UsageError("There are files for tests, and no tests.", remedy="Give them as the program's own files.")
     if program.argv is not None:
         mode = "exec"
         if not program.argv or any("\0" in word for word in program.argv):
@@ -41,18 +44,14 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
             # No files: each side is sent its own source alone.
             mode, texts = "apart", [code, tests]
         else:
-            files |= {f"{program.module}.py": code, file: tests}
+            own = {f"{program.module}.py": code, file: tests}
+            if taken := sorted(test_files.keys() & {*files, *own}):
+                raise UsageError(f"The tests have a file {taken[0]!r}, and so has the candidate or the run itself.")
+            files, test_files = files | test_files | own, {}
     else:
         files[file] = code
-    for path in files:
-        try:
-            protocol.check_path(path)
-        except ValueError as exc:
-            raise UsageError(str(exc)) from exc
-    for path in files:
-        for parent in itertools.accumulate(path.split("/")[:-1], "{}/{}".format):
-            if parent in files:
-                raise UsageError(f"The program has a file {parent!r} and, below it, a file {path!r}.")
+    _check(files)
+    _check(test_files)
     if any("\0" in text or "=" in key or not key for key, value in program.env.items() for text in (key, value)):
         raise UsageError("An environment variable needs a name without '=', and no NUL characters.")
     header = {
@@ -72,10 +71,24 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         "artifacts": list(program.artifacts),
         "limits": limits.model_dump(),
         "files": list(files),
+        "test_files": list(test_files),
     }
-    parts = [program.stdin, *files.values(), *texts]
+    parts = [program.stdin, *files.values(), *test_files.values(), *texts]
     header["parts"] = [len(part) for part in parts]
     return header, b"".join(parts)
+
+
+def _check(files: Collection[str]) -> None:
+    """That all of the paths can be placed in one folder. Raises UsageError."""
+    for path in files:
+        try:
+            protocol.check_path(path)
+        except ValueError as exc:
+            raise UsageError(str(exc)) from exc
+    for path in files:
+        for parent in itertools.accumulate(path.split("/")[:-1], "{}/{}".format):
+            if parent in files:
+                raise UsageError(f"The program has a file {parent!r} and, below it, a file {path!r}.")
 
 
 def checked(frame: dict[str, Any]) -> dict[str, Any]:

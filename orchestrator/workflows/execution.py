@@ -413,11 +413,11 @@ async def _numbered(programs: Iterable[Program] | AsyncIterable[Program]) -> Asy
 
 
 @functools.lru_cache(maxsize=256)
-def _why_together(tests: str, module: str) -> str:
+def _why_together(tests: str, module: str, files: frozenset[tuple[str, bytes]]) -> str:
     """Remembered, for many candidates are judged by the same tests."""
     from orchestrator.workflows.judging import why_together
 
-    return why_together(tests, module)
+    return why_together(tests, module, dict(files))
 
 
 @functools.lru_cache(maxsize=256)
@@ -446,7 +446,7 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     able = bool(getattr(provider, "judges_apart", False))
     if program.judging == "together" or (program.judging == "auto" and not able):
         return "together"
-    why = _why_together(program.tests or "", program.module)
+    why = _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
@@ -536,6 +536,7 @@ def run(
     stdin: bytes | str = b"",
     env: dict[str, str] | None = None,
     files: dict[str, bytes] | None = None,
+    test_files: dict[str, bytes] | None = None,
     artifacts: tuple[str, ...] = (),
     on_output: OnOutput | None = None,
 ) -> ExecutionResult:
@@ -555,6 +556,7 @@ def run(
         stdin=stdin.encode() if isinstance(stdin, str) else stdin,
         env=env or {},
         files=files or {},
+        test_files=test_files or {},
         artifacts=artifacts,
     )
     return _shared().execute(program, limits, on_output)

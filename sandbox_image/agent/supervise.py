@@ -113,7 +113,7 @@ _EVENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
 
 def sides(job: dict[str, Any], parts: list[bytes]) -> list[tuple[bool, bool]]:
     """The children that a job needs: for each, whether with the heavy libraries imported, and whether it judges."""
-    mode, count = job["mode"], len(job["files"])
+    mode, count = job["mode"], len(job["files"]) + len(job["test_files"])
     if mode in ("apart", "candidate", "judge"):
         texts = [part.decode("utf-8", "surrogateescape") for part in parts[1 + count :]]
         values = job["heavy"] or any(_ARRAYS.search(text) for text in texts)  # both sides need the library to pass its values
@@ -130,7 +130,7 @@ def is_quiet(job: dict[str, Any], parts: list[bytes]) -> bool:
 
     A guess, for speed alone: quiet children are killed at the first call that is more, and the job is run again, fully isolated.
     """
-    if job["mode"] != "apart" or job["files"] or job["stream"]:
+    if job["mode"] != "apart" or job["files"] or job["test_files"] or job["stream"]:
         return False
     known = {*_QUIET_MODULES, job["module"].encode()}
     for source in parts[-2:]:
@@ -153,6 +153,13 @@ def event_of(line: bytes) -> dict[str, Any]:
 def _told(event: dict[str, Any]) -> dict[str, Any]:
     """An event without what decides about a second run alone, which is decided here."""
     return {key: value for key, value in event.items() if key != "broken"}
+
+
+def signal_name(number: int) -> str:
+    """A signal for people: its name, its number and what it stands for."""
+    with contextlib.suppress(ValueError):
+        return f"{signal.Signals(number).name} (signal {number}: {signal.strsignal(number)})"
+    return f"signal {number}"
 
 
 def reduced(header: dict[str, Any], body: bytes, why: str) -> tuple[dict[str, Any], bytes]:
@@ -375,25 +382,25 @@ class Run:
     def _begin(self, side: Side, role: str, fds: dict[str, int]) -> None:
         job = self._job
         count = len(job["files"])
-        parts, mode = self._parts[:count], job["mode"]
+        files, parts, mode = job["files"], self._parts[:count], job["mode"]
         fds = dict(fds)
         if role == "judge":
-            mode = "judge"
-            parts = [*parts, self._parts[-1]]
+            mode, files = "judge", job["test_files"]
+            parts = [*self._parts[count : count + len(files)], self._parts[-1]]
             log = self._pipe("log")
-            fds |= {"stdin": os.open(os.devnull, os.O_RDONLY), "stdout": os.dup(log), "stderr": log}
+            fds |= {"stdout": os.dup(log), "stderr": log}
             fds["results"] = self._pipe("results")
         else:
             if mode in ("apart", "candidate"):
                 mode = "candidate"
-                parts = [*parts, self._parts[count]]
-            stdin = os.memfd_create("stdin", os.MFD_CLOEXEC) if self._stdin else os.open(os.devnull, os.O_RDONLY)
+                parts = [*parts, self._parts[count + len(job["test_files"])]]
             if self._stdin:
+                fds["stdin"] = stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
                 view = memoryview(self._stdin)
                 while view:
                     view = view[os.write(stdin, view) :]
                 os.lseek(stdin, 0, os.SEEK_SET)  # the child shares this offset
-            fds |= {"stdin": stdin, "stdout": self._pipe("stdout"), "stderr": self._pipe("stderr")}
+            fds |= {"stdout": self._pipe("stdout"), "stderr": self._pipe("stderr")}
             if mode == "pytest":
                 fds["results"] = self._pipe("results")
             if self._has_init(mode):
@@ -402,7 +409,7 @@ class Run:
         keys = ("file", "module", "entry_point", "defines", "in_place", "argv", "args", "env", "artifacts")
         order = {key: job[key] for key in keys} | {
             "mode": mode,
-            "files": job["files"],
+            "files": files,
             "parts": [len(part) for part in parts],
             "disk": self._limits["disk"],
             "cpu_time": self._limits["cpu_time"],
@@ -749,6 +756,7 @@ class Run:
             self._status = "ok" if tests_ended else "runtime_error"
         elif os.WIFSIGNALED(code):
             self._status = "signalled"
+            self._detail = f"It was ended by {signal_name(os.WTERMSIG(code))}."
         else:
             # pytest's exit code speaks of the tests, not of the process.
             self._status = "ok" if code == 0 or tests_ended else "runtime_error"

@@ -16,6 +16,7 @@ LIMITS = {"disk": 1 << 20, "cpu_time": 5, "wall_time": 5, "output": 1000, "artif
 JOB: dict[str, Any] = {
     "mode": "python",
     "files": [],
+    "test_files": [],
     "limits": LIMITS,
     "repeat": False,
     "stream": False,

@@ -219,6 +219,46 @@ def test_a():
     assert asyncio.run(main())
 """,
     ),
+    "asynchronous generators and iterators": (
+        """
+log = []
+async def count(n):
+    try:
+        for i in range(n):
+            sent = yield i
+            if sent is not None: yield ("sent", sent)
+    finally:
+        log.append("closed")
+def closed(): return len(log)
+class Three:
+    def __init__(self): self.left = 3
+    def __aiter__(self): return self
+    async def __anext__(self):
+        if not self.left: raise StopAsyncIteration
+        self.left -= 1
+        return self.left
+""",
+        """
+import asyncio, contextlib, pytest
+from candidate import Three, closed, count
+def test_a():
+    async def main():
+        assert [x async for x in count(3)] == [0, 1, 2] and [x async for x in Three()] == [2, 1, 0]
+        steps = count(3)
+        assert await anext(steps) == 0 and await steps.asend("hi") == ("sent", "hi") and await steps.__anext__() == 1
+        await steps.aclose()
+        with pytest.raises(StopAsyncIteration): await anext(steps)
+        assert await anext(steps, "end") == "end"
+        failing = count(3)
+        await anext(failing)
+        with pytest.raises(KeyError): await failing.athrow(KeyError("k"))
+        async with contextlib.aclosing(count(9)) as some:
+            async for x in some:
+                if x == 2: break
+        return closed()
+    assert asyncio.run(main()) == 4
+""",
+    ),
     "arguments by value": (
         "def sort(xs): xs.sort(); return xs\ndef clear(xs): xs.clear(); return 0",
         "assert sort([2, 1]) == [1, 2]\nassert clear([1]) == 0",

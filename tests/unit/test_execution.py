@@ -412,7 +412,7 @@ class Judging:
         monkeypatch.setitem(sys.modules, module.__name__, module)
         execution._why_together.cache_clear()
 
-    def why_together(self, tests, module):
+    def why_together(self, tests, module, files):
         self.asked[tests, module] += 1
         return "they patch the candidate." if "white box" in tests else ""
 
