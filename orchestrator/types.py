@@ -102,8 +102,9 @@ class Program(Value):
     """Candidate and tests in two sandboxes (apart) or in one interpreter (together). `auto` is apart wherever the tests allow
     it; `apart` makes it an error where they do not."""
     in_place: bool = False
-    """Judged apart, what a function does to its arguments is carried back to the tests. A candidate can use that to change
-    what it is compared with, so it is off unless the task is about changing arguments."""
+    """Judged apart, values that can change are shared between candidate and tests, as in one interpreter: what a function does
+    to its arguments is seen by the tests. A candidate can use that to change what it is compared with, so it is for tasks that
+    are about changing arguments. Without it they are copies, and shared as well where copies may have hidden something."""
     argv: tuple[str, ...] | None = None
     """A command line instead of Python source; found on PATH inside the sandbox."""
     args: tuple[str, ...] = ()
@@ -134,7 +135,7 @@ class TestResult(Value):
     proved: bool = False
     """For a failure: the tests fail with it whatever the candidate does (a missing import, an undefined name or fixture)."""
     basis: Basis = ""
-    """Judged apart: what the outcome rests on."""
+    """What a test that was judged apart rests on."""
 
 
 class RunReport(Value):
@@ -169,6 +170,8 @@ class RunReport(Value):
     isolation: Literal["container", "namespace", "scripted"] = "container"
     image: str = ""
     """Digest (image id) of the sandbox image."""
+    unsure: tuple[str, ...] = ()
+    """Judged apart: what copies of values may have hidden from the tests, or what was shared that nobody had declared."""
     detail: str = ""
     """For `sandbox_error` and limits: one sentence."""
     attack: tuple[str, ...] = ()

@@ -145,6 +145,8 @@ BASES = {"data": "data", "line_up": "a line-up", "word": "the candidate's word"}
 
 
 def _show(result: ExecutionResult, program: Program) -> None:
+    from sandbox_image.agent.protocol import CANDIDATE_CHANGED
+
     for test in result.tests:
         note(f"{test.outcome:8}{test.name}")
         if test.message:
@@ -169,6 +171,8 @@ def _show(result: ExecutionResult, program: Program) -> None:
     note(f"{word}: {measures}{judged}{basis}{again}")
     if result.detail:
         note(result.detail)
+    if result.verdict != "accepted" and not program.in_place and CANDIDATE_CHANGED in result.unsure:
+        note("The candidate changed a value that the tests have. If that is its task, say --in-place.")
 
 
 def _variable(item: str) -> tuple[str, str]:

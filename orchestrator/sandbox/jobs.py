@@ -13,6 +13,7 @@ from orchestrator.types import Limits, Program, RunReport, TestOutcome, TestResu
 from sandbox_image.agent import protocol
 
 Isolation = Literal["namespace", "container"]
+_MOST_REASONS = 8
 
 
 def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
@@ -152,6 +153,7 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     finished = broken = False
     error: dict[str, Any] = {}
     facts: dict[str, Any] = {}
+    unsure: list[str] = []
     for event in events:
         match event.get("event"):
             case "collected":
@@ -160,6 +162,7 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
                 collected += [str(name) for name in names] if isinstance(names, list) else []
             case "finished":
                 finished = True
+                unsure = [_sound(str(reason)) for reason in event.get("unsure") or ()][:_MOST_REASONS]
             case "collection_error":
                 if not error:
                     side = event.get("side")
@@ -185,4 +188,5 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
             case _:  # deselected tests, and what is no event
                 broken = True
     complete = bool(collected) and finished and not broken and not error and sorted(collected) == sorted(tests)
-    return {"tests": tuple(tests.values()), "tests_collected": len(collected), "tests_complete": complete, **error, **facts}
+    counts = {"tests_collected": len(collected), "tests_complete": complete}
+    return {"tests": tuple(tests.values()), **counts, "unsure": tuple(unsure), **error, **facts}

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import functools
 import logging
 import os
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +29,7 @@ from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
 from orchestrator.scoring.verdicts import basis_of, binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
+from sandbox_image.agent.protocol import CANDIDATE_CHANGED
 
 OnOutput = Callable[[str, bytes], None]
 _T = TypeVar("_T")
@@ -213,6 +214,11 @@ class Engine:
         the candidate in their own interpreter are judged together under `auto`. A run in which a test has failed is never sent
         again: that failure stands, unless the sandbox died with its report.
 
+        Judged apart, candidate and tests have copies of values. Where copies may have hidden something (`unsure` of the result),
+        a program that passed is run once more with values shared, and what fails there has failed. Tests that mean shared values
+        are run so alone (`in_place.py` reads their source); where the candidate then changed what they hold, the result's `basis`
+        is its word unless the program says `in_place`.
+
         Runs of a higher `priority` go first; inside one priority callers take turns by their name `caller`. `image` is another
         sandbox image than the engine's own. `wait` is how many seconds to wait for a sandbox; None waits as long as it takes.
         Cancelling ends the run at once.
@@ -226,8 +232,35 @@ class Engine:
         pool = self._pools.get(image) or await self._pool_for(image)
         limits = limits or self.limits
         asked = program.judging
+        declared = program.in_place
         if program.tests is not None:
-            program = program.model_copy(update={"judging": _judging(program, pool.provider)})
+            judging = _judging(program, pool.provider)
+            shares = declared or (judging == "apart" and _says_in_place(program.tests, program.module, program.entry_point))
+            program = program.model_copy(update={"judging": judging, "in_place": shares})
+        run = functools.partial(self._run, pool, asked=asked, limits=limits, caller=caller, priority=priority, wait=wait)
+        result = await run(program, on_output=on_output)
+        if program.in_place and not declared:
+            result = _by_word(result)
+        elif result.verdict is Verdict.ACCEPTED and result.unsure and program.judging == "apart" and not program.in_place:
+            shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
+            result = result if shared.verdict is Verdict.ACCEPTED else shared.model_copy(update={"unsure": result.unsure})
+        self.metrics.runs[result.status, result.verdict or ""] += 1
+        self.metrics.tampered += bool(result.attack)
+        return result
+
+    async def _run(
+        self,
+        pool: Pool,
+        program: Program,
+        *,
+        asked: str,
+        limits: Limits,
+        on_output: OnOutput | None,
+        caller: str,
+        priority: int,
+        wait: float | None,
+    ) -> ExecutionResult:
+        """Run a program as it is, again where that is our fault, and judge it."""
         failures: list[str] = []
         sent, waited_again = 0, False
         while True:
@@ -262,10 +295,7 @@ class Engine:
                 waited_again = True
                 self.metrics.retries += 1
                 continue
-            result = judged(program, report, max(1, sent))
-            self.metrics.runs[result.status, result.verdict or ""] += 1
-            self.metrics.tampered += bool(result.attack)
-            return result
+            return judged(program, report, max(1, sent))
 
     async def execute_many(
         self,
@@ -383,12 +413,28 @@ async def _numbered(programs: Iterable[Program] | AsyncIterable[Program]) -> Asy
         place += 1
 
 
-@lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)
 def _why_together(tests: str, module: str) -> str:
     """Remembered, for many candidates are judged by the same tests."""
     from orchestrator.workflows.judging import why_together
 
     return why_together(tests, module)
+
+
+@functools.lru_cache(maxsize=256)
+def _says_in_place(tests: str, module: str, entry_point: str) -> bool:
+    """Remembered, for many candidates are judged by the same tests."""
+    from orchestrator.workflows.in_place import says_in_place
+
+    return says_in_place(tests, module, entry_point)
+
+
+def _by_word(result: ExecutionResult) -> ExecutionResult:
+    """A result with values shared that nobody had declared: what the candidate changed of the tests', it says itself."""
+    if result.verdict is not Verdict.ACCEPTED or CANDIDATE_CHANGED not in result.unsure:
+        return result
+    tests = tuple(test.model_copy(update={"basis": "word"}) for test in result.tests)
+    return result.model_copy(update={"basis": "word", "tests": tests})
 
 
 def _judging(program: Program, provider: Provider) -> Literal["apart", "together"]:

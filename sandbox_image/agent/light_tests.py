@@ -185,7 +185,10 @@ class _Asserts:
         message = [node.msg] if node.msg is not None else []
         arguments = [source, ast.List(shown, load, **place), *message]
         explain = _call(_EXPLAIN, arguments, node)
-        made.append(ast.If(condition, [ast.Pass(**place)], [ast.Raise(explain, None, **place)], **place))
+        # What was compared is let go: who still holds a value of the candidate's matters (`boundary/sharing.py`).
+        kept_names: list[ast.expr] = [ast.Name(value.id, store, **place) for value in shown[1:] if isinstance(value, ast.Name)]
+        forget = ast.Assign(kept_names, ast.Constant(None, **place), **place)
+        made.append(ast.If(condition, [forget], [ast.Raise(explain, None, **place)], **place))
         return made
 
     def _text(self, node: ast.expr) -> str:

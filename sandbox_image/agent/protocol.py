@@ -31,6 +31,13 @@ MAX_HEADER = 8 * 1024 * 1024
 MAX_BODY = 512 * 1024 * 1024
 ENVIRONMENT = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
 """What a program finds in its environment, besides what is asked for."""
+CHANGED = "changed a value that the other side had"
+AGAIN = "handed out a value again"
+TWICE = "passed one value at several places"
+TOO_MANY = "had more values than could be watched"
+SIGNS = (CHANGED, AGAIN, TWICE, TOO_MANY)
+"""What copies of values may have hidden from tests that are judged apart."""
+CANDIDATE_CHANGED = f"the candidate {CHANGED}"
 _LENGTHS = struct.Struct(">II")
 
 

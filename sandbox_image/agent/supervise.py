@@ -106,7 +106,7 @@ _EVENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "not_apart": {"message": _message},
     "doubt": {"name": _text, "message": _message},
     "tampered": {"what": _message},
-    "finished": {"exit_status": _number, "broken": bool},
+    "finished": {"exit_status": _number, "broken": bool, "unsure": _texts},
 }
 """What a test side reports (`reporter.py`, `boundary/tests.py`), and how each part is read."""
 
@@ -144,7 +144,7 @@ def event_of(line: bytes) -> dict[str, Any]:
     """A line of the tests' report, or `MALFORMED`: whoever runs beside the tests may find where they write it."""
     try:
         told = json.loads(line)
-        told = {"broken": False, "proved": False, "basis": "", **told}
+        told = {"broken": False, "proved": False, "basis": "", "unsure": [], **told}
         return {"event": told["event"]} | {key: read(told[key]) for key, read in _EVENTS[told["event"]].items()}
     except (ValueError, TypeError, LookupError, RecursionError):
         return MALFORMED

@@ -38,10 +38,12 @@ if sys.argv[1:2] == ["atheris"]:
 
     with atheris.instrument_imports(include=["agent"]):
         from agent.boundary import link as proxies
+        from agent.boundary import sharing
         from agent.boundary import values as plain
         from agent.boundary.handles import HandleMeta
 else:
     from agent.boundary import link as proxies
+    from agent.boundary import sharing
     from agent.boundary import values as plain
     from agent.boundary.handles import HandleMeta
 
@@ -117,6 +119,21 @@ _WORDS = [
     b"l\x01\0\0\0",
     b"t\x02\0\0\0",
 ]
+
+
+def _shared(value: Any) -> bytes:
+    """A value as it crosses for the first time where values are shared, with what is in it."""
+    writer, ours = plain.Writer(), sharing.Shared(2)
+    ours.writes(writer)
+    writer.put(value)
+    ours.wrote(writer)
+    return bytes(writer.out)
+
+
+SEEDS += map(
+    _shared,
+    ([1, [2]], {"a": [1, {2}]}, [[0] * 3] * 3, (deque([1], 3), Counter("aab"), defaultdict(list, {1: [2]}), bytearray(b"x"))),
+)
 _MODULES = {"agent", "array", "builtins", "collections", "datetime", "decimal", "fractions", "pathlib", "re", "types", "uuid"}
 _LIBRARIES = {name.split(".")[0] for name in plain.LIBRARIES}
 
@@ -175,6 +192,15 @@ def feed(data: bytes, end: proxies.Link) -> str:
         outcome = "a value"
     except plain.Garbled:
         pass
+    reader = proxies._Reader(data, end, 0)
+    sharing.Shared(1).reads(reader)
+    try:
+        value = reader.whole()
+    except plain.Garbled:
+        pass
+    else:
+        outcome = "a value"
+        repr(value)  # it may contain itself
     return outcome
 
 

@@ -74,6 +74,7 @@ class Result:
         self.error = next((e for e in self.events if e["event"] == "collection_error"), None)
         self.not_apart = next((e["message"] for e in self.events if e["event"] == "not_apart"), "")
         self.tampered = [e["what"] for e in self.events if e["event"] == "tampered"]
+        self.unsure = [reason for e in self.events if e["event"] == "finished" for reason in e["unsure"]]
         self.finished = any(e["event"] == "finished" for e in self.events)
 
     @property

@@ -106,7 +106,7 @@ def test_a_result_that_does_not_fit_into_a_frame_is_cut_to_what_does():
 
 EVENTS = {
     b'{"event": "collected", "tests": ["a"]}': {"event": "collected", "tests": ["a"]},
-    b'{"event": "finished", "exit_status": 0}': {"event": "finished", "exit_status": 0, "broken": False},
+    b'{"event": "finished", "exit_status": 0}': {"event": "finished", "exit_status": 0, "broken": False, "unsure": []},
     b'{"event": "tampered", "what": "x", "more": 1}': {"event": "tampered", "what": "x"},
     b'{"event": "collection_error", "message": "\\ud800", "side": ""}': {
         "event": "collection_error",

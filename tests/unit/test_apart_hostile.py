@@ -129,10 +129,11 @@ PROGRAMS = {
     + "def f(x):\n    for s in sockets(): os.write(s, frame(b's' + struct.pack('<I', 50))[:-2])\n    os._exit(0)",
     "extras of no kind": FIND + "def f(x):\n    for s in sockets(): os.write(s, frame(b'NN', 2, 15, 1))\n    return 4",
     "a callable nobody passed": FIND
-    + "def f(x):\n    for s in sockets(): os.write(s, frame(b't\\x03\\0\\0\\0' + b'i' + struct.pack('<q', 1) + b't\\0\\0\\0\\0d\\0\\0\\0\\0', 2, 17))\n    return 4",
+    + "def f(x):\n    for s in sockets(): os.write(s, frame(b't\\x03\\0\\0\\0' + b'i' + struct.pack('<q', 1) + b't\\0\\0\\0\\0d\\0\\0\\0\\0', 2, 16))\n    return 4",
     "asks for a callable nobody passed": SERVER + "def f(x): return server()._ask_tests(1, ('exit',), {})",
     "a module of the tests": "import os\ndef f(x): return os",
-    "changes nobody asked for": SERVER + "def f(x):\n    s = server()\n    s._in_place = True\n    return 5",
+    "shared values where there are copies": SERVER
+    + "def f(x):\n    import sys\n    s = server()\n    s._sharing = type(s).__init__.__globals__['sharing'].Shared(2)\n    return [5]",
     "a handle that is none": SERVER
     + "def f(x):\n    import sys\n    s = server()\n    w = type(s)._send.__globals__['_Writer']\n    w.special = lambda self, v: self.out.extend(b'h' + b'i' + b'\\x07' * 8) or True\n    return object()",
     "deep": "def f(x):\n    a = 4\n    for _ in range(100000): a = [a]\n    return a",
@@ -216,7 +217,7 @@ TAMPERING = [
     "extras of no kind",
     "a callable nobody passed",
     "asks for a callable nobody passed",
-    "changes nobody asked for",
+    "shared values where there are copies",
     "a handle that is none",
 ]
 

@@ -465,6 +465,76 @@ async def test_tests_that_many_candidates_share_are_looked_at_once(analysis):
     assert analysis.asked == {(TESTS, "candidate"): 1}
 
 
+CHANGED = "the candidate changed a value that the other side had"
+UNSURE = ALL_PASSED.model_copy(update={"unsure": (CHANGED,), "stdout": "copies"})
+FAILED = RunReport(
+    status=Status.OK,
+    tests=(PASSED.model_copy(update={"outcome": "failed"}),),
+    tests_collected=1,
+    tests_complete=True,
+    stdout="shared",
+)
+IN_PLACE = "from candidate import f\ndef test_f():\n    xs = [2, 1]\n    f(xs)\n    assert xs == [1, 2]"
+
+
+async def judge_apart(answers, tests=TESTS, **program) -> tuple[ExecutionResult, list[bool]]:
+    """The result, and for each run whether values were shared."""
+    provider = ScriptedProvider(answers, judges_apart=True)
+    seen = []
+    async with Engine(Settings(workers=1), provider=provider) as engine:
+        result = await engine.execute(
+            Program(code="", tests=tests, **program), on_output=lambda _, data: seen.append(data.decode())
+        )
+        assert sum(engine.metrics.runs.values()) == 1
+    assert seen == [answers[0].stdout] * bool(answers[0].stdout)
+    return result, [program.in_place for program in provider.programs]
+
+
+async def test_copies_that_hid_nothing_are_one_run(analysis):
+    result, shared = await judge_apart([ALL_PASSED])
+    assert (result.verdict, result.unsure, shared) == (Verdict.ACCEPTED, (), [False])
+
+
+async def test_what_copies_may_have_hidden_must_pass_with_values_shared(analysis):
+    result, shared = await judge_apart([UNSURE, ALL_PASSED.model_copy(update={"stdout": "shared"})])
+    assert (result.verdict, result.stdout, result.unsure, shared) == (Verdict.ACCEPTED, "copies", (CHANGED,), [False, True])
+    assert result.basis != "word"
+    result, shared = await judge_apart([UNSURE, FAILED])
+    assert (result.verdict, result.reward, result.stdout, shared) == (Verdict.WRONG_ANSWER, 0.0, "shared", [False, True])
+    assert result.unsure == (CHANGED,)
+
+
+async def test_a_sandbox_that_dies_in_the_second_run_leaves_no_acceptance(analysis):
+    result, shared = await judge_apart([UNSURE, DEAD, FAILED])
+    assert (result.verdict, shared) == (Verdict.WRONG_ANSWER, [False, True, True])
+    result, _ = await judge_apart([UNSURE, DEAD, DEAD, DEAD])
+    assert (result.verdict, result.reward) == (Verdict.UNSCORED, None)
+
+
+async def test_a_failure_with_copies_is_final(analysis):
+    result, shared = await judge_apart([FAILED.model_copy(update={"unsure": (CHANGED,)})])
+    assert (result.verdict, shared) == (Verdict.WRONG_ANSWER, [False])
+
+
+@pytest.mark.parametrize(
+    ("tests", "declared", "unsure", "basis"),
+    [
+        (IN_PLACE, False, (CHANGED,), "word"),
+        (IN_PLACE, False, (), ""),
+        (IN_PLACE, True, (CHANGED,), ""),
+        (TESTS, True, (CHANGED,), ""),
+    ],
+)
+async def test_tests_that_mean_shared_values_are_run_so_alone(analysis, tests, declared, unsure, basis):
+    result, shared = await judge_apart([UNSURE.model_copy(update={"unsure": unsure})], tests, in_place=declared)
+    assert (result.verdict, result.basis, result.tests[0].basis, shared) == (Verdict.ACCEPTED, basis, basis, [True])
+
+
+async def test_judged_together_nothing_is_shared_or_tried_again(analysis):
+    result, shared = await judge_apart([UNSURE], IN_PLACE, judging="together")
+    assert (result.verdict, shared) == (Verdict.ACCEPTED, [False])
+
+
 @pytest.mark.parametrize("program", [Program(code="", tests=TESTS, judging="together"), Program(code="")])
 async def test_an_attack_that_was_seen_is_worth_nothing(program):
     result, _ = await execute([ALL_PASSED.model_copy(update={"attack": ("It read the judge's memory.",)})], program)
@@ -474,13 +544,13 @@ async def test_an_attack_that_was_seen_is_worth_nothing(program):
 # What a repetition may not mend, and tests that turn out to need one interpreter.
 
 
-FAILED = TestResult(name="test_f", outcome="failed", side="tests")
+A_FAILURE = TestResult(name="test_f", outcome="failed", side="tests")
 
 
 @pytest.mark.parametrize("status", [Status.SANDBOX_ERROR, Status.TIMED_OUT_WALL])
 async def test_a_failure_that_is_known_is_not_run_again(monkeypatch, status):
     monkeypatch.setattr(execution, "_saturated", lambda: True)
-    known = RunReport(status=status, tests=(FAILED,), tests_collected=1, received=True)
+    known = RunReport(status=status, tests=(A_FAILURE,), tests_collected=1, received=True)
     result, provider = await execute([known, ALL_PASSED], Program(code="", tests=TESTS, judging="together"))
     assert len(provider.programs) == result.attempts == 1
     assert (result.verdict, result.reward) == (Verdict.WRONG_ANSWER if status is Status.SANDBOX_ERROR else Verdict.TIMED_OUT, 0.0)
@@ -507,7 +577,7 @@ async def test_where_apart_was_asked_for_it_is_the_tests_fault(analysis):
 
 
 async def test_a_failure_before_that_stands(analysis):
-    result, provider = await apart_then_together([NEEDS_ONE.model_copy(update={"tests": (FAILED,)}), ALL_PASSED])
+    result, provider = await apart_then_together([NEEDS_ONE.model_copy(update={"tests": (A_FAILURE,)}), ALL_PASSED])
     assert (result.verdict, result.judging, len(provider.programs)) == (Verdict.WRONG_ANSWER, "apart", 1)
 
 

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..frames import frames_in, shown
-from . import values
+from . import sharing, values
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -192,7 +192,7 @@ class _Writer(values.Writer):
             self._class(value)
         elif issubclass(kind, BaseException):
             self.out += b"e"
-            self.put(server.describe(value))
+            self.put_apart(server.describe(value))
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
@@ -257,7 +257,8 @@ class _Writer(values.Writer):
             nature = "coroutine"
         self.put(nature)
         if _base_of(type(value)) is not None:
-            self.put(values.base_value(value))
+            plain = values.base_value(value)
+            values.WRITE[type(plain)](self, plain)
 
     def _tensor(self, value: Any, torch: Any) -> bool:
         server = self.server
@@ -423,7 +424,7 @@ class Server:
         self._sock = sock
         self._module = module
         self._file = str(module.__file__)
-        self._in_place = bool(work.get("in_place"))
+        self._sharing: sharing.Copies | sharing.Shared = sharing.Shared(2) if work.get("in_place") else sharing.Copies()
         self._lock = threading.RLock()
         self._depth = 0
         self._seq = 0
@@ -540,7 +541,9 @@ class Server:
                     exc = self.rebuild(what)
                     self._raised[id(exc)] = (place, exc)
                     raise exc
-                self._answer(kind, value)
+                box = [value]
+                del value
+                self._answer(kind, box)
                 self._seq = seq
 
     # Exceptions
@@ -605,7 +608,9 @@ class Server:
                 kind, value = self._receive()
             except (EOFError, OSError, _Left):
                 return
-            self._answer(kind, value)
+            box = [value]
+            del value
+            self._answer(kind, box)
 
     def _receive(self) -> tuple[str, Any]:
         try:
@@ -619,7 +624,9 @@ class Server:
             extras = reader.take()
             self._note(extras)
             self._grad = extras.get("grad", True)
+        self._sharing.reads(reader)
         value = reader.take()
+        self._sharing.read(reader)
         if kind not in ("returned", "raised"):
             self._seq = seq
         return kind, value
@@ -635,15 +642,16 @@ class Server:
             leaf.tensor.grad = grad
             leaf.note()
 
-    def _answer(self, kind: str, operands: tuple[Any, ...]) -> None:
+    def _answer(self, kind: str, box: list[tuple[Any, ...]]) -> None:
+        """Do what the tests ask. The operands come in a box, so that nobody has them once it is done (`sharing.py`)."""
         seq = self._seq
         self._depth += 1
         try:
             if not self._grad:
                 with sys.modules["torch"].no_grad():
-                    value = self._do(kind, operands)
+                    value = self._do(kind, box.pop())
             else:
-                value = self._do(kind, operands)
+                value = self._do(kind, box.pop())
             outcome = "ok"
         except _Left:
             raise
@@ -657,17 +665,9 @@ class Server:
     def _reply(self, seq: int, outcome: str, value: Any, new: bool) -> None:
         with contextlib.suppress(Exception):
             sys.stdout.flush()  # this process is killed once the tests have ended
-        changes = None
-        if outcome == "ok" and type(value) is _Changed:
-            value, changes = value.value, value.arguments
         try:
             if outcome == "ok":
-                self._send(
-                    seq,
-                    "ok" if changes is None else "changed",
-                    value if new else None,
-                    value if changes is None else (value, changes),
-                )
+                self._send(seq, "ok", value if new else None, value)
                 return
         except _Left:
             raise
@@ -683,15 +683,18 @@ class Server:
     def _send(self, seq: int, kind: str, force: Any, value: Any) -> None:
         body = _Writer(self, force)
         torch = sys.modules.get("torch")
-        if torch is not None and kind in ("ok", "changed"):
+        if torch is not None and kind == "ok":
             body.graded = []
         self._told.clear()
         extras = _Writer(self)
+        self._sharing.writes(body)
         try:
-            body.put(value)
-            if body.graded or self.leaves:
+            body.put_question(kind, value)
+            self._sharing.wrote(body)
+            if body.graded or self.leaves or self._sharing.signs or self._holds():
                 extras.put(self._extras(body.graded, torch))
             values.send(self._sock, seq, kind, extras.out, body.out)
+            self._sharing.sent(body)
         except OSError:
             raise _Left from None
         except BaseException:
@@ -700,8 +703,13 @@ class Server:
             raise
         self._new_leaves.clear()
 
+    def _holds(self) -> bool:
+        return isinstance(self._sharing, sharing.Copies) and self._sharing.holds
+
     def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any]:
-        extras: dict[str, Any] = {}
+        extras: dict[str, Any] = {"signs": sorted(self._sharing.signs)} if self._sharing.signs else {}
+        if self._holds():
+            extras["holds"] = True
         if graded:
             leaves = _leaves_of(graded, torch)
             graph, self._next = self._next, self._next + 1
@@ -724,10 +732,10 @@ class Server:
     def _do(self, kind: str, operands: tuple[Any, ...]) -> Any:
         if kind in ("call", "new"):
             function, args, kwargs = operands
-            return self._call(function, args, kwargs)
+            return function(*args, **kwargs)
         if kind == "method":
             target, name, args, kwargs = operands
-            return self._call(getattr(target, name), args, kwargs)
+            return getattr(target, name)(*args, **kwargs)
         if kind == "get":
             return getattr(*operands)
         if kind == "set":
@@ -764,10 +772,6 @@ class Server:
     def _siblings(self, own: Any, kind: Any, made_with: list[tuple[Any, Any]]) -> list[tuple[bool, Any]]:
         """Whether an object equals others of a class, each made with these arguments."""
         return [_answered(lambda args, kwargs: own == kind(*args, **kwargs), *arguments) for arguments in made_with]
-
-    def _call(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        value = function(*args, **kwargs)
-        return _Changed(value, (args, kwargs)) if self._in_place else value
 
     def _names(self) -> list[str]:
         """What `from module import *` would give."""
@@ -819,14 +823,6 @@ class Server:
                 outputs = [sum((output * grad).sum() for output, grad in zip(outputs, grads, strict=True))]
                 grads = [None]
             return list(torch.autograd.grad(outputs, leaves, grads, allow_unused=True, retain_graph=True, create_graph=create))
-
-
-class _Changed:
-    """A result with what became of the arguments."""
-
-    def __init__(self, value: Any, arguments: Any) -> None:
-        self.value = value
-        self.arguments = arguments
 
 
 def _answered(ask: Callable[..., Any], *operands: Any) -> tuple[bool, Any]:
@@ -892,8 +888,8 @@ def _seed(library: str, args: tuple[Any, ...]) -> None:
 def serve(sock: socket.socket, work: dict[str, Any]) -> None:
     """Run the candidate and answer its tests until they close `sock`.
 
-    `work` has the name of the `module`, its `source`, and whether arguments are handed back as the candidate left them
-    (`in_place`). The first frame says whether the module could be run.
+    `work` has the name of the `module`, its `source`, and whether values that can change are shared with the tests (`in_place`).
+    The first frame says whether the module could be run.
     """
     name, source = work["module"], work["source"]
     path = f"{WORK}/{name}.py"

@@ -260,54 +260,8 @@ def refusal(own: Any, what: str) -> BaseException:
 
 
 def call(link: Link, kind: str, operands: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
-    """Call something at the candidate's; with `in_place`, bring back what it did to the arguments."""
-    value = link.ask(kind, *operands)
-    if type(value) is Changed:
-        _update([list(args), dict(kwargs)], [list(value.args), value.kwargs])
-        value = value.result
-    return link.handed_out(value)
-
-
-class Changed:
-    """A result with the arguments as the candidate left them."""
-
-    def __init__(self, result: Any, arguments: Any) -> None:
-        args, kwargs = arguments
-        if type(args) is not tuple or type(kwargs) is not dict:
-            raise mark(RuntimeError("the candidate's side did not hand back the arguments"))
-        self.result, self.args, self.kwargs = result, args, kwargs
-
-
-def _update(old: Any, new: Any) -> Any:
-    """Make `old` like `new` in place where both are containers of one kind; returns what should stand in its place."""
-    kind = type(old)
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if kind is not type(new):
-        return new
-    if kind is list:
-        old[:] = [_update(before, after) for before, after in zip(old, new, strict=False)] + new[len(old) :]
-    elif kind is tuple:
-        found = tuple(_update(before, after) for before, after in zip(old, new, strict=False))
-        return old if len(old) == len(new) and all(a is b for a, b in zip(old, found, strict=True)) else new
-    elif issubclass(kind, dict):
-        merged = {key: _update(old[key], value) if key in old else value for key, value in new.items()}
-        old.clear()
-        old.update(merged)
-    elif kind is set:
-        old.clear()
-        old.update(new)
-    elif kind is bytearray:
-        old[:] = new
-    elif kind.__name__ == "deque":
-        old.clear()
-        old.extend(new)
-    elif numpy is not None and kind is numpy.ndarray and old.shape == new.shape and old.dtype == new.dtype:
-        old[...] = new
-    elif torch is not None and kind is torch.Tensor and old.shape == new.shape and not old.requires_grad:
-        old.copy_(new)
-    else:
-        return old if kind in (int, str, float, bytes, bool, type(None)) and old == new else new
-    return old
+    """Call something at the candidate's."""
+    return link.handed_out(link.ask(kind, *operands))
 
 
 def pull(value: Any) -> Any:

@@ -17,14 +17,15 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import values, views
+from .. import protocol
+from . import sharing, values, views
 from .decoys import COUNT
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .gradients import Graph, Mirror, autograd_function, same_tensor
-from .handles import MAX_ITEMS, Changed, Function, Handle, HandleMeta, Method, awaited, generated, library_class
+from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, generated, library_class
 from .module import Module
 from .operators import COMMON, SPECIALS, predicate
 from .values import Garbled, NotApart
@@ -95,7 +96,7 @@ class _Writer(values.Writer):
             self._handle(number)
         elif issubclass(kind, BaseException):
             self.out += b"e"
-            self.put((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args)))
+            self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args)))
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
@@ -153,7 +154,7 @@ class _Writer(values.Writer):
         self.out += b"k"
         self.put(number)
         self.put(nature)
-        self.put(_about(value) if nature in ("", "coroutine") else None)
+        self.put_apart(_about(value) if nature in ("", "coroutine") else None)
 
 
 def _is_module(value: Any) -> bool:
@@ -332,7 +333,9 @@ class Link:
     def __init__(self, sock: socket.socket, module: str, *, in_place: bool, tampered: Callable[[str], None]) -> None:
         self._sock = sock
         self.module = module
-        self._in_place = in_place
+        self._sharing: sharing.Copies | sharing.Shared = sharing.Shared(1) if in_place else sharing.Copies()
+        self.asks_identity = True
+        """Whether the tests may ask if two values are one object."""
         self._tampered = tampered
         self._lock = threading.RLock()
         self._poll = select.poll()
@@ -439,9 +442,9 @@ class Link:
                 raise RecursionError("too many calls within calls between the tests and the candidate")
             if not self._depth and self._poll.poll(0):
                 self._read_unasked()
-            body = _Writer(self)
+            body = self._writer()
             try:
-                body.put(operands)
+                body.put_question(kind, operands)
             except values.TooLarge as exc:
                 raise NotApart(
                     f"The arguments cannot be passed to a candidate judged apart, {exc} is too large", kind=False
@@ -555,6 +558,12 @@ class Link:
             found.append((answer[0], bool(value) if type(value).__name__ in ("bool", "bool_") else value))
         return found
 
+    def _writer(self) -> _Writer:
+        """What writes a frame's value."""
+        writer = _Writer(self)
+        self._sharing.writes(writer)
+        return writer
+
     def _read_unasked(self) -> None:
         try:
             ended = not self._sock.recv(1, socket.MSG_PEEK)
@@ -584,6 +593,7 @@ class Link:
         if extras:
             before.put(extras)
         try:
+            self._sharing.wrote(body)
             values.send(self._sock, seq, kind, before.out, body.out)
         except values.TooLarge as exc:
             raise NotApart(
@@ -591,6 +601,18 @@ class Link:
             ) from None
         except OSError:
             self._break("The candidate's process ended before its tests did.")
+        self._notice(self._sharing.signs, own=True)
+        self._sharing.sent(body)
+
+    def _notice(self, signs: Iterable[str], *, own: bool) -> None:
+        """Note what was noticed on our own side, or by the candidate's of itself, as far as the tests could see of it."""
+        for sign in signs:
+            if sign == protocol.AGAIN:
+                seen = not own and self.asks_identity
+            else:
+                seen = own or sign != protocol.CHANGED or bool(self._sharing.entries)
+            if seen and sign in protocol.SIGNS:
+                self.unsure.add(f"the {'tests' if own else 'candidate'} {sign}")
 
     def _break(self, why: str) -> None:
         self.broken = self.broken or why
@@ -611,8 +633,6 @@ class Link:
                 raise mark(RuntimeError(objection))
             if kind == "ok":
                 return value
-            if kind == "changed":
-                return Changed(*value)
             if kind == "raised":
                 raise value
             self._call_back(*value)
@@ -645,7 +665,12 @@ class Link:
         reader = _Reader(data, self, values.HEAD)
         if extra:
             self._note(reader, reader.expect(dict))
+        elif isinstance(self._sharing, sharing.Copies):
+            self._sharing.let_go()
+        self._sharing.reads(reader)
         value = reader.whole()
+        if isinstance(self._sharing, sharing.Shared) and self._sharing.changed:
+            self.unsure.add(protocol.CANDIDATE_CHANGED)
         self.received += kind != "asked"
         if kind == "raised":
             value = self.exception(value)
@@ -654,16 +679,12 @@ class Link:
             self.callables[number]
             if type(args) is not tuple or type(kwargs) is not dict or not all(type(name) is str for name in kwargs):
                 raise Garbled("a call that is none")
-        elif kind == "changed":
-            if not self._in_place:
-                raise Garbled("changes that nobody asked for")
-            _, _ = value
         elif kind != "ok":
             raise Garbled("an answer of no kind")
         return kind, value
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        body = _Writer(self)
+        body = self._writer()
         kind = "returned"
         try:
             target = self.callables[number][1]
@@ -674,7 +695,7 @@ class Link:
         except Broken:
             raise
         except BaseException as exc:
-            kind, body, told = "raised", _Writer(self), exc.args
+            kind, body, told = "raised", self._writer(), exc.args
             if is_verdict(exc) and marked(exc) is None:
                 self.swallowed, told = exc, ()  # what they expected is none of the candidate's business
                 self.found(exc)
@@ -882,6 +903,11 @@ class Link:
         return number
 
     def _note(self, reader: _Reader, extras: dict[str, Any]) -> None:
+        self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
+        if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
+            self._sharing.let_go()
+        if not extras:
+            return
         torch = values.library("torch")
         for number, parameter, data, grad in extras.get("new", ()):
             if number in self.mirrors or type(number) is not int:

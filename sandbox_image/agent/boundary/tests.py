@@ -33,6 +33,7 @@ from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .link import Link
 from .module import Module
+from .sharing import asks_identity
 
 WORK = "/box/work"
 _MESSAGE = 4000
@@ -202,7 +203,7 @@ class _Judge:
                 if exc.kind or not self._link.used:
                     self._ended = True
                     self._report.send(event="not_apart", message=str(exc))
-                    self._report.send(event="finished", exit_status=2, broken=False)
+                    self._report.send(event="finished", exit_status=2, broken=False, unsure=[])
                     break
         return self._ended
 
@@ -211,7 +212,9 @@ class _Judge:
             if status != 2:
                 self._report_missing()
             self._ended = True
-            self._report.send(event="finished", exit_status=status or int(self._failed), broken=bool(self._link.broken))
+            unsure = sorted(self._link.unsure)
+            status = status or int(self._failed)
+            self._report.send(event="finished", exit_status=status, broken=bool(self._link.broken), unsure=unsure)
         return status or int(self._failed)
 
     def _report_missing(self) -> None:
@@ -509,13 +512,14 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     """Run tests against the candidate at the other end of `sock`; report to the descriptor `results_fd`.
 
     `work` has the name of the candidate's `module`, the source of the `tests`, the `entry_point` for tests that define
-    `check(candidate)`, what else the candidate `defines`, and whether it may change arguments `in_place`. Returns pytest's exit
-    code: 0 where all passed.
+    `check(candidate)`, what else the candidate `defines`, and whether values that can change are shared with it (`in_place`).
+    Returns pytest's exit code: 0 where all passed.
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     report = Report(results_fd)
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
+    link.asks_identity = asks_identity(work["tests"])
     link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
     run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")

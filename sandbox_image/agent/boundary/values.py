@@ -155,10 +155,15 @@ class TooLarge(ValueError):
 class Writer:
     """Writes values into `out`. Subclasses say what becomes of what is not plain."""
 
-    __slots__ = ("active", "nodes", "out")
+    __slots__ = ("active", "met", "nodes", "out", "sharing", "write")
 
     def __init__(self) -> None:
         self.out = bytearray()
+        self.write = WRITE
+        """How values of plain types are written; `sharing.py` writes those that can change in ways of its own."""
+        self.met: Any = None
+        """Those of them that were met."""
+        self.sharing: Any = None
         self.nodes = 0
         self.active: set[int] = set()
         """Containers that are being written: their number is the depth, and meeting one again is a cycle."""
@@ -178,13 +183,37 @@ class Writer:
             TooLarge: the caps are exceeded.
             TypeError: it is not plain, and `foreign` did not take it.
         """
-        write = WRITE.get(type(value))
+        write = self.write.get(type(value))
         if write is not None:
             write(self, value)
-        elif not self.special(value):
-            self._other(value)
+        else:
+            self.other(value)
 
-    def _other(self, value: Any) -> None:
+    def put_apart(self, value: Any) -> None:
+        """Write one value that is of our own making, and nobody's to be shared."""
+        write, self.write = self.write, WRITE
+        try:
+            self.put(value)
+        finally:
+            self.write = write
+
+    def put_question(self, kind: str, operands: Any) -> None:
+        """Write the value of a frame. The keyword arguments of a call are a dictionary of our own, as decoys are."""
+        if kind in _LINE_UPS:
+            self.put_apart(operands)
+            return
+        if kind not in _CALLS:
+            self.put(operands)
+            return
+        self.out += TAGGED_COUNT.pack(b"t", len(operands))
+        for operand in operands[:-1]:
+            self.put(operand)
+        WRITE[dict](self, operands[-1])
+
+    def other(self, value: Any) -> None:
+        """Write a value whose type is not in the table."""
+        if self.special(value):
+            return
         kind = type(value)
         for library, writes in (("numpy", _put_numpy), ("torch", _put_torch)):
             module = sys.modules.get(library)
@@ -192,7 +221,7 @@ class Writer:
                 return
         if kind in _LIVE_VIEWS:
             self.out += _LIVE_VIEWS[kind]
-            self.put(list(value))
+            WRITE[list](self, list(value))
         elif issubclass(kind, type) and value in TYPE_NAMES:
             self.out += b"v"
             self.put(TYPE_NAMES[value])
@@ -208,7 +237,8 @@ class Writer:
         else:
             for base, plain in _BASES:
                 if issubclass(kind, base):
-                    self.put(plain(value))
+                    found = plain(value)
+                    WRITE[type(found)](self, found)
                     return
             self.foreign(value)
 
@@ -328,7 +358,7 @@ def _sequence(tag: bytes) -> Callable[[Writer, Any], None]:
         writer.grow(len(value))
         active.add(key)
         writer.out += TAGGED_COUNT.pack(tag, len(value))
-        find = WRITE.get
+        find = writer.write.get
         for item in value:
             write_item = find(type(item))
             if write_item is not None:
@@ -582,7 +612,7 @@ def put_tensor(writer: Writer, value: Any, torch: Any) -> None:
 class Reader:
     """Reads one value from `data`. Subclasses add tags in `more`."""
 
-    __slots__ = ("data", "depth", "nodes", "pos")
+    __slots__ = ("data", "depth", "met", "nodes", "pos", "sharing")
 
     more: ClassVar[dict[int, Callable[[Any], Any]]] = {}
     """Tag -> method for values that are not plain."""
@@ -592,11 +622,16 @@ class Reader:
         self.pos = start
         self.depth = 0
         self.nodes = 0
+        self.met: list[Any] | None = None
+        """What was read of values that can change, where that is wanted."""
+        self.sharing: Any = None
 
     def whole(self) -> Any:
         """The one value that the data is. Raises Garbled."""
         try:
             value = self.take()
+            if self.sharing is not None:
+                self.sharing.read(self)
         except Garbled:
             raise
         except Exception as exc:
@@ -954,6 +989,24 @@ def _read_library(reader: Reader) -> Any:
     return value
 
 
+def _met(read: Callable[[Reader], Any]) -> Callable[[Reader], Any]:
+    """Reads a value that can change, and remembers it where that is wanted."""
+
+    def reading(reader: Reader) -> Any:
+        value = read(reader)
+        if reader.met is not None and type(value) is not tuple:
+            reader.met.append(value)
+        return value
+
+    return reading
+
+
+def _read_shared(reader: Reader) -> Any:
+    if reader.sharing is None:
+        raise Garbled("a shared value where none belongs")
+    return reader.sharing.value(reader)
+
+
 _READ: list[Callable[[Reader], Any] | None] = [None] * 256
 for _tag, _read in {
     "N": lambda r: None,
@@ -1002,12 +1055,13 @@ for _tag, _read in {
     "6": lambda r: pathlib.PurePosixPath(r.expect(str)),
     "7": lambda r: pathlib.PosixPath(r.expect(str)),
     "g": _read_scalar,
+    "=": _read_shared,
     "u": _dtype,
     "m": _read_tensor,
     "y": lambda r: getattr(library("torch"), _torch_name(r)),
     "z": lambda r: library("torch").device(_device_name(r)),
 }.items():
-    _READ[ord(_tag)] = _read
+    _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEqam" else _read
 
 
 def dumps(value: Any) -> bytes:
@@ -1044,8 +1098,11 @@ _KINDS = (
         "line_up",
         "siblings",
     ),
-    *("returned", "raised", "ok", "changed", "asked"),
+    *("returned", "raised", "ok", "asked"),
 )
+_CALLS = frozenset(("call", "new", "method", "operator", "asked"))
+"""Those whose last operand is keyword arguments."""
+_LINE_UPS = frozenset(("line_up", "siblings"))
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 _FRAME = struct.Struct("<IIBB")
 """Length of what follows, number of the question, kind, and whether extras come before the value."""

@@ -1,0 +1,400 @@
+"""What copies of values hide from tests that are judged apart: noticed, and tried with values shared as well."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+from apart_harness import Apart, Result
+
+from orchestrator.workflows.in_place import says_in_place
+
+
+@pytest.fixture(scope="module")
+def heavy():
+    apart = Apart(heavy=True)
+    yield apart
+    apart.close()
+
+
+def judged(apart: Apart, code: str, tests: str) -> list[Result]:
+    """The runs that the engine makes of a candidate; it is accepted where all are."""
+    code, tests = textwrap.dedent(code), textwrap.dedent(tests)
+    shared = says_in_place(tests, "candidate")
+    runs = [apart.run(code, tests, in_place=shared)]
+    if runs[0].accepted and runs[0].unsure and not shared:
+        runs.append(apart.run(code, tests, in_place=True))
+    return runs
+
+
+def accepted(runs: list[Result]) -> list[bool]:
+    return [run.accepted for run in runs]
+
+
+UNCHANGED = {
+    "list": ("xs = [3, 1]", "3", "xs == [3, 1]", "max(xs)", "(xs.sort(), xs[-1])[1]"),
+    "nested list": ("xs = [[1], [2]]", "3", "xs == [[1], [2]]", "sum(x[0] for x in xs)", "sum(x.pop() for x in xs)"),
+    "list in a tuple": ("xs = ([1], 2)", "1", "xs == ([1], 2)", "xs[0][0]", "xs[0].pop()"),
+    "dict": ("xs = {'a': 1}", "1", "xs == {'a': 1}", "xs['a']", "xs.pop('a')"),
+    "dict of lists": ("xs = {'a': [1, 2]}", "2", "xs == {'a': [1, 2]}", "xs['a'][-1]", "xs['a'].pop()"),
+    "order of a dict": ("xs = {'a': 1, 'b': 2}", "1", "list(xs) == ['a', 'b']", "xs['a']", "(xs.update(a=xs.pop('a')), 1)[1]"),
+    "set": ("xs = {1}", "1", "xs == {1}", "min(xs)", "xs.pop()"),
+    "bytearray": ("xs = bytearray(b'ab')", "98", "xs == b'ab'", "xs[-1]", "xs.pop()"),
+    "deque": ("from collections import deque\n    xs = deque([1], 3)", "1", "xs == deque([1])", "xs[0]", "xs.popleft()"),
+    "counter": (
+        "from collections import Counter\n    xs = Counter('aab')",
+        "'a'",
+        "xs == Counter(a=2, b=1)",
+        "max(xs, key=xs.get)",
+        "(xs.subtract('a'), 'a')[1]",
+    ),
+    "deep": ("xs = [[[[[[1]]]]]]", "1", "xs == [[[[[[1]]]]]]", "xs[0][0][0][0][0][0]", "xs[0][0][0][0][0].pop()"),
+    "array": (
+        "import numpy as np\n    xs = np.array([3.0, 1.0])",
+        "3",
+        "xs.tolist() == [3, 1]",
+        "float(xs.max())",
+        "(xs.sort(), float(xs[-1]))[1]",
+    ),
+    "array that may not be changed": (
+        "import numpy as np\n    xs = np.array([3.0, 1.0])\n    xs.flags.writeable = False",
+        "3",
+        "True",
+        "float(xs.max())",
+        "(xs.sort(), float(xs[-1]))[1]",
+    ),
+    "tensor": ("import torch\n    xs = torch.ones(2)", "4", "xs.sum() == 2", "float(2 * xs.sum())", "float(xs.mul_(2).sum())"),
+    "keyword": ("xs = [3, 1]\n    g = f\n    f = lambda xs: g(xs=xs)", "3", "xs == [3, 1]", "max(xs)", "(xs.sort(), xs[-1])[1]"),
+}
+"""An argument, a result, how the argument stays as it was, a right expression and one that changes it."""
+
+
+def unchanged(kind: str) -> str:
+    value, result, stays, _, _ = UNCHANGED[kind]
+    load = "import candidate\ndef test_a():\n    f = candidate.f"
+    return f"{load}\n    {value}\n    assert f(xs) == {result}\n    assert {stays}"
+
+
+@pytest.mark.parametrize("kind", UNCHANGED)
+def test_an_argument_that_stays_as_it_was_is_accepted_in_one_run(heavy, kind):
+    runs = judged(heavy, f"def f(xs): return {UNCHANGED[kind][3]}", unchanged(kind))
+    assert accepted(runs) == [True], runs
+
+
+@pytest.mark.parametrize("kind", UNCHANGED)
+def test_an_argument_that_was_changed_is_seen_where_both_have_it(heavy, kind):
+    runs = judged(heavy, f"def f(xs): return {UNCHANGED[kind][4]}", unchanged(kind))
+    assert accepted(runs) == [True, False], runs
+    assert runs[0].unsure == ["the candidate changed a value that the other side had"]
+    assert not runs[1].tampered
+
+
+BAG = """
+class Bag:
+    def __init__(self, items=()): self.items = {keep}(items)
+    def add(self, x): self.items.append(x)
+    def all(self): return {give}(self.items)
+    def size(self): return len(self.items)
+"""
+COPYING, LEAKING, KEEPING = (
+    BAG.format(keep="list", give="list"),
+    BAG.format(keep="list", give=""),
+    BAG.format(keep="(lambda x: x)", give="list"),
+)
+PAIRS = {
+    "a list that leaks out, changed by the tests": (
+        "from candidate import Bag\ndef test_a():\n    b = Bag([1])\n    got = b.all()\n    got.append(2)\n    assert b.size() == 1",
+        COPYING,
+        LEAKING,
+    ),
+    "a list that leaks out, changed by the candidate": (
+        "from candidate import Bag\ndef test_a():\n    b = Bag([1])\n    got = b.all()\n    b.add(2)\n    assert got == [1]",
+        COPYING,
+        LEAKING,
+    ),
+    "a list that leaks out, asked for again": (
+        "from candidate import Bag\ndef test_a():\n    b = Bag([1])\n    assert b.all() is not b.all()",
+        COPYING,
+        LEAKING,
+    ),
+    "an argument that is kept, changed by the tests": (
+        "from candidate import Bag\ndef test_a():\n    xs = [1]\n    b = Bag(xs)\n    xs.append(2)\n    assert b.items == [1]",
+        COPYING,
+        KEEPING,
+    ),
+    "an argument that is kept, changed by the candidate later": (
+        "from candidate import Bag\ndef test_a():\n    xs = [1]\n    b = Bag(xs)\n    b.add(2)\n    assert xs == [1]",
+        COPYING,
+        KEEPING,
+    ),
+    "an argument that is kept, in a helper's hands": (
+        "from candidate import Bag\ndef grow(xs):\n    xs.append(2)\ndef test_a():\n    xs = [1]\n    b = Bag(xs)\n    grow(xs)\n    assert b.size() == 1",
+        COPYING,
+        KEEPING,
+    ),
+    "an inner list that is kept": (
+        "from candidate import f, g\ndef test_a():\n    row = [1]\n    f([row])\n    row.append(2)\n    assert g() == [[1]]",
+        "kept = []\ndef f(x): kept.extend(map(list, x))\ndef g(): return kept",
+        "kept = []\ndef f(x): kept.extend(x)\ndef g(): return kept",
+    ),
+    "a default argument that gathers": (
+        "from candidate import f\ndef test_a():\n    a = f(1)\n    b = f(2)\n    assert (a, b) == ([1], [2])",
+        "def f(x, to=None):\n    to = [] if to is None else to\n    to.append(x)\n    return to",
+        "def f(x, to=[]):\n    to.append(x)\n    return to",
+    ),
+    "rows that are one list": (
+        "from candidate import f\ndef test_a():\n    g = f(2)\n    g[0][0] = 1\n    assert g == [[1, 0], [0, 0]]",
+        "def f(n): return [[0] * n for _ in range(n)]",
+        "def f(n): return [[0] * n] * n",
+    ),
+    "a copy that is the argument": (
+        "from candidate import f\ndef test_a():\n    xs = [1]\n    ys = f(xs)\n    assert ys == xs and ys is not xs",
+        "def f(xs): return list(xs)",
+        "def f(xs): return xs",
+    ),
+    "a shallow copy": (
+        "from candidate import f\ndef test_a():\n    xs = [[1]]\n    ys = f(xs)\n    ys[0].append(2)\n    f(0)\n    assert xs == [[1]]",
+        "import copy\ndef f(xs): return copy.deepcopy(xs)",
+        "import copy\ndef f(xs): return copy.copy(xs)",
+    ),
+    "the same list, sorted": (
+        "from candidate import f\ndef test_a():\n    xs = [2, 1]\n    assert f(xs) is xs\n    assert xs == [1, 2]",
+        "def f(xs):\n    xs.sort()\n    return xs",
+        "def f(xs): return sorted(xs)",
+    ),
+    "sorted in place": (
+        "from candidate import f\ndef test_a():\n    xs = [2, 1]\n    f(xs)\n    assert xs == [1, 2]",
+        "def f(xs): xs.sort()",
+        "def f(xs): xs = sorted(xs)",
+    ),
+    "sorted in place, with None for a result": (
+        "from candidate import f\ndef test_a():\n    xs = [2, 1]\n    got = f(xs)\n    assert got is None\n    assert xs == [1, 2]",
+        "def f(xs): xs.sort()",
+        "def f(xs): return sorted(xs)",
+    ),
+    "sorted in place by unittest": (
+        "import unittest\nfrom candidate import S\nclass TestS(unittest.TestCase):\n    def setUp(self):\n        self.s, self.xs = S(), [2, 1]\n        self.s = S()\n    def test_a(self):\n        self.s.sort(self.xs)\n        self.assertEqual(self.xs, [1, 2])",
+        "class S:\n    def sort(self, xs): xs.sort()",
+        "class S:\n    def sort(self, xs): return sorted(xs)",
+    ),
+    "an array, in place": (
+        "import numpy as np\nfrom candidate import f\ndef test_a():\n    a = np.zeros((2, 2))\n    f(a)\n    assert a.tolist() == [[1, 1], [1, 1]]",
+        "def f(a): a += 1",
+        "def f(a): a = a + 1",
+    ),
+    "one list for two arguments": (
+        "from candidate import f\ndef test_a():\n    xs = [1, 2]\n    assert f(xs, xs) == [1, 2, 1, 2]\n    assert xs == [1, 2]",
+        "def f(a, b): return a + b",
+        "def f(a, b):\n    a.extend(b)\n    return list(a)",
+    ),
+    "a container of the candidate's, changed by the tests": (
+        "from candidate import Bag\ndef test_a():\n    b = Bag()\n    b.items.append(1)\n    assert b.size() == 1",
+        COPYING,
+        COPYING.replace("return len(self.items)", "return 0"),
+    ),
+    "a global of the module, changed by the tests": (
+        "import candidate\ndef test_a():\n    candidate.OPTIONS['debug'] = True\n    assert candidate.debugs()",
+        "OPTIONS = {'debug': False}\ndef debugs(): return OPTIONS['debug']",
+        "OPTIONS = {'debug': False}\ndef debugs(): return False",
+    ),
+    "an argument that is looked at live": (
+        "from candidate import View\ndef test_a():\n    xs = [1]\n    v = View(xs)\n    xs.append(2)\n    assert v.size() == 2",
+        "class View:\n    def __init__(self, xs): self.xs = xs\n    def size(self): return len(self.xs)",
+        "class View:\n    def __init__(self, xs): self.xs = list(xs)\n    def size(self): return len(self.xs)",
+    ),
+    "a value that contains itself": (
+        "from candidate import f\ndef test_a():\n    xs = [1]\n    f(xs)\n    assert xs[1] is xs",
+        "def f(xs): xs.append(xs)",
+        "def f(xs): xs.append(list(xs))",
+    ),
+    "what the tests' own function is called with": (
+        "from candidate import f\ndef test_a():\n    seen, xs = [], []\n    def note(got):\n        seen.append(got is xs)\n        got.append(9)\n    assert f(xs, note) is xs\n    assert seen == [True] and xs == [1, 9, 2]",
+        "def f(xs, note):\n    xs.append(1)\n    note(xs)\n    xs.append(2)\n    return xs",
+        "def f(xs, note):\n    xs.append(1)\n    note(list(xs))\n    xs.append(2)\n    return xs",
+    ),
+    "what an error leaves behind": (
+        "import pytest\nfrom candidate import f\ndef test_a():\n    xs = [1]\n    with pytest.raises(ValueError):\n        f(xs, -1)\n    assert xs == [1]",
+        "def f(xs, n):\n    if n < 0: raise ValueError(n)\n    xs.append(n)",
+        "def f(xs, n):\n    xs.append(n)\n    if n < 0: raise ValueError(n)",
+    ),
+}
+"""Tests, a right candidate, and a wrong one that plain pytest refuses."""
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_right_work_is_accepted(heavy, name):
+    runs = judged(heavy, PAIRS[name][1], PAIRS[name][0])
+    assert all(accepted(runs)), runs
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_wrong_work_is_not_accepted(heavy, name):
+    runs = judged(heavy, PAIRS[name][2], PAIRS[name][0])
+    assert not all(accepted(runs)), runs
+    assert not any(run.tampered for run in runs)
+
+
+ONE_RUN = {
+    "results that are compared": (
+        "def f(x): return [x, [x]]",
+        "from candidate import f\nassert f(1) == [1, [1]]\nassert f(2) == [2, [2]]",
+    ),
+    "a container that is read again": (
+        LEAKING,
+        "from candidate import Bag\ndef test_a():\n    b = Bag([1])\n    assert b.items == [1]\n    b.add(2)\n    assert b.items == [1, 2]\n    assert b.items == [1, 2]",
+    ),
+    "a constant that is handed out again": (
+        "K = [1]\ndef f(): return K",
+        "from candidate import f\nassert f() == [1]\nassert f() == [1]",
+    ),
+    "an argument that is passed again": (
+        "def f(xs): return sum(xs)",
+        "from candidate import f\ndef test_a():\n    xs = [1, 2]\n    assert f(xs) == 3\n    assert f(xs) == 3",
+    ),
+    "results that the tests change": (
+        "def f(n): return list(range(n))",
+        "from candidate import f\ndef test_a():\n    xs = f(3)\n    xs.append(3)\n    assert xs == [0, 1, 2, 3]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ONE_RUN)
+def test_where_copies_hide_nothing_one_run_is_enough(heavy, name):
+    runs = judged(heavy, *ONE_RUN[name])
+    assert accepted(runs) == [True], runs
+
+
+def test_values_that_nobody_holds_any_more_are_forgotten(heavy):
+    code = "def f(xs): return [sum(xs)]\ndef many():\n    import gc\n    s = next(o for o in gc.get_objects() if type(o).__name__ == 'Server' and hasattr(o, 'kept'))\n    return len(s._sharing.entries)"
+    tests = "from candidate import f, many\ndef test_a():\n    for n in range(300):\n        assert f([n, n]) == [2 * n]\n    assert many() < 20"
+    assert heavy.run(code, tests, in_place=False).accepted
+    assert heavy.run(code, tests, in_place=True).accepted
+
+
+def test_more_values_than_are_remembered_stay_copies(heavy):
+    code = "def f(xs):\n    for x in xs: x.append(1)\n    return len(xs)"
+    tests = "from candidate import f\ndef test_a():\n    xs = [[] for _ in range(15_000)]\n    assert f(xs) == 15_000\n    assert f(xs) == 15_000"
+    runs = [heavy.run(code, tests, in_place=shared, seconds=60) for shared in (False, True)]
+    assert all("the tests had more values than could be watched" in run.unsure and run.accepted for run in runs), runs
+
+
+# A candidate that forges what it says of shared values
+
+FORGE = """
+import gc
+server = next(o for o in gc.get_objects() if type(o).__name__ == 'Server' and hasattr(o, 'kept'))
+Shared = type(server._sharing)
+values = Shared.__init__.__globals__['values']
+def say(*parts):
+    # In place of what became of shared values: numbers and contents, and which are forgotten.
+    def wrote(self, writer):
+        writer.write = values.WRITE
+        for part in parts[:-1]: writer.put(part)
+        writer.out += b'N'
+        writer.put(parts[-1])
+    Shared.wrote = wrote
+"""
+TESTS = (
+    "from candidate import f\ndef test_a():\n    xs = [1]\n    assert f(xs) == [2]\n    assert f(xs) == [2]\n    assert xs == [1]"
+)
+FORGED = {
+    "a number that was never given": "def f(xs):\n    Shared.number = lambda self, writer, value: (99998, False)\n    return [2]",
+    "a new value under a number of the tests'": "def f(xs):\n    Shared.number = lambda self, writer, value: (77, True)\n    return [2]",
+    "a number below one": "def f(xs):\n    Shared.number = lambda self, writer, value: (-2, True)\n    return [2]",
+    "one number for two values": "def f(xs):\n    Shared.number = lambda self, writer, value: (2, True)\n    return [2], [2]",
+    "a change to what nobody shared": "def f(xs):\n    say(501, [2], [])\n    return 2",
+    "a change to another kind": "def f(xs):\n    say(1, {2: 2}, [])\n    return 2",
+    "a change without a content": "def f(xs):\n    say(1)\n    return 2",
+    "a number that is a truth": "def f(xs):\n    say(True, [2], [])\n    return 2",
+    "a number that is a text": "def f(xs):\n    say('1', [2], [])\n    return 2",
+    "forgetting what nobody shared": "def f(xs):\n    say([501])\n    return 2",
+    "forgetting twice": "def f(xs):\n    say([1, 1])\n    return 2",
+    "forgetting no list": "def f(xs):\n    say(None)\n    return 2",
+    "forgetting what cannot be a number": "def f(xs):\n    say([[], {}])\n    return 2",
+    "a shared value that cannot change": "def f(xs):\n    s = Shared.__init__.__globals__\n    s['_is_whole'] = lambda v: True\n    s['_put_content'] = lambda w, v: w.out.extend(b'i' + bytes(8))\n    return [2]",
+    "nothing after the value": "def f(xs):\n    Shared.wrote = lambda self, writer: None\n    return 2",
+    "more after that": "def f(xs):\n    say([], 0, [])\n    return 2",
+    "far too many": "def f(xs):\n    Shared.full = lambda self, more=0: False\n    return [[] for _ in range(100_000)]",
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_shared_values_are_tampering(heavy, name):
+    result = heavy.run(FORGE + FORGED[name], TESTS, in_place=True, seconds=60)
+    assert len(result.tampered) == 1, result
+    assert not result.accepted
+    assert not result.log
+
+
+ODD = {
+    "a list that contains itself": "def f(xs):\n    xs.append(xs)\n    return xs",
+    "a list that is deep": "def f(xs):\n    for _ in range(5000): xs = [xs]\n    return xs",
+    "a dictionary of itself": "def f(xs):\n    d = {}\n    d[1] = d\n    return d",
+    "a changing length": "def f(xs):\n    del xs[:]\n    return [2]",
+    "lying items": "class L:\n    def __eq__(self, other): return True\ndef f(xs):\n    xs[:] = [L()]\n    return [L()]",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_shared_values_fail_the_test_and_nothing_else(heavy, name):
+    result = heavy.run(ODD[name], TESTS, in_place=True)
+    assert result.outcomes == {"test_a": "failed"}, result
+    assert result.finished
+    assert not result.tampered
+
+
+def test_a_candidate_changes_only_what_was_shared_with_it(heavy):
+    code = "def f(xs):\n    import gc\n    for o in gc.get_objects():\n        if type(o) is list and o == ['the', 'expected']: o[:] = xs\n    return xs"
+    tests = "from candidate import f\ndef test_a():\n    want = ['the', 'expected']\n    assert f(['x']) == want"
+    assert not heavy.run(code, tests, in_place=True).accepted
+
+
+# Reading the tests
+
+MEANT = {
+    "a call for its effect": "f(x)\nassert x == [1]",
+    "a call for its effect, keyword": "f(xs=x, n=3)\nassert x == [1]",
+    "held to be None": "assert f(x) is None\nassert x == [1]",
+    "a result held to be None": "got = f(x)\nassert got is None and x == [1]",
+    "an item": "f(data['x'])\nassert data == {'x': [1]}",
+    "in a loop": "for x, want in CASES:\n    f(x)\n    assert x == want",
+    "in another block": "if True:\n    f(x)\nwith open('x') as g:\n    assert x == [1]",
+    "awaited": "async def test_a(x):\n    await f(x)\n    assert x == [1]",
+    "NumPy's assertion": "import numpy as np\nf(x)\nnp.testing.assert_array_equal(x, [1])",
+    "a method": "s = S()\ns.sort(x)\nassert x == [1]",
+    "a method of a fixture": "import pytest\n@pytest.fixture\ndef s():\n    return S()\ndef test_a(s):\n    x = [1]\n    s.sort(x)\n    assert x == [1]",
+    "through the module": "import candidate\ncandidate.f(x)\nassert x == [1]",
+    "an attribute that is changed": "b = B()\nb.items['x'] = 1\nassert b.size() == 1",
+    "an attribute with a name": "b = B()\nitems = b.items\nitems.append(1)\nassert b.size() == 1",
+    "an argument that is changed": "xs = [1]\nb = B(xs)\nxs += [2]\nassert b.size() == 2",
+    "identity": "assert f(x) is x",
+    "no identity": "assert f(x) is not x",
+    "identity in unittest": "class TestA:\n    def test_a(self):\n        self.assertIs(f(x), x)",
+}
+NOT_MEANT = {
+    "a result": "assert f(x) == [1]\nassert x == [2]",
+    "an argument that is expected": "s = S()\ns.push(item)\nassert s.top() == item",
+    "a call of the tests' own": "def prepare(xs): xs.append(1)\nx = []\nprepare(x)\nassert x == [1]\nassert f(x) == 1",
+    "a library's": "import random\nrandom.shuffle(x)\nassert x\nassert f(x) == 1",
+    "a value of the tests' own": "xs = []\nxs.append(1)\nassert f(xs) == 1",
+    "a result that is changed": "xs = f(3)\nxs.append(1)\nassert xs == [1]",
+    "None": "assert f(x) is None",
+    "a class": "assert type(f(x)) is int",
+    "a member": "assert f(x) is Color.RED",
+    "what does not parse": "def (",
+    "a deep one": "assert f(" + "(" * 5000 + ")" * 5000 + ")",
+}
+
+
+def reading(source: str) -> bool:
+    return says_in_place(f"from candidate import f, S, B, Color\nx, item, data, CASES = [2], 3, {{}}, []\n{source}", "candidate")
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_tests_that_mean_shared_values_are_known(name):
+    assert reading(MEANT[name])
+
+
+@pytest.mark.parametrize("name", NOT_MEANT)
+def test_tests_that_mean_copies_are_known(name):
+    assert not reading(NOT_MEANT[name])
