@@ -138,7 +138,7 @@ class TestResult(Value):
     proved: bool = False
     """For a failure: the tests fail with it whatever the candidate does (a missing import, an undefined name or fixture)."""
     basis: Basis = ""
-    """Judged apart: what the outcome rests on."""
+    """What a test that was judged apart rests on."""
 
 
 class RunReport(Value):

@@ -165,8 +165,8 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     tests: dict[str, TestResult] = {}
     finished = broken = False
     error: dict[str, Any] = {}
-    unsure: list[str] = []
     facts: dict[str, Any] = {}
+    unsure: list[str] = []
     for event in events:
         match event.get("event"):
             case "collected":

@@ -231,7 +231,8 @@ class Engine:
         """
         pool = self._pools.get(image) or await self._pool_for(image)
         limits = limits or self.limits
-        declared, asked = program.in_place, program.judging
+        asked = program.judging
+        declared = program.in_place
         if program.tests is not None:
             judging = _judging(program, pool.provider)
             shares = declared or (judging == "apart" and _says_in_place(program.tests, program.module, program.entry_point))

@@ -144,7 +144,7 @@ def event_of(line: bytes) -> dict[str, Any]:
     """A line of the tests' report, or `MALFORMED`: whoever runs beside the tests may find where they write it."""
     try:
         told = json.loads(line)
-        told = {"broken": False, "unsure": [], "proved": False, "basis": "", **told}
+        told = {"broken": False, "proved": False, "basis": "", "unsure": [], **told}
         return {"event": told["event"]} | {key: read(told[key]) for key, read in _EVENTS[told["event"]].items()}
     except (ValueError, TypeError, LookupError, RecursionError):
         return MALFORMED

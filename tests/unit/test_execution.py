@@ -544,13 +544,13 @@ async def test_an_attack_that_was_seen_is_worth_nothing(program):
 # What a repetition may not mend, and tests that turn out to need one interpreter.
 
 
-FAILED_TEST = TestResult(name="test_f", outcome="failed", side="tests")
+A_FAILURE = TestResult(name="test_f", outcome="failed", side="tests")
 
 
 @pytest.mark.parametrize("status", [Status.SANDBOX_ERROR, Status.TIMED_OUT_WALL])
 async def test_a_failure_that_is_known_is_not_run_again(monkeypatch, status):
     monkeypatch.setattr(execution, "_saturated", lambda: True)
-    known = RunReport(status=status, tests=(FAILED_TEST,), tests_collected=1, received=True)
+    known = RunReport(status=status, tests=(A_FAILURE,), tests_collected=1, received=True)
     result, provider = await execute([known, ALL_PASSED], Program(code="", tests=TESTS, judging="together"))
     assert len(provider.programs) == result.attempts == 1
     assert (result.verdict, result.reward) == (Verdict.WRONG_ANSWER if status is Status.SANDBOX_ERROR else Verdict.TIMED_OUT, 0.0)
@@ -577,7 +577,7 @@ async def test_where_apart_was_asked_for_it_is_the_tests_fault(analysis):
 
 
 async def test_a_failure_before_that_stands(analysis):
-    result, provider = await apart_then_together([NEEDS_ONE.model_copy(update={"tests": (FAILED_TEST,)}), ALL_PASSED])
+    result, provider = await apart_then_together([NEEDS_ONE.model_copy(update={"tests": (A_FAILURE,)}), ALL_PASSED])
     assert (result.verdict, result.judging, len(provider.programs)) == (Verdict.WRONG_ANSWER, "apart", 1)
 
 

@@ -212,9 +212,9 @@ class _Judge:
             if status != 2:
                 self._report_missing()
             self._ended = True
-            code = status or int(self._failed)
-            broken, unsure = bool(self._link.broken), sorted(self._link.unsure)
-            self._report.send(event="finished", exit_status=code, broken=broken, unsure=unsure)
+            unsure = sorted(self._link.unsure)
+            status = status or int(self._failed)
+            self._report.send(event="finished", exit_status=status, broken=bool(self._link.broken), unsure=unsure)
         return status or int(self._failed)
 
     def _report_missing(self) -> None:
