@@ -320,21 +320,27 @@ class Names:
         A name of a builtin is never among them, lest a candidate's own `set` or `sorted` decides what is equal; unless it is
         the one function that all of the tests are about.
         """
-        stars = (node for node in self.tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
-        if any(node.module == module for node in stars):
+        if self.stars(module):
             return []
-        found = self.of_candidate(bound, entry_point, defines)
+        found = self.of_candidate(module, bound, entry_point, defines)
         if not self.missing(bound) and not bound and (entry_point in self.called or len(self.called) == 1):
             found = {entry_point} if entry_point in self.called else self.called
         return sorted(found)
 
-    def of_candidate(self, bound: set[str], entry_point: str, defines: Collection[str] = ()) -> set[str]:
+    def stars(self, module: str) -> bool:
+        """Whether the tests import all of a module's names."""
+        stars = (node for node in self.tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
+        return any(node.module == module for node in stars)
+
+    def of_candidate(self, module: str, bound: set[str], entry_point: str, defines: Collection[str] = ()) -> set[str]:
         """Those of the names from nowhere that the task says the candidate defines: its entry point, and what the task names.
 
         Where the task says nothing, they are the functions and classes that the tests use, but never one that judges: a
-        candidate's own `isclose` would find itself right.
+        candidate's own `isclose` would find itself right. Tests that import all of its names say that any may be its.
         """
         missing = self.missing(bound)
+        if self.stars(module):
+            return {name for name in missing if not judges(name) or name in (entry_point, *defines)}
         if entry_point or defines:
             return missing & {entry_point, *defines}
         classes = {name for name in missing if name[:1].isupper() and not name.isupper()}

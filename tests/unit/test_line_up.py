@@ -59,7 +59,22 @@ class Late:
     def __float__(s): return 0.0
 def f(*a): return Late()
 """
+CHECKS = """
+class Sorted:
+    def __init__(s, xs): s.xs = xs
+    def __eq__(s, o): return list(o) == sorted(s.xs)
+class Letters(Sorted):
+    def __eq__(s, o): return isinstance(o, str) and sorted(o) == sorted(s.xs)
+class Root:
+    def __init__(s, n): s.n = n
+    def __eq__(s, o): return o * o == s.n
+    def __int__(s): return 0
+def f(x): return Sorted(x) if isinstance(x, list) else Letters(x) if isinstance(x, str) else Root(x)
+"""
 LIES = {
+    "checking in place of sorting": (CHECKS, "assert f([3, 1, 2]) == [1, 2, 3]"),
+    "checking in place of reversing": (CHECKS, "assert f('abc') == 'cba'"),
+    "checking in place of taking a root": (CHECKS, "assert f(1444) == 38"),
     "equal to everything": (ANYTHING, "assert f(2) == 4"),
     "equal to every list": (ANYTHING, "assert f(2) == [1, 4, 9]"),
     "equal to every text": (ANYTHING, "assert f(2) == 'abc'"),
@@ -129,6 +144,8 @@ class Ratio:
 def f(n, d): return Ratio(n, d)
 """
 TRUTHS = {
+    "a list of one's own that was handed out": ("class L:\n    def __init__(s, xs): s.xs = list(xs)\n    def __eq__(s, o): return s.xs == list(o)\n    def __iter__(s): return iter(s.xs)\ndef f(xs): return L(sorted(xs))", "assert f([3, 1, 2]) == [1, 2, 3] and f([1]) != [2]"),
+    "a text of one's own that was handed out": ("class T:\n    def __init__(s, t): s.t = t\n    def __eq__(s, o): return s.t == str(o)\n    def __str__(s): return s.t\ndef f(t): return T(t[::-1])", "assert f('abc') == 'cba'"),
     "equal to a number": (RATIO, "assert f(8, 2) == 4 and Ratio(9, 3) == 3 and f(1, 2) != 1"),
     "between numbers": (RATIO, "assert 0.4 < f(1, 2) < 0.6 and not f(1, 2) > 0.6"),
     "a difference that is a number": (RATIO, "assert abs(f(1, 2) - 0.5) < 1e-9"),

@@ -28,6 +28,7 @@ _CHANCE = random.SystemRandom()
 """Not the generators that tests seed."""
 _MOST_PARTS = 500
 """Parts of a value beyond which decoys would cost more than they show."""
+_LEAVES = (int, float, complex, Fraction, Decimal, str, bytes, dt.date, dt.datetime, dt.timedelta)
 _SPREADS = {1: 96, 2: 24}
 """Steps between a number and the centre, by how many numbers a value holds; for more than two, eight are enough."""
 
@@ -40,7 +41,7 @@ class _NoneAlike(Exception):
 
 def is_number(value: Any) -> bool:
     """Whether a value is a plain number; a boolean is none."""
-    if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+    if type(value) in _NUMBERS:
         return True
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.number)
@@ -79,7 +80,7 @@ def _leaves(value: Any) -> Any:
     elif isinstance(value, dict):
         for item in value.values():
             yield from _leaves(item)
-    elif value is not None and not isinstance(value, bool) and value not in ("", b""):
+    elif (type(value) in _LEAVES and value not in ("", b"")) or is_number(value) or type(value).__name__ in ("ndarray", "Tensor"):
         yield value
 
 

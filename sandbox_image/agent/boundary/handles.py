@@ -362,7 +362,8 @@ class Method:
         """Have the candidate call it."""
         handle, name = self._handle, self.__name__
         link = type(handle)._fumehood_link
-        if name in _PREDICATES and args and handle._fumehood_id not in link.made:
+        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
+        if name in _PREDICATES and plain and handle._fumehood_id not in link.made:
             return link.predicate(handle, name, args, kwargs)
         return call(link, "method", (handle, name, args, kwargs), args, kwargs)
 

@@ -455,7 +455,8 @@ class Link:
             self.used += kind != "names" and (kind != "get" or type(operands[0]) is not Module)
             self._seq = seq = self._seq + 1
             self._send(seq, kind, body)
-            if kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
+            shared = type(self._sharing) is sharing.Shared  # then the tests may change an object without asking
+            if shared or kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
                 self._views.clear()
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind

@@ -10,6 +10,7 @@ Left out: values that look alike (`decoys.py`), and what an object shows of itse
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import types
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import views
 from .decoys import decoys, hides, is_number
-from .exceptions import is_verdict, mark, marked
+from .exceptions import Broken, is_verdict, mark, marked
 from .handles import Handle, HandleMeta, call, plain_of, pull, refusal, size_of
+from .values import NotApart
 
 if TYPE_CHECKING:
     from .link import Link
@@ -95,11 +97,41 @@ def _equal(self: Handle, other: Any) -> Any:
         return plain_of(self) == other
     if not kind._fumehood_link.crosses(other):
         return NotImplemented
+    shows = _made(self) or _shows(self, other)  # asked before it is told what is expected
     answer, rest = _lined_up(self, "eq", other)
     _same_in_worlds(self, "eq", other, answer[1])
     if answer[1] is not True:
         return _unclear(self, "eq", answer, other)
-    return _singled_out(self, other, rest)
+    return shows and _singled_out(self, other, rest)
+
+
+def _shows(own: Handle, other: Any) -> bool:
+    """Whether what an object shows of itself is the value that it is compared with.
+
+    Who can check an answer without having it could single it out of a line-up: a list is sorted, or it is not. So an object that
+    was handed out has to show text, items or number by itself, before it sees the expected one.
+    """
+    kind = type(own)
+    try:
+        if isinstance(other, str):
+            return str(own) == other
+        if isinstance(other, bytes):
+            return hasattr(kind, "__bytes__") and bytes(own) == other
+        if isinstance(other, list | tuple | set | frozenset | dict):
+            if not hasattr(kind, "__iter__"):
+                return False
+            items = list(itertools.islice(iter(own), len(other) + 1))
+            if isinstance(other, list | tuple):
+                return items == list(other)
+            return len(items) == len(other) and all(item in other for item in items)
+        if is_number(other):
+            named = [f"__{name}__" for name in ("complex", "float", "int", "index") if hasattr(kind, f"__{name}__")]
+            return not named or bool(getattr(kind, named[0])(own) == other)
+    except (Broken, NotApart):
+        raise
+    except Exception:
+        return False
+    return True
 
 
 def _unclear(own: Handle, name: str, answer: Answer, other: Any) -> Any:

@@ -229,7 +229,7 @@ class Writer:
             self.out += b"L"
             self.put(path[0])
             self.put(path[1])
-        elif issubclass(kind, tuple) and _is_namedtuple(kind):
+        elif issubclass(kind, tuple) and _is_namedtuple(kind, tuple.__len__(value)):
             self.out += b"n"
             self.put(_text(kind.__name__))
             self.put(tuple(map(_text, kind._fields)))  # type: ignore[attr-defined]
@@ -253,10 +253,11 @@ def _text(value: Any) -> str:
     return str.__str__(value)[:_MAX_NAME]
 
 
-def _is_namedtuple(kind: Any) -> bool:
+def _is_namedtuple(kind: Any, length: int) -> bool:
     fields = getattr(kind, "_fields", None)
-    names = fields if type(fields) is tuple else (".",)
-    return all(type(name) is str and name.isidentifier() and name[0] != "_" for name in (*names, str(kind.__name__).lstrip("_")))
+    if type(fields) is not tuple or len(fields) != length or len(set(map(str, fields))) != length:
+        return False
+    return all(type(name) is str and name.isidentifier() and name[0] != "_" for name in (*fields, str(kind.__name__).lstrip("_")))
 
 
 def library_path(value: Any) -> tuple[str, str] | None:
