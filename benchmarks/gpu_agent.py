@@ -134,6 +134,7 @@ def job(code: str, heavy: bool) -> bytes:
         "artifacts": [],
         "limits": limits,
         "files": ["main.py"],
+        "test_files": [],
         "parts": [0, len(code.encode())],
     }
     return protocol.encode(header, code.encode())

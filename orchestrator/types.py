@@ -95,6 +95,9 @@ class Program(Value):
     """Import name of `code` when there are tests."""
     entry_point: str = ""
     """Where `tests` define `check(candidate)` (HumanEval): the function of `code` that is passed to it."""
+    defines: tuple[str, ...] = ()
+    """What else the task has the candidate define. Tests may use these names, and the entry point, without an import; any other
+    name that they do not define themselves is their own fault. With neither given, names that they call are the candidate's."""
     judging: Literal["auto", "apart", "together"] = "auto"
     """Candidate and tests in two sandboxes (apart) or in one interpreter (together). `auto` is apart wherever the tests allow
     it; `apart` makes it an error where they do not."""
@@ -109,9 +112,17 @@ class Program(Value):
     stdin: bytes = b""
     env: dict[str, str] = {}
     files: dict[str, bytes] = {}
-    """Relative path -> content, placed in the work folder before the start."""
+    """Relative path -> content, placed in the work folder before the start. The candidate's, where there are tests."""
+    test_files: dict[str, bytes] = {}
+    """Files of the tests alone: data that they read, modules that they import. Judged apart the candidate never has them;
+    together it does, in the one work folder."""
     artifacts: tuple[str, ...] = ()
     """Relative paths (globs allowed) that are carried out after the run."""
+
+
+Basis = Literal["", "data", "line_up", "word"]
+"""What a result rests on, the strongest first: values that crossed and were compared on the tests' side; answers that a candidate
+could single out only by knowing; or what the candidate says of itself. Empty where that is not known."""
 
 
 class TestResult(Value):
@@ -124,9 +135,10 @@ class TestResult(Value):
     """For a failure: the assertion or exception, and the last frames, cut to a few KiB."""
     side: Literal["", "candidate", "tests"] = ""
     """Whose file the innermost frame of the traceback lies in."""
-    basis: Literal["", "data", "line_up", "word"] = ""
-    """What a test that was judged apart and passed rests on: values that crossed, answers singled out among decoys, or what the
-    candidate says of itself."""
+    proved: bool = False
+    """For a failure: the tests fail with it whatever the candidate does (a missing import, an undefined name or fixture)."""
+    basis: Basis = ""
+    """What a test that was judged apart rests on."""
 
 
 class RunReport(Value):
@@ -141,6 +153,10 @@ class RunReport(Value):
     """Why tests could not be collected, as pytest told it."""
     collection_error_side: Literal["", "candidate", "tests"] = ""
     """Whose file the collection error was raised in."""
+    received: bool = False
+    """Judged apart: the tests had something of the candidate's. What befalls them from then on is not their fault."""
+    not_apart: str = ""
+    """What the tests did that cannot be done to a candidate judged apart, and that ended the run; one sentence."""
     wall_time: float = 0.0
     cpu_time: float = 0.0
     memory_peak: int = 0
@@ -173,12 +189,14 @@ class ExecutionResult(RunReport):
     verdict: Verdict | None = None
     """None for a plain program without tests that ended well: nothing was judged."""
     reward: float | None = None
-    """None for `unscored` and for runs without tests, unless they were `tampered`."""
+    """None for `unscored`, for `invalid_tests`, and for runs without tests, unless they were `tampered`."""
     judging: Literal["together", "apart", "none"] = "none"
-    basis: Literal["", "data", "line_up", "word"] = ""
-    """The weakest basis of its tests, where they were judged apart and accepted."""
+    basis: Basis = ""
+    """Judged apart: the weakest that a test rests on."""
     attempts: int = 1
-    """How often the run was sent: more than 1 means that sandboxes died under it."""
+    """How often the run was sent: more than 1 means that sandboxes died under it, that the host was too busy to tell, or that it
+    turned out that the tests need the candidate in their own interpreter. Failures of any attempt count; output and measures are
+    those of the last."""
 
 
 class Message(Value):

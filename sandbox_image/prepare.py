@@ -12,17 +12,20 @@ import sys
 from pathlib import Path
 
 UID = 10001
+USERS = range(61184, 65280)
+"""As `agent/protocol.py` has them."""
 COMMANDS = Path("/opt/venv/bin")
 """First on the PATH of every program in a sandbox."""
 
 
 def name_user() -> None:
-    """Give the sandbox's user and group a name, unless the image has one for them."""
-    for path, line in (("/etc/group", f"sandbox:x:{UID}:"), ("/etc/passwd", f"sandbox:x:{UID}:{UID}::/box:/bin/sh")):
+    """Give the users and the group that a sandbox may have a name, unless the image has one for them."""
+    passwd = {user: f"sandbox:x:{user}:{UID}::/box:/bin/sh" for user in (UID, *USERS)}
+    for path, named in (("/etc/group", {UID: f"sandbox:x:{UID}:"}), ("/etc/passwd", passwd)):
         file = Path(path)
         lines = file.read_text().splitlines() if file.exists() else []
-        if not any(entry.split(":")[2:3] == [str(UID)] for entry in lines):
-            file.write_text("\n".join([*lines, line, ""]))
+        known = {part for entry in lines for part in entry.split(":")[2:3]}
+        file.write_text("\n".join([*lines, *(line for number, line in named.items() if str(number) not in known), ""]))
 
 
 def make_places() -> None:

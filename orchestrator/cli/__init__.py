@@ -9,6 +9,7 @@ Whatever is slow to import (pydantic included) is imported by the command that n
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ from orchestrator.cli.execute import run
 from orchestrator.cli.machine import doctor, image_app, model_app
 from orchestrator.cli.records import runs_app
 from orchestrator.cli.redteam import redteam
-from orchestrator.cli.shared import guarded, out
+from orchestrator.cli.shared import guarded, note, out
 from orchestrator.cli.solve import solve_app, tasks
 
 app = typer.Typer(
@@ -71,5 +72,6 @@ def main() -> None:
         app()
     except Exception:
         # Nothing that a person did wrong ends here: this is a defect of ours, and the traceback is what helps.
-        print("fumehood broke. Please report the lines below, with the command and `fumehood doctor --json`.", file=sys.stderr)
-        raise
+        note("fumehood broke. Please report the lines below, with the command and `fumehood doctor --json`.")
+        note(traceback.format_exc())
+        sys.exit(1)

@@ -202,11 +202,14 @@ def validate(
                 "accepted": accepted,
                 "broken": found.problems,
                 "judging": {task: result.judging for task, result in found.results.items()},
+                "on_word": found.on_word,
             }
         )
     else:
         for problem in found.problems:
             note(f"  {problem}")
+        if found.on_word:
+            note(f"  {len(found.on_word)} references rest on their own word alone: {', '.join(found.on_word)}")
         console().print(f"{accepted} of {len(loaded.tasks)} references pass their own tests ({found.source}).", soft_wrap=True)
     raise typer.Exit(1 if found.problems else 0)
 

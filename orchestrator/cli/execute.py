@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from enum import StrEnum
@@ -15,11 +16,12 @@ from orchestrator.cli.shared import (
     checked,
     make_folder,
     note,
-    out,
+    out_json,
     read_bytes,
     read_text,
     run_async,
     settings,
+    show,
     size,
     write_file,
 )
@@ -65,6 +67,9 @@ def run(
     carry: Annotated[
         list[str] | None, typer.Option("--file", metavar="PATH", help="File to place in its folder (or NAME=PATH); repeatable.")
     ] = None,
+    test_file: Annotated[
+        list[str] | None, typer.Option(metavar="PATH", help="File for the tests alone (or NAME=PATH); repeatable.")
+    ] = None,
     artifact: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="File to carry out afterwards; repeatable.")] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where artefacts go; default is here.")] = None,
     wall_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="[30]")] = None,
@@ -96,6 +101,7 @@ def run(
         stdin=b"" if stdin is None else read_bytes(stdin, "The input"),
         env=dict(_variable(item) for item in env or ()),
         files=dict(_carried(item) for item in carry or ()),
+        test_files=dict(_carried(item) for item in test_file or ()),
         artifacts=tuple(artifact or ()),
         judging=judging.value,
         entry_point=entry_point,
@@ -105,12 +111,12 @@ def run(
     chosen = settings(workers=1, **{name: value for name, value in given.items() if value is not None})
     if artifact and (out_dir is not None or not json_):
         out_dir = make_folder(out_dir or Path(), "--out")
-    result = run_async(_execute(chosen, program, limits, show=not json_))
+    result = run_async(_execute(chosen, program, limits, watched=not json_))
     if out_dir is not None:
         for name, content in result.artifacts.items():
             write_file(_inside(out_dir, name), content)
     if json_:
-        out(result.model_dump_json(indent=2))
+        out_json(result.model_dump(mode="json"))
     else:
         _show(result, program)
     raise typer.Exit(exit_code(result))
@@ -126,18 +132,26 @@ def exit_code(result: ExecutionResult) -> int:
     return 0 if good else 1
 
 
-async def _execute(chosen: Settings, program: Program, limits: Limits, *, show: bool) -> ExecutionResult:
+async def _execute(chosen: Settings, program: Program, limits: Limits, *, watched: bool) -> ExecutionResult:
     from orchestrator.sandbox.docker import needs_libraries
     from orchestrator.workflows.execution import Engine
 
-    def pass_on(stream: str, chunk: bytes) -> None:
-        target = sys.stdout if stream == "stdout" else sys.stderr
-        target.buffer.write(chunk)
-        target.buffer.flush()
+    streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+    decoders = {name: codecs.getincrementaldecoder("utf-8")("backslashreplace") for name in streams}
+
+    def pass_on(stream: str, chunk: bytes, *, final: bool = False) -> None:
+        show(decoders[stream].decode(chunk, final), streams[stream])
 
     async with Engine(chosen, limits=limits, refill=False, preload=needs_libraries(program)) as engine:
         # Output of a program is shown while it runs; that of tests would only repeat what the results say.
-        return await engine.execute(program, limits, pass_on if show and program.tests is None else None)
+        result = await engine.execute(program, limits, pass_on if watched and program.tests is None else None)
+    for name in streams:  # of a character that was never finished
+        pass_on(name, b"", final=True)
+    return result
+
+
+BASES = {"data": "data", "line_up": "a line-up", "word": "the candidate's word"}
+"""What a result rests on, in words."""
 
 
 def _show(result: ExecutionResult, program: Program) -> None:
@@ -161,7 +175,10 @@ def _show(result: ExecutionResult, program: Program) -> None:
     if result.exit_code:
         word += f", exit code {result.exit_code}"
     measures = f"{result.wall_time:.2f} s, {result.cpu_time:.2f} s CPU, {result.memory_peak / 2**20:.0f} MiB"
-    note(f"{word}: {measures}" + (f", judging: {result.judging}" if result.judging != "none" else ""))
+    judged = f", judging: {result.judging}" if result.judging != "none" else ""
+    basis = f", resting on {BASES[result.basis]}" if result.basis else ""
+    again = f"; one of {result.attempts} attempts" if result.attempts > 1 else ""
+    note(f"{word}: {measures}{judged}{basis}{again}")
     if result.detail:
         note(result.detail)
     if result.verdict != "accepted" and not program.in_place and CANDIDATE_CHANGED in result.unsure:

@@ -140,7 +140,7 @@ class Progress:
         lines = [Text("  ".join(head), style="bold", no_wrap=True, overflow="ellipsis")]
         if self._status:
             lines.append(Text(self._status, no_wrap=True, overflow="ellipsis"))
-        tail = [_printable(line) for line in self._text.splitlines()[-TAIL_LINES:]]
+        tail = self._text.splitlines()[-TAIL_LINES:]
         lines += [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in tail]
         return Group(*lines)
 
@@ -148,12 +148,7 @@ class Progress:
 def _because(attempt: Attempt) -> str:
     """The first telling line of the feedback."""
     lines = [line.strip() for line in attempt.feedback.splitlines() if line.strip()]
-    return f": {_printable(lines[0])[:110]}" if lines else ""
-
-
-def _printable(text: str) -> str:
-    """What a model wrote, without what would steer the terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    return f": {lines[0][:110]}" if lines else ""
 
 
 class Lines:

@@ -11,16 +11,17 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TextIO, TypeVar
 
 import typer
 
 from orchestrator.errors import OrchestratorError, UsageError, unwritable
+from orchestrator.printable import printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
-    from rich.console import Console
 
+    from orchestrator.cli.screen import Screen
     from orchestrator.data.store import RunStore
     from orchestrator.settings import Settings
     from orchestrator.types import RunRecord
@@ -73,8 +74,8 @@ def show_error(error: OrchestratorError, *, as_json: bool) -> None:
 
 
 def out(text: str) -> None:
-    """A line to stdout; what the terminal's encoding lacks is shown as an escape."""
-    _print(text, sys.stdout)
+    """A line to stdout; what the terminal's encoding lacks, or what would steer it, is shown as an escape."""
+    show(f"{text}\n", sys.stdout)
 
 
 def out_json(value: object) -> None:
@@ -84,20 +85,22 @@ def out_json(value: object) -> None:
 
 def note(text: str) -> None:
     """A line to stderr."""
-    _print(text, sys.stderr)
+    show(f"{text}\n", sys.stderr)
 
 
-def _print(text: str, stream: Any) -> None:
+def show(text: str, stream: TextIO) -> None:
+    """Text to a stream, as `out` writes it, with no end of line but its own."""
     encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    stream.write(printable(text).encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A Rich console that prints text as it is: no markup, no guessing of colours in what models wrote."""
-    from rich.console import Console
+def console(*, stderr: bool = False) -> Screen:
+    """A Rich console for what programs and models wrote."""
+    from orchestrator.cli.screen import Screen
 
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else 140
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+    return Screen(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
 
 
 def settings(**changes: object) -> Settings:

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import secrets
 import threading
 import time
 import uuid
@@ -24,7 +25,7 @@ from orchestrator.processes import is_alive
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect
-from orchestrator.sandbox.hardening import LABEL, OWNER, ROOM, ContainerSpec, container_options
+from orchestrator.sandbox.hardening import LABEL, MADE, OWNER, ROOM, ContainerSpec, container_options
 from orchestrator.sandbox.image import how_to_build
 from orchestrator.sandbox.jobs import checked, pack, read_result
 from orchestrator.types import Limits, Program, RunReport, Status
@@ -39,6 +40,10 @@ _GRACE = 15.0
 _ARRAYS = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:numpy|torch|pandas|sklearn|scipy)\b", re.MULTILINE)
 _PYTEST = re.compile(r"^[ \t]*(?:import|from)[ \t]+(?:pytest|unittest)\b|^[ \t]*@|^[ \t]*def test\w*\((?!\))", re.MULTILINE)
 """Tests for which pytest is imported. A guess: a wrong one costs time only."""
+_USERS_TRIED = 1000
+"""Users drawn for a container until one is found that no other has."""
+_ASKED = "asked-"
+"""Begins what a container is called that has no id yet."""
 _ANOMALIES = (Status.MEMORY_EXCEEDED, Status.PROCESS_LIMIT_EXCEEDED, Status.SANDBOX_ERROR)
 """After these a worker is replaced: nothing is wrong with it that we know of, and that is not enough."""
 _T = TypeVar("_T")
@@ -110,11 +115,15 @@ class DockerSandbox:
     ) -> RunReport:
         """Judge apart with the candidate in this container and the tests in another; the boundary goes through here."""
         parts = protocol.split(body, header["parts"])
-        *shared, code, tests = parts
+        *files, code, tests = parts[1:]
+        mine, theirs = files[: len(header["files"])], files[len(header["files"]) :]
         header["heavy"] = any(_ARRAYS.search(text.decode("utf-8", "replace")) for text in (code, tests))
         jobs = []
-        for mode, own in (("candidate", [*shared, code]), ("judge", [b"", *shared[1:], tests])):
-            jobs.append(({**header, "mode": mode, "parts": [len(part) for part in own]}, b"".join(own)))
+        for mode, without, own in (
+            ("candidate", "test_files", [parts[0], *mine, code]),
+            ("judge", "files", [b"", *theirs, tests]),
+        ):
+            jobs.append(({**header, "mode": mode, without: [], "parts": [len(part) for part in own]}, b"".join(own)))
         judge = self._provider.partner(preload=header["heavy"] or _PYTEST.search(tests.decode("utf-8", "replace")) is not None)
         try:
             return self._join(judge, jobs, limits, deliver)
@@ -301,6 +310,7 @@ class DockerProvider:
         """Container -> the GPU slot that it has."""
         self._info: Mapping[str, Any] = self.api.info() if slots else {}
         self._live: set[str] = set()
+        """Containers that are there, and such as may be: the engine was asked for those, and they have no id yet."""
         self._left: set[str] = set()
         """What the engine did not remove when it was told to."""
         self._lock = threading.Lock()
@@ -348,7 +358,7 @@ class DockerProvider:
     def _create(self, *, with_gpu: bool = True, preload: bool | None = None) -> DockerSandbox:
         if self._closed:
             raise SandboxUnavailable("The provider is closed.")
-        name = f"fumehood-{uuid.uuid4().hex[:12]}"
+        name = f"{_ASKED}{uuid.uuid4().hex[:12]}"
         slot = self._slots.take(given_up=lambda: self._closed) if self._slots and with_gpu else None
         plain = self.spec
         if preload is None:
@@ -357,15 +367,13 @@ class DockerProvider:
         if slot is not None:
             gpus = request_for(slot.device, self._info)
             spec = spec.model_copy(update={"gpus": gpus, "gpu_memory_fraction": slot.fraction})
-        options = container_options(spec, name)
         channel = None
         with self._lock:
             self._live.add(name)
             if slot is not None:
                 self._held[name] = slot
         try:
-            host = self.api.create_host_config(**options["host"]) | options["more"]
-            self.api.create_container(**options["container"], host_config=host)
+            name = self._named(name, self._create_container(spec, name))
             channel = Channel(self.api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}))
             channel.set_deadline(time.monotonic() + _START_TIMEOUT)
             self.api.start(name)
@@ -406,6 +414,29 @@ class DockerProvider:
             reason = words.splitlines()[-1] if words else str(exc) or type(exc).__name__
             raise SandboxUnavailable(f"A sandbox container could not start: {reason}") from exc
 
+    def _create_container(self, spec: ContainerSpec, made: str) -> str:
+        """Have a container made with a user that no other one of this engine has. Returns its id."""
+        import docker.errors
+
+        for _ in range(_USERS_TRIED):
+            options = container_options(spec, made, secrets.choice(protocol.USERS))
+            host = self.api.create_host_config(**options["host"]) | options["more"]
+            try:
+                return str(self.api.create_container(**options["container"], host_config=host)["Id"])
+            except docker.errors.APIError as exc:
+                if exc.status_code != 409:  # another one has the name, and with it the user
+                    raise
+        raise SandboxUnavailable(f"The {len(protocol.USERS)} users that sandboxes of this engine may have are taken.")
+
+    def _named(self, asked: str, container: str) -> str:
+        """Call by its id what was asked for."""
+        with self._lock:
+            self._live.discard(asked)
+            self._live.add(container)
+            if asked in self._held:
+                self._held[container] = self._held.pop(asked)
+        return container
+
     def _fall_back(self, spec: ContainerSpec, reason: str) -> None:
         """Go on at the `container` level, aloud.
 
@@ -444,11 +475,12 @@ class DockerProvider:
             made._destroy()
 
     def remove(self, name: str) -> None:
-        """Destroy a container by name; one that is gone already is fine."""
+        """Destroy a container by its id, or by what it was called when it was asked for; one that is gone already is fine."""
         import docker.errors
 
         try:
-            self.api.remove_container(name, force=True, v=True)
+            for container in self._made(name) if name.startswith(_ASKED) else (name,):
+                self.api.remove_container(container, force=True, v=True)
         except docker.errors.APIError as exc:
             if exc.status_code not in (404, 409):  # gone, or its removal is under way
                 self._leave(name)
@@ -462,6 +494,10 @@ class DockerProvider:
             slot = self._held.pop(name, None)
         if slot is not None and self._slots is not None:
             self._slots.give_back(slot)
+
+    def _made(self, asked: str) -> list[str]:
+        """Ids of what the engine made when it was asked for that. Not by its name: another process's may have it by now."""
+        return [found["Id"] for found in self.api.containers(all=True, filters={"label": f"{MADE}={asked}"})]
 
     def _leave(self, name: str) -> None:
         with self._lock:

@@ -9,12 +9,16 @@ from pydantic import Field
 from orchestrator.processes import owner
 from orchestrator.sandbox import seccomp
 from orchestrator.types import GiB, Limits, MiB, Value
+from sandbox_image.agent.protocol import GROUP
 
 LABEL = "fumehood.sandbox"
 OWNER = "fumehood.owner"
-_UID = 10001
+MADE = "fumehood.made"
+"""Label with what this process called the container before the engine had a name for it."""
 ROOM = 24
 """Processes and threads that the agent, its zygotes and the waiting children need beside the program's."""
+_NO_TERMINALS = {"/dev/pts": "ro,size=4k,nr_inodes=1"}
+"""In place of the kernel's terminals, of which there is one number for the whole host."""
 _RESERVE = 1 * GiB
 """Memory beside a run's own while a worker warms up; then it is what the worker was seen to hold."""
 
@@ -40,8 +44,11 @@ class ContainerSpec(Value):
     """Whether a child with numpy, torch and pytest imported waits in each container."""
 
 
-def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
-    """Arguments for the engine's low-level `create_container` and `create_host_config`, and what the SDK has no words for."""
+def container_options(spec: ContainerSpec, made: str, user: int) -> dict[str, Any]:
+    """Arguments for the engine's low-level `create_container` and `create_host_config`, and what the SDK has no words for.
+
+    The container is named by its user, so that the engine refuses a second one with the same.
+    """
     limits, nested = spec.limits, spec.isolation == "namespace"
     memory = limits.memory + (_RESERVE if nested else 0)
     host: dict[str, Any] = {
@@ -54,7 +61,8 @@ def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
         "memswap_limit": memory,  # equal means no swap
         "nano_cpus": int(spec.cpus * 1e9),
         "shm_size": min(limits.disk, 64 * MiB),
-        "tmpfs": {"/box": f"rw,exec,nosuid,nodev,size={limits.disk},nr_inodes=16384,mode=0700,uid={_UID},gid={_UID}"},
+        "tmpfs": {"/box": f"rw,exec,nosuid,nodev,size={limits.disk},nr_inodes=16384,mode=0700,uid={user},gid={GROUP}"}
+        | _NO_TERMINALS,
         "ipc_mode": "private",
         "oom_score_adj": 500,
         "log_config": {"Type": "none", "Config": {}},
@@ -72,16 +80,16 @@ def container_options(spec: ContainerSpec, name: str) -> dict[str, Any]:
         "more": {"MaskedPaths": [], "ReadonlyPaths": []} if nested else {},
         "container": {
             "image": spec.image,
-            "name": name,
+            "name": f"fumehood-{user}",
             "hostname": "sandbox",
             # With the mode `none` alone the engine sets up a network of no interfaces, by a hook that starts the engine's own
             # binary: a third of the work of a container's start. With this the runtime makes the namespace, and nobody enters it.
             "network_disabled": True,
-            "user": f"{_UID}:{_UID}",
+            "user": f"{user}:{GROUP}",
             "stdin_open": True,
             "stop_signal": "SIGKILL",  # an engine that is restarted need not wait for farewells
             "detach": False,  # makes the engine close stdin, and so end the agent, when this process dies
-            "labels": {LABEL: "1", OWNER: owner()},
+            "labels": {LABEL: "1", OWNER: owner(), MADE: made},
             "environment": {
                 "FUMEHOOD_PRELOAD": "1" if spec.preload else "0",
                 "FUMEHOOD_ISOLATION": spec.isolation,

@@ -6,6 +6,7 @@ Left out: who carries the frames. `docker.py` does.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import Any, Literal
 
 from orchestrator.errors import SandboxUnavailable, UsageError
@@ -22,12 +23,14 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
     Raises:
         UsageError: the program is contradictory, or a path does not pass the gate.
     """
-    files = dict(program.files)
+    files, test_files = dict(program.files), dict(program.test_files)
     mode, file = "python", "main.py"
     texts: list[bytes] = []
     code = (program.code or "").encode("utf-8", "surrogatepass")
     if (program.code is None) == (program.argv is None) or (program.tests is not None and program.code is None):
         raise UsageError("A program is either Python code (with or without tests) or a command line.")
+    if test_files and program.tests is None:
+        raise UsageError("There are files for tests, and no tests.", remedy="Give them as the program's own files.")
     if program.argv is not None:
         mode = "exec"
         if not program.argv or any("\0" in word for word in program.argv):
@@ -41,18 +44,14 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
             # No files: each side is sent its own source alone.
             mode, texts = "apart", [code, tests]
         else:
-            files |= {f"{program.module}.py": code, file: tests}
+            own = {f"{program.module}.py": code, file: tests}
+            if taken := sorted(test_files.keys() & {*files, *own}):
+                raise UsageError(f"The tests have a file {taken[0]!r}, and so has the candidate or the run itself.")
+            files, test_files = files | test_files | own, {}
     else:
         files[file] = code
-    for path in files:
-        try:
-            protocol.check_path(path)
-        except ValueError as exc:
-            raise UsageError(str(exc)) from exc
-    for path in files:
-        for parent in itertools.accumulate(path.split("/")[:-1], "{}/{}".format):
-            if parent in files:
-                raise UsageError(f"The program has a file {parent!r} and, below it, a file {path!r}.")
+    _check(files)
+    _check(test_files)
     if any("\0" in text or "=" in key or not key for key, value in program.env.items() for text in (key, value)):
         raise UsageError("An environment variable needs a name without '=', and no NUL characters.")
     header = {
@@ -61,6 +60,7 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         "file": file,
         "module": program.module,
         "entry_point": program.entry_point,
+        "defines": list(program.defines),
         "in_place": program.in_place,
         "heavy": False,
         "stream": False,
@@ -71,10 +71,24 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         "artifacts": list(program.artifacts),
         "limits": limits.model_dump(),
         "files": list(files),
+        "test_files": list(test_files),
     }
-    parts = [program.stdin, *files.values(), *texts]
+    parts = [program.stdin, *files.values(), *test_files.values(), *texts]
     header["parts"] = [len(part) for part in parts]
     return header, b"".join(parts)
+
+
+def _check(files: Collection[str]) -> None:
+    """That all of the paths can be placed in one folder. Raises UsageError."""
+    for path in files:
+        try:
+            protocol.check_path(path)
+        except ValueError as exc:
+            raise UsageError(str(exc)) from exc
+    for path in files:
+        for parent in itertools.accumulate(path.split("/")[:-1], "{}/{}".format):
+            if parent in files:
+                raise UsageError(f"The program has a file {parent!r} and, below it, a file {path!r}.")
 
 
 def checked(frame: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +165,7 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     tests: dict[str, TestResult] = {}
     finished = broken = False
     error: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     unsure: list[str] = []
     for event in events:
         match event.get("event"):
@@ -173,14 +188,18 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
                     broken = True
                     continue
                 # A test that passed and then failed in its teardown reports twice: the failure counts.
-                if test.name in tests and test.outcome is TestOutcome.PASSED:
+                if test.name in tests and test.outcome in (TestOutcome.PASSED, TestOutcome.SKIPPED):
                     broken = True
                     continue
                 tests[test.name] = test
+            case "received":
+                facts["received"] = True
+            case "not_apart":
+                facts["not_apart"] = _sound(str(event.get("message", "")))
             case "tampered":
                 pass
             case _:  # deselected tests, and what is no event
                 broken = True
     complete = bool(collected) and finished and not broken and not error and sorted(collected) == sorted(tests)
     counts = {"tests_collected": len(collected), "tests_complete": complete}
-    return {"tests": tuple(tests.values()), **counts, "unsure": tuple(unsure), **error}
+    return {"tests": tuple(tests.values()), **counts, "unsure": tuple(unsure), **error, **facts}

@@ -21,7 +21,7 @@ statx symlink symlinkat sync sync_file_range syncfs tee truncate umask unlink un
 write writev"""
 _MEMORY = """
 brk get_mempolicy madvise map_shadow_stack membarrier memfd_create mbind mincore mlock mlock2 mlockall mmap mprotect
-mremap msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect set_mempolicy cachestat"""
+mremap msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect set_mempolicy"""
 _PROCESSES = """
 arch_prctl capget capset execve execveat exit exit_group fork futex futex_requeue futex_wait futex_waitv futex_wake
 get_robust_list get_thread_area getcpu getegid geteuid getgid getgroups getpgid getpgrp getpid getppid getpriority
@@ -42,7 +42,7 @@ accept accept4 bind connect getpeername getsockname getsockopt listen mq_getseta
 mq_timedsend mq_unlink msgctl msgget msgrcv msgsnd recvfrom recvmmsg recvmsg semctl semget semop semtimedop sendmmsg
 sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socketpair"""
 _FORBIDDEN = """
-acct add_key bpf chroot clock_adjtime clock_settime delete_module fanotify_init fanotify_mark finit_module fsconfig
+acct add_key bpf cachestat chroot clock_adjtime clock_settime delete_module fanotify_init fanotify_mark finit_module fsconfig
 fsmount fsopen fspick get_kernel_syms init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp
 kexec_file_load kexec_load keyctl landlock_add_rule lookup_dcookie mount mount_setattr move_mount move_pages
 migrate_pages name_to_handle_at nfsservctl open_by_handle_at open_tree perf_event_open personality pidfd_getfd
@@ -50,7 +50,7 @@ pivot_root process_madvise process_mrelease process_vm_readv process_vm_writev p
 request_key setdomainname sethostname setns settimeofday stime swapoff swapon syslog umount umount2 unshare uselib
 userfaultfd ustat vhangup vm86 vm86old"""
 
-_EPERM, _ENOSYS = 1, 38
+_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 _CLONE_NAMESPACES = 0x7E020080
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME."""
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
@@ -71,8 +71,14 @@ def profile(*, nested: bool = False) -> str:
     if not nested:
         no_namespaces = {"index": 0, "value": _CLONE_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
         rules.append({"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [no_namespaces]})
-    # No netlink, packet or vsock sockets; the container has no network, so only loopback and unix sockets go anywhere.
-    for family in (_AF_UNIX, _AF_INET, _AF_INET6):
-        only = {"index": 0, "value": family, "op": "SCMP_CMP_EQ"}
-        rules.append({"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [only]})
+    # No netlink, packet or vsock sockets. Internet sockets only where each run has a network of its own, whose loopback is down:
+    # the container's is up, and what waits in its buffers is not memory of the run where cgroups are of version 1.
+    for family in (_AF_UNIX, _AF_INET, _AF_INET6) if nested else (_AF_UNIX,):
+        rules.append(_socket("SCMP_CMP_EQ", family, {"action": "SCMP_ACT_ALLOW"}))
+    if not nested:
+        rules.append(_socket("SCMP_CMP_NE", _AF_UNIX, {"action": "SCMP_ACT_ERRNO", "errnoRet": _EAFNOSUPPORT}))
     return json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": _ENOSYS, "syscalls": rules})
+
+
+def _socket(comparison: str, family: int, action: dict[str, object]) -> dict[str, object]:
+    return {"names": ["socket"], "args": [{"index": 0, "value": family, "op": comparison}], **action}

@@ -10,14 +10,12 @@ Left out: running anything. `workflows.reward_adapters` does, and fits these fun
 from __future__ import annotations
 
 import ast
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.types import ExecutionResult, TestOutcome, Verdict
-
-_UNKNOWN = (None, Verdict.UNSCORED, Verdict.INVALID_TESTS)
 
 
 @dataclass(frozen=True)
@@ -41,27 +39,31 @@ def binary(scored: Scored) -> float | None:
     """0 or 1: every test passed. Without usable code 0. Source: the verdict."""
     if not scored.code:
         return 0.0
-    if scored.result is None or scored.result.verdict in _UNKNOWN:
-        return None
-    return binary_reward(scored.result.verdict)
+    return binary_reward(scored.result.verdict) if scored.result is not None else None
 
 
 def fraction_of_tests(scored: Scored) -> float | None:
-    """0 to 1: passed tests over collected tests. Source: the test side's report.
+    """0 to 1: passed tests over collected tests, where all parameters of one test count as one. Source: the test side's report.
 
-    A candidate that attacked gets 0, and one that ended the run before all tests had reported gets what had passed by then.
+    Else a candidate whose values are the parameters could choose how much they weigh. A candidate that attacked gets 0, and one
+    that ended the run before all tests had reported gets what had passed by then.
     """
     if (known := binary(scored)) is None or not scored.code:
         return known
     assert scored.result is not None
     if scored.result.verdict is Verdict.TAMPERED:
         return 0.0
-    total = max(scored.result.tests_collected, len(scored.result.tests))
-    passed = sum(test.outcome is TestOutcome.PASSED for test in scored.result.tests)
-    if not total:
+    tests = [test for test in scored.result.tests if test.outcome is not TestOutcome.SKIPPED]
+    skipped = len(scored.result.tests) - len(tests)
+    total = max(scored.result.tests_collected - skipped, len(tests))
+    if not total or not tests:
         return known
+    parts: dict[str, list[bool]] = defaultdict(list)
+    for test in tests:
+        parts[test.name.partition("[")[0]].append(test.outcome is TestOutcome.PASSED)
+    fraction = sum(sum(part) / len(part) for part in parts.values()) / len(parts) * len(tests) / total
     # Only an accepted run is worth everything: all tests may have passed before the process misbehaved.
-    return 1.0 if known == 1.0 else min(passed / total, 1 - 1 / (total + 1))
+    return 1.0 if known == 1.0 else min(fraction, 1 - 1 / (total + 1))
 
 
 def ladder(syntax: float = 0.1, runs: float = 0.3, passes: float = 1.0) -> Reward:
@@ -163,6 +165,17 @@ def apart_only(reward: Reward) -> Reward:
         return None if scored.result is not None and scored.result.judging == "together" else reward(scored)
 
     return refused
+
+
+def on_word(reward: Reward, value: float | None) -> Reward:
+    """The same reward, but `value` for what was accepted on the candidate's own word alone."""
+
+    def instead(scored: Scored) -> float | None:
+        result = scored.result
+        only = result is not None and result.verdict is Verdict.ACCEPTED and result.basis == "word"
+        return value if only else reward(scored)
+
+    return instead
 
 
 def parses(code: str) -> bool:

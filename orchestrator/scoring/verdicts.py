@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.types import RunReport, Status, TestOutcome, Verdict
+from orchestrator.types import Basis, RunReport, Status, TestOutcome, TestResult, Verdict
 
 _BY_STATUS = {
     Status.SANDBOX_ERROR: Verdict.UNSCORED,
@@ -19,39 +19,57 @@ _FAILED = (TestOutcome.FAILED, TestOutcome.ERROR)
 def verdict_of_tests(report: RunReport, *, apart: bool = False) -> Verdict:
     """The verdict of a run that had tests.
 
-    Accepted means that every collected test ran, reported and passed: skipped, deselected and none collected do not pass.
-    Judged `apart`, a test side that leaves early left by itself, so the tests are at fault; together it may have been the
-    candidate. A run in which an attack was seen is tampered, whatever else it did, unless the sandbox itself failed.
+    Accepted means that every collected test ran, reported and passed; skipped ones do not decide where others passed. A failed
+    test counts whatever became of the sandbox after it. The tests are at fault only where that is proved: they could not begin,
+    nothing ran, or they fail whatever the candidate does. What befalls a test side that had something of the candidate's may be
+    the candidate's doing, and is. A run in which an attack was seen is tampered, unless the sandbox itself failed.
     """
+    failed = [test for test in report.tests if test.outcome in _FAILED and not test.proved]
     if _is_tampered(report):
         return Verdict.TAMPERED
+    if report.status is Status.SANDBOX_ERROR:
+        return _of_failed(failed) if failed else Verdict.UNSCORED
     if report.status in _BY_STATUS:
         return _BY_STATUS[report.status]
     if report.collection_error:
-        if report.collection_error_side != "candidate":
-            return Verdict.INVALID_TESTS
-        broken = ("SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError")
-        last = report.collection_error.strip().splitlines()[-1]
-        return Verdict.INVALID_CANDIDATE if last.startswith(broken) or "SyntaxError" in last else Verdict.RUNTIME_ERROR
-    failed = [test for test in report.tests if test.outcome in _FAILED]
+        return _of_collection(report)
     if failed:
-        raised = all(test.side == "candidate" for test in failed)
-        return Verdict.RUNTIME_ERROR if raised else Verdict.WRONG_ANSWER
+        return _of_failed(failed)
+    if report.not_apart or any(test.outcome in _FAILED for test in report.tests):
+        return Verdict.INVALID_TESTS
     if report.status is not Status.OK and not apart:
         return Verdict.RUNTIME_ERROR
+    if report.tests_collected and not report.tests_complete:  # the process left before all tests had reported
+        return Verdict.INVALID_TESTS if apart and not report.received else Verdict.RUNTIME_ERROR
     if not report.tests_collected:
-        return Verdict.INVALID_TESTS
-    if not report.tests_complete:
-        return Verdict.INVALID_TESTS if apart else Verdict.RUNTIME_ERROR  # the process left before all tests had reported
+        return Verdict.RUNTIME_ERROR if report.received and report.status is not Status.OK else Verdict.INVALID_TESTS
     if report.status is not Status.OK:
         return Verdict.RUNTIME_ERROR
-    if any(test.outcome is TestOutcome.SKIPPED for test in report.tests):
+    passed = any(test.outcome is TestOutcome.PASSED for test in report.tests)
+    return Verdict.ACCEPTED if passed else Verdict.INVALID_TESTS
+
+
+def _of_failed(failed: list[TestResult]) -> Verdict:
+    return Verdict.RUNTIME_ERROR if all(test.side == "candidate" for test in failed) else Verdict.WRONG_ANSWER
+
+
+def _of_collection(report: RunReport) -> Verdict:
+    if report.collection_error_side != "candidate":
         return Verdict.INVALID_TESTS
-    return Verdict.ACCEPTED
+    broken = ("SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError")
+    last = report.collection_error.strip().splitlines()[-1]
+    return Verdict.INVALID_CANDIDATE if last.startswith(broken) or "SyntaxError" in last else Verdict.RUNTIME_ERROR
 
 
 def _is_tampered(report: RunReport) -> bool:
     return bool(report.attack) and report.status is not Status.SANDBOX_ERROR
+
+
+def basis_of(report: RunReport) -> Basis:
+    """What a run rests on: the weakest of its tests."""
+    order: tuple[Basis, ...] = ("word", "line_up", "data")
+    found = {test.basis for test in report.tests}
+    return next((basis for basis in order if basis in found), "")
 
 
 def verdict_of_program(report: RunReport) -> Verdict | None:
@@ -64,7 +82,7 @@ def verdict_of_program(report: RunReport) -> Verdict | None:
 
 
 def binary_reward(verdict: Verdict | None) -> float | None:
-    """1.0 for accepted, 0.0 for any other verdict, None where nothing was judged or the sandbox failed."""
-    if verdict is None or verdict is Verdict.UNSCORED:
+    """1.0 for accepted, 0.0 for any other verdict, None where nothing was judged, or where sandbox or tests are at fault."""
+    if verdict is None or verdict in (Verdict.UNSCORED, Verdict.INVALID_TESTS):
         return None
     return 1.0 if verdict is Verdict.ACCEPTED else 0.0

@@ -207,7 +207,7 @@ def smallest_failure(report: ExecutionResult, source: str = "") -> str:
     if checks:
         return describe(checks[0], source)
     if report.signal is not None:
-        return f"The process was killed by signal {report.signal}."
+        return report.detail or f"The process was killed by signal {report.signal}."
     if not report.tests_complete:
         return "The program ended before all tests had run. Do not call exit."
     return _shorten(report.detail or report.stderr)

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Loaded, Sample, is_check, load, read_samples
+from orchestrator.data.benchmarks.names import defined
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.llm.answers import extract_program, is_answer
@@ -346,6 +347,11 @@ class Validation:
     problems: list[str]
     """Rows that are broken, each with its place."""
 
+    @property
+    def on_word(self) -> list[str]:
+        """Tasks whose reference is accepted on its own word alone: their tests cannot tell a right object from a lying one."""
+        return [task for task, result in self.results.items() if result.verdict is Verdict.ACCEPTED and result.basis == "word"]
+
 
 async def validate_dataset(
     loaded: Loaded,
@@ -432,6 +438,7 @@ class _Evaluation:
     error: OrchestratorError | None = None
     refusals: Refusals = field(default_factory=Refusals)
     _outputs: dict[str, asyncio.Task[BenchmarkTask | None]] = field(default_factory=dict)
+    _references: dict[str, asyncio.Task[ExecutionResult]] = field(default_factory=dict)
 
     async def do(self) -> EvalResult:
         began = time.monotonic() - time_spent(self.run)
@@ -587,6 +594,8 @@ class _Evaluation:
         verdict, fault, feedback = Verdict.INVALID_CANDIDATE, Fault.FORMAT, piece.reason
         if piece.code:
             hidden = await _judge(engine, task, piece.code, job.judging, job.limits)
+            if hidden.verdict is Verdict.ACCEPTED and hidden.basis == "word" and task.reference:
+                hidden = _beside(hidden, await self._reference(engine, task))
             verdict = hidden.verdict or Verdict.UNSCORED
             fault, feedback = _fault(verdict), ""
             if job.repair and task.visible_tests:
@@ -598,6 +607,13 @@ class _Evaluation:
                     feedback = _message(report) or f"It ended with {report.verdict}."
         judged = {"fault": fault, "feedback": feedback, "report": report, "hidden": hidden}
         return _attempt(piece).model_copy(update=judged | {"verdict": verdict, "reward": binary_reward(verdict)})
+
+    async def _reference(self, engine: Engine, task: BenchmarkTask) -> ExecutionResult:
+        """The reference, judged by its own tests. Samples of one task share the work."""
+        if task.task_id not in self._references:
+            work = _judge(engine, task, task.reference, self.job.judging, self.job.limits)
+            self._references[task.task_id] = asyncio.create_task(work)
+        return await asyncio.shield(self._references[task.task_id])
 
     def _result(self, run: RunRecord, source: str, order: Sequence[tuple[str, int]], began: float) -> EvalResult:
         by_key = {(row.task_id, row.completion_id): row for row in rows_of(list(self.attempts.values()))}
@@ -687,6 +703,14 @@ def _row(rounds: Sequence[Attempt]) -> Row:
     )
 
 
+def _beside(result: ExecutionResult, reference: ExecutionResult) -> ExecutionResult:
+    """A sample that is accepted on its word alone, beside the reference: where that needed no word, the sample failed."""
+    if reference.verdict is not Verdict.ACCEPTED or reference.basis not in ("data", "line_up"):
+        return result
+    why = "It was accepted on its own word alone, where the reference hands out what can be compared."
+    return result.model_copy(update={"verdict": Verdict.WRONG_ANSWER, "reward": 0.0, "detail": why})
+
+
 async def _judge(engine: Engine, task: BenchmarkTask, code: str, judging: str, limits: Limits) -> ExecutionResult:
     """Judge a whole program by a task's hidden tests, or by its cases up to the first that is not right."""
     limits = _limits(task, limits)
@@ -701,12 +725,18 @@ def _program(task: BenchmarkTask, code: str, judging: str) -> Program:
         tests=task.tests,
         module=task.module,
         entry_point=task.entry_point if _is_check(task.tests) else "",
+        defines=_defined(task.reference or task.prompt),
         in_place=task.in_place,
         judging=judging,
     )
 
 
 _is_check = lru_cache(maxsize=256)(is_check)  # many samples have the same tests
+
+
+@lru_cache(maxsize=1024)
+def _defined(source: str) -> tuple[str, ...]:
+    return tuple(sorted(defined(source)))
 
 
 def _limits(task: BenchmarkTask, limits: Limits) -> Limits:

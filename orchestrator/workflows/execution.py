@@ -26,9 +26,9 @@ from orchestrator.sandbox.base import Provider
 from orchestrator.sandbox.devices import Slots, discover, select
 from orchestrator.sandbox.metrics import Metrics
 from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
-from orchestrator.scoring.verdicts import binary_reward, verdict_of_program, verdict_of_tests
+from orchestrator.scoring.verdicts import basis_of, binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
-from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, Verdict
+from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
 from sandbox_image.agent.protocol import CANDIDATE_CHANGED
 
 OnOutput = Callable[[str, bytes], None]
@@ -210,7 +210,9 @@ class Engine:
         A program that crashes, hangs or floods its output is a normal result. A sandbox that dies is replaced and the
         program sent again; if that keeps failing the result is `sandbox_error`, verdict `unscored`, reward None: never the
         program's fault.
-        A wall-clock timeout on a saturated host is run once more before it counts.
+        A wall-clock timeout on a saturated host is run once more before it counts. Tests that turn out, while they run, to need
+        the candidate in their own interpreter are judged together under `auto`. A run in which a test has failed is never sent
+        again: that failure stands, unless the sandbox died with its report.
 
         Judged apart, candidate and tests have copies of values. Where copies may have hidden something (`unsure` of the result),
         a program that passed is run once more with values shared, and what fails there has failed. Tests that mean shared values
@@ -229,12 +231,13 @@ class Engine:
         """
         pool = self._pools.get(image) or await self._pool_for(image)
         limits = limits or self.limits
+        asked = program.judging
         declared = program.in_place
         if program.tests is not None:
             judging = _judging(program, pool.provider)
             shares = declared or (judging == "apart" and _says_in_place(program.tests, program.module, program.entry_point))
             program = program.model_copy(update={"judging": judging, "in_place": shares})
-        run = functools.partial(self._run, pool, limits=limits, caller=caller, priority=priority, wait=wait)
+        run = functools.partial(self._run, pool, asked=asked, limits=limits, caller=caller, priority=priority, wait=wait)
         result = await run(program, on_output=on_output)
         if program.in_place and not declared:
             result = _by_word(result)
@@ -250,13 +253,14 @@ class Engine:
         pool: Pool,
         program: Program,
         *,
+        asked: str,
         limits: Limits,
         on_output: OnOutput | None,
         caller: str,
         priority: int,
         wait: float | None,
     ) -> ExecutionResult:
-        """Run a program as it is, again where that is our fault, and judge it."""
+        """Run a program as it is, again where that is our fault, and judge it. `asked` is how it was to be judged."""
         failures: list[str] = []
         sent, waited_again = 0, False
         while True:
@@ -275,7 +279,12 @@ class Engine:
                     report = await sandbox.run(program, limits, on_output)
             except SandboxUnavailable as exc:
                 failures.append(str(exc))
-            if report is None or report.status is Status.SANDBOX_ERROR:
+            if report is not None and _has_failed(report):
+                pass  # whatever became of the run: it gets no second guess
+            elif report is not None and report.not_apart and asked == "auto":
+                program = program.model_copy(update={"judging": "together"})
+                continue
+            elif report is None or report.status is Status.SANDBOX_ERROR:
                 if report is not None:
                     failures.append(report.detail)
                 if len(failures) <= self._retries:
@@ -405,11 +414,11 @@ async def _numbered(programs: Iterable[Program] | AsyncIterable[Program]) -> Asy
 
 
 @functools.lru_cache(maxsize=256)
-def _why_together(tests: str, module: str) -> str:
+def _why_together(tests: str, module: str, files: frozenset[tuple[str, bytes]]) -> str:
     """Remembered, for many candidates are judged by the same tests."""
     from orchestrator.workflows.judging import why_together
 
-    return why_together(tests, module)
+    return why_together(tests, module, dict(files))
 
 
 @functools.lru_cache(maxsize=256)
@@ -438,7 +447,7 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     able = bool(getattr(provider, "judges_apart", False))
     if program.judging == "together" or (program.judging == "auto" and not able):
         return "together"
-    why = _why_together(program.tests or "", program.module)
+    why = _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
@@ -446,6 +455,11 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     if not able:
         raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy=_TOGETHER)
     return "apart"
+
+
+def _has_failed(report: RunReport) -> bool:
+    """Whether a test failed that no repetition could mend."""
+    return any(test.outcome in (TestOutcome.FAILED, TestOutcome.ERROR) and not test.proved for test in report.tests)
 
 
 def _saturated() -> bool:
@@ -463,6 +477,7 @@ def judged(program: Program, report: RunReport, attempts: int = 1) -> ExecutionR
         **dict(report),
         verdict=verdict,
         reward=binary_reward(verdict) if tested or verdict is Verdict.TAMPERED else None,
+        basis=basis_of(report) if tested and program.judging == "apart" else "",
         judging=("apart" if program.judging == "apart" else "together") if tested else "none",
         attempts=attempts,
     )
@@ -522,6 +537,7 @@ def run(
     stdin: bytes | str = b"",
     env: dict[str, str] | None = None,
     files: dict[str, bytes] | None = None,
+    test_files: dict[str, bytes] | None = None,
     artifacts: tuple[str, ...] = (),
     on_output: OnOutput | None = None,
 ) -> ExecutionResult:
@@ -541,6 +557,7 @@ def run(
         stdin=stdin.encode() if isinstance(stdin, str) else stdin,
         env=env or {},
         files=files or {},
+        test_files=test_files or {},
         artifacts=artifacts,
     )
     return _shared().execute(program, limits, on_output)

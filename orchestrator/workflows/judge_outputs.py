@@ -63,6 +63,8 @@ class _Answer:
 
     verdict: Verdict
     message: str = ""
+    unproved: bool = False
+    """A checker broke on it, which may be the doing of what it was asked about."""
 
 
 _RIGHT = _Answer(Verdict.ACCEPTED)
@@ -89,7 +91,8 @@ async def judge_io(
 
     The verdict is the worst of the cases, `tests` has one result for each that ran, and its messages quote what is expected.
     Of the measures, times are sums and the memory peak is the largest; output, exit code and status are those of the case
-    that decided. A checker that breaks its contract makes the cases `invalid_tests`, no cases at all do too.
+    that decided. A checker that breaks on one output, and not on what is expected there, fails that case alone; one that breaks
+    on both makes it `invalid_tests`, as do no cases at all.
 
     Raises:
         UsageError: the program has tests or stdin of its own, or there is no such checker.
@@ -165,6 +168,7 @@ async def judge_artefacts(
         files = {f"artefacts/{path}": content for path, content in result.artifacts.items()}
         files |= {f"data/{path}": content for path, content in (data or {}).items()}
         answers = await _ask(engine, checker, {}, files, checker_limits)
+        answers = [(name, _broken_by(answer, "artefacts") if answer.unproved else answer) for name, answer in answers]
     else:
         found = await asyncio.to_thread(checker, result.artifacts)
         answers = [(name, _told(wrong)) for name, wrong in found.items()]
@@ -253,24 +257,38 @@ async def _ask_about_outputs(
     async def ask(batch: list[int]) -> None:
         order = {"cases": [[outputs[i][0].stdin, outputs[i][0].expected, outputs[i][1]] for i in batch]}
         told = [answer for _, answer in await _ask(engine, checker, order, {}, limits)]
+        if len(told) != len(batch) and len(batch) > 1:  # one output may have ended it for all: each is asked about alone
+            await each(ask, [[index] for index in batch])
+            return
         if len(told) != len(batch):
-            broken = told[0] if len(told) == 1 and told[0].verdict in (Verdict.INVALID_TESTS, Verdict.UNSCORED) else None
-            told = [broken or _fault(f"it gave {len(told)} answers for {len(batch)} cases")] * len(batch)
+            told = [_fault(f"it gave {len(told)} answers for {len(batch)} cases", unproved=True)] * len(batch)
         for index, answer in zip(batch, told, strict=True):
-            answers[index] = answer
+            answers[index] = await proved(outputs[index][0], answer) if answer.unproved else answer
+
+    async def proved(case: IOCase, answer: _Answer) -> _Answer:
+        """Whose fault it is that the checker broke: its own only where it breaks on what is expected, too."""
+        again = await _ask(engine, checker, {"cases": [[case.stdin, case.expected, case.expected]]}, {}, limits)
+        if len(again) != 1 or again[0][1].verdict is Verdict.INVALID_TESTS:
+            return answer
+        return again[0][1] if again[0][1].verdict is Verdict.UNSCORED else _broken_by(answer, "output")
 
     await each(ask, batches)
     return answers
 
 
-def _fault(what: str) -> _Answer:
-    return _Answer(Verdict.INVALID_TESTS, f"The checker is at fault: {what}")
+def _fault(what: str, *, unproved: bool = False) -> _Answer:
+    return _Answer(Verdict.INVALID_TESTS, f"The checker is at fault: {what}", unproved)
+
+
+def _broken_by(answer: _Answer, what: str) -> _Answer:
+    """The answer for something that a checker broke on, and on nothing else."""
+    return _told(f"The checker could not take the {what}: {answer.message.partition(': ')[2]}"[:4000])
 
 
 async def _ask(
     engine: Engine, checker: CheckerSource, order: Mapping[str, object], files: Mapping[str, bytes], limits: Limits | None
 ) -> list[tuple[str, _Answer]]:
-    """Run a foreign checker in a sandbox of its own. Whatever goes wrong there is the checker's fault, or the sandbox's."""
+    """Run a foreign checker in a sandbox of its own. What goes wrong there is the sandbox's fault, or unproved."""
     asked = Program(
         code=sandboxed("check_outputs.py"),
         files={**files, "checker.py": checker.code.encode("utf-8", "surrogatepass"), "order.json": json.dumps(order).encode()},
@@ -279,11 +297,11 @@ async def _ask(
     if result.status is Status.SANDBOX_ERROR:
         return [("checker", _Answer(Verdict.UNSCORED, result.detail))]
     if result.status is not Status.OK:
-        return [("checker", _fault(f"it ended with {result.status}. {result.stderr[-1000:]}".rstrip()))]
+        return [("checker", _fault(f"it ended with {result.status}. {result.stderr[-1000:]}".rstrip(), unproved=True))]
     try:
         return [(str(name), _read(answer)) for name, answer in json.loads(result.stdout)]
     except (ValueError, TypeError, RecursionError):
-        return [("checker", _fault("its answer is no list of names and verdicts"))]
+        return [("checker", _fault("its answer is no list of names and verdicts", unproved=True))]
 
 
 def _read(answer: object) -> _Answer:
@@ -299,6 +317,8 @@ def _read(answer: object) -> _Answer:
             return _told(answer[:4000])
         case {"fault": str(what), **more} if not more:
             return _fault(what)
+        case {"raised": str(what), **more} if not more:
+            return _fault(what, unproved=True)
     raise ValueError("no answer")
 
 

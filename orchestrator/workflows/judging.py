@@ -1,7 +1,8 @@
 """Whether tests can be judged apart from the candidate: a reading of their source, before anything runs.
 
-Only the tests are read, never the candidate, and nothing that happens at run time counts: otherwise a candidate could choose to
-be judged in the weaker way. What this reading misses fails in the run with a message that names the other way.
+Only the tests are read, never the candidate. What this reading misses shows in the run, where the tests do what cannot be done to
+a candidate judged apart (`RunReport.not_apart`): there the kind of thing that would have to cross decides, which the tests chose,
+and not its size or depth, which a candidate may have given it.
 
 Left out: judging itself. The agent in the sandbox does that.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _LIBRARIES = frozenset(("numpy", "torch", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
@@ -33,6 +34,8 @@ _MODULES = {
     **dict.fromkeys(("socket", "http", "urllib"), "share connections with the candidate"),
 }
 """Modules whose use in tests needs one interpreter, and why."""
+_READING = frozenset(("pathlib", "glob", "os.listdir", "os.walk", "os.path.exists", "os.path.isfile", "os.path.getsize"))
+"""What tests that have files of their own read those with."""
 _NAMES = {
     **dict.fromkeys(
         ("mock.patch", "unittest.mock.patch", "patch.object", "patch.dict"), "patch what the candidate uses (mock.patch)"
@@ -85,24 +88,30 @@ _ATTRIBUTES = {
 }
 
 
-def why_together(tests: str, module: str) -> str:
+def why_together(tests: str, module: str, files: Mapping[str, bytes] | None = None) -> str:
     """Why these tests need the candidate `module` in their own interpreter: one sentence; "" where they can be judged apart.
 
+    `files` are the tests' own: modules among them are read as the tests are, and tests that have any may open files.
     Tests that do not parse can be judged apart: they fail there as anywhere.
     """
-    try:
-        tree = ast.parse(tests)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""
-    found = next(_Reading(tree, module).reasons(), "")
-    return f"The tests {found}, for which the candidate must be in their own interpreter." if found else ""
+    files = files or {}
+    own = frozenset(path.partition("/")[0].removesuffix(".py") for path in files)
+    sources: list[str | bytes] = [tests, *(content for path, content in files.items() if path.endswith(".py"))]
+    for source in sources:
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        if found := next(_Reading(tree, module, own).reasons(), ""):
+            return f"The tests {found}, for which the candidate must be in their own interpreter."
+    return ""
 
 
 class _Reading:
     """What tests import, and what they do with it."""
 
-    def __init__(self, tree: ast.Module, module: str) -> None:
-        self._tree, self._module = tree, module
+    def __init__(self, tree: ast.Module, module: str, own: frozenset[str] = frozenset()) -> None:
+        self._tree, self._module, self._own = tree, module, own
         self._paths: dict[str, str] = {}
         """Name in the tests -> what was imported under it."""
         for node in ast.walk(tree):
@@ -169,6 +178,8 @@ class _Reading:
         root = path.split(".")[0]
         if root == self._module:
             return
+        if root in self._own:
+            return
         if root not in sys.stdlib_module_names and root not in _LIBRARIES:
             yield f"import {root}, whose objects do not pass between the two sides"
         yield from self._named(path)
@@ -176,6 +187,8 @@ class _Reading:
     def _named(self, path: str) -> Iterator[str]:
         """Reasons for the use of a path, or of one that it begins with."""
         parts = path.split(".")
+        if self._own and (parts[0] in _READING or path in _READING):
+            return
         if parts[0] in _MODULES:
             yield _MODULES[parts[0]]
         for end in range(1, len(parts) + 1):
@@ -200,7 +213,7 @@ class _Reading:
     def _call(self, node: ast.Call) -> Iterator[str]:
         function = node.func
         if isinstance(function, ast.Name) and function.id not in self._paths:
-            if function.id == "open":
+            if function.id == "open" and not self._own:
                 yield "share files with the candidate"
             elif function.id == "setattr" and node.args and self._path(node.args[0]):
                 yield "patch modules or their objects (setattr)"

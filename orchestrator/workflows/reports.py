@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import unwritable
+from orchestrator.printable import printable
 from orchestrator.scoring.pass_at_k import Estimate, estimate
 from orchestrator.types import Verdict
 from orchestrator.workflows.evaluation import EvalResult, Row, counts_of
@@ -53,7 +54,7 @@ def write_files(folder: Path, told: Mapping[str, Any], pages: Mapping[str, str],
     contents = {
         "results.jsonl": "".join(json.dumps(row) + "\n" for row in told["results"]),
         "report.json": json.dumps({key: value for key, value in told.items() if key != "results"}, indent=2) + "\n",
-        **pages,
+        **{name: printable(text) for name, text in pages.items()},
     }
     return [_write(folder / name, text, again) for name, text in contents.items()]
 

@@ -16,7 +16,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from orchestrator.data.benchmarks import is_check
 from orchestrator.data.benchmarks.hidden import Hidden, ShapeError, calls_source, holds_tests, read_hidden
@@ -50,6 +50,9 @@ class _Answer:
     """Its row has no tests, as rows of other tasks in a mixed data set have none: nothing is known of it."""
 
 
+OnWord = Literal["accept", "none", "zero"]
+
+
 class CodeReward:
     """A reward function for TRL: called with a batch, it returns one number, or None for unscored, per completion, in order.
 
@@ -59,6 +62,8 @@ class CodeReward:
         entry_point: the column that names the function asked for, or the method (`Solution().method`).
         stub: the column of what a completion goes on from.
         limits: for each run.
+        on_word: what an answer is worth that is accepted on its own word alone (`ExecutionResult.basis`): as others are
+            (`accept`), nothing (`zero`), or not to be scored (`none`).
         refuse_together: None for what had to be judged in the candidate's own interpreter, where it could reach the tests.
         judge: who runs the programs.
     """
@@ -71,9 +76,14 @@ class CodeReward:
         entry_point: str = "entry_point",
         stub: str = "stub",
         limits: Limits | None = None,
+        on_word: OnWord = "accept",
         refuse_together: bool = False,
         judge: Judge | None = None,
     ) -> None:
+        if on_word not in get_args(OnWord):
+            raise UsageError(f"There is no on_word={on_word!r}.", remedy=f"Choose from {', '.join(get_args(OnWord))}.")
+        if on_word != "accept":
+            reward = rewards.on_word(reward, 0.0 if on_word == "zero" else None)
         self._reward = rewards.apart_only(reward) if refuse_together else reward
         self._tests, self._entry_point, self._stub = tests, entry_point, stub
         self._limits, self._judge = limits, judge or execution.run_many
@@ -190,7 +200,7 @@ def _answer(text: str, tests: Any, entry_point: str, stub: str, row: str) -> _An
         return _Answer(text, code, tuple(programs_of(Program(code=code), hidden.cases)) if code else (), hidden.cases)
     name = (entry_point or hidden.function).partition("(")[0]
     code = extract(text, entry_point=_asked(text, name), prompt=stub).code
-    return _Answer(text, code, (_program(code, hidden, entry_point),)) if code else _Answer(text)
+    return _Answer(text, code, (_program(code, hidden, entry_point, stub),)) if code else _Answer(text)
 
 
 def _asked(text: str, name: str) -> str | None:
@@ -198,7 +208,7 @@ def _asked(text: str, name: str) -> str | None:
     return "Solution" if name and f"def {name}" in text and "class Solution" in text else name or None
 
 
-def _program(code: str, hidden: Hidden, entry_point: str) -> Program:
+def _program(code: str, hidden: Hidden, entry_point: str, stub: str = "") -> Program:
     """The program that judges some code by test source or by calls."""
     entry = entry_point or hidden.function
     if hidden.calls:
@@ -207,7 +217,7 @@ def _program(code: str, hidden: Hidden, entry_point: str) -> Program:
     tests, name = hidden.source, entry.partition("(")[0]
     module = module_of(tests, {name} - {""})
     if is_check(tests) and name == entry:
-        return Program(code=code, tests=tests, entry_point=entry)
+        return Program(code=code, tests=tests, entry_point=entry, defines=tuple(sorted(defined(stub))))
     tests = of_method(tests, entry, module=module) if is_check(tests) else completed(tests, module=module, entry_point=name)
     return Program(code=code, tests=tests, module=module)
 

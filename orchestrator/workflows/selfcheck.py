@@ -309,6 +309,28 @@ async def _closed_to_the_host(engine: Engine) -> str:
     return _sealed("network")(result)
 
 
+async def _surroundings_unchanged(engine: Engine) -> str:
+    """Everything that a run can see is the same after one that changed what it could, times and numbers included."""
+    limits = LIMITS.model_copy(update={"output": 1 * MiB, "wall_time": 60.0})
+    first, between, second = [
+        await engine.execute(_look(wall, engine.settings.isolation), limits) for wall in ("census", "disturb", "census")
+    ]
+    if wrong := _sealed("disturb")(between):
+        return wrong
+    before, after = _census(first), _census(second)
+    if not before or not after:
+        return f"the program that looks around told nonsense ({first.status}, {second.status}). {_last(second)}".rstrip()
+    changed = sorted(what for what in before.keys() | after.keys() if before.get(what) != after.get(what))
+    return f"what a later run sees differs: {', '.join(changed[:10])}" if changed else ""
+
+
+def _census(result: ExecutionResult) -> dict[str, str]:
+    """What a program that looked around saw; empty where it did not say."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return dict(json.loads(result.stdout).items())
+    return {}
+
+
 async def _dies_under_a_run(engine: Engine) -> str:
     """Kill each container that a run gets, until the engine gives up: `sandbox_error`, unscored, and no reward."""
     from orchestrator.sandbox.engine import connect
@@ -366,6 +388,7 @@ def checks() -> tuple[Check, ...]:
     found.append(
         Check("isolation", "leftovers", (Step(_look("plant"), _sealed("plant")), Step(_look("look"), _sealed("look")))),
     )
+    found.append(Check("isolation", "surroundings", act=_surroundings_unchanged))
     for name, code, verdict in _CANDIDATES:
         step = Step(Program(code=code, tests=_ADD), _judged(verdict), LIMITS.model_copy(update={"cpu_time": 3.0}))
         found.append(Check("judging", name, (step,)))

@@ -34,7 +34,7 @@ from typing import Any, NoReturn
 from . import protocol
 from .files import WORK, collect_artifacts, filled, place_files
 from .gpu import limit_torch
-from .isolation import enter, resize, seal, silence
+from .isolation import Container, enter, resize, seal, silence
 from .linux import PR_SET_DUMPABLE, prctl
 
 _AGENT = os.path.dirname(os.path.abspath(__file__))
@@ -72,7 +72,8 @@ def furnish() -> None:
     kept = os.dup(2)
     os.dup2(write, 2)
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+    # By lines, though nobody looks on: what a program said before it is killed is often all that is known of it.
+    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
     os.dup2(0, 1)
     os.dup2(kept, 2)
@@ -80,8 +81,8 @@ def furnish() -> None:
         os.close(fd)
 
 
-def become(control: socket.socket, *, judge: bool, namespaces: bool, quiet: bool, disk: int) -> NoReturn:
-    """Isolate, say so, wait for the order, and do it."""
+def become(control: socket.socket, *, judge: bool, outside: Container | None, quiet: bool, disk: int) -> NoReturn:
+    """Isolate in namespaces, if `outside` says from what, say so, wait for the order, and do it."""
     os.setsid()
     # Runs together can have no more descriptors under way than one of them may, and one message's 253 more: a quarter leaves
     # room for those even where the engine allows the agent but a thousand.
@@ -92,9 +93,10 @@ def become(control: socket.socket, *, judge: bool, namespaces: bool, quiet: bool
         fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(fd, b"1000")  # when memory runs out, the run goes first and the agent stays to tell
         os.close(fd)
-    if namespaces:
+    namespaces = outside is not None
+    if outside is not None:
         try:
-            enter(disk)
+            enter(disk, outside)
         except OSError as exc:
             control.sendall(str(exc).encode()[:400])
             os._exit(70)
@@ -207,6 +209,9 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
     mode = order["mode"]
     if any("async" in text for text in texts):
         import asyncio  # noqa: F401 - before the run's own files can be taken for it
+    if "stdin" not in given:
+        # Opened here, where it is read-only but for what is written to it: the agent's own could be given other times.
+        given["stdin"] = os.open(os.devnull, os.O_RDONLY)
     keep = {name: given[name] for name in ("results", "boundary") if name in given}
     # Out of the way of 0 to 2 first: a given descriptor may have any number.
     high = {name: _above(fd) for name, fd in given.items()}
@@ -222,6 +227,8 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
         os.environ.update(order["env"])
     limit_torch(order.get("gpu_memory_fraction", 1.0))
     os.chdir(WORK)
+    if mode != "exec":
+        _seed_afresh()
     if mode == "exec":
         argv = order["argv"]
         try:
@@ -243,7 +250,7 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
 
         sys.path.insert(0, WORK)
         boundary = socket.socket(fileno=high["boundary"])
-        work = {key: order[key] for key in ("module", "entry_point", "in_place")} | {"tests": texts[0]}
+        work = {key: order[key] for key in ("module", "entry_point", "defines", "in_place")} | {"tests": texts[0]}
         if quiet:
             silence()
         _end(_judged, judge, boundary, high["results"], work)
@@ -256,6 +263,16 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
     _forget_agent()
     sys.path.insert(0, WORK)
     _end(_python, order)
+
+
+def _seed_afresh() -> None:
+    """Let no generator be as it is in another child of the same zygote: each side of each run draws its own numbers."""
+    if (random := sys.modules.get("random")) is not None:
+        random.seed()
+    if (numpy := sys.modules.get("numpy.random")) is not None:
+        numpy.seed()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.default_generator.manual_seed(int.from_bytes(os.urandom(8)) >> 1)
 
 
 def _above(fd: int) -> int:

@@ -8,8 +8,10 @@ Left out: limits of memory, processes and CPU. The container's cgroup and the ag
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+from typing import NamedTuple
 
 from .linux import (
     CLONE_NEWIPC,
@@ -19,6 +21,7 @@ from .linux import (
     CLONE_NEWUSER,
     CLONE_NEWUTS,
     MACHINE,
+    MS_BIND,
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
@@ -38,22 +41,59 @@ JUDGE = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS
 """Namespaces of a test side: its filter takes away sockets, SysV IPC and message queues, so it needs none for those."""
 
 _UID = 10001
-"""The user of the image, inside and outside."""
+"""The user that a run is to itself. Outside each container has another, so that no two share what the kernel counts by user."""
 _QUIET = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _COVERED = ("/sys", "/dev/mqueue", "/dev/pts")
 """Places of the container that would show or keep something between runs."""
+_FRESH = ("/box", "/dev/shm")
+"""Places that a run may write to, empty when it begins."""
 
 
-def enter(disk: int) -> None:
-    """Map the user, and mount fresh file systems of at most `disk` bytes each over every place that can be written to.
+class Container(NamedTuple):
+    """What a run's namespaces are made from: read before there are any, for inside it reads otherwise."""
+
+    user: int
+    group: int
+    writable: tuple[tuple[str, int], ...]
+    """Mounts whose files a run could change, with the flags that they must keep. `/dev` is one: its nodes have times."""
+
+
+def container() -> Container:
+    """The container as it is outside of all runs, whose engine mounts nothing at a place with a space in its name.
+
+    Raises:
+        OSError: the kernel does not say what is mounted.
+    """
+    writable = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        places = {line.split(" ", 5)[4] for line in file}
+    for place in sorted(places):
+        if _below(place, ("/proc", *_FRESH, *_COVERED)):
+            continue
+        with contextlib.suppress(OSError):  # whose place cannot be reached from here
+            flags = os.statvfs(place).f_flag
+            if not flags & MS_RDONLY:
+                writable.append((place, flags & _QUIET))
+    return Container(os.getuid(), os.getgid(), tuple(writable))
+
+
+def _below(path: str, places: tuple[str, ...]) -> bool:
+    return any(path == place or path.startswith(f"{place}/") for place in places)
+
+
+def enter(disk: int, outside: Container) -> None:
+    """Map the user, mount fresh file systems of at most `disk` bytes each where a run may write, and make the rest read-only.
 
     Raises:
         OSError: the host refuses.
     """
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{_UID} {_UID} 1"), ("gid_map", f"{_UID} {_UID} 1")):
+    maps = (("setgroups", "deny"), ("uid_map", f"{_UID} {outside.user} 1"), ("gid_map", f"{_UID} {outside.group} 1"))
+    for name, text in maps:
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
     mount("none", "/", "none", MS_REC | MS_PRIVATE)
+    for place, flags in outside.writable:
+        mount("none", place, "none", MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
     _fresh(disk, 0)
     for place in _COVERED:
         if os.path.isdir(place):
@@ -156,6 +196,8 @@ time it would die, with the lowest priority it would come too late."""
 _FCNTL = (72, 25)
 _F_NOTIFY = 1026
 """Would show as `inotify` does which files the test side opens."""
+_F_SET_RW_HINT, _F_SET_FILE_RW_HINT = 1036, 1038
+"""Would leave a mark on a file that is only open for reading, on kernels that let every user do so."""
 _QUIET_CALLS = {
     "read": (0, 63),
     "write": (1, 64),
@@ -264,7 +306,9 @@ def _assemble(refused: dict[str, tuple[int, int]], *, beside_agent: bool) -> byt
         _word(_RETURN, 0, 0, _EPERM),
         _word(_RETURN, 0, 0, _ALLOW),
         _word(_LOAD, 0, 0, 24),  # what fcntl is asked for
-        _word(_JUMP_EQ, 0, 1, _F_NOTIFY),
+        _word(_JUMP_EQ, 2, 0, _F_NOTIFY),
+        _word(_JUMP_EQ, 1, 0, _F_SET_RW_HINT),
+        _word(_JUMP_EQ, 0, 1, _F_SET_FILE_RW_HINT),
         _word(_RETURN, 0, 0, _EPERM),
         _word(_RETURN, 0, 0, _ALLOW),
     ]

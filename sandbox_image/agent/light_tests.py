@@ -13,8 +13,8 @@ import contextlib
 import importlib
 import symtable
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
 _VALUE = 300
 """Characters shown of one value."""
@@ -30,7 +30,9 @@ _SYMBOLS = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-_EXPLAIN = "@explain"
+_EXPLAIN, _FAILING, _RUNNING, _DECORATING = "@explain", "@failing", "@running", "@decorating"
+"""What compiled tests call: no names that source could have."""
+Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
     [
         "setup_module",
@@ -130,34 +132,37 @@ class _Asserts:
     every node several times, which was most of what judging a short test cost.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, marked: Mapping[int, str]) -> None:
         self._lines = source.encode("utf-8", "surrogatepass").splitlines(keepends=True)
+        self._marked = marked
 
-    def rewrite(self, statements: list[ast.stmt]) -> list[ast.stmt]:
-        """The statements, those inside others included, with assertions taken apart."""
+    def rewrite(self, statements: list[ast.stmt], *, in_class: bool = False) -> list[ast.stmt]:
+        """The statements, those inside others included, with assertions taken apart; in a class's own body only its methods."""
         made: list[ast.stmt] = []
         for statement in statements:
-            if isinstance(statement, ast.Assert):
+            if isinstance(statement, ast.Assert) and not in_class:
                 made += self._apart(statement)
                 continue
+            if isinstance(statement, ast.Raise) and _raises_failure(statement):
+                made.append(ast.Expr(_call(_FAILING, [], statement), **_place(statement)))
             made.append(statement)
-            if isinstance(statement, ast.ClassDef):
-                continue  # names of ours would become attributes
+            own = isinstance(statement, ast.ClassDef)  # names of ours would become attributes of it
             for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
                 for field in ("body", "orelse", "finalbody"):
                     inner = getattr(part, field, None)
                     if isinstance(inner, list):
-                        setattr(part, field, self.rewrite(inner))
+                        setattr(part, field, self.rewrite(inner, in_class=own or (in_class and not _is_function(statement))))
+            if id(statement) in self._marked and isinstance(statement, Definition):
+                running = ast.withitem(_call(_RUNNING, [ast.Constant(id(statement), **_place(statement))], statement), None)
+                statement.body = [ast.With([running], statement.body, **_place(statement))]
+                if statement.name.startswith("test"):
+                    decorators = statement.decorator_list
+                    statement.decorator_list = [_call(_DECORATING, [one], statement) for one in decorators]
         return made
 
     def _apart(self, node: ast.Assert) -> list[ast.stmt]:
         test = node.test
-        place: dict[str, Any] = {
-            "lineno": node.lineno,
-            "col_offset": node.col_offset,
-            "end_lineno": node.end_lineno,
-            "end_col_offset": node.end_col_offset,
-        }
+        place = _place(node)
         load, store = ast.Load(), ast.Store()
         made: list[ast.stmt] = []
 
@@ -179,7 +184,7 @@ class _Asserts:
         source = ast.Constant(self._text(test), **place)
         message = [node.msg] if node.msg is not None else []
         arguments = [source, ast.List(shown, load, **place), *message]
-        explain = ast.Call(ast.Name(_EXPLAIN, load, **place), arguments, [], **place)
+        explain = _call(_EXPLAIN, arguments, node)
         # What was compared is let go: who still holds a value of the candidate's matters (`boundary/sharing.py`).
         kept_names: list[ast.expr] = [ast.Name(value.id, store, **place) for value in shown[1:] if isinstance(value, ast.Name)]
         forget = ast.Assign(kept_names, ast.Constant(None, **place), **place)
@@ -196,6 +201,42 @@ class _Asserts:
         return ast.unparse(node)
 
 
+def _place(node: ast.stmt) -> dict[str, Any]:
+    return {
+        "lineno": node.lineno,
+        "col_offset": node.col_offset,
+        "end_lineno": node.end_lineno,
+        "end_col_offset": node.end_col_offset,
+    }
+
+
+def _call(name: str, arguments: list[ast.expr], node: ast.stmt) -> ast.Call:
+    place = _place(node)
+    return ast.Call(ast.Name(name, ast.Load(), **place), arguments, [], **place)
+
+
+def _is_function(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def _raises_failure(node: ast.Raise) -> bool:
+    """Whether it raises an AssertionError by that name."""
+    raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+    return isinstance(raised, ast.Name) and raised.id == "AssertionError"
+
+
+def has_assertions(node: ast.AST) -> bool:
+    """Whether something can fail in it, other than by being reached at all."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Assert) and not isinstance(inner.test, ast.Constant):
+            return True
+        if isinstance(inner, ast.Call):
+            called = inner.func.attr if isinstance(inner.func, ast.Attribute) else getattr(inner.func, "id", "")
+            if called.startswith("assert"):
+                return True
+    return False
+
+
 def explain(source: str, shown: list[Any], *message: Any) -> AssertionError:
     """The failure of `assert source`, where `shown` is an operator and its operands' values."""
     symbol, *values = shown
@@ -209,7 +250,7 @@ def explain(source: str, shown: list[Any], *message: Any) -> AssertionError:
 def _show(value: Any, how: Any = repr) -> str:
     try:
         text = how(value)
-    except Exception as exc:
+    except BaseException as exc:  # the failure counts, whatever its values do now
         return f"<{type(value).__name__}, which cannot be shown: {type(exc).__name__}>"
     return text if len(text) <= _VALUE else f"{text[: _VALUE // 2]}...{text[-_VALUE // 2 :]}"
 
@@ -222,6 +263,10 @@ class Names:
         self.used: set[str] = set()
         self.called: set[str] = set()
         """Names that are called, as `f` in `f(1)`."""
+        self.decorated = False
+        """Whether a function has a decorator, or a name is bound to what a call makes of another: then it may be wrapped."""
+        self.handed: set[str] = set()
+        """Names that are handed to what calls them, as `f` in `map(f, items)`."""
         self.owners: set[str] = set()
         """Names of which an attribute is used, as `math` in `math.pi`."""
         for node in _nodes(tree):
@@ -231,8 +276,16 @@ class Names:
             elif kind is ast.Call:
                 if type(node.func) is ast.Name:
                     self.called.add(node.func.id)
+                    if node.func.id in _CALLING:
+                        self.handed.update(one.id for one in node.args if type(one) is ast.Name)
+                elif type(node.func) is ast.Attribute and node.func.attr in _CALLING:
+                    self.handed.update(one.id for one in node.args if type(one) is ast.Name)
             elif kind is ast.Attribute and type(node.value) is ast.Name:
                 self.owners.add(node.value.id)
+            elif kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
+                self.decorated = self.decorated or bool(node.decorator_list)
+            elif kind is ast.Assign and type(node.value) is ast.Call:
+                self.decorated = self.decorated or any(type(one) is ast.Name for one in node.value.args)
         self.bound: set[str] = set()
         """Those bound by the tests themselves at module level."""
         self._table: symtable.SymbolTable | None = None
@@ -261,8 +314,8 @@ class Names:
         found &= self.used
         return found - {entry_point} if self.called - found or entry_point else set()
 
-    def wanted(self, module: str, bound: set[str], entry_point: str) -> list[str]:
-        """Names that the tests have from nowhere, and so from the candidate's `module`.
+    def wanted(self, module: str, bound: set[str], entry_point: str, defines: Collection[str] = ()) -> list[str]:
+        """Names that the tests have from nowhere, and so from the candidate's `module`: see `of_candidate`.
 
         A name of a builtin is never among them, lest a candidate's own `set` or `sorted` decides what is equal; unless it is
         the one function that all of the tests are about.
@@ -270,12 +323,27 @@ class Names:
         stars = (node for node in self.tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
         if any(node.module == module for node in stars):
             return []
-        found = self._missing(bound)
-        if not found and not bound and (entry_point in self.called or len(self.called) == 1):
+        found = self.of_candidate(bound, entry_point, defines)
+        if not self.missing(bound) and not bound and (entry_point in self.called or len(self.called) == 1):
             found = {entry_point} if entry_point in self.called else self.called
         return sorted(found)
 
-    def _missing(self, bound: set[str]) -> set[str]:
+    def of_candidate(self, bound: set[str], entry_point: str, defines: Collection[str] = ()) -> set[str]:
+        """Those of the names from nowhere that the task says the candidate defines: its entry point, and what the task names.
+
+        Where the task says nothing, they are the functions and classes that the tests use, but never one that judges: a
+        candidate's own `isclose` would find itself right.
+        """
+        missing = self.missing(bound)
+        if entry_point or defines:
+            return missing & {entry_point, *defines}
+        classes = {name for name in missing if name[:1].isupper() and not name.isupper()}
+        used = missing & (self.called | self.handed | self.owners | classes)
+        plain = {name for name in used if not judges(name)}
+        return plain or (used if len(used) == 1 and len(missing) == 1 else set())
+
+    def missing(self, bound: set[str]) -> set[str]:
+        """Names that the tests use and nobody but the candidate could define."""
         found: set[str] = set()
         tables = [self._table] if self._table else []
         while tables:
@@ -286,6 +354,36 @@ class Names:
                 if symbol.is_referenced() and (top or symbol.is_global()):
                     found.add(symbol.get_name())
         return {name for name in found if name not in bound and not hasattr(builtins, name) and not name.startswith("__")}
+
+
+_CALLING = frozenset(("map", "filter", "reduce", "partial", "raises", "assertRaises", "assertRaisesRegex"))
+_JUDGES = frozenset(
+    [
+        "allclose",
+        "approx",
+        "array_almost_equal",
+        "array_equal",
+        "array_equiv",
+        "close",
+        "deprecated_call",
+        "fail",
+        "isclose",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "raises",
+        "skip",
+        "skipTest",
+        "subTest",
+        "warns",
+        "xfail",
+    ]
+)
+
+
+def judges(name: str) -> bool:
+    """Whether a name is one of those by which test libraries (pytest, unittest, numpy, torch, math) decide what is right."""
+    return name in _JUDGES or name.lower().startswith("assert")
 
 
 def _nodes(tree: ast.AST) -> list[Any]:
@@ -316,12 +414,33 @@ class Asserts:
                 self.names[place] = f"assert_{len(self.names)}"
 
 
-def compiled(statements: list[ast.stmt], path: str, source: str) -> Any:
-    """Code of statements of `source` whose assertions explain themselves."""
-    tree = ast.Module(_Asserts(source).rewrite(statements), [])
+def compiled(statements: list[ast.stmt], path: str, source: str, marked: Mapping[int, str] | None = None) -> Any:
+    """Code of statements of `source` whose assertions explain themselves, and whose `marked` functions say that they run."""
+    tree = ast.Module(_Asserts(source, marked or {}).rewrite(statements), [])
     return compile(tree, path, "exec", dont_inherit=True)
 
 
-def namespace(path: str, name: str, explain: Callable[..., AssertionError]) -> dict[str, Any]:
+class Calls(Protocol):
+    """What compiled tests call."""
+
+    def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
+        """An assertion failed; returns what is raised."""
+
+    def failing(self) -> None:
+        """The tests raise an AssertionError next."""
+
+    def running(self, number: int) -> contextlib.AbstractContextManager[object]:
+        """A marked function runs."""
+
+    def decorating(self, decorator: Any) -> Any:
+        """The decorator of a marked test, so that pytest finds a function of ours behind it."""
+
+
+def hooks(calls: Calls) -> dict[str, Any]:
+    """The names that compiled tests need."""
+    return {_EXPLAIN: calls.explain, _FAILING: calls.failing, _RUNNING: calls.running, _DECORATING: calls.decorating}
+
+
+def namespace(path: str, name: str, calls: Calls) -> dict[str, Any]:
     """A fresh module's names, with what its failed assertions call."""
-    return {"__name__": name, "__file__": path, "__builtins__": builtins, "__doc__": None, _EXPLAIN: explain}
+    return {"__name__": name, "__file__": path, "__builtins__": builtins, "__doc__": None, **hooks(calls)}

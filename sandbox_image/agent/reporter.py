@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import traceback
+import unittest
 from typing import Any
 
 import pytest
 
 from .frames import frames_in, shown
 
+_SKIPPING = (pytest.skip.Exception, pytest.xfail.Exception, unittest.SkipTest)
 _MESSAGE = 4000
 """Characters of a failure's message."""
 
@@ -27,7 +29,11 @@ class Reporter:
         self._module = module
         self._candidate = f"{work}/{module}.py"
         self._tests = f"{work}/{tests}"
-        self._failures: dict[str, dict[str, str]] = {}
+        self._failures: dict[str, BaseException] = {}
+        self.failed_to_collect = False
+        self._inside = False
+        self._part: BaseException | None = None
+        """What the first subtest failed with that did not pass."""
 
     def _send(self, **event: Any) -> None:
         data = json.dumps(event).encode() + b"\n"
@@ -49,11 +55,33 @@ class Reporter:
         where: str = shown(frames_in(exc, self._candidate, self._tests))
         return (where + what)[-_MESSAGE:]
 
+    def _test(self, name: str, outcome: str, exc: BaseException | None, message: str) -> None:
+        about = {"message": message, "side": ""}
+        if exc is not None:
+            about = {"message": self._describe(exc), "side": self._side(exc)}
+        self._send(event="test", name=name, outcome=outcome, **about)
+
+    def _collected(self, tests: list[str]) -> None:
+        self._send(event="collected", tests=tests)
+
+    def _collection_error(self, message: str, exc: BaseException | None) -> None:
+        about = {"message": message, "side": ""}
+        if exc is not None:
+            about = {"message": self._describe(exc), "side": self._side(exc)}
+        self._send(event="collection_error", **about)
+
+    def _is_excused(self, name: str, exc: BaseException | None, reason: str) -> bool:
+        """Whether a test that was skipped was so without the candidate's doing; `exc` is what skipped it while it ran."""
+        return exc is None or self._side(exc) != "candidate"
+
+    def _known(self, exc: BaseException) -> None:
+        """A test has failed with this. Called before anything shows it."""
+
     def pytest_collectreport(self, report: Any) -> None:
         """Say why a file could not be collected."""
         if report.failed:
-            found = self._failures.get(report.nodeid) or {"message": str(report.longrepr)[-_MESSAGE:], "side": ""}
-            self._send(event="collection_error", **found)
+            self.failed_to_collect = True
+            self._collection_error(str(report.longrepr)[-_MESSAGE:], self._failures.get(report.nodeid))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: Any) -> Any:
@@ -62,34 +90,60 @@ class Reporter:
         call = getattr(report, "call", None)
         if call is not None and call.excinfo is not None:
             exc = call.excinfo.value
-            cause = exc.__cause__ if isinstance(exc, collector.CollectError) and exc.__cause__ else exc
-            self._failures[report.nodeid] = {"message": self._describe(cause), "side": self._side(cause)}
+            self._failures[report.nodeid] = exc.__cause__ if isinstance(exc, collector.CollectError) and exc.__cause__ else exc
         return report
 
     def pytest_collection_finish(self, session: Any) -> None:
         """Name what will run."""
-        self._send(event="collected", tests=[item.nodeid.partition("::")[2] for item in session.items])
+        self._collected([item.nodeid.partition("::")[2] for item in session.items])
 
     def pytest_deselected(self, items: Any) -> None:
         """A deselected test does not pass."""
         self._send(event="deselected", count=len(items))
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: Any) -> Any:
+        """What is reported while a test runs is of a subtest."""
+        self._inside, self._part = True, None
+        try:
+            return (yield)
+        finally:
+            self._inside = False
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
-        """Report a test once: its call, or the phase before or after it that failed or skipped."""
+        """Report a test once: its call, or the phase before or after it that failed or skipped. Its subtests are parts of it."""
+        exc = call.excinfo.value if call.excinfo is not None else None
+        skipped = isinstance(exc, _SKIPPING)
+        if exc is not None and not skipped:
+            self._known(exc)
         report = yield
-        name = item.nodeid.partition("::")[2]
+        if self._inside:
+            if report.failed and self._part is None:
+                self._part = exc
+            return report
         if call.when == "call" or not report.passed:
-            outcome = "skipped" if report.skipped else "passed" if report.passed else "failed"
-            if hasattr(report, "wasxfail"):
-                outcome = "failed" if report.passed else "skipped"
-            if outcome == "failed" and call.when != "call":
-                outcome = "error"
-            about = {"message": "", "side": ""}
-            if outcome in ("failed", "error") and call.excinfo is not None:
-                about = {"message": self._describe(call.excinfo.value), "side": self._side(call.excinfo.value)}
-            self._send(event="test", name=name, outcome=outcome, **about)
+            self._report(item.nodeid.partition("::")[2], call, report, exc if skipped else None)
         return report
+
+    def _report(self, name: str, call: Any, report: Any, skipped: BaseException | None) -> None:
+        outcome = "skipped" if report.skipped or hasattr(report, "wasxfail") else "passed" if report.passed else "failed"
+        if outcome == "failed" and call.when != "call":
+            outcome = "error"
+        exc, message = None, ""
+        if call.when == "call" and self._part is not None and not hasattr(report, "wasxfail"):
+            outcome, exc = "failed", self._part
+        elif outcome in ("failed", "error"):
+            exc = call.excinfo.value if call.excinfo is not None else None
+            message = "" if exc is not None else str(report.longrepr)[-_MESSAGE:]
+        elif outcome == "skipped":
+            reason = getattr(report, "wasxfail", "") or (str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "")
+            # What a mark does, pytest's own plugin raises: no test has begun, and no fixture.
+            by_mark = skipped is None or frames_in(skipped, self._tests, self._candidate) == []
+            message = reason[-_MESSAGE:]
+            if not self._is_excused(name, None if by_mark else skipped, reason):
+                outcome, message = "failed", f"Skipped for what the candidate gave: {message}"
+        self._test(name, outcome, exc, message)
 
     def pytest_sessionfinish(self, session: Any, exitstatus: Any) -> None:
         """All tests ran."""

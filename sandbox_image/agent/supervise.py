@@ -99,7 +99,11 @@ _EVENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "message": _message,
         "side": _SIDE,
         "broken": bool,
+        "proved": bool,
+        "basis": _one_of("", "data", "line_up", "word"),
     },
+    "received": {},
+    "not_apart": {"message": _message},
     "doubt": {"name": _text, "message": _message},
     "tampered": {"what": _message},
     "finished": {"exit_status": _number, "broken": bool, "unsure": _texts},
@@ -109,7 +113,7 @@ _EVENTS: dict[str, dict[str, Callable[[Any], Any]]] = {
 
 def sides(job: dict[str, Any], parts: list[bytes]) -> list[tuple[bool, bool]]:
     """The children that a job needs: for each, whether with the heavy libraries imported, and whether it judges."""
-    mode, count = job["mode"], len(job["files"])
+    mode, count = job["mode"], len(job["files"]) + len(job["test_files"])
     if mode in ("apart", "candidate", "judge"):
         texts = [part.decode("utf-8", "surrogateescape") for part in parts[1 + count :]]
         values = job["heavy"] or any(_ARRAYS.search(text) for text in texts)  # both sides need the library to pass its values
@@ -126,7 +130,7 @@ def is_quiet(job: dict[str, Any], parts: list[bytes]) -> bool:
 
     A guess, for speed alone: quiet children are killed at the first call that is more, and the job is run again, fully isolated.
     """
-    if job["mode"] != "apart" or job["files"] or job["stream"]:
+    if job["mode"] != "apart" or job["files"] or job["test_files"] or job["stream"]:
         return False
     known = {*_QUIET_MODULES, job["module"].encode()}
     for source in parts[-2:]:
@@ -140,7 +144,7 @@ def event_of(line: bytes) -> dict[str, Any]:
     """A line of the tests' report, or `MALFORMED`: whoever runs beside the tests may find where they write it."""
     try:
         told = json.loads(line)
-        told = {"broken": False, "unsure": [], **told}
+        told = {"broken": False, "proved": False, "basis": "", "unsure": [], **told}
         return {"event": told["event"]} | {key: read(told[key]) for key, read in _EVENTS[told["event"]].items()}
     except (ValueError, TypeError, LookupError, RecursionError):
         return MALFORMED
@@ -149,6 +153,13 @@ def event_of(line: bytes) -> dict[str, Any]:
 def _told(event: dict[str, Any]) -> dict[str, Any]:
     """An event without what decides about a second run alone, which is decided here."""
     return {key: value for key, value in event.items() if key != "broken"}
+
+
+def signal_name(number: int) -> str:
+    """A signal for people: its name, its number and what it stands for."""
+    with contextlib.suppress(ValueError):
+        return f"{signal.Signals(number).name} (signal {number}: {signal.strsignal(number)})"
+    return f"signal {number}"
 
 
 def reduced(header: dict[str, Any], body: bytes, why: str) -> tuple[dict[str, Any], bytes]:
@@ -371,34 +382,34 @@ class Run:
     def _begin(self, side: Side, role: str, fds: dict[str, int]) -> None:
         job = self._job
         count = len(job["files"])
-        parts, mode = self._parts[:count], job["mode"]
+        files, parts, mode = job["files"], self._parts[:count], job["mode"]
         fds = dict(fds)
         if role == "judge":
-            mode = "judge"
-            parts = [*parts, self._parts[-1]]
+            mode, files = "judge", job["test_files"]
+            parts = [*self._parts[count : count + len(files)], self._parts[-1]]
             log = self._pipe("log")
-            fds |= {"stdin": os.open(os.devnull, os.O_RDONLY), "stdout": os.dup(log), "stderr": log}
+            fds |= {"stdout": os.dup(log), "stderr": log}
             fds["results"] = self._pipe("results")
         else:
             if mode in ("apart", "candidate"):
                 mode = "candidate"
-                parts = [*parts, self._parts[count]]
-            stdin = os.memfd_create("stdin", os.MFD_CLOEXEC) if self._stdin else os.open(os.devnull, os.O_RDONLY)
+                parts = [*parts, self._parts[count + len(job["test_files"])]]
             if self._stdin:
+                fds["stdin"] = stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
                 view = memoryview(self._stdin)
                 while view:
                     view = view[os.write(stdin, view) :]
                 os.lseek(stdin, 0, os.SEEK_SET)  # the child shares this offset
-            fds |= {"stdin": stdin, "stdout": self._pipe("stdout"), "stderr": self._pipe("stderr")}
+            fds |= {"stdout": self._pipe("stdout"), "stderr": self._pipe("stderr")}
             if mode == "pytest":
                 fds["results"] = self._pipe("results")
             if self._has_init(mode):
                 self._selector.register(side.control, selectors.EVENT_READ, "report")
         self._selector.register(side.pidfd, selectors.EVENT_READ, f"{role} ended")
-        keys = ("file", "module", "entry_point", "in_place", "argv", "args", "env", "artifacts")
+        keys = ("file", "module", "entry_point", "defines", "in_place", "argv", "args", "env", "artifacts")
         order = {key: job[key] for key in keys} | {
             "mode": mode,
-            "files": job["files"],
+            "files": files,
             "parts": [len(part) for part in parts],
             "disk": self._limits["disk"],
             "cpu_time": self._limits["cpu_time"],
@@ -448,7 +459,7 @@ class Run:
             "memory_peak": self._meter.memory_peak() or max((side.memory_peak for side in (main, judge) if side), default=0),
             "stdout_truncated": self._truncated["stdout"],
             "stderr_truncated": self._truncated["stderr"],
-            "events": [_told(event) for event in self._events if event["event"] != "doubt"],
+            "events": [_told(event) for event in self._counted()],
             "attack": self._attack,
             "log": bytes(self._log).decode("utf-8", "replace"),
             "stages": self.stages,
@@ -474,12 +485,23 @@ class Run:
         for event in self._events:
             kind, name = event["event"], event.get("name", "")
             if kind == "doubt":
-                found[name] = {**event, "event": "test", "outcome": "failed", "side": "tests", "broken": False}
-            elif kind == "test" and event["outcome"] == "passed":
+                failed = {"event": "test", "outcome": "failed", "side": "tests", "broken": False, "proved": False, "basis": ""}
+                found[name] = {**event, **failed}
+            elif kind == "test" and event["outcome"] in ("passed", "skipped"):
                 found.pop(name, None)  # the tests had expected it
             elif kind == "test" and not event["broken"]:
                 found[name] = event
         return list(found.values())
+
+    def _counted(self) -> list[dict[str, Any]]:
+        """The events that count. A failure that was known and never reported is one; after a fault of ours nothing else is."""
+        if self._status == "sandbox_error":
+            return self.failures()
+        reported = {event["name"] for event in self._events if event["event"] == "test"}
+        counted = [event for event in self._events if event["event"] != "doubt"]
+        if any(event["event"] == "not_apart" for event in counted):
+            return counted
+        return counted + [event for event in self.failures() if event["name"] not in reported]
 
     def _over(self) -> bool:
         if self._status or self._stopped:
@@ -734,6 +756,7 @@ class Run:
             self._status = "ok" if tests_ended else "runtime_error"
         elif os.WIFSIGNALED(code):
             self._status = "signalled"
+            self._detail = f"It was ended by {signal_name(os.WTERMSIG(code))}."
         else:
             # pytest's exit code speaks of the tests, not of the process.
             self._status = "ok" if code == 0 or tests_ended else "runtime_error"

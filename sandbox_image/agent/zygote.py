@@ -19,7 +19,7 @@ import sys
 from typing import NoReturn
 
 from .child import become, forget_finalizers, furnish
-from .isolation import JUDGE, RUN
+from .isolation import JUDGE, RUN, container
 from .linux import CLONE_PARENT, clone, collapse_memory
 
 HEAVY = ("numpy", "numpy.random", "torch", "pytest")
@@ -229,6 +229,7 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
 
             rehearse()
     bound = os.environ.get("FUMEHOOD_GPU")
+    outside = container() if namespaces else None
     furnish()
     if namespaces and ahead == b"a":
         _settle(bound)
@@ -258,7 +259,7 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
             try:
                 link.close()
                 ours.close()
-                become(control, judge=kind == TESTS, namespaces=isolated, quiet=quiet, disk=disk)
+                become(control, judge=kind == TESTS, outside=outside if isolated else None, quiet=quiet, disk=disk)
             except BaseException as exc:
                 with contextlib.suppress(Exception):
                     os.write(2, f"fumehood: a child could not begin: {exc}\n".encode())

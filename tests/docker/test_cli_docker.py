@@ -113,6 +113,31 @@ def test_a_program_gets_its_input_and_gives_its_output(place: Place) -> None:
     assert (place.folder / "results/made/result.bin").read_bytes() == b"\x00\xff"
 
 
+def test_output_and_messages_do_not_steer_the_terminal(place: Place) -> None:
+    done = place.run(
+        "run",
+        place.write("s.py", "import sys\nprint('\\x1b[2J gone')\nsys.stdout.buffer.write(b'\\xff\\xc3')\nsys.exit('\\x9b2J')"),
+    )
+    assert done.stdout == "\\x1b[2J gone\n\\xff\\xc3"
+    assert done.stderr.startswith("\\x9b2J\n")
+    tests = "from candidate import f\ndef test_a(): assert f() == 1"
+    code = "def f(): raise ValueError('\\x1b[31m red')"
+    given = ("run", place.write("c.py", code), "--tests", place.write("t.py", tests))
+    shown, told = place.run(*given), place.run(*given, "--json")
+    assert "\\x1b[31m red" in shown.stderr
+    assert "\x1b" not in shown.stdout + shown.stderr + told.stdout
+    assert "\x1b[31m red" in json.loads(told.stdout)["tests"][0]["message"]
+
+
+def test_a_file_for_the_tests_alone(place: Place) -> None:
+    place.write("answers.txt", "42")
+    tests = "from candidate import f\ndef test_a(): assert open('answers.txt').read() == '42' and f() == []"
+    given = ("run", place.write("s.py", "import os\ndef f(): return os.listdir('.')"), "--tests", place.write("t.py", tests))
+    done = place.run(*given, "--test-file", str(place.folder / "answers.txt"))
+    assert done.returncode == 0, done.stderr
+    assert "judging: apart" in done.stderr
+
+
 def test_json_of_a_judged_run_has_the_agreed_keys(place: Place) -> None:
     done = place.run("run", place.write("s.py", "def square(x): return x * x"), "--tests", place.write("t.py", TESTS), "--json")
     assert done.returncode == 0, done.stderr

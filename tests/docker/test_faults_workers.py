@@ -141,8 +141,8 @@ async def test_a_program_killed_for_the_hosts_lack_of_memory_is_not_blamed(monke
     parent = f"fumehood-test-{os.getpid()}"
     real = provider_module.container_options
 
-    def below(spec: Any, name: str) -> dict[str, Any]:
-        options = real(spec, name)
+    def below(spec: Any, made: str, user: int) -> dict[str, Any]:
+        options = real(spec, made, user)
         options["host"]["cgroup_parent"] = f"/{parent}"
         return options
 

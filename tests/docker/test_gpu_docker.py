@@ -95,8 +95,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The device requests, kept from an engine that has no GPU."""
     requests: list[dict[str, Any]] = []
 
-    def without_devices(spec: ContainerSpec, name: str) -> dict[str, Any]:
-        options = hardening.container_options(spec, name)
+    def without_devices(spec: ContainerSpec, made: str, user: int) -> dict[str, Any]:
+        options = hardening.container_options(spec, made, user)
         requests.extend(options["host"].pop("device_requests", []))
         return options
 

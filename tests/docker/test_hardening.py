@@ -11,7 +11,7 @@ from orchestrator.types import Program, Verdict
 from orchestrator.workflows.execution import Engine
 
 SAYS = {
-    "not_root": ("import os; print(os.getuid(), os.getgid(), os.getgroups())", "10001 10001 [10001]"),
+    "not_root": ("import os; print(os.getuid() > 10000, os.getgid(), os.getgroups())", "True 10001 [10001]"),
     "no_capabilities": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Cap')])", str(["0" * 16] * 5)),
     "no_new_privileges": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('NoNewPrivs')])", "['1']"),
     "seccomp_filter": ("print([l.split()[1] for l in open('/proc/self/status') if l.startswith('Seccomp:')])", "['2']"),

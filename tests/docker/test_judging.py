@@ -68,3 +68,30 @@ async def test_a_planted_configuration_is_not_read(execute):
     files = {"conftest.py": b"raise SystemExit(0)", "pytest.ini": b"[pytest]\naddopts = --collect-only\n"}
     result = await execute("def add(a, b): return 0", tests=TESTS, files=files)
     assert result.verdict is Verdict.WRONG_ANSWER
+
+
+READS_ITS_FILES = """
+import helpers
+from candidate import listed, read
+def test_mine(): assert open("answers.txt").read() == "42" and helpers.double(2) == 4
+def test_theirs(): assert listed() == ["numbers.txt"] and read() == "1 2 3"
+"""
+
+
+async def test_files_of_the_tests_are_not_there_for_the_candidate(execute):
+    code = "import os\ndef listed(): return os.listdir('.')\ndef read(): return open('numbers.txt').read()"
+    result = await execute(
+        code,
+        tests=READS_ITS_FILES,
+        files={"numbers.txt": b"1 2 3"},
+        test_files={"answers.txt": b"42", "helpers.py": b"def double(x): return 2 * x"},
+    )
+    assert (result.verdict, result.judging) == (Verdict.ACCEPTED, "apart"), result
+
+
+async def test_files_of_the_candidate_are_not_there_for_the_tests(execute):
+    tests = "import bisect\nfrom candidate import f\ndef test_f(): assert f() == 1 and bisect.bisect([1, 2], 1) == 1"
+    result = await execute(
+        "def f(): return 1", tests=tests, judging="apart", files={"bisect.py": b"1 / 0", "numbers.py": b"1 / 0"}
+    )
+    assert result.verdict is Verdict.ACCEPTED, result

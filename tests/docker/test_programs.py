@@ -20,8 +20,8 @@ async def test_a_large_stdin_arrives_whole(execute):
 
 
 async def test_any_command_runs(execute):
-    result = await execute(argv=("sh", "-c", "echo $0 $(id -u); exit 4"))
-    assert (result.stdout, result.exit_code) == ("sh 10001\n", 4)
+    result = await execute(argv=("sh", "-c", "echo $0 $(id -un); exit 4"))
+    assert (result.stdout, result.exit_code) == ("sh sandbox\n", 4)
     missing = await execute(argv=("no-such-program",))
     assert (missing.exit_code, missing.status) == (127, Status.RUNTIME_ERROR)
     assert "no-such-program" in missing.stderr

@@ -38,6 +38,16 @@ async def test_who_looks_for_leftovers_would_find_them(bare):
     assert any(line.startswith("the process") for line in found)
 
 
+async def test_who_compares_the_surroundings_would_see_a_change(bare):
+    """Looked at twice in one run, where what was changed between must be seen."""
+    changes = "os.nice(3); _libc.shmget(1, 1, 0o1600); open('/tmp/x', 'w').close(); signal.alarm(99); os.fork() or os._exit(0); os.wait()"
+    code = f"{sandboxed('look_around.py')}\nbefore = dict(census())\n{changes}\nafter = dict(census())\n"
+    code = code.replace('if __name__ == "__main__":\n    main()\n', "") + "print([k for k in after if before.get(k) != after[k]])"
+    result = await bare.execute(Program(code=code, args=("census",)))
+    for expected in ("/box/tmp/x", "nice", "alarm", "number of shared memory", "inode number of a new file in /tmp"):
+        assert repr(expected) in result.stdout, result
+
+
 def test_a_broken_runtime_is_told_by_the_command_line(tmp_path):
     environment = os.environ | {"FUMEHOOD_HOME": str(tmp_path), "FUMEHOOD_RUNTIME": "warp"}
     done = subprocess.run([FUMEHOOD, "doctor", "--deep", "--json"], capture_output=True, text=True, env=environment, check=False)

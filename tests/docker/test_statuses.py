@@ -50,6 +50,23 @@ PROGRAMS = {
 }
 
 
+KEPT = {
+    "while it computes": ("print('so far')\nwhile True: pass", Status.TIMED_OUT_CPU, ""),
+    "while it sleeps": ("import time\nprint('so far')\ntime.sleep(60)", Status.TIMED_OUT_WALL, ""),
+    "as it crashes": ("import ctypes\nprint('so far')\nctypes.string_at(0)", Status.SIGNALLED, "SIGSEGV (signal 11"),
+    "as it aborts": ("import os\nprint('so far')\nos.abort()", Status.SIGNALLED, "SIGABRT (signal 6"),
+    "by a signal without a name": ("import os\nprint('so far')\nos.kill(os.getpid(), 44)", Status.SIGNALLED, "signal 44"),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+async def test_what_it_wrote_before_it_was_ended_is_kept_and_the_signal_is_named(execute, name):
+    code, status, named = KEPT[name]
+    result = await execute(code, cpu_time=1, **({"wall_time": 1} if status is Status.TIMED_OUT_WALL else {}))
+    assert (result.status, result.stdout) == (status, "so far\n"), result
+    assert named in result.detail
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 async def test_the_status_says_what_happened(execute, name):
     code, options, status = PROGRAMS[name]

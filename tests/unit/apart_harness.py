@@ -31,8 +31,24 @@ class Apart:
         command = [sys.executable, "-I", __file__, "heavy" if heavy else "bare"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.folder.name, text=True)
 
-    def run(self, code: str, tests: str, *, entry_point: str = "", in_place: bool = False, seconds: float = 20) -> Result:
-        job = {"code": code, "tests": tests, "entry_point": entry_point, "in_place": in_place, "seconds": seconds}
+    def run(
+        self,
+        code: str,
+        tests: str,
+        *,
+        entry_point: str = "",
+        in_place: bool = False,
+        defines: tuple[str, ...] = (),
+        seconds: float = 20,
+    ) -> Result:
+        job = {
+            "code": code,
+            "tests": tests,
+            "entry_point": entry_point,
+            "in_place": in_place,
+            "defines": defines,
+            "seconds": seconds,
+        }
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         return Result(json.loads(self.process.stdout.readline()))
@@ -56,6 +72,7 @@ class Result:
         self.collected = [name for e in self.events if e["event"] == "collected" for name in e["tests"]]
         self.outcomes = {name: e["outcome"] for name, e in self.tests.items()}
         self.error = next((e for e in self.events if e["event"] == "collection_error"), None)
+        self.not_apart = next((e["message"] for e in self.events if e["event"] == "not_apart"), "")
         self.tampered = [e["what"] for e in self.events if e["event"] == "tampered"]
         self.unsure = [reason for e in self.events if e["event"] == "finished" for reason in e["unsure"]]
         self.finished = any(e["event"] == "finished" for e in self.events)
@@ -64,7 +81,8 @@ class Result:
     def accepted(self) -> bool:
         """As the orchestrator decides it."""
         complete = bool(self.collected) and self.finished and sorted(self.collected) == sorted(self.tests)
-        return complete and not self.error and not self.tampered and set(self.outcomes.values()) == {"passed"}
+        passed = "passed" in self.outcomes.values() and set(self.outcomes.values()) <= {"passed", "skipped"}
+        return complete and passed and not (self.error or self.tampered or self.not_apart)
 
     def __repr__(self) -> str:
         return f"{self.events}\n{self.output}\n{self.log}"
@@ -120,7 +138,7 @@ def _pair(job: dict[str, Any]) -> dict[str, Any]:
         sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         for fd in (0, results[0], *log, *output):
             os.close(fd)
-        work = {"module": "candidate", "tests": job["tests"], "entry_point": job["entry_point"], "in_place": job["in_place"]}
+        work = {"module": "candidate"} | {key: job[key] for key in ("tests", "entry_point", "in_place", "defines")}
         code = 70
         try:
             code = test_side.judge(theirs, results[1], work)

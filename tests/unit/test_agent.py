@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -11,17 +12,20 @@ from typing import Any
 import pytest
 
 from sandbox_image.agent import protocol, supervise
+from sandbox_image.agent.child import _seed_afresh
 
 LIMITS = {"disk": 1 << 20, "cpu_time": 5, "wall_time": 5, "output": 1000, "artifacts": 0, "processes": 9, "memory": 1 << 30}
 JOB: dict[str, Any] = {
     "mode": "python",
     "files": [],
+    "test_files": [],
     "limits": LIMITS,
     "repeat": False,
     "stream": False,
     "file": "main.py",
     "module": "candidate",
     "entry_point": "",
+    "defines": [],
     "in_place": False,
     "argv": [],
     "args": [],
@@ -131,3 +135,38 @@ def test_a_line_of_the_report_is_an_event_or_malformed(line):
 def test_a_message_is_cut():
     line = b'{"event": "tampered", "what": "%b"}' % (b"x" * 10_000)
     assert len(supervise.event_of(line)["what"]) == 4000
+
+
+def events_of_a_run(events: list[dict[str, Any]], status: str = "") -> list[tuple[str, str]]:
+    run = object.__new__(supervise.Run)
+    run._events = [supervise.event_of(json.dumps(event).encode()) for event in events]
+    run._status = status
+    return [(event["event"], event.get("outcome", "")) for event in run._counted()]
+
+
+DOUBT = {"event": "doubt", "name": "test_a", "message": "assert f() == 1"}
+ENDED = {"event": "test", "name": "test_a", "message": "", "side": "candidate"}
+
+
+def test_a_failure_that_was_known_and_never_reported_counts():
+    assert events_of_a_run([DOUBT]) == [("test", "failed")]
+    assert events_of_a_run([DOUBT, ENDED | {"outcome": "passed"}]) == [("test", "passed")]
+    assert events_of_a_run([DOUBT, ENDED | {"outcome": "failed"}]) == [("test", "failed")]
+
+
+def test_after_a_fault_of_ours_only_what_had_failed_before_it_counts():
+    broken = ENDED | {"outcome": "failed", "broken": True}
+    assert events_of_a_run([broken], "sandbox_error") == []
+    assert events_of_a_run([DOUBT, broken], "sandbox_error") == [("test", "failed")]
+    assert events_of_a_run([ENDED | {"outcome": "passed"}], "sandbox_error") == []
+
+
+def test_no_generator_is_as_in_another_child():
+    import random
+
+    drawn = set()
+    for _ in range(3):
+        random.seed(0)
+        _seed_afresh()
+        drawn.add(random.random())
+    assert len(drawn) == 3

@@ -219,6 +219,46 @@ def test_a():
     assert asyncio.run(main())
 """,
     ),
+    "asynchronous generators and iterators": (
+        """
+log = []
+async def count(n):
+    try:
+        for i in range(n):
+            sent = yield i
+            if sent is not None: yield ("sent", sent)
+    finally:
+        log.append("closed")
+def closed(): return len(log)
+class Three:
+    def __init__(self): self.left = 3
+    def __aiter__(self): return self
+    async def __anext__(self):
+        if not self.left: raise StopAsyncIteration
+        self.left -= 1
+        return self.left
+""",
+        """
+import asyncio, contextlib, pytest
+from candidate import Three, closed, count
+def test_a():
+    async def main():
+        assert [x async for x in count(3)] == [0, 1, 2] and [x async for x in Three()] == [2, 1, 0]
+        steps = count(3)
+        assert await anext(steps) == 0 and await steps.asend("hi") == ("sent", "hi") and await steps.__anext__() == 1
+        await steps.aclose()
+        with pytest.raises(StopAsyncIteration): await anext(steps)
+        assert await anext(steps, "end") == "end"
+        failing = count(3)
+        await anext(failing)
+        with pytest.raises(KeyError): await failing.athrow(KeyError("k"))
+        async with contextlib.aclosing(count(9)) as some:
+            async for x in some:
+                if x == 2: break
+        return closed()
+    assert asyncio.run(main()) == 4
+""",
+    ),
     "arguments by value": (
         "def sort(xs): xs.sort(); return xs\ndef clear(xs): xs.clear(); return 0",
         "assert sort([2, 1]) == [1, 2]\nassert clear([1]) == 0",
@@ -290,7 +330,7 @@ def test_a():
 @pytest.mark.parametrize("name", TRANSPARENT)
 def test_a_right_candidate_is_accepted(bare, name):
     code, tests, *entry_point = TRANSPARENT[name]
-    result = bare.run(code, tests, entry_point="".join(entry_point))
+    result = bare.run(code, tests, entry_point="".join(entry_point), defines=("poly",) if entry_point else ())
     assert result.accepted, result
 
 
@@ -369,14 +409,14 @@ def test_tests_that_cannot_begin_are_to_blame(bare, tests):
 def test_what_cannot_cross_names_the_other_way(bare):
     code = "def f(x): return 1"
     for value in ("open('/dev/null')", "type('Mine', (), {})()"):
-        failed = _message(bare, code, f"from candidate import f\ndef test_a():\n    f({value})")
-        assert failed["side"] == "tests"
-        assert 'use judging="together"' in failed["message"]
+        result = bare.run(code, f"from candidate import f\ndef test_a():\n    f({value})")
+        assert 'use judging="together"' in result.not_apart
+        assert not result.tests
 
 
 def test_a_class_of_the_candidates_cannot_be_subclassed(bare):
     result = bare.run("class A: pass", "from candidate import A\nclass B(A): pass\ndef test_a(): pass")
-    assert 'judging="together"' in result.error["message"]
+    assert 'judging="together"' in result.not_apart
 
 
 def test_arguments_are_changed_in_place_only_where_that_is_asked_for(bare):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from apart_harness import Apart
 
+from orchestrator.data.benchmarks.names import defined
 from orchestrator.workflows.judging import why_together
 
 NOT_APART: dict[str, str] = {}
@@ -35,7 +36,8 @@ def test_all_references_of_humaneval_are_accepted(bare):
     refused = {}
     for task, problem in problems.items():
         assert why_together(problem["test"], "candidate") == ""
-        result = bare.run(problem["prompt"] + problem["canonical_solution"], problem["test"], entry_point=problem["entry_point"])
+        code = problem["prompt"] + problem["canonical_solution"]
+        result = bare.run(code, problem["test"], entry_point=problem["entry_point"], defines=tuple(sorted(defined(code))))
         if not result.accepted:
             refused[task] = result
         assert result.collected == ["check"]
@@ -65,7 +67,7 @@ def test_mistakes_in_humaneval_fail_as_in_one_interpreter(bare):
             verdict = type(exc).__name__
         if verdict == "too long":
             continue
-        result = bare.run(code, problem["test"], entry_point=problem["entry_point"])
+        result = bare.run(code, problem["test"], entry_point=problem["entry_point"], defines=tuple(sorted(defined(code))))
         assert result.accepted == (verdict == "passed"), (code, verdict, result)
         seen.add(verdict)
     assert {"passed", "AssertionError"} <= seen

@@ -44,3 +44,47 @@ def test_such_tests_accept_what_is_right(apart: Apart) -> None:
     right = "import math\ndef f(x): return math.pow(x, 2)"
     for tests in ("assert math.isclose(f(2), 4.0)", "from candidate import *\nassert math.isclose(f(2), 4.0)"):
         assert apart.run(right, tests).outcomes == {"assert_0": "passed"}
+
+
+JUDGES = "def approx(*a, **k): return 0\nassert_close = is_close = allclose = lambda *a, **k: True\nEPSILON = 1e9\ndef f(x): return 0\ndef g(x): return 0"
+
+
+@pytest.mark.parametrize(
+    ("tests", "entry_point"),
+    [
+        ("def check(candidate):\n    assert candidate(2) == approx(4.0)", "f"),
+        ("def check(candidate):\n    assert is_close(candidate(2), 4.0)", "f"),
+        ("def check(candidate):\n    assert abs(candidate(2) - 4) < EPSILON", "f"),
+        ("assert f(2) == approx(4.0)", ""),
+        ("from candidate import *\ndef test_a(): assert allclose(f(2), 4.0)", ""),
+        ("from candidate import *\ndef test_a(): assert_close(f(2), 4.0)", ""),
+        ("from candidate import *\ndef test_a(): assert abs(f(2) - 4) < EPSILON", ""),
+        ("from candidate import *\nimport pytest\n@pytest.fixture\ndef x(): pass\ndef test_a(x): assert f(2) == approx(4.0)", ""),
+    ],
+)
+def test_what_judges_comes_from_the_candidate_by_no_way(apart: Apart, tests: str, entry_point: str) -> None:
+    result = apart.run(JUDGES, tests, entry_point=entry_point)
+    assert [(test["outcome"], test["proved"]) for test in result.tests.values()] == [("failed", True)], result
+
+
+def test_names_that_the_task_gives_are_the_candidates(apart: Apart) -> None:
+    code = "def f(x): return g(x) * 2\ndef g(x): return x\nLIMIT = 3"
+    check = "def check(candidate):\n    assert candidate(2) == g(2) * 2 and LIMIT == 3"
+    assert apart.run(code, check, entry_point="f", defines=("f", "g", "LIMIT")).accepted
+    assert not apart.run(code, check, entry_point="f", defines=("f", "g")).accepted
+    assert apart.run(code, "from candidate import *\ndef test_a():\n    assert list(map(g, [1])) == [1]").accepted
+
+
+def test_a_missing_name_that_the_task_gives_is_the_candidates_fault(apart: Apart) -> None:
+    result = apart.run("def f(x): return 1", "assert f(1) == g(1)", defines=("f", "g"))
+    assert result.error is not None
+    assert result.error["side"] == "candidate"
+
+
+def test_numbers_of_one_process_are_no_answers(apart: Apart) -> None:
+    code = "def f(): return id(None)\ndef g(): return hash('abc')\ndef h(xs): return list(set(xs))"
+    tests = "from candidate import f, g, h\ndef test_a(): assert f() == id(None)\ndef test_b(): assert g() == hash('abc')\n"
+    tests += "def test_c(): assert hash(('a', 1)) == hash(('a', 1)) and hash(5) == 5 and id(f) == id(f) != id(g)\n"
+    tests += "def test_d(): assert h(['a', 'b', 'c']) == list(set(['a', 'b', 'c']))"
+    outcomes = apart.run(code, tests).outcomes
+    assert outcomes == {"test_a": "failed", "test_b": "failed", "test_c": "passed", "test_d": "passed"}

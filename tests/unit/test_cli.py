@@ -621,7 +621,7 @@ def test_plain_progress_is_a_line_for_each_attempt(capsys: pytest.CaptureFixture
 
 
 def test_live_progress_shows_speed_and_text_and_no_control_characters() -> None:
-    from rich.console import Console
+    from orchestrator.cli.screen import Screen
 
     now = [0.0]
     progress = Progress(live=False, clock=lambda: now[0])
@@ -629,12 +629,12 @@ def test_live_progress_shows_speed_and_text_and_no_control_characters() -> None:
     for text in ("first line\n", "evil \x1b[2J line\n", "a\n", "b\n", "c\n", "d\n", "e [red]f[/red]"):
         progress.event(Event(kind="token", task="focal", round=2, sample=1, text=text))
     now[0] = 2.0
-    screen = Console(width=120, record=True, force_terminal=False)
+    screen = Screen(width=120, record=True, force_terminal=False)
     with screen.capture() as capture:
         screen.print(progress.render())
     lines = capture.get().splitlines()
     assert lines[0].split("  ") == ["2 s", "focal, round 2 sample 1", "1 attempts", "0 of 0 accepted", "27 tokens, 3.5 tok/s"]
-    assert lines[1:] == ["  evil  [2J line", "  a", "  b", "  c", "  d", "  e [red]f[/red]"]
+    assert lines[1:] == ["  evil \\x1b[2J line", "  a", "  b", "  c", "  d", "  e [red]f[/red]"]
 
 
 def test_downloads_are_a_line_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:

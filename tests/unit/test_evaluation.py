@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.data.benchmarks import load
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, PrerequisiteError, StoreError, UsageError
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
-from orchestrator.types import Completion, Program, RunReport, Status, TestOutcome, TestResult, Verdict
+from orchestrator.types import Completion, Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
 from orchestrator.workflows.evaluation import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
 from orchestrator.workflows.execution import Engine
 from orchestrator.workflows.recorded_jobs import Watcher
@@ -673,3 +674,27 @@ async def test_a_row_says_how_its_candidate_is_imported_and_whether_it_changes_a
         await do_eval(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
     told = sorted((one.module, one.in_place, one.entry_point) for one in seen)
     assert told == [("candidate", False, "f"), ("solution", True, ""), ("work", False, "")]
+
+
+def on_what(program: Program) -> RunReport:
+    """A program rests on what it says that it rests on."""
+    basis = "word" if "WORD" in (program.code or "") else "data"
+    test = TestResult(name="test_f", outcome=TestOutcome.PASSED, basis=basis)
+    return RunReport(status=Status.OK, tests=(test,), tests_collected=1, tests_complete=True)
+
+
+@pytest.mark.parametrize(
+    ("reference", "verdict"), [("1", Verdict.WRONG_ANSWER), ("'WORD'", Verdict.ACCEPTED), ("", Verdict.ACCEPTED)]
+)
+async def test_a_sample_on_its_word_fails_where_the_reference_needs_none(tmp_path, settings, records, reference, verdict):
+    row = {"task_id": "t0", "prompt": "Write f.", "entry_point": "f", "tests": "from candidate import f\nassert f()"}
+    row |= {"reference": f"def f(): return {reference}"} if reference else {}
+    data = tmp_path / "own.jsonl"
+    data.write_text(json.dumps(row))
+    provider = ScriptedProvider(on_what, runs=100, judges_apart=True)
+    async with Engine(settings, provider=provider, memory_budget=2**40) as engine:
+        path = samples_file(tmp_path, ("t0", "def f(): return 'WORD'"), ("t0", "def f(): return 2"))
+        result = await do_eval(EvalJob(dataset=str(data), samples=path), settings, records, engine=engine)
+        assert [row.verdict for row in result.rows] == [verdict, Verdict.ACCEPTED]
+        found = await validate_dataset(load(str(data)), engine, Limits())
+        assert found.on_word == (["t0"] if "WORD" in reference else [])

@@ -412,7 +412,7 @@ class Judging:
         monkeypatch.setitem(sys.modules, module.__name__, module)
         execution._why_together.cache_clear()
 
-    def why_together(self, tests, module):
+    def why_together(self, tests, module, files):
         self.asked[tests, module] += 1
         return "they patch the candidate." if "white box" in tests else ""
 
@@ -541,6 +541,46 @@ async def test_an_attack_that_was_seen_is_worth_nothing(program):
     assert (result.verdict, result.reward) == (Verdict.TAMPERED, 0.0)
 
 
+# What a repetition may not mend, and tests that turn out to need one interpreter.
+
+
+A_FAILURE = TestResult(name="test_f", outcome="failed", side="tests")
+
+
+@pytest.mark.parametrize("status", [Status.SANDBOX_ERROR, Status.TIMED_OUT_WALL])
+async def test_a_failure_that_is_known_is_not_run_again(monkeypatch, status):
+    monkeypatch.setattr(execution, "_saturated", lambda: True)
+    known = RunReport(status=status, tests=(A_FAILURE,), tests_collected=1, received=True)
+    result, provider = await execute([known, ALL_PASSED], Program(code="", tests=TESTS, judging="together"))
+    assert len(provider.programs) == result.attempts == 1
+    assert (result.verdict, result.reward) == (Verdict.WRONG_ANSWER if status is Status.SANDBOX_ERROR else Verdict.TIMED_OUT, 0.0)
+
+
+async def apart_then_together(reports, judging="auto"):
+    provider = ScriptedProvider(reports, judges_apart=True, runs=9)
+    async with Engine(Settings(workers=1), provider=provider) as engine:
+        return await engine.execute(Program(code="", tests=TESTS, judging=judging)), provider
+
+
+NEEDS_ONE = RunReport(status=Status.OK, not_apart="An object of the tests' own cannot be passed.", received=True)
+
+
+async def test_tests_that_turn_out_to_need_one_interpreter_are_judged_together(analysis):
+    result, provider = await apart_then_together([NEEDS_ONE, ALL_PASSED])
+    assert [program.judging for program in provider.programs] == ["apart", "together"]
+    assert (result.verdict, result.judging, result.attempts, result.basis) == (Verdict.ACCEPTED, "together", 2, "")
+
+
+async def test_where_apart_was_asked_for_it_is_the_tests_fault(analysis):
+    result, _ = await apart_then_together([NEEDS_ONE], "apart")
+    assert (result.verdict, result.reward, result.judging) == (Verdict.INVALID_TESTS, None, "apart")
+
+
+async def test_a_failure_before_that_stands(analysis):
+    result, provider = await apart_then_together([NEEDS_ONE.model_copy(update={"tests": (A_FAILURE,)}), ALL_PASSED])
+    assert (result.verdict, result.judging, len(provider.programs)) == (Verdict.WRONG_ANSWER, "apart", 1)
+
+
 def report(*outcomes: str, status: Status = Status.OK, complete: bool = True, side: str = "tests", **fields) -> RunReport:
     tests = tuple(TestResult(name=str(i), outcome=o, side=side if o == "failed" else "") for i, o in enumerate(outcomes))
     return RunReport(status=status, tests=tests, tests_collected=len(outcomes), tests_complete=complete and bool(tests), **fields)
@@ -552,7 +592,8 @@ def report(*outcomes: str, status: Status = Status.OK, complete: bool = True, si
         (report("passed"), Verdict.ACCEPTED),
         (report("passed", "failed"), Verdict.WRONG_ANSWER),
         (report("passed", "failed", side="candidate"), Verdict.RUNTIME_ERROR),
-        (report("passed", "skipped"), Verdict.INVALID_TESTS),
+        (report("passed", "skipped"), Verdict.ACCEPTED),
+        (report("skipped", "skipped"), Verdict.INVALID_TESTS),
         (report("passed", complete=False), Verdict.RUNTIME_ERROR),
         (report(), Verdict.INVALID_TESTS),
         (report("passed", status=Status.SANDBOX_ERROR), Verdict.UNSCORED),

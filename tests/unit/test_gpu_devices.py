@@ -336,7 +336,7 @@ def test_what_the_engine_offers():
 
 
 def options(**spec):
-    return container_options(ContainerSpec(image="x", **spec), "name")
+    return container_options(ContainerSpec(image="x", **spec), "made", 61184)
 
 
 def environment(**spec):

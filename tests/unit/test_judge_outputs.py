@@ -198,6 +198,38 @@ async def test_a_foreign_checker_that_fails_is_not_the_candidates_fault(status, 
     assert {test.side for test in result.tests} == ({"tests"} if verdict is Verdict.INVALID_TESTS else {""})
 
 
+def breaking(breaks_on: str, how: object):
+    """A checker that breaks on some outputs: in words, or by ending its whole run."""
+
+    def answer(program):
+        if "order.json" not in program.files:
+            return doubled(program)
+        cases = json.loads(program.files["order.json"])["cases"]
+        broken = [breaks_on in got for _, _, got in cases]
+        if any(broken) and isinstance(how, Status):
+            return report("", how)
+        return report(json.dumps([["", how if one else True] for one in broken]))
+
+    return answer
+
+
+@pytest.mark.parametrize("how", [{"raised": "ValueError"}, Status.TIMED_OUT_WALL, Status.RUNTIME_ERROR, Status.MEMORY_EXCEEDED])
+async def test_a_checker_that_breaks_on_one_output_fails_that_case_alone(how):
+    cases = [IOCase(stdin="1\n", expected="2"), IOCase(stdin="4\n", expected="7"), IOCase(stdin="3\n", expected="6")]
+    result, _ = await judge(breaking("8", how), cases, SOURCE)
+    assert (result.verdict, result.reward) == (Verdict.WRONG_ANSWER, 0.0)
+    assert [test.outcome for test in result.tests] == ["passed", "failed", "passed"]
+    assert "could not take the output" in result.tests[1].message
+
+
+@pytest.mark.parametrize("how", [{"raised": "ValueError"}, Status.TIMED_OUT_WALL])
+async def test_a_checker_that_breaks_on_what_is_expected_is_at_fault(how):
+    cases = [IOCase(stdin="1\n", expected="2"), IOCase(stdin="4\n", expected="8")]
+    result, _ = await judge(breaking("8", how), cases, SOURCE)
+    assert (result.verdict, result.reward) == (Verdict.INVALID_TESTS, None)
+    assert [test.outcome for test in result.tests] == ["passed", "error"]
+
+
 async def test_output_too_large_for_the_checkers_sandbox_is_wrong_and_the_rest_goes_in_batches():
     def answer(program):
         if "order.json" not in program.files:

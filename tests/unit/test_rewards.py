@@ -16,6 +16,7 @@ from orchestrator.errors import UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.scoring import rewards
 from orchestrator.scoring.rewards import Scored
+from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
 from orchestrator.workflows import reward_adapters
@@ -291,3 +292,35 @@ def test_verls_error_says_why_there_is_no_score(monkeypatch):
     monkeypatch.setattr(reward_adapters.execution, "run_many", fails)
     with pytest.raises(UsageError, match="could not be scored: invalid_tests: ModuleNotFoundError: No module named 'lib'"):
         compute_score("own", fenced("def f():\n    return 1"), "import lib")
+
+
+@pytest.mark.parametrize(("on_word", "value"), [("accept", 1.0), ("zero", 0.0), ("none", None)])
+def test_what_is_accepted_on_its_own_word_is_worth_what_was_asked_for(on_word, value):
+    def judge(programs: Sequence[Program], limits: Limits | None) -> list[ExecutionResult]:
+        bases = {"a": "word", "b": "data", "c": "line_up"}
+        return [result(Verdict.ACCEPTED, 1, basis=bases[(program.tests or "")[-1]]) for program in programs]
+
+    reward = CodeReward(on_word=on_word, judge=judge)
+    answers = ["```python\nx = 1\n```"] * 3
+    assert reward([""] * 3, answers, tests=["assert x  # a", "assert x  # b", "assert x  # c"]) == [value, 1.0, 1.0]
+
+
+def test_a_wrong_answer_on_its_word_is_wrong_in_every_way():
+    reward = CodeReward(on_word="none", judge=lambda programs, limits: [result(Verdict.WRONG_ANSWER, 0, 1, basis="word")])
+    assert reward([""], ["```python\nx = 1\n```"], tests=["assert x"]) == [0.0]
+    with pytest.raises(UsageError, match="on_word='maybe'"):
+        CodeReward(on_word="maybe")
+
+
+def test_parameters_that_a_candidate_chose_do_not_outweigh_other_tests():
+    many = [TestResult(name=f"test_a[{i}]", outcome=TestOutcome.PASSED) for i in range(5000)]
+    wrong = TestResult(name="test_b", outcome=TestOutcome.FAILED)
+    inflated = ExecutionResult(status=Status.OK, verdict=Verdict.WRONG_ANSWER, tests=(*many, wrong), tests_collected=5001)
+    assert rewards.fraction_of_tests(Scored("text", "x = 1", inflated)) == 0.5
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_every_door_has_none_for_the_same_verdicts(verdict):
+    unknown = verdict in (Verdict.UNSCORED, Verdict.INVALID_TESTS)
+    assert (binary_reward(verdict) is None) is unknown
+    assert (rewards.binary(scored(verdict, 1)) is None) is unknown

@@ -22,6 +22,7 @@ from typing import Any
 from orchestrator.data.preferences.choice import Choice, Example, Pair
 from orchestrator.data.preferences.formats import FORMATS, Row
 from orchestrator.errors import UsageError, unwritable
+from orchestrator.printable import printable
 
 SPLIT = "train"
 
@@ -85,7 +86,7 @@ def _fill(folder: Path, choice: Choice, card: str, formats: Sequence[str]) -> No
     )
     if listed:
         _text(folder / "dataset_info.json", json.dumps(listed, indent=2) + "\n")
-    _text(folder / "README.md", card)
+    _text(folder / "README.md", printable(card))
 
 
 def _of_pair(pair: Pair) -> Row:

@@ -181,9 +181,11 @@ def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source]
     keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), lambda piece: is_test(piece.node), problems)
     keeper.keep(entry)
     given = {piece.source for piece in stub.pieces if piece.is_import}
+    after = False
     for piece in own:
-        if is_star_import(piece.node) or piece.source in given or _wraps(piece, name, entry, own):
+        if is_star_import(piece.node) or piece.source in given or (after and _wraps(piece, name)):
             keeper.keep(piece)
+        after = after or piece is entry
     # Whoever calls the entry point may count on the other functions that the prompt defines.
     for piece in stub.pieces:
         if isinstance(piece.node, ast.FunctionDef | ast.ClassDef):
@@ -202,14 +204,9 @@ def _is_other_definition(piece: Piece, name: str, entry: Piece) -> bool:
     return (isinstance(piece.node, DEFINITIONS) and is_empty(piece.node)) or piece.is_import
 
 
-def _wraps(piece: Piece, name: str, entry: Piece, own: Sequence[Piece]) -> bool:
+def _wraps(piece: Piece, name: str) -> bool:
     """`total = lru_cache(total)` after the definition: it binds the name to something made of the function, uncalled."""
-    return (
-        name in piece.binds
-        and _is_value(piece.node, name)
-        and name in piece.effects.reads
-        and own.index(piece) > own.index(entry)
-    )
+    return name in piece.binds and _is_value(piece.node, name) and name in piece.effects.reads
 
 
 def _pools(chosen: Source, own: Sequence[Piece], sources: Sequence[Source], stub: Stub) -> list[Pool]:

@@ -86,9 +86,9 @@ def effects(node: ast.stmt, source: str) -> Effects:
     found = Effects()
     _scopes(found, node, source)
     _changes(found, node)
-    wanted = found.reads | found.later | {ANYTHING}
+    wanted = found.reads | found.later | found.binds | _assigned_globals(node) | {ANYTHING}
     for names in (found.stores, found.methods, found.arguments, found.stores_later, found.values_later):
-        names &= wanted | found.binds | _assigned_globals(node)
+        names &= wanted
     return found
 
 

@@ -342,7 +342,8 @@ def _at_place(text: str, mark: _Mark, before: int, turn: _Turn) -> bool:
     begins = not ahead.strip() or beside
     ends = not behind.strip() or behind.lstrip().startswith("<")
     if mark.kind is _Kind.OPEN:
-        return begins or (not behind.strip() and not _is_comment(ahead))
+        # `x[THINK]` is an index.
+        return begins or (not behind.strip() and text[mark.start] != "[" and not _is_comment(ahead))
     if mark.kind in {_Kind.HEADER, _Kind.CHANNEL}:
         return begins or (mark.name in _FINAL and turn.thinking) or (mark.name in _ASSISTANT and turn.into is None)
     if mark.kind is _Kind.CLOSE:

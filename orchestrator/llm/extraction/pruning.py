@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.llm.extraction.effects import ANYTHING, is_constant, says
-from orchestrator.llm.extraction.pieces import DEFINITIONS, FUNCTIONS, Piece, is_docstring, is_empty, is_main
+from orchestrator.llm.extraction.pieces import DEFINITIONS, FUNCTIONS, Piece, is_empty, is_main
 
 
 class Pool:
@@ -306,8 +306,3 @@ def why_dropped(piece: Piece, entry_point: str, is_test: Callable[[ast.stmt], bo
 def is_star_import(node: ast.stmt) -> bool:
     """Does it bind names that cannot be told, or change how the module is read?"""
     return isinstance(node, ast.ImportFrom) and (node.module == "__future__" or node.names[0].name == "*")
-
-
-def worth_keeping(pieces: Iterable[Piece]) -> list[Piece]:
-    """All but docstrings."""
-    return [piece for piece in pieces if not is_docstring(piece.node)]

@@ -43,22 +43,15 @@ def suite(sources: list[Source], entry_point: str | None, problems: list[str]) -
     latest = {next(iter(piece.binds), ""): piece for piece in tests}
     if len(latest) < len(tests):
         problems.append("kept the last of several definitions")
+    for piece in found:
+        if isinstance(piece.node, DEFINITIONS):
+            # Arguments of tests and of fixtures name fixtures.
+            piece.effects.later.update(_arguments(piece.node))
+    old = {id(piece) for piece in tests} - {id(piece) for piece in latest.values()}
     given = frozenset([entry_point]) if entry_point else frozenset()
-    keeper = Keeper(
-        [Pool(found)], problems=problems, given=given, dropped=lambda piece: piece in tests and piece not in latest.values()
-    )
+    keeper = Keeper([Pool(found)], problems=problems, given=given, dropped=lambda piece: id(piece) in old)
     for piece in latest.values():
         keeper.keep(piece)
-        # Arguments of test functions name fixtures.
-        for argument in _arguments(piece.node):
-            keeper.want(argument)
-    while True:
-        fixtures = {name for piece in keeper.kept() if isinstance(piece.node, DEFINITIONS) for name in _arguments(piece.node)}
-        before = len(keeper.kept())
-        for name in fixtures:
-            keeper.want(name)
-        if len(keeper.kept()) == before:
-            break
     return _module(keeper.kept(), found, entry_point, problems)
 
 
@@ -85,10 +78,11 @@ def _wrap_asserts(sources: list[Source], found: list[Piece], entry_point: str | 
     outer = [
         piece for piece in found if piece.is_import or (isinstance(piece.node, DEFINITIONS) and entry_point not in piece.binds)
     ]
+    apart = {id(piece) for piece in outer}
     inner = [
         piece.source
         for piece in found
-        if piece not in outer and not is_main(piece.node) and entry_point not in piece.binds and not is_docstring(piece.node)
+        if id(piece) not in apart and not is_main(piece.node) and entry_point not in piece.binds and not is_docstring(piece.node)
     ]
     problems.append("put bare asserts into a test function")
     source = "def test_examples():\n" + textwrap.indent("\n".join(inner), "    ")

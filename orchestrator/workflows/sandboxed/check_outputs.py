@@ -1,6 +1,7 @@
 """Runs in a sandbox of its own: calls `check` of a foreign `checker.py` and prints what it said, a JSON list of [name, answer].
 
-An answer is true (right), a string (what is wrong), or an object with `fault` (the checker broke its contract).
+An answer is true (right), a string (what is wrong), or an object: with `fault` where there is no checker that can be asked, with
+`raised` where it broke on what it was asked about, be it by an exception or by what it returned.
 """
 
 import json
@@ -20,29 +21,29 @@ def _told(answer: object) -> Any:
         return "the checker says no"
     if type(answer) is str:
         return answer or "the checker says no"
-    return {"fault": f"check returned {type(answer).__name__}, and not True, False or a string"}
+    return {"raised": f"check returned {type(answer).__name__}, and not True, False or a string"}
 
 
-def _fault() -> Any:
-    return {"fault": traceback.format_exc(limit=_FRAMES)[-2000:]}
+def _trace(kind: str) -> Any:
+    return {kind: traceback.format_exc(limit=_FRAMES)[-2000:]}
 
 
 def _answers(order: dict[str, Any]) -> list[tuple[str, Any]]:
     try:
         from checker import check  # type: ignore[import-not-found]
     except BaseException:
-        return [("checker", _fault())]
+        return [("checker", _trace("fault"))]
     answers: list[tuple[str, Any]] = []
     for case in order.get("cases", ()):
         try:
             answers.append(("", _told(check(*case))))
         except Exception:
-            answers.append(("", _fault()))
+            answers.append(("", _trace("raised")))
     if "cases" not in order:
         try:
             answer = check(Path("artefacts"), Path("data"))
         except Exception:
-            return [("checker", _fault())]
+            return [("checker", _trace("raised"))]
         if type(answer) is not dict:
             return [("artefacts", _told(answer))]
         answers = [(str(name), _told(value)) for name, value in answer.items()]

@@ -1,15 +1,19 @@
 """Runs inside a sandbox: tries one wall of it, named by the first argument, and prints the holes as JSON.
 
+`census` prints no holes but all that is to be seen, as `{what: value}`: two of them, with `disturb` between, must be the same.
+
 Nobody hostile wrote this, so what it prints may be believed. Standard library only, and no import that another run could have
 left behind would change what it does.
 """
 
 # What is opened here is there to be refused, and paths are what the kernel says.
-# ruff: noqa: PTH103, PTH109, PTH111, PTH113, PTH123, PTH208, SIM115
+# ruff: noqa: PTH101, PTH103, PTH109, PTH111, PTH113, PTH123, PTH208, SIM115
 
 import contextlib
 import ctypes
 import errno
+import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -314,15 +318,184 @@ def look() -> Iterator[str]:
     yield from (f"the process {pid}" for pid in _others() if _field(pid, "comm").strip() == MARK[:15])
 
 
+_TIMELESS = ("/proc", "/sys", "/dev/pts", "/dev/mqueue")
+"""Mounted for the run, as its own places are: what is in them is compared, not when it was made."""
+_MADE = ("/", "/.dockerenv", "/etc", "/etc/hostname", "/etc/hosts", "/etc/mtab", "/etc/resolv.conf")
+"""By the engine, with each container."""
+_MOVING = """
+/proc/buddyinfo /proc/cgroups /proc/diskstats /proc/dynamic_debug/ /proc/fs/ /proc/interrupts /proc/key-users /proc/loadavg
+/proc/locks /proc/meminfo /proc/mounts /proc/net /proc/pagetypeinfo /proc/pressure/ /proc/schedstat /proc/slabinfo
+/proc/softirqs /proc/stat /proc/swaps /proc/sys/fs/aio-nr /proc/sys/fs/dentry-state /proc/sys/fs/file-nr /proc/sys/fs/inode-
+/proc/sys/fs/quota/ /proc/sys/kernel/ns_last_pid /proc/sys/kernel/pty/nr /proc/sys/kernel/random/ /proc/timer_list
+/proc/uptime /proc/vmallocinfo /proc/vmstat /proc/zoneinfo
+/sys/block/ /sys/devices/ /sys/firmware/ /sys/fs/ /sys/kernel/ /sys/module/"""
+"""What of /proc and /sys is not compared: it speaks of the whole host, and advances with everything that happens there."""
+
+
+def _facts(path: str, *, timeless: bool) -> str:
+    """All that stat says of a file, and its extended attributes."""
+    info = os.lstat(path)
+    facts: list[Any] = [info.st_mode, "own" if info.st_uid == os.getuid() else info.st_uid, info.st_gid, info.st_rdev]
+    if not timeless:
+        facts += [info.st_nlink, info.st_size, info.st_ino, info.st_atime_ns, info.st_mtime_ns, info.st_ctime_ns]
+    with contextlib.suppress(OSError):
+        names = os.listxattr(path, follow_symlinks=False)
+        facts += [(name, os.getxattr(path, name, follow_symlinks=False).hex()) for name in names]
+    return repr(facts)
+
+
+def _in_own_container() -> bool:
+    """Whether the container ends with this run: then what was made with it is this run's."""
+    return sys.argv[2:] == ["container"]
+
+
+def _everything() -> Iterator[tuple[str, bool]]:
+    """Everything outside of /proc and /sys, folders included, and whether it was made for this run."""
+    root, fresh = os.lstat("/").st_dev, _in_own_container()
+    timeless = _own_places() | set(_TIMELESS)
+    for folder, folders, files in os.walk("/"):
+        if folder in ("/proc", "/sys"):
+            folders.clear()
+            continue
+        with contextlib.suppress(OSError):
+            own = _below(folder, timeless) or (fresh and os.lstat(folder).st_dev != root)
+            for path in (folder, *(f"{folder.rstrip('/')}/{name}" for name in files)):
+                yield path, own or (fresh and path in _MADE) or _below(os.path.realpath(path), timeless)
+
+
+def census() -> Iterator[tuple[str, str]]:
+    """What is to be seen of files, of the kernel, and of what a process is given."""
+    digests: dict[str, Any] = {}
+    image = os.lstat("/").st_dev
+    for path, timeless in _everything():
+        with contextlib.suppress(OSError):
+            facts = _facts(path, timeless=timeless)
+            if os.lstat(path).st_dev == image and path.count("/") > 2:  # too many to be told one by one
+                digest = digests.setdefault("/".join(path.split("/")[:3]), hashlib.sha256())
+                digest.update(f"{path}{facts}".encode("utf-8", "replace"))
+            else:
+                yield path, facts
+    yield from ((f"{place}/**", digest.hexdigest()) for place, digest in digests.items())
+    for place in ("/proc", "/sys"):
+        for folder, folders, files in os.walk(place):
+            folders[:] = [name for name in folders if not name.isdigit()]  # processes: `processes` and `agent` look at them
+            for path in (f"{folder}/{name}" for name in files):
+                if not path.startswith(tuple(_MOVING.split())):
+                    with contextlib.suppress(OSError):
+                        yield path, hashlib.sha256(_head(path)).hexdigest()[:16]
+    yield from _given()
+
+
+def _head(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(fd, 65536)
+    finally:
+        os.close(fd)
+
+
+def _given() -> Iterator[tuple[str, str]]:
+    """What this process was started with, and the numbers that the next ones get."""
+    for name in (name for name in dir(resource) if name.startswith("RLIMIT_")):
+        yield name, repr(resource.getrlimit(getattr(resource, name)))
+    process = {
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "scheduler": os.sched_getscheduler(0),
+        "processors": sorted(os.sched_getaffinity(0)),
+        "umask": os.umask(0o077),
+        "groups": os.getgroups(),
+        "leads session and group": (os.getsid(0) == os.getpid(), os.getpgrp() == os.getpid()),
+        "timer slack": _libc.prctl(30, 0, 0, 0, 0),  # PR_GET_TIMERSLACK
+        "signals ignored": [number for number in range(1, 32) if signal.getsignal(number) is signal.SIG_IGN],
+        "signals blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "alarm": signal.getitimer(signal.ITIMER_REAL),
+        "host": platform.uname()[:4],
+        "streams": [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in range(3)],
+        "input": _facts("/dev/stdin", timeless=True),
+    }
+    yield from ((name, repr(value)) for name, value in process.items())
+    for name, call in (("shared memory", _libc.shmget), ("semaphores", _libc.semget)):
+        number = call(0, 1, 0o1600)
+        yield f"number of {name}", str(number)
+    yield "number of a message queue", str(_libc.msgget(0, 0o1600))
+    if not _in_own_container():  # there the agent's processes are numbered too
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        yield "number of a child after this process", str(pid - os.getpid())
+    with contextlib.suppress(OSError), socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        yield "a port was given", str(server.getsockname()[1] > 0)
+    for place in (tempfile.gettempdir(), "/dev/shm"):
+        with tempfile.TemporaryFile(dir=place) as file:
+            yield f"inode number of a new file in {place}", str(os.fstat(file.fileno()).st_ino)
+
+
+_CHANGES: tuple[Callable[[str], object], ...] = (
+    os.utime,
+    lambda path: os.utime(path, (1, 1)),
+    lambda path: os.chmod(path, 0o777),
+    lambda path: os.setxattr(path, "user.mark", b"x"),
+)
+
+
+def disturb() -> Iterator[str]:
+    """Change whatever can be changed of what a later run may see: times, modes, attributes, hints, locks, numbers, settings."""
+    for path, own in _everything():
+        if not own and not all([_fails(change, path) for change in _CHANGES]):  # noqa: C419 - all are tried
+            yield f"the metadata of {path} can be changed"
+        if not stat.S_ISREG(os.lstat(path).st_mode) or path.count("/") < 3:
+            _touch(path)
+    settings: tuple[Callable[[], object], ...] = (
+        lambda: os.nice(5),
+        lambda: os.sched_setaffinity(0, {0}),
+        lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
+        lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
+        lambda: fcntl.fcntl(0, fcntl.F_SETFL, os.O_NONBLOCK),
+        lambda: fcntl.fcntl(1, fcntl.F_SETFL, os.O_APPEND),
+    )
+    for setting in settings:
+        _fails(setting)
+    os.umask(0)
+    for number in range(50):
+        _libc.shmget(0, 4096, 0o1600)
+        _libc.semget(0, 1, 0o1600)
+        _libc.msgget(0, 0o1600)
+        _libc.mq_open(f"/{MARK}{number}".encode(), os.O_CREAT | os.O_RDWR, 0o600, None)
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+
+
+def _touch(path: str) -> None:
+    """Read it, write nothing to it, hint at its use, and lock it."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        actions: tuple[Callable[[], object], ...] = (
+            lambda: os.read(fd, 1),
+            lambda: os.listdir(fd),
+            lambda: fcntl.fcntl(fd, 1036, (4).to_bytes(8, "little")),  # F_SET_RW_HINT
+            lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB),
+            lambda: os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)),
+        )
+        for action in actions:
+            _fails(action)
+        os.close(fd)
+
+
 WALLS: dict[str, Callable[[], Iterator[str]]] = {
     function.__name__: function
-    for function in (network, root, privileges, system_calls, kernel, processes, agent, environment, plant, look)
+    for function in (network, root, privileges, system_calls, kernel, processes, agent, environment, plant, look, disturb)
 }
 
 
 def main() -> None:
     """Try the wall and tell."""
     wall = sys.argv[1]
+    if wall == "census":
+        print(json.dumps(dict(census())))
+        return
     answer: dict[str, Any] = {"wall": wall, "holes": list(WALLS[wall]())[:50]}
     print(json.dumps(answer))
 

@@ -65,6 +65,8 @@ _MAX_RAISED = 1000
 _MAX_KEPT = 4096
 """Tensors with gradients of the tests' whose graphs are remembered."""
 _TEXT = 10_000
+_GREETING = 64
+"""Bytes that a candidate's side needs to say that its module was run."""
 
 
 class _Writer(values.Writer):
@@ -131,9 +133,11 @@ class _Writer(values.Writer):
     def foreign(self, value: Any) -> None:
         link = self.link
         if id(value) in self.active:
-            raise NotApart("A value that contains itself cannot be passed to a candidate judged apart")
+            raise NotApart("A value that contains itself cannot be passed to a candidate judged apart", kind=False)
         if type(value) in values.WRITE:
-            raise NotApart(f"A value nested deeper than {values.MAX_DEPTH} cannot be passed to a candidate judged apart")
+            raise NotApart(
+                f"A value nested deeper than {values.MAX_DEPTH} cannot be passed to a candidate judged apart", kind=False
+            )
         torch = sys.modules.get("torch")
         module = torch is not None and isinstance(value, torch.nn.Module)
         if type(value) is object:
@@ -389,6 +393,16 @@ class Link:
         """Answers that the candidate has given, its module's names included."""
         self.basis = BASES[0]
         """What the test that runs rests on so far: the weakest of `BASES`."""
+        self.used = 0
+        """Questions beyond the names of functions and classes that are imported: what tests do now may hang on the answers."""
+        self.taken = False
+        """Whether the tests have anything of the candidate's, be it a name."""
+        self.heard: Callable[[], None] | None = None
+        """Called once, before the first thing of the candidate's is decoded."""
+        self.showing: Callable[[], None] = lambda: None
+        """Called before the candidate is asked how something looks."""
+        self.found: Callable[[BaseException], None] = lambda exc: None
+        """Called with what the tests found while the candidate had called them."""
         self.unsure: set[str] = set()
         """What copies of arguments and results may have hidden: reasons, in words."""
 
@@ -422,6 +436,8 @@ class Link:
         with self._lock:
             if self.broken:
                 raise Broken(self.broken)
+            if kind == "operator" and operands[0] in ("repr", "str", "format"):
+                self.showing()
             if self._depth >= _MAX_NESTED:
                 raise RecursionError("too many calls within calls between the tests and the candidate")
             if not self._depth and self._poll.poll(0):
@@ -430,7 +446,13 @@ class Link:
             try:
                 body.put_question(kind, operands)
             except values.TooLarge as exc:
-                raise NotApart(f"The arguments cannot be passed to a candidate judged apart, {exc} is too large") from None
+                raise NotApart(
+                    f"The arguments cannot be passed to a candidate judged apart, {exc} is too large", kind=False
+                ) from None
+            except NotApart as exc:
+                exc.kind = exc.kind and not self._was_handed_out(kind, operands)
+                raise
+            self.used += kind != "names" and (kind != "get" or type(operands[0]) is not Module)
             self._seq = seq = self._seq + 1
             self._send(seq, kind, body)
             if kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
@@ -450,6 +472,13 @@ class Link:
             finally:
                 self._depth -= 1
                 self._asking, self._in_module = before, outer
+
+    def _was_handed_out(self, kind: str, operands: tuple[Any, ...]) -> bool:
+        """Whether an operator meets an object that the candidate chose to hand out, where data may belong."""
+        if kind not in ("operator", "line_up", "siblings"):
+            return False
+        own = operands[1][0] if kind == "operator" else operands[0]
+        return isinstance(own, Handle) and own._fumehood_id not in self.made
 
     def line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
         """What an object answers for each of these, asked in an order drawn by chance: (whether it answered, what)."""
@@ -510,6 +539,9 @@ class Link:
             return True
         try:
             _Writer(self).put(value)
+        except NotApart as exc:
+            NotApart.raised.remove(exc)  # a question, and nothing that the tests did
+            return False
         except (TypeError, ValueError):
             return False
         return True
@@ -564,7 +596,9 @@ class Link:
             self._sharing.wrote(body)
             values.send(self._sock, seq, kind, before.out, body.out)
         except values.TooLarge as exc:
-            raise NotApart(f"The arguments cannot be passed to a candidate judged apart, {exc} is too large") from None
+            raise NotApart(
+                f"The arguments cannot be passed to a candidate judged apart, {exc} is too large", kind=False
+            ) from None
         except OSError:
             self._break("The candidate's process ended before its tests did.")
         self._notice(self._sharing.signs, own=True)
@@ -610,6 +644,10 @@ class Link:
             self._break("The candidate's process ended before its tests did.")
         except Garbled as exc:
             self.tamper(str(exc))
+        self.taken = self.taken or seq > 0 or len(data) > _GREETING
+        if self.heard is not None and self.taken:
+            self.heard()
+            self.heard = None
         try:
             return self._read(data, seq)
         except Garbled as exc:
@@ -660,6 +698,7 @@ class Link:
             kind, body, told = "raised", self._writer(), exc.args
             if is_verdict(exc) and marked(exc) is None:
                 self.swallowed, told = exc, ()  # what they expected is none of the candidate's business
+                self.found(exc)
             place = self._next_raised = self._next_raised + 1
             self._raised[place] = exc
             self._raised.pop(place - _MAX_RAISED, None)

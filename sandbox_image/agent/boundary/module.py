@@ -5,25 +5,50 @@ Left out: what its names are. `handles.py` stands for them.
 
 from __future__ import annotations
 
-import builtins
+import opcode
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import mark
+from .handles import Function, HandleMeta
 
 if TYPE_CHECKING:
     from .link import Link
 
 
+_ABOUT = frozenset(
+    f"__{name}__"
+    for name in (
+        "all",
+        "annotations",
+        "author",
+        "copyright",
+        "credits",
+        "date",
+        "doc",
+        "email",
+        "license",
+        "maintainer",
+        "status",
+        "title",
+        "url",
+        "version",
+    )
+)
+"""Special names by which modules tell something of themselves."""
+_IMPORT_STAR = opcode.opmap["IMPORT_STAR"]
+
+
 class Module(types.ModuleType):
     """What the tests import instead of the candidate."""
 
-    def __init__(self, link: Link, names_used: set[str], names_bound: set[str]) -> None:
+    def __init__(self, link: Link, names: set[str]) -> None:
         super().__init__(link.module)
         own = self.__dict__
         own["_fumehood_link"] = link
         own["_fumehood_id"] = 0
-        own["_fumehood_used"] = (names_used, names_bound)
+        own["_fumehood_names"] = names
         for name in ("__spec__", "__loader__", "__package__"):
             own[name] = None
 
@@ -34,11 +59,16 @@ class Module(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
         link: Link = own["_fumehood_link"]
-        if name == "__all__":
+        if name == "__all__" and _is_star(sys._getframe(1)):
             return self._star()
-        if name.startswith("__") and name not in ("__doc__", "__version__", "__author__", "__annotations__"):
+        if name.startswith("__") and name not in _ABOUT:
             raise AttributeError(f"module {link.module!r} has no attribute {name!r}")
-        value = link.handed_out(link.ask("get", self, name))
+        try:
+            value = link.handed_out(link.ask("get", self, name))
+        except BaseException:
+            link.used += 1
+            raise
+        link.used += type(value) is not Function and type(value) is not HandleMeta
         return link.named(name, value)
 
     def _star(self) -> list[str]:
@@ -47,11 +77,10 @@ class Module(types.ModuleType):
         A candidate that defines `sorted` or `math` must not replace those of the tests.
         """
         link: Link = self.__dict__["_fumehood_link"]
-        used, bound = self.__dict__["_fumehood_used"]
         names = link.ask("names")
         if type(names) is not list:
             raise mark(ImportError(f"{link.module} has no names"))
-        return [n for n in names if type(n) is str and n in used and n not in bound and not hasattr(builtins, n)]
+        return [n for n in names if type(n) is str and n in self.__dict__["_fumehood_names"]]
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__["_fumehood_link"].ask("set", self, name, value)
@@ -61,3 +90,8 @@ class Module(types.ModuleType):
 
     def __dir__(self) -> list[str]:
         return list(self.__dict__["_fumehood_link"].ask("names"))
+
+
+def _is_star(frame: types.FrameType) -> bool:
+    """Whether a frame is at `from module import *`."""
+    return frame.f_code.co_code[frame.f_lasti] == _IMPORT_STAR

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import datetime
 import functools
 import importlib
+import importlib.abc
+import importlib.util
 import json
 import linecache
 import os
@@ -19,13 +22,15 @@ import socket
 import sys
 import traceback
 import types
+from collections.abc import Callable
 from typing import Any
 
 from .. import light_tests
+from ..expected import Reading
 from ..frames import frames_in, shown
 from . import values
-from .exceptions import Broken, marked
-from .handles import Function, HandleMeta
+from .exceptions import Broken, mark, marked
+from .findings import Findings
 from .link import Link
 from .module import Module
 from .sharing import asks_identity
@@ -33,6 +38,7 @@ from .sharing import asks_identity
 WORK = "/box/work"
 _MESSAGE = 4000
 """Characters of a failure's message."""
+_FAILING = ("failed", "error")
 _RECURSION = 6000
 """Frames: calls back and forth between the tests and the candidate take several each."""
 
@@ -61,13 +67,24 @@ class Report:
 class _Judge:
     """One run of tests."""
 
-    def __init__(self, link: Link, report: Report, tests: str, entry_point: str, path: str) -> None:
+    def __init__(self, link: Link, report: Report, work: dict[str, Any], path: str) -> None:
         self._link, self._report = link, report
-        self._tests, self._entry_point, self._path = tests, entry_point, path
+        self._tests, self._entry_point, self._path = work["tests"], link.entry_point, path
+        self._defines = frozenset(work.get("defines") or ())
         self._failed = False
-        self._now = ""
-        """The test that runs."""
-        linecache.cache[path] = (len(tests), None, tests.splitlines(keepends=True), path)
+        self._ended = False
+        self._reported: set[str] = set()
+        self._collected: list[str] = []
+        self._missing: frozenset[str] = frozenset()
+        """Names that nobody defines: neither the tests nor, by what the task says, the candidate."""
+        self._expected = Reading(ast.Module([], []), link.module)
+        self._findings = Findings(ast.Module([], []), path, self._doubt)
+        self._used = 0
+        """How much of the candidate had been used when the test that runs began."""
+        self._refused = 0
+        """And how much could not cross."""
+        lines = self._tests.splitlines(keepends=True)
+        linecache.cache[path] = (len(self._tests), None, lines, path)
 
     # What happened, in words
 
@@ -83,11 +100,23 @@ class _Judge:
             return "tests"
         return "tests" if frames_in(exc, self._path) else ""
 
+    def is_proved(self, exc: BaseException) -> bool:
+        """Whether the tests fail with this whatever the candidate does: blame needs that."""
+        if isinstance(exc, Broken) or marked(exc) is not None:
+            return False
+        if isinstance(exc, NameError):
+            return exc.name in self._missing
+        if isinstance(exc, ImportError):
+            return exc.name != self._link.module
+        if isinstance(exc, SyntaxError):
+            return exc.filename == self._path
+        return type(exc).__name__ == "FixtureLookupError" or not self._link.taken
+
     def describe(self, exc: BaseException) -> str:
         """The exception, and the frames that lie in the two files, last ones first to be kept."""
         try:
             what = "".join(traceback.format_exception_only(type(exc), exc)).strip()
-        except Exception:
+        except BaseException:
             what = type(exc).__name__
         where: str = shown(frames_in(exc, self._path))
         return (where + (marked(exc) or "") + what)[-_MESSAGE:]
@@ -98,76 +127,175 @@ class _Judge:
         self._link.swallowed = None
         return Broken(self._link.broken) if self._link.broken else swallowed
 
-    def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
-        """The failure of an assertion, which is noted before the candidate is asked how its objects look."""
-        self._report.send(event="doubt", name=self._now, message=f"assert {source[:_MESSAGE]}")
-        failure: AssertionError = light_tests.explain(source, shown, *message)
-        return failure
+    def _doubt(self, name: str, message: str) -> None:
+        self._report.send(event="doubt", name=name, message=message)
 
-    def _test(self, name: str, exc: BaseException | None, outcome: str = "failed") -> None:
+    # Reporting
+
+    def begin(self, name: str) -> None:
+        """A test begins."""
+        self._findings.begin(name)
+        self._link.begin()
+        self._used, self._refused = self._link.used, len(values.NotApart.raised)
+
+    def known(self, exc: BaseException) -> None:
+        """A test has failed with this, which is noted before anything else is asked."""
+        self._doubt(self._findings.now, type(exc).__name__)
+
+    def collected(self, tests: list[str]) -> None:
+        """Name what will run."""
+        self._collected += tests
+        self._report.send(event="collected", tests=tests)
+
+    def test(self, name: str, outcome: str, exc: BaseException | None = None, about: dict[str, Any] | None = None) -> None:
+        """Report a test, once what it hides is known. `about` has the message and the side where there is no exception."""
+        if self._stopped():
+            return
         hidden = self.hidden()
-        exc = exc or hidden
-        if exc is None:
-            self._report.send(event="test", name=name, outcome="passed", message="", side="")
-        else:
-            self._failed = True
-            broken = isinstance(exc, Broken)
-            about = {"message": self.describe(exc), "side": self.side(exc), "broken": broken}
-            self._report.send(event="test", name=name, outcome=outcome, **about)
+        told = {"message": "", "side": "", "broken": False, "proved": False} | (about or {})
+        if exc is None and outcome == "passed":
+            exc = hidden
+            why = "" if exc else self._why_not_passed(name)
+            outcome = "failed" if exc or why else "passed"
+            if why:
+                told |= {"message": why, "side": "tests" if self._findings.failure else "candidate"}
+        if exc is not None:
+            told |= {"message": self.describe(exc), "side": self.side(exc), "broken": isinstance(exc, Broken)}
+            told["proved"] = outcome in _FAILING and self.is_proved(exc)
+        self._failed |= outcome in _FAILING
+        self._reported.add(name)
+        self._report.send(event="test", name=name, outcome=outcome, basis=self._link.basis, **told)
+
+    def _why_not_passed(self, name: str) -> str:
+        """Why a test that ended well did not pass all the same."""
+        if self._findings.failure:
+            return f"An assertion failed, whatever became of it: {self._findings.failure}"
+        if len(values.NotApart.raised) > self._refused:
+            return str(values.NotApart.raised[-1])
+        test = self._expected.tests.get(name.partition("[")[0])
+        if test is not None and id(test.node) in self._expected.marked and not self._findings.ran_to_its_end(id(test.node)):
+            return "The test was not run to its end by what the candidate made of it."
+        return ""
+
+    def is_excused(self, name: str, *, mark: bool, reason: str) -> bool:
+        """Whether a test is skipped, or expected to fail, without the candidate's doing. `mark` says that it did not begin."""
+        test = self._expected.tests.get(name.partition("[")[0])
+        if mark and "empty parameter set" in reason:
+            return test is not None and not test.decorated
+        if mark:
+            return test is None or not test.skippable
+        return self._link.used == self._used
 
     def collection_error(self, exc: BaseException) -> int:
-        """The tests could not begin."""
-        self._report.send(event="collection_error", message=self.describe(exc), side=self.side(exc))
-        self._report.send(event="collected", tests=[])
+        """The tests could not begin. Once they have used what the candidate gave, it may be for that."""
+        side = self.side(exc)
+        if side != "candidate" and not isinstance(exc, values.NotApart) and self._link.used and not self.is_proved(exc):
+            side = "candidate"
+        if not self._stopped():
+            self._report.send(event="collection_error", message=self.describe(exc), side=side)
+            self._report.send(event="collected", tests=[])
         return self._finish(2)
 
+    def _stopped(self) -> bool:
+        """Whether the tests need the candidate in their own interpreter, which is reported once and ends them."""
+        if not self._ended:
+            for exc in values.NotApart.raised:
+                if exc.kind or not self._link.used:
+                    self._ended = True
+                    self._report.send(event="not_apart", message=str(exc))
+                    self._report.send(event="finished", exit_status=2, broken=False, unsure=[])
+                    break
+        return self._ended
+
     def _finish(self, status: int = 0) -> int:
-        status = status or int(self._failed)
-        self._report.send(event="finished", exit_status=status, broken=bool(self._link.broken), unsure=sorted(self._link.unsure))
-        return status
+        if not self._stopped():
+            if status != 2:
+                self._report_missing()
+            self._ended = True
+            unsure = sorted(self._link.unsure)
+            status = status or int(self._failed)
+            self._report.send(event="finished", exit_status=status, broken=bool(self._link.broken), unsure=unsure)
+        return status or int(self._failed)
+
+    def _report_missing(self) -> None:
+        """Report tests that the source has and that did not run, and assertions that the candidate kept from running."""
+        missing = {}
+        ran = {name.partition("[")[0] for name in self._reported}
+        for test in self._expected.tests.values():
+            if test.name not in ran:
+                ours = bool(test.decorated or self._link.used)
+                missing[test.name] = ("The test stands in the source and was not run.", ours)
+        for number, name in self._expected.must_be_entered().items():
+            if number not in self._findings.entered:
+                missing[name] = (f"The assertions in {name} were never reached through what the candidate made of it.", True)
+        if not missing:
+            return
+        self._failed = True
+        self._report.send(event="collected", tests=[name for name in missing if name not in self._collected])
+        for name, (message, ours) in missing.items():
+            about = {"message": message, "side": "candidate" if ours else "tests", "broken": False, "proved": not ours}
+            self._report.send(event="test", name=name, outcome="failed", basis="", **about)
 
     # Kinds of tests
 
     def run(self) -> int:
         """Run the tests in the lightest way that they allow."""
+        link = self._link
         try:
             tree = ast.parse(self._tests, self._path)
-        except (SyntaxError, ValueError, RecursionError) as exc:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
             if isinstance(exc, SyntaxError):
                 exc.filename = self._path
             return self.collection_error(exc)
         known = light_tests.Names(self._tests, tree)
         # A candidate that calls something `math` would be asked whether it is right.
-        libraries = {name: importlib.import_module(library) for name, library in known.libraries().items()}
-        bound = known.bound | set(libraries) | known.starred(self._link.module, self._entry_point)
-        module = Module(self._link, known.used, bound)
-        sys.modules[self._link.module] = module
-        _forward_seeds(self._link, self._tests)
+        libraries: dict[str, Any] = {name: importlib.import_module(library) for name, library in known.libraries().items()}
+        bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
+        libraries |= {name: own for name, own in _own_builtins().items() if name in known.used and name not in bound}
+        names_of_candidate = known.of_candidate(bound, self._entry_point, self._defines)
+        self._missing = frozenset(known.missing(bound) - names_of_candidate)
+        module = Module(link, names_of_candidate)
+        sys.modules[link.module] = module
+        _forward_seeds(link, self._tests)
         if "approx" in self._tests:
             _compare_whole_arrays()
         kind = light_tests.kind_of(tree, self._entry_point)
+        if kind == "pytest" or known.decorated:
+            self._expected = Reading(tree, link.module, names_of_candidate)
+        if kind == "check" or kind == "asserts":
+            self._expected.tests.clear()  # what they define is called by them
+        self._findings = findings = Findings(tree, self._path, self._doubt)
+        link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
         if kind == "pytest":
-            return self._pytest()
-        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], self.explain) | libraries
+            return self._pytest(tree, libraries)
+        findings.watch(self._tests)
+        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], findings) | libraries
         sys.modules[names["__name__"]] = _module_of(names)
         try:
             if kind != "functions":
-                for name in known.wanted(module.__name__, bound, self._entry_point):
+                for name in known.wanted(module.__name__, bound, self._entry_point, self._defines):
                     names[name] = self._import(module, name)
             if kind == "asserts":
                 return self._asserts(light_tests.Asserts(tree), names)
             calls = "check" if kind == "check" else ""
             body = [node for node in tree.body if not _calls(node, calls)]
             entry = self._import(module, self._entry_point) if kind == "check" else None
-            exec(light_tests.compiled(body, self._path, self._tests), names)
+            own = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
+            exec(light_tests.compiled(body, self._path, self._tests, self._expected.marked), names)
+            self._raise_found()
         except BaseException as exc:
             return self.collection_error(exc)
         if kind == "check":
             found = {"check": lambda: names["check"](entry)}
         else:
-            own = {n: f for n, f in names.items() if n.startswith("test") and type(f) is types.FunctionType}
-            found = {name: function for name, function in own.items() if function.__code__.co_filename == self._path}
+            found = {name: names[name] for name in dict.fromkeys(own) if type(names.get(name)) is types.FunctionType}
+            found = {name: function for name, function in found.items() if function.__code__.co_filename == self._path}
         return self._functions(found)
+
+    def _raise_found(self) -> None:
+        """Fail where an assertion failed while the tests were imported."""
+        if self._findings.failure:
+            raise mark(AssertionError(self._findings.failure))
 
     def _import(self, module: Module, name: str) -> Any:
         try:
@@ -176,69 +304,142 @@ class _Judge:
             raise ImportError(f"cannot import name {name!r} from {module.__name__!r}", name=module.__name__) from None
 
     def _functions(self, tests: dict[str, Any]) -> int:
-        self._report.send(event="collected", tests=list(tests))
-        for self._now, test in tests.items():
-            self._test(self._now, _outcome(test))
+        self.collected(list(tests))
+        for name, test in tests.items():
+            self.begin(name)
+            exc = _outcome(test)
+            self.test(name, "failed" if exc else "passed", exc)
+            if self._ended:
+                break
         return self._finish()
 
     def _asserts(self, asserts: light_tests.Asserts, names: dict[str, Any]) -> int:
-        self._report.send(event="collected", tests=list(asserts.names.values()))
+        self.collected(list(asserts.names.values()))
         broken: BaseException | None = None
         for place, statement in enumerate(asserts.statements):
             name = asserts.names.get(place)
-            self._now = name or ""
+            if name:
+                self.begin(name)
             if broken is None:
-                exc = _outcome(functools.partial(exec, light_tests.compiled([statement], self._path, self._tests), names))
+                code = light_tests.compiled([statement], self._path, self._tests, self._expected.marked)
+                exc = _outcome(functools.partial(exec, code, names))
                 if name is not None:
-                    self._test(name, exc)
+                    self.test(name, "failed" if exc else "passed", exc)
                 else:
                     broken = exc  # what prepares the tests that follow
             elif name is not None:
-                self._test(name, broken, "error")
+                self.test(name, "error", broken)
+            if self._ended:
+                break
         return self._finish()
 
-    def _pytest(self) -> int:
+    def _pytest(self, tree: ast.Module, libraries: dict[str, Any]) -> int:
         import pytest
 
         from ..reporter import Reporter
 
-        judge, link, report = self, self._link, self._report
+        judge = self
+        self._findings.watch(self._tests)
 
         class Apart(Reporter):
             """Reports as in one interpreter, and knows the candidate's exceptions by their mark."""
 
-            def _send(self, **event: Any) -> None:
-                if event.get("event") == "test" and (exc := judge.hidden()) and event["outcome"] == "passed":
-                    event |= {"outcome": "failed", "message": judge.describe(exc), "side": judge.side(exc)}
-                if event.get("event") == "finished":
-                    event |= {"broken": bool(link.broken), "unsure": sorted(link.unsure)}
-                report.send(**event)
+            def _test(self, name: str, outcome: str, exc: BaseException | None, message: str) -> None:
+                judge.test(name, outcome, exc, {"message": message})
 
-            def pytest_collection_finish(self, session: Any) -> None:
-                """Name what will run. A test that is the candidate's own function would pass whenever that likes."""
-                for item in session.items:
-                    if isinstance(type(getattr(item, "obj", None)), HandleMeta) or type(item.obj) is Function:
-                        report.send(event="collection_error", message=f"{item.name} is wrapped by the candidate", side="tests")
-                super().pytest_collection_finish(session)
+            def _collected(self, tests: list[str]) -> None:
+                judge.collected(tests)
+
+            def _collection_error(self, message: str, exc: BaseException | None) -> None:
+                judge.collection_error(exc or AssertionError(message))
+
+            def _send(self, **event: Any) -> None:
+                judge._report.send(**event)
+
+            def _is_excused(self, name: str, exc: BaseException | None, reason: str) -> bool:
+                return judge.is_excused(name, mark=exc is None, reason=reason)
+
+            def _known(self, exc: BaseException) -> None:
+                judge.known(exc)
+
+            def pytest_runtest_logstart(self, nodeid: str) -> None:
+                judge.begin(nodeid.partition("::")[2])
+
+            @pytest.hookimpl(wrapper=True)
+            def pytest_runtest_protocol(self, item: Any) -> Any:
+                done = yield
+                if judge._stopped():
+                    item.session.shouldstop = "the tests need the candidate in their own interpreter"
+                return done
 
             def pytest_internalerror(self, excrepr: Any, excinfo: Any) -> None:
                 """Blame a candidate that leaves while the tests are imported, which pytest lets through."""
-                if marked(excinfo.value) is not None:
-                    judge.collection_error(excinfo.value)
+                judge.collection_error(excinfo.value)
 
-            def _side(self, exc: BaseException) -> str:
-                return judge.side(exc)
-
-            def _describe(self, exc: BaseException) -> str:
-                return judge.describe(exc)
+            def pytest_sessionfinish(self, session: Any, exitstatus: Any) -> None:
+                if judge._stopped() or judge._ended:
+                    return
+                if not self.failed_to_collect:
+                    judge._finish()
+                else:
+                    judge._finish(2)
 
         folder = os.path.dirname(self._path)
         with open(self._path, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(self._tests)
+        hooks = light_tests.hooks(self._findings) | libraries
+        code = light_tests.compiled(tree.body, self._path, self._tests, self._expected.marked)
+        sys.meta_path.insert(0, _Import(self._path, code, hooks, self._raise_found))
         sys.argv[:] = ["pytest"]
-        options = ["-q", "--tb=short", "--noconftest", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", folder]
-        reporter = Apart(-1, link.module, os.path.basename(self._path), folder)
-        return int(pytest.main([*options, self._path], plugins=[reporter]))
+        options = ["-q", "--tb=short", "--assert=plain", "--noconftest", "-p", "no:cacheprovider", "-c", "/dev/null"]
+        reporter = Apart(-1, self._link.module, os.path.basename(self._path), folder)
+        return int(pytest.main([*options, "--rootdir", folder, self._path], plugins=[reporter]))
+
+
+class _Import(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Lets pytest import the tests as we compiled them."""
+
+    def __init__(self, path: str, code: Any, names: dict[str, Any], then: Callable[[], None]) -> None:
+        self._path, self._code, self._names, self._then = path, code, names, then
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """The tests' own file, by its name."""
+        if name != os.path.basename(self._path)[:-3]:
+            return None
+        return importlib.util.spec_from_file_location(name, self._path, loader=self)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Run the tests' module."""
+        module.__dict__.update(self._names)
+        exec(self._code, module.__dict__)
+        self._then()
+
+
+def _own_builtins() -> dict[str, Callable[[Any], int]]:
+    """`hash` and `id` for the tests' own file.
+
+    Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
+    would know what the tests expect. What these are in the tests' hands is a secret of this run; equal stays equal. The order of
+    sets stays shared, for `list(set(words))` is an honest answer.
+    """
+    key = int.from_bytes(os.urandom(6)) << 4
+
+    def own_hash(value: Any) -> int:
+        found = hash(value)
+        return hash((found, key)) if _is_salted(value) else found
+
+    def own_id(value: Any) -> int:
+        return id(value) ^ key
+
+    own_hash.__name__, own_id.__name__ = "hash", "id"
+    return {"hash": own_hash, "id": own_id}
+
+
+def _is_salted(value: Any) -> bool:
+    """Whether Python hashes a value differently in each process that it starts."""
+    if type(value) in (tuple, frozenset):
+        return any(map(_is_salted, value))
+    return isinstance(value, str | bytes | datetime.date | datetime.time) or value is None
 
 
 def _outcome(test: Any) -> BaseException | None:
@@ -311,8 +512,8 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     """Run tests against the candidate at the other end of `sock`; report to the descriptor `results_fd`.
 
     `work` has the name of the candidate's `module`, the source of the `tests`, the `entry_point` for tests that define
-    `check(candidate)`, and whether values that can change are shared with the candidate (`in_place`). Returns pytest's exit code:
-    0 where all passed.
+    `check(candidate)`, what else the candidate `defines`, and whether values that can change are shared with it (`in_place`).
+    Returns pytest's exit code: 0 where all passed.
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     report = Report(results_fd)
@@ -321,7 +522,8 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link.asks_identity = asks_identity(work["tests"])
     link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
-    run = _Judge(link, report, work["tests"], link.entry_point, f"{folder}/test_{work['module']}.py")
+    run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
+    link.heard = lambda: report.send(event="received")
     try:
         exc = link.greet()
     except Broken as broken:

@@ -129,11 +129,20 @@ class Garbled(Exception):
     """Bytes that no honest side sends."""
 
 
-class NotApart(TypeError):
-    """A value or an action that cannot cross from the tests to a candidate judged apart."""
+class NotApart(BaseException):
+    """A value or an action that cannot cross from the tests to a candidate judged apart.
 
-    def __init__(self, what: str) -> None:
+    Not an Exception, so that tests do not take it for the candidate's answer; each is remembered, so that catching it is no use.
+    """
+
+    raised: ClassVar[list[NotApart]] = []
+    """All of this process, which judges once."""
+
+    def __init__(self, what: str, *, kind: bool = True) -> None:
         super().__init__(f'{what}; such tests need the candidate in their own interpreter: use judging="together".')
+        self.kind = kind
+        """Whether it is for what the thing is. Its depth, size or cycles may be what the candidate made of it."""
+        self.raised.append(self)
 
 
 class TooLarge(ValueError):

@@ -1,0 +1,64 @@
+"""Files that come with a program, and files of its tests: who is sent which."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.sandbox.jobs import pack
+from orchestrator.types import Limits, Program
+from orchestrator.workflows.judging import why_together
+from sandbox_image.agent import protocol
+from sandbox_image.agent.supervise import is_quiet, sides
+
+
+def packed(**options):
+    header, body = pack(Program(code="CODE", **options), Limits())
+    return header, protocol.split(body, header["parts"])
+
+
+def test_judged_apart_each_side_has_its_own():
+    header, parts = packed(tests="TESTS", judging="apart", files={"a": b"1"}, test_files={"b": b"2", "a": b"3"})
+    assert (header["files"], header["test_files"]) == (["a"], ["b", "a"])
+    assert parts == [b"", b"1", b"2", b"3", b"CODE", b"TESTS"]
+    assert not is_quiet(header, parts)
+    assert sides(header, parts) == [(False, False), (False, True)]
+
+
+def test_judged_together_both_are_in_one_folder():
+    header, parts = packed(tests="TESTS", judging="together", files={"a": b"1"}, test_files={"b": b"2"})
+    assert header["test_files"] == []
+    placed = dict(zip(header["files"], parts[1:], strict=True))
+    assert placed == {"a": b"1", "b": b"2", "candidate.py": b"CODE", "test_candidate.py": b"TESTS"}
+
+
+@pytest.mark.parametrize("path", ["a", "candidate.py", "test_candidate.py"])
+def test_in_one_folder_no_file_of_the_tests_takes_the_place_of_another(path):
+    with pytest.raises(UsageError, match="so has the candidate"):
+        packed(tests="TESTS", judging="together", files={"a": b"1"}, test_files={path: b"2"})
+
+
+def test_without_tests_there_are_no_files_for_them():
+    with pytest.raises(UsageError, match="no tests"):
+        packed(test_files={"a": b"1"})
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a//b"])
+def test_their_paths_pass_the_same_gate(path):
+    with pytest.raises(UsageError):
+        packed(tests="TESTS", judging="apart", test_files={path: b"1"})
+
+
+READS = "import helpers, pathlib\nassert open('x.csv').read() and pathlib.Path('x.csv').read_text()"
+
+
+def test_tests_with_files_of_their_own_may_read_and_import_them_apart():
+    assert "open" not in why_together(READS, "candidate", {"x.csv": b"1", "helpers.py": b"def g(): return 1"})
+    assert why_together(READS, "candidate", {"x.csv": b"1", "helpers.py": b"def g(): return 1"}) == ""
+    assert why_together(READS, "candidate") != ""
+
+
+def test_a_module_of_the_tests_is_read_as_the_tests_are():
+    assert "mock.patch" in why_together(
+        "import helpers", "candidate", {"helpers.py": b"from unittest.mock import patch\npatch('x')"}
+    )
