@@ -38,6 +38,10 @@ WRONG = {
         "def f(x):\n    x.clear()\n    return []",
         "from candidate import f\ndef test_f():\n    x = [2]\n    assert f(x) == x * 2",
     ),
+    "sorting the argument in passing": (
+        "def f(x):\n    x.sort()\n    return x[-1]",
+        "from candidate import f\ndef test_f():\n    x = [2, 1]\n    assert f(x) == 2\n    assert x == [2, 1]",
+    ),
     "a frame walk": (
         "import sys\ndef f(x):\n    frame = sys._getframe()\n    while frame:\n"
         "        if 'expected' in frame.f_locals: return frame.f_locals['expected']\n        frame = frame.f_back\n    return 0",
@@ -49,6 +53,13 @@ WRONG = {
         "assert f(2) == 4",
     ),
 }
+
+
+@pytest.mark.parametrize("declared", [False, True])
+async def test_what_a_function_does_to_its_argument_is_seen_by_tests_that_are_about_it(execute, declared):
+    tests = "from candidate import f\ndef test_f():\n    x = [2, 1]\n    f(x)\n    assert x == [1, 2]"
+    result = await execute("def f(x): x.sort()", tests=tests, judging="apart", in_place=declared, wall_time=30)
+    assert (result.verdict, result.basis == "word") == (Verdict.ACCEPTED, not declared), result
 
 
 @pytest.mark.parametrize("name", WRONG)
