@@ -253,8 +253,8 @@ def refusal(own: Any, what: str) -> BaseException:
     name = (own if isinstance(own, HandleMeta) else type(own)).__name__
     return mark(
         TypeError(
-            f"{what} between plain data and an object that the candidate handed out ({name}): judged apart, only one that the "
-            "tests made, or whose class they ask for by name, has a say in what it is compared with"
+            f"{what} between plain data and an object that the candidate handed out ({name}), which does not single out the "
+            "right answer: judged apart, only an object that the tests made is taken at its word"
         )
     )
 
