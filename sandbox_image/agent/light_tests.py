@@ -284,6 +284,12 @@ class Names:
                 self.owners.add(node.value.id)
             elif kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
                 self.decorated = self.decorated or bool(node.decorator_list)
+                for decorator in node.decorator_list:
+                    if type(decorator) is ast.Name:
+                        self.called.add(decorator.id)
+                    for inner in ast.walk(decorator):  # as in `parametrize("f", [one, other])`
+                        if isinstance(inner, ast.List | ast.Tuple):
+                            self.handed.update(one.id for one in inner.elts if type(one) is ast.Name)
             elif kind is ast.Assign and type(node.value) is ast.Call:
                 self.decorated = self.decorated or any(type(one) is ast.Name for one in node.value.args)
         self.bound: set[str] = set()
@@ -322,7 +328,7 @@ class Names:
         """
         if self.stars(module):
             return []
-        found = self.of_candidate(module, bound, entry_point, defines)
+        found = self.of_candidate(bound, entry_point, defines)
         if not self.missing(bound) and not bound and (entry_point in self.called or len(self.called) == 1):
             found = {entry_point} if entry_point in self.called else self.called
         return sorted(found)
@@ -332,15 +338,13 @@ class Names:
         stars = (node for node in self.tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
         return any(node.module == module for node in stars)
 
-    def of_candidate(self, module: str, bound: set[str], entry_point: str, defines: Collection[str] = ()) -> set[str]:
+    def of_candidate(self, bound: set[str], entry_point: str, defines: Collection[str] = ()) -> set[str]:
         """Those of the names from nowhere that the task says the candidate defines: its entry point, and what the task names.
 
         Where the task says nothing, they are the functions and classes that the tests use, but never one that judges: a
-        candidate's own `isclose` would find itself right. Tests that import all of its names say that any may be its.
+        candidate's own `isclose` would find itself right.
         """
         missing = self.missing(bound)
-        if self.stars(module):
-            return {name for name in missing if not judges(name) or name in (entry_point, *defines)}
         if entry_point or defines:
             return missing & {entry_point, *defines}
         classes = {name for name in missing if name[:1].isupper() and not name.isupper()}

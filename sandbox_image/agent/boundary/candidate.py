@@ -748,6 +748,9 @@ class Server:
             return value[:_TEXT] if name in ("repr", "str") else value
         if kind == "line_up":
             return self._line_up(*operands)
+        if kind == "each":
+            name, asked = operands
+            return [_answered(_OPERATORS[name], own, *args) for own, args in asked]
         if kind == "siblings":
             return self._siblings(*operands)
         if kind == "run":

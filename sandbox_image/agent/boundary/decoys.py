@@ -111,9 +111,12 @@ def _family(value: Any, spread: int) -> _Draw:
     if kind is dict and value:
         drawn = dict(zip(value, _families(list(value.values()), spread), strict=True))
         return lambda: {key: draw() for key, draw in drawn.items()}
-    if kind is dt.date or kind is dt.datetime or kind is dt.timedelta:
-        days = _whole(0, 2000)
-        return lambda: value + dt.timedelta(days=_CHANCE.choice((-1, 1)) * days())
+    if kind is dt.date or kind is dt.datetime:
+        day, days = value.toordinal(), _whole(value.toordinal(), 2000, reach=2000)
+        return lambda: value + dt.timedelta(days=days() - day)
+    if kind is dt.timedelta:
+        length = _whole(value.days, spread)
+        return lambda: dt.timedelta(length(), value.seconds, value.microseconds)
     return _array(value, spread)
 
 
@@ -132,13 +135,14 @@ def _same(item: Any) -> Any:
     return item
 
 
-def _whole(value: int, spread: int) -> Callable[[], int]:
+def _whole(value: int, spread: int, *, reach: int = 0) -> Callable[[], int]:
     if value.bit_length() > 4000:
         raise _NoneAlike
-    zeros = len(str(value)) - len(str(value).rstrip("0")) if value else 0
+    zeros = 0 if reach else len(str(value)) - len(str(value).rstrip("0")) if value else 0
     unit = 10**zeros
     steps = abs(value) // unit
-    reach = max(spread, steps * 9 // 10)
+    # By chance, so that how far apart the decoys lie does not tell how large the number is.
+    reach = reach or max(spread, int(steps * Fraction(10 ** _CHANCE.uniform(-1, 0.5))))
     centre = steps + _CHANCE.randint(-reach, reach)
     sign = -1 if value < 0 else 1
     return lambda: sign * unit * abs(centre + _CHANCE.randint(-reach, reach))

@@ -138,6 +138,7 @@ class HandleMeta(type):
     def __contains__(cls, item: Any) -> bool:
         if not isinstance(type(item), HandleMeta) and not _is_known(cls):
             raise refusal(cls, "__contains__")
+        cls._fumehood_link.rest_on("word")
         return bool(cls._fumehood_link.ask("operator", "contains", (cls, item), {}))
 
     def __bool__(cls) -> bool:
@@ -191,6 +192,8 @@ class Handle(metaclass=HandleMeta):
         if name in kind._fumehood_methods:
             return Method(self, name)
         link = kind._fumehood_link
+        if self._fumehood_id in link.worlds:  # what it shows by name is not tried in all worlds
+            link.rest_on("word")
         return link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -58,6 +58,8 @@ _CALLABLES: tuple[type, ...] = (
 )
 """What is called and does nothing else. An object of the tests' own that can be called is more than that."""
 ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
+World = tuple[Any, Any]
+"""An object that was computed with a decoy, and by how much it is larger for that; None where that is not known."""
 _MAX_NESTED = 300
 """Calls within calls across the boundary."""
 _MAX_RAISED = 1000
@@ -382,7 +384,7 @@ class Link:
         self._asking = ""
         """What the candidate is asked now."""
         self._views: dict[int, dict[str, Any]] = {}
-        self.worlds: dict[int, tuple[list[Any], bool]] = {}
+        self.worlds: dict[int, tuple[list[World], bool]] = {}
         """What became of an object computed with decoys of a number, by the number of what became of it with the real one; and
         whether a step without an operand was taken since."""
         self._lined_up = 0
@@ -502,18 +504,18 @@ class Link:
             found[place] = answer
         return found
 
-    def in_worlds(self, name: str, worlds: list[Any]) -> list[tuple[bool, Any]]:
-        """What a question without an operand gives for each of these objects."""
-        found = []
-        for world in worlds:
-            try:
-                found.append((True, self.ask("operator", name, (world,), {})))
-            except Exception:
-                found.append((False, None))
+    def each(self, name: str, asked: list[tuple[Any, tuple[Any, ...]]]) -> list[tuple[bool, Any]]:
+        """What each of these (object, arguments) gives, asked in an order drawn by chance, as `line_up`."""
+        order = list(range(len(asked)))
+        _CHANCE.shuffle(order)
+        told = self._answers(len(asked), self.ask("each", name, [asked[place] for place in order]))
+        found: list[tuple[bool, Any]] = [(False, None)] * len(asked)
+        for place, answer in zip(order, told, strict=True):
+            found[place] = answer
         return found
 
-    def keep_worlds(self, value: Any, worlds: list[Any], *, stepped: bool = False) -> None:
-        """Remember what became of an object with decoys, beside what became of it with the number itself."""
+    def keep_worlds(self, value: Any, worlds: list[World], *, stepped: bool = False) -> None:
+        """Remember what became of an object with decoys, beside what became of it with the value itself."""
         if worlds:
             self.worlds[value._fumehood_id] = worlds, stepped
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,12 @@ def is_object(value: Any) -> bool:
 
 def _made(own: Handle) -> bool:
     return own._fumehood_id in type(own)._fumehood_link.made
+
+
+def _raised(own: Handle, name: str, *args: Any) -> Any:
+    """Raise the error that an object answered a line-up with, as it is. An answer to the one value alone is none."""
+    _ask(own, name, *args)
+    raise refusal(own, f"__{name}__")
 
 
 def _own_way(own: Handle, name: str) -> bool:
@@ -97,12 +104,36 @@ def _equal(self: Handle, other: Any) -> Any:
         return plain_of(self) == other
     if not kind._fumehood_link.crosses(other):
         return NotImplemented
-    shows = _made(self) or _shows(self, other)  # asked before it is told what is expected
-    answer, rest = _lined_up(self, "eq", other)
-    _same_in_worlds(self, "eq", other, answer[1])
-    if answer[1] is not True:
-        return _unclear(self, "eq", answer, other)
-    return shows and _singled_out(self, other, rest)
+    answer, counts = _claims(self, other)
+    return counts if answer[1] is True else _unclear(self, "eq", answer, other)
+
+
+def _unequal(self: Handle, other: Any) -> Any:
+    kind = type(self)
+    if is_object(other):
+        value = _ask(self, "ne", other)
+        kind._fumehood_link.rest_on("word")
+        return value if value is not False else not _equal_objects(self, other)
+    if kind._fumehood_base is not None and not _own_way(self, "eq"):
+        return plain_of(self) != other
+    if not kind._fumehood_link.crosses(other):
+        return NotImplemented
+    # By its equality alone: a question about what is unequal would tell it the one value.
+    answer, counts = _claims(self, other)
+    if answer[1] is True and not counts:
+        raise refusal(self, "__ne__")  # not one that knows: neither equal nor unequal
+    found = True if answer[1] is True else _unclear(self, "eq", answer, other)
+    return not found if type(found) is bool else found
+
+
+def _claims(own: Handle, other: Any) -> tuple[Answer, bool]:
+    """What an object answers to whether it equals a value, and whether a yes counts."""
+    shows = _made(own) or _shows(own, other)  # asked before it is told what is expected
+    before = _same_in_worlds(own, "eq", other)
+    answer, rest = _lined_up(own, "eq", other)
+    if before not in (None, answer):
+        raise refusal(own, "__eq__")
+    return answer, answer[1] is True and shows and _singled_out(own, other, rest)
 
 
 def _shows(own: Handle, other: Any) -> bool:
@@ -126,12 +157,14 @@ def _shows(own: Handle, other: Any) -> bool:
             return len(items) == len(other) and all(item in other for item in items)
         if is_number(other):
             named = [f"__{name}__" for name in ("complex", "float", "int", "index") if hasattr(kind, f"__{name}__")]
-            return not named or bool(getattr(kind, named[0])(own) == other)
+            return bool(named) and bool(getattr(kind, named[0])(own) == other)
+        if hasattr(kind, "__array__") and (numpy := sys.modules.get("numpy")) is not None:
+            return bool(numpy.array_equal(numpy.asarray(own), numpy.asarray(other)))
     except (Broken, NotApart):
         raise
     except Exception:
         return False
-    return True
+    return False
 
 
 def _unclear(own: Handle, name: str, answer: Answer, other: Any) -> Any:
@@ -140,7 +173,7 @@ def _unclear(own: Handle, name: str, answer: Answer, other: Any) -> Any:
     if heard and type(value) is bool:
         return value
     if not heard:
-        return _ask(own, name, other)  # so that its error is raised as it is
+        return _raised(own, name, other)
     if value is NotImplemented:
         return value
     if not _made(own):
@@ -149,28 +182,13 @@ def _unclear(own: Handle, name: str, answer: Answer, other: Any) -> Any:
     return value
 
 
-def _unequal(self: Handle, other: Any) -> Any:
-    kind = type(self)
-    if is_object(other):
-        value = _ask(self, "ne", other)
-        return value if value is not False else not _equal_objects(self, other)
-    if kind._fumehood_base is not None and not _own_way(self, "eq"):
-        return plain_of(self) != other
-    if not kind._fumehood_link.crosses(other):
-        return NotImplemented
-    value = _ask(self, "ne", other)
-    if value is False:  # it says that they are equal
-        if _equal(self, other) is True:
-            return False
-        raise refusal(self, "__ne__")  # not one that knows: neither equal nor unequal
-    return _unclear(self, "ne", (True, value), other)
-
-
 def _equal_objects(own: Handle, other: Handle) -> Any:
     """Equality of two objects of the candidate's, one of which the tests made: it is lined up with others made alike."""
     link = type(own)._fumehood_link
     value = _ask(own, "eq", other)
     if value is not True or own is other:
+        if own is not other and not (_made(own) or _made(other)):
+            link.rest_on("word")
         return value
     for one, made in ((own, other), (other, own)):
         if made._fumehood_id not in link.made:
@@ -205,20 +223,20 @@ def _order(name: str) -> Callable[..., Any]:
         kind = type(self)
         link = kind._fumehood_link
         if is_object(other):
-            value = _ask(self, name, other)
-            if value is True:
-                link.rest_on("word")
-            return value
+            link.rest_on("word")
+            return _ask(self, name, other)
         if kind._fumehood_base is not None:
             return getattr(operator, name)(plain_of(self), other)
         if not link.crosses(other):
             return NotImplemented
         if not is_number(other) or isinstance(other, complex):
             return _by_word(self, name, other)
+        before = _same_in_worlds(self, name, other)
         answer, rest = _lined_up(self, name, other, _FAR)
+        if before not in (None, answer):
+            raise refusal(self, f"__{name}__")
         if not (answer[0] and type(answer[1]) is bool):
             return _unclear(self, name, answer, other)
-        _same_in_worlds(self, name, other, answer[1])
         told = [(float(value), found) for value, (heard, found) in ((other, answer), *rest) if heard]
         _as_one_number(self, [(value, found if rising else not found) for value, found in told])
         if answer[1]:
@@ -344,9 +362,8 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         if name in _IN_PLACE and _made(self):
             value = _ask(self, name, other)  # it may change; what it becomes is looked at later
             return value if is_object(value) else _told(self, name, value)
-        if more or not is_number(other):
-            value = _ask(self, name, other, *more)
-            return value if is_object(value) else _told(self, name, value)
+        if more:
+            return _told(self, name, _ask(self, name, other, *more))
         return _computed(self, name.removeprefix("i") if name in _IN_PLACE else name, other, function)
 
     method.__name__ = method.__qualname__ = f"__{name}__"
@@ -368,12 +385,14 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
     probes = (_PROBES[name],) if name in _PROBES else ()
     answer, rest = _lined_up(own, name, other, probes)
     if not answer[0]:
-        return _ask(own, name, other)
+        return _raised(own, name, other)
     value = answer[1]
     if value is NotImplemented:
         return value
     if is_object(value):
-        worlds = [found for _, (heard, found) in rest if heard and is_object(found)]
+        worlds = [(found, _larger_by(name, number, other)) for number, (heard, found) in rest if heard and is_object(found)]
+        if not worlds and not _made(own):
+            raise refusal(own, f"__{name}__")
         type(own)._fumehood_link.keep_worlds(value, worlds)
         return value
     told = [(number, found) for number, (heard, found) in rest if heard]
@@ -383,6 +402,14 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
         type(own)._fumehood_link.rest_on("line_up")
         return value
     return _told(own, name, value)
+
+
+def _larger_by(name: str, decoy: Any, other: Any) -> Any:
+    """By how much a result is larger with a decoy than with the number itself, if that is known."""
+    if not (is_number(decoy) and is_number(other)) or isinstance(other, complex):
+        return None
+    by = {"add": 1, "radd": 1, "rsub": 1, "sub": -1}.get(name)
+    return None if by is None else by * (decoy - other)
 
 
 def _fixed(name: str, function: Any, told: list[tuple[Any, Any]]) -> bool:
@@ -410,42 +437,57 @@ def _fixed(name: str, function: Any, told: list[tuple[Any, Any]]) -> bool:
 
 def _unary(name: str) -> Callable[..., Any]:
     def method(self: Handle, *args: Any) -> Any:
-        value = views.once(self, f"{name}{args!r}", lambda: _ask(self, name, *args))
+        value = views.once(self, f"{name}{args!r}", lambda: _in_all_worlds(self, name, *args))
         if name in ("int", "index") and type(value) is not int:
             raise mark(TypeError(f"__{name}__ returned non-int"))
         if name == "float" and type(value) is not float:
             raise mark(TypeError("__float__ returned non-float"))
         if name == "len":
             value = size_of(value)
-        _in_all_worlds(self, name, value)
         return views.seen(self, name, value)
 
     method.__name__ = method.__qualname__ = f"__{name}__"
     return method
 
 
-def _in_all_worlds(own: Handle, name: str, value: Any) -> None:
-    """Take the same step with what became of the object with decoys: a result that is always the same shows nothing."""
+def _in_all_worlds(own: Handle, name: str, *args: Any) -> Any:
+    """Ask an object something; with it, all that became of it with decoys. A result that is always the same shows nothing."""
     link = type(own)._fumehood_link
     worlds, _ = link.worlds.get(own._fumehood_id, ([], False))
     if not worlds:
-        return
-    found = [answer for heard, answer in link.in_worlds(name, worlds) if heard]
+        return _ask(own, name, *args)
+    (heard, value), *rest = link.each(name, [(own, args), *((world, args) for world, _ in worlds)])
+    if not heard:
+        return _raised(own, name, *args)
+    found = [answer for told, answer in rest if told]
     if is_object(value):
-        link.keep_worlds(value, [answer for answer in found if is_object(answer)], stepped=True)
-    elif found and sum(repr(answer) == repr(value) for answer in found) >= _COARSE * len(found):
+        link.keep_worlds(value, [(answer, None) for answer in found if is_object(answer)], stepped=True)
+    elif sum(repr(answer) == repr(value) for answer in found) >= _COARSE * len(found):
         raise refusal(own, f"__{name}__")
+    return value
 
 
-def _same_in_worlds(own: Handle, name: str, other: Any, answer: Any) -> None:
-    """Hold a comparison's yes against the same one of what became of the object with decoys."""
+def _same_in_worlds(own: Handle, name: str, other: Any) -> Answer | None:
+    """Compare what became of an object with decoys as well: its answer, or None where there is none of these.
+
+    A sum compares with a bound as it does with a decoy's where the bound is moved by as much. A distance is not small whatever it
+    is from.
+    """
     link = type(own)._fumehood_link
     worlds, stepped = link.worlds.get(own._fumehood_id, ([], False))
-    # A sum can be larger than a bound whatever is added; a distance cannot be small whatever it is from.
-    if worlds and answer is True and (name == "eq" or (stepped and name in ("lt", "le"))):
-        found = [link.ask("line_up", world, name, [other]) for world in worlds]
-        if sum(told == [(True, True)] for told in found) >= _COARSE * len(found):
+    if not worlds:
+        return None
+    moved = [(world, by) for world, by in worlds if by is not None]
+    if moved and is_number(other):
+        answer, *rest = link.each(name, [(own, (other,)), *((world, (other + by,)) for world, by in moved)])
+        if sum(told == answer for told in rest) < _OWN_EQUALITY * len(rest):
             raise refusal(own, f"__{name}__")
+        return answer
+    answer, *rest = link.each(name, [(own, (other,)), *((world, (other,)) for world, _ in worlds)])
+    decides = name == "eq" or not stepped or name in ("lt", "le")
+    if decides and answer[1] is True and sum(told[1] is True for told in rest) >= _COARSE * len(rest):
+        raise refusal(own, f"__{name}__")
+    return answer
 
 
 def _operation(name: str) -> Callable[..., Any]:

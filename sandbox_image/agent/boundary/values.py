@@ -1098,12 +1098,13 @@ _KINDS = (
         "grad",
         "line_up",
         "siblings",
+        "each",
     ),
     *("returned", "raised", "ok", "asked"),
 )
 _CALLS = frozenset(("call", "new", "method", "operator", "asked"))
 """Those whose last operand is keyword arguments."""
-_LINE_UPS = frozenset(("line_up", "siblings"))
+_LINE_UPS = frozenset(("line_up", "siblings", "each"))
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 _FRAME = struct.Struct("<IIBB")
 """Length of what follows, number of the question, kind, and whether extras come before the value."""
