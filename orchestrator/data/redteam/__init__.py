@@ -41,6 +41,13 @@ class Family(StrEnum):
     GPU = "gpu"
     ML_WORK = "ml_work"
     GENERATED_TESTS = "generated_tests"
+    OBJECTS_AS_ANSWERS = "objects_as_answers"
+    CATCHING_VERDICT = "catching_verdict"
+    VANISHING_TESTS = "vanishing_tests"
+    SECOND_CHANCES = "second_chances"
+    DODGING_SCORE = "dodging_score"
+    HIDDEN_BY_COPIES = "hidden_by_copies"
+    COUNTS_AND_TRACES = "counts_and_traces"
 
 
 class Grader(StrEnum):
@@ -77,6 +84,8 @@ class Goal(StrEnum):
     """A later program finds something of it."""
     BREACH = "breach"
     """It prints that it did what it must not be able to do, is accepted, or no right candidate is accepted afterwards."""
+    NO_SCORE = "no_score"
+    """A wrong candidate ends without a score: the tests are blamed, or it stays unscored."""
 
 
 class HostileProgram(Value):
