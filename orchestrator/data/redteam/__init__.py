@@ -148,6 +148,7 @@ def render(source: str, task: Task | None = None, grader: Grader | None = None, 
         KeyError: it names a prelude that there is not.
     """
     source = re.sub(r"^@prelude:(\w+)@$", lambda found: _tables()["preludes"][found[1]].strip("\n"), source, flags=re.MULTILINE)
+    source = re.sub(r"@repeat:(\d+):(.*?)@", lambda found: _repeated(found[2], int(found[1])), source)
     names = task.test_names(grader) if task and grader else []
     stub = task.stub.strip("\n") if task else ""
     # The mark stands in pieces, so that a finder that reads memory or its own file does not find itself.
@@ -156,6 +157,11 @@ def render(source: str, task: Task | None = None, grader: Grader | None = None, 
     for name, value in values.items():
         source = source.replace(f"@{name}@", value)
     return source
+
+
+def _repeated(text: str, count: int) -> str:
+    text = text.replace("\\n", "\n")
+    return "".join(text.replace("{n}", str(n)) for n in range(count))
 
 
 @cache
