@@ -1,8 +1,9 @@
 """Run the red-team corpus against this installation and count what got through.
 
-A program has got through when a wrong candidate was accepted, when it got itself a run without a score, when a later program found a trace of it, when it printed that it
-did what it must not be able to do, or when no right candidate was accepted after it. What the sandbox failed to run is counted
-apart: it is no success of anybody's.
+A program has got through when a wrong candidate was accepted, when a later program found a trace of it, when it printed that it
+did what it must not be able to do, or when no right candidate was accepted after it. One that got itself no score has not got
+through and is counted as well, for training would leave it out. What the sandbox failed to run is counted apart: it is no success
+of anybody's.
 
 Left out: what made it possible. `Outcome.how` says what was seen, the rest is for people.
 """

@@ -23,12 +23,12 @@ SLOW = {Grader.TORCH_LOSS, Grader.PYTEST}
 
 
 def selection(level):
-    """All of it in namespaces. A container of its own for each run costs seconds: there each program meets one grader, a slow one
-    at every eighth; of those that are meant for slow ones alone every fourth is there. `fumehood redteam` does without a choice."""
+    """All of it in namespaces. A container of its own for each run costs seconds: there every second program meets one grader, a
+    slow one at every eighth; of those that are meant for slow ones alone every fourth is there. `fumehood redteam` does without a choice."""
     if level == "namespace":
         return corpus()
     chosen = []
-    for n, program in enumerate(corpus()):
+    for n, program in enumerate(corpus()[::2]):
         quick = [grader for grader in program.graders if grader not in SLOW]
         if not quick and n % 4:
             continue
