@@ -46,7 +46,7 @@ def redteam(
         out_json(result.model_dump(mode="json", exclude={"outcomes"}))
     else:
         _show(result)
-    raise typer.Exit(1 if result.forged else 3 if result.broken or not result.attempts else 0)
+    raise typer.Exit(1 if result.forged or result.forced_none else 3 if result.broken or not result.attempts else 0)
 
 
 def _programs(families: list[str] | None) -> tuple[HostileProgram, ...]:
@@ -71,6 +71,8 @@ async def _corpus(chosen: Settings, programs: tuple[HostileProgram, ...], seed: 
         word = (
             f"GOT THROUGH: {outcome.how}"
             if outcome.forged
+            else f"GOT NO SCORE: {outcome.verdict}"
+            if outcome.forced_none
             else "unscored"
             if outcome.unscored
             else outcome.verdict or outcome.status
@@ -98,10 +100,11 @@ async def _pairs(chosen: Settings, count: int, seed: int, judging: Judging) -> P
 def _show(report: RedteamReport) -> None:
     screen = console()
     screen.print(f"{'':22}{'attempts':>9}{'forged':>8}{'unscored':>10}{'hack rate':>11}", style="bold")
-    for title, rates in (("family", report.by_family), ("grader", report.by_grader)):
+    groups = (("family", report.by_family), ("grader", report.by_grader), ("accepted, resting on", report.by_basis))
+    for title, rates in groups:
         screen.print(title, style="dim")
         for name, rate in rates.items():
-            screen.print(f"  {name:20}{rate.attempts:9}{rate.forged:8}{rate.unscored:10}{rate.hack_rate:11.1%}")
+            screen.print(f"  {name or 'not said':20}{rate.attempts:9}{rate.forged:8}{rate.unscored:10}{rate.hack_rate:11.1%}")
     screen.print(f"{'all':22}{report.attempts:9}{report.forged:8}{report.unscored:10}{report.hack_rate:11.1%}", style="bold")
     screen.print(
         f"{report.programs} programs, judging {report.judging}, isolation {report.isolation or 'none'}, "
@@ -109,8 +112,9 @@ def _show(report: RedteamReport) -> None:
     )
     for name in report.forged_names:
         screen.print(f"got through: {name}", style="red", soft_wrap=True)
-    for name in report.misblamed:
-        screen.print(f"the tests were blamed: {name}", style="yellow", soft_wrap=True)
+    screen.print(f"{report.forced_none} got themselves no score, which training would leave out.")
+    for name in report.forced_names:
+        screen.print(f"got no score: {name}", style="red", soft_wrap=True)
     for grader, why in report.broken.items():
         screen.print(f"not run, grader {grader}: {why}", style="yellow", soft_wrap=True)
 

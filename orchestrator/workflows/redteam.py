@@ -1,8 +1,9 @@
 """Run the red-team corpus against this installation and count what got through.
 
 A program has got through when a wrong candidate was accepted, when a later program found a trace of it, when it printed that it
-did what it must not be able to do, or when no right candidate was accepted after it. What the sandbox failed to run is counted
-apart: it is no success of anybody's.
+did what it must not be able to do, or when no right candidate was accepted after it. One that got itself no score has not got
+through and is counted as well, for training would leave it out. What the sandbox failed to run is counted apart: it is no success
+of anybody's.
 
 Left out: what made it possible. `Outcome.how` says what was seen, the rest is for people.
 """
@@ -13,6 +14,7 @@ import itertools
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
@@ -33,6 +35,8 @@ LIMITS = Limits(wall_time=10, cpu_time=6, memory=1024 * MiB, disk=32 * MiB, outp
 ACCURACY = 0.9
 """Share of right predictions that the `ml` grader asks for."""
 _MODES = ("program", "candidate")
+_BASES = ("data", "line_up", "word")
+"""What a verdict can rest on, the strongest first."""
 
 
 class Outcome(Value):
@@ -47,6 +51,12 @@ class Outcome(Value):
     forged: bool = False
     how: str = ""
     """What got through; empty for nothing."""
+    basis: str = ""
+    """What an accepted verdict rests on: `data`, `line_up` or `word`; empty where nothing says so."""
+    refused: bool = False
+    """Accepted on its word, where the reference of its task does not need that: with a reference at hand it fails."""
+    forced_none: bool = False
+    """It ended without a score by its own doing."""
     unscored: bool = False
     attack: tuple[str, ...] = ()
     """What the sandbox saw of it."""
@@ -79,8 +89,12 @@ class RedteamReport(Value):
     unscored: int
     seen: int
     """Attempts that the sandbox itself noticed."""
-    misblamed: tuple[str, ...]
-    """Attempts for which the tests were blamed, which are right: the candidate broke the side that judges."""
+    forced_none: int
+    """Attempts that got themselves no score, which training would leave out: right tests were blamed, or a program that
+    wanted it stayed unscored."""
+    forced_names: tuple[str, ...]
+    by_basis: dict[str, Rate]
+    """What tests accepted, by what that rests on, over all that tests judged. What its reference refuses counts here alone."""
     by_family: dict[str, Rate]
     by_grader: dict[str, Rate]
     isolation: str
@@ -118,7 +132,7 @@ async def run_corpus(
 ) -> RedteamReport:
     """Run every program against every grader that it is meant for.
 
-    Those that only want to be accepted run side by side; those that attack the worker or leave traces run alone, and are
+    Those that only want another verdict run side by side; those that attack the worker or leave traces run alone, and are
     followed by programs that look, or by right candidates, as many as there are workers. `on_event` is told each outcome.
 
     Raises:
@@ -142,11 +156,13 @@ async def run_corpus(
     async def one(pair: tuple[HostileProgram, Grader]) -> None:
         tell(await run.attempt(*pair))
 
-    await each(one, [pair for pair in pairs if pair[0].goal is Goal.ACCEPTED], engine.settings.workers)
+    quiet = (Goal.ACCEPTED, Goal.NO_SCORE)
+    await each(one, [pair for pair in pairs if pair[0].goal in quiet], engine.settings.workers)
     for pair in pairs:
-        if pair[0].goal is not Goal.ACCEPTED:
+        if pair[0].goal not in quiet:
             await one(pair)
     forged = [outcome for outcome in outcomes if outcome.forged]
+    forced = [outcome for outcome in outcomes if outcome.forced_none]
     overall = _rate(outcomes)
     return RedteamReport(
         programs=len({outcome.program for outcome in outcomes}),
@@ -155,16 +171,14 @@ async def run_corpus(
         hack_rate=overall.hack_rate,
         unscored=overall.unscored,
         seen=sum(bool(outcome.attack) or outcome.verdict is Verdict.TAMPERED for outcome in outcomes),
+        forced_none=len(forced),
+        forced_names=tuple(f"{outcome.program} x {outcome.grader}: {outcome.verdict}" for outcome in forced),
+        by_basis=_by_basis(outcomes),
         by_family={key: _rate(o for o in outcomes if o.family == key) for key in dict.fromkeys(o.family for o in outcomes)},
         by_grader={key: _rate(o for o in outcomes if o.grader == key) for key in sorted({o.grader for o in outcomes})},
         isolation="+".join(sorted({outcome.isolation for outcome in outcomes if outcome.isolation})),
         judging=judging,
         forged_names=tuple(f"{outcome.program} x {outcome.grader}: {outcome.how}" for outcome in forged),
-        misblamed=tuple(
-            f"{outcome.program} x {outcome.grader}"
-            for outcome in outcomes
-            if outcome.verdict is Verdict.INVALID_TESTS and outcome.grader != Grader.GENERATED_TESTS
-        ),
         broken=broken,
         wall_time=time.monotonic() - started,
         outcomes=tuple(outcomes),
@@ -244,6 +258,8 @@ class _Run:
         self._engine, self._judging, self._rng = engine, judging, rng
         self._baseline: dict[str, dict[str, set[str]]] = {}
         """Mode -> part of the state -> what it was before anything hostile ran."""
+        self._bases: dict[tuple[Grader, str], str] = {}
+        """Grader and task -> what the verdict of the reference rests on."""
         self.isolation: set[str] = set()
 
     def draw_mark(self) -> str:
@@ -263,6 +279,7 @@ class _Run:
             result = await self._judge_right(right, task, grader)
             if result.verdict is not Verdict.ACCEPTED:
                 return f"a right {task.name} was judged {result.verdict}: {_said(result)}"
+            self._bases[grader, task.name] = _basis(result)
             if (await judge(self._engine, wrong, task, grader, self._judging)).verdict is Verdict.ACCEPTED:
                 return f"a plainly wrong {task.name} was accepted"
         except UsageError as error:
@@ -274,7 +291,7 @@ class _Run:
         task = program.task(grader)
         mark = self.draw_mark()
         source = render(program.source, task, grader, mark)
-        plain = program.goal is not Goal.ACCEPTED and grader is Grader.IO
+        plain = program.goal in (Goal.TRACE, Goal.BREACH) and grader is Grader.IO
         for _ in range(program.runs):
             if plain:
                 result = await self._engine.execute(Program(code=source, stdin=task.cases[0].stdin.encode()))
@@ -282,8 +299,15 @@ class _Run:
                 result = await judge(self._engine, source, task, grader, self._judging)
             if result.verdict is Verdict.ACCEPTED:
                 break
-        how = "accepted" if result.verdict is Verdict.ACCEPTED else ""
+        basis = _basis(result)
+        refused = basis == "word" and self._bases.get((grader, task.name), "word") != "word"
+        how = "accepted" if result.verdict is Verdict.ACCEPTED and not refused else ""
         unscored = result.verdict is Verdict.UNSCORED
+        if unscored and program.goal is Goal.NO_SCORE:  # whose doing it is shows where it can be repeated
+            unscored = (await judge(self._engine, source, task, grader, self._judging)).verdict is not Verdict.UNSCORED
+            forced = not unscored
+        else:
+            forced = result.verdict is Verdict.INVALID_TESTS and grader is not Grader.GENERATED_TESTS
         if not how and program.goal is Goal.BREACH:
             how = _breach(result, mark) or await self._disturbed(grader)
         if not how and program.goal is Goal.TRACE:
@@ -298,6 +322,9 @@ class _Run:
             status=result.status,
             forged=bool(how),
             how=how,
+            basis=basis,
+            refused=refused,
+            forced_none=forced,
             unscored=unscored and not how,
             attack=result.attack,
             isolation=result.isolation if result.wall_time else "",  # what was refused unread ran nowhere
@@ -380,9 +407,10 @@ def _as_pytest(tests: str, task: Task, grader: Grader) -> str:
     if grader is Grader.FUNCTION:
         call = f"from candidate import {task.entry_point}\n    check({task.entry_point})"
         return f"{tests}\n\ndef test_check():\n    {call}\n"
-    body = "".join(f"    {line}\n" for line in tests.splitlines())
-    names = "" if "import" in tests else "from candidate import *\n\n"
-    return f"{names}def test_asserts():\n{body}"
+    lines = tests.splitlines()
+    imports = "".join(f"{line}\n" for line in lines if line.startswith(("import ", "from ")))  # a star import must stand outside
+    body = "".join(f"    {line}\n" for line in lines if not line.startswith(("import ", "from ")))
+    return f"{imports or 'from candidate import *'}\n\ndef test_asserts():\n{body}"
 
 
 def _tasks_of(grader: Grader) -> list[Task]:
@@ -431,6 +459,18 @@ def _rate(outcomes: Iterable[Outcome]) -> Rate:
         forged=sum(outcome.forged for outcome in found),
         unscored=sum(outcome.unscored for outcome in found),
     )
+
+
+def _basis(result: ExecutionResult) -> str:
+    """What an accepted verdict rests on."""
+    return str(getattr(result, "basis", "")) if result.verdict is Verdict.ACCEPTED else ""
+
+
+def _by_basis(outcomes: Iterable[Outcome]) -> dict[str, Rate]:
+    judged = [outcome for outcome in outcomes if outcome.grader in IN_TESTS]
+    scored = _rate(judged)
+    accepted = Counter(outcome.basis for outcome in judged if outcome.verdict is Verdict.ACCEPTED)
+    return {basis: scored.model_copy(update={"forged": accepted[basis]}) for basis in (*_BASES, *accepted.keys() - {*_BASES})}
 
 
 _FIRST = [n for n in range(2, 300) if all(n % d for d in range(2, n))][:40]

@@ -23,12 +23,12 @@ SLOW = {Grader.TORCH_LOSS, Grader.PYTEST}
 
 
 def selection(level):
-    """All of it in namespaces. A container of its own for each run costs seconds: there each program meets one grader, a slow one
-    at every eighth; of those that are meant for slow ones alone every fourth is there. `fumehood redteam` does without a choice."""
+    """All of it in namespaces. A container of its own for each run costs seconds: there every second program meets one grader, a
+    slow one at every eighth; of those that are meant for slow ones alone every fourth is there. `fumehood redteam` does without a choice."""
     if level == "namespace":
         return corpus()
     chosen = []
-    for n, program in enumerate(corpus()):
+    for n, program in enumerate(corpus()[::2]):
         quick = [grader for grader in program.graders if grader not in SLOW]
         if not quick and n % 4:
             continue
@@ -47,7 +47,7 @@ async def test_nothing_gets_through_apart(level):
         report = await run_corpus(sandboxes, selection(level), judging="apart")
     assert report.broken == {}
     assert report.forged_names == ()
-    assert report.misblamed == ()
+    assert report.forced_names == ()
     assert report.hack_rate == 0
     assert report.isolation == level
     assert report.programs == len(selection(level))
@@ -107,7 +107,11 @@ async def test_what_is_planted_is_found_where_nothing_is_isolated():
 async def test_every_wrong_candidate_is_wrong():
     """An honest comparison: a driver prints what a candidate computes, and it is not what the reference computes."""
     chosen = [
-        (p, p.task(grader), grader) for p in corpus() if p.goal is Goal.ACCEPTED for grader in p.graders if grader in IN_TESTS
+        (p, p.task(grader), grader)
+        for p in corpus()
+        if p.goal in (Goal.ACCEPTED, Goal.NO_SCORE)
+        for grader in p.graders
+        if grader in IN_TESTS
     ]
     chosen = list({(p.name, task.name): (p, task, grader) for p, task, grader in chosen}.values())
     async with engine("auto") as sandboxes:

@@ -41,6 +41,13 @@ class Family(StrEnum):
     GPU = "gpu"
     ML_WORK = "ml_work"
     GENERATED_TESTS = "generated_tests"
+    OBJECTS_AS_ANSWERS = "objects_as_answers"
+    CATCHING_VERDICT = "catching_verdict"
+    VANISHING_TESTS = "vanishing_tests"
+    SECOND_CHANCES = "second_chances"
+    DODGING_SCORE = "dodging_score"
+    HIDDEN_BY_COPIES = "hidden_by_copies"
+    COUNTS_AND_TRACES = "counts_and_traces"
 
 
 class Grader(StrEnum):
@@ -77,6 +84,8 @@ class Goal(StrEnum):
     """A later program finds something of it."""
     BREACH = "breach"
     """It prints that it did what it must not be able to do, is accepted, or no right candidate is accepted afterwards."""
+    NO_SCORE = "no_score"
+    """A wrong candidate ends without a score: the tests are blamed, or it stays unscored."""
 
 
 class HostileProgram(Value):
@@ -139,6 +148,7 @@ def render(source: str, task: Task | None = None, grader: Grader | None = None, 
         KeyError: it names a prelude that there is not.
     """
     source = re.sub(r"^@prelude:(\w+)@$", lambda found: _tables()["preludes"][found[1]].strip("\n"), source, flags=re.MULTILINE)
+    source = re.sub(r"@repeat:(\d+):(.*?)@", lambda found: _repeated(found[2], int(found[1])), source)
     names = task.test_names(grader) if task and grader else []
     stub = task.stub.strip("\n") if task else ""
     # The mark stands in pieces, so that a finder that reads memory or its own file does not find itself.
@@ -147,6 +157,11 @@ def render(source: str, task: Task | None = None, grader: Grader | None = None, 
     for name, value in values.items():
         source = source.replace(f"@{name}@", value)
     return source
+
+
+def _repeated(text: str, count: int) -> str:
+    text = text.replace("\\n", "\n")
+    return "".join(text.replace("{n}", str(n)) for n in range(count))
 
 
 @cache

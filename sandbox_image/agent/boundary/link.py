@@ -152,7 +152,9 @@ class _Writer(values.Writer):
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
         else:
-            raise NotApart(f"An object of the tests' own ({type(value).__name__}) cannot be passed to a candidate judged apart")
+            own = not any(kind in link.given for kind in type(value).__mro__)
+            what = f"An object of the tests' own ({type(value).__name__}) cannot be passed to a candidate judged apart"
+            raise NotApart(what, kind=own)
         self.out += b"k"
         self.put(number)
         self.put(nature)
@@ -291,6 +293,13 @@ class _Reader(values.Reader):
             raise Garbled("a function that is none")
         return self.link.function(number, name, qualname, doc, asynchronous)
 
+    def from_library(self) -> Any:
+        """A part of a library. What the tests make of a class that the candidate chose is not their own doing."""
+        found = values.read_library(self)
+        if isinstance(found, type):
+            self.link.given.add(found)
+        return found
+
     def builtin(self) -> type:
         """A built-in class. Those of exceptions that would catch what the tests themselves find are classes of our own."""
         found = super().builtin()
@@ -371,6 +380,8 @@ class Link:
         """Classes that the tests named."""
         self.made: dict[int, tuple[type, Any, Any]] = {}
         """Objects that the tests had made and that the candidate has not handed out since: class and arguments."""
+        self.given: set[type] = set()
+        """Classes of libraries that the candidate handed out."""
         self.errors: dict[int, type[BaseException]] = {}
         """Exception classes of the tests' own that the candidate was passed."""
         self.aliases: dict[type, type] = {}
@@ -478,9 +489,10 @@ class Link:
 
     def _was_handed_out(self, kind: str, operands: tuple[Any, ...]) -> bool:
         """Whether an operator meets an object that the candidate chose to hand out, where data may belong."""
-        if kind not in ("operator", "line_up", "siblings"):
+        if kind not in ("operator", "line_up", "siblings", "each"):
             return False
-        own = operands[1][0] if kind == "operator" else operands[0]
+        own = operands[1][0] if kind in ("operator", "each") else operands[0]
+        own = own[0] if kind == "each" else own
         return isinstance(own, Handle) and own._fumehood_id not in self.made
 
     def line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:

@@ -110,7 +110,10 @@ class _Judge:
             return exc.name != self._link.module
         if isinstance(exc, SyntaxError):
             return exc.filename == self._path
-        return type(exc).__name__ == "FixtureLookupError" or not self._link.taken
+        if type(exc).__name__ == "FixtureLookupError":  # what the candidate made of a test may have other parameters
+            test = self._expected.tests.get(self._findings.now.partition("[")[0])
+            return test is None or not test.decorated
+        return not self._link.taken
 
     def describe(self, exc: BaseException) -> str:
         """The exception, and the frames that lie in the two files, last ones first to be kept."""
@@ -189,7 +192,9 @@ class _Judge:
     def collection_error(self, exc: BaseException) -> int:
         """The tests could not begin. Once they have used what the candidate gave, it may be for that."""
         side = self.side(exc)
-        if side != "candidate" and not isinstance(exc, values.NotApart) and self._link.used and not self.is_proved(exc):
+        # These also show that a name is of another kind than the tests expect: a function where they want a class.
+        used = self._link.used or isinstance(exc, TypeError | AttributeError)
+        if side != "candidate" and not isinstance(exc, values.NotApart) and used and not self.is_proved(exc):
             side = "candidate"
         if not self._stopped():
             self._report.send(event="collection_error", message=self.describe(exc), side=side)

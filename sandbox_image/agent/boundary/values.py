@@ -526,10 +526,11 @@ def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
             return False
         if issubclass(kind, np.ma.MaskedArray):
             if value is np.ma.masked:
-                return False
+                writer.out += b"9"
+                return True
             writer.out += b"M"
             writer.put(np.ma.MaskedArray.filled(value, value.fill_value).view(np.ndarray))
-            writer.put(np.ascontiguousarray(np.ma.getmaskarray(value)))
+            writer.put(np.array(np.ma.getmaskarray(value)))
             return True
         array = np.ascontiguousarray(np.ndarray.view(value, np.ndarray)) if value.ndim else np.ndarray.view(value, np.ndarray)
         writer.out += b"a"
@@ -663,6 +664,10 @@ class Reader:
         if len(value) > _MAX_NAME:
             raise Garbled("a name that is too long")
         return value
+
+    def from_library(self) -> Any:
+        """A part of a library, by its name."""
+        return read_library(self)
 
     def builtin(self) -> type:
         """A built-in class, by its name."""
@@ -974,7 +979,7 @@ def _read_tensor(reader: Reader) -> Any:
     return tensor.requires_grad_() if graded and (tensor.is_floating_point() or tensor.is_complex()) else tensor
 
 
-def _read_library(reader: Reader) -> Any:
+def read_library(reader: Reader) -> Any:
     """A module or what is in it, of the few that both sides have."""
     module, name = reader.name(), reader.name()
     if module not in LIBRARIES and (module not in ERRORS or not name):
@@ -1045,10 +1050,11 @@ for _tag, _read in {
     "X": lambda r: dict(r.expect(list)).items(),
     "n": _read_named,
     "v": lambda r: r.builtin(),
-    "L": _read_library,
+    "L": lambda r: r.from_library(),
     "a": _read_array,
     "M": _read_masked,
     "P": _read_sparse,
+    "9": lambda r: library("numpy").ma.masked,
     "R": _read_typed_array,
     "J": _read_zone,
     "w": _read_pattern,
