@@ -298,18 +298,18 @@ def test_names_of_builtins_and_of_the_tests_are_not_taken_from_a_star(bare):
     assert set(bare.run(code, asserts).outcomes.values()) == {"failed"}
 
 
-def test_what_the_tests_expect_is_one_of_many_values_that_an_object_is_asked_about(bare):
+def test_what_the_tests_expect_is_told_to_an_object_among_many_values_or_not_at_all(bare):
     code = (
         "told = []\nclass Spy:\n    def __eq__(s, o): told.append(o); return False\n    def __lt__(s, o): told.append(o); return True\n"
         "    def __add__(s, o): told.append(o); return 0\n    def __contains__(s, o): told.append(o); return True\n"
         "    def startswith(s, o): told.append(o); return True\ndef f(): return Spy()"
     )
-    asked = {"f() == 3": "3", "f() < 3": "3", "f() + 3 == 0": "3", "3 in f()": "3", "f().startswith('abc')": "'abc'"}
-    for question, expected in asked.items():
-        tests = (
-            f"import candidate\nfrom candidate import f\ndef test_a(): assert {question}\n"
-            f"def test_told(): assert {expected} in candidate.told and len(candidate.told) > 60"
-        )
+    among_many = "assert 3 in candidate.told and len(candidate.told) > 60"
+    nothing = "assert not candidate.told"
+    asked = {"f() == 3": nothing, "f() == 'abc'": nothing, "f().startswith('abc')": nothing, "'abc' in f()": nothing}
+    asked |= {question: among_many for question in ("f() < 3", "f() + 3 == 0", "3 in f()")}
+    for question, told in asked.items():
+        tests = f"import candidate\nfrom candidate import f\ndef test_a(): assert {question}\ndef test_told(): {told}"
         assert bare.run(code, tests).outcomes == {"test_a": "failed", "test_told": "passed"}, question
 
 

@@ -246,6 +246,11 @@ def plain_of(handle: Handle) -> Any:
     return value
 
 
+def has_protocol(kind: type, name: str) -> bool:
+    """Whether objects of a class have a special method. What their metaclass has does not count."""
+    return any(name in vars(base) for base in kind.__mro__)
+
+
 def _is_known(kind: HandleMeta) -> bool:
     """Whether the tests named this class."""
     return any(base in kind._fumehood_link.known for base in kind.__mro__)

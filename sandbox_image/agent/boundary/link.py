@@ -22,7 +22,7 @@ from typing import Any
 
 from .. import protocol
 from . import sharing, values, views
-from .decoys import COUNT
+from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .gradients import Graph, Mirror, autograd_function, same_tensor
 from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, generated, library_class
@@ -398,7 +398,7 @@ class Link:
         self.worlds: dict[int, tuple[list[World], bool]] = {}
         """What became of an object computed with decoys of a number, by the number of what became of it with the real one; and
         whether a step without an operand was taken since."""
-        self._lined_up = 0
+        self._decoys: dict[tuple[str, str], list[Any]] = {}
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
         self.entry_point = ""
@@ -531,10 +531,12 @@ class Link:
         if worlds:
             self.worlds[value._fumehood_id] = worlds, stepped
 
-    def decoys_left(self, often: int, few: int) -> int:
-        """How many decoys the next line-up gets."""
-        self._lined_up += 1
-        return COUNT if self._lined_up <= often else few
+    def decoys_of(self, value: Any, often: int, few: int) -> list[Any]:
+        """The decoys of a value, the same each time that it is asked about: what two sets have in common would tell it."""
+        key = (type(value).__name__, repr(value))
+        if key not in self._decoys:
+            self._decoys[key] = decoys(value, COUNT if len(self._decoys) < often else few)
+        return self._decoys[key]
 
     def views_of(self, own: Any) -> dict[str, Any]:
         """What was seen of an object since the candidate last did something that could change it."""

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import views
-from .decoys import decoys, hides, is_number
+from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
-from .handles import Handle, HandleMeta, call, plain_of, pull, refusal, size_of
+from .handles import Handle, HandleMeta, call, has_protocol, plain_of, pull, refusal, size_of
 from .values import NotApart
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ _FEW = 31
 """Decoys where a run has lined up very often: its candidate has been asked thousands of times already."""
 _OFTEN = 60
 """Line-ups with all decoys in one run."""
+_MOST_ITEMS = 10_000
+"""Items of an object that are looked through for one."""
 _COARSE = 0.25
 """Share of decoys for which an answer may be the same and still be worth a word: a container has more than one member."""
 _OWN_EQUALITY = 0.9
@@ -67,7 +69,7 @@ def _ask(own: Handle, name: str, *args: Any) -> Any:
 def _lined_up(own: Handle, name: str, value: Any, more: tuple[Any, ...] = ()) -> tuple[Answer, list[tuple[Any, Answer]]]:
     """What an object answers for a value, and for each of its decoys and of `more`."""
     link = type(own)._fumehood_link
-    others = [*decoys(value, link.decoys_left(_OFTEN, _FEW)), *more]
+    others = [*link.decoys_of(value, _OFTEN, _FEW), *more]
     found = link.line_up(own, name, [value, *others])
     return found[0], list(zip(others, found[1:], strict=True))
 
@@ -128,12 +130,16 @@ def _unequal(self: Handle, other: Any) -> Any:
 
 def _claims(own: Handle, other: Any) -> tuple[Answer, bool]:
     """What an object answers to whether it equals a value, and whether a yes counts."""
-    shows = _made(own) or _shows(own, other)  # asked before it is told what is expected
     before = _same_in_worlds(own, "eq", other)
+    if not _made(own):
+        if not _shows(own, other):  # asked before it is told what is expected, and told nothing if it does not
+            return (True, False), False
+        answer = (True, _ask(own, "eq", other))
+        return answer, answer[1] is True and before in (None, answer)
     answer, rest = _lined_up(own, "eq", other)
     if before not in (None, answer):
         raise refusal(own, "__eq__")
-    return answer, answer[1] is True and shows and _singled_out(own, other, rest)
+    return answer, answer[1] is True and _singled_out(own, other, rest)
 
 
 def _shows(own: Handle, other: Any) -> bool:
@@ -147,18 +153,18 @@ def _shows(own: Handle, other: Any) -> bool:
         if isinstance(other, str):
             return str(own) == other
         if isinstance(other, bytes):
-            return hasattr(kind, "__bytes__") and bytes(own) == other
+            return has_protocol(kind, "__bytes__") and bytes(own) == other
         if isinstance(other, list | tuple | set | frozenset | dict):
-            if not hasattr(kind, "__iter__"):
+            if not has_protocol(kind, "__iter__"):
                 return False
             items = list(itertools.islice(iter(own), len(other) + 1))
             if isinstance(other, list | tuple):
                 return items == list(other)
             return len(items) == len(other) and all(item in other for item in items)
         if is_number(other):
-            named = [f"__{name}__" for name in ("complex", "float", "int", "index") if hasattr(kind, f"__{name}__")]
+            named = [f"__{name}__" for name in ("complex", "float", "int", "index") if has_protocol(kind, f"__{name}__")]
             return bool(named) and bool(getattr(kind, named[0])(own) == other)
-        if hasattr(kind, "__array__") and (numpy := sys.modules.get("numpy")) is not None:
+        if has_protocol(kind, "__array__") and (numpy := sys.modules.get("numpy")) is not None:
             return bool(numpy.array_equal(numpy.asarray(own), numpy.asarray(other)))
     except (Broken, NotApart):
         raise
@@ -194,7 +200,7 @@ def _equal_objects(own: Handle, other: Handle) -> Any:
         if made._fumehood_id not in link.made:
             continue
         kind, args, kwargs = link.made[made._fumehood_id]
-        alike = decoys((list(args), kwargs), link.decoys_left(_OFTEN, _FEW))
+        alike = link.decoys_of((list(args), kwargs), _OFTEN, _FEW)
         if alike:
             answers = link.siblings(one, kind, [([*args], kwargs), *alike])
             rest = [answer for answer in answers[1:] if answer[0]]
@@ -287,6 +293,10 @@ def _contains(self: Handle, item: Any) -> bool:
         if found:
             link.rest_on("word")
         return found
+    if not _made(self) and (isinstance(item, str | bytes) or has_protocol(kind, "__iter__")):
+        if not has_protocol(kind, "__iter__"):
+            raise refusal(self, "__contains__")
+        return item in list(itertools.islice(iter(self), _MOST_ITEMS))
     answer, rest = _lined_up(self, "contains", item)
     if answer[1] is not True:
         return bool(_unclear(self, "contains", answer, item))
@@ -301,6 +311,8 @@ def _contains(self: Handle, item: Any) -> bool:
 def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A method that compares (`startswith`), called on an object that the candidate handed out."""
     if len(args) != 1 or kwargs or is_object(args[0]) or not type(own)._fumehood_link.crosses(args[0]):
+        raise refusal(own, name)
+    if isinstance(args[0], str | bytes):  # it would stand out among its decoys, and be known from then on
         raise refusal(own, name)
     answer, rest = _lined_up(own, f".{name}", args[0])
     if answer[1] is False:

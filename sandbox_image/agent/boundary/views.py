@@ -13,7 +13,7 @@ from typing import Any
 
 from . import values
 from .exceptions import mark
-from .handles import Handle
+from .handles import Handle, has_protocol
 
 _MOST = 1000
 """Items of which each is remembered."""
@@ -58,7 +58,7 @@ def _shown_beside(own: Handle, name: str) -> None:
     if name in known:
         return
     known[name] = None
-    if name == "len" and "__len__" in dir(type(own)):
+    if name == "len" and has_protocol(type(own), "__len__"):
         seen(own, "len", link.ask("operator", "len", (own,), {}))
     elif name == "shape":
         try:
@@ -97,7 +97,7 @@ def _disagree(own: Handle, what: str) -> None:
 
 def iteration(own: Handle, source: Any) -> Any:
     """An object's iterator, whose items are counted and kept."""
-    if source is own or not isinstance(source, Handle) or hasattr(type(own), "__next__"):
+    if source is own or not isinstance(source, Handle) or has_protocol(type(own), "__next__"):
         return source
     return _items(own, source)
 
@@ -123,7 +123,7 @@ def item(own: Handle, key: Any, value: Any) -> Any:
     link = type(own)._fumehood_link
     known = link.views_of(own)
     kind = type(own)
-    if "keys" in kind._fumehood_methods or not hasattr(kind, "__len__"):
+    if "keys" in kind._fumehood_methods or not has_protocol(kind, "__len__"):
         return value
     if type(key) is int and key >= 0:
         told = _as_bytes(value)
