@@ -189,11 +189,10 @@ class Handle(metaclass=HandleMeta):
         if _is_protocol(name):
             raise AttributeError(name)
         kind = type(self)
+        link = kind._fumehood_link
+        link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return Method(self, name)
-        link = kind._fumehood_link
-        if self._fumehood_id in link.worlds:  # what it shows by name is not tried in all worlds
-            link.rest_on("word")
         return link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -215,9 +214,11 @@ class Handle(metaclass=HandleMeta):
         return _check_text(type(self)._fumehood_link.ask("operator", "repr", (self,), {}), "__repr__")
 
     def __str__(self) -> str:
+        type(self)._fumehood_link.shown_alone(self, "__str__")
         return _check_text(type(self)._fumehood_link.ask("operator", "str", (self,), {}), "__str__")
 
     def __format__(self, spec: str) -> str:
+        type(self)._fumehood_link.shown_alone(self, "__format__")
         return _check_text(type(self)._fumehood_link.ask("operator", "format", (self, spec), {}), "__format__")
 
     def __dir__(self) -> list[str]:
@@ -244,6 +245,11 @@ def plain_of(handle: Handle) -> Any:
     if base is None or not isinstance(value, base) or isinstance(value, Handle):
         raise mark(TypeError(f"a {kind._fumehood_name} that is no {getattr(base, '__name__', base)}"))
     return value
+
+
+def _is_arrays_own(name: str, args: list[Any]) -> bool:
+    """Whether a method is one of the arrays that it is called with: what it is called on stands where an array belongs."""
+    return any(type(arg).__name__ in ("ndarray", "Tensor") and hasattr(type(arg), name) for arg in args)
 
 
 def has_protocol(kind: type, name: str) -> bool:
@@ -371,7 +377,7 @@ class Method:
         handle, name = self._handle, self.__name__
         link = type(handle)._fumehood_link
         plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
-        if name in _PREDICATES and plain and handle._fumehood_id not in link.made:
+        if plain and (name in _PREDICATES or _is_arrays_own(name, plain)) and handle._fumehood_id not in link.made:
             return link.predicate(handle, name, args, kwargs)
         return call(link, "method", (handle, name, args, kwargs), args, kwargs)
 

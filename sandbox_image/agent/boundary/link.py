@@ -25,7 +25,7 @@ from . import sharing, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .gradients import Graph, Mirror, autograd_function, same_tensor
-from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, generated, library_class
+from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, generated, library_class, refusal
 from .module import Module
 from .operators import COMMON, SPECIALS, predicate
 from .values import Garbled, NotApart
@@ -395,9 +395,9 @@ class Link:
         self._asking = ""
         """What the candidate is asked now."""
         self._views: dict[int, dict[str, Any]] = {}
-        self.worlds: dict[int, tuple[list[World], bool]] = {}
+        self.worlds: dict[int, tuple[list[World], bool, bool]] = {}
         """What became of an object computed with decoys of a number, by the number of what became of it with the real one; and
-        whether a step without an operand was taken since."""
+        whether a step without an operand was taken since, and whether the tests made the object that it began with."""
         self._decoys: dict[tuple[str, str], list[Any]] = {}
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
@@ -526,10 +526,17 @@ class Link:
             found[place] = answer
         return found
 
-    def keep_worlds(self, value: Any, worlds: list[World], *, stepped: bool = False) -> None:
+    def keep_worlds(self, value: Any, worlds: list[World], *, stepped: bool = False, made: bool = False) -> None:
         """Remember what became of an object with decoys, beside what became of it with the value itself."""
         if worlds:
-            self.worlds[value._fumehood_id] = worlds, stepped
+            self.worlds[value._fumehood_id] = worlds, stepped, made
+
+    def shown_alone(self, own: Any, what: str) -> None:
+        """An object is asked for something that is not tried in all worlds, though it was computed with what the tests named."""
+        if own._fumehood_id in self.worlds:
+            if not self.worlds[own._fumehood_id][2]:
+                raise refusal(own, what)
+            self.rest_on("word")
 
     def decoys_of(self, value: Any, often: int, few: int) -> list[Any]:
         """The decoys of a value, the same each time that it is asked about: what two sets have in common would tell it."""

@@ -33,6 +33,8 @@ _OFTEN = 60
 """Line-ups with all decoys in one run."""
 _MOST_ITEMS = 10_000
 """Items of an object that are looked through for one."""
+_MEMBERS = 0.06
+"""Share of decoys that an object which was handed out may contain beside the one value: it may have more members than one."""
 _COARSE = 0.25
 """Share of decoys for which an answer may be the same and still be worth a word: a container has more than one member."""
 _OWN_EQUALITY = 0.9
@@ -300,7 +302,7 @@ def _contains(self: Handle, item: Any) -> bool:
     answer, rest = _lined_up(self, "contains", item)
     if answer[1] is not True:
         return bool(_unclear(self, "contains", answer, item))
-    if _singled_out(self, item, rest, coarse=_COARSE):
+    if _singled_out(self, item, rest, coarse=_MEMBERS):
         return True
     if _made(self):
         link.rest_on("word")
@@ -322,7 +324,7 @@ def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, A
         if told and sum(value == answer[1] for value in told) < _OWN_EQUALITY * len(told):
             type(own)._fumehood_link.rest_on("word")
             return answer[1]
-    if answer[1] is not True or not _singled_out(own, args[0], rest, coarse=_COARSE):
+    if answer[1] is not True or not _singled_out(own, args[0], rest, coarse=_MEMBERS):
         raise refusal(own, name)
     return True
 
@@ -374,6 +376,8 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         if name in _IN_PLACE and _made(self):
             value = _ask(self, name, other)  # it may change; what it becomes is looked at later
             return value if is_object(value) else _told(self, name, value)
+        if isinstance(other, str | bytes) and not _made(self):  # it would stand out among its decoys
+            raise refusal(self, f"__{name}__")
         if more:
             return _told(self, name, _ask(self, name, other, *more))
         return _computed(self, name.removeprefix("i") if name in _IN_PLACE else name, other, function)
@@ -405,7 +409,7 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
         worlds = [(found, _larger_by(name, number, other)) for number, (heard, found) in rest if heard and is_object(found)]
         if not worlds and not _made(own):
             raise refusal(own, f"__{name}__")
-        type(own)._fumehood_link.keep_worlds(value, worlds)
+        type(own)._fumehood_link.keep_worlds(value, worlds, made=_made(own))
         return value
     told = [(number, found) for number, (heard, found) in rest if heard]
     if len(told) > 1 and sum(repr(found) == repr(value) for _, found in told) >= _OWN_EQUALITY * len(told):
@@ -465,7 +469,7 @@ def _unary(name: str) -> Callable[..., Any]:
 def _in_all_worlds(own: Handle, name: str, *args: Any) -> Any:
     """Ask an object something; with it, all that became of it with decoys. A result that is always the same shows nothing."""
     link = type(own)._fumehood_link
-    worlds, _ = link.worlds.get(own._fumehood_id, ([], False))
+    worlds, _, made = link.worlds.get(own._fumehood_id, ([], False, False))
     if not worlds:
         return _ask(own, name, *args)
     (heard, value), *rest = link.each(name, [(own, args), *((world, args) for world, _ in worlds)])
@@ -473,9 +477,11 @@ def _in_all_worlds(own: Handle, name: str, *args: Any) -> Any:
         return _raised(own, name, *args)
     found = [answer for told, answer in rest if told]
     if is_object(value):
-        link.keep_worlds(value, [(answer, None) for answer in found if is_object(answer)], stepped=True)
+        link.keep_worlds(value, [(answer, None) for answer in found if is_object(answer)], stepped=True, made=made)
     elif sum(repr(answer) == repr(value) for answer in found) >= _COARSE * len(found):
-        raise refusal(own, f"__{name}__")
+        if not made:
+            raise refusal(own, f"__{name}__")
+        link.rest_on("word")
     return value
 
 
@@ -486,7 +492,7 @@ def _same_in_worlds(own: Handle, name: str, other: Any) -> Answer | None:
     is from.
     """
     link = type(own)._fumehood_link
-    worlds, stepped = link.worlds.get(own._fumehood_id, ([], False))
+    worlds, stepped, made = link.worlds.get(own._fumehood_id, ([], False, False))
     if not worlds:
         return None
     moved = [(world, by) for world, by in worlds if by is not None]
@@ -498,7 +504,9 @@ def _same_in_worlds(own: Handle, name: str, other: Any) -> Answer | None:
     answer, *rest = link.each(name, [(own, (other,)), *((world, (other,)) for world, _ in worlds)])
     decides = name == "eq" or not stepped or name in ("lt", "le")
     if decides and answer[1] is True and sum(told[1] is True for told in rest) >= _COARSE * len(rest):
-        raise refusal(own, f"__{name}__")
+        if not made:
+            raise refusal(own, f"__{name}__")
+        link.rest_on("word")
     return answer
 
 
