@@ -12,6 +12,8 @@ import ast
 import sys
 from collections.abc import Iterator
 
+from orchestrator.sources import parse
+
 _LIBRARIES = frozenset(("numpy", "torch", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
 _FIXTURES = {
@@ -87,11 +89,11 @@ _ATTRIBUTES = {
 def why_together(tests: str, module: str) -> str:
     """Why these tests need the candidate `module` in their own interpreter: one sentence; "" where they can be judged apart.
 
-    Tests that do not parse can be judged apart: they fail there as anywhere.
+    Tests that do not parse, or are refused as too deep or too large, can be judged apart: they fail there as anywhere.
     """
     try:
-        tree = ast.parse(tests)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(tests)
+    except SyntaxError:
         return ""
     found = next(_Reading(tree, module).reasons(), "")
     return f"The tests {found}, for which the candidate must be in their own interpreter." if found else ""

@@ -24,6 +24,7 @@ from pydantic import Field
 from orchestrator.errors import SandboxError, UsageError
 from orchestrator.scoring.mutation import Mutant, mutants
 from orchestrator.scoring.unit_tests import Observed, Outcome, TestsScore, Weights, copied, score, uses
+from orchestrator.sources import parse
 from orchestrator.types import ExecutionResult, Limits, MiB, Program, Status, Value, Verdict
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
@@ -305,11 +306,9 @@ def _one_line(text: str) -> str:
 def _unreadable(tests: str) -> str:
     """Why a module is no Python, or empty; nothing where it is some."""
     try:
-        return "" if ast.parse(tests).body else "There are no tests."
+        return "" if parse(tests).body else "There are no tests."
     except SyntaxError as exc:
-        return f"The tests do not parse: {exc.msg} (line {exc.lineno})."
-    except (ValueError, RecursionError, MemoryError):
-        return "The tests do not parse."
+        return f"The tests do not parse: {exc.msg}{f' (line {exc.lineno})' if exc.lineno else ''}."
 
 
 def _events(result: ExecutionResult) -> list[dict[str, Any]]:
@@ -361,7 +360,7 @@ def _program(subject: Subject, tests: str | None, sources: Mapping[str, str], op
 @lru_cache(maxsize=256)
 def _about(module: str, function: str, tests: str) -> dict[str, Any]:
     """What the tests may know of the function's module: names, docstrings, constants, exceptions. It is the same for mutants."""
-    tree = ast.parse(module)
+    tree = parse(module)
     functions, exceptions, constants = [], [], {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -395,8 +394,8 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
 def _imports(source: str) -> set[str]:
     """Modules that a source imports by name."""
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(source)
+    except SyntaxError:
         return set()
     found: set[str] = set()
     for node in ast.walk(tree):

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from orchestrator.data.benchmarks.evalplus import inputs_of
 from orchestrator.data.benchmarks.task import BenchmarkTask
+from orchestrator.sources import parse, parse_expression, plain_value
 from orchestrator.types import Limits
 
 _OWN = frozenset(("task_id", "prompt", "tests", "entry_point", "visible_tests", "reference", "continues", "limits"))
@@ -140,9 +141,9 @@ def _with_helpers(tests: str, prompt: str, entry_point: str) -> str:
     Three of HumanEval's do (32, 38, 50). Taken from the candidate, `poly` could be zero everywhere.
     """
     try:
-        given = ast.parse(f"{prompt}\n    pass\n")
-        used = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
-    except (SyntaxError, RecursionError):
+        given = parse(f"{prompt}\n    pass\n")
+        used = {node.id for node in ast.walk(parse(tests)) if isinstance(node, ast.Name)}
+    except SyntaxError:
         return tests
     helpers = [
         node for node in given.body if isinstance(node, ast.FunctionDef) and node.name in used and node.name != entry_point
@@ -163,9 +164,9 @@ def _examples(prompt: str, entry_point: str) -> str:
             continue
         source = line.removeprefix(">>> ")
         try:
-            ast.literal_eval(want)
-            call = ast.parse(source, mode="eval").body
-        except (SyntaxError, ValueError):
+            plain_value(want)
+            call = parse_expression(source).body
+        except SyntaxError:
             continue
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == entry_point:
             kept.append(f"assert {source} == {want}")
@@ -179,8 +180,8 @@ def _asserts(prompt: str) -> list[str]:
 def _called(assertion: str, reference: str) -> str:
     """The function of the reference that an assertion calls first; empty where that is not plain."""
     try:
-        defined = {node.name for node in ast.parse(reference).body if isinstance(node, ast.FunctionDef)}
-        tree = ast.parse(assertion)
+        defined = {node.name for node in parse(reference).body if isinstance(node, ast.FunctionDef)}
+        tree = parse(assertion)
     except SyntaxError:
         return ""
     calls = [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
