@@ -75,6 +75,8 @@ class Observed(Value):
     """
     copies: tuple[str, ...] = ()
     """Where the tests compute what they expect, as the function does."""
+    refused: tuple[str, ...] = ()
+    """What their processes were ended for: reaching for the interpreter itself, by the names of Python's audit events."""
 
 
 class TestsScore(Value):
@@ -138,6 +140,8 @@ def worthless(seen: Observed, *, valid: bool) -> str:
     """Why tests that run can tell nothing: one sentence; "" where they can, or did not come that far."""
     if seen.copies:
         return f"They compute what they expect as the function does: {', '.join(seen.copies)}."
+    if seen.refused:
+        return f"They reach for the interpreter itself, which no test of a function needs: {', '.join(seen.refused)}."
     if seen.broken:
         return "They break off: they take too long, or end their process."
     if not seen.collected:

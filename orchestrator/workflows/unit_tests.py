@@ -31,7 +31,7 @@ Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
 LIMITS = Limits(wall_time=180, cpu_time=120, memory=1536 * MiB, processes=32, output=16 * MiB, disk=32 * MiB)
 """For one sandbox run with all of its mutants. Each process in it has limits of its own."""
-_SHIPPED = ("mutant_cage", "mutant_coverage", "mutant_inputs", "mutant_light", "mutant_link", "mutant_tests")
+_SHIPPED = tuple(f"mutant_{name}" for name in ("cage", "carried", "coverage", "inputs", "light", "link", "tests", "watch"))
 _SHOWN = 1200
 """Characters of feedback."""
 
@@ -180,6 +180,8 @@ class _Trial:
     """What the tests said of the reference when they did not know it."""
     sharp: bool = False
     """Whether they failed on a mutant whose values alone were wrong."""
+    copies: dict[str, None] = field(default_factory=dict)
+    refused: dict[str, None] = field(default_factory=dict)
     over: bool = False
     _asked: dict[str, str] = field(default_factory=dict)
 
@@ -197,6 +199,8 @@ class _Trial:
         self.runs.append(result)
         facing: str | None = ""
         for event in _events(result):
+            self.copies |= dict.fromkeys(event.get("copies", ()))
+            self.refused |= dict.fromkeys(event.get("refused", ()))
             match event["event"]:
                 case "reference":
                     if self.reference is None or not self._passed(event):
@@ -268,12 +272,15 @@ class _Trial:
             missed=tuple(coverage["missed"]),
             mutants=results,
             sharp=self.sharp,
-            copies=tuple(event.get("copies") or ()),
+            copies=tuple(self.copies),
+            refused=tuple(self.refused),
         )
 
 
 def _feedback(trial: _Trial, found: TestsScore) -> str:
     told = (trial.reference or {}).get("told")
+    if trial.refused:
+        return found.worthless
     if told is None:
         return "The tests broke off: they take too long, or end the process."
     if told["error"] or not told["collected"]:
@@ -368,7 +375,7 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
                 {
                     "name": node.name,
                     "doc": ast.get_docstring(node),
-                    "asynchronous": isinstance(node, ast.AsyncFunctionDef),
+                    "kind": _kind(node),
                 }
             )
         elif isinstance(node, ast.ClassDef):
@@ -389,6 +396,20 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
         "imports": sorted(_imports(module)),
         "libraries": sorted(_imports(module) | _imports(tests)),
     }
+
+
+def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """What a call of a function gives: its value, or something that gives values when it is asked."""
+    left: list[ast.AST] = list(node.body)
+    steps = False
+    while left and not steps:
+        inner = left.pop()
+        steps = isinstance(inner, ast.Yield | ast.YieldFrom)
+        if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            left += ast.iter_child_nodes(inner)
+    if isinstance(node, ast.AsyncFunctionDef):
+        return "async generator" if steps else "coroutine"
+    return "generator" if steps and not node.decorator_list else "function"
 
 
 def _imports(source: str) -> set[str]:
