@@ -63,19 +63,20 @@ _REPORT = 1 << 20
 """Bytes of a report."""
 _PURE = frozenset(
     (
-        *("__future__", "abc", "bisect", "cmath", "collections", "collections.abc", "copy", "dataclasses", "datetime", "enum"),
-        *("fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "numbers", "operator", "re", "statistics"),
-        *("string", "textwrap", "typing", "typing_extensions", "unicodedata"),
+        *("__future__", "abc", "bisect", "cmath", "collections", "collections.abc", "copy", "dataclasses", "enum"),
+        *("fractions", "functools", "hashlib", "heapq", "itertools", "math", "numbers", "operator", "statistics"),
+        *("typing", "typing_extensions", "unicodedata"),
     )
 )
-"""A module that imports no others leaves nothing behind in its process: the next one can be run there."""
+"""A module that imports no others leaves nothing behind in its process: the next one can be run there. Those with caches of what
+they were given (`re`, and what uses it) are not among them: how long a call takes would tell what was called before."""
 _COMPARED = 20
 """Calls by which functions in the tests are compared with the one under test."""
 _WATCHED = 2
 """Mutants in whose runs is seen what the tests' functions return, besides one original."""
 _MESSAGES, _MESSAGE = 8 << 20, 1 << 18
 """Bytes that the watch of one run may send, in all and at once."""
-_UNSEEN = 0.005
+_UNSEEN = 0.01
 """Seconds that a run may take without a pause after it: the machine's own noise is as large."""
 _FOLDERS = (".", *(("/box/tmp", "/dev/shm") if Path("/box").is_dir() else ()))
 """What a function could write to."""
@@ -131,6 +132,10 @@ class _Runner:
         """How many of them were known when they were last judged by."""
         self._known: Any = []
         self._longest = 0.0
+        """Seconds of the longest run on the original."""
+        self._met = False
+        """Whether the original was among the runs."""
+        self._server: _Server | None = None
         self._secret = random.SystemRandom()
 
     def survey(self) -> None:
@@ -327,37 +332,39 @@ class _Runner:
     def _first_run(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """The tests on the reference: what they report, and what was recorded."""
         self._blur()
-        began = time.monotonic()
         ours, function = socket.socketpair()
         with _Ear() as ear:
             self._begin(ear, function, None, first=False, returns=True)
             recorded = self._recorded(self._record_calls, ours, longer=_WITH_MARKS, meanwhile=ear)
             told = ear.told(time.monotonic() + self._job["wall"])
             self._finish(ear)
-        self._longest = time.monotonic() - began
         return told, recorded
 
     def _face(self, name: str | None, shuffle: int, *, returns: bool) -> dict[str, Any] | None:
         """The tests on a mutant, or on the reference; None where they broke off."""
         self._blur()
         began = time.monotonic()
+        server = self._server or _Server(self)  # first, lest it holds the other end of its own socket
         ours, theirs = socket.socketpair()
-        pid = self._forked(self._serve, name, ours, theirs, cpu=2 * self._cpu)
-        ours.close()
+        server.serve(name, ours)
         with _Ear() as ear:
             self._begin(ear, theirs, shuffle, first=True, returns=returns)
             told = ear.told(began + self._job["wall"])
             self._finish(ear)
-        _end(pid)
-        if name is None:
-            self._longest = max(self._longest, time.monotonic() - began)
+        # One that is still at work, or that ended, is not used again; nor is any whose module could leave something behind.
+        self._server = server if server.is_idle(self._cpu) and self._pure else None
+        if self._server is None:
+            server.end()
+        self._lasted(time.monotonic() - began, original=name is None)
         return told
 
-    def _serve(self, name: str | None, sock: socket.socket, theirs: socket.socket) -> int:
-        theirs.close()
-        function = self._reference if name is None else _Function(self._job["mutants"][name])
-        self._link(function, mutant_link.Wire(sock)).serve()
-        return 0
+    def _lasted(self, seconds: float, *, original: bool) -> None:
+        """Remember how long runs on the original take; until there was one, the shortest on a mutant, which may never end."""
+        if original:
+            self._longest = max(self._longest, seconds) if self._met else seconds
+            self._met = True
+        elif not self._met:
+            self._longest = min(self._longest or seconds, seconds)
 
     def _begin(self, ear: _Ear, function: socket.socket, shuffle: int | None, *, first: bool, returns: bool) -> None:
         order = {"shuffle": shuffle, "first": first, "cpu": int(self._job["cpu"]) + 1, "returns": returns}
@@ -413,6 +420,47 @@ class _Runner:
                     found.setdefault(marshal.dumps(arguments, 2), (arguments, marshal.dumps(mutant_watch.spelled(value), 2)))
         # Two inputs with one value say little: a function that is constant there is no copy.
         return list(found.values()) if len(found) > 2 and len({value for _, value in found.values()}) > 1 else []
+
+
+class _Server:
+    """A process that stands for one version of the function after the other, each with a module of its own."""
+
+    def __init__(self, runner: _Runner) -> None:
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._pid = runner._forked(self._work, runner, theirs, cpu=2 * runner._cpu)
+        theirs.close()
+
+    def serve(self, function: str | None, sock: socket.socket) -> None:
+        """Answer calls of a mutant, or of the reference, at this socket."""
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._ours, [json.dumps(function).encode()], [sock.fileno()])
+        sock.close()
+
+    def is_idle(self, seconds: float) -> bool:
+        """Whether it has done its work, or does so soon: its callers are gone."""
+        ready, _, _ = select.select([self._ours], [], [], max(seconds, 1.0))
+        with contextlib.suppress(OSError):
+            return bool(ready) and self._ours.recv(1) == b"."
+        return False
+
+    def end(self) -> None:
+        """End the process."""
+        self._ours.close()
+        _end(self._pid)
+
+    def _work(self, runner: _Runner, control: socket.socket) -> int:
+        self._ours.close()
+        while True:
+            data, fds, _, _ = socket.recv_fds(control, 1 << 16, 1)
+            if not data:
+                return 0
+            signal.setitimer(signal.ITIMER_PROF, 2 * runner._cpu)
+            name = json.loads(data)
+            with socket.socket(fileno=fds[0]) as sock, contextlib.suppress(BaseException):
+                function = runner._reference if name is None else _Function(runner._job["mutants"][name])
+                runner._link(function, mutant_link.Wire(sock)).serve()
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            control.send(b".")
 
 
 class _Ear:

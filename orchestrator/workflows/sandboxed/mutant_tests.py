@@ -40,7 +40,7 @@ _UNUSED = (
 )
 """pytest's own plugins that only show or keep something."""
 _LATE = (
-    *("_strptime", "asyncio", "difflib", "pprint", "traceback", "unittest.mock", "zoneinfo"),
+    *("_strptime", "difflib", "pprint"),
     *(f"encodings.{name}" for name in ("ascii", "latin_1", "cp1252", "utf_16", "utf_32", "utf_8_sig", "idna", "rot_13")),
 )
 """Modules that others import only when they are first used."""
