@@ -32,6 +32,7 @@ Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 LIMITS = Limits(wall_time=180, cpu_time=120, memory=1536 * MiB, processes=32, output=16 * MiB, disk=32 * MiB)
 """For one sandbox run with all of its mutants. Each process in it has limits of its own."""
 _SHIPPED = tuple(f"mutant_{name}" for name in ("cage", "carried", "coverage", "inputs", "light", "link", "tests", "watch"))
+_IMPORTING = ("import_module", "__import__", "importorskip")
 _SHOWN = 1200
 """Characters of feedback."""
 
@@ -394,7 +395,7 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
         "constants": constants,
         "exceptions": exceptions,
         "imports": sorted(_imports(module)),
-        "libraries": sorted(_imports(module) | _imports(tests)),
+        "libraries": sorted(_imports(module) | _imports(tests, guessed=True)),
     }
 
 
@@ -412,8 +413,8 @@ def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return "generator" if steps and not node.decorator_list else "function"
 
 
-def _imports(source: str) -> set[str]:
-    """Modules that a source imports by name."""
+def _imports(source: str, *, guessed: bool = False) -> set[str]:
+    """Modules that a source imports by name; with `guessed` also what may be one (`from a import b`, `importorskip("a")`)."""
     try:
         tree = parse(source)
     except SyntaxError:
@@ -424,4 +425,7 @@ def _imports(source: str) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if guessed and node.module != "candidate"}
+        elif guessed and isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _IMPORTING:
+            found |= {one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return found - {"candidate", "__future__"}

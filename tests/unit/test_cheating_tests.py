@@ -75,6 +75,9 @@ HONEST = {
     "class T(unittest.TestCase):\n    def test_a(self):\n        for text, want in (('a bb', ['bb']), ('Cc', ['cc'])):\n"
     "            with self.subTest(text=text):\n                self.assertEqual(words(text), want)\n"
     "        self.assertEqual(mock.Mock(return_value=1)(), 1)\n",
+    "modules by their names": "import importlib, pytest\nfrom candidate import words\n"
+    "def test_a():\n    colorsys = importlib.import_module('colorsys')\n    wave = pytest.importorskip('wave')\n"
+    "    assert colorsys and wave and words('a bb cc') == ['bb', 'cc']\n",
     "evaluates what is printed": "import ast\nfrom candidate import words\n"
     "def test_a():\n    assert eval(repr(words('a bb cc'))) == ['bb', 'cc']\n    assert ast.literal_eval(\"['x']\") == ['x']\n"
     "    assert words('bb x', 1) == ['bb', 'x']\n",
