@@ -8,12 +8,12 @@ Left out: functions out of answers. `extraction` finds them.
 
 from __future__ import annotations
 
-import ast
 import json
 import keyword
 import re
 
 from orchestrator.llm.extraction import Extraction, extract
+from orchestrator.sources import parse
 
 _FENCE = re.compile(r"^[ \t]*(?:[-*] )?(`{3,}|~{3,})([^`]*)$")
 _MARK = re.compile(r"<\|\w+\|>|</?(?:think|thinking|thought|tool_call|answer|solution)>|\[/?(?:THINK|PYTHON|ANSWER)\]")
@@ -89,6 +89,6 @@ def _is_json(text: str) -> bool:
 
 def _parses(source: str) -> bool:
     try:
-        return bool(ast.parse(source).body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return bool(parse(source).body)
+    except SyntaxError:
         return False

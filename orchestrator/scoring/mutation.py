@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import UsageError
+from orchestrator.sources import parse
 from orchestrator.types import Value
 
 OPERATORS = {
@@ -137,8 +138,8 @@ def _find(source: str, function: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
     if len(source) > MODULE_LIMIT:
         raise UsageError(f"A module of {len(source)} characters is too large to be mutated.", remedy="Move the function out.")
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
+        tree = parse(source)
+    except SyntaxError as exc:
         raise UsageError(f"The module does not parse: {exc}.", remedy="Give Python source.") from None
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function]
     if not found:

@@ -9,12 +9,12 @@ Left out: running anything. `workflows.reward_adapters` does, and fits these fun
 
 from __future__ import annotations
 
-import ast
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.scoring.verdicts import binary_reward
+from orchestrator.sources import is_python
 from orchestrator.types import ExecutionResult, TestOutcome, Verdict
 
 
@@ -180,7 +180,4 @@ def on_word(reward: Reward, value: float | None) -> Reward:
 
 def parses(code: str) -> bool:
     """Whether this is Python with at least one statement."""
-    try:
-        return bool(ast.parse(code).body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
+    return is_python(code)

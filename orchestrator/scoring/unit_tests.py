@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from orchestrator.sources import parse
 from orchestrator.types import Value
 
 Outcome = Literal["killed", "survived", "equivalent"]
@@ -74,6 +75,8 @@ class Observed(Value):
     """
     copies: tuple[str, ...] = ()
     """Where the tests compute what they expect, as the function does."""
+    refused: tuple[str, ...] = ()
+    """What their processes were ended for: reaching for the interpreter itself, by the names of Python's audit events."""
 
 
 class TestsScore(Value):
@@ -137,6 +140,8 @@ def worthless(seen: Observed, *, valid: bool) -> str:
     """Why tests that run can tell nothing: one sentence; "" where they can, or did not come that far."""
     if seen.copies:
         return f"They compute what they expect as the function does: {', '.join(seen.copies)}."
+    if seen.refused:
+        return f"They reach for the interpreter itself, which no test of a function needs: {', '.join(seen.refused)}."
     if seen.broken:
         return "They break off: they take too long, or end their process."
     if not seen.collected:
@@ -164,14 +169,16 @@ def _fraction(part: tuple[int, int]) -> float:
 
 
 def uses(tests: str, function: str) -> bool:
-    """Whether the tests name the function other than in an import."""
+    """Whether the tests name the function other than in an import; a name that an import gives it is one of its names."""
     try:
-        tree = ast.parse(tests)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = list(ast.walk(parse(tests)))
+    except SyntaxError:
         return False
+    aliases = [alias for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
+    names = {function, *(alias.asname for alias in aliases if alias.name == function)}
     return any(
-        (isinstance(node, ast.Name) and node.id == function) or (isinstance(node, ast.Attribute) and node.attr == function)
-        for node in ast.walk(tree)
+        (isinstance(node, ast.Name) and node.id in names) or (isinstance(node, ast.Attribute) and node.attr == function)
+        for node in nodes
     )
 
 
@@ -181,8 +188,8 @@ def copied(tests: str, reference: str, function: str) -> str:
     A small function cannot be told from a coincidence by its form; its copies are found by what they compute, in the run.
     """
     try:
-        tests_tree, tree = ast.parse(tests), ast.parse(reference)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tests_tree, tree = parse(tests), parse(reference)
+    except SyntaxError:
         return ""
     own = next(
         (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function), None
@@ -210,17 +217,19 @@ def _grams(nodes: list[ast.stmt]) -> Iterator[tuple[str, ...]]:
         yield tuple(tokens[place : place + _GRAM])
 
 
-def _tokens(node: ast.AST) -> Iterator[str]:
-    """The form of a piece of code: kinds of nodes, attributes, constants that are no text."""
-    if isinstance(node, ast.expr_context | ast.arguments | ast.arg | ast.alias):
-        return
-    kind = type(node).__name__
-    if isinstance(node, ast.Constant) and not isinstance(node.value, str | bytes):
-        kind = f"{kind} {node.value!r}"
-    elif isinstance(node, ast.Attribute):
-        kind = f"{kind} {node.attr}"
-    elif isinstance(node, ast.AugAssign):
-        kind = "Assign"  # `x += 1` and `x = x + 1` are alike enough
-    yield kind
-    for child in ast.iter_child_nodes(node):
-        yield from _tokens(child)
+def _tokens(root: ast.AST) -> Iterator[str]:
+    """The form of a piece of code: kinds of nodes, attributes, constants that are no text. By a stack, for code may be deep."""
+    left = [root]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.expr_context | ast.arguments | ast.arg | ast.alias):
+            continue
+        kind = type(node).__name__
+        if isinstance(node, ast.Constant) and not isinstance(node.value, str | bytes):
+            kind = f"{kind} {node.value!r}"
+        elif isinstance(node, ast.Attribute):
+            kind = f"{kind} {node.attr}"
+        elif isinstance(node, ast.AugAssign):
+            kind = "Assign"  # `x += 1` and `x = x + 1` are alike enough
+        yield kind
+        left += reversed(list(ast.iter_child_nodes(node)))

@@ -28,6 +28,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pydantic import Field
 
 from orchestrator.llm.extraction import Extraction
+from orchestrator.sources import parse
 from orchestrator.types import ExecutionResult, Fault, RunReport, Status, TestOutcome, TestResult, Value, Verdict
 from orchestrator.workflows.hints import hint
 
@@ -223,7 +224,7 @@ def describe(test: TestResult, source: str = "") -> str:
 def drop_tests(source: str, names: Collection[str]) -> str:
     """pytest source without the tests of these names (`test_a`, `test_a[1]`, `TestB::test_c`); empty where none is left."""
     dropped = {name.partition("[")[0] for name in names}
-    tree = ast.parse(source)
+    tree = parse(source)
     remove: list[tuple[int, int]] = []
     kept = 0
     for owner, function in _tests(tree):
@@ -240,7 +241,7 @@ def drop_tests(source: str, names: Collection[str]) -> str:
         del lines[first - 1 : last]
     rest = re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).strip() + "\n"
     try:
-        ast.parse(rest)
+        parse(rest)
     except SyntaxError:
         # A class whose only test went: leave it a body.
         return drop_tests_of_classes(source, dropped)
@@ -249,7 +250,7 @@ def drop_tests(source: str, names: Collection[str]) -> str:
 
 def drop_tests_of_classes(source: str, names: Collection[str]) -> str:
     """As `drop_tests`, through the syntax tree; comments are lost."""
-    tree = ast.parse(source)
+    tree = parse(source)
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             node.body = [
@@ -275,7 +276,7 @@ def _function(source: str, name: str) -> str:
         return ""
     plain = name.partition("[")[0]
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except SyntaxError:
         return ""
     for owner, function in _tests(tree):

@@ -12,6 +12,7 @@ import ast
 import re
 
 from orchestrator.llm.prompts import HINT
+from orchestrator.sources import parse
 
 _BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (
@@ -71,7 +72,7 @@ def hint(message: str, code: str) -> str:
 def _means_a_number(code: str) -> bool:
     """Does the code sum over everything, without a dimension?"""
     try:
-        tree = ast.parse(code)
+        tree = parse(code)
     except SyntaxError:
         return False
     for node in ast.walk(tree):

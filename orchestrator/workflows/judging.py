@@ -13,6 +13,8 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 
+from orchestrator.sources import parse
+
 _LIBRARIES = frozenset(("numpy", "torch", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
 _FIXTURES = {
@@ -92,15 +94,15 @@ def why_together(tests: str, module: str, files: Mapping[str, bytes] | None = No
     """Why these tests need the candidate `module` in their own interpreter: one sentence; "" where they can be judged apart.
 
     `files` are the tests' own: modules among them are read as the tests are, and tests that have any may open files.
-    Tests that do not parse can be judged apart: they fail there as anywhere.
+    Tests that do not parse, or are refused as too deep or too large, can be judged apart: they fail there as anywhere.
     """
     files = files or {}
     own = frozenset(path.partition("/")[0].removesuffix(".py") for path in files)
-    sources: list[str | bytes] = [tests, *(content for path, content in files.items() if path.endswith(".py"))]
+    sources = [tests, *(content.decode("utf-8", "replace") for path, content in files.items() if path.endswith(".py"))]
     for source in sources:
         try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            tree = parse(source)
+        except SyntaxError:
             continue
         if found := next(_Reading(tree, module, own).reasons(), ""):
             return f"The tests {found}, for which the candidate must be in their own interpreter."

@@ -31,6 +31,7 @@ from orchestrator.llm.prompts import write_unit_tests
 from orchestrator.scoring.pass_at_k import Estimate, estimates_of, refuse_k, tally
 from orchestrator.scoring.unit_tests import Weights, accepted
 from orchestrator.settings import Settings
+from orchestrator.sources import parse
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -225,8 +226,8 @@ def with_module(tests: str, old: str, new: str) -> str:
     What does not parse comes back as it is.
     """
     try:
-        tree = ast.parse(tests)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(tests)
+    except SyntaxError:
         return tests
     lines = tests.splitlines()
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -494,7 +495,7 @@ class _Doing:
 
 def shown(subject: Subject, *, docstrings: bool = True) -> str:
     """The source that the model sees: the whole module, for small ones, else imports and the function."""
-    tree = ast.parse(subject.module)
+    tree = parse(subject.module)
     if docstrings and len(subject.module) <= 6000:
         return subject.module.strip()
     kept = [

@@ -24,13 +24,15 @@ from pydantic import Field
 from orchestrator.errors import SandboxError, UsageError
 from orchestrator.scoring.mutation import Mutant, mutants
 from orchestrator.scoring.unit_tests import Observed, Outcome, TestsScore, Weights, copied, score, uses
+from orchestrator.sources import parse
 from orchestrator.types import ExecutionResult, Limits, MiB, Program, Status, Value, Verdict
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
 LIMITS = Limits(wall_time=180, cpu_time=120, memory=1536 * MiB, processes=32, output=16 * MiB, disk=32 * MiB)
 """For one sandbox run with all of its mutants. Each process in it has limits of its own."""
-_SHIPPED = ("mutant_cage", "mutant_coverage", "mutant_inputs", "mutant_light", "mutant_link", "mutant_tests")
+_SHIPPED = tuple(f"mutant_{name}" for name in ("cage", "carried", "coverage", "inputs", "light", "link", "tests", "watch"))
+_IMPORTING = ("import_module", "__import__", "importorskip")
 _SHOWN = 1200
 """Characters of feedback."""
 
@@ -179,6 +181,8 @@ class _Trial:
     """What the tests said of the reference when they did not know it."""
     sharp: bool = False
     """Whether they failed on a mutant whose values alone were wrong."""
+    copies: dict[str, None] = field(default_factory=dict)
+    refused: dict[str, None] = field(default_factory=dict)
     over: bool = False
     _asked: dict[str, str] = field(default_factory=dict)
 
@@ -196,6 +200,8 @@ class _Trial:
         self.runs.append(result)
         facing: str | None = ""
         for event in _events(result):
+            self.copies |= dict.fromkeys(event.get("copies", ()))
+            self.refused |= dict.fromkeys(event.get("refused", ()))
             match event["event"]:
                 case "reference":
                     if self.reference is None or not self._passed(event):
@@ -267,12 +273,15 @@ class _Trial:
             missed=tuple(coverage["missed"]),
             mutants=results,
             sharp=self.sharp,
-            copies=tuple(event.get("copies") or ()),
+            copies=tuple(self.copies),
+            refused=tuple(self.refused),
         )
 
 
 def _feedback(trial: _Trial, found: TestsScore) -> str:
     told = (trial.reference or {}).get("told")
+    if trial.refused:
+        return found.worthless
     if told is None:
         return "The tests broke off: they take too long, or end the process."
     if told["error"] or not told["collected"]:
@@ -305,11 +314,9 @@ def _one_line(text: str) -> str:
 def _unreadable(tests: str) -> str:
     """Why a module is no Python, or empty; nothing where it is some."""
     try:
-        return "" if ast.parse(tests).body else "There are no tests."
+        return "" if parse(tests).body else "There are no tests."
     except SyntaxError as exc:
-        return f"The tests do not parse: {exc.msg} (line {exc.lineno})."
-    except (ValueError, RecursionError, MemoryError):
-        return "The tests do not parse."
+        return f"The tests do not parse: {exc.msg}{f' (line {exc.lineno})' if exc.lineno else ''}."
 
 
 def _events(result: ExecutionResult) -> list[dict[str, Any]]:
@@ -361,7 +368,7 @@ def _program(subject: Subject, tests: str | None, sources: Mapping[str, str], op
 @lru_cache(maxsize=256)
 def _about(module: str, function: str, tests: str) -> dict[str, Any]:
     """What the tests may know of the function's module: names, docstrings, constants, exceptions. It is the same for mutants."""
-    tree = ast.parse(module)
+    tree = parse(module)
     functions, exceptions, constants = [], [], {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -369,7 +376,7 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
                 {
                     "name": node.name,
                     "doc": ast.get_docstring(node),
-                    "asynchronous": isinstance(node, ast.AsyncFunctionDef),
+                    "kind": _kind(node),
                 }
             )
         elif isinstance(node, ast.ClassDef):
@@ -388,15 +395,29 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
         "constants": constants,
         "exceptions": exceptions,
         "imports": sorted(_imports(module)),
-        "libraries": sorted(_imports(module) | _imports(tests)),
+        "libraries": sorted(_imports(module) | _imports(tests, guessed=True)),
     }
 
 
-def _imports(source: str) -> set[str]:
-    """Modules that a source imports by name."""
+def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """What a call of a function gives: its value, or something that gives values when it is asked."""
+    left: list[ast.AST] = list(node.body)
+    steps = False
+    while left and not steps:
+        inner = left.pop()
+        steps = isinstance(inner, ast.Yield | ast.YieldFrom)
+        if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            left += ast.iter_child_nodes(inner)
+    if isinstance(node, ast.AsyncFunctionDef):
+        return "async generator" if steps else "coroutine"
+    return "generator" if steps and not node.decorator_list else "function"
+
+
+def _imports(source: str, *, guessed: bool = False) -> set[str]:
+    """Modules that a source imports by name; with `guessed` also what may be one (`from a import b`, `importorskip("a")`)."""
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(source)
+    except SyntaxError:
         return set()
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -404,4 +425,7 @@ def _imports(source: str) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if guessed and node.module != "candidate"}
+        elif guessed and isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _IMPORTING:
+            found |= {one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return found - {"candidate", "__future__"}

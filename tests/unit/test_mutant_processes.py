@@ -348,46 +348,119 @@ def test_an_input_that_takes_long_is_left_out():
 
 def _in_the_cage(pipe):
     import contextlib
+    import fcntl
     import os
+    import resource
 
     import mutant_cage
 
-    mutant_cage.hide()
-    mutant_cage.shut()
+    def locked():
+        fcntl.flock(0, fcntl.LOCK_EX)
+
     tries = {
         "fork": os.fork,
+        "thread": threading.Thread(target=int).start,
+        "read": Path(__file__).read_text,
         "write": lambda: os.close(os.open("/tmp/mutant-cage", os.O_CREAT | os.O_WRONLY)),
+        "look at a file": Path(__file__).stat,
+        "look at a descriptor": lambda: os.fstat(0),
+        "list": lambda: list(Path("/").iterdir()),
+        "follow": Path("/dev/stdin").readlink,
         "folder": Path("/tmp/mutant-cage-folder").mkdir,
-        "kill": lambda: os.kill(os.getpid(), 0),
+        "kill": lambda: os.kill(os.getppid(), 0),
         "socket": lambda: socket.socket(),
         "exec": lambda: os.execv("/bin/true", ["true"]),
         "priority": lambda: os.nice(1),
         "time of a file": lambda: os.utime(__file__),
+        "lock": locked,
+        "owner": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, 1),
+        "signal of a descriptor": lambda: fcntl.fcntl(0, fcntl.F_SETSIG, 5),
+        "size of a pipe": lambda: fcntl.fcntl(0, 1031, 4096),
+        "terminal": lambda: fcntl.ioctl(0, 0x5413, b"12345678"),
+        "counts": lambda: resource.getrusage(resource.RUSAGE_SELF),
+        "close the watch": lambda: os.close(mutant_cage.WATCH),
+        "cover the watch": lambda: os.dup2(0, mutant_cage.WATCH),
     }
+    mutant_cage.hide()
+    mutant_cage.shut()
     refused = []
     for name, work in tries.items():
         try:
             work()
-        except PermissionError:
+        except (PermissionError, RuntimeError):
             refused.append(name)
     worked = []
     with contextlib.suppress(OSError):
-        threading.Thread(target=worked.append, args=["thread"]).start()
-    with contextlib.suppress(OSError), Path(__file__).open("rb") as file:
-        file.read(1)
-        worked.append("read")
-    pipe.send((refused, sorted(worked), list(tries)))
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.sendall(b"x")
+        worked.append(near.recv(1))
+    with contextlib.suppress(OSError):
+        os.dup(0)
+        worked.append(os.getpid())
+    pipe.send((refused, worked, list(tries)))
 
 
-def test_the_filter_leaves_computing_and_reading_and_nothing_that_lasts():
+def test_the_filter_leaves_computing_and_nothing_that_lasts_or_has_a_name():
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     process = context.Process(target=_in_the_cage, args=(theirs,))
     process.start()
+    theirs.close()
     refused, worked, tried = ours.recv()
     process.join()
     assert refused == tried
-    assert worked == ["read", "thread"]
+    assert worked == [b"x", 0]
+
+
+def _with_own_descriptors(pipe):
+    import os
+
+    import mutant_cage
+
+    socks = [sock.detach() for pair in (socket.socketpair(), socket.socketpair()) for sock in pair]
+    before = os.lseek(0, 0, os.SEEK_CUR)
+    low = os.dup(pipe.fileno())
+    mutant_cage.own_descriptors(low, *socks[:2])
+    found = [fd for fd in range(200) if _is_open(fd)]
+    os.write(mutant_cage.WATCH, repr((before, found)).encode())
+    os._exit(0)
+
+
+def _is_open(fd):
+    import os
+
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def test_a_test_process_has_six_descriptors_and_all_are_its_own():
+    context = multiprocessing.get_context("fork")
+    ours, theirs = socket.socketpair()
+    process = context.Process(target=_with_own_descriptors, args=(theirs,))
+    process.start()
+    assert ours.recv(1000) == b"(0, [0, 1, 2, 3, 4, 5])"
+    process.join()
+    ours.close()
+    theirs.close()
+
+
+async def _steps(n):
+    for i in range(n):
+        if i % 2 == 0:
+            yield i
+
+
+def test_what_an_async_generator_gives_is_given_as_one(ask):
+    import asyncio
+
+    async def gathered(flow):
+        return [item async for item in flow]
+
+    assert asyncio.run(gathered(ask(_steps)(0, 5))) == [0, 2, 4]
 
 
 def test_what_is_shipped_needs_nothing_of_the_orchestrator():

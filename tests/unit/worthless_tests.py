@@ -364,4 +364,4 @@ def test_a():
             refused()
 """,
 }
-"""What tests look for and do not find, or try and may not: they pass on the reference, and earn nothing."""
+"""What tests look for and do not find, or try and may not: they earn nothing."""

@@ -38,6 +38,7 @@ from orchestrator.data.benchmarks.evalplus import inputs_of
 from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, plain, read_hidden
 from orchestrator.data.benchmarks.names import METHOD, completed, defined, is_check, looped, module_of, of_method, with_helpers
 from orchestrator.data.benchmarks.task import BenchmarkTask
+from orchestrator.sources import parse, parse_expression, plain_value
 from orchestrator.types import Limits
 
 OPTIONAL = ("entry_point", "module", "in_place", "visible_tests", "reference", "continues", "limits", "fn_name", "checker")
@@ -396,9 +397,9 @@ def _examples(prompt: str, entry_point: str) -> str:
             continue
         source = line.removeprefix(">>> ")
         try:
-            ast.literal_eval(want)
-            call = ast.parse(source, mode="eval").body
-        except (SyntaxError, ValueError):
+            plain_value(want)
+            call = parse_expression(source).body
+        except SyntaxError:
             continue
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == entry_point:
             kept.append(f"assert {source} == {want}")
@@ -412,8 +413,8 @@ def _asserts(prompt: str) -> list[str]:
 def _called(assertion: str, reference: str) -> str:
     """The function of the reference that an assertion calls first; empty where that is not plain."""
     try:
-        defined = {node.name for node in ast.parse(reference).body if isinstance(node, ast.FunctionDef)}
-        tree = ast.parse(assertion)
+        defined = {node.name for node in parse(reference).body if isinstance(node, ast.FunctionDef)}
+        tree = parse(assertion)
     except SyntaxError:
         return ""
     calls = [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]

@@ -14,6 +14,8 @@ import re
 import sys
 from collections.abc import Iterable
 
+from orchestrator.sources import parse
+
 MODULE = "candidate"
 """The name under which tests import the candidate unless they or the data set say otherwise."""
 USUAL = (MODULE, "solution")
@@ -30,8 +32,8 @@ _DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
 def parsed(source: str) -> ast.Module | None:
     """The tree of a source; None where it does not parse."""
     try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return parse(source)
+    except SyntaxError:
         return None
 
 

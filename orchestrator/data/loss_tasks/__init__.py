@@ -17,6 +17,7 @@ from functools import cache
 from importlib.resources import files
 
 from orchestrator.errors import UsageError
+from orchestrator.sources import parse
 from orchestrator.types import Value
 
 
@@ -217,8 +218,8 @@ def _parse(signature: str) -> ast.FunctionDef:
     text = signature.strip().removeprefix("def ").removesuffix(":").strip()
     remedy = "Write it as loss(pred, target), constants with a default."
     try:
-        body = ast.parse(f"def {text}: ...").body
-    except (SyntaxError, ValueError):
+        body = parse(f"def {text}: ...").body
+    except SyntaxError:
         body = []
     # One function and nothing after it: a signature such as "f(x): pass\nimport os" is more than a signature.
     if len(body) != 1 or not isinstance(body[0], ast.FunctionDef) or "\n" in text or len(body[0].body) != 1:

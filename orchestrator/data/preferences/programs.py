@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache
+
+from orchestrator.sources import parse
 
 _STRING_OR_COMMENT = re.compile(
     r"""('''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")|\#[^\n]*""",
@@ -22,17 +23,16 @@ _STRING_OR_COMMENT = re.compile(
 def canonical(code: str) -> str:
     """The program in one layout, without comments and docstrings. What does not parse loses comments and blanks only."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # "\d" in a candidate's string is no concern of ours
-            tree = ast.parse(code)
-            for node in ast.walk(tree):
-                if (
-                    isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-                    and ast.get_docstring(node, clean=False) is not None
-                ):
-                    node.body = node.body[1:] or [ast.Pass()]
-            return ast.unparse(tree)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(code)
+    except SyntaxError:
         return " ".join(_without_comments(code).split())
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 @lru_cache(maxsize=4096)
@@ -70,9 +70,8 @@ def clusters(codes: Sequence[str], similarity: float) -> list[int]:
 def defined_functions(code: str) -> frozenset[str]:
     """Names of the functions that a program defines at its top; none where it does not parse."""
     try:
-        with warnings.catch_warnings(action="ignore"):
-            body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        body = parse(code).body
+    except SyntaxError:
         return frozenset()
     return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 

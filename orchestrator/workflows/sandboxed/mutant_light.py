@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import itertools
+import linecache
 import random
 import sys
 import traceback
@@ -35,11 +36,12 @@ def code_of(source: str, path: str) -> _Light | None:
     """The module compiled, with its tests as (class, function) names; None where it is not simple, or does not compile."""
     try:
         tree = ast.parse(source, path)
-        code = compile(source, path, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tests = _tests(tree)
+        if tests is None or not _needs_little(tree):
+            return None
+        return compile(source, path, "exec", dont_inherit=True), tests
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return None
-    tests = _tests(tree)
-    return None if tests is None or not _needs_little(tree) else (code, tests)
 
 
 def _tests(tree: ast.Module) -> list[tuple[str, str]] | None:
@@ -217,9 +219,8 @@ def describe(exc: BaseException, path: str) -> str:
     """The lines of the tests that led to an exception, and what it says."""
     lines = []
     with contextlib.suppress(Exception):
-        source = Path(path).read_text(encoding="utf-8").splitlines()
         frames = [line for frame, line in traceback.walk_tb(exc.__traceback__) if frame.f_code.co_filename == path]
-        lines = [f"line {line}: {source[line - 1].strip()}" for line in frames[-3:]]
+        lines = [f"line {line}: {linecache.getline(path, line).strip()}" for line in frames[-3:]]
     try:
         text = str(exc)
     except Exception:

@@ -18,13 +18,13 @@ import struct
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, ClassVar
 
 import values as plain  # type: ignore[import-not-found]
 
 _SIZE = struct.Struct("<I")
-_CALLABLE, _ITERATOR = 1, 2
+_CALLABLE, _ITERATOR, _FLOW = 1, 2, 3
 """Tags beside those of plain values."""
 _ITEMS = 10_000
 """Items taken of an iterator that a function returned."""
@@ -33,10 +33,10 @@ CALL, RETURNED, RAISED = b"C", b"R", b"E"
 
 
 class _Taken:
-    """What an iterator gave: it is read once, inside the call that returned it."""
+    """What an iterator gave, of either kind: it is read once, inside the call that returned it."""
 
-    def __init__(self, items: Iterable[Any]) -> None:
-        self.items = list(items)
+    def __init__(self, items: Iterable[Any], tag: int = _ITERATOR) -> None:
+        self.items, self.tag = list(items), tag
 
 
 class _Writer(plain.Writer):  # type: ignore[misc]
@@ -46,8 +46,9 @@ class _Writer(plain.Writer):  # type: ignore[misc]
         if callable(value) and not isinstance(value, type):
             self.out += bytes([_CALLABLE]) + _SIZE.pack(self.link.export(value))
         elif isinstance(value, _Taken) or hasattr(value, "__next__"):
-            self.out += bytes([_ITERATOR])
-            self.put(list(value.items if isinstance(value, _Taken) else itertools.islice(value, _ITEMS)))
+            taken: _Taken = value if isinstance(value, _Taken) else _Taken(itertools.islice(value, _ITEMS))
+            self.out += bytes([taken.tag])
+            self.put(taken.items)
         else:
             raise TypeError(f"a {type(value).__name__} cannot be passed between the tests and the function")
 
@@ -63,7 +64,24 @@ class _Reader(plain.Reader):  # type: ignore[misc]
     def _iterator(self) -> Any:
         return iter(self.expect(list))
 
-    more: ClassVar[dict[int, Callable[[Any], Any]]] = {_CALLABLE: _callable, _ITERATOR: _iterator}
+    def _flow(self) -> Any:
+        return _flowing(self.expect(list))
+
+    more: ClassVar[dict[int, Callable[[Any], Any]]] = {_CALLABLE: _callable, _ITERATOR: _iterator, _FLOW: _flow}
+
+
+async def _flowing(items: list[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
+async def _gathered(flow: AsyncIterator[Any]) -> list[Any]:
+    found: list[Any] = []
+    async for item in flow:
+        found.append(item)
+        if len(found) == _ITEMS:
+            break
+    return found
 
 
 class Wire:
@@ -222,14 +240,18 @@ class Link:
         given = [*args, *kwargs.values()]
         before = [self._write(value) if isinstance(value, _MUTABLE) else None for value in given]
         printed = io.StringIO()
-        result, same, failure = None, None, None
+        result: Any = None
+        same, failure = None, None
         try:
             with contextlib.redirect_stdout(printed):
                 result = self.exports[number](*args, **kwargs)
-                if isinstance(result, types.CoroutineType):
+                if isinstance(result, types.CoroutineType | types.AsyncGeneratorType):
                     import asyncio  # most functions need none, and it takes long to be imported
 
-                    result = asyncio.run(result)
+                    if isinstance(result, types.AsyncGeneratorType):
+                        result = _Taken(asyncio.run(_gathered(result)), _FLOW)
+                    else:
+                        result = asyncio.run(result)
                 if hasattr(result, "__next__"):
                     result = _Taken(itertools.islice(result, _ITEMS))
         except BaseException as exc:
@@ -277,6 +299,10 @@ class Link:
                 except Exception:
                     return Exception(*args)
         return Exception(*args)
+
+    def read(self, frame: bytes) -> Any:
+        """What is in a frame. Raises what bytes of no link make of it."""
+        return self._read(frame)
 
     def _write(self, value: Any) -> bytes:
         writer = _Writer()

@@ -1,7 +1,8 @@
 """Runs in a sandbox: a process that has pytest ready and forks one child for each run of the tests.
 
-The child has a module `candidate` whose functions live behind a socket, a fresh interpreter state, and no way to leave anything
-behind (`mutant_cage`). It is not told which function it faces. What it reports is a claim, and is used as no more than that.
+The child has a module `candidate` whose functions live behind a socket, a fresh interpreter state, descriptors of its own, and no
+way to name anything outside of itself (`mutant_cage`): what tests may import is imported here. It is not told which function it
+faces. What it reports is a claim, and is used as no more than that; what code it runs is seen (`mutant_watch`).
 
 Left out: deciding anything.
 """
@@ -12,15 +13,16 @@ import ast
 import contextlib
 import gc
 import importlib
-import io
 import json
+import linecache
 import os
-import py_compile
 import random
 import resource
 import signal
 import socket
 import sys
+import threading
+import time
 import types
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,7 +30,7 @@ from typing import Any, NoReturn
 import mutant_cage  # type: ignore[import-not-found]
 import mutant_light  # type: ignore[import-not-found]
 import mutant_link  # type: ignore[import-not-found]
-import values as plain  # type: ignore[import-not-found]
+import mutant_watch  # type: ignore[import-not-found]
 
 FILE = "test_candidate.py"
 _UNUSED = (
@@ -37,7 +39,12 @@ _UNUSED = (
     *("reports", "subtests"),
 )
 """pytest's own plugins that only show or keep something."""
-_TESTS = 1 << 20
+_LATE = (
+    *("_strptime", "difflib", "pprint"),
+    *(f"encodings.{name}" for name in ("ascii", "latin_1", "cp1252", "utf_16", "utf_32", "utf_8_sig", "idna", "rot_13")),
+)
+"""Modules that others import only when they are first used."""
+_TESTS = 1 << 21
 """Bytes of tests, and of what is told about the function's module."""
 
 
@@ -98,18 +105,27 @@ def _stub(link: Any, number: int, function: dict[str, Any]) -> Any:
     async def later(*args: Any, **kwargs: Any) -> Any:
         return link.ask(number, args, kwargs)
 
-    made = later if function["asynchronous"] else stub
+    def steps(*args: Any, **kwargs: Any) -> Any:
+        yield from link.ask(number, args, kwargs)
+
+    async def flow(*args: Any, **kwargs: Any) -> Any:
+        async for item in link.ask(number, args, kwargs):
+            yield item
+
+    made = {"function": stub, "coroutine": later, "generator": steps, "async generator": flow}[function["kind"]]
     made.__name__ = made.__qualname__ = function["name"]
     made.__module__ = "candidate"
     made.__doc__ = function["doc"]
     return made
 
 
-def _session(path: str) -> Any:
-    """A session of pytest that has all but the tests: collecting them is what runs their code."""
-    _Plugin.pytest_runtest_makereport = importlib.import_module("pytest").hookimpl(wrapper=True)(  # type: ignore[method-assign]
+def _session(path: str, code: types.CodeType) -> tuple[Any, Any]:
+    """A session of pytest, and the module's node in it: all but collecting, which is what runs the tests' code."""
+    pytest = importlib.import_module("pytest")
+    _Plugin.pytest_runtest_makereport = pytest.hookimpl(wrapper=True)(  # type: ignore[method-assign]
         _Plugin.pytest_runtest_makereport
     )
+    setattr(importlib.import_module("_pytest.python"), "importtestmodule", lambda *_: _run_module(path, code))  # noqa: B010
     options = ["-x", "--noconftest", "--assert=plain", "-c", "/dev/null", "--rootdir", str(Path(path).parent)]
     for name in _UNUSED:
         options += ["-p", f"no:{name}"]
@@ -118,82 +134,84 @@ def _session(path: str) -> Any:
     session = importlib.import_module("_pytest.main").Session.from_config(config)
     config._do_configure()
     config.hook.pytest_sessionstart(session=session)
-    return session
+    session.gethookproxy(Path(path))  # it looks at files, once
+    return session, pytest.Module.from_parent(session, path=Path(path))
+
+
+def _run_module(path: str, code: types.CodeType) -> types.ModuleType:
+    module = types.ModuleType(Path(path).stem)
+    module.__file__ = path
+    sys.modules[module.__name__] = module
+    exec(code, module.__dict__)
+    return module
 
 
 def serve(control: socket.socket) -> NoReturn:
-    """Take the tests, then fork a child for each order: with it come the function's socket and one for the report.
+    """Take the tests, then fork a child for each order: with it come sockets for the watch, the function and the report.
 
-    Ends when the other side of `control` does.
+    One child at a time: it is buried before the next one is made. Ends when the other side of `control` does.
     """
     given = json.loads(control.recv(_TESTS))
     about, source = given["about"], given["tests"]
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     path = str(Path(FILE).absolute())
     Path(path).write_text(source, encoding="utf-8", errors="surrogatepass")
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     light = mutant_light.code_of(source, path)
-    for name in about["libraries"]:
-        with contextlib.suppress(Exception):
+    for name in (*about["libraries"], *_LATE):
+        with contextlib.suppress(BaseException):
             importlib.import_module(name)
-    session = None
-    if light is None:
-        with contextlib.suppress(py_compile.PyCompileError, ValueError, RecursionError, SyntaxError):
-            py_compile.compile(path, doraise=True)
-        session = _session(path)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
+    session = None if light is not None else _session(path, compile(source, path, "exec", dont_inherit=True))
+    time.tzset()
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page
     control.sendall(b"+")
     pid = 0
     while True:
-        data, fds, _, _ = socket.recv_fds(control, 1 << 16, 2)
+        data, fds, _, _ = socket.recv_fds(control, 1 << 16, 3)
         if not data:
             os._exit(0)
         order = json.loads(data)
         if order.get("kill"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             continue
         pid = os.fork()
         if not pid:
-            control.close()
-            _run(light, session, about, path, order, *fds)
+            with contextlib.suppress(BaseException):
+                mutant_cage.own_descriptors(*fds)
+                _run(light, session, about, path, order)
+            os._exit(1)
         for fd in fds:
             os.close(fd)
 
 
-def _run(
-    light: Any, session: Any, about: dict[str, Any], path: str, order: dict[str, Any], function: int, report: int
-) -> NoReturn:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _run(light: Any, session: Any, about: dict[str, Any], path: str, order: dict[str, Any]) -> NoReturn:
     resource.setrlimit(resource.RLIMIT_CPU, (order["cpu"], order["cpu"] + 1))
     random.seed(0)
+    threading.main_thread()._native_id = 0  # type: ignore[attr-defined]  # numbers count what happened before
+    sock = socket.socket(fileno=mutant_cage.FUNCTION)
     mutant_cage.shut()
-    link = mutant_link.Link(mutant_link.Wire(socket.socket(fileno=function)))
+    link = mutant_link.Link(mutant_link.Wire(sock))
     sys.modules["candidate"] = _module(link, about)
+    mutant_watch.watch(mutant_cage.WATCH, mutant_link.Link.ask.__code__, returns=order["returns"])
     if light is not None:
         told = mutant_light.run(light, path, order["shuffle"], first=order["first"])
     else:
-        told = _run_pytest(session, path, order["shuffle"], first=order["first"])
+        told = _run_pytest(session[0], session[1], path, order["shuffle"], first=order["first"])
     with contextlib.suppress(BaseException):
-        if order["copies"]:
-            link.wire.close()  # so that the other side tells what was called
-        _write(report, told)
-        if order["copies"]:
-            with os.fdopen(report, "rb", closefd=False) as file:
-                calls = json.loads(file.readline())
-            _write(report, {"copies": _copies(path, calls)})
+        link.wire.close()  # so that the other side tells what was called
+        _write(mutant_cage.REPORT, told)
     os._exit(0)
 
 
-def _run_pytest(session: Any, path: str, shuffle: int | None, *, first: bool) -> dict[str, Any]:
+def _run_pytest(session: Any, collector: Any, path: str, shuffle: int | None, *, first: bool) -> dict[str, Any]:
     plugin = _Plugin(shuffle, path)
     session.config.pluginmanager.register(plugin)
     session.config.option.maxfail = int(first)
     finished = False
     with contextlib.suppress(BaseException):
         try:
-            collector = importlib.import_module("pytest").Module.from_parent(session, path=Path(path))
             session.items = list(session.genitems(collector))
             session.testscollected = len(session.items)
             plugin.collected_are(session.items)
@@ -208,37 +226,3 @@ def _write(fd: int, told: dict[str, Any]) -> None:
     data = json.dumps(told).encode() + b"\n"
     while data:
         data = data[os.write(fd, data) :]
-
-
-def _copies(path: str, calls: list[list[str]]) -> list[str]:
-    """Functions in the tests that compute what the function under test computes: each is called as that was called."""
-    tree = ast.parse(Path(path).read_text(encoding="utf-8", errors="surrogatepass"))
-    names = dict(vars(sys.modules.get(Path(path).stem, types.ModuleType("none"))))
-    known = [(plain.loads(bytes.fromhex(given)), bytes.fromhex(got)) for given, got in calls]
-    found: list[str] = []
-    for node in ast.walk(tree) if known else ():
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("test"):
-            body = ast.FunctionDef(node.name, node.args, node.body, [], node.returns)
-            made = ast.Module([ast.fix_missing_locations(ast.copy_location(body, node))], [])
-            name = node.name
-        elif isinstance(node, ast.Lambda):
-            name = f"lambda in line {node.lineno}"
-            made = ast.Module([ast.Assign([ast.Name("_made", ast.Store())], node)], [])
-            ast.fix_missing_locations(made)
-        else:
-            continue
-        own = dict(names)
-        agreed = 0
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(made, path, "exec"), own)
-                function = own[name if isinstance(node, ast.FunctionDef) else "_made"]
-                for (args, kwargs), expected in known:
-                    if plain.dumps(function(*args, **kwargs)) != expected:
-                        break
-                    agreed += 1
-        except BaseException:
-            continue
-        if agreed == len(known):
-            found.append(name)
-    return found

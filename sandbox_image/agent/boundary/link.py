@@ -397,7 +397,8 @@ class Link:
         self._views: dict[int, dict[str, Any]] = {}
         self.worlds: dict[int, tuple[list[World], bool, bool]] = {}
         """What became of an object computed with decoys of a number, by the number of what became of it with the real one; and
-        whether a step without an operand was taken since, and whether the tests made the object that it began with."""
+        whether a step without an operand was taken since, and whether the tests made the object that it began with, or name its
+        class."""
         self._decoys: dict[tuple[str, str], list[Any]] = {}
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""

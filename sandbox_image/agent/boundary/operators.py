@@ -409,7 +409,8 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
         worlds = [(found, _larger_by(name, number, other)) for number, (heard, found) in rest if heard and is_object(found)]
         if not worlds and not _made(own):
             raise refusal(own, f"__{name}__")
-        type(own)._fumehood_link.keep_worlds(value, worlds, made=_made(own))
+        link = type(own)._fumehood_link
+        link.keep_worlds(value, worlds, made=_made(own) or not link.known.isdisjoint(type(own).__mro__))
         return value
     told = [(number, found) for number, (heard, found) in rest if heard]
     if len(told) > 1 and sum(repr(found) == repr(value) for _, found in told) >= _OWN_EQUALITY * len(told):

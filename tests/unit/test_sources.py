@@ -1,0 +1,105 @@
+"""What the host parses of strangers' sources: trees of bounded depth in bounded time, or one sentence."""
+
+from __future__ import annotations
+
+import ast
+import time
+import warnings
+
+import pytest
+
+from orchestrator.data.benchmarks.formats import _called, _with_helpers
+from orchestrator.data.preferences.programs import canonical, defined_functions
+from orchestrator.errors import UsageError
+from orchestrator.scoring.mutation import mutants
+from orchestrator.scoring.rewards import parses
+from orchestrator.scoring.unit_tests import copied, uses
+from orchestrator.sources import LARGEST, is_python, parse, parse_expression, plain_value
+from orchestrator.workflows.hints import hint
+from orchestrator.workflows.judging import why_together
+from orchestrator.workflows.unit_test_jobs import with_module
+
+FORMS = {
+    "sum": lambda n: "x" + "+1" * n,
+    "attributes": lambda n: "x" + ".a" * n,
+    "calls": lambda n: "x" + "()" * n,
+    "signs": lambda n: "-" * n + "x",
+    "places": lambda n: "x" + "[0]" * n,
+    "conditions": lambda n: "1 if x else " * n + "0",
+    "lists": lambda n: "[" * n + "]" * n,
+    "lambdas": lambda n: "lambda: " * n + "0",
+    "negations": lambda n: "not " * n + "x",
+    "powers": lambda n: "x" + "**x" * n,
+}
+REFUSED = {
+    "null byte": "x = '\0'\n",
+    "lone surrogate": "x = '\ud800'\n",
+    "a long number": "x = " + "9" * 5000,
+    "many blocks": "".join(" " * n + "if x:\n" for n in range(120)) + " " * 120 + "x\n",
+    "many branches": "if x: y\n" + "elif x: y\n" * 400,
+    "an f-string of many places": "f'" + "{x}" * 100_000 + "'",
+    "a large source": "x = 1\n" * (LARGEST // 6 + 1),
+    "no Python": "def f(:\n",
+}
+
+
+@pytest.mark.parametrize("count", [160, 300, 900, 2500, 100_000])
+@pytest.mark.parametrize("form", FORMS)
+def test_deep_code_is_a_syntax_error_at_any_depth(form, count):
+    with pytest.raises(SyntaxError):
+        parse(f"y = {FORMS[form](count)}\n")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_read_can_be_written_walked_and_compiled(form):
+    tree = parse(f"y = {FORMS[form](100)}\n")
+    assert ast.unparse(tree)
+    compile(tree, "x", "exec")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_read_is_a_syntax_error_in_little_time(name):
+    began = time.process_time()
+    with pytest.raises(SyntaxError) as caught:
+        parse(REFUSED[name])
+    assert time.process_time() - began < 1.0
+    assert "\n" not in caught.value.msg
+    assert not is_python(REFUSED[name])
+
+
+def test_every_reader_of_sources_refuses_what_cannot_be_read():
+    reference = "def f(x):\n    return x\n"
+    for source in [*REFUSED.values(), *(f"def f(x):\n    return {form(900)}\n" for form in FORMS.values())]:
+        assert not parses(source)
+        assert not uses(source, "f")
+        assert copied(source, reference, "f") == ""
+        assert why_together(source, "candidate") == ""
+        assert with_module(source, "stats", "candidate") == source
+        assert defined_functions(source) == frozenset()
+        assert isinstance(canonical(source), str)
+        assert hint("must be", source) == ""
+        assert _with_helpers(source, source, "f") == source
+        assert _called(source, source) == ""
+        with pytest.raises(UsageError):
+            mutants(source, "f")
+
+
+def test_the_form_of_deep_code_is_compared_in_linear_time():
+    deep = "def f(x):\n    return " + FORMS["sum"](140) + "\n"
+    began = time.process_time()
+    assert copied(deep.replace("x", "y") * 200, deep, "f") == "f"
+    assert time.process_time() - began < 2.0
+
+
+def test_ordinary_code_is_read_in_silence():
+    with warnings.catch_warnings(action="error"):
+        tree = parse("x = '\\d'\nassert (x, 1)\n")
+    assert len(tree.body) == 2
+    assert isinstance(parse_expression("f(1)").body, ast.Call)
+
+
+def test_plain_values_are_read_and_nothing_else():
+    assert plain_value(" [1, (2, {'a': None})] ") == [1, (2, {"a": None})]
+    for text in ("f(1)", "[" * 300, "{[]: 1}", "1 +", ""):
+        with pytest.raises(SyntaxError):
+            plain_value(text)
