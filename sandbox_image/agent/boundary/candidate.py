@@ -9,11 +9,14 @@ Left out: tests, expected values, verdicts. They never come here.
 from __future__ import annotations
 
 import builtins
+import collections
 import collections.abc
 import contextlib
 import copy
 import enum
+import functools
 import inspect
+import itertools
 import keyword
 import linecache
 import math
@@ -115,6 +118,8 @@ SPECIAL = frozenset(
     ]
 )
 """Protocols that a handle has where its object's class has them, without their underscores."""
+_CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
+"""Methods that change a container."""
 ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
 """Abstract classes of containers that a class may be registered with, or derived from."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
@@ -184,7 +189,7 @@ class _Writer(values.Writer):
         if kind is object and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
-        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum):
+        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum) or changes_in_its_own_way(kind):
             self._object(value)
         elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
             self._function(value)
@@ -279,6 +284,16 @@ class _Writer(values.Writer):
 
 def _differs(kind: type, base: type, name: str) -> bool:
     return getattr(kind, name, None) is not getattr(base, name, None)
+
+
+@functools.cache
+def changes_in_its_own_way(kind: Any) -> bool:
+    """Whether a class derives from a container that can change and changes it in another way: a plain copy would hide that."""
+    base = next((one for one in (list, dict, set, bytearray, collections.deque) if issubclass(kind, one)), None)
+    if base is None or kind in values.WRITE:
+        return False
+    own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__)
+    return any(name in vars(one) for one in own for name in _CHANGES)
 
 
 def _named(name: Any) -> str:

@@ -392,6 +392,8 @@ class Method:
         return hash((id(self._handle), self.__name__))
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_handle":  # a copy that is being made
+            raise AttributeError(name)
         link = type(self._handle)._fumehood_link
         return getattr(link.ask("get", self._handle, self.__dict__["__name__"]), name)
 

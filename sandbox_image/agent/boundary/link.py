@@ -67,6 +67,7 @@ _MAX_RAISED = 1000
 _MAX_KEPT = 4096
 """Tensors with gradients of the tests' whose graphs are remembered."""
 _TEXT = 10_000
+_MAX_WORD = 1000
 _GREETING = 64
 """Bytes that a candidate's side needs to say that its module was run."""
 
@@ -221,6 +222,13 @@ class _Reader(values.Reader):
             raise Garbled("a number that is none")
         return number
 
+    @staticmethod
+    def short(texts: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The same, none of whose texts is long: they become names of tests and of classes."""
+        if any(type(text) is str and len(text) > _MAX_WORD for text in texts):
+            raise Garbled("a name that is too long")
+        return texts
+
     def described(self) -> bool:
         """Whether a description follows."""
         told = self.take()
@@ -261,7 +269,7 @@ class _Reader(values.Reader):
         return found
 
     def _class(self, number: int) -> type:
-        name, qualname, module, exception = self.expect(tuple)
+        name, qualname, module, exception = self.short(self.expect(tuple))
         if self.data[self.pos] != ord("l"):
             raise Garbled("no bases where they belong")
         self.pos += 1
@@ -288,7 +296,7 @@ class _Reader(values.Reader):
 
     def function(self) -> Any:
         number = self.number()
-        name, qualname, doc, asynchronous = self.expect(tuple)
+        name, qualname, doc, asynchronous = self.short(self.expect(tuple))
         if not all(type(text) is str for text in (name, qualname, doc)) or type(asynchronous) is not bool:
             raise Garbled("a function that is none")
         return self.link.function(number, name, qualname, doc, asynchronous)
@@ -720,6 +728,8 @@ class Link:
         except Broken:
             raise
         except BaseException as exc:
+            if isinstance(exc, NotApart):
+                exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
             if is_verdict(exc) and marked(exc) is None:
                 self.swallowed, told = exc, ()  # what they expected is none of the candidate's business
