@@ -14,7 +14,6 @@ import collections.abc
 import contextlib
 import copy
 import enum
-import functools
 import inspect
 import itertools
 import keyword
@@ -286,9 +285,17 @@ def _differs(kind: type, base: type, name: str) -> bool:
     return getattr(kind, name, None) is not getattr(base, name, None)
 
 
-@functools.cache
 def changes_in_its_own_way(kind: Any) -> bool:
     """Whether a class derives from a container that can change and changes it in another way: a plain copy would hide that."""
+    if kind not in _own_ways:
+        _own_ways[kind] = _changes_in_its_own_way(kind)
+    return _own_ways[kind]
+
+
+_own_ways: dict[Any, bool] = {}
+
+
+def _changes_in_its_own_way(kind: Any) -> bool:
     base = next((one for one in (list, dict, set, bytearray, collections.deque) if issubclass(kind, one)), None)
     if base is None or kind in values.WRITE:
         return False
