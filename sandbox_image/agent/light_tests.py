@@ -46,6 +46,7 @@ _HOOKS = frozenset(
         "tearDownModule",
     ]
 )
+_ORDERING = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _PYTEST = frozenset(("raises", "approx"))
 _EMPTY = frozenset((ast.Load, ast.Store, ast.Constant))
 
@@ -267,6 +268,8 @@ class Names:
         """Whether a function has a decorator, or a name is bound to what a call makes of another: then it may be wrapped."""
         self.handed: set[str] = set()
         """Names that are handed to what calls them, as `f` in `map(f, items)`."""
+        self.bounds: set[str] = set()
+        """Names that others are measured by, as `EPSILON` in `abs(x - 1) < EPSILON`."""
         self.owners: set[str] = set()
         """Names of which an attribute is used, as `math` in `math.pi`."""
         for node in _nodes(tree):
@@ -280,6 +283,10 @@ class Names:
                         self.handed.update(one.id for one in node.args if type(one) is ast.Name)
                 elif type(node.func) is ast.Attribute and node.func.attr in _CALLING:
                     self.handed.update(one.id for one in node.args if type(one) is ast.Name)
+                self.bounds.update(word.value.id for word in node.keywords if type(word.value) is ast.Name)
+            elif kind is ast.Compare:
+                if any(type(one) in _ORDERING for one in node.ops):
+                    self.bounds.update(one.id for one in (node.left, *node.comparators) if type(one) is ast.Name)
             elif kind is ast.Attribute and type(node.value) is ast.Name:
                 self.owners.add(node.value.id)
             elif kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
@@ -328,7 +335,7 @@ class Names:
         """
         if self.stars(module):
             return []
-        found = self.of_candidate(bound, entry_point, defines)
+        found = self.of_candidate(module, bound, entry_point, defines)
         if not self.missing(bound) and not bound and (entry_point in self.called or len(self.called) == 1):
             found = {entry_point} if entry_point in self.called else self.called
         return sorted(found)
@@ -338,13 +345,15 @@ class Names:
         stars = (node for node in self.tree.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
         return any(node.module == module for node in stars)
 
-    def of_candidate(self, bound: set[str], entry_point: str, defines: Collection[str] = ()) -> set[str]:
+    def of_candidate(self, module: str, bound: set[str], entry_point: str, defines: Collection[str] = ()) -> set[str]:
         """Those of the names from nowhere that the task says the candidate defines: its entry point, and what the task names.
 
         Where the task says nothing, they are the functions and classes that the tests use, but never one that judges: a
         candidate's own `isclose` would find itself right.
         """
         missing = self.missing(bound)
+        if self.stars(module):
+            return {name for name in missing if name in (entry_point, *defines) or not (judges(name) or name in self.bounds)}
         if entry_point or defines:
             return missing & {entry_point, *defines}
         classes = {name for name in missing if name[:1].isupper() and not name.isupper()}

@@ -8,7 +8,8 @@ import warnings
 
 import pytest
 
-from orchestrator.data.benchmarks.formats import _called, _with_helpers
+from orchestrator.data.benchmarks.formats import _called
+from orchestrator.data.benchmarks.names import with_helpers
 from orchestrator.data.preferences.programs import canonical, defined_functions
 from orchestrator.errors import UsageError
 from orchestrator.scoring.mutation import mutants
@@ -78,7 +79,7 @@ def test_every_reader_of_sources_refuses_what_cannot_be_read():
         assert defined_functions(source) == frozenset()
         assert isinstance(canonical(source), str)
         assert hint("must be", source) == ""
-        assert _with_helpers(source, source, "f") == source
+        assert with_helpers(source, source, "f") == source
         assert _called(source, source) == ""
         with pytest.raises(UsageError):
             mutants(source, "f")

@@ -188,7 +188,7 @@ class _Writer(values.Writer):
         if kind is object and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
-        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum) or changes_in_its_own_way(kind):
+        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum) or does_more_than_its_base(kind):
             self._object(value)
         elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
             self._function(value)
@@ -285,17 +285,20 @@ def _differs(kind: type, base: type, name: str) -> bool:
     return getattr(kind, name, None) is not getattr(base, name, None)
 
 
-def changes_in_its_own_way(kind: Any) -> bool:
-    """Whether a class derives from a container that can change and changes it in another way: a plain copy would hide that."""
+def does_more_than_its_base(kind: Any) -> bool:
+    """Whether a class derives from a container and does more than that: a plain copy would hide it."""
     if kind not in _own_ways:
-        _own_ways[kind] = _changes_in_its_own_way(kind)
+        _own_ways[kind] = _does_more_than_its_base(kind)
     return _own_ways[kind]
 
 
 _own_ways: dict[Any, bool] = {}
 
 
-def _changes_in_its_own_way(kind: Any) -> bool:
+def _does_more_than_its_base(kind: Any) -> bool:
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple with methods is more than its items
+        parts = [part for one in kind.__mro__ if one is not tuple for name, part in vars(one).items() if name[:1] != "_"]
+        return any(isinstance(part, types.FunctionType | property | classmethod | staticmethod) for part in parts)
     base = next((one for one in (list, dict, set, bytearray, collections.deque) if issubclass(kind, one)), None)
     if base is None or kind in values.WRITE:
         return False

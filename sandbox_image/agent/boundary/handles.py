@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 1_000_000
 """Items taken from one iterator of the candidate's."""
+_LISTING = ("keys", "values", "items")
+"""Methods that list what a mapping holds: views of it."""
 _MUTABLE = (list, dict, set, bytearray)
 _PREDICATES = frozenset(
     [
@@ -183,7 +185,8 @@ class Handle(metaclass=HandleMeta):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return type(self)._fumehood_real or type(self)
+        kind = type(self)
+        return kind._fumehood_real or kind._fumehood_base or kind
 
     def __getattr__(self, name: str) -> Any:
         if _is_protocol(name):
@@ -379,6 +382,8 @@ class Method:
         plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)) and handle._fumehood_id not in link.made:
             return link.predicate(handle, name, args, kwargs)
+        if name in _LISTING and not args and not kwargs:
+            return link.listed(handle, name)
         return call(link, "method", (handle, name, args, kwargs), args, kwargs)
 
     @property

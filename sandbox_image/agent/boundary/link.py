@@ -562,6 +562,15 @@ class Link:
         """Note an attribute that is a view."""
         return views.seen(own, name, value) if name == "shape" else value
 
+    def listed(self, own: Any, name: str) -> Any:
+        """What a mapping lists of itself, one item for each that it holds."""
+        known = self.views_of(own)
+        value = self.handed_out(self.ask("method", own, name, (), {}))
+        self._views[own._fumehood_id] = known  # to be listed changes nothing
+        if isinstance(value, list | tuple | type({}.keys()) | type({}.values()) | type({}.items())):
+            views.seen(own, "items", len(value))
+        return value
+
     def predicate(self, own: Any, name: str, args: Any, kwargs: Any) -> Any:
         """A method that compares, of an object that the candidate handed out."""
         return predicate(own, name, args, kwargs)

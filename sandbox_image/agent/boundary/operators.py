@@ -85,8 +85,8 @@ def _singled_out(own: Handle, value: Any, answers: list[tuple[Any, Answer]], *, 
     """Whether a yes counts; if so, what the test rests on is noted."""
     link = type(own)._fumehood_link
     share = _share(answers)
-    if not share and answers:
-        link.rest_on("line_up" if hides(value) else "word")
+    if not share and answers:  # an object that the tests made may check what it has not found
+        link.rest_on("line_up" if hides(value) and not _made(own) else "word")
         return True
     if answers and share < (_OWN_EQUALITY if _made(own) and coarse else coarse):
         link.rest_on("word")
@@ -208,7 +208,8 @@ def _equal_objects(own: Handle, other: Handle) -> Any:
             rest = [answer for answer in answers[1:] if answer[0]]
             share = sum(answer[1] is True for answer in rest) / len(rest) if rest else 1.0
             if rest and not share and answers[0][1] is True:
-                link.rest_on("line_up" if hides(list(args)) or hides(kwargs) else "word")
+                own_word = _made(own) and _made(other)
+                link.rest_on("line_up" if (hides(list(args)) or hides(kwargs)) and not own_word else "word")
                 return True
             if rest and share >= (_OWN_EQUALITY if _made(own) and _made(other) else _COARSE):
                 return False
@@ -503,8 +504,8 @@ def _same_in_worlds(own: Handle, name: str, other: Any) -> Answer | None:
             raise refusal(own, f"__{name}__")
         return answer
     answer, *rest = link.each(name, [(own, (other,)), *((world, (other,)) for world, _ in worlds)])
-    decides = name == "eq" or not stepped or name in ("lt", "le")
-    if decides and answer[1] is True and sum(told[1] is True for told in rest) >= _COARSE * len(rest):
+    small = answer[1] is (name in ("eq", "lt", "le"))
+    if (small or not stepped) and sum(told[1] is answer[1] for told in rest) >= _COARSE * len(rest):
         if not made:
             raise refusal(own, f"__{name}__")
         link.rest_on("word")
@@ -518,7 +519,12 @@ def _operation(name: str) -> Callable[..., Any]:
         link = type(self)._fumehood_link
         if name == "next":
             link.count_item(self._fumehood_id)
-        value = _ask(self, name, *args)
+        try:
+            value = _ask(self, name, *args)
+        except IndexError:
+            if name == "getitem":
+                views.ended(self, args[0])
+            raise
         if name == "getitem":
             return link.handed_out(views.item(self, args[0], value))
         return link.handed_out(value)
@@ -584,10 +590,26 @@ def _soon_iter(link: Link, awaitable: Any) -> Any:
 
 
 def _truth(self: Handle) -> bool:
-    value = views.once(self, "bool", lambda: _ask(self, "bool"))
+    value = views.once(self, "bool", lambda: _is_true(self))
     if type(value) is not bool:
         raise mark(TypeError("__bool__ should return bool"))
     views.seen(self, "bool", value)
+    return value
+
+
+def _is_true(own: Handle) -> Any:
+    """Whether an object is true; that it is not, as a difference of nothing, is tried with decoys."""
+    link = type(own)._fumehood_link
+    worlds, _, made = link.worlds.get(own._fumehood_id, ([], False, False))
+    if not worlds:
+        return _ask(own, "bool")
+    (heard, value), *rest = link.each("bool", [(own, ()), *((world, ()) for world, _ in worlds)])
+    if not heard:
+        return _raised(own, "bool")
+    if value is False and sum(told[1] is False for told in rest) >= _COARSE * len(rest):
+        if not made:
+            raise refusal(own, "__bool__")
+        link.rest_on("word")
     return value
 
 

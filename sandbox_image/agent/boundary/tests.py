@@ -257,7 +257,7 @@ class _Judge:
         libraries: dict[str, Any] = {name: importlib.import_module(library) for name, library in known.libraries().items()}
         bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
         libraries |= {name: own for name, own in _own_builtins().items() if name in known.used and name not in bound}
-        names_of_candidate = known.of_candidate(bound, self._entry_point, self._defines)
+        names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
         module = Module(link, names_of_candidate)
         sys.modules[link.module] = module

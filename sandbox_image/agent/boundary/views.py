@@ -143,6 +143,15 @@ def item(own: Handle, key: Any, value: Any) -> Any:
     return value
 
 
+def ended(own: Handle, key: Any) -> None:
+    """An object has no item at an index: hold that against its length."""
+    kind = type(own)
+    if type(key) is int and key >= 0 and has_protocol(kind, "__len__") and "keys" not in kind._fumehood_methods:
+        size = kind._fumehood_link.views_of(own).get("told", {}).get("length")
+        if size is not None and key < size:
+            _disagree(own, f"length and item {key}")
+
+
 def _as_bytes(value: Any) -> bytes | None:
     """A plain value, to be compared without asking it; None for an object."""
     try:
