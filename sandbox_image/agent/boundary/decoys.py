@@ -1,7 +1,7 @@
 """Values that look like another one, so that who does not know the answer cannot tell which of them was expected.
 
 All are drawn about one hidden centre, which is itself as far from the expected value as the others are from it: none stands in
-the middle. Numbers keep their sign and their decimals, texts their length and the kinds of their characters, containers their
+the middle. Numbers keep their decimals, texts their length and the kinds of their characters, containers their
 shape.
 
 Left out: asking. `operators.py` lines a candidate's object up with these.
@@ -143,7 +143,9 @@ def _whole(value: int, spread: int, *, reach: int = 0) -> Callable[[], int]:
     steps = abs(value) // unit
     # By chance, so that how far apart the decoys lie does not tell how large the number is.
     reach = reach or max(spread, int(steps * Fraction(10 ** _CHANCE.uniform(-1, 0.5))))
-    centre = steps + _CHANCE.randint(-reach, reach)
+    centre = (value // unit if reach >= steps else steps) + _CHANCE.randint(-reach, reach)
+    if reach >= steps:  # of both signs, or the smallest number would stand at the end of all
+        return lambda: unit * (centre + _CHANCE.randint(-reach, reach))
     sign = -1 if value < 0 else 1
     return lambda: sign * unit * abs(centre + _CHANCE.randint(-reach, reach))
 

@@ -191,7 +191,10 @@ def _unclear(own: Handle, name: str, answer: Answer, other: Any) -> Any:
 
 
 def _equal_objects(own: Handle, other: Handle) -> Any:
-    """Equality of two objects of the candidate's, one of which the tests made: it is lined up with others made alike."""
+    """Equality of two objects of the candidate's, one of which the tests made: it is lined up with others made alike.
+
+    What the tests expect, they have told the candidate when they made it, so more than its word this never is.
+    """
     link = type(own)._fumehood_link
     value = _ask(own, "eq", other)
     if value is not True or own is other:
@@ -207,10 +210,6 @@ def _equal_objects(own: Handle, other: Handle) -> Any:
             answers = link.siblings(one, kind, [([*args], kwargs), *alike])
             rest = [answer for answer in answers[1:] if answer[0]]
             share = sum(answer[1] is True for answer in rest) / len(rest) if rest else 1.0
-            if rest and not share and answers[0][1] is True:
-                own_word = _made(own) and _made(other)
-                link.rest_on("line_up" if (hides(list(args)) or hides(kwargs)) and not own_word else "word")
-                return True
             if rest and share >= (_OWN_EQUALITY if _made(own) and _made(other) else _COARSE):
                 return False
         break
@@ -432,6 +431,8 @@ def _larger_by(name: str, decoy: Any, other: Any) -> Any:
 
 def _fixed(name: str, function: Any, told: list[tuple[Any, Any]]) -> bool:
     """Whether all results are those of one number."""
+    if name in ("pow", "rpow"):  # of negative numbers they are complex
+        told = [(other, result) for other, result in told if other > 0]
     try:
         if name in _PROBES:
             number = next(result for other, result in told if other == _PROBES[name])
