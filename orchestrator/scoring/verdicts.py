@@ -32,7 +32,7 @@ def verdict_of_tests(report: RunReport, *, apart: bool = False) -> Verdict:
     if report.status in _BY_STATUS:
         return _BY_STATUS[report.status]
     if report.collection_error:
-        return _of_collection(report)
+        return _of_collection(report, apart=apart)
     if failed:
         return _of_failed(failed)
     if report.not_apart or any(test.outcome in _FAILED for test in report.tests):
@@ -53,8 +53,9 @@ def _of_failed(failed: list[TestResult]) -> Verdict:
     return Verdict.RUNTIME_ERROR if all(test.side == "candidate" for test in failed) else Verdict.WRONG_ANSWER
 
 
-def _of_collection(report: RunReport) -> Verdict:
-    if report.collection_error_side != "candidate":
+def _of_collection(report: RunReport, *, apart: bool) -> Verdict:
+    side = report.collection_error_side
+    if side == "tests" or (apart and not side):  # together, nobody's may be the candidate's
         return Verdict.INVALID_TESTS
     broken = ("SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError")
     last = report.collection_error.strip().splitlines()[-1]

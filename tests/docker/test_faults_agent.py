@@ -107,7 +107,9 @@ async def test_garbage_in_the_tests_report_is_not_the_sandboxs_fault(execute, ju
         result = await execute(code, tests=f"{tests}{hostile}", judging="apart")
     else:
         result = await execute(f"{code}{hostile}", tests=tests, judging="together")
-    assert (result.status, result.reward, result.attempts) == (Status.OK, 0.0, 1), result
+    # Apart, nobody but the tests themselves can say that they could not begin.
+    reward = None if judging == "apart" and name == "half a character" else 0.0
+    assert (result.status, result.reward, result.attempts) == (Status.OK, reward, 1), result
 
 
 async def test_a_report_that_grows_when_it_is_passed_on(execute):

@@ -91,7 +91,7 @@ def check(artefacts, data):
         ("import json; json.dump([0, 1, 1, 0], open('predictions.json', 'w'))", Verdict.ACCEPTED, ["passed", "passed"]),
         ("import json; json.dump([0, 0, 0, 0], open('predictions.json', 'w'))", Verdict.WRONG_ANSWER, ["passed", "failed"]),
         ("import os; os.symlink('/proc/self/environ', 'predictions.json')", Verdict.WRONG_ANSWER, ["failed"]),
-        ("open('predictions.json', 'w').write('[')", Verdict.INVALID_TESTS, ["error"]),
+        ("open('predictions.json', 'w').write('[')", Verdict.WRONG_ANSWER, ["failed"]),
     ],
 )
 async def test_predictions_are_scored_where_the_labels_are_and_the_candidate_is_not(bare, code, verdict, outcomes):

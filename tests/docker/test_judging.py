@@ -38,7 +38,7 @@ async def test_the_verdict_is_right(execute, name):
     code, tests, verdict = CASES[name]
     result = await execute(code, tests=tests, cpu_time=3)
     assert result.verdict is verdict, result
-    assert result.reward == (1.0 if verdict is Verdict.ACCEPTED else 0.0)
+    assert result.reward == {Verdict.ACCEPTED: 1.0, Verdict.INVALID_TESTS: None}.get(verdict, 0.0)
     assert result.judging == ("together" if name == "tests_raise_on_import" else "apart")  # those tests ask nothing of it
 
 
@@ -59,8 +59,11 @@ async def test_the_side_that_raised_is_named(execute):
 
 
 async def test_a_failure_in_teardown_counts(execute):
-    tests = "import pytest\n@pytest.fixture\ndef f():\n    yield\n    assert False\ndef test_a(f): pass"
-    result = await execute("x = 1", tests=tests)
+    tests = (
+        "import pytest\nfrom candidate import count\n@pytest.fixture\ndef f():\n    yield\n    assert count() == 2\n"
+        "def test_a(f): assert count() == 1"
+    )
+    result = await execute("def count(): return 1", tests=tests)
     assert result.verdict is Verdict.WRONG_ANSWER
 
 
