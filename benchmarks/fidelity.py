@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 
 from suites import SUITES, Pair, Suite
 
+from orchestrator.data.benchmarks.names import defined
 from orchestrator.errors import OrchestratorError
 from orchestrator.types import ExecutionResult, Program, TestOutcome, Verdict
 from orchestrator.workflows.execution import run_many
@@ -188,7 +189,9 @@ def judge(pairs: list[Pair], name: str) -> list[ExecutionResult]:
 
 
 def program_of(pair: Pair) -> Program:
-    return Program(code=pair.candidate, tests=pair.tests, module=pair.module, entry_point=pair.entry_point)
+    # With an entry point, tests that use other names of the module have them from nowhere: the task says which there are.
+    names = tuple(sorted(defined(pair.candidate))) if pair.entry_point else ()
+    return Program(code=pair.candidate, tests=pair.tests, module=pair.module, entry_point=pair.entry_point, defines=names)
 
 
 def row_of(pair: Pair, plain: dict[str, str], result: ExecutionResult) -> Row:

@@ -29,6 +29,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orchestrator.data.benchmarks.names import defined
 from orchestrator.errors import PrerequisiteError, SandboxUnavailable
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, MiB, Program, Verdict
@@ -221,12 +222,10 @@ def human_eval_problems(limit: int | None = None) -> list[dict[str, str]]:
 
 
 def reference_program(problem: Mapping[str, str]) -> Program:
-    """A problem's own solution, to be judged by the problem's tests."""
-    return Program(
-        code=problem["prompt"] + problem["canonical_solution"],
-        tests=problem["test"],
-        entry_point=problem["entry_point"],
-    )
+    """A problem's own solution, to be judged by the problem's tests, which may use what its prompt defines (HumanEval/32)."""
+    code = problem["prompt"] + problem["canonical_solution"]
+    names = tuple(sorted(defined(code)))
+    return Program(code=code, tests=problem["test"], entry_point=problem["entry_point"], defines=names)
 
 
 def harness_path(folder: Path) -> tuple[str, bool]:
