@@ -119,8 +119,6 @@ SPECIAL = frozenset(
 """Protocols that a handle has where its object's class has them, without their underscores."""
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
-ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
-"""Abstract classes of containers that a class may be registered with, or derived from."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
 
@@ -248,7 +246,7 @@ class _Writer(values.Writer):
         plain_base = _base_of(kind)
         differs = tuple(name for name in (*SPECIAL, "eq") if plain_base is not None and _differs(kind, plain_base, f"__{name}__"))
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), differs))
-        abstract = tuple(name for name in ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
+        abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
         self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None, abstract))
 
     def _object(self, value: Any) -> None:

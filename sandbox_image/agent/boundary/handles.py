@@ -155,7 +155,7 @@ class HandleMeta(type):
 
 def _attribute(link: Link, own: Any, name: str, *, known: bool) -> Any:
     """An attribute of something that lives at the candidate's, but for predicates of what the tests did not name."""
-    value = link.handed_out(link.ask("get", own, name))
+    value = link.ask("get", own, name)
     if name in _PREDICATES and callable(value) and not known:
         raise refusal(own, name)
     return value
@@ -278,7 +278,7 @@ def refusal(own: Any, what: str) -> BaseException:
 
 def call(link: Link, kind: str, operands: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
     """Call something at the candidate's."""
-    return link.handed_out(link.ask(kind, *operands))
+    return link.ask(kind, *operands)
 
 
 def pull(value: Any) -> Any:

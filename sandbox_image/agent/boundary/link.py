@@ -57,7 +57,6 @@ _CALLABLES: tuple[type, ...] = (
     *(type(str.upper), type(str.__len__), type("".__len__), type(functools.cache(len))),
 )
 """What is called and does nothing else. An object of the tests' own that can be called is more than that."""
-ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
 World = tuple[Any, Any]
 """An object that was computed with a decoy, and by how much it is larger for that; None where that is not known."""
 _MAX_NESTED = 300
@@ -506,30 +505,21 @@ class Link:
 
     def line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
         """What an object answers for each of these, asked in an order drawn by chance: (whether it answered, what)."""
-        order = list(range(len(others)))
-        _CHANCE.shuffle(order)
-        told = self._answers(len(others), self.ask("line_up", own, name, [others[place] for place in order]))
-        found: list[tuple[bool, Any]] = [(False, None)] * len(others)
-        for place, answer in zip(order, told, strict=True):
-            found[place] = answer
-        return found
+        return self._by_chance(others, "line_up", own, name)
 
     def siblings(self, own: Any, kind: type, made_with: list[Any]) -> list[tuple[bool, Any]]:
         """Whether an object equals others of a class made with these (arguments, keywords), as `line_up`."""
-        order = list(range(len(made_with)))
-        _CHANCE.shuffle(order)
-        asked = [(tuple(made_with[place][0]), made_with[place][1]) for place in order]
-        told = self._answers(len(made_with), self.ask("siblings", own, kind, asked))
-        found: list[tuple[bool, Any]] = [(False, None)] * len(made_with)
-        for place, answer in zip(order, told, strict=True):
-            found[place] = answer
-        return found
+        return self._by_chance([(tuple(args), kwargs) for args, kwargs in made_with], "siblings", own, kind)
 
     def each(self, name: str, asked: list[tuple[Any, tuple[Any, ...]]]) -> list[tuple[bool, Any]]:
         """What each of these (object, arguments) gives, asked in an order drawn by chance, as `line_up`."""
+        return self._by_chance(asked, "each", name)
+
+    def _by_chance(self, asked: list[Any], kind: str, *before: Any) -> list[tuple[bool, Any]]:
+        """Ask about all of these in one message, in an order drawn by chance; the answers are in the order of `asked`."""
         order = list(range(len(asked)))
         _CHANCE.shuffle(order)
-        told = self._answers(len(asked), self.ask("each", name, [asked[place] for place in order]))
+        told = self._answers(len(asked), self.ask(kind, *before, [asked[place] for place in order]))
         found: list[tuple[bool, Any]] = [(False, None)] * len(asked)
         for place, answer in zip(order, told, strict=True):
             found[place] = answer
@@ -565,7 +555,7 @@ class Link:
     def listed(self, own: Any, name: str) -> Any:
         """What a mapping lists of itself, one item for each that it holds."""
         known = self.views_of(own)
-        value = self.handed_out(self.ask("method", own, name, (), {}))
+        value = self.ask("method", own, name, (), {})
         self._views[own._fumehood_id] = known  # to be listed changes nothing
         if isinstance(value, list | tuple | type({}.keys()) | type({}.values()) | type({}.items())):
             views.seen(own, "items", len(value))
@@ -831,7 +821,7 @@ class Link:
             made = HandleMeta._make(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
             made = HandleMeta._make(name, (Handle,), body)
-        for kind in ABSTRACT:
+        for kind in values.ABSTRACT:
             if kind in abstract:
                 getattr(collections.abc, kind).register(made)
         return made
@@ -867,12 +857,6 @@ class Link:
         self._handles[number] = pulled
         self.sources[pulled] = made
         return pulled
-
-    def handed_out(self, value: Any) -> Any:
-        """Note that a value was the candidate's answer: what it says of itself does not count, though the tests made it."""
-        if isinstance(type(value), HandleMeta):
-            self.made.pop(value._fumehood_id, None)
-        return value
 
     def named(self, name: str, value: Any) -> Any:
         """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing."""

@@ -527,8 +527,8 @@ def _operation(name: str) -> Callable[..., Any]:
                 views.ended(self, args[0])
             raise
         if name == "getitem":
-            return link.handed_out(views.item(self, args[0], value))
-        return link.handed_out(value)
+            return views.item(self, args[0], value)
+        return value
 
     method.__name__ = method.__qualname__ = f"__{name}__"
     return method
@@ -574,7 +574,7 @@ async def _soon(link: Link, awaitable: Any, *, heard: bool = True) -> Any:
         if heard:
             raise
         return False
-    return link.handed_out(value) if heard else False
+    return value if heard else False
 
 
 def _call_handle(self: Handle, *args: Any, **kwargs: Any) -> Any:

@@ -100,6 +100,8 @@ LIBRARIES = frozenset(
 """Modules whose functions, classes and selves are the same on both sides, so that they cross by name."""
 
 
+ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
+"""Abstract classes of containers that a class may be registered with, or derived from."""
 ERRORS = frozenset(
     [
         *(
