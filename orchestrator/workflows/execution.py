@@ -36,6 +36,9 @@ _T = TypeVar("_T")
 _log = logging.getLogger("fumehood.engine")
 
 _TOGETHER = 'Use judging="together" (--judging together).'
+_NOT_THE_TESTS = "The run said that the tests are at fault, and without the candidate they are not."
+_MOST_FAULTY = 1000
+"""Tests of which it is remembered whether they are at fault."""
 KEEP_IDLE_POOL = 300.0
 """Seconds after its last run until the pool of an image that a run named is shut down."""
 
@@ -83,6 +86,8 @@ class Engine:
         self._pools: dict[str, Pool] = {}
         """Image -> pool; the engine's own is under the empty name."""
         self._watches: dict[str, asyncio.TimerHandle] = {}
+        self._faulty: dict[object, bool] = {}
+        """Tests that were said to be at fault where their candidate could say so: whether they are, as `blame.py` has it."""
         self._opening = asyncio.Lock()
         self._ends: set[asyncio.Task[None]] = set()
         self.image = ""
@@ -219,6 +224,9 @@ class Engine:
         are run so alone (`in_place.py` reads their source); where the candidate then changed what they hold, the result's `basis`
         is its word unless the program says `in_place`.
 
+        Judged together, the tests are at fault (`invalid_tests`) only where they are so without the candidate too, which is tried
+        once for the same tests: otherwise the candidate has failed.
+
         Runs of a higher `priority` go first; inside one priority callers take turns by their name `caller`. `image` is another
         sandbox image than the engine's own. `wait` is how many seconds to wait for a sandbox; None waits as long as it takes.
         Cancelling ends the run at once.
@@ -244,9 +252,30 @@ class Engine:
         elif result.verdict is Verdict.ACCEPTED and result.unsure and program.judging == "apart" and not program.in_place:
             shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
             result = result if shared.verdict is Verdict.ACCEPTED else shared.model_copy(update={"unsure": result.unsure})
+        if result.verdict is Verdict.INVALID_TESTS and result.judging == "together":
+            result = await self._proved(program, result, run)
         self.metrics.runs[result.status, result.verdict or ""] += 1
         self.metrics.tampered += bool(result.attack)
         return result
+
+    async def _proved(
+        self, program: Program, result: ExecutionResult, run: Callable[..., Coroutine[Any, Any, ExecutionResult]]
+    ) -> ExecutionResult:
+        """A result that blames the tests, unless they are right without the candidate: then it has failed."""
+        from orchestrator.workflows.blame import is_proved, without_candidate
+
+        key = (program.tests, program.module, program.entry_point, program.defines, frozenset(program.test_files.items()))
+        if key not in self._faulty:
+            alone = await run(without_candidate(program), on_output=None)
+            if alone.status is Status.SANDBOX_ERROR:
+                return result.model_copy(update={"verdict": Verdict.UNSCORED, "detail": alone.detail})
+            if len(self._faulty) >= _MOST_FAULTY:
+                self._faulty.clear()
+            self._faulty[key] = is_proved(alone)
+        if self._faulty[key]:
+            return result
+        failed: dict[str, Any] = {"verdict": Verdict.RUNTIME_ERROR, "reward": 0.0, "detail": _NOT_THE_TESTS}
+        return result.model_copy(update=failed)
 
     async def _run(
         self,
@@ -281,7 +310,7 @@ class Engine:
                 failures.append(str(exc))
             if report is not None and _has_failed(report):
                 pass  # whatever became of the run: it gets no second guess
-            elif report is not None and report.not_apart and asked == "auto":
+            elif report is not None and report.not_apart and asked == "auto" and program.judging == "apart":
                 program = program.model_copy(update={"judging": "together"})
                 continue
             elif report is None or report.status is Status.SANDBOX_ERROR:
