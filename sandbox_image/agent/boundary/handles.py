@@ -293,6 +293,8 @@ def generated(link: Link, source: Any) -> Any:
     how, sent = "send", None
     for _ in range(MAX_ITEMS):
         answer = link.ask("resume", source, how, sent)
+        if isinstance(sent, BaseException):
+            link.unreached.ended(sent, None)
         if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not bool:
             link.tamper("an answer of no kind")
         going, value = answer

@@ -28,6 +28,7 @@ from .gradients import Graph, Mirror, autograd_function, same_tensor
 from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, generated, library_class, refusal
 from .module import Module
 from .operators import COMMON, SPECIALS, predicate
+from .unreached import Unreached
 from .values import Garbled, NotApart
 
 BASES = ("data", "line_up", "word")
@@ -407,6 +408,8 @@ class Link:
         whether a step without an operand was taken since, and whether the tests made the object that it began with, or name its
         class."""
         self._decoys: dict[tuple[str, str], list[Any]] = {}
+        self.unreached = Unreached("", "")
+        """Assertions that the test that runs has not come to, by the candidate's doing."""
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
         self.entry_point = ""
@@ -430,6 +433,7 @@ class Link:
     def begin(self) -> None:
         """A test begins: it rests on data until it is seen to rest on less."""
         self.basis = BASES[0]
+        self.unreached.begin()
 
     def rest_on(self, basis: str) -> None:
         """Note that the test that runs rests on this."""
@@ -481,12 +485,16 @@ class Link:
                 self._views.clear()
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind
+            unreached = len(self.unreached)
             outer, self._in_module = self._in_module, kind == "call" and _is_module(operands[0])
             try:
                 return self._wait(seq)
-            except (Broken, Exception):
+            except Broken:
                 raise
             except BaseException as exc:
+                self.unreached.forget(unreached)
+                if isinstance(exc, Exception):
+                    raise
                 if kind != "operator" or marked(exc) is None:
                     raise
                 # Nothing that tests ask in passing, as for the text of an object, ends a test in another way than an error.
@@ -724,9 +732,12 @@ class Link:
             if inspect.iscoroutine(value) and value not in self.sources:
                 value = _run_apart(value)
             body.put(value)
+            self.unreached.reached(number)
         except Broken:
             raise
         except BaseException as exc:
+            if not is_verdict(exc) or marked(exc) is not None:
+                self.unreached.ended(exc, number)
             if isinstance(exc, NotApart):
                 exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
@@ -758,6 +769,7 @@ class Link:
         if place in self._raised:
             if self._raised[place] is self.swallowed:
                 self.swallowed = None
+            self.unreached.came_back(self._raised[place])
             return self._raised[place]
         if issubclass(kind, StopIteration | StopAsyncIteration) and not (self.names_stop or self._asking in _STOPPING):
             kind, args = RuntimeError, (f"{kind.__name__} out of a function",)
@@ -962,21 +974,17 @@ class Link:
 
 
 def _run_apart(coroutine: Any) -> Any:
-    """Run a coroutine of the tests' to its end, whatever loop runs already."""
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(_outcome(coroutine)))
-    thread.start()
-    thread.join()
-    value, exc = found[0]
-    if exc is not None:
-        raise exc
-    return value
+    """Run a coroutine of the tests' to its end, whatever loop runs already.
 
-
-def _outcome(coroutine: Any) -> tuple[Any, BaseException | None]:
+    In this thread: another one could not ask the candidate anything, which waits for what the coroutine gives.
+    """
     import asyncio
 
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    loop = asyncio.new_event_loop()
     try:
-        return asyncio.run(coroutine), None
-    except BaseException as exc:
-        return None, exc
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
+        asyncio._set_running_loop(running)

@@ -15,7 +15,7 @@ import math
 import operator
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from . import views
@@ -545,10 +545,9 @@ def _leave(name: str) -> Callable[..., Any]:
         link = type(self)._fumehood_link
         found = is_verdict(exc) and marked(exc) is None
         if not found:
-            if exc is not None and marked(exc) is not None:
-                link.rest_on("word")  # it may swallow an error of its own, and with it what the tests would have asked next
+            block = link.unreached.block() if exc is not None or len(link.unreached) else None
             value = _ask(self, name, kind, exc, None)
-            return value if name == "exit" else _soon(link, value)
+            return _ended(link, exc, value, block) if name == "exit" else _ended_soon(link, exc, value, block)
         try:
             value = _ask(self, name, AssertionError, AssertionError(), None)
         except Exception:
@@ -557,6 +556,19 @@ def _leave(name: str) -> Callable[..., Any]:
 
     method.__name__ = method.__qualname__ = f"__{name}__"
     return method
+
+
+def _ended(link: Link, exc: BaseException | None, value: Any, block: Hashable) -> Any:
+    """What `__exit__` gave; noted where it ends an error."""
+    if exc is None:
+        link.unreached.reached(block)
+    elif value := bool(value):
+        link.unreached.ended(exc, block)
+    return value
+
+
+async def _ended_soon(link: Link, exc: BaseException | None, awaitable: Any, block: Hashable) -> Any:
+    return _ended(link, exc, await _soon(link, awaitable), block)
 
 
 def _entering(name: str) -> Callable[..., Any]:

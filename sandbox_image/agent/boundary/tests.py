@@ -34,6 +34,7 @@ from .findings import Findings
 from .link import Link
 from .module import Module
 from .sharing import asks_identity
+from .unreached import Unreached
 
 WORK = "/box/work"
 _MESSAGE = 4000
@@ -160,6 +161,8 @@ class _Judge:
             exc = hidden
             why = "" if exc else self._why_not_passed(name)
             outcome = "failed" if exc or why else "passed"
+            if self._link.unreached:
+                self._link.rest_on("word")
             if why:
                 told |= {"message": why, "side": "tests" if self._findings.failure else "candidate"}
         if exc is not None:
@@ -173,6 +176,8 @@ class _Judge:
         """Why a test that ended well did not pass all the same."""
         if self._findings.failure:
             return f"An assertion failed, whatever became of it: {self._findings.failure}"
+        if self._link.unreached.message:
+            return self._link.unreached.message
         if len(values.NotApart.raised) > self._refused:
             return str(values.NotApart.raised[-1])
         test = self._expected.tests.get(name.partition("[")[0])
@@ -299,8 +304,8 @@ class _Judge:
 
     def _raise_found(self) -> None:
         """Fail where an assertion failed while the tests were imported."""
-        if self._findings.failure:
-            raise mark(AssertionError(self._findings.failure))
+        if found := self._findings.failure or self._link.unreached.message:
+            raise mark(AssertionError(found))
 
     def _import(self, module: Module, name: str) -> Any:
         try:
@@ -527,7 +532,9 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link.asks_identity = asks_identity(work["tests"])
     link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
-    run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
+    path = f"{folder}/test_{work['module']}.py"
+    link.unreached = Unreached(work["tests"], path)
+    run = _Judge(link, report, work, path)
     link.heard = lambda: report.send(event="received")
     try:
         exc = link.greet()

@@ -1,0 +1,125 @@
+"""An assertion that was begun or stood next is not skipped by an error that the candidate ends itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from apart_harness import Apart
+
+CODE = """class Account:
+    def __enter__(s): return s
+    def __exit__(s,*a): return True
+    async def __aenter__(s): return s
+    async def __aexit__(s,*a): return True
+    def balance(s): raise RuntimeError
+def g(x): raise RuntimeError('x')
+def bad(x): return None
+import contextlib
+@contextlib.contextmanager
+def timer():
+    try: yield 1
+    except Exception: pass
+def quiet(): return contextlib.suppress(Exception)
+def genq():
+    try: yield 1
+    except Exception: pass
+def retry(f,*a):
+    try: return f(*a)
+    except Exception: pass
+def deco(f):
+    def w(*a):
+        try: return f(*a)
+        except Exception: pass
+    return w
+async def arun(f):
+    try: return await f()
+    except Exception: pass
+def take(it):
+    try:
+        for x in it: pass
+    except Exception: pass
+
+"""
+IMPORTS = "from candidate import *\nfrom candidate import Account, g, bad, timer, quiet, genq, retry, deco, arun, take\nimport contextlib, asyncio\n"
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Apart]:
+    pairs = Apart(heavy=False)
+    yield pairs
+    pairs.close()
+
+
+SKIPPED = {
+    "exit": "def test_a():\n    with Account() as a:\n        assert a.balance() == 5",
+    "exit next": "def test_a():\n    with Account() as a:\n        r = a.balance()\n        assert r == 5",
+    "exit oneline": "def test_a():\n    with Account() as a: assert a.balance() == 5",
+    "timer": "def test_a():\n    with timer():\n        r = g(3)\n        assert r == 5",
+    "quiet": "def test_a():\n    with quiet():\n        r = g(3)\n        assert r == 5",
+    "none value": "def test_a():\n    with quiet():\n        r = bad(3) + 1\n        assert r == 5",
+    "genq": "cm = contextlib.contextmanager(genq)\ndef test_a():\n    with cm():\n        r = g(3)\n        assert r == 5",
+    "stack": "def test_a():\n    with contextlib.ExitStack() as s:\n        s.enter_context(quiet())\n        r = g(3)\n        assert r == 5",
+    "two items": "def test_a():\n    with open('/dev/null') as f, quiet():\n        r = g(3)\n        assert r == 5",
+    "async": "def test_a():\n    async def go():\n        async with Account() as a:\n            r = a.balance()\n            assert r == 5\n    asyncio.run(go())",
+    "callback": "def test_a():\n    def chk():\n        r = g(3)\n        assert r == 5\n    retry(chk)",
+    "lambda helper": "def chk(r): assert r == 5\ndef test_a():\n    retry(lambda: chk(g(3)))",
+    "helper in with": "def chk(): \n    r = g(3)\n    assert r == 5\ndef test_a():\n    with quiet():\n        chk()",
+    "helper later": "def chk(r): \n    assert r == 5\ndef test_a():\n    with quiet():\n        r = g(3)\n        chk(r)",
+    "iter": "def gen():\n    r = g(3)\n    assert r == 5\n    yield r\ndef test_a():\n    take(gen())",
+    "genexpr": "def chk(r):\n    assert r == 5\ndef test_a():\n    take(chk(g(i)) for i in [1,2])",
+    "async cb": "def test_a():\n    async def chk():\n        r = g(3)\n        assert r == 5\n    asyncio.run(arun(chk))",
+    "loop": "def test_a():\n    with quiet():\n        for i in [1,2]:\n            r = g(i)\n            assert r == i",
+    "loop before": "def test_a():\n    ok=[0]\n    with quiet():\n        for i in [1,2]:\n            assert ok\n            g(i)",
+    "if fail": "import pytest\ndef test_a():\n    with quiet():\n        if g(3) != 5: pytest.fail('x')",
+    "if raise": "def test_a():\n    with quiet():\n        if g(3) != 5:\n            raise AssertionError",
+    "raises": "import pytest\ndef test_a():\n    with quiet():\n        with pytest.raises(KeyError):\n            g(3)",
+    "unittest": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        with quiet():\n            self.assertEqual(g(3), 5)",
+    "own wrapper": "@contextlib.contextmanager\ndef mine():\n    with quiet(): yield\ndef test_a():\n    with mine():\n        r = g(3)\n        assert r == 5",
+    "import": "with quiet():\n    r = g(3)\n    assert r == 5\ndef test_a(): pass",
+    "asserts": "with quiet():\n    r = g(3)\n    assert r == 5",
+    "decorated helper": "@deco\ndef chk(x):\n    r = g(x)\n    assert r == 5\ndef test_a(): chk(3)",
+    "nested exit": "def test_a():\n    with quiet():\n        with Account():\n            r = g(3)\n        assert r == 5",
+    "elif": "def test_a():\n    with quiet():\n        if g(3): pass\n        else: assert 1 == 5 - 4 + g(3)",
+}
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_an_assertion_is_not_skipped_by_what_the_candidate_ends(bare: Apart, name: str) -> None:
+    result = bare.run(CODE, IMPORTS + SKIPPED[name])
+    assert not result.accepted, result
+    assert "was not reached" in str(result.events)
+    assert not any(test["proved"] for test in result.tests.values())
+
+
+HONEST = {
+    "mark": "import pytest\ndef test_a():\n    with quiet():\n        g(3)\n        assert False",
+    "mark fail": "import pytest\ndef test_a():\n    with quiet():\n        g(3)\n        pytest.fail('x')",
+    "own raise": "def test_a():\n    with quiet():\n        raise ValueError('x')\n        assert 1 == 2",
+    "own raise helper": "def boom(): raise ValueError\ndef test_a():\n    with quiet():\n        boom()\n    assert 1 == 1",
+    "div": "def test_a():\n    x = 0\n    with quiet():\n        1 / 0\n        x = 1\n    assert x == 0",
+    "retry": "n=[]\nclass E(Exception): pass\ndef test_a():\n    def f():\n        n.append(1)\n        if len(n) < 2: raise ValueError\n        assert n\n        return 5\n    for i in range(3): r = retry(f)\n    assert r == 5",
+    "wrapper after": "@contextlib.contextmanager\ndef mine():\n    with quiet(): yield\ndef test_a():\n    with mine():\n        g(3)\n    assert g",
+    "callback ok": "def test_a():\n    assert retry(lambda: g(3)) is None",
+    "assert lambda": "def test_a():\n    assert retry(lambda: g(3)) == None",
+    "asserted call": "def test_a():\n    def f(x): return g(x)\n    assert retry(f, 3) is None",
+    "later": "k=[]\ndef sometimes(x):\n    k.append(1)\n    return g(x) if len(k) < 2 else 5\ndef test_a():\n    for i in range(2):\n        with quiet():\n            r = sometimes(3)\n            assert r == 5",
+    "raises outer": "import pytest\ndef test_a():\n    with pytest.raises(RuntimeError):\n        g(3)\n        assert 1 == 2\n    assert 1",
+    "gen throw": "def test_a():\n    it = genq()\n    next(it)\n    try: it.throw(ValueError('x'))\n    except StopIteration: pass\n    assert 1",
+}
+
+RESTING = dict.fromkeys(("own raise", "own raise helper", "div", "retry", "later", "raises outer", "gen throw"), "data")
+"""Where no error of the candidate's was ended, or the block was run to its end later; all others rest on its word."""
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_tests_that_an_error_is_ended_pass(bare: Apart, name: str) -> None:
+    result = bare.run(CODE, IMPORTS + HONEST[name])
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == RESTING.get(name, "word")
+
+
+def test_a_callback_that_is_awaited_may_ask_the_candidate(bare: Apart) -> None:
+    code = "async def twice(f): return [await f(), await f()]\ndef g(x): return x * x"
+    tests = "import asyncio\nfrom candidate import g, twice\nasync def nine(): return g(3)\ndef test_a(): assert asyncio.run(twice(nine)) == [9, 9]"
+    assert bare.run(code, tests).accepted
