@@ -23,6 +23,9 @@ from .values import NotApart
 
 _FORGIVING = frozenset(("AssertionError", "Exception", "BaseException", "failureException"))
 _CATCHING = frozenset(("raises", "assertRaises", "assertRaisesRegex", "assert_raises", "assert_raises_regex", "suppress"))
+_STOPS = frozenset(("StopIteration", "StopAsyncIteration"))
+_ADVANCING = frozenset(("next", "anext", "__next__", "__anext__", "send", "throw", "asend", "athrow"))
+"""What raises them in the usual way."""
 _MESSAGE = 4000
 """Characters of what is noted."""
 
@@ -157,7 +160,16 @@ class Findings:
 
     def _is_expected(self) -> bool:
         """Whether a handler of the tests' own waits for the failure that is now known."""
-        ranges = self._ranges
+        return self._stands_in(self._ranges)
+
+    def expects_stop(self, *, by_next: bool) -> bool:
+        """Whether a handler of the tests' own names StopIteration where they stand now: else none comes out of a function.
+
+        Where `next` is called in the block of a `try`, it is `next` that is waited for.
+        """
+        return self._stands_in([lines for lines, advances in self._stops if by_next or not advances])
+
+    def _stands_in(self, ranges: list[tuple[int, int]]) -> bool:
         frame: Any = sys._getframe(1)
         while frame is not None:
             if frame.f_code.co_filename == self._path and any(first <= frame.f_lineno <= last for first, last in ranges):
@@ -191,6 +203,27 @@ class Findings:
                         found.append(_lines(node.body))
         return found
 
+    @functools.cached_property
+    def _stops(self) -> list[tuple[tuple[int, int], bool]]:
+        """Lines of the tests inside which a StopIteration is caught by name, and whether that is of a `next` there."""
+        names = {node.targets[0].id: node.value for node in self._tree.body if _is_assignment(node)}  # type: ignore[attr-defined]
+        found: list[tuple[tuple[int, int], bool]] = []
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Try):
+                if any(one.type is not None and _forgives(one.type, names, _STOPS) for one in node.handlers):
+                    found.append((_lines(node.body), any(map(_advances, node.body))))
+            elif isinstance(node, ast.With | ast.AsyncWith):
+                if any(_catches(item.context_expr, names, _STOPS) for item in node.items):
+                    found.append((_lines(node.body), False))
+            elif isinstance(node, ast.Call) and _catches(node, names, _STOPS):
+                found.append(((node.lineno, node.end_lineno or node.lineno), False))
+        return found
+
+
+def _advances(body: ast.AST) -> bool:
+    called = (node.func for node in ast.walk(body) if isinstance(node, ast.Call))
+    return any(getattr(one, "attr", getattr(one, "id", "")) in _ADVANCING for one in called)
+
 
 def _swallows(node: ast.AST) -> bool:
     """Whether a context manager of the tests' own may end an exception."""
@@ -207,21 +240,21 @@ def _lines(body: list[ast.stmt]) -> tuple[int, int]:
     return body[0].lineno, body[-1].end_lineno or body[-1].lineno
 
 
-def _catches(node: ast.expr, names: dict[str, ast.expr]) -> bool:
+def _catches(node: ast.expr, names: dict[str, ast.expr], wanted: frozenset[str] = _FORGIVING) -> bool:
     if not isinstance(node, ast.Call):
         return False
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     given = [*node.args, *(keyword.value for keyword in node.keywords)]
-    return called in _CATCHING and any(_forgives(one, names) for one in given)
+    return called in _CATCHING and any(_forgives(one, names, wanted) for one in given)
 
 
-def _forgives(node: ast.expr, names: dict[str, ast.expr]) -> bool:
-    """Whether an expression names AssertionError or a base of it, by itself or through a name that the tests gave it."""
+def _forgives(node: ast.expr, names: dict[str, ast.expr], wanted: frozenset[str] = _FORGIVING) -> bool:
+    """Whether an expression names one of these classes, by itself or through a name that the tests gave it."""
     if isinstance(node, ast.Tuple | ast.List):
-        return any(_forgives(one, names) for one in node.elts)
+        return any(_forgives(one, names, wanted) for one in node.elts)
     name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
     if isinstance(node, ast.Name) and name in names:
-        return _forgives(names[name], {})
+        return _forgives(names[name], {}, wanted)
     if isinstance(node, ast.Attribute) and name == "Exception":
-        return ast.unparse(node.value).split(".")[-1] == "fail"  # pytest.fail.Exception
-    return name in _FORGIVING and (isinstance(node, ast.Name) or name == "failureException")
+        return wanted is _FORGIVING and ast.unparse(node.value).split(".")[-1] == "fail"  # pytest.fail.Exception
+    return name in wanted and (isinstance(node, ast.Name) or name == "failureException")

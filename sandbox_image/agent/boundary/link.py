@@ -394,8 +394,9 @@ class Link:
         """Exception classes of the tests' own that the candidate was passed."""
         self.aliases: dict[type, type] = {}
         """What stands for an exception that would catch what the tests themselves find, where the candidate has one."""
-        self.names_stop = False
-        """Whether the tests name StopIteration or its like: else a function that raises it has an error, and ends no loop."""
+        self.expects_stop: Callable[..., bool] = lambda by_next: False
+        """Whether the tests name StopIteration in a handler where they stand: else a function that raises it has an error, and
+        ends no loop."""
         self._objection = ""
         """What the candidate did that makes its answer count for nothing."""
         self._in_module = False
@@ -771,7 +772,9 @@ class Link:
                 self.swallowed = None
             self.unreached.came_back(self._raised[place])
             return self._raised[place]
-        if issubclass(kind, StopIteration | StopAsyncIteration) and not (self.names_stop or self._asking in _STOPPING):
+        if issubclass(kind, StopIteration | StopAsyncIteration) and not (
+            self._asking in _STOPPING or self.expects_stop(by_next=False)
+        ):
             kind, args = RuntimeError, (f"{kind.__name__} out of a function",)
         exc = make_exception(kind, args, text[:_TEXT])
         for name, value in attributes.items():

@@ -31,6 +31,7 @@ from ..frames import frames_in, shown
 from . import values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
+from .handles import Handle
 from .link import Link
 from .module import Module
 from .sharing import asks_identity
@@ -261,7 +262,7 @@ class _Judge:
         # A candidate that calls something `math` would be asked whether it is right.
         libraries: dict[str, Any] = {name: importlib.import_module(library) for name, library in known.libraries().items()}
         bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
-        libraries |= {name: own for name, own in _own_builtins().items() if name in known.used and name not in bound}
+        libraries |= {name: own for name, own in _own_builtins(link).items() if name in known.used and name not in bound}
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
         module = Module(link, names_of_candidate)
@@ -276,6 +277,7 @@ class _Judge:
             self._expected.tests.clear()  # what they define is called by them
         self._findings = findings = Findings(tree, self._path, self._doubt)
         link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
+        link.expects_stop = findings.expects_stop
         if kind == "pytest":
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
@@ -425,12 +427,13 @@ class _Import(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._then()
 
 
-def _own_builtins() -> dict[str, Callable[[Any], int]]:
-    """`hash` and `id` for the tests' own file.
+def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
+    """`hash`, `id` and `next` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
-    would know what the tests expect. What these are in the tests' hands is a secret of this run; equal stays equal. The order of
-    sets stays shared, for `list(set(words))` is an honest answer.
+    would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
+    order of sets stays shared, for `list(set(words))` is an honest answer. Where the candidate's iterator ends under `next` in a
+    function of the tests', the loop that calls this function does not end.
     """
     key = int.from_bytes(os.urandom(6)) << 4
 
@@ -441,8 +444,17 @@ def _own_builtins() -> dict[str, Callable[[Any], int]]:
     def own_id(value: Any) -> int:
         return id(value) ^ key
 
-    own_hash.__name__, own_id.__name__ = "hash", "id"
-    return {"hash": own_hash, "id": own_id}
+    def own_next(source: Any, *default: Any) -> Any:
+        try:
+            return next(source, *default)
+        except StopIteration:
+            theirs = isinstance(source, Handle) or (isinstance(source, types.GeneratorType) and source in link.sources)
+            if not theirs or sys._getframe(1).f_code.co_name == "__next__" or link.expects_stop(by_next=True):
+                raise
+            raise mark(RuntimeError("StopIteration out of next()")) from None
+
+    own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
+    return {"hash": own_hash, "id": own_id, "next": own_next}
 
 
 def _is_salted(value: Any) -> bool:
@@ -530,7 +542,6 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
     link.asks_identity = asks_identity(work["tests"])
-    link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
     path = f"{folder}/test_{work['module']}.py"
     link.unreached = Unreached(work["tests"], path)
