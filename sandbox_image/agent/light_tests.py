@@ -30,7 +30,7 @@ _SYMBOLS = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-_EXPLAIN, _FAILING, _RUNNING, _DECORATING = "@explain", "@failing", "@running", "@decorating"
+_EXPLAIN, _FAILING, _RUNNING, _DECORATING, _COMPARED = "@explain", "@failing", "@running", "@decorating", "@compared"
 """What compiled tests call: no names that source could have."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
@@ -47,6 +47,11 @@ _HOOKS = frozenset(
     ]
 )
 _ORDERING = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+_IDENTITY = (ast.Is, ast.IsNot)
+_COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equal", "equals", "eq"))
+"""Calls that compare their first two arguments, beside `assert...`."""
+_OTHER = ("Raises", "raises", "Warns", "warns", "Logs", "Instance", "Regex", "Is")
+"""What assertions of something else than two values have in their names."""
 _PYTEST = frozenset(("raises", "approx"))
 _EMPTY = frozenset((ast.Load, ast.Store, ast.Constant))
 
@@ -147,6 +152,8 @@ class _Asserts:
             if isinstance(statement, ast.Raise) and raises_failure(statement):
                 made.append(ast.Expr(_call(_FAILING, [], statement), **_place(statement)))
             made.append(statement)
+            if isinstance(statement, ast.Expr) and operands(statement.value) and not in_class:
+                made.append(_compared(statement))
             own = isinstance(statement, ast.ClassDef)  # names of ours would become attributes of it
             for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
                 for field in ("body", "orelse", "finalbody"):
@@ -189,7 +196,10 @@ class _Asserts:
         # What was compared is let go: who still holds a value of the candidate's matters (`boundary/sharing.py`).
         kept_names: list[ast.expr] = [ast.Name(value.id, store, **place) for value in shown[1:] if isinstance(value, ast.Name)]
         forget = ast.Assign(kept_names, ast.Constant(None, **place), **place)
-        made.append(ast.If(condition, [forget], [ast.Raise(explain, None, **place)], **place))
+        passed: list[ast.stmt] = [forget]
+        if operands(test):
+            passed.append(_compared(node))
+        made.append(ast.If(condition, passed, [ast.Raise(explain, None, **place)], **place))
         return made
 
     def _text(self, node: ast.expr) -> str:
@@ -214,6 +224,50 @@ def _place(node: ast.stmt) -> dict[str, Any]:
 def _call(name: str, arguments: list[ast.expr], node: ast.stmt) -> ast.Call:
     place = _place(node)
     return ast.Call(ast.Name(name, ast.Load(), **place), arguments, [], **place)
+
+
+def _compared(node: ast.stmt) -> ast.stmt:
+    """What says that an assertion passed which compared two things, neither of them written out."""
+    place = [ast.Constant(value, **_place(node)) for value in (node.lineno, node.col_offset)]
+    return ast.Expr(_call(_COMPARED, [*place], node), **_place(node))
+
+
+def operands(node: ast.expr) -> list[tuple[tuple[ast.expr, ast.expr], list[ast.comprehension]]]:
+    """What an asserted expression compares, pairs of which neither is written out, each with the loops that it stands in."""
+    if isinstance(node, ast.Compare):
+        pair = node.left, node.comparators[-1]
+        if isinstance(node.left, ast.Call) and getattr(node.left.func, "id", "") == "abs" and node.left.args:
+            distance = node.left.args[0]  # abs(a - b) < 1e-6
+            pair = (distance.left, distance.right) if isinstance(distance, ast.BinOp) else pair
+        return [] if isinstance(node.ops[0], _IDENTITY) or any(map(_is_written_out, pair)) else [(pair, [])]
+    if isinstance(node, ast.UnaryOp):
+        return operands(node.operand)
+    if isinstance(node, ast.BoolOp):
+        return [pair for value in node.values for pair in operands(value)]
+    if not isinstance(node, ast.Call) or not node.args:
+        return []
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name in ("all", "any", "bool", "assertTrue", "assertFalse"):
+        inner = node.args[0]
+        if isinstance(inner, ast.GeneratorExp | ast.ListComp):
+            return [(pair, [*inner.generators, *around]) for pair, around in operands(inner.elt)]
+        return operands(inner)
+    if len(node.args) < 2 or not (name in _COMPARING or name.startswith("assert")) or any(map(name.__contains__, _OTHER)):
+        return []
+    pair = node.args[0], node.args[1]
+    return [] if any(map(_is_written_out, pair)) else [(pair, [])]
+
+
+def _is_written_out(node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return True
+    if isinstance(node, ast.UnaryOp):
+        return _is_written_out(node.operand)
+    if isinstance(node, ast.List | ast.Tuple | ast.Set):
+        return all(map(_is_written_out, node.elts))
+    if isinstance(node, ast.Dict):
+        return all(map(_is_written_out, node.values))
+    return False
 
 
 def _is_function(node: ast.AST) -> bool:
@@ -454,10 +508,19 @@ class Calls(Protocol):
     def decorating(self, decorator: Any) -> Any:
         """The decorator of a marked test, so that pytest finds a function of ours behind it."""
 
+    def compared(self, line: int, column: int) -> None:
+        """The assertion that stands there compared two things, neither of them written out, and passed."""
+
 
 def hooks(calls: Calls) -> dict[str, Any]:
     """The names that compiled tests need."""
-    return {_EXPLAIN: calls.explain, _FAILING: calls.failing, _RUNNING: calls.running, _DECORATING: calls.decorating}
+    return {
+        _EXPLAIN: calls.explain,
+        _FAILING: calls.failing,
+        _RUNNING: calls.running,
+        _DECORATING: calls.decorating,
+        _COMPARED: calls.compared,
+    }
 
 
 def namespace(path: str, name: str, calls: Calls) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Findings:
         """The test that runs; empty while the tests are imported."""
         self.failure = ""
         """What failed in it for good."""
+        self.compared: Callable[[int, int], None] = lambda line, column: None
+        """Called with the place of an assertion that passed and compared two things, neither of them written out."""
         self.entered: set[int] = set()
         """Marked functions that ever ran."""
         self._done: dict[int, bool] = {}

@@ -168,9 +168,20 @@ def _is_module(value: Any) -> bool:
     return torch is not None and isinstance(real, type) and issubclass(real, torch.nn.Module)
 
 
+def _computes(kind: str, operands: tuple[Any, ...]) -> bool:
+    """Whether a module of PyTorch is called, which changes none of its parameters; other methods may train it."""
+    forward = kind == "method" and operands[1] == "forward"
+    return (kind == "call" or forward) and _is_module(operands[0])
+
+
 def _is_shared_class(kind: type) -> bool:
     """Whether both sides have a class."""
     return kind in values.TYPE_NAMES or values.library_path(kind) is not None
+
+
+def _is_borrowed(value: Any) -> bool:
+    """Whether a value is a class that is not the candidate's own. Those of errors count only for who catches them."""
+    return isinstance(value, type) and not isinstance(value, HandleMeta) and not issubclass(value, BaseException)
 
 
 def _is_plain(value: Any) -> bool:
@@ -386,6 +397,8 @@ class Link:
         """Seeds that the tests set: the candidate's generators are set alike before its next call."""
         self.known: set[type] = set()
         """Classes that the tests named."""
+        self.borrowed: set[str] = set()
+        """Names under which the tests took classes that are not the candidate's own."""
         self.made: dict[int, tuple[type, Any, Any]] = {}
         """Objects that the tests had made and that the candidate has not handed out since: class and arguments."""
         self.given: set[type] = set()
@@ -487,7 +500,7 @@ class Link:
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind
             unreached = len(self.unreached)
-            outer, self._in_module = self._in_module, kind == "call" and _is_module(operands[0])
+            outer, self._in_module = self._in_module, _computes(kind, operands)
             try:
                 return self._wait(seq)
             except Broken:
@@ -874,7 +887,12 @@ class Link:
         return pulled
 
     def named(self, name: str, value: Any) -> Any:
-        """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing."""
+        """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing.
+
+        A class of Python's or a library's under another name says less than the tests may expect: nearly all is an object.
+        """
+        if name != getattr(value, "__name__", "") and any(map(_is_borrowed, value if type(value) is tuple else (value,))):
+            self.borrowed.add(name)
         if type(value) is HandleMeta and name.lstrip("_")[:1].isupper() and name != self.entry_point:
             self.known.add(value)
         return value
@@ -963,8 +981,10 @@ class Link:
             mirror = self.mirrors[number]
             if not isinstance(data, torch.Tensor):
                 raise Garbled("a tensor that is none")
-            if mirror.set and self._in_module and not same_tensor(data, mirror.data):
-                self._objection = "a parameter that the tests had set was changed by calling the module that holds it"
+            if mirror.set and not same_tensor(data, mirror.data):
+                if self._in_module:
+                    self._objection = "a parameter that the tests had set was changed by calling the module that holds it"
+                self.rest_on("word")  # what the tests compute with it from now on, the candidate gave
             mirror.tensor.data = data
             mirror.tensor.grad = grad
             mirror.note()

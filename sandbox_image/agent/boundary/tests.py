@@ -35,6 +35,7 @@ from .handles import Handle
 from .link import Link
 from .module import Module
 from .sharing import asks_identity
+from .sides import Sides
 from .unreached import Unreached
 
 WORK = "/box/work"
@@ -81,6 +82,7 @@ class _Judge:
         """Names that nobody defines: neither the tests nor, by what the task says, the candidate."""
         self._expected = Reading(ast.Module([], []), link.module)
         self._findings = Findings(ast.Module([], []), path, self._doubt)
+        self._sides = Sides("", link.module, (), "")
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
@@ -162,7 +164,7 @@ class _Judge:
             exc = hidden
             why = "" if exc else self._why_not_passed(name)
             outcome = "failed" if exc or why else "passed"
-            if self._link.unreached:
+            if self._link.unreached or self._uses_borrowed(name):
                 self._link.rest_on("word")
             if why:
                 told |= {"message": why, "side": "tests" if self._findings.failure else "candidate"}
@@ -185,6 +187,10 @@ class _Judge:
         if test is not None and id(test.node) in self._expected.marked and not self._findings.ran_to_its_end(id(test.node)):
             return "The test was not run to its end by what the candidate made of it."
         return ""
+
+    def _uses_borrowed(self, name: str) -> bool:
+        """Whether a test uses a name under which the candidate gave a class that is not its own: `isinstance` says little."""
+        return bool(self._link.borrowed) and self._sides.uses(name.partition("[")[0], self._link.borrowed)
 
     def is_excused(self, name: str, *, mark: bool, reason: str) -> bool:
         """Whether a test is skipped, or expected to fail, without the candidate's doing. `mark` says that it did not begin."""
@@ -278,6 +284,8 @@ class _Judge:
         self._findings = findings = Findings(tree, self._path, self._doubt)
         link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
         link.expects_stop = findings.expects_stop
+        self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
+        findings.compared = self._compared
         if kind == "pytest":
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
@@ -303,6 +311,11 @@ class _Judge:
             found = {name: names[name] for name in dict.fromkeys(own) if type(names.get(name)) is types.FunctionType}
             found = {name: function for name, function in found.items() if function.__code__.co_filename == self._path}
         return self._functions(found)
+
+    def _compared(self, line: int, column: int) -> None:
+        """An assertion passed: where the candidate gave both of its sides, on its word."""
+        if self._link.basis != "word" and self._sides.both_candidates(line, column):
+            self._link.rest_on("word")
 
     def _raise_found(self) -> None:
         """Fail where an assertion failed while the tests were imported."""

@@ -1,0 +1,159 @@
+"""What rests on the candidate's word by its source: assertions both of whose sides it gave, and classes that it only borrows.
+
+`assert repr(make(3)) == repr(Point(3))` compares what the candidate says with what it says. Which sides those are is read from
+the source: they use the candidate, or a variable that was made with it. Only assertions of which neither side is written out are
+looked at, once they have passed, so that `assert f(3) == 9` costs nothing.
+
+Left out: what is passed to helpers of the tests' own (`same(f(3), 9)`); and identity, which the boundary keeps itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable
+
+from ..expected import Reading
+from ..light_tests import Definition, operands
+
+_Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Sides:
+    """Reads the assertions of one file of tests."""
+
+    def __init__(self, tests: str, module: str, names: Iterable[str], entry_point: str) -> None:
+        self._tests, self._module, self._names, self._entry_point = tests, module, names, entry_point
+        self._known: dict[tuple[int, int], bool] = {}
+
+    def both_candidates(self, line: int, column: int) -> bool:
+        """Whether both sides of the assertion that stands there are the candidate's."""
+        place = line, column
+        if place not in self._known:
+            self._known[place] = any(self._are_both(*found) for found in self._assertions.get(place, ()))
+        return self._known[place]
+
+    def uses(self, test: str, names: set[str]) -> bool:
+        """Whether a test, by its name, or something that is no test uses one of these names."""
+        tests = {id(one.node): one.name for one in self._reading.tests.values()}
+        todo: list[ast.AST] = [self._tree]
+        for node in todo:  # it grows meanwhile
+            if tests.get(id(node), test) == test and not isinstance(node, ast.Import | ast.ImportFrom):
+                todo += ast.iter_child_nodes(node)
+                if {getattr(node, "id", ""), getattr(node, "attr", "")} & names:
+                    return True
+        return False
+
+    def _are_both(self, scope: _Scope, pair: tuple[ast.expr, ast.expr], around: list[ast.comprehension]) -> bool:
+        names = self._names_in(scope)
+        for one in around:
+            names = names | self._bound(one.target, one.iter, names)
+        return all(self._leads(side, names) for side in pair)
+
+    # Names that lead to the candidate
+
+    @functools.cached_property
+    def _reading(self) -> Reading:
+        return Reading(self._tree, self._module, self._names)
+
+    @functools.cached_property
+    def _tree(self) -> ast.Module:
+        return ast.parse(self._tests)
+
+    @functools.cached_property
+    def _assertions(self) -> dict[tuple[int, int], list[tuple[_Scope, tuple[ast.expr, ast.expr], list[ast.comprehension]]]]:
+        """What is compared in the assertion at a place, with the function that it is in."""
+        found: dict[tuple[int, int], list[tuple[_Scope, tuple[ast.expr, ast.expr], list[ast.comprehension]]]] = {}
+        todo: list[tuple[_Scope, ast.AST]] = [(self._tree, self._tree)]
+        for scope, node in todo:  # it grows meanwhile
+            inner = node if isinstance(node, _Scope) else scope
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.stmt):
+                    todo.append((inner, child))
+                elif isinstance(child, ast.ExceptHandler | ast.match_case):
+                    todo.append((scope, child))
+            if isinstance(node, ast.Assert | ast.Expr):
+                asserted = node.test if isinstance(node, ast.Assert) else node.value
+                pairs = [(scope, pair, around) for pair, around in operands(asserted)]
+                found[node.lineno, node.col_offset] = pairs
+        return found
+
+    @functools.cache  # noqa: B019  the run ends with it
+    def _names_in(self, scope: _Scope) -> frozenset[str]:
+        """The names that lead to the candidate in a function: its own beside those of the module."""
+        names = frozenset(self._reading.foreign) | {self._module}
+        if isinstance(scope, ast.Module):
+            return names | self._attributes
+        if self._entry_point and scope.name == "check":
+            names |= {argument.arg for argument in scope.args.args[:1]}
+        return self._learn(scope, names | self._attributes)
+
+    @functools.cached_property
+    def _attributes(self) -> frozenset[str]:
+        """Attributes of the tests' own objects that lead to the candidate, as `self.stack`."""
+        names = frozenset(self._reading.foreign) | {self._module}
+        found: frozenset[str] = frozenset()
+        for node in ast.walk(self._tree):
+            if isinstance(node, Definition):
+                found |= {name for name in self._learn(node, names | found) if "." in name}
+        return found
+
+    def _learn(self, scope: _Scope, names: frozenset[str]) -> frozenset[str]:
+        """With the names of variables that are made with what leads to the candidate."""
+        while True:
+            before = names
+            for node in ast.walk(scope):
+                if isinstance(node, ast.Assign):
+                    for target in node.targets:
+                        names |= self._bound(target, node.value, names, pulled=False)
+                elif isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr) and node.value is not None:
+                    names |= self._bound(node.target, node.value, names, pulled=False)
+                elif isinstance(node, ast.For | ast.AsyncFor):
+                    names |= self._bound(node.target, node.iter, names)
+                elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+                    names |= self._bound(node.optional_vars, node.context_expr, names, pulled=False)
+            if names == before:
+                return names
+
+    def _bound(self, target: ast.expr, value: ast.expr, names: frozenset[str], *, pulled: bool = True) -> frozenset[str]:
+        """The names in a target that lead to the candidate by this value, or by the items that are `pulled` from it."""
+        columns = _columns(value) if pulled else [[one] for one in value.elts] if isinstance(value, ast.Tuple) else []
+        if isinstance(target, ast.Tuple | ast.List) and len(target.elts) == len(columns):
+            found = frozenset[str]()
+            for one, column in zip(target.elts, columns, strict=True):
+                found |= _names_of(one) if any(self._leads(part, names) for part in column) else frozenset()
+            return found
+        return _names_of(target) if self._leads(value, names) else frozenset()
+
+    def _leads(self, node: ast.expr, names: frozenset[str]) -> bool:
+        """Whether an expression uses the candidate, or what was made with it."""
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and inner.id in names:
+                return True
+            if isinstance(inner, ast.Attribute) and f"{getattr(inner.value, 'id', '')}.{inner.attr}" in names:
+                return True
+        return False
+
+
+def _columns(value: ast.expr) -> list[list[ast.expr]]:
+    """What the parts of each item come from: of `zip`, `enumerate`, and of rows that are written out."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        if value.func.id == "zip":
+            return [[argument] for argument in value.args]
+        if value.func.id == "enumerate" and value.args:
+            return [[], [value.args[0]]]
+    if isinstance(value, ast.List | ast.Tuple) and value.elts:
+        rows = [row.elts for row in value.elts if isinstance(row, ast.Tuple | ast.List)]
+        if len(rows) == len(value.elts) and len({len(row) for row in rows}) == 1:
+            return [list(column) for column in zip(*rows, strict=True)]
+    return []
+
+
+def _names_of(target: ast.expr) -> frozenset[str]:
+    found = set()
+    for node in ast.walk(target):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            return frozenset((f"{node.value.id}.{node.attr}",))
+    return frozenset(found)

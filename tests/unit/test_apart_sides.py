@@ -1,0 +1,142 @@
+"""What the source says of who gave a value: where the candidate gave both sides, or a class that is not its own, it has its word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from apart_harness import Apart
+
+CODE = """
+class P:
+    def __init__(s,x): s.x=x; s.last=x
+    def to_dict(s): return {"x": 0}
+    def __repr__(s): return "P"
+    def __hash__(s): return 3
+    def __eq__(s,o): return True
+def mk(x): return P(x)
+def f(x): return 0
+def g(x): return 0
+def h(x): return [0, 0]
+LIMIT = 0
+
+Thing = object
+Kinds = (list, object)
+"""
+IMPORTS = "import math, unittest, pytest\nfrom candidate import P, mk, f, g, h, LIMIT\n"
+MODULE = """
+import torch
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(3))
+    def forward(self, x):
+        self.w.data.zero_()
+        return x * self.w
+    def predict(self, x): return self.forward(x)
+def run(net, x): return net.forward(x)
+"""
+
+
+@pytest.fixture(scope="module")
+def heavy() -> Iterator[Apart]:
+    pairs = Apart(heavy=True)
+    yield pairs
+    pairs.close()
+
+
+def basis(pairs: Apart, tests: str, *, entry_point: str = "") -> str:
+    result = pairs.run(CODE, IMPORTS + tests, entry_point=entry_point)
+    assert result.accepted, result
+    [found] = {test["basis"] for test in result.tests.values()}
+    return str(found)
+
+
+BOTH = {
+    "repr": "def test_a(): assert repr(mk(3)) == repr(P(5))",
+    "dict": "def test_a(): assert mk(3).to_dict() == P(5).to_dict()",
+    "vars": "def test_a():\n    a = mk(3).to_dict()\n    b = P(5).to_dict()\n    assert a == b",
+    "f": "def test_a(): assert f(1) == f(2)",
+    "fg loop": "def test_a():\n    for x in range(3): assert f(x) == g(x)",
+    "all": "def test_a(): assert all(f(x) == g(x) for x in range(3))",
+    "hash": "def test_a(): assert hash(mk(1)) == hash(mk(2))",
+    "abs": "def test_a(): assert abs(f(1) - g(1)) < 1e-6",
+    "isclose": "def test_a(): assert math.isclose(f(1), g(1))",
+    "approx": "def test_a(): assert f(1) == pytest.approx(g(1))",
+    "limit": "def test_a(): assert f(1) == LIMIT",
+    "not": "def test_a(): assert not f(1) != g(1)",
+    "and": "def test_a(): assert f(1) == 0 and f(1) == g(1)",
+    "unittest": "class T(unittest.TestCase):\n    def setUp(self): self.p = f(1)\n    def test_a(self):\n        self.assertEqual(self.p, g(1))",
+    "zip": "def test_a():\n    for a, b in zip(h(1), h(2)): assert a == b",
+    "helper": "def expect(x): return g(x)\ndef test_a(): assert f(1) == expect(1)",
+    "check": "def check(candidate):\n    assert candidate(1) == candidate(2)",
+    "asserts": "assert f(1) == g(1)",
+    "top": "a = f(1)\nassert a == g(1)",
+}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_the_candidate_gave_on_both_sides_rests_on_its_word(heavy: Apart, name: str) -> None:
+    assert basis(heavy, BOTH[name], entry_point="f" if name == "check" else "") == "word"
+
+
+ONE = {
+    "plain": "def test_a(): assert f(3) == 0",
+    "var": "def test_a():\n    e = 0\n    assert f(3) == e",
+    "zip": "def test_a():\n    for a, b in zip(h(1), [0, 0]): assert a == b",
+    "enum": "def test_a():\n    for i, x in enumerate(h(1)): assert x == i * 0",
+    "rows": "def test_a():\n    for fn, want in [(f, 0), (g, 0)]: assert fn(1) == want",
+    "helper": "def expect(x): return 0 * x\ndef test_a(): assert f(1) == expect(1)",
+    "isinstance": "def test_a(): assert isinstance(f(1), int)",
+    "param": "@pytest.mark.parametrize('x,e', [(1, 0)])\ndef test_a(x, e): assert f(x) == e",
+    "unittest": "class T(unittest.TestCase):\n    def setUp(self): self.e = 0\n    def test_a(self): self.assertEqual(f(1), self.e)",
+    "check": "def check(candidate):\n    assert candidate(1) == 0\n    e = 0\n    assert candidate(2) == e",
+}
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_what_the_tests_expect_by_themselves_rests_on_data(heavy: Apart, name: str) -> None:
+    assert basis(heavy, ONE[name], entry_point="f" if name == "check" else "") == "data"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "from candidate import Thing\ndef test_a(): assert isinstance(f(3), Thing)",
+        "import candidate\ndef test_a(): assert isinstance(f(3), candidate.Thing)",
+        "from candidate import Kinds\ndef test_a(): assert isinstance(f(3), Kinds)",
+        "from candidate import Thing\ndef is_one(x): return isinstance(x, Thing)\ndef test_a(): assert is_one(f(3))",
+    ],
+)
+def test_a_class_that_is_not_the_candidates_own_vouches_for_little(heavy: Apart, tests: str) -> None:
+    assert basis(heavy, tests) == "word"
+
+
+def test_only_tests_that_use_such_a_class_rest_on_it(heavy: Apart) -> None:
+    tests = "from candidate import Thing\ndef test_a(): assert isinstance(f(3), Thing)\ndef test_b(): assert f(3) == 0"
+    result = heavy.run(CODE, IMPORTS + tests)
+    assert {name: test["basis"] for name, test in result.tests.items()} == {"test_a": "word", "test_b": "data"}
+
+
+SET = """
+import torch
+from candidate import Net, run
+def test_a():
+    net, x = Net(), torch.ones(3)
+    with torch.no_grad(): net.w.fill_(2.0)
+    out = {how}
+    same = bool((out == net.w * x).all())
+    assert same
+"""
+
+
+@pytest.mark.parametrize("how", ["net(x)", "net.forward(x)"])
+def test_a_module_that_is_called_changes_no_parameter_that_the_tests_had_set(heavy: Apart, how: str) -> None:
+    assert heavy.run(MODULE, SET.format(how=how)).outcomes == {"test_a": "failed"}
+
+
+@pytest.mark.parametrize("how", ["net.predict(x)", "run(net, x)"])
+def test_a_parameter_that_was_set_and_changed_is_the_candidates_word(heavy: Apart, how: str) -> None:
+    result = heavy.run(MODULE, SET.format(how=how))
+    assert result.accepted
+    assert result.tests["test_a"]["basis"] == "word"
