@@ -421,6 +421,8 @@ class Link:
         """What became of an object computed with decoys of a number, by the number of what became of it with the real one; and
         whether a step without an operand was taken since, and whether the tests made the object that it began with, or name its
         class."""
+        self.listings: dict[int, tuple[Any, str]] = {}
+        """What mappings list of themselves, by its number: the mapping, and what it is."""
         self._decoys: dict[tuple[str, str], list[Any]] = {}
         self.unreached = Unreached("", "")
         """Assertions that the test that runs has not come to, by the candidate's doing."""
@@ -580,7 +582,13 @@ class Link:
         value = self.ask("method", own, name, (), {})
         self._views[own._fumehood_id] = known  # to be listed changes nothing
         if isinstance(value, list | tuple | type({}.keys()) | type({}.values()) | type({}.items())):
-            views.seen(own, "items", len(value))
+            views.listed(own, f"{name}()", value, len(value))
+        elif isinstance(value, Handle):
+            self.listings[value._fumehood_id] = own, f"{name}()"
+        elif isinstance(value, types.GeneratorType) and value in self.sources:
+            source = self.sources[value]
+            self.listings[source._fumehood_id] = own, f"{name}()"
+            value = views.counted(source, value)
         return value
 
     def predicate(self, own: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -914,6 +922,7 @@ class Link:
         self.made.pop(number, None)
         self.worlds.pop(number, None)
         self._views.pop(number, None)
+        self.listings.pop(number, None)
         self._taken.pop(number, None)
 
     def function(self, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> Any:

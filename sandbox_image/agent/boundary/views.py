@@ -8,7 +8,8 @@ Left out: comparing with values of the tests. `operators.py` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import values
@@ -44,8 +45,8 @@ def seen(own: Handle, name: str, value: Any) -> Any:
         _agree(own, "length", value)
     elif name == "shape" and type(value) is tuple:
         _agree(own, "shape", value)
-    elif name == "items":
-        _agree(own, "items", value)
+    elif name in ("items", "keys()", "values()", "items()"):
+        _agree(own, name, value)
         for place, item in known.get("got", {}).items():
             if place < len(known.get("all", ())) and known["all"][place] != item:
                 _disagree(own, f"item {place} and iteration")
@@ -73,7 +74,7 @@ def _agree(own: Handle, name: str, value: Any) -> None:
     known = type(own)._fumehood_link.views_of(own).setdefault("told", {})
     known[name] = value
     sizes = {}
-    for view in ("length", "items"):
+    for view in ("length", "items", "keys()", "values()", "items()"):
         if view in known:
             sizes[view] = known[view]
     for view in ("shape", "array shape"):
@@ -97,25 +98,92 @@ def _disagree(own: Handle, what: str) -> None:
 
 def iteration(own: Handle, source: Any) -> Any:
     """An object's iterator, whose items are counted and kept."""
-    if source is own or not isinstance(source, Handle) or has_protocol(type(own), "__next__"):
+    generator = isinstance(source, types.GeneratorType)
+    if source is own or not (generator or isinstance(source, Handle)) or has_protocol(type(own), "__next__"):
         return source
-    return _items(own, source)
+    return counted(own, source)
+
+
+def counted(own: Handle, source: Any) -> Any:
+    """An iterator over an object, by whose end all its items are known."""
+    link = type(own)._fumehood_link
+    made = _items(own, source)
+    if isinstance(source, types.GeneratorType):
+        link.sources[made] = link.sources[source]
+    return made
 
 
 def _items(own: Handle, source: Any) -> Any:
+    link = type(own)._fumehood_link
     kept: list[bytes | None] = []
+    parts: list[Any] = []
     count = 0
-    before = dict(type(own)._fumehood_link.views_of(own).get("told", {}))
+    seen_before = dict(link.views_of(own))
+    mapping, listing = link.listings.get(own._fumehood_id, (own if "keys" in type(own)._fumehood_methods else None, "items"))
+    listed_before = dict(link.views_of(mapping)) if mapping is not None else {}
     for item in source:
         count += 1
         if count <= _MOST:
             kept.append(_as_bytes(item))
+            parts.append(item)
         yield item
-    known = type(own)._fumehood_link.views_of(own)
-    if "keys" not in type(own)._fumehood_methods:
+    # Taking an item may change an object; a whole iteration is one look.
+    known = _restored(own, seen_before)
+    if mapping is None:
         known["all"] = kept
-    known["told"] = before | known.get("told", {})  # taking an item may change an object; a whole iteration is one look
-    seen(own, "items", count)
+    else:
+        _restored(mapping, listed_before)
+        listed(mapping, listing, parts, count)
+    if mapping is not own:
+        seen(own, "items", count)
+
+
+def _restored(own: Handle, before: dict[str, Any]) -> dict[str, Any]:
+    """What was seen of an object, with what was seen before it was asked for what changes nothing."""
+    known = type(own)._fumehood_link.views_of(own)
+    for name in ("told", "got", "map", "pairs"):
+        if name in before:
+            known[name] = before[name] | known.get(name, {})
+    return known
+
+
+# Mappings
+
+
+def listed(own: Handle, name: str, parts: Iterable[Any], count: int) -> None:
+    """Note what a mapping lists of itself: its `keys()`, `values()` or `items()`, or its own items, which are keys."""
+    known = type(own)._fumehood_link.views_of(own)
+    if count <= _MOST:
+        told = known.setdefault("map", {})
+        told[name] = [_pair(part) if name == "items()" else _as_bytes(part) for part in parts]
+    seen(own, name, count)
+    _agree_as_mapping(own)
+
+
+def _pair(part: Any) -> tuple[bytes | None, bytes | None]:
+    if type(part) is tuple and len(part) == 2:
+        return _as_bytes(part[0]), _as_bytes(part[1])
+    return None, None
+
+
+def _agree_as_mapping(own: Handle) -> None:
+    """Hold what a mapping says of its keys and values against each other, as far as both are plain."""
+    known = type(own)._fumehood_link.views_of(own)
+    told = known.get("map", {})
+    pairs = told.get("items()", ())
+    keys = {name: told[name] for name in ("keys()", "items") if name in told}
+    values = {"values()": told["values()"]} if "values()" in told else {}
+    if "items()" in told:
+        keys["items()"] = [key for key, _ in pairs]
+        values["items()"] = [value for _, value in pairs]
+    for views in (keys, values):
+        plain = {name: sorted(view) for name, view in views.items() if None not in view}
+        if len({tuple(view) for view in plain.values()}) > 1:
+            _disagree(own, " and ".join(plain))
+    got = known.get("pairs", {})
+    for key, value in pairs:
+        if None not in (key, value, got.get(key, value)) and got.get(key, value) != value:
+            _disagree(own, "items() and what it has under a key")
 
 
 def item(own: Handle, key: Any, value: Any) -> Any:
@@ -123,7 +191,11 @@ def item(own: Handle, key: Any, value: Any) -> Any:
     link = type(own)._fumehood_link
     known = link.views_of(own)
     kind = type(own)
-    if "keys" in kind._fumehood_methods or not has_protocol(kind, "__len__"):
+    if "keys" in kind._fumehood_methods:
+        known.setdefault("pairs", {})[_as_bytes(key)] = _as_bytes(value)
+        _agree_as_mapping(own)
+        return value
+    if not has_protocol(kind, "__len__"):
         return value
     if type(key) is int and key >= 0:
         told = _as_bytes(value)
