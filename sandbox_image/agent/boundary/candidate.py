@@ -320,6 +320,9 @@ def _real(kind: type) -> tuple[str, str] | None:
     name = kind.__name__
     if nn is not None and str(kind.__module__).startswith("torch.nn.") and getattr(nn, name, None) is kind:
         return "torch.nn", name
+    module = str(kind.__module__)
+    if module.startswith(values.ESTIMATORS) and getattr(sys.modules.get(module), name, None) is kind:
+        return module, name
     path: tuple[str, str] | None = values.library_path(kind)
     return path or (("builtins", name) if values.TYPE_NAMES.get(kind) == name else None)
 

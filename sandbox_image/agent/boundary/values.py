@@ -99,6 +99,8 @@ LIBRARIES = frozenset(
 )
 """Modules whose functions, classes and selves are the same on both sides, so that they cross by name."""
 
+ESTIMATORS = "sklearn."
+"""The library whose objects stay where they are, and whose classes isinstance shall find behind them."""
 
 ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
 """Abstract classes of containers that a class may be registered with, or derived from."""
@@ -114,7 +116,19 @@ ERRORS = frozenset(
             "email.errors",
             "getopt",
         ),
-        *("gzip", "http.client", "json.decoder", "locale", "lzma", "numpy.exceptions", "pickle", "queue", "select", "shutil"),
+        *(
+            "gzip",
+            "http.client",
+            "json.decoder",
+            "locale",
+            "lzma",
+            "numpy.exceptions",
+            "pandas.errors",
+            "pickle",
+            "queue",
+            "select",
+            "shutil",
+        ),
         *("sqlite3", "ssl", "struct", "subprocess", "tarfile", "tokenize", "tomllib", "urllib.error", "xml.etree.ElementTree"),
         *("zipfile", "zlib", "zoneinfo._common"),
     ]
@@ -217,7 +231,7 @@ class Writer:
         if self.special(value):
             return
         kind = type(value)
-        for library, writes in (("numpy", _put_numpy), ("torch", _put_torch)):
+        for library, writes in _LIBRARY_WRITERS.items():
             module = sys.modules.get(library)
             if module is not None and writes(self, value, module):
                 return
@@ -524,6 +538,11 @@ _DTYPE = re.compile(r"[<>=|]?(?:[biufcUS]\d{0,9}|[Mm]8(?:\[(?:[1-9]\d{0,5})?(?:Y
 def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
     kind = type(value)
     if issubclass(kind, np.ndarray):
+        if kind is np.ndarray and value.dtype.kind == "O":
+            writer.out += b"%"
+            writer.put_apart(tuple(map(int, value.shape)))
+            WRITE[list](writer, list(value.flat))
+            return True
         if value.dtype.kind not in "biufcUSMm":
             return False
         if issubclass(kind, np.ma.MaskedArray):
@@ -572,6 +591,16 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
     else:
         return False
     return True
+
+
+_LIBRARY_WRITERS: dict[str, Callable[[Writer, Any, Any], bool]] = {"numpy": _put_numpy, "torch": _put_torch}
+"""What writes the values of a library, once that is loaded; it says whether it did."""
+
+
+def add_library(name: str, put: Callable[[Writer, Any, Any], bool], tag: bytes, read: Callable[[Reader], Any]) -> None:
+    """Let the values of one more library cross, under a tag of their own."""
+    _LIBRARY_WRITERS[name] = put
+    _READ[ord(tag)] = read
 
 
 def is_plain_tensor(value: Any) -> bool:
@@ -880,6 +909,22 @@ def _read_array(reader: Reader) -> Any:
     return _array(reader, text, _shape(reader))
 
 
+def objects(items: list[Any]) -> Any:
+    """An array of one dimension that holds these, whatever they are."""
+    made = library("numpy").empty(len(items), dtype=object)
+    for place, item in enumerate(items):
+        made[place] = item
+    return made
+
+
+def _read_objects(reader: Reader) -> Any:
+    shape = _shape(reader)
+    items = reader.expect(list)
+    if math.prod(shape) != len(items):
+        raise Garbled("an array of another size than its items")
+    return objects(items).reshape(shape)
+
+
 def _read_masked(reader: Reader) -> Any:
     np = library("numpy")
     data, mask = reader.expect(np.ndarray), reader.expect(np.ndarray)
@@ -1054,6 +1099,7 @@ for _tag, _read in {
     "v": lambda r: r.builtin(),
     "L": lambda r: r.from_library(),
     "a": _read_array,
+    "%": _read_objects,
     "M": _read_masked,
     "P": _read_sparse,
     "9": lambda r: library("numpy").ma.masked,
@@ -1070,7 +1116,7 @@ for _tag, _read in {
     "y": lambda r: getattr(library("torch"), _torch_name(r)),
     "z": lambda r: library("torch").device(_device_name(r)),
 }.items():
-    _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEqam" else _read
+    _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEqam%" else _read
 
 
 def dumps(value: Any) -> bytes:
