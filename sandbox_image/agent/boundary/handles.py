@@ -16,7 +16,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import is_verdict, mark, marked
-from .values import ESTIMATORS, NotApart
+from .values import ESTIMATORS, Named, NotApart
 
 if TYPE_CHECKING:
     from .link import Link
@@ -117,6 +117,12 @@ class HandleMeta(type):
             cls._fumehood_link.was_made(made, cls, args, kwargs)
         return made
 
+    def __instancecheck__(cls, value: Any) -> bool:
+        """Whether this is the class of an object. A named tuple without methods of its own has arrived as its items and names."""
+        if isinstance(value, Named):
+            return cls._fumehood_base is tuple and type(value).__name__ == cls.__name__
+        return type.__instancecheck__(cls, value)
+
     def __getattr__(cls, name: str) -> Any:
         if _is_protocol(name):
             raise AttributeError(name)
@@ -209,7 +215,10 @@ class Handle(metaclass=HandleMeta):
         base = type(self)._fumehood_base
         if base is not None and base.__hash__ is not None:
             return hash(plain_of(self))
-        value = type(self)._fumehood_link.ask("operator", "hash", (self,), {})
+        link = type(self)._fumehood_link
+        if self._fumehood_id not in link.made:
+            link.rest_on("word")  # whether two are one in a set or a dictionary is for the candidate to say
+        value = link.ask("operator", "hash", (self,), {})
         if type(value) is not int:
             raise mark(TypeError("__hash__ method should return an integer"))
         return value
@@ -383,6 +392,8 @@ class Method:
         plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)) and handle._fumehood_id not in link.made:
             return link.predicate(handle, name, args, kwargs)
+        if name in _PREDICATES and handle._fumehood_id not in link.made:
+            link.rest_on("word")
         if name in _LISTING and not args and not kwargs:
             return link.listed(handle, name)
         return call(link, "method", (handle, name, args, kwargs), args, kwargs)
@@ -405,6 +416,14 @@ class Method:
 
 
 _ITERATORS = ("map", "filter", "zip", "enumerate", "reversed")
+
+
+def class_below(base: type | None, about: dict[str, Any]) -> type | None:
+    """A class of ours below a plain one, under the name of the candidate's: what isinstance finds, and `__class__` shows."""
+    try:
+        return None if base is None else type(about["__qualname__"].rpartition(".")[2], (base,), {"__slots__": (), **about})
+    except TypeError:  # nothing derives from it, or it has no room for slots
+        return None
 
 
 def library_class(path: Any, name: str, bases: list[Any]) -> type | None:

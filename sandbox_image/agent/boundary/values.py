@@ -704,6 +704,13 @@ class Reader:
         """A built-in class, by its name."""
         return TYPES[self.name()]
 
+    def masked(self, array: Any) -> Any:
+        """A masked array, or one item that is masked, as this side has it."""
+        return array
+
+    def empty(self, array: Any) -> None:
+        """An array or a tensor without items was read."""
+
     def chunk(self) -> bytes:
         """Bytes with their length before them."""
         (size,) = _U32.unpack_from(self.data, self.pos)
@@ -832,16 +839,31 @@ def _ints(reader: Reader, count: int) -> list[int]:
 
 
 class Named(tuple):  # type: ignore[type-arg]
-    """Base of named tuples on arrival: a tuple whose items have names."""
+    """Base of named tuples on arrival: a tuple whose items have names. It is made and changed as those of Python are."""
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
+    _field_defaults: ClassVar[dict[str, Any]] = {}
+
+    def __new__(cls, *items: Any, **named: Any) -> Any:
+        """Make one of items, each by its place or its name. Raises TypeError unless there is one for each field."""
+        rest = [named.pop(field) for field in cls._fields[len(items) :] if field in named]
+        if named or len(items) + len(rest) != len(cls._fields):
+            raise TypeError(f"{cls.__name__} takes one item for each of {', '.join(cls._fields)}")
+        return tuple.__new__(cls, (*items, *rest))
+
+    @classmethod
+    def _make(cls, items: Any) -> Any:
+        return cls(*items)
 
     def _asdict(self) -> dict[str, Any]:
         return dict(zip(self._fields, self, strict=True))
 
     def _replace(self, **changes: Any) -> Any:
-        return type(self)(changes.pop(name, item) for name, item in zip(self._fields, self, strict=True))
+        return type(self)(**(self._asdict() | changes))
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in zip(self._fields, self, strict=True))})"
@@ -859,8 +881,8 @@ def _read_named(reader: Reader) -> Any:
         if not all(type(n) is str and n.isidentifier() and n[0] != "_" for n in (*fields, name.lstrip("_"))):
             raise Garbled("a named tuple with names that are none")
         places = {field: property(operator.itemgetter(place)) for place, field in enumerate(fields)}
-        _named[key] = type(name, (Named,), {"__slots__": (), "_fields": fields, **places})
-    return _named[key](items)
+        _named[key] = type(name, (Named,), {"__slots__": (), "_fields": fields, "__match_args__": fields, **places})
+    return tuple.__new__(_named[key], items)
 
 
 def library(name: str) -> Any:
@@ -906,7 +928,10 @@ def _shape(reader: Reader) -> tuple[int, ...]:
 
 def _read_array(reader: Reader) -> Any:
     text = _dtype_name(reader)
-    return _array(reader, text, _shape(reader))
+    array = _array(reader, text, _shape(reader))
+    if not array.size:
+        reader.empty(array)
+    return array
 
 
 def objects(items: list[Any]) -> Any:
@@ -930,7 +955,7 @@ def _read_masked(reader: Reader) -> Any:
     data, mask = reader.expect(np.ndarray), reader.expect(np.ndarray)
     if data.shape != mask.shape or mask.dtype != bool:
         raise Garbled("a mask that does not fit")
-    return np.ma.MaskedArray(data, mask)
+    return reader.masked(np.ma.MaskedArray(data, mask))
 
 
 def _read_typed_array(reader: Reader) -> array.array[Any]:
@@ -1023,6 +1048,8 @@ def read_tensor(reader: Reader) -> tuple[Any, bool]:
 
 def _read_tensor(reader: Reader) -> Any:
     tensor, graded = read_tensor(reader)
+    if not tensor.numel():
+        reader.empty(tensor)
     return tensor.requires_grad_() if graded and (tensor.is_floating_point() or tensor.is_complex()) else tensor
 
 
@@ -1102,7 +1129,7 @@ for _tag, _read in {
     "%": _read_objects,
     "M": _read_masked,
     "P": _read_sparse,
-    "9": lambda r: library("numpy").ma.masked,
+    "9": lambda r: r.masked(library("numpy").ma.masked),
     "R": _read_typed_array,
     "J": _read_zone,
     "w": _read_pattern,
