@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.sources import parse
 
-_LIBRARIES = frozenset(("numpy", "torch", "pytest", "_pytest", "typing_extensions"))
+_LIBRARIES = frozenset(("numpy", "torch", "pandas", "sklearn", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
 _FIXTURES = {
     **dict.fromkeys(("capsys", "capfd", "capsysbinary", "capfdbinary"), "read what the candidate prints"),
@@ -67,7 +67,9 @@ _NAMES = {
     **dict.fromkeys(
         ("torch.func", "torch.vmap", "torch.compile", "torch.jit", "torch.fx", "torch.export"), "transform the candidate's code"
     ),
-    **dict.fromkeys(("torch.save", "torch.onnx"), "serialise objects"),
+    **dict.fromkeys(("torch.save", "torch.onnx", "torch.load", "pandas.read_pickle", "pandas.to_pickle"), "serialise objects"),
+    **dict.fromkeys(("pandas.option_context", "pandas.set_option", "pandas.options"), "set what holds for one interpreter"),
+    "sklearn.set_config": "set what holds for one interpreter",
     **dict.fromkeys(
         ("os.system", "os.popen", "os.fork", "concurrent.futures.ProcessPoolExecutor"), "start programs of their own"
     ),
@@ -116,6 +118,7 @@ class _Reading:
         self._tree, self._module, self._own = tree, module, own
         self._paths: dict[str, str] = {}
         """Name in the tests -> what was imported under it."""
+        self._used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -147,12 +150,12 @@ class _Reading:
     def _of(self, node: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from self._import(alias.name)
+                yield from self._import(alias.name, alias.asname or alias.name.split(".")[0])
         elif isinstance(node, ast.ImportFrom):
             if node.level:
                 yield "import relatively"
             for alias in node.names:
-                yield from self._import(f"{node.module}.{alias.name}")
+                yield from self._import(f"{node.module}.{alias.name}", alias.asname or alias.name)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
                 if argument.arg in _FIXTURES:
@@ -176,9 +179,9 @@ class _Reading:
                 if path and not self._of_candidate(target) and path.split(".")[0] != self._module:
                     yield f"change {path}"
 
-    def _import(self, path: str) -> Iterator[str]:
+    def _import(self, path: str, name: str) -> Iterator[str]:
         root = path.split(".")[0]
-        if root == self._module:
+        if root == self._module or (name != "*" and name not in self._used):  # what is imported for nothing asks for nothing
             return
         if root in self._own:
             return

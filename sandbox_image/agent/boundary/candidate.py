@@ -119,6 +119,8 @@ SPECIAL = frozenset(
 """Protocols that a handle has where its object's class has them, without their underscores."""
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
+_MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__", "__repr__")
+"""What a class has for making its objects, and how they look: a plain copy has no use for it."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
 
@@ -295,13 +297,19 @@ _own_ways: dict[Any, bool] = {}
 
 def _does_more_than_its_base(kind: Any) -> bool:
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple with methods is more than its items
-        parts = [part for one in kind.__mro__ if one is not tuple for name, part in vars(one).items() if name[:1] != "_"]
-        return any(isinstance(part, types.FunctionType | property | classmethod | staticmethod) for part in parts)
+        return any(_is_own_part(name, part) for one in kind.__mro__ if one is not tuple for name, part in vars(one).items())
     base = next((one for one in (list, dict, set, bytearray, collections.deque) if issubclass(kind, one)), None)
     if base is None or kind in values.WRITE:
         return False
     own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__)
-    return any(name in vars(one) for one in own for name in _CHANGES)
+    return any(name in _CHANGES or _is_own_part(name, part) for one in own for name, part in vars(one).items())
+
+
+def _is_own_part(name: str, part: Any) -> bool:
+    """Whether a part of a class is one that a plain copy would miss."""
+    if name in _MAKING or (name[:1] == "_" and not name.endswith("__")):
+        return False
+    return isinstance(part, types.FunctionType | property | classmethod | staticmethod)
 
 
 def _named(name: Any) -> str:
@@ -320,6 +328,9 @@ def _real(kind: type) -> tuple[str, str] | None:
     name = kind.__name__
     if nn is not None and str(kind.__module__).startswith("torch.nn.") and getattr(nn, name, None) is kind:
         return "torch.nn", name
+    module = str(kind.__module__)
+    if module.startswith(values.ESTIMATORS) and getattr(sys.modules.get(module), name, None) is kind:
+        return module, name
     path: tuple[str, str] | None = values.library_path(kind)
     return path or (("builtins", name) if values.TYPE_NAMES.get(kind) == name else None)
 

@@ -119,9 +119,10 @@ class Findings:
         if "pytest" in sys.modules:
             outcomes = importlib.import_module("_pytest.outcomes")
             outcomes.Failed.__init__ = self._noting(outcomes.Failed.__init__)
-        for library in ("numpy", "torch"):
-            if library in sys.modules and "testing" in tests:
-                self._watch_all(importlib.import_module(f"{library}.testing"))
+        for library in ("numpy", "torch", "pandas"):
+            if (library in sys.modules or (library == "pandas" and "pandas" in tests)) and "testing" in tests:
+                with contextlib.suppress(ImportError):
+                    self._watch_all(importlib.import_module(f"{library}.testing"))
         if "numpy.testing" in sys.modules:
             self._watch_all(importlib.import_module("numpy.testing._private.utils"))
 

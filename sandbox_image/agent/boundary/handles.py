@@ -16,7 +16,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import is_verdict, mark, marked
-from .values import NotApart
+from .values import ESTIMATORS, Named, NotApart
 
 if TYPE_CHECKING:
     from .link import Link
@@ -87,10 +87,11 @@ _PROTOCOLS = ("__array", "__torch", "__cuda", "__dlpack", "__dataframe")
 def _is_protocol(name: str) -> bool:
     """Whether a name is one by which a library asks an object to take part in its work.
 
-    `torch.allclose` would ask `__torch_function__`, with the expected tensor in its hand, and NumPy would read memory at the
-    address that `__array_interface__` names. What Python's own operators ask is defined on handles, one by one.
+    `torch.allclose` would ask `__torch_function__`, with the expected tensor in its hand, NumPy would read memory at the address
+    that `__array_interface__` names, and pandas takes for a table what says so as `_typ`. What Python's own operators ask is
+    defined on handles, one by one.
     """
-    return name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+    return name == "_typ" or name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
 
 
 class HandleMeta(type):
@@ -115,6 +116,12 @@ class HandleMeta(type):
         if isinstance(type(made), HandleMeta):
             cls._fumehood_link.was_made(made, cls, args, kwargs)
         return made
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        """Whether this is the class of an object. A named tuple without methods of its own has arrived as its items and names."""
+        if isinstance(value, Named):
+            return cls._fumehood_base is tuple and type(value).__name__ == cls.__name__
+        return type.__instancecheck__(cls, value)
 
     def __getattr__(cls, name: str) -> Any:
         if _is_protocol(name):
@@ -208,7 +215,10 @@ class Handle(metaclass=HandleMeta):
         base = type(self)._fumehood_base
         if base is not None and base.__hash__ is not None:
             return hash(plain_of(self))
-        value = type(self)._fumehood_link.ask("operator", "hash", (self,), {})
+        link = type(self)._fumehood_link
+        if self._fumehood_id not in link.made:
+            link.rest_on("word")  # whether two are one in a set or a dictionary is for the candidate to say
+        value = link.ask("operator", "hash", (self,), {})
         if type(value) is not int:
             raise mark(TypeError("__hash__ method should return an integer"))
         return value
@@ -384,6 +394,8 @@ class Method:
         plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)) and handle._fumehood_id not in link.made:
             return link.predicate(handle, name, args, kwargs)
+        if name in _PREDICATES and handle._fumehood_id not in link.made:
+            link.rest_on("word")
         if name in _LISTING and not args and not kwargs:
             return link.listed(handle, name)
         return call(link, "method", (handle, name, args, kwargs), args, kwargs)
@@ -408,6 +420,14 @@ class Method:
 _ITERATORS = ("map", "filter", "zip", "enumerate", "reversed")
 
 
+def class_below(base: type | None, about: dict[str, Any]) -> type | None:
+    """A class of ours below a plain one, under the name of the candidate's: what isinstance finds, and `__class__` shows."""
+    try:
+        return None if base is None else type(about["__qualname__"].rpartition(".")[2], (base,), {"__slots__": (), **about})
+    except TypeError:  # nothing derives from it, or it has no room for slots
+        return None
+
+
 def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
     """The library class that isinstance shall find behind a handle, or a class of ours below it."""
     if type(path) is tuple and len(path) == 2:
@@ -417,9 +437,11 @@ def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
             found = getattr(builtins, word)
         elif module == "torch.nn" and "torch" in sys.modules:
             found = vars(sys.modules["torch.nn"]).get(word)
+        elif type(module) is str and module.startswith(ESTIMATORS) and module in sys.modules:  # by the tests' own import
+            found = vars(sys.modules[module]).get(word)
         return found if isinstance(found, type) else None
     above = next((base._fumehood_real for base in bases if issubclass(base, Handle) and base._fumehood_real), None)
     torch = sys.modules.get("torch")
     if above is not None and torch is not None and issubclass(above, torch.nn.Module):
         return type(name, (above,), {})
-    return None
+    return above if above is not None and above.__module__.startswith(ESTIMATORS) else None

@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import protocol
-from . import sharing, values, views
+from . import sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .gradients import Graph, Mirror, autograd_function, same_tensor
-from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, generated, library_class, refusal
+from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, class_below, generated, library_class, refusal
 from .module import Module
 from .operators import COMMON, SPECIALS, predicate
 from .unreached import Unreached
@@ -319,6 +319,14 @@ class _Reader(values.Reader):
             self.link.given.add(found)
         return found
 
+    def masked(self, array: Any) -> Any:
+        """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""
+        return array if self.link.masks else vacuous.unmasked(array)
+
+    def empty(self, array: Any) -> None:
+        """Remember what would agree with whatever it is compared with."""
+        self.link.empties.add(array)
+
     def builtin(self) -> type:
         """A built-in class. Those of exceptions that would catch what the tests themselves find are classes of our own."""
         found = super().builtin()
@@ -410,6 +418,9 @@ class Link:
         self.expects_stop: Callable[..., bool] = lambda by_next: False
         """Whether the tests name StopIteration in a handler where they stand: else a function that raises it has an error, and
         ends no loop."""
+        self.masks = False
+        """Whether the tests speak of masked arrays."""
+        self.empties = vacuous.Empties(self, "")
         self._objection = ""
         """What the candidate did that makes its answer count for nothing."""
         self._in_module = False
@@ -847,7 +858,7 @@ class Link:
             "_fumehood_methods": frozenset(methods),
             "_fumehood_base": base,
             "_fumehood_own": frozenset(differs),
-            "_fumehood_real": library_class(real, name, bases),
+            "_fumehood_real": library_class(real, name, bases) or class_below(base, about),
             "_fumehood_name": name,
         }
         if hashable is not True:

@@ -198,7 +198,7 @@ def _equal_objects(own: Handle, other: Handle) -> Any:
     link = type(own)._fumehood_link
     value = _ask(own, "eq", other)
     if value is not True or own is other:
-        if own is not other and not (_made(own) or _made(other)):
+        if not (_made(own) or _made(other)):
             link.rest_on("word")
         return value
     for one, made in ((own, other), (other, own)):
@@ -292,7 +292,7 @@ def _contains(self: Handle, item: Any) -> bool:
         return item in plain_of(self)
     if is_object(item) or not link.crosses(item):
         found = _ask(self, "contains", item) is True
-        if found:
+        if found or not _made(self):
             link.rest_on("word")
         return found
     if not _made(self) and (isinstance(item, str | bytes) or has_protocol(kind, "__iter__")):

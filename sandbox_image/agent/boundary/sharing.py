@@ -31,6 +31,8 @@ MAX_BYTES = 64 << 20
 _FEW = 200
 """Copies that are looked at whenever a frame is sent, the newest first; where there are more, all are in turn with that."""
 _BUILTIN = (list, dict, set, bytearray, deque, OrderedDict, defaultdict, Counter)
+_ARRAYS = (("numpy", "ndarray"), ("torch", "Tensor"), ("pandas", "DataFrame"), ("pandas", "Series"))
+"""What can change beside those, once its library is loaded."""
 _entry = [[]]  # type: ignore[var-annotated]
 _ALONE = sys.getrefcount(_entry[0])
 """References to a value that nobody but its entry here holds."""
@@ -59,7 +61,10 @@ def _parts(value: Any) -> Parts:
 def _fingerprint(value: Any) -> bytes:
     """What an array holds, in few bytes: a side that found another with the same would only deceive itself."""
     writer = values.Writer()
-    writer.other(value)
+    try:
+        writer.other(value)
+    except (TypeError, ValueError):  # objects in it, which are not asked
+        return b""
     return b"%d %d" % (len(writer.out), zlib.crc32(writer.out))
 
 
@@ -346,7 +351,7 @@ def _table(
     """How values are written, with `hook` for those that can change; arrays are among them once their library is there."""
     if not table:
         table |= values.WRITE | {kind: hook(kind) for kind in _BUILTIN}
-    for library, name in (("numpy", "ndarray"), ("torch", "Tensor")):
+    for library, name in _ARRAYS:
         # A library that is just being imported may have no such name yet.
         if (kind := getattr(sys.modules.get(library), name, None)) is not None and kind not in table:
             table[kind] = hook(kind)
@@ -354,18 +359,25 @@ def _table(
 
 
 def _is_plain_array(value: Any) -> bool:
-    """Whether this is an array or a tensor whose bytes are all that it is."""
+    """Whether this is an array, a tensor or a table whose bytes are all that it is."""
+    if _is_table(value):
+        return True
     if hasattr(value, "requires_grad"):
         strided = value.layout is sys.modules["torch"].strided
         return not value.requires_grad and strided and not value.is_quantized and value.device.type in ("cpu", "cuda")
     return value.dtype.kind in "biufcUSMm"
 
 
+def _is_table(value: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and type(value) in (getattr(pandas, "DataFrame", None), getattr(pandas, "Series", None))
+
+
 def _is_shareable(value: Any) -> bool:
     kind = type(value)
     if kind in _BUILTIN:
         return True
-    arrays = (getattr(sys.modules.get("numpy"), "ndarray", None), getattr(sys.modules.get("torch"), "Tensor", None))
+    arrays = (getattr(sys.modules.get(library), name, None) for library, name in _ARRAYS)
     return kind in arrays and _is_plain_array(value)
 
 
@@ -397,6 +409,8 @@ def _make_alike(old: Any, new: Any) -> None:
     elif kind in _BUILTIN:
         old.clear()
         (dict.update if kind is Counter else type(old).update)(old, new)  # Counter's own would take pairs for items
+    elif _is_table(old):
+        old._update_inplace(new)  # as pandas' own methods do with `inplace`
     elif hasattr(old, "requires_grad"):
         with sys.modules["torch"].no_grad():
             old.resize_(new.shape).copy_(new) if old.shape != new.shape else old.copy_(new)

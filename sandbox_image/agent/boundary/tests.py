@@ -28,7 +28,7 @@ from typing import Any
 from .. import light_tests
 from ..expected import Reading
 from ..frames import frames_in, shown
-from . import values
+from . import vacuous, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .handles import Handle
@@ -276,6 +276,7 @@ class _Judge:
         _forward_seeds(link, self._tests)
         if "approx" in self._tests:
             _compare_whole_arrays()
+        link.empties.watch()
         kind = light_tests.kind_of(tree, self._entry_point)
         if kind == "pytest" or known.decorated:
             self._expected = Reading(tree, link.module, names_of_candidate)
@@ -555,6 +556,8 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
     link.asks_identity = asks_identity(work["tests"])
+    link.masks = vacuous.speaks_of_masks(work["tests"])
+    link.empties = vacuous.Empties(link, work["tests"])
     folder = os.getcwd()
     path = f"{folder}/test_{work['module']}.py"
     link.unreached = Unreached(work["tests"], path)

@@ -99,6 +99,8 @@ LIBRARIES = frozenset(
 )
 """Modules whose functions, classes and selves are the same on both sides, so that they cross by name."""
 
+ESTIMATORS = "sklearn."
+"""The library whose objects stay where they are, and whose classes isinstance shall find behind them."""
 
 ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
 """Abstract classes of containers that a class may be registered with, or derived from."""
@@ -114,7 +116,19 @@ ERRORS = frozenset(
             "email.errors",
             "getopt",
         ),
-        *("gzip", "http.client", "json.decoder", "locale", "lzma", "numpy.exceptions", "pickle", "queue", "select", "shutil"),
+        *(
+            "gzip",
+            "http.client",
+            "json.decoder",
+            "locale",
+            "lzma",
+            "numpy.exceptions",
+            "pandas.errors",
+            "pickle",
+            "queue",
+            "select",
+            "shutil",
+        ),
         *("sqlite3", "ssl", "struct", "subprocess", "tarfile", "tokenize", "tomllib", "urllib.error", "xml.etree.ElementTree"),
         *("zipfile", "zlib", "zoneinfo._common"),
     ]
@@ -217,7 +231,7 @@ class Writer:
         if self.special(value):
             return
         kind = type(value)
-        for library, writes in (("numpy", _put_numpy), ("torch", _put_torch)):
+        for library, writes in _LIBRARY_WRITERS.items():
             module = sys.modules.get(library)
             if module is not None and writes(self, value, module):
                 return
@@ -524,6 +538,11 @@ _DTYPE = re.compile(r"[<>=|]?(?:[biufcUS]\d{0,9}|[Mm]8(?:\[(?:[1-9]\d{0,5})?(?:Y
 def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
     kind = type(value)
     if issubclass(kind, np.ndarray):
+        if kind is np.ndarray and value.dtype.kind == "O":
+            writer.out += b"%"
+            writer.put_apart(tuple(map(int, value.shape)))
+            WRITE[list](writer, list(value.flat))
+            return True
         if value.dtype.kind not in "biufcUSMm":
             return False
         if issubclass(kind, np.ma.MaskedArray):
@@ -572,6 +591,16 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
     else:
         return False
     return True
+
+
+_LIBRARY_WRITERS: dict[str, Callable[[Writer, Any, Any], bool]] = {"numpy": _put_numpy, "torch": _put_torch}
+"""What writes the values of a library, once that is loaded; it says whether it did."""
+
+
+def add_library(name: str, put: Callable[[Writer, Any, Any], bool], tag: bytes, read: Callable[[Reader], Any]) -> None:
+    """Let the values of one more library cross, under a tag of their own."""
+    _LIBRARY_WRITERS[name] = put
+    _READ[ord(tag)] = read
 
 
 def is_plain_tensor(value: Any) -> bool:
@@ -674,6 +703,13 @@ class Reader:
     def builtin(self) -> type:
         """A built-in class, by its name."""
         return TYPES[self.name()]
+
+    def masked(self, array: Any) -> Any:
+        """A masked array, or one item that is masked, as this side has it."""
+        return array
+
+    def empty(self, array: Any) -> None:
+        """An array or a tensor without items was read."""
 
     def chunk(self) -> bytes:
         """Bytes with their length before them."""
@@ -803,16 +839,31 @@ def _ints(reader: Reader, count: int) -> list[int]:
 
 
 class Named(tuple):  # type: ignore[type-arg]
-    """Base of named tuples on arrival: a tuple whose items have names."""
+    """Base of named tuples on arrival: a tuple whose items have names. It is made and changed as those of Python are."""
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
+    _field_defaults: ClassVar[dict[str, Any]] = {}
+
+    def __new__(cls, *items: Any, **named: Any) -> Any:
+        """Make one of items, each by its place or its name. Raises TypeError unless there is one for each field."""
+        rest = [named.pop(field) for field in cls._fields[len(items) :] if field in named]
+        if named or len(items) + len(rest) != len(cls._fields):
+            raise TypeError(f"{cls.__name__} takes one item for each of {', '.join(cls._fields)}")
+        return tuple.__new__(cls, (*items, *rest))
+
+    @classmethod
+    def _make(cls, items: Any) -> Any:
+        return cls(*items)
 
     def _asdict(self) -> dict[str, Any]:
         return dict(zip(self._fields, self, strict=True))
 
     def _replace(self, **changes: Any) -> Any:
-        return type(self)(changes.pop(name, item) for name, item in zip(self._fields, self, strict=True))
+        return type(self)(**(self._asdict() | changes))
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return tuple(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in zip(self._fields, self, strict=True))})"
@@ -830,8 +881,8 @@ def _read_named(reader: Reader) -> Any:
         if not all(type(n) is str and n.isidentifier() and n[0] != "_" for n in (*fields, name.lstrip("_"))):
             raise Garbled("a named tuple with names that are none")
         places = {field: property(operator.itemgetter(place)) for place, field in enumerate(fields)}
-        _named[key] = type(name, (Named,), {"__slots__": (), "_fields": fields, **places})
-    return _named[key](items)
+        _named[key] = type(name, (Named,), {"__slots__": (), "_fields": fields, "__match_args__": fields, **places})
+    return tuple.__new__(_named[key], items)
 
 
 def library(name: str) -> Any:
@@ -877,7 +928,26 @@ def _shape(reader: Reader) -> tuple[int, ...]:
 
 def _read_array(reader: Reader) -> Any:
     text = _dtype_name(reader)
-    return _array(reader, text, _shape(reader))
+    array = _array(reader, text, _shape(reader))
+    if not array.size:
+        reader.empty(array)
+    return array
+
+
+def objects(items: list[Any]) -> Any:
+    """An array of one dimension that holds these, whatever they are."""
+    made = library("numpy").empty(len(items), dtype=object)
+    for place, item in enumerate(items):
+        made[place] = item
+    return made
+
+
+def _read_objects(reader: Reader) -> Any:
+    shape = _shape(reader)
+    items = reader.expect(list)
+    if math.prod(shape) != len(items):
+        raise Garbled("an array of another size than its items")
+    return objects(items).reshape(shape)
 
 
 def _read_masked(reader: Reader) -> Any:
@@ -885,7 +955,7 @@ def _read_masked(reader: Reader) -> Any:
     data, mask = reader.expect(np.ndarray), reader.expect(np.ndarray)
     if data.shape != mask.shape or mask.dtype != bool:
         raise Garbled("a mask that does not fit")
-    return np.ma.MaskedArray(data, mask)
+    return reader.masked(np.ma.MaskedArray(data, mask))
 
 
 def _read_typed_array(reader: Reader) -> array.array[Any]:
@@ -978,6 +1048,8 @@ def read_tensor(reader: Reader) -> tuple[Any, bool]:
 
 def _read_tensor(reader: Reader) -> Any:
     tensor, graded = read_tensor(reader)
+    if not tensor.numel():
+        reader.empty(tensor)
     return tensor.requires_grad_() if graded and (tensor.is_floating_point() or tensor.is_complex()) else tensor
 
 
@@ -1054,9 +1126,10 @@ for _tag, _read in {
     "v": lambda r: r.builtin(),
     "L": lambda r: r.from_library(),
     "a": _read_array,
+    "%": _read_objects,
     "M": _read_masked,
     "P": _read_sparse,
-    "9": lambda r: library("numpy").ma.masked,
+    "9": lambda r: r.masked(library("numpy").ma.masked),
     "R": _read_typed_array,
     "J": _read_zone,
     "w": _read_pattern,
@@ -1070,7 +1143,7 @@ for _tag, _read in {
     "y": lambda r: getattr(library("torch"), _torch_name(r)),
     "z": lambda r: library("torch").device(_device_name(r)),
 }.items():
-    _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEqam" else _read
+    _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEqam%" else _read
 
 
 def dumps(value: Any) -> bytes:

@@ -1,0 +1,64 @@
+"""Objects that the candidate handed out and that are compared with each other: whatever they answer, that is its word."""
+
+from __future__ import annotations
+
+import pytest
+from apart_harness import Apart
+
+
+@pytest.fixture(scope="module")
+def bare():
+    apart = Apart(heavy=False)
+    yield apart
+    apart.close()
+
+
+CODE = """
+class E:
+    def __init__(self, key): self.key = key
+    def __eq__(self, other): return {0}
+    __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = equals = __eq__
+    def __hash__(self): return 1
+def f(n): return [E(1), E(0), E(2)][:n]
+"""
+ASKED = [
+    *("r == sorted(r)", "min(r) is not None", "max(r[0], r[1]) is not None", "r[0] <= r[1] or True", "r[0] == r[0] or True"),
+    *("bisect.bisect(r, r[1]) >= 0", "heapq.nsmallest(1, r)[0] is not None", "list(heapq.merge(r, f(2)))"),
+    *(
+        "r[0] in f(3) or True",
+        "f(3).count(r[0]) >= 0",
+        "len(set(r)) > 0",
+        "len(dict.fromkeys(r + f(3))) > 0",
+        "r == f(3) or True",
+    ),
+    *("r != f(3) or True", "r[1] in r[0] or True", "hash(r[0]) == hash(r[1])", "r[0].equals(r[1]) or True"),
+]
+METHODS = [
+    "assertCountEqual(r, f(3))",
+    "assertListEqual(sorted(r), r)",
+    "assertSetEqual(set(r), set(f(3)))",
+    "assertLess(r[0], r[1])",
+]
+
+
+@pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.parametrize("asked", ASKED)
+def test_what_two_objects_say_of_each_other_is_never_more_than_a_word(bare, asked, answer):
+    tests = f"import bisect, heapq\nfrom candidate import f\ndef test_a():\n    r = f(3)\n    assert {asked}\n"
+    result = bare.run(CODE.format(answer), tests)
+    assert not result.accepted or result.tests["test_a"]["basis"] == "word", result
+
+
+@pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.parametrize("asked", METHODS)
+def test_unittest_takes_it_for_no_more_either(bare, asked, answer):
+    tests = f"import unittest\nfrom candidate import f\nclass T(unittest.TestCase):\n    def test_a(self):\n        r = f(3)\n        self.{asked}\n"
+    result = bare.run(CODE.format(answer), tests)
+    assert not result.accepted or result.tests["T::test_a"]["basis"] == "word", result
+
+
+def test_what_they_show_as_data_is_data(bare):
+    tests = "from candidate import f\ndef test_a():\n    r = f(3)\n    assert [e.key for e in sorted(r, key=lambda e: e.key)] == [0, 1, 2]\n"
+    result = bare.run(CODE.format(True), tests)
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == "data"

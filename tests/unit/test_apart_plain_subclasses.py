@@ -1,0 +1,91 @@
+"""Objects whose classes derive from plain data: what isinstance finds, and what they may say of themselves."""
+
+from __future__ import annotations
+
+import pytest
+from apart_harness import Apart
+
+
+@pytest.fixture(scope="module")
+def bare():
+    apart = Apart(heavy=False)
+    yield apart
+    apart.close()
+
+
+CODE = """
+import enum
+from collections import namedtuple
+from typing import NamedTuple
+class Stack(list):
+    def peek(self): return self[-1]
+class Grid(dict):
+    def __missing__(self, key): return 0
+class Attributes(dict):
+    def __getattr__(self, name): return self[name]
+class Name(str): pass
+class Level(enum.IntEnum):
+    LOW = 1
+class Point(NamedTuple):
+    x: int
+    y: int = 0
+    def norm(self): return self.x ** 2 + self.y ** 2
+Pair = namedtuple("Pair", "a b")
+def stack(): return Stack([1, 2])
+def grid(): return Grid(a=1)
+def attributes(): return Attributes(a=1)
+def point(): return Point(3, 4)
+def pair(): return Pair(1, 2)
+def again(t): return type(t)(*t), t._replace(u=5), type(t)._make([7, 8])
+"""
+TRUE = {
+    "what the tests made": "isinstance(Stack(), list) and isinstance(Name('x'), str) and isinstance(Level.LOW, int)",
+    "what was handed out": "isinstance(stack(), list) and isinstance(stack(), Stack) and isinstance(grid(), dict)",
+    "not of another kind": "not isinstance(stack(), tuple) and not isinstance(point(), Pair) and not isinstance((1, 2), Pair)",
+    "named tuples": "isinstance(point(), Point) and isinstance(pair(), Pair) and isinstance(pair(), tuple)",
+    "methods of named tuples": "point().norm() == 25 and point() == (3, 4) and pair().b == 2",
+    "methods of containers": "stack().peek() == 2 and stack() == [1, 2] and grid()['b'] == 0 and attributes().a == 1",
+    "the name of the class": "Stack().__class__.__name__ == 'Stack' and type(Stack()) is Stack",
+    "named tuples of the tests'": "again(namedtuple('T', 'u v')(1, 2)) == ((1, 2), (5, 2), (7, 8))",
+}
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_this_holds_as_in_one_interpreter(bare, name):
+    names = "Stack, Name, Level, Point, Pair, stack, grid, attributes, point, pair, again"
+    tests = f"from collections import namedtuple\nfrom candidate import {names}\ndef test_a(): assert {TRUE[name]}\n"
+    result = bare.run(CODE, tests)
+    assert result.accepted, result
+
+
+LIES = {
+    "a list that equals everything": ("class L(list):\n    def __eq__(self, other): return True", "L()", "f() == [1, 2]"),
+    "a list that says it is longer": (
+        "class L(list):\n    def __len__(self): return 2",
+        "L([1])",
+        "len(f()) == 2 and f() == [1, 2]",
+    ),
+    "a text that equals everything": (
+        "class L(str):\n    def __eq__(self, other): return True\n    __hash__ = None",
+        "L()",
+        "f() == 'ab'",
+    ),
+    "a number that is never larger": ("class L(float):\n    def __sub__(self, o): return 0.0", "L(1)", "abs(f() - 9.5) < 1e-6"),
+    "a dictionary that has everything": (
+        "class L(dict):\n    def __contains__(self, key): return True\n    def __missing__(self, key): return 5",
+        "L()",
+        "f() == {'a': 5}",
+    ),
+    "a tuple with names that are others'": (
+        "from typing import NamedTuple\nclass L(NamedTuple):\n    a: int\n    def __eq__(self, other): return True",
+        "L(1)",
+        "f() == (2,)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_what_it_says_beside_its_plain_value_counts_for_nothing(bare, name):
+    code, made, asked = LIES[name]
+    result = bare.run(f"{code}\ndef f(): return {made}\n", f"from candidate import f\ndef test_a(): assert {asked}\n")
+    assert not result.accepted, result
