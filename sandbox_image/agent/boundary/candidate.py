@@ -14,6 +14,7 @@ import collections.abc
 import contextlib
 import copy
 import enum
+import functools
 import inspect
 import itertools
 import keyword
@@ -30,6 +31,7 @@ from typing import Any
 
 from ..frames import frames_in, shown
 from . import sharing, values
+from .standins import StandIn, StandInMeta, stand_in, stand_in_class
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -48,6 +50,10 @@ SPECIAL = frozenset(
         "call",
         "enter",
         "exit",
+        "get",
+        "set",
+        "delete",
+        "set_name",
         "aenter",
         "aexit",
         "aiter",
@@ -117,6 +123,8 @@ SPECIAL = frozenset(
     ]
 )
 """Protocols that a handle has where its object's class has them, without their underscores."""
+_BUILT = (object, functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller)
+"""Classes of which things of the tests' are made anew here, and go back as what they are."""
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
 _MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__", "__repr__")
@@ -126,6 +134,10 @@ _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "
 
 def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda own, other: function(other, own)
+
+
+def _descriptor(name: str) -> Callable[..., Any]:
+    return lambda own, *args: getattr(type(own), f"__{name}__")(own, *args)
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
@@ -150,6 +162,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "aiter": lambda own: type(own).__aiter__(own),
     "anext": lambda own: type(own).__anext__(own),
     "array": lambda own: own.__array__(),
+    **{f".{name}": _descriptor(name) for name in ("get", "set", "delete", "set_name")},
     "bool": bool,
     "hash": hash,
     "repr": repr,
@@ -185,7 +198,8 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        if kind is object and (asked := server.asked_for(value)) is not None:
+        is_theirs = kind in _BUILT or issubclass(kind, StandIn | StandInMeta)
+        if is_theirs and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
         elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum) or does_more_than_its_base(kind):
@@ -424,7 +438,8 @@ class _TestIterator:
 
 def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -> Any:
     """A function with these parameters, as its code object shows them, that asks; any parameters where they are not known."""
-    parameters = parameters or [("args", inspect.Parameter.VAR_POSITIONAL, {}), ("kwargs", inspect.Parameter.VAR_KEYWORD, {})]
+    if parameters is None:
+        parameters = [("args", inspect.Parameter.VAR_POSITIONAL, {}), ("kwargs", inspect.Parameter.VAR_KEYWORD, {})]
     names = [name for name, _, _ in parameters]
     if not all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
         return _stand_in(ask, None, asynchronous=asynchronous)
@@ -523,6 +538,16 @@ class Server:
             made: Any = object()
         elif nature == "iterator":
             made = _TestIterator(lambda: self._ask_tests(number, (), {}))
+        elif nature == "partial":
+            function, args, kwargs = about
+            made = functools.partial(function, *args, **kwargs)
+        elif nature == "getter":
+            kind, args = about
+            made = kind(*args)
+        elif nature == "object":
+            made = stand_in(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
+        elif nature == "class":
+            made = stand_in_class(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), about)
         else:
             made = self._function(number, nature == "coroutine", about)
         self._callbacks[number] = made
@@ -530,7 +555,7 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        name, doc, parameters, exact, attributes = about
+        name, doc, parameters, exact, attributes, module = about
 
         def ask(*args: Any, **kwargs: Any) -> Any:
             return self._ask_tests(number, args, kwargs)
@@ -538,7 +563,7 @@ class Server:
         callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
         callback.__dict__.update(attributes)
         callback.__name__ = callback.__qualname__ = name
-        callback.__doc__ = doc
+        callback.__doc__, callback.__module__ = doc, module
         with contextlib.suppress(ValueError, TypeError):
             if parameters is not None and not exact:
                 callback.__signature__ = inspect.Signature(

@@ -175,6 +175,16 @@ def size_of(value: Any) -> int:
     return value
 
 
+class OwnDoc:
+    """The documentation of a class; an object of it may have its own."""
+
+    def __init__(self, text: Any) -> None:
+        self._text = text
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self._text if instance is None else type(instance)._fumehood_link.ask("get", instance, "__doc__")
+
+
 class Handle(metaclass=HandleMeta):
     """An object that lives at the candidate's. Never equal to plain data, unless its class is a subclass of plain data's."""
 
@@ -360,15 +370,18 @@ class Function:
         return inspect.Signature([inspect.Parameter(name, kinds[kind], **more) for name, kind, more in told])
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith((*_OURS, *_PROTOCOLS)) or name in ("__wrapped__", "_is_coroutine"):
+        if name.startswith((*_OURS, *_PROTOCOLS)) or name == "_is_coroutine":
             raise AttributeError(name)
+        if name == "__wrapped__" and not self._fumehood_link.is_tests(sys._getframe(1)):
+            raise AttributeError(name)  # libraries look behind functions, and would find another
         return _attribute(self._fumehood_link, self, name, known=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._fumehood_link.ask("set", self, name, value)
+        self.__dict__.pop(name, None)  # what it is called was noted when it came
 
     def __repr__(self) -> str:
-        return f"<function {self.__dict__['__qualname__']}>"
+        return f"<function {self.__qualname__}>"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise NotApart("A function that lives at the candidate's cannot be pickled by tests judged apart")

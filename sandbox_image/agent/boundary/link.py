@@ -21,13 +21,25 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import protocol
-from . import sharing, vacuous, values, views
+from . import own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .gradients import Graph, Mirror, autograd_function, same_tensor
-from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, class_below, generated, library_class, refusal
+from .handles import (
+    MAX_ITEMS,
+    Function,
+    Handle,
+    HandleMeta,
+    Method,
+    OwnDoc,
+    awaited,
+    class_below,
+    generated,
+    library_class,
+    refusal,
+)
 from .module import Module
-from .operators import COMMON, SPECIALS, predicate
+from .operators import COMMON, DESCRIPTORS, SPECIALS, predicate
 from .unreached import Unreached
 from .values import Garbled, NotApart
 
@@ -58,6 +70,8 @@ _CALLABLES: tuple[type, ...] = (
     *(type(str.upper), type(str.__len__), type("".__len__), type(functools.cache(len))),
 )
 """What is called and does nothing else. An object of the tests' own that can be called is more than that."""
+_BUILT = (functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller)
+"""Those of them that are no more than what they were made with."""
 World = tuple[Any, Any]
 """An object that was computed with a decoy, and by how much it is larger for that; None where that is not known."""
 _MAX_NESTED = 300
@@ -75,11 +89,13 @@ _GREETING = 64
 class _Writer(values.Writer):
     """Writes what the tests pass to the candidate."""
 
-    __slots__ = ("link",)
+    __slots__ = ("link", "passing")
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, passing: bool = True) -> None:
         super().__init__()
         self.link = link
+        self.passing = passing
+        """Whether this is passed, and not shown in a question of whether it is equal."""
 
     def special(self, value: Any) -> bool:
         kind, link = type(value), self.link
@@ -149,17 +165,34 @@ class _Writer(values.Writer):
         elif isinstance(value, _ITERATORS):
             number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
+        elif type(value) in _BUILT:
+            number = link.callable_number(value, value)
+            nature = "partial" if type(value) is functools.partial else "getter"
         elif isinstance(value, _CALLABLES) and not module:
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
+        elif self.passing and link.is_own(value if isinstance(value, type) else type(value)):
+            number = (
+                link.callable_number(value, None) if link.has_number(value) else link.callable_number(value, own.serving(value))
+            )
+            nature = "class" if isinstance(value, type) else "object"
         else:
-            own = not any(kind in link.given for kind in type(value).__mro__)
+            chosen = any(kind in link.given for kind in type(value).__mro__)
             what = f"An object of the tests' own ({type(value).__name__}) cannot be passed to a candidate judged apart"
-            raise NotApart(what, kind=own)
+            raise NotApart(what, kind=not chosen)
         self.out += b"k"
         self.put(number)
         self.put(nature)
-        self.put_apart(_about(value) if nature in ("", "coroutine") else None)
+        if nature == "partial":
+            self.put((value.func, value.args, value.keywords))
+        elif nature == "getter":
+            self.put(value.__reduce__()[:2])
+        elif nature == "object":
+            self.put_apart((type(value), own.hash_of(value)))
+        elif nature == "class":
+            self.put_apart(own.describe(value, link.own_module))
+        else:
+            self.put_apart(_about(value) if nature in ("", "coroutine") else None)
 
 
 def _is_module(value: Any) -> bool:
@@ -213,7 +246,19 @@ def _about(function: Any) -> tuple[Any, ...]:
         for key, value in getattr(function, "__dict__", {}).items()
         if type(key) is str and not key.startswith("_") and _is_plain(value)
     }
-    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters, exact, own)
+    return (
+        name if type(name) is str else type(function).__name__,
+        doc if type(doc) is str else None,
+        parameters,
+        exact,
+        own,
+        _module_of(function),
+    )
+
+
+def _module_of(function: Any) -> str | None:
+    module = getattr(function, "__module__", None)
+    return module if type(module) is str else None
 
 
 class _Reader(values.Reader):
@@ -385,6 +430,9 @@ class Link:
         self.callables: dict[int, tuple[Any, Any]] = {}
         """What the tests passed that can be called: by number, the object itself and what is called."""
         self._callable_numbers: dict[int, int] = {}
+        self.own_module = f"test_{module}"
+        """The name of the tests' own module."""
+        self._own_classes: dict[type, bool] = {}
         self._raised: dict[int, BaseException] = {}
         self._next_raised = 0
         self.classes: dict[int, type] = {}
@@ -534,6 +582,8 @@ class Link:
         """Whether an operator meets an object that the candidate chose to hand out, where data may belong."""
         if kind not in ("operator", "line_up", "siblings", "each"):
             return False
+        if kind == "operator" and operands[0] in DESCRIPTORS:
+            return True  # whether it is asked at all is for its class to say
         own = operands[1][0] if kind in ("operator", "each") else operands[0]
         own = own[0] if kind == "each" else own
         return isinstance(own, Handle) and own._fumehood_id not in self.made
@@ -606,12 +656,12 @@ class Link:
         """A method that compares, of an object that the candidate handed out."""
         return predicate(own, name, args, kwargs)
 
-    def crosses(self, value: Any) -> bool:
-        """Whether the candidate can be shown a value."""
+    def crosses(self, value: Any, *, passing: bool = False) -> bool:
+        """Whether the candidate can be shown a value; objects of the tests' own are not shown, but passed."""
         if type(value) in values.WRITE and not isinstance(value, list | tuple | dict | set | frozenset):
             return True
         try:
-            _Writer(self).put(value)
+            _Writer(self, passing=passing).put(value)
         except NotApart as exc:
             NotApart.raised.remove(exc)  # a question, and nothing that the tests did
             return False
@@ -771,7 +821,7 @@ class Link:
         except BaseException as exc:
             if not is_verdict(exc) or marked(exc) is not None:
                 self.unreached.ended(exc, number)
-            if isinstance(exc, NotApart):
+            if isinstance(exc, NotApart) and (args[:1] != ("get",) or not self._is_theirs(number)):
                 exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
             if is_verdict(exc) and marked(exc) is None:
@@ -800,18 +850,20 @@ class Link:
         ):
             raise Garbled("an exception that is none")
         if place in self._raised:
-            if self._raised[place] is self.swallowed:
+            raised = self._raised[place]
+            if raised is self.swallowed:
                 self.swallowed = None
-            self.unreached.came_back(self._raised[place])
-            return self._raised[place]
+            self.unreached.came_back(raised)
+            if hasattr(type(raised), "_fumehood_link"):  # one of its own classes, which it may have told more since
+                raised.__dict__["_fumehood_text"] = text[:_TEXT]
+                _set_attributes(raised, attributes)
+            return raised
         if issubclass(kind, StopIteration | StopAsyncIteration) and not (
             self._asking in _STOPPING or self.expects_stop(by_next=False)
         ):
             kind, args = RuntimeError, (f"{kind.__name__} out of a function",)
         exc = make_exception(kind, args, text[:_TEXT])
-        for name, value in attributes.items():
-            if type(name) is str and name.isidentifier() and not name.startswith("_"):
-                exc.__dict__[name] = value
+        _set_attributes(exc, attributes)
         if type(notes := attributes.get("__notes__")) is list and all(type(note) is str for note in notes):
             exc.__notes__ = notes
         if number >= 0 and hasattr(type(exc), "_fumehood_link"):
@@ -860,6 +912,7 @@ class Link:
             "_fumehood_own": frozenset(differs),
             "_fumehood_real": library_class(real, name, bases) or class_below(base, about),
             "_fumehood_name": name,
+            "__doc__": OwnDoc(about["__doc__"]),
         }
         if hashable is not True:
             body["__hash__"] = None
@@ -956,6 +1009,26 @@ class Link:
         self.errors[len(self.errors)] = kind
         return len(self.errors) - 1
 
+    def is_own(self, kind: type) -> bool:
+        """Whether objects of a class are the tests' own, and can be stood for at the candidate's."""
+        if kind not in self._own_classes:
+            self._own_classes[kind] = own.is_own(kind, self.own_module)
+        return self._own_classes[kind]
+
+    def _is_theirs(self, number: int) -> bool:
+        """Whether a number is that of an object or of a class of the tests' own."""
+        value = self.callables[number][0]
+        return self.is_own(value if isinstance(value, type) else type(value))
+
+    def is_tests(self, frame: types.FrameType) -> bool:
+        """Whether a frame is the tests' own file's."""
+        return frame.f_globals.get("__name__") == self.own_module
+
+    def has_number(self, value: Any) -> bool:
+        """Whether the candidate knows something of the tests' already."""
+        number = self._callable_numbers.get(id(value))
+        return number is not None and self.callables[number][0] is value
+
     def callable_number(self, value: Any, target: Any) -> int:
         """The number under which the candidate may call something of the tests'."""
         number = self._callable_numbers.get(id(value))
@@ -1014,6 +1087,12 @@ class Link:
             if type(graph) is not int or not all(isinstance(tensor, torch.Tensor) for tensor in outputs):
                 raise Garbled("a graph that is none")
             reader.outputs = list(autograd_function().apply(Graph(self, graph, len(refs)), outputs, *sources))
+
+
+def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:
+    for name, value in attributes.items():
+        if type(name) is str and name.isidentifier() and not name.startswith("_"):
+            exc.__dict__[name] = value
 
 
 def _run_apart(coroutine: Any) -> Any:

@@ -290,6 +290,10 @@ def _contains(self: Handle, item: Any) -> bool:
     link = kind._fumehood_link
     if kind._fumehood_base is not None and not is_object(item) and not _own_way(self, "contains"):
         return item in plain_of(self)
+    if not is_object(item) and not link.crosses(item) and not _made(self):  # an object of the tests' own
+        if not has_protocol(kind, "__iter__"):
+            raise refusal(self, "__contains__")
+        return any(found is item or found == item for found in itertools.islice(iter(self), _MOST_ITEMS))
     if is_object(item) or not link.crosses(item):
         found = _ask(self, "contains", item) is True
         if found or not _made(self):
@@ -372,10 +376,14 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         if kind._fumehood_base is not None and function is not None and not _made(self):
             return function(plain_of(self), other)
         if not link.crosses(other):
-            return NotImplemented
+            if not (_made(self) and link.crosses(other, passing=True)):
+                return NotImplemented
+            return _told(self, name, _ask(self, name, other, *more))  # an object of the tests' own
         if name in _IN_PLACE and _made(self):
             value = _ask(self, name, other)  # it may change; what it becomes is looked at later
             return value if is_object(value) else _told(self, name, value)
+        if isinstance(other, types.FunctionType) and is_object(value := _ask(self, name, other, *more)):
+            return value  # a function is no value that one could expect
         if isinstance(other, str | bytes) and not _made(self):  # it would stand out among its decoys
             raise refusal(self, f"__{name}__")
         if more:
@@ -626,6 +634,18 @@ def _is_true(own: Handle) -> Any:
     return value
 
 
+DESCRIPTORS = (".get", ".set", ".delete", ".set_name")
+"""What is asked of an object that stands in a class of the tests' own."""
+
+
+def _descriptor(name: str) -> Callable[..., Any]:
+    def method(self: Handle, *args: Any) -> Any:
+        return _ask(self, f".{name}", *args)
+
+    method.__name__ = method.__qualname__ = f"__{name}__"
+    return method
+
+
 COMMON: dict[str, Any] = {"__eq__": _equal, "__ne__": _unequal, "__bool__": _truth, "__hash__": Handle.__hash__}
 """What every object has."""
 SPECIALS: dict[str, Any] = {name: _order(name) for name in ("lt", "le", "gt", "ge")}
@@ -640,4 +660,5 @@ SPECIALS |= {
 SPECIALS |= {name: _operation(name) for name in ("next", "reversed", "getitem", "setitem", "delitem", "enter", "aiter")}
 SPECIALS |= {"iter": _iterate, "contains": _contains, "call": _call_handle, "await": _wait_for}
 SPECIALS |= {name: _leave(name) for name in ("exit", "aexit")} | {name: _entering(name) for name in ("aenter", "anext")}
+SPECIALS |= {name[1:]: _descriptor(name[1:]) for name in DESCRIPTORS}
 """Protocols that an object has where its class has them."""

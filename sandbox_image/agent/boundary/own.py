@@ -1,0 +1,151 @@
+"""Objects of the tests' own classes that are passed to the candidate: they stay with the tests, which do what it asks of them.
+
+The candidate has a stand-in (`standins.py`), whose attributes and protocols ask here. It may read and set what an object keeps, call
+its methods, and make more objects of its class, as in one interpreter. It may not reach what lies behind an object (its class's
+functions, their globals) nor replace a method: an object answers as its class in the tests says.
+
+Left out: classes whose objects do more than this can show (`is_own`), among them those of tests. What they need is one interpreter.
+"""
+
+from __future__ import annotations
+
+import abc
+import collections.abc
+import copy
+import inspect
+import types
+from collections.abc import Callable
+from typing import Any, Generic, Protocol
+
+from . import values
+
+_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
+SERVED = frozenset(
+    (
+        *("len", "iter", "next", "reversed", "getitem", "setitem", "delitem", "contains", "call", "enter", "exit"),
+        *("eq", "ne", "lt", "le", "gt", "ge", "hash", "bool", "neg", "pos", "abs", "invert", "int", "float", "complex"),
+        *("index", "round", "trunc", "floor", "ceil", "bytes", "format", "length_hint", "repr", "str"),
+        *(side + name for name in _BINARY for side in ("", "r", "i") if side + name != "idivmod"),
+    )
+)
+"""Protocols of an object that the candidate may use, without their underscores."""
+_ORDINARY = frozenset(
+    f"__{name}__"
+    for name in (
+        *("init", "new", "module", "doc", "dict", "weakref", "qualname", "annotations", "slots", "match_args", "post_init"),
+        *("dataclass_fields", "dataclass_params", "orig_bases", "parameters", "abstractmethods", "getattr", "getattribute"),
+        *("setattr", "delattr", "copy", "deepcopy", "init_subclass", "static_attributes", "firstlineno", "replace"),
+    )
+)
+"""Special names in a class that the candidate need not know of."""
+_PYTHONS = frozenset(
+    name
+    for kind in (object, type, types.FunctionType, types.MethodType, types.ModuleType, property)
+    for name in dir(kind)
+    if name.startswith("__")
+)
+_KNOWN = _PYTHONS | {f"__{name}__" for name in ("get", "set", "set_name", "delete", "instancecheck", "missing", "await", "aiter")}
+_KNOWN |= {f"__{name}__" for name in ("aenter", "aexit", "anext", "getstate", "setstate", "getnewargs", "class_getitem", "del")}
+_PLAIN_BASES = (object, abc.ABC, Generic, Protocol, *(getattr(collections.abc, name) for name in collections.abc.__all__))
+
+
+def is_own(kind: type, module: str) -> bool:
+    """Whether objects of a class may be stood for: one of the tests' own file, on no base that is more than an object."""
+    if kind is types.SimpleNamespace:
+        return True
+    if type(kind) not in (type, abc.ABCMeta, type(Protocol)):
+        return False
+    return all(base in _PLAIN_BASES or _is_simple(base, module) for base in kind.__mro__)
+
+
+def _is_simple(kind: type, module: str) -> bool:
+    if kind.__module__ != module or kind.__name__.startswith("Test"):
+        return False
+    for name, part in vars(kind).items():
+        special = name.startswith("__") and name.endswith("__")
+        if name.startswith("test") or name.startswith("_abc_") and name != "_abc_impl":
+            return False
+        if special and name not in _ORDINARY and name[2:-2] not in SERVED and name in _KNOWN:
+            return False
+        if special and (inspect.iscoroutinefunction(part) or (part is None and name not in ("__hash__", "__doc__"))):
+            return False
+    return True
+
+
+def describe(kind: type, module: str) -> tuple[Any, ...]:
+    """Name, text, protocols, whether it can be hashed, abstract classes that it is one of, and bases of the tests' own."""
+    parts = {name for one in kind.__mro__ if one is not object for name in vars(one)}
+    protocols = [name for name in sorted(SERVED) if f"__{name}__" in parts and getattr(kind, f"__{name}__") is not None]
+    abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
+    bases = tuple(base for base in kind.__bases__ if base not in _PLAIN_BASES)
+    doc = kind.__doc__ if type(kind.__doc__) is str else None
+    names = (kind.__name__, kind.__qualname__, module)
+    return (*names, doc, tuple(protocols), kind.__hash__ is not None, abstract, bases)
+
+
+def hash_of(value: Any) -> int | None:
+    """The hash of an object whose class has one of its own, which the candidate has to know before it can ask."""
+    kind = type(value)
+    if kind.__hash__ in (None, object.__hash__):
+        return None
+    try:
+        return hash(value)
+    except Exception:
+        return None
+
+
+def serving(value: Any) -> Callable[..., Any]:
+    """What is called for what the candidate asks of an object or of a class of the tests' own."""
+    methods: dict[str, Any] = {}
+
+    def serve(what: str, *args: Any, **kwargs: Any) -> Any:
+        if what == "get":
+            found = _get(value, *args)
+            # A bound method is made anew at each look, and each would get a number of its own.
+            return methods.setdefault(args[0], found) if methods.get(args[0], found) == found else found
+        if what in _WAYS:
+            return _WAYS[what](value, *args, **kwargs)
+        if what == "call" and isinstance(value, type):
+            return value(*args, **kwargs)
+        if what in SERVED and not isinstance(value, type):
+            return getattr(type(value), f"__{what}__")(value, *args, **kwargs)
+        raise AttributeError(what)
+
+    return serve
+
+
+def _check(value: Any, name: Any) -> None:
+    if type(name) is not str or name in _PYTHONS or name in _ORDINARY:
+        raise AttributeError(f"{type(value).__name__!r} object shows no attribute {name!r}")
+
+
+def _get(value: Any, name: str) -> Any:
+    _check(value, name)
+    return getattr(value, name)
+
+
+def _check_settable(value: Any, name: str) -> None:
+    """Refuse what would change what an object does, and anything of a class."""
+    _check(value, name)
+    found = inspect.getattr_static(type(value), name, None)
+    is_data = hasattr(type(found), "__set__") or not (callable(found) or hasattr(type(found), "__get__"))
+    if isinstance(value, type) or not is_data or callable(inspect.getattr_static(value, name, None)):
+        raise AttributeError(f"{name!r} cannot be replaced by a candidate judged apart")
+
+
+def _set(value: Any, name: str, new: Any) -> None:
+    _check_settable(value, name)
+    setattr(value, name, new)
+
+
+def _delete(value: Any, name: str) -> None:
+    _check_settable(value, name)
+    delattr(value, name)
+
+
+def _vars(value: Any) -> dict[str, Any]:
+    return {name: found for name, found in vars(value).items() if name not in _PYTHONS}
+
+
+_WAYS: dict[str, Callable[..., Any]] = {"set": _set, "del": _delete, "vars": _vars}
+_WAYS |= {"copy": copy.copy, "deepcopy": copy.deepcopy, "repr": repr, "str": str, "format": format}
