@@ -330,7 +330,13 @@ def _last_program(sources: Sequence[Source]) -> Source | None:
 
 
 def _defines(piece: Piece) -> bool:
-    return isinstance(piece.node, DEFINITIONS) and not is_empty(piece.node) and not is_test(piece.node)
+    """A function or a class, in a branch too, or a name for a lambda."""
+    node = piece.node
+    if isinstance(node, DEFINITIONS):
+        return not is_empty(node) and not is_test(node)
+    if isinstance(node, ast.Assign):
+        return isinstance(node.value, ast.Lambda)
+    return any(_is_branch(node, name) for name in piece.binds)
 
 
 def _reads_input(piece: Piece) -> bool:

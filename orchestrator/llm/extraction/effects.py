@@ -44,7 +44,7 @@ class Effects:
     changes_later: set[str] = field(default_factory=set)
     """What its functions change when they are called, whatever that is."""
     given: set[str] = field(default_factory=set)
-    """What it passes to a call whose value is dropped."""
+    """What it calls for no value, and what it passes there."""
     calls: set[str] = field(default_factory=set)
     """Names that it calls while it is executed."""
     calls_later: set[str] = field(default_factory=set)
@@ -158,12 +158,15 @@ def _changes(found: Effects, node: ast.stmt) -> None:
             changes |= set(item.names)
         if isinstance(item, ast.Subscript | ast.Attribute) and not isinstance(item.ctx, ast.Load):
             changes |= _all_for(roots([item]), owner)
+        if isinstance(item, ast.AugAssign) and not called:
+            changes |= roots([item.target])
         if isinstance(item, ast.Expr | ast.Await) and isinstance(item.value, ast.Call) and not says(item.value):
             changes |= _settings(item.value)
             if not isinstance(item.value.func, ast.Name):
                 changes |= _all_for(roots([item.value.func]), owner)
             if not called:
-                found.given |= roots([*item.value.args, *(keyword.value for keyword in item.value.keywords)])
+                values = [keyword.value for keyword in item.value.keywords]
+                found.given |= roots([item.value.func, *item.value.args, *values])
         if isinstance(item, ast.Call) and isinstance(item.func, ast.Name):
             calls.add(item.func.id)
             if item.func.id in _EVERY_NAME:
@@ -220,6 +223,8 @@ def roots(expressions: Iterable[ast.AST]) -> set[str]:
 
 def says(node: ast.AST) -> bool:
     """Is this output, or the end of the program: nothing that other statements notice?"""
+    if isinstance(node, ast.For | ast.If | ast.With):
+        return all(map(says, [*node.body, *getattr(node, "orelse", ())]))
     call = node.value if isinstance(node, ast.Expr) else node
     if not isinstance(call, ast.Call):
         return False

@@ -229,7 +229,7 @@ class Keeper:
                 self._offer_call(piece)
             for piece in pool.callers.get(name, ()):
                 self._changer(pool, piece)
-        elif not from_elsewhere and name not in self.entry:
+        elif name not in self.entry:
             for piece in pool.receivers.get(name, ()):
                 self._offer_call(piece)
 
