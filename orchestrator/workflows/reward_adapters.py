@@ -22,7 +22,6 @@ from orchestrator.data.benchmarks import is_check
 from orchestrator.data.benchmarks.hidden import Hidden, ShapeError, calls_source, holds_tests, read_hidden
 from orchestrator.data.benchmarks.names import completed, defined, module_of, of_method
 from orchestrator.errors import UsageError
-from orchestrator.llm.answers import extract_program
 from orchestrator.llm.extraction import extract
 from orchestrator.scoring import rewards
 from orchestrator.scoring.checkers import number
@@ -196,7 +195,7 @@ def _answer(text: str, tests: Any, entry_point: str, stub: str, row: str) -> _An
     if not (hidden.source.strip() or hidden.calls or hidden.cases):
         return _Answer(text, is_untested=True)
     if hidden.cases:
-        code = extract_program(text).code
+        code = extract(text).code
         return _Answer(text, code, tuple(programs_of(Program(code=code), hidden.cases)) if code else (), hidden.cases)
     name = (entry_point or hidden.function).partition("(")[0]
     code = extract(text, entry_point=_asked(text, name), prompt=stub).code

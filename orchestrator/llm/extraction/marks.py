@@ -94,6 +94,11 @@ class Readings:
     """It holds a thinking section."""
 
 
+def has_mark(text: str) -> bool:
+    """Does any mark stand in the text, at its place or not?"""
+    return _MARK.search(text) is not None
+
+
 def readings(text: str) -> Readings:
     """The texts in which the answer may stand, the best first."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")

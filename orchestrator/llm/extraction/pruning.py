@@ -19,6 +19,7 @@ Left out: the choice of the entry point's own definition (`candidates`, `suites`
 from __future__ import annotations
 
 import ast
+import builtins
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -188,7 +189,8 @@ class Keeper:
         """The name is needed: while `reader` is executed, or by a function that is called later."""
         if name in self.given:
             return
-        for pool in self.pools:
+        # Another block does not replace what Python itself has.
+        for pool in self.pools[:1] if hasattr(builtins, name) else self.pools:
             bindings = self._bindings(pool, name)
             if bindings.pieces:
                 for piece in bindings.needed(self._place_in(pool, reader)):
