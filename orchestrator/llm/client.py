@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import httpx2
 
 RETRIED = {424, 429, 502, 503, 529}
-"""TGI: generation failed (424), overloaded, unhealthy. llama.cpp says 503 while it loads, gateways 502 for a server that restarts;
-529 is Anthropic's for overloaded. A 504 is silence, see `design/model-servers.md`."""
+"""TGI: generation failed (424), overloaded, unhealthy. llama.cpp says 503 while it loads, gateways 502 for a server that is
+restarted; 529 is Anthropic's for overloaded. A 504 is silence, see `design/model-servers.md`."""
 
 MAX_DELAY = 60.0
 """Seconds; no server can make us wait longer between two tries."""
