@@ -165,7 +165,7 @@ def compute_score(
     tests = ground_truth
     if isinstance(ground_truth, Mapping):
         more |= ground_truth
-        tests = ground_truth if holds_tests(ground_truth) else more.get("tests")
+        tests = ground_truth if holds_tests(ground_truth) or "tests" not in more else more["tests"]
     answer = _answer(solution_str, tests, str(more.get("entry_point") or ""), str(more.get("stub") or ""), row)
     if answer.is_untested:
         raise UsageError(f"{row} has no tests.", remedy="Put them into ground_truth, or into ground_truth['tests'].")
