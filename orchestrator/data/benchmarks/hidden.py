@@ -91,7 +91,7 @@ def _read(value: Any, function: str) -> Hidden:
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
-        held = _held(value)
+        held = held_in(value)
         return Hidden(source=value) if held is None else _read(held, function)
     if value is None or value in ([], {}):
         return Hidden()
@@ -153,7 +153,7 @@ def described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def _held(text: str) -> Any:
+def held_in(text: str) -> Any:
     """What a text holds if it is a value, as JSON or Python writes one; None for source. A value alone would test nothing."""
     begin = text.lstrip()[:1]
     if begin not in ("[", "{", '"'):
@@ -170,7 +170,7 @@ def _held(text: str) -> Any:
 
 def _from_list(items: list[Any], function: str) -> Hidden:
     if all(isinstance(item, str) for item in items):
-        held = [_held(item) for item in items]
+        held = [held_in(item) for item in items]
         return Hidden(source="\n".join(items)) if None in held else _from_list(held, function)
     if all(isinstance(item, dict) and _GIVEN & item.keys() and _EXPECTED & item.keys() for item in items):
         return _from_cases(items, function)
