@@ -1,8 +1,8 @@
 """One client for every model server: TGI, the embedded llama.cpp, vLLM, and whatever else speaks the OpenAI API.
 
 It asks the server what it is, speaks its dialect, keeps a bound on requests in flight, and retries what a
-second try can mend: connections that failed or broke, and the answers 424, 429 and 503. Nothing else is retried, but a
-field that the server does not take (`max_tokens`, a temperature, a seed) is left out from then on.
+second try can mend: connections that failed or broke, and answers of a server that is busy, loading or away. Nothing else is
+retried, but a field that the server does not take (`max_tokens`, a temperature, a seed) is left out from then on.
 
 Left out: prompts, reading code out of completions, and starting a server.
 """
@@ -30,8 +30,9 @@ from orchestrator.types import Completion, Message, ModelInfo, Sampling
 if TYPE_CHECKING:
     import httpx2
 
-RETRIED = {424, 429, 503}
-"""TGI: generation failed, overloaded, unhealthy. llama.cpp says 503 while it loads."""
+RETRIED = {424, 429, 502, 503, 529}
+"""TGI: generation failed (424), overloaded, unhealthy. llama.cpp says 503 while it loads, gateways 502 for a server that is
+restarted; 529 is Anthropic's for overloaded. A 504 is silence, see `design/model-servers.md`."""
 
 MAX_DELAY = 60.0
 """Seconds; no server can make us wait longer between two tries."""

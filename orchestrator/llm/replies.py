@@ -21,8 +21,9 @@ from orchestrator.types import Completion, Usage
 
 Object = Mapping[str, Any]
 
-REASONING = ("reasoning_content", "reasoning", "thinking")
-"""Fields for what the model thinks: DeepSeek, vLLM, SGLang and llama.cpp; newer vLLM, OpenRouter, Groq; Ollama's own."""
+REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+"""Fields for what the model thinks: DeepSeek, vLLM, SGLang and llama.cpp; newer vLLM, OpenRouter, Groq; Ollama's own; and
+OpenRouter's, in parts."""
 
 
 # -- texts -------------------------------------------------------------------------------------------------------------
@@ -177,9 +178,9 @@ def _calls(message: Object) -> tuple[Call, ...]:
         items.append({"function": message["function_call"]})
     found = []
     for position, item in enumerate(items):
-        function = item.get("function") if isinstance(item, dict) else None
+        function = item.get("function") or item.get("custom") if isinstance(item, dict) else None
         if isinstance(function, dict):
-            arguments, place = function.get("arguments"), item.get("index")
+            arguments, place = function.get("arguments", function.get("input")), item.get("index")
             said = arguments if isinstance(arguments, str) else "" if arguments is None else json.dumps(arguments)
             found.append(Call(place if isinstance(place, int) else position, _word(function.get("name")), _clean(said)))
     return tuple(found)
@@ -280,6 +281,8 @@ def error_in(payload: object) -> Said | None:
     choices = payload.get("choices")
     first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     error = payload.get("error") or first.get("error")
+    if error is True:
+        error = {key: value for key, value in payload.items() if key != "error"} or error
     if not error and (payload.get("object") == "error" or ("choices" not in payload and payload.get("detail"))):
         error = payload
     if not error:
@@ -336,11 +339,11 @@ def _field(body: object) -> str:
 
 _INPUT = (
     r"context|prompt|\binputs?\b|messages|model.?len|seq.?len|sequence length"
-    r"|(?:requested|number of|too many) tokens|tokens? (?:count|limit)"
+    r"|(?:requested|number of|too many|total) tokens|tokens? (?:count|limit)"
 )
 _EXCESS = (
-    r"exceed|overflow|too (?:long|large|many)|(?:longer|larger|greater|more) than|<= ?\d|less than \d|maximum \w+ length"
-    r"|is only|reduce the length|shorter"
+    r"exceed|overflow|too (?:long|large|many)|(?:longer|larger|greater|more) than|<= ?\d|less than \d"
+    r"|max(?:imum)? \w+ length|is only|reduce the length|shorter|must be within|length should be \["
 )
 
 

@@ -64,27 +64,30 @@ async def payloads(response: httpx.Response) -> AsyncIterator[tuple[Literal["who
 
     A stream is known by its lines, not by the header: some servers send JSON in its place, others a stream unasked.
     """
-    if "json" in response.headers.get("content-type", ""):
-        yield "whole", parsed(await text_of(response))
-        return
-    event, other, streams = "", [], False
+    event, kind, other, streams = "", "", [], False
     async for line in _lines(_bytes(response)):
-        if line.startswith("data:"):
+        name, colon, rest = line.partition(":")
+        if colon and name == "event":
+            kind = rest.strip()
+        if colon and (name == "data" or (name == "error" and streams)):  # llama.cpp's way to say an error
             streams = True
-            event += line.removeprefix("data:").strip()
+            kind = "error" if name == "error" else kind
+            event += rest.strip()
             if event == "[DONE]":
                 yield "end", None
                 return
             # Most servers send one line for an event, some without the empty line that ends it.
             with contextlib.suppress(ValueError):
                 value = parsed(event)
-                event = ""
+                if kind == "error" and not (isinstance(value, dict) and value.get("error")):
+                    value = {"error": value}
+                event = kind = ""
                 yield "event", value
         elif event and not line:
             parsed(event)  # which says what is wrong with it
         elif not streams:
             other.append(line)
-    if not streams and any(other):
+    if not streams:
         yield "whole", parsed("\n".join(other))
 
 

@@ -24,7 +24,7 @@ from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Loaded, Sa
 from orchestrator.data.benchmarks.names import defined
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
-from orchestrator.llm.answers import extract_program, is_answer
+from orchestrator.llm.answers import is_answer
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, extract, normalised
 from orchestrator.scoring.checkers import by_name
@@ -785,9 +785,8 @@ def _attempt(piece: _Piece) -> Attempt:
 
 def _found(task: BenchmarkTask, answer: str) -> Extraction:
     """The code in the answer of a chat."""
-    if task.cases:
-        return extract_program(answer)
-    return extract(answer, entry_point=task.entry_point or None, prompt=task.prompt if task.continues else "")
+    entry_point = None if task.cases else task.entry_point or None
+    return extract(answer, entry_point=entry_point, prompt=task.prompt if task.continues else "")
 
 
 def _recorded(job: EvalJob, task: BenchmarkTask, number: int, sample: Sample) -> _Piece:

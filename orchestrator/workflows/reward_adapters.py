@@ -22,7 +22,6 @@ from orchestrator.data.benchmarks import is_check
 from orchestrator.data.benchmarks.hidden import Hidden, ShapeError, calls_source, holds_tests, read_hidden
 from orchestrator.data.benchmarks.names import completed, defined, module_of, of_method
 from orchestrator.errors import UsageError
-from orchestrator.llm.answers import extract_program
 from orchestrator.llm.extraction import extract
 from orchestrator.scoring import rewards
 from orchestrator.scoring.checkers import number
@@ -166,7 +165,7 @@ def compute_score(
     tests = ground_truth
     if isinstance(ground_truth, Mapping):
         more |= ground_truth
-        tests = ground_truth if holds_tests(ground_truth) else more.get("tests")
+        tests = ground_truth if holds_tests(ground_truth) or "tests" not in more else more["tests"]
     answer = _answer(solution_str, tests, str(more.get("entry_point") or ""), str(more.get("stub") or ""), row)
     if answer.is_untested:
         raise UsageError(f"{row} has no tests.", remedy="Put them into ground_truth, or into ground_truth['tests'].")
@@ -196,7 +195,7 @@ def _answer(text: str, tests: Any, entry_point: str, stub: str, row: str) -> _An
     if not (hidden.source.strip() or hidden.calls or hidden.cases):
         return _Answer(text, is_untested=True)
     if hidden.cases:
-        code = extract_program(text).code
+        code = extract(text).code
         return _Answer(text, code, tuple(programs_of(Program(code=code), hidden.cases)) if code else (), hidden.cases)
     name = (entry_point or hidden.function).partition("(")[0]
     code = extract(text, entry_point=_asked(text, name), prompt=stub).code

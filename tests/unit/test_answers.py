@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.llm.answers import extract_program, is_answer
+from orchestrator.llm.answers import is_answer
+from orchestrator.llm.extraction import extract
 
 PROMPT = 'def total(xs):\n    """Sum."""\n'
 ANSWERS = {
@@ -15,6 +16,9 @@ ANSWERS = {
     "code and a sentence": "    return sum(xs)\n\nThis returns the sum of all numbers.",
     "thinking": "<think>\nSum them.\n</think>\ndef total(xs):\n    return sum(xs)\n",
     "an end token": "    return sum(xs)\n<|im_end|>",
+    "a token of other brackets": "    return sum(xs)\n<\uff5cend\u2581of\u2581sentence\uff5c>",
+    "parts": '[{"type": "text", "text": "def total(xs):\\n    return sum(xs)\\n"}]',
+    "the call of a tool": "[TOOL_CALLS]python[ARGS]{",
     "JSON": '{"code": "def total(xs):\\n    return sum(xs)\\n"}',
 }
 CODE = {
@@ -58,9 +62,30 @@ MAIN = "import sys\n\n\ndef main():\n    print(sys.stdin.read())\n\n\nif __name_
     ],
 )
 def test_a_program_is_taken_whole(text):
-    assert extract_program(text).code == MAIN
+    assert extract(text).code == MAIN
+
+
+TWICE = "n = int(input())\nprint(2 * n)\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```python\n{TWICE}```\nInput:\n```\n3\n```\nOutput:\n```\n6\n```\n",
+        f"```python\n{TWICE}```\nThe key line:\n```python\n2 * n\n```\n",
+        f"First:\n```python\ndef f(n):\n    return n\nprint(f(int(input())))\n```\nBetter:\n```python\n{TWICE}```\n",
+        f"```python\n{TWICE}```\nIt may be quicker with:\n```python\nimport sys\ninput = sys.stdin.readline\n```\n",
+    ],
+)
+def test_examples_and_drafts_beside_a_program_are_not_it(text):
+    assert extract(text).code == TWICE
+
+
+def test_a_program_in_two_blocks_is_put_together():
+    text = "```python\ndef f(n):\n    return 2 * n\n```\nThen:\n```python\nprint(f(int(input())))\n```\n"
+    assert extract(text).code == "def f(n):\n    return 2 * n\n\n\nprint(f(int(input())))\n"
 
 
 def test_no_program_is_said_with_a_reason():
-    found = extract_program("I cannot do that.")
+    found = extract("I cannot do that.")
     assert (found.code, bool(found.reason)) == ("", True)

@@ -354,7 +354,7 @@ async def test_many_streams_leave_no_connection_open(server):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("fault", [Fault(status=424), Fault(status=429), Fault(status=503), Fault(kind="drop")], ids=str)
+@pytest.mark.parametrize("fault", [*(Fault(status=status) for status in (424, 429, 502, 503, 529)), Fault(kind="drop")], ids=str)
 async def test_what_a_second_try_can_mend_is_tried_again(server, fault, stream):
     patience = Patience()
     async with ModelClient(server.url, sleep=patience) as client:
@@ -367,7 +367,7 @@ async def test_what_a_second_try_can_mend_is_tried_again(server, fault, stream):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500, 501, 502, 504])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 422, 500, 501, 504])
 async def test_every_other_refusal_is_final(server, status, stream):
     patience = Patience()
     async with ModelClient(server.url, sleep=patience) as client:

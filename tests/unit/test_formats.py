@@ -232,6 +232,11 @@ PAIR = [{"input": "1", "output": "2"}]
         ({"inputs": [[1]], "outputs": [2], "fn_name": "f"}, "", 0, 1),
         ({"test_cases": [{"input": "[1]\n2", "output": "3"}], "fn_name": "f"}, "", 0, 1),
         ([{"input": "1", "output": "2", "testtype": "functional"}], "", 0, 1),
+        ([json.dumps(case) for case in PAIR], "", 1, 0),
+        (str(PAIR), "", 1, 0),
+        (json.dumps(PAIR).encode(), "", 1, 0),
+        ({"inputs": [1], "outputs": Array([2])}, "", 1, 0),
+        ({"stdin": "1", "stdout": "2"}, "", 1, 0),
         (None, "", 0, 0),
         ("", "", 0, 0),
         ([], "", 0, 0),
@@ -324,3 +329,34 @@ def test_a_data_set_by_name_is_found_by_the_name_of_its_file(tmp_path):
     assert list(load("apps", folder=tmp_path).tasks) == ["9002"]
     (tmp_path / "kod.jsonl").write_text(json.dumps(KODCODE.row) + "\n" + json.dumps(LCB_CALL.row) + "\n")
     assert list(load(str(tmp_path / "kod.jsonl")).tasks) == ["Prefill_9001_I", "9999"]
+
+
+HUMANEVAL = {
+    "task_id": "h/1",
+    "prompt": 'def add(a, b):\n    """Sum."""\n',
+    "entry_point": "add",
+    "test": "def check(candidate):\n    assert candidate(1, 2) == 3\n",
+}
+
+
+@pytest.mark.parametrize("given", [{}, {"canonical_solution": None}, {"completion": "    return a + b\n"}])
+def test_a_prompt_that_begins_the_function_is_gone_on_with_whether_or_not_the_row_has_a_reference(given):
+    task = task_of(HUMANEVAL | given, "f:1")
+    assert task.program("    return b + a\n").endswith('Sum."""\n    return b + a\n')
+    assert task.reference == (HUMANEVAL["prompt"] + given["completion"] if given.get("completion") else "")
+
+
+@pytest.mark.parametrize(
+    "asserts", [["assert add(1, 2) == 3"], '["assert add(1, 2) == 3"]', "['assert add(1, 2) == 3']", "assert add(1, 2) == 3"]
+)
+@pytest.mark.parametrize("imports", [[], None, "[]", ["import math"], '["import math"]', "import math"])
+def test_lists_that_a_table_holds_as_text_are_lists(asserts, imports):
+    row = {
+        "task_id": 3,
+        "prompt": "Add.",
+        "code": "def add(a, b):\n    return a + b",
+        "test_list": asserts,
+        "test_imports": imports,
+    }
+    head = "import math\n" if "math" in str(imports) else ""
+    assert task_of(row, "f:1").tests.strip() == f"{head}assert add(1, 2) == 3"

@@ -82,6 +82,7 @@ async def test_a_content_in_parts_is_their_text(content):
         {"content": "abc", "reasoning_content": "hm"},
         {"content": "abc", "reasoning": "hm", "reasoning_content": None},
         {"content": "abc", "thinking": "hm"},
+        {"content": "abc", "reasoning": None, "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
     ],
 )
 async def test_reasoning_is_kept_apart_from_the_answer(message):
@@ -125,6 +126,11 @@ async def test_the_call_of_a_tool_is_an_answer(message):
         assert one.finish_reason == "stop"
 
 
+async def test_the_input_of_a_tool_that_takes_a_text_is_an_answer():
+    for one in await both({"content": None, "tool_calls": [{"custom": {"name": "run", "input": CODE}}]}, "tool_calls"):
+        assert json.loads(one.text.splitlines()[1]) == {"name": "run", "arguments": CODE}
+
+
 async def test_the_call_of_a_tool_comes_in_bits():
     bits = [json.dumps({"code": CODE})[start : start + 7] for start in range(0, 60, 7)]
     events = [event({"tool_calls": [{"index": 0, "function": {"name": "submit", "arguments": ""}}]})]
@@ -139,8 +145,20 @@ async def test_json_in_place_of_a_stream_is_read(kind):
     assert (await answer(json.dumps(whole({"content": "abc"})), asked_as_stream=True, kind=kind)).text == "abc"
 
 
-async def test_a_stream_in_place_of_json_is_read():
-    assert (await answer(stream(event({"content": "a"}), event({"content": "b"}, "stop")), kind="text/event-stream")).text == "ab"
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream", "application/octet-stream"])
+async def test_a_stream_in_place_of_json_is_read(kind):
+    assert (await answer(stream(event({"content": "a"}), event({"content": "b"}, "stop")), kind=kind)).text == "ab"
+
+
+@pytest.mark.parametrize(
+    "end",
+    ['error: {"code": 500, "message": "died"}\n\n', 'event: error\ndata: {"message": "died"}\n\n'],
+    ids=["a line", "a name"],
+)
+async def test_an_error_is_known_by_its_line_or_its_name(end):
+    with pytest.raises(CompletionError, match="died") as raised:
+        await answer(stream(event({"content": "a"}), end=end), asked_as_stream=True, kind="text/event-stream")
+    assert not raised.value.retryable
 
 
 @pytest.mark.parametrize(
@@ -218,6 +236,10 @@ TOO_LONG = [
     "Prompt length 5000 is greater than max_seq_len 4096",
     "Invalid request: Your request exceeded model token limit: 8192",
     "Please reduce the length of the messages or completion.",
+    "total tokens 5000 exceed model limit 4096",
+    "Range of input length should be [1, 30720]",
+    "Prompt has 9000 tokens, but the max model length is 4096",
+    "prompt tokens (9000) + max tokens (10) must be within 4096",
 ]
 """Of vLLM, TGI, SGLang, llama.cpp, Ollama, LM Studio, OpenAI, Anthropic, Google, xAI, Mistral, Amazon and others."""
 
@@ -309,6 +331,7 @@ def test_messages_of_errors(body, told):
         ({"choices": [{"error": {"message": "m", "code": 502}, "finish_reason": "error"}]}, 502),
         ({"error": {"message": "m"}}, 500),
         ({"error": True}, 500),
+        ({"error": True, "message": "m", "code": 503}, 503),
     ],
 )
 def test_an_errors_own_code_counts(body, status):

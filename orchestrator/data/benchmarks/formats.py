@@ -8,7 +8,7 @@
 | LiveCodeBench | `question_id, question_content, starter_code, public_test_cases, private_test_cases, metadata` |
 | KodCode | `question_id, question, solution, test, test_info` |
 | LeetCodeDataset | `prompt, entry_point: "Solution().method", test`, with `completion` or `canonical_solution` |
-| HumanEval | `prompt, entry_point, canonical_solution, test` |
+| HumanEval | `prompt, entry_point, test`, the prompt beginning the function; with `canonical_solution` or `completion`, or neither |
 | MBPP | `task_id, code, test_list`, with `text` (full) or `prompt` and `test_imports` (sanitized); `test` (MBPP+ on the hub) |
 | APPS, TACO | `question, input_output`, with `solutions, starter_code` |
 | one's own | `task_id, prompt`, with `tests` (source, or a shape of `hidden.py`) or `inputs` and `outputs`; optional `OPTIONAL` |
@@ -35,8 +35,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.data.benchmarks.evalplus import inputs_of
-from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, plain, read_hidden
-from orchestrator.data.benchmarks.names import METHOD, completed, defined, is_check, looped, module_of, of_method, with_helpers
+from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, held_in, plain, read_hidden
+from orchestrator.data.benchmarks.names import (
+    METHOD,
+    completed,
+    defined,
+    functions_of,
+    is_check,
+    looped,
+    module_of,
+    of_method,
+    with_helpers,
+)
 from orchestrator.data.benchmarks.task import BenchmarkTask
 from orchestrator.sources import parse, parse_expression, plain_value
 from orchestrator.types import Limits
@@ -109,15 +119,19 @@ def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 
 def _reader(row: Mapping[str, Any]) -> Callable[[Mapping[str, Any], str], BenchmarkTask]:
     """Which function reads rows with these keys."""
-    known = {"prompt", "entry_point", "test"} <= row.keys() and {"completion", "canonical_solution"} & row.keys()
-    if known and not str(row["entry_point"]).isidentifier():
-        return _leetcode
+    if {"prompt", "entry_point", "test"} <= row.keys():
+        if not str(row["entry_point"]).isidentifier():
+            return _leetcode if {"completion", "canonical_solution"} & row.keys() else _own
+        begins = row["entry_point"] in functions_of(f"{row['prompt']}\n    pass\n")
+        if begins and row.keys().isdisjoint(("base_input", "continues")):
+            return _humaneval
     return next((read for keys, read in _FORMATS if keys <= row.keys()), _own)
 
 
 def _humaneval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     tests = _text(row["test"])
     prompt, entry_point = row["prompt"], row["entry_point"]
+    solution = row.get("canonical_solution") or row.get("completion")
     return BenchmarkTask(
         task_id=str(row["task_id"]),
         prompt=prompt,
@@ -125,14 +139,14 @@ def _humaneval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
         entry_point=entry_point,
         tests=with_helpers(tests, f"{prompt}\n    pass\n", entry_point),
         visible_tests=_examples(prompt, entry_point),
-        reference=prompt + row["canonical_solution"],
+        reference=prompt + solution if solution else "",
         source=place,
     )
 
 
 def _mbpp(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    asserts = [str(item).replace("\r\n", "\n").strip() for item in row["test_list"]]
-    head = [*row.get("test_imports", ()), str(row.get("test_setup_code") or "").replace("\r\n", "\n")]
+    asserts = [item.replace("\r\n", "\n").strip() for item in _texts(row["test_list"])] or [""]
+    head = [*_texts(row.get("test_imports")), str(row.get("test_setup_code") or "").replace("\r\n", "\n")]
     whole = _text("\n".join([*filter(None, head), *asserts]) if any(asserts) else "")
     if row.get("test"):  # MBPP+ as the hub has it: all inputs and outputs stand there
         whole = looped("\n".join([*filter(None, head), _text(row["test"])]), _called(asserts[0], row["code"]))
@@ -215,7 +229,8 @@ def _classeval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 
 
 def _kodcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    info = plain(row.get("test_info") or [])
+    info = row.get("test_info") or []
+    info = plain(held_in(info) if isinstance(info, str) else info)
     name = str(info[0].get("function_name") or "") if info else ""
     tests, reference = _text(row["test"]), row["solution"]
     module = module_of(tests, {name} | defined(reference))
@@ -376,6 +391,12 @@ def _text(tests: Any) -> str:
     if not isinstance(tests, str):
         raise RowError(f"its tests are {described(tests)}, where this format has text")
     return tests
+
+
+def _texts(value: Any) -> list[str]:
+    """A list of texts, which tables without lists hold as one text."""
+    held = held_in(value) if isinstance(value, str) else value
+    return [value] if held is None and value else list(map(str, plain(held or [])))
 
 
 def _line(place: str) -> str:

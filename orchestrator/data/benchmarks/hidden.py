@@ -2,9 +2,9 @@
 
 | shape | read as |
 |---|---|
-| text | test source; JSON in a text is read as what it holds |
-| list of texts | asserts, or pieces of test source, in this order |
-| list of `{input, output}`, with `type` or `testtype` (`stdin`, `functional`) | cases |
+| text (or its bytes) | test source; JSON in a text, or a dict or list as Python writes it, is read as what it holds |
+| list of texts | asserts, or pieces of test source, in this order; or JSON of one case each |
+| list of `{input, output}` or `{stdin, stdout}`, with `type` or `testtype` (`stdin`, `functional`) | cases |
 | `{inputs: [...], outputs: [...]}` (APPS, TACO, PRIME), `{input: [...], output: [...]}` (CodeContests) | cases |
 | a mapping with one of these under a key of `HOLDERS` | the same |
 
@@ -17,18 +17,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from pydantic import ValidationError
 
 from orchestrator.data.benchmarks.literals import literal
+from orchestrator.sources import plain_value
 from orchestrator.types import IOCase, Value
 
 HOLDERS = ("tests", "test", "test_code", "test_list", "test_cases", "unit_tests", "assert_case", "functional", "cases")
 """Keys of a mapping under which tests of another shape stand."""
 _LARGE = 1 << 16
 """Characters."""
-_EXPECTED = frozenset(("output", "expected_output", "expected"))
+_EXPECTED = frozenset(("output", "expected_output", "expected", "stdout"))
+_GIVEN = frozenset(("input", "stdin"))
 _KINDS = {"": "", "stdin": "stdin", "stdin_stdout": "stdin", "functional": "call", "function_call": "call"}
 
 _SAME = """\
@@ -85,8 +88,10 @@ def read_hidden(value: Any, function: str = "") -> Hidden:
 
 
 def _read(value: Any, function: str) -> Hidden:
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
     if isinstance(value, str):
-        held = _json(value)
+        held = held_in(value)
         return Hidden(source=value) if held is None else _read(held, function)
     if value is None or value in ([], {}):
         return Hidden()
@@ -99,7 +104,7 @@ def _read(value: Any, function: str) -> Hidden:
 
 def holds_tests(value: Mapping[str, Any]) -> bool:
     """Whether tests stand under some key of a mapping, and not beside it."""
-    return any(value.get(key) is not None for key in ("inputs", "input", *HOLDERS))
+    return any(value.get(key) is not None for key in ("inputs", *_GIVEN, *HOLDERS))
 
 
 def plain(value: Any) -> Any:
@@ -148,20 +153,26 @@ def described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def _json(text: str) -> Any:
-    """What a text holds if it is JSON; None for source. Source that is JSON would be one plain value, which tests nothing."""
-    if text.lstrip()[:1] not in ("[", "{", '"'):
+def held_in(text: str) -> Any:
+    """What a text holds if it is a value, as JSON or Python writes one; None for source. A value alone would test nothing."""
+    begin = text.lstrip()[:1]
+    if begin not in ("[", "{", '"'):
         return None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
+        pass
+    try:
+        return plain_value(text) if begin != '"' else None
+    except SyntaxError:
         return None
 
 
 def _from_list(items: list[Any], function: str) -> Hidden:
     if all(isinstance(item, str) for item in items):
-        return Hidden(source="\n".join(items))
-    if all(isinstance(item, dict) and "input" in item and _EXPECTED & item.keys() for item in items):
+        held = [held_in(item) for item in items]
+        return Hidden(source="\n".join(items)) if None in held else _from_list(held, function)
+    if all(isinstance(item, dict) and _GIVEN & item.keys() and _EXPECTED & item.keys() for item in items):
         return _from_cases(items, function)
     raise ShapeError(f"{described(items)}, which is no shape of tests")
 
@@ -174,7 +185,7 @@ def _from_cases(items: Sequence[Mapping[str, Any]], function: str) -> Hidden:
     kinds = {_KINDS[kind] for kind in given} - {""} or {"call" if names else "stdin"}
     if len(kinds) > 1 or len(names) > 1:
         raise ShapeError("cases of several kinds or functions")
-    pairs = [(item["input"], item[min(_EXPECTED & item.keys())]) for item in items]
+    pairs = [(item[min(_GIVEN & item.keys())], item[min(_EXPECTED & item.keys())]) for item in items]
     if kinds == {"call"}:
         return Hidden(calls=tuple(_call(*pair) for pair in pairs), function=next(iter(names), ""))
     return Hidden(cases=tuple(_case(*pair) for pair in pairs))
@@ -182,7 +193,7 @@ def _from_cases(items: Sequence[Mapping[str, Any]], function: str) -> Hidden:
 
 def _from_mapping(given: Mapping[str, Any], function: str) -> Hidden:
     function = str(given.get("fn_name") or function)
-    for one, other in (("inputs", "outputs"), *(("input", key) for key in sorted(_EXPECTED))):
+    for one, other in (("inputs", "outputs"), *product(sorted(_GIVEN), sorted(_EXPECTED))):
         if one in given and other in given:
             return _from_columns(given[one], given[other], function)
     held = [key for key in HOLDERS if given.get(key)]
@@ -207,9 +218,9 @@ def _case(given: Any, expected: Any) -> IOCase:
 
 
 def _text(value: Any) -> str:
-    """A text, or the lines of one."""
-    if isinstance(value, str):
-        return value
+    """A text, a number, or the lines of a text."""
+    if isinstance(value, str | int | float):
+        return str(value)
     if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
         return "\n".join(map(str, value))
     raise ShapeError(f"an input or output that is {described(value)}, where a program reads and writes text")

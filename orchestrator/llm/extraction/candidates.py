@@ -304,7 +304,8 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
     for piece in (*chosen.pieces, *(main.pieces if main else ())):
         if not isinstance(piece.node, ast.Assert) and not is_test(piece.node):
             keeper.keep(piece)
-    _merge_definitions(keeper, others)
+    if not _is_whole(chosen, others):
+        _merge_definitions(keeper, others)
     if any(piece not in keeper for piece in chosen.pieces):
         problems.append("dropped tests")
     return Extraction(code=_written(keeper, chosen), usable=True, problems=tuple(dict.fromkeys(problems)))
@@ -322,15 +323,40 @@ def _merge_definitions(keeper: Keeper, others: Sequence[Source]) -> None:
 
 
 def _last_program(sources: Sequence[Source]) -> Source | None:
-    for good in (_defines, _reads_input, _does_something):
+    """The last block that defines something or is a whole program; else the last that reads its input, or does anything."""
+    for place in reversed(range(len(sources))):
+        if any(map(_defines, sources[place].pieces)) or _is_whole(sources[place], sources[:place]):
+            return sources[place]
+    for good in (_reads_input, _does_something):
         for source in reversed(sources):
-            if any(good(piece) for piece in source.pieces):
+            if any(map(good, source.pieces)):
                 return source
     return None
 
 
+def _is_whole(source: Source, before: Sequence[Source]) -> bool:
+    """Does it read its input and write something, with nothing of the blocks before it?"""
+    if not (any(map(_reads_input, source.pieces)) and any(map(_writes, source.pieces))):
+        return False
+    own = {name for piece in source.pieces for name in piece.binds}
+    needed = {name for piece in source.pieces for name in piece.effects.uses} - own
+    return not any(needed & piece.binds for other in before for piece in other.pieces)
+
+
+def _writes(piece: Piece) -> bool:
+    return "print" in piece.effects.calls | piece.effects.calls_later or any(
+        isinstance(item, ast.Attribute) and item.attr == "stdout" for item in ast.walk(piece.node)
+    )
+
+
 def _defines(piece: Piece) -> bool:
-    return isinstance(piece.node, DEFINITIONS) and not is_empty(piece.node) and not is_test(piece.node)
+    """A function or a class, in a branch too, or a name for a lambda."""
+    node = piece.node
+    if isinstance(node, DEFINITIONS):
+        return not is_empty(node) and not is_test(node)
+    if isinstance(node, ast.Assign):
+        return isinstance(node.value, ast.Lambda)
+    return any(_is_branch(node, name) for name in piece.binds)
 
 
 def _reads_input(piece: Piece) -> bool:

@@ -1,46 +1,30 @@
 """What a top-level statement binds, reads and changes, when it is executed and when a function that it defines is called.
 
-Pruning (`pruning`) asks nothing else of a statement, so this is where it is decided what counts as a change:
+Pruning (`pruning`) asks nothing else of a statement. What it reads is known from Python's own rules of scope; that something
+which holds a value may be changed by whoever reads it is left to `pruning`. Here it is decided what changes anything else, such
+as a module, a class or a function:
 
 - a store: `table[i] = x`, `table.a = x`, `del table[i]`, `f.calls = 0`, a `global` that is assigned;
-- a method call whose value is dropped: `table.append(x)`, `random.seed(0)`, `getcontext().prec = 50`;
-- a decorator that is a method, and being the base of a class: `@app.route("/")`, `class Add(Operation)`;
-- a method call, or being passed to a call, whose value is used: a change of what is called or passed where that is a value.
+- a method call whose value is dropped: `random.seed(0)`, `describe.register(int)(show)`, `getcontext().prec = 50`;
+- a decorator that is a method, and being the base of a class: `@app.route("/")`, `class Add(Operation)`.
 
-Left out: aliases inside functions, and what attributes of objects refer to.
+Left out: what attributes of objects refer to.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
 import symtable
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 ANYTHING = "*"
 """Stands for every name: `exec`, `globals()[name] = ...`, settings of the interpreter itself."""
-_WRITERS = {
-    "setattr",
-    "delattr",
-    "exec",
-    "eval",
-    "next",
-    "compile",
-    "__import__",
-    "open",
-    "globals",
-    "locals",
-    "vars",
-    "breakpoint",
-}
-_READERS = {name for name in dir(builtins) if callable(getattr(builtins, name))} - _WRITERS
-"""Builtins that change nothing that they are given."""
-_PASS_ON = {"enumerate", "zip", "reversed", "iter", "list", "tuple", "sorted", "map", "filter", "next", "set", "dict"}
-"""Builtins whose value holds what they are given."""
-_CALLERS = {"map", "filter", "sorted", "min", "max"}
-"""Builtins that call what they are given: `map(table.append, rows)`."""
 _EVERY_NAME = {"exec", "globals", "locals", "vars"}
+_BY_TEXT = {"eval", "exec", "globals"}
+"""Builtins that find names by their text, so may read any of them."""
+_BY_MODULE = {"modules", "import_module"}
+"""Attributes that give modules by their names, so this one too."""
 _OUTPUT = {"print", "pprint", "pp", "display", "exit", "quit", "breakpoint"}
 _OUTPUT_METHODS = {("sys", "write"), ("sys", "flush"), ("sys", "writelines"), ("sys", "exit"), ("os", "_exit")}
 
@@ -55,21 +39,17 @@ class Effects:
     """Names of the module that it needs while it is executed."""
     later: set[str] = field(default_factory=set)
     """Names of the module that its functions need when they are called."""
-    stores: set[str] = field(default_factory=set)
+    changes: set[str] = field(default_factory=set)
     """What it changes, whatever that is."""
-    methods: set[str] = field(default_factory=set)
-    """What it changes if that is a value: a method is called and its result used."""
-    arguments: set[str] = field(default_factory=set)
-    """What it changes if that is a value: it is passed to a call."""
-    stores_later: set[str] = field(default_factory=set)
+    changes_later: set[str] = field(default_factory=set)
     """What its functions change when they are called, whatever that is."""
-    values_later: set[str] = field(default_factory=set)
-    """What its functions change when they are called, if that is a value."""
+    given: set[str] = field(default_factory=set)
+    """What it calls for no value, and what it passes there."""
     calls: set[str] = field(default_factory=set)
     """Names that it calls while it is executed."""
     calls_later: set[str] = field(default_factory=set)
-    aliases: dict[str, set[str]] = field(default_factory=dict)
-    """Names that it binds to something that may be reached from others."""
+    by_text: bool = False
+    """It may read any name, then or later: `eval`, `globals`, `sys.modules`."""
 
     @property
     def uses(self) -> set[str]:
@@ -87,7 +67,7 @@ def effects(node: ast.stmt, source: str) -> Effects:
     _scopes(found, node, source)
     _changes(found, node)
     wanted = found.reads | found.later | found.binds | _assigned_globals(node) | {ANYTHING}
-    for names in (found.stores, found.methods, found.arguments, found.stores_later, found.values_later):
+    for names in (found.changes, found.changes_later, found.given):
         names &= wanted
     return found
 
@@ -118,7 +98,6 @@ def _scopes(found: Effects, node: ast.stmt, source: str) -> None:
 
 _AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_CONTAINERS = ast.List | ast.Tuple | ast.Set | ast.Dict | ast.Starred | ast.IfExp | ast.BoolOp | ast.NamedExpr | ast.keyword
 
 
 def _bound_first(node: ast.stmt) -> set[str]:
@@ -161,32 +140,40 @@ def _assigned_globals(node: ast.AST) -> set[str]:
 
 
 def _changes(found: Effects, node: ast.stmt) -> None:
-    """Walk over the statement; the second of each pair says whether it is executed only when a function is called."""
+    """Walk over the statement; the second of each triple says whether it is executed only when a function is called."""
     waiting: list[tuple[ast.AST, bool, str]] = [(node, False, "")]
     while waiting:
         item, called, owner = waiting.pop()
-        stores = found.stores_later if called else found.stores
+        changes, calls = (found.changes_later, found.calls_later) if called else (found.changes, found.calls)
         if isinstance(item, _DEFINITIONS):
             for decorator in item.decorator_list:
                 # `@register` calls a function, of which it is asked what it changes; `@app.route` may change `app`.
-                called_name = decorator.func if isinstance(decorator, ast.Call) else decorator
-                (found.calls_later if called else found.calls).update(roots([decorator]))
-                stores |= roots([decorator]) if isinstance(called_name, ast.Attribute) else set()
+                function = decorator.func if isinstance(decorator, ast.Call) else decorator
+                calls |= roots([decorator])
+                changes |= roots([decorator]) if isinstance(function, ast.Attribute) else set()
         if isinstance(item, ast.ClassDef):
-            stores |= roots([*item.bases, *(keyword.value for keyword in item.keywords)])
+            changes |= roots([*item.bases, *(keyword.value for keyword in item.keywords)])
             owner = item.name
         if isinstance(item, ast.Global):
-            stores |= set(item.names)
+            changes |= set(item.names)
         if isinstance(item, ast.Subscript | ast.Attribute) and not isinstance(item.ctx, ast.Load):
-            stores |= _all_for(roots([item]), owner)
-        if isinstance(item, ast.AugAssign):
-            stores |= _all_for(roots([item.target]), owner) if not isinstance(item.target, ast.Name) else set()
+            changes |= _all_for(roots([item]), owner)
+        if isinstance(item, ast.AugAssign) and not called:
+            changes |= roots([item.target])
         if isinstance(item, ast.Expr | ast.Await) and isinstance(item.value, ast.Call) and not says(item.value):
-            stores |= _method_owners(item.value, owner)
-            stores |= _settings(item.value)
-        if isinstance(item, ast.Call):
-            _call(found, item, called, owner)
-        _alias(found, item)
+            changes |= _settings(item.value)
+            if not isinstance(item.value.func, ast.Name):
+                changes |= _all_for(roots([item.value.func]), owner)
+            if not called:
+                values = [keyword.value for keyword in item.value.keywords]
+                found.given |= roots([item.value.func, *item.value.args, *values])
+        if isinstance(item, ast.Call) and isinstance(item.func, ast.Name):
+            calls.add(item.func.id)
+            if item.func.id in _EVERY_NAME:
+                changes.add(ANYTHING)
+            if item.func.id in {"setattr", "delattr"}:
+                changes |= _all_for(roots(item.args[:1]), owner)
+        found.by_text |= _finds_by_text(item)
         inside = called or isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for name, value in ast.iter_fields(item):
             # Decorators, defaults and annotations of a function are executed with its definition.
@@ -195,24 +182,10 @@ def _changes(found: Effects, node: ast.stmt) -> None:
             waiting += [(child, at, owner) for child in children if isinstance(child, ast.AST)]
 
 
-def _call(found: Effects, call: ast.Call, called: bool, owner: str) -> None:
-    if isinstance(call.func, ast.Name):
-        (found.calls_later if called else found.calls).add(call.func.id)
-        name = call.func.id
-        if name in _EVERY_NAME:
-            (found.stores_later if called else found.stores).add(ANYTHING)
-        if name in {"setattr", "delattr"}:
-            (found.stores_later if called else found.stores).update(_all_for(roots(call.args[:1]), owner))
-        if name in _READERS - _CALLERS:
-            return
-    elif not says(call):
-        (found.values_later if called else found.methods).update(_method_owners(call, owner))
-    passed = roots([*call.args, *call.keywords])
-    (found.values_later if called else found.arguments).update(passed)
-
-
-def _method_owners(call: ast.Call, owner: str) -> set[str]:
-    return _all_for(roots([call.func]), owner) if isinstance(call.func, ast.Attribute) else set()
+def _finds_by_text(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in _BY_MODULE
+    return isinstance(node, ast.Name) and node.id in _BY_TEXT
 
 
 def _all_for(names: set[str], owner: str) -> set[str]:
@@ -231,51 +204,27 @@ def _settings(call: ast.Call) -> set[str]:
     return {ANYTHING} if name in {"setrecursionlimit", "set_int_max_str_digits", "stack_size"} else set()
 
 
-def _alias(found: Effects, item: ast.AST) -> None:
-    pairs: list[tuple[Iterable[ast.expr], ast.expr | None]] = []
-    if isinstance(item, ast.Assign):
-        pairs = [(item.targets, item.value)]
-    elif isinstance(item, ast.AnnAssign | ast.NamedExpr):
-        pairs = [([item.target], item.value)]
-    elif isinstance(item, ast.For | ast.AsyncFor | ast.comprehension):
-        pairs = [([item.target], item.iter)]
-    elif isinstance(item, ast.withitem) and item.optional_vars is not None:
-        pairs = [([item.optional_vars], item.context_expr)]
-    for targets, value in pairs:
-        if value is None:
-            continue
-        reached = roots([value], through_calls=True)
-        for target in targets:
-            for name in ast.walk(target):
-                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store) and reached - {name.id}:
-                    found.aliases.setdefault(name.id, set()).update(reached - {name.id})
-
-
-def roots(expressions: Iterable[ast.AST], *, through_calls: bool = False) -> set[str]:
-    """The names at the root of expressions: `table` of `table[i].rows`, through containers and, if asked, arguments of calls."""
+def roots(expressions: Iterable[ast.AST]) -> set[str]:
+    """The names at the root of expressions: `table` of `table[i].rows`, and `get` of `get("b").rows`."""
     found: set[str] = set()
     waiting: list[ast.AST] = list(expressions)
     while waiting:
         item = waiting.pop()
         if isinstance(item, ast.Name):
             found.add(item.id)
-        elif isinstance(item, ast.Attribute | ast.Subscript | ast.Await | ast.Starred | ast.NamedExpr | ast.keyword):
+        elif isinstance(item, ast.Attribute | ast.Subscript | ast.Await | ast.Starred | ast.NamedExpr):
             waiting.append(item.value)
         elif isinstance(item, ast.Call):
-            name = item.func.id if isinstance(item.func, ast.Name) else ""
-            if name not in _READERS:
-                waiting.append(item.func)
-            if through_calls and (name not in _READERS or name in _PASS_ON):
-                waiting += [*item.args, *item.keywords]
-        elif isinstance(item, ast.IfExp):
-            waiting += [item.body, item.orelse]
-        elif isinstance(item, _CONTAINERS):
+            waiting.append(item.func)
+        elif isinstance(item, ast.IfExp | ast.BoolOp | ast.List | ast.Tuple):
             waiting += list(ast.iter_child_nodes(item))
     return found
 
 
 def says(node: ast.AST) -> bool:
     """Is this output, or the end of the program: nothing that other statements notice?"""
+    if isinstance(node, ast.For | ast.If | ast.With):
+        return all(map(says, [*node.body, *getattr(node, "orelse", ())]))
     call = node.value if isinstance(node, ast.Expr) else node
     if not isinstance(call, ast.Call):
         return False

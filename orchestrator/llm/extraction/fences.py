@@ -63,7 +63,7 @@ class Fence:
         return self.mark[0] == other[0] and len(self.mark) >= len(other) and not self.opens
 
 
-_TAG = re.compile(r"[\w+#.-]*(?:[ \t]*\{.*\}|[ \t]+\w+=\S+|:\S+|[ \t]+\S+\.py)?")
+_TAG = re.compile(r"""[\w+#.-]*(?:[ \t]*\{.*\}|(?:[ \t]+\w+=(?:"[^"]*"|'[^']*'|\S+))+|:\S+|[ \t]+\S+\.py)?""")
 _LONGEST_TAG = 200
 _AT_PLACE = re.compile(r"[ \t]*(?:(?:[-*]|\d+[.)]) )?(`{3,}|~{3,})")
 _WITHIN = re.compile(r"```+")

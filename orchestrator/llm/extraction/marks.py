@@ -54,7 +54,7 @@ _MARK = re.compile(
             (?:\s{{0,4}}{_P}(?:end_header_id|header_end|end_of_role|role_end|message){_Q})?
         | <(?:start_of_turn|\|turn)>[ \t]*{_ROLE.format("two")}\b
         | {_P}(?:im_)?{_ROLE.format("three")}{_Q}(?:\w{{0,20}}<\|im_middle\|>)?
-        | \[(?P<inst>/?)INST\])
+        | \[(?P<inst>/?)INST\] | (?<=\n)\#\#\#[ ]Instruction:[ \t]*(?=\n))
     | (?P<end>{_P}(?:\w{{0,20}}end\w{{0,20}}|end\u2581of\u2581sentence|eot_id|eot|eom_id|eos|return|call){_Q} | <turn\|>
         | (?P<plain></s>|<end_of_turn>|<eos>))
     | (?P<nothing>{_P}[A-Za-z][\w\u2581]{{0,40}}{_Q} | <s>(?=\s|<) | <bos>)
@@ -92,6 +92,11 @@ class Readings:
     """The completion stops inside a thinking section."""
     thought: bool = False
     """It holds a thinking section."""
+
+
+def has_mark(text: str) -> bool:
+    """Does any mark stand in the text, at its place or not?"""
+    return _MARK.search(text) is not None
 
 
 def readings(text: str) -> Readings:

@@ -175,7 +175,7 @@ def _salvage(source: Source) -> None:
     dropped_prose = False
     while index < len(chunks):
         chunk = chunks[index]
-        if not _CODE_LINE.match(chunk) and not chunk.startswith(('"""', "'''", "(", "[")):
+        if not _CODE_LINE.match(chunk) and not chunk.startswith(('"""', "'''", "(", "[")) and not _does_something(chunk):
             dropped_prose = True
             index += 1
             continue
@@ -196,6 +196,16 @@ def _salvage(source: Source) -> None:
         index += width
     if dropped_prose:
         source.problems.append("dropped prose")
+
+
+def _does_something(chunk: str) -> bool:
+    """Is this Python, and no prose that reads as Python: "Done", "x, then y", "Note: it"?"""
+    try:
+        body = parse(chunk).body
+    except SyntaxError:
+        return False
+    values = [node.value for node in body if isinstance(node, ast.Expr | ast.AnnAssign)]
+    return len(values) < len(body) or any(isinstance(value, ast.Call | ast.Await | ast.ListComp) for value in values)
 
 
 def _chunks(text: str) -> list[str]:

@@ -4,7 +4,9 @@ From what is asked for outward, a statement stays if
 
 - it binds a name that a statement which stays needs: the last definition of a function, every binding of a value, and for
   what is executed while the module is imported, those that stand before it;
-- it changes such a name, itself or through a function that it calls, or through another name for the same value (`effects`).
+- it reads or changes such a name, itself or through a function that it calls; a module, function, class or constant cannot be
+  changed by being read (`effects` says what does);
+- the name is bound by a statement that stays, so other names for a value need no rule of their own.
 
 What else there is goes: output, assertions, main blocks, and demonstrations. A demonstration calls the entry point, reads
 standard input or uses what one made; it stays only where it stores into a name that is needed.
@@ -17,13 +19,14 @@ Left out: the choice of the entry point's own definition (`candidates`, `suites`
 from __future__ import annotations
 
 import ast
+import builtins
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.llm.extraction.effects import ANYTHING, is_constant, says
-from orchestrator.llm.extraction.pieces import DEFINITIONS, FUNCTIONS, Piece, is_empty, is_main
+from orchestrator.llm.extraction.pieces import DEFINITIONS, Piece, is_empty, is_main
 
 
 class Pool:
@@ -37,28 +40,21 @@ class Pool:
         self.binders = _index(self.pieces, lambda piece: piece.effects.binds)
         self.readers = _index(self.pieces, lambda piece: piece.effects.reads)
         self.callers = _index(self.pieces, lambda piece: piece.effects.later)
-        self.stores = _index(self.pieces, lambda piece: piece.effects.stores)
-        self.methods = _index(self.pieces, lambda piece: piece.effects.methods)
-        self.arguments = _index(self.pieces, lambda piece: piece.effects.arguments)
-        self.stores_later = _index(self.pieces, lambda piece: piece.effects.stores_later)
-        self.values_later = _index(self.pieces, lambda piece: piece.effects.values_later)
+        self.changers = _index(self.pieces, lambda piece: piece.effects.changes)
+        self.changers_later = _index(self.pieces, lambda piece: piece.effects.changes_later)
+        self.receivers = _index(self.pieces, lambda piece: piece.effects.given)
         self._values: dict[str, bool] = {}
-        self.aliases: dict[str, set[str]] = defaultdict(set)
-        for piece in self.pieces:
-            for name, reached in piece.effects.aliases.items():
-                for source in reached:
-                    self.aliases[source].add(name)
         self.modules: dict[str, set[str]] = defaultdict(set)
         for piece in self.pieces:
             for module in _modules(piece.node):
                 self.modules[module] |= piece.binds
 
     def is_value(self, name: str) -> bool:
-        """Is the name bound to something that a method or a function may change?"""
+        """Is the name bound to something that whoever reads it may change?"""
         if name not in self._values:
             found = self.binders.get(name, [])
-            fixed = [isinstance(piece.node, DEFINITIONS) or piece.is_import or is_constant(piece.node) for piece in found]
-            self._values[name] = not (fixed and all(fixed))
+            fixed = all(isinstance(piece.node, DEFINITIONS) or piece.is_import or is_constant(piece.node) for piece in found)
+            self._values[name] = not fixed or name in self.changers_later
         return self._values[name]
 
 
@@ -161,16 +157,24 @@ class Keeper:
         self._kept[id(piece)] = piece
         if pool.problem:
             self.problems.append(pool.problem)
-        for name in piece.binds & self.entry:
-            self._later(self._watch, pool, name, pool.is_value(name))
+        for name in piece.binds:
+            self._later(self._watch, pool, name)
         for name in piece.effects.reads:
             self._later(self._want, name, piece)
         for name in piece.effects.later:
             self._later(self._want, name, None)
         for module in _modules(piece.node) if piece.is_import or isinstance(piece.node, ast.Try) else ():
             for name in pool.modules[module]:
-                self._later(self._watch, pool, name, False)
-        self._later(self._watch, pool, ANYTHING, False)
+                self._later(self._watch, pool, name)
+        self._later(self._watch, pool, ANYTHING)
+        if piece.effects.by_text:
+            self._later(self._whole, pool)
+
+    def _whole(self, pool: Pool) -> None:
+        """Any name of a block may be asked for."""
+        for piece in pool.pieces:
+            if piece.binds:
+                self._offer_call(piece)
 
     def _offer(self, piece: Piece) -> None:
         """This statement changes something that is needed."""
@@ -185,14 +189,15 @@ class Keeper:
         """The name is needed: while `reader` is executed, or by a function that is called later."""
         if name in self.given:
             return
-        for pool in self.pools:
+        # Another block does not replace what Python itself has.
+        for pool in self.pools[:1] if hasattr(builtins, name) else self.pools:
             bindings = self._bindings(pool, name)
             if bindings.pieces:
                 for piece in bindings.needed(self._place_in(pool, reader)):
                     self._later(self._keep, piece)
-                self._later(self._watch, pool, name, pool.is_value(name))
+                self._later(self._watch, pool, name)
                 return
-        self._later(self._watch, self.pools[0], name, True)
+        self._later(self._watch, self.pools[0], name)
 
     def _place_in(self, pool: Pool, reader: Piece | None) -> int | None:
         return pool.place[id(reader)] if reader is not None and self._home[id(reader)] is pool else None
@@ -207,10 +212,11 @@ class Keeper:
             self._found[key] = _Bindings(found, [pool.place[id(piece)] for piece in found])
         return self._found[key]
 
-    def _watch(self, pool: Pool, name: str, value: bool) -> None:
+    def _watch(self, pool: Pool, name: str) -> None:
         """Whatever changes what this name stands for is needed too."""
-        from_elsewhere = all(binder.is_import for binder in pool.binders.get(name, ()))
-        for piece in pool.stores.get(name, ()):
+        binders = pool.binders.get(name, ())
+        from_elsewhere = all(binder.is_import for binder in binders)
+        for piece in pool.changers.get(name, ()):
             # To be decorated by a module, or derived from one of its classes, changes nothing in it.
             if isinstance(piece.node, DEFINITIONS) and (from_elsewhere or name in piece.binds):
                 continue
@@ -218,32 +224,19 @@ class Keeper:
                 self._offer_call(piece)
             else:
                 self._offer(piece)
-        changers = list(pool.stores_later.get(name, ()))
-        if value:
-            for piece in pool.methods.get(name, ()):
-                self._offer(piece)
-            for piece in pool.arguments.get(name, ()):
-                self._offer_call(piece)
-            changers += pool.values_later.get(name, ())
-            self._aliases(pool, name)
-        for piece in changers:
+        for piece in pool.changers_later.get(name, ()):
             self._changer(pool, piece)
-
-    def _aliases(self, pool: Pool, name: str) -> None:
-        """Other names for the value, or for a part of it."""
-        for alias in pool.aliases.get(name, ()):
-            self._later(self._watch, pool, alias, True)
-            # `add = table.append`, then `add(row)`.
-            for piece in pool.readers.get(alias, ()):
-                if alias in piece.effects.calls:
-                    self._offer_call(piece)
-        for piece in pool.callers.get(name, ()):
-            if isinstance(piece.node, FUNCTIONS) and piece.node.name not in self.entry:
-                for alias in pool.aliases.get(piece.node.name, ()):
-                    self._later(self._watch, pool, alias, True)
+        if pool.is_value(name):
+            for piece in pool.readers.get(name, ()):
+                self._offer_call(piece)
+            for piece in pool.callers.get(name, ()):
+                self._changer(pool, piece)
+        elif name not in self.entry:
+            for piece in pool.receivers.get(name, ()):
+                self._offer_call(piece)
 
     def _changer(self, pool: Pool, piece: Piece) -> None:
-        """A statement defines something that changes what is needed when it is called: who calls it?"""
+        """A statement defines something that may change what is needed when it is called: who calls it?"""
         for name in piece.binds - self.entry:
             self._later(self._calls, pool, name)
 
@@ -251,8 +244,6 @@ class Keeper:
         for piece in pool.readers.get(name, ()):
             if name not in piece.binds or not isinstance(piece.node, DEFINITIONS):
                 self._offer_call(piece)
-                if name not in piece.effects.calls:
-                    self._changer(pool, piece)
         for piece in pool.callers.get(name, ()):
             self._changer(pool, piece)
 

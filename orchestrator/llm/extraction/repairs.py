@@ -41,11 +41,12 @@ def repair(text: str, code_lines: Callable[[str], int]) -> tuple[str, list[str],
             continue
         whole = parses(changed)
         # Typography is repaired in prose too, where it harms nothing; the other repairs must prove themselves.
-        if whole or problem in _HARMLESS or code_lines(changed) > code_lines(text):
+        gained = code_lines(changed) - code_lines(text)
+        if problem in _HARMLESS or gained > 0 or (whole and gained == 0):
             text = changed
             problems.append(problem)
-        if whole:
-            return text, problems, True
+            if whole:
+                return text, problems, True
     return text, problems, False
 
 
@@ -97,6 +98,10 @@ _MARKS = re.compile(
 )
 
 
+_PROMPT = re.compile(r"^[ \t]*(?:>>>|In \[\d+\]:) ", re.MULTILINE)
+_PROMPTED = re.compile(r"^[ \t]*(?:>>>|In \[\d+\]:|\.\.\.:?)(?: (.*))?$", re.MULTILINE)
+
+
 def _without_marks(text: str) -> str:
     """Marks of a chat that stand inside a block, each at the end or the beginning of its line."""
     lines = []
@@ -115,10 +120,10 @@ def _without_escapes(text: str) -> str:
 
 
 def _without_repl(text: str) -> str:
-    if not re.search(r"^[ \t]*>>> ", text, re.MULTILINE):
+    # A definition without a prompt before it says that the prompts are those of its docstring.
+    if not _PROMPT.search(text) or re.search(r"^[ \t]*(?:async def|def|class) ", text, re.MULTILINE):
         return text
-    kept = [match[1] or "" for match in re.finditer(r"^[ \t]*(?:>>>|\.\.\.)(?: (.*))?$", text, re.MULTILINE)]
-    return "\n".join(kept)
+    return "\n".join(match[1] or "" for match in _PROMPTED.finditer(text))
 
 
 def _without_line_numbers(text: str) -> str:

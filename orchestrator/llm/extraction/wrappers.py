@@ -49,7 +49,10 @@ _PARAMETER = re.compile(
     rf"|<arg_key>\s{{0,4}}(?:{_KEY})\s{{0,4}}</arg_key>\s{{0,8}}<arg_value>"
 )
 _PARAMETER_ENDS = re.compile(r"\n?</(?:\w+:)?(?:parameter|arg_value)>")
-_TAGS = re.compile(r"^[ \t]*(?:</?(?:code|python|answer|solution|pre)>|\[/?(?:PYTHON|CODE|ANSWER)\])[ \t]*$", re.MULTILINE)
+_TAGS = re.compile(
+    r"^(?:[ \t]*(?:</?(?:code|python|answer|solution|pre)>|\[/?(?:PYTHON|CODE|ANSWER)\]|<!\[CDATA\[|\]\]>))+[ \t]*$", re.MULTILINE
+)
+_CUT = re.compile(rf'"(?:{_KEY})"[ \t\n]*:[ \t\n]*"')
 
 
 def blocks(text: str, problems: list[str]) -> list[Block]:
@@ -58,6 +61,29 @@ def blocks(text: str, problems: list[str]) -> list[Block]:
         text, count = _TAGS.subn("```", text)
         if count:
             problems.append("unwrapped tags")
+    elif _is_program(text):
+        return [Block(text)]
+    result: list[Block] = []
+    after = 0
+    for start, end, code in _parameters(text):
+        problems.append("unwrapped a tool call")
+        result += [*_between(text[after:start], problems), *_inner(code)]
+        after = end
+    return [*result, *_between(text[after:], problems)]
+
+
+def _is_program(text: str) -> bool:
+    """Is this Python as it stands, so that its fences are parts of strings or comments? JSON is a mere value of Python's."""
+    if "```" not in text:
+        return False
+    try:
+        return any(not isinstance(node, ast.Expr) for node in parse(text).body)
+    except SyntaxError:
+        return False
+
+
+def _between(text: str, problems: list[str]) -> list[Block]:
+    """The blocks of a text without parameters of calls."""
     found = fences.blocks(text)
     result: list[Block] = []
     for number, (start, end) in enumerate(fences.gaps(text, found)):
@@ -82,21 +108,27 @@ def _unwrapped(block: Block, problems: list[str]) -> list[Block]:
 
 def _loose(text: str, problems: list[str]) -> list[Block]:
     """Code in the JSON objects and parameters of a text without fences."""
-    if "{" not in text and "[" not in text and "<" not in text:
-        return []
-    spans = [*_json_spans(text), *_parameter_spans(text)]
-    if not spans and text.strip()[:1] == "{":
-        spans = [(0, code) for code in _codes(_literal(text.strip()))]
-    if spans:
-        problems.append("unwrapped JSON" if text.strip()[:1] in {"{", "["} else "unwrapped a tool call")
-    return [block for _, code in sorted(spans, key=lambda span: span[0]) for block in _inner(code)]
+    begin = text.lstrip()[:1]
+    if begin == '"' and isinstance(whole := _json(text), str):
+        codes = [whole]
+    elif "{" in text or "[" in text:
+        codes = list(_json_codes(text)) or (_codes(_literal(text.strip())) if begin == "{" else [])
+        if not codes and (rest := _cut_off(text)):
+            problems.append("unwrapped JSON")
+            return [Block(rest, closed=False)]
+    else:
+        codes = []
+    if codes:
+        problems.append("unwrapped JSON" if begin in {"{", "[", '"'} else "unwrapped a tool call")
+    return [block for code in codes for block in _inner(code)]
 
 
 def _inner(code: str) -> list[Block]:
-    return fences.blocks(code) or [Block(code, closed=True)]
+    code = code.strip().removeprefix("<![CDATA[").removesuffix("]]>") if "<![CDATA[" in code else code
+    return ([] if _is_program(code) else fences.blocks(code)) or [Block(code, closed=True)]
 
 
-def _json_spans(text: str) -> Iterator[tuple[int, str]]:
+def _json_codes(text: str) -> Iterator[str]:
     decoder = json.JSONDecoder(strict=False)
     after = 0
     attempts = 0
@@ -110,18 +142,34 @@ def _json_spans(text: str) -> Iterator[tuple[int, str]]:
             value, after = decoder.raw_decode(text, match.end())
         except (ValueError, RecursionError):
             continue
-        for code in _codes(value):
-            yield match.end(), code
+        yield from _codes(value)
 
 
-def _parameter_spans(text: str) -> Iterator[tuple[int, str]]:
-    after = 0
+def _cut_off(text: str) -> str:
+    """The code that the last string of an unfinished JSON value holds so far."""
+    keys = list(_CUT.finditer(text))
+    rest = re.sub(r"\\(?:u[0-9a-fA-F]{0,3})?\Z", "", text[keys[-1].end() :]) if keys else ""
+    found = _json(f'"{rest}"') if rest else None
+    return found if isinstance(found, str) else ""
+
+
+def _parameters(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where the parameters of calls begin and end, and the code in them; fences in it are its own.
+
+    A parameter inside a block of something else than calls is part of a string there.
+    """
+    after = place = 0
+    found = fences.blocks(text) if _PARAMETER.search(text) else []
     for match in _PARAMETER.finditer(text):
         if match.start() < after:
             continue
+        while place < len(found) and (found[place].end <= match.start() or found[place].start < after):
+            place += 1
+        if place < len(found) and found[place].start < match.start() and not found[place].body.lstrip().startswith("<"):
+            continue
         ends = _PARAMETER_ENDS.search(text, match.end())
         after = ends.end() if ends else len(text)
-        yield match.start(), text[match.end() : ends.start() if ends else len(text)].removeprefix("\n")
+        yield match.start(), after, text[match.end() : ends.start() if ends else len(text)].removeprefix("\n")
 
 
 def _literal(text: str) -> Any:
