@@ -24,18 +24,23 @@ _BRACES = 10_000
 _F_STRING = re.compile(r"(?<!\w)(?:[fF][rR]?|[rR][fF])['\"]")
 
 
-def parse(source: str) -> ast.Module:
-    """The syntax tree of a module, at most `DEEPEST` levels deep.
+class TooMuch(SyntaxError):
+    """A source that is larger or deeper than anybody writes; `msg` is a phrase that begins with "it"."""
+
+
+def parse(source: str, *, deepest: int = DEEPEST) -> ast.Module:
+    """The syntax tree of a module, at most `deepest` levels deep; more than `DEEPEST` is for who walks it without recursion.
 
     Raises:
-        SyntaxError: it is no Python, or larger or deeper than anybody writes; `msg` is a sentence or Python's own words.
+        TooMuch: it is larger or deeper than anybody writes.
+        SyntaxError: it is no Python; `msg` has Python's own words.
     """
-    return _checked(source, "exec")  # type: ignore[return-value]
+    return _checked(source, "exec", deepest)  # type: ignore[return-value]
 
 
 def parse_expression(source: str) -> ast.Expression:
     """The syntax tree of one expression. Raises SyntaxError as `parse` does."""
-    return _checked(source, "eval")  # type: ignore[return-value]
+    return _checked(source, "eval", DEEPEST)  # type: ignore[return-value]
 
 
 def plain_value(source: str) -> Any:
@@ -46,39 +51,36 @@ def plain_value(source: str) -> Any:
         raise SyntaxError(f"it is no plain value: {exc}") from None
 
 
-def is_python(source: str) -> bool:
+def is_python(source: str, *, deepest: int = DEEPEST) -> bool:
     """Whether this is a module of at least one statement."""
     try:
-        return bool(parse(source).body)
+        return bool(parse(source, deepest=deepest).body)
     except SyntaxError:
         return False
 
 
-def _checked(source: str, mode: str) -> ast.AST:
+def _checked(source: str, mode: str, deepest: int) -> ast.AST:
     if len(source) > LARGEST:
-        raise SyntaxError(f"it has {len(source)} characters, and sources of more than {LARGEST} are not read")
+        raise TooMuch(f"it has {len(source)} characters, and sources of more than {LARGEST} are not read")
     if source.count("{") > _BRACES and _F_STRING.search(source):
-        raise SyntaxError(f"it has f-strings and more than {_BRACES} braces")
+        raise TooMuch(f"it has f-strings and more than {_BRACES} braces")
     try:
         with warnings.catch_warnings(action="ignore"):  # "\d" in a stranger's string is no concern of ours
             tree = ast.parse(source, mode=mode)
     except SyntaxError:
         raise
     except (RecursionError, MemoryError):
-        raise SyntaxError(_TOO_DEEP) from None
+        raise TooMuch(f"it is nested more than {deepest} levels deep") from None
     except ValueError as exc:  # a null byte, a lone surrogate
         raise SyntaxError(str(exc)) from None
-    if not _is_shallow(tree):
-        raise SyntaxError(_TOO_DEEP)
+    if not _is_shallow(tree, deepest):
+        raise TooMuch(f"it is nested more than {deepest} levels deep")
     return tree
 
 
-_TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
-
-
-def _is_shallow(tree: ast.AST) -> bool:
+def _is_shallow(tree: ast.AST, deepest: int) -> bool:
     level: list[ast.AST] = [tree]
-    for _ in range(DEEPEST):
+    for _ in range(deepest):
         level = [child for node in level for child in _children(node)]
         if not level:
             return True

@@ -11,6 +11,7 @@ Left out: samples without a verdict. The caller leaves them out of the counts an
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -56,7 +57,7 @@ class Comparison(Value):
     p_value: float
     """How often chance alone gives such a difference or a larger one, in either direction."""
     test: str
-    """`mcnemar` (exact, one sample a task) or `paired bootstrap`."""
+    """`mcnemar` (exact, one sample a task) or `sign flips`."""
     better: tuple[str, ...] = ()
     """Tasks on which the second is better."""
     worse: tuple[str, ...] = ()
@@ -170,8 +171,8 @@ def compare(
 ) -> Comparison | None:
     """Compare two runs, each task -> (samples, correct), over the tasks that both have; None where they share none.
 
-    With one sample for each task the test is McNemar's and the interval Bonett and Price's, else both are a paired bootstrap over
-    tasks, the interval with a floor.
+    With one sample for each task the test is McNemar's and the interval Bonett and Price's. Else the test flips the signs of the
+    tasks' differences, which is McNemar's where these are all 1, and the interval is a paired bootstrap over tasks with a floor.
     """
     common = [task for task in first if task in second and first[task][0] and second[task][0]]
     if not common:
@@ -190,8 +191,8 @@ def compare(
         difference=mean,
         low=low,
         high=high,
-        p_value=mcnemar(len(better), len(worse)) if single else _bootstrap_p(differences, seed, resamples),
-        test="mcnemar" if single else "paired bootstrap",
+        p_value=mcnemar(len(better), len(worse)) if single else _sign_flips(differences, seed, resamples),
+        test="mcnemar" if single else "sign flips",
         better=better,
         worse=worse,
     )
@@ -227,9 +228,22 @@ def _paired(better: int, worse: int, n: int) -> tuple[float, float]:
     return max(-1.0, up - down - half), min(1.0, up - down + half)
 
 
-def _bootstrap_p(differences: Sequence[float], seed: int, resamples: int) -> float:
-    """Two-sided: how often the mean of differences, shifted to have none, is as far from 0 as the one that was seen."""
-    mean = math.fsum(differences) / len(differences)
-    drawn = _means([one - mean for one in differences], seed, resamples)
-    # One is added to both, for what was seen is one of the draws: the value is never 0.
-    return (1 + sum(abs(one) >= abs(mean) - 1e-12 for one in drawn)) / (resamples + 1)
+def _sign_flips(differences: Sequence[float], seed: int, resamples: int) -> float:
+    """Two-sided p-value: how often the sum is as far from 0 if each task might as well have differed the other way.
+
+    All ways are tried where they are at most `resamples`, so that few tasks cannot say more than they do: one task never tells.
+    """
+    import numpy as np
+
+    numbers = np.asarray([one for one in differences if one], dtype=float)
+    seen = abs(numbers.sum()) - 1e-12
+    if 2 ** len(numbers) <= resamples:
+        signs = np.array(list(itertools.product((-1, 1), repeat=len(numbers))))
+        return float(np.mean(abs(signs @ numbers) >= seen)) if len(numbers) else 1.0
+    random = np.random.default_rng(seed)
+    extreme = 0
+    # In slices, so that many tasks and resamples need little memory. What was seen is one of the ways: the value is never 0.
+    for done in range(0, resamples, 500):
+        signs = random.choice((-1, 1), (min(500, resamples - done), len(numbers)))
+        extreme += int((abs(signs @ numbers) >= seen).sum())
+    return (1 + extreme) / (resamples + 1)

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pydantic import Field
 
 from orchestrator.errors import CompletionError
+from orchestrator.llm.extraction.marks import readings
 from orchestrator.types import Attempt, Completion, Value
 
 FIRST = 8
@@ -175,9 +176,9 @@ def answers_in(attempts: Collection[Attempt], *, continues: bool = False) -> Ans
 
 def is_reasoning(completion: Completion) -> bool:
     """Whether an answer that was cut off ends before the model came to it."""
-    marks = list(re.finditer(r"<(/?)think(?:ing)?>|<(/?)thought>|\[(/?)THINK\]", completion.text))
-    if marks:
-        return not any(marks[-1].groups())
+    found = readings(completion.text)
+    if found.thought:
+        return found.unfinished
     return not completion.text.strip() and bool(completion.reasoning.strip())
 
 

@@ -6,6 +6,7 @@ so a hostile candidate can forge what it says.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import traceback
@@ -100,6 +101,17 @@ class Reporter:
     def pytest_deselected(self, items: Any) -> None:
         """A deselected test does not pass."""
         self._send(event="deselected", count=len(items))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: Any) -> bool | None:
+        """Run a test that is a coroutine in a loop of its own, as its author's plug-in would; pytest alone fails all of them."""
+        if not inspect.iscoroutinefunction(pyfuncitem.obj):
+            return None
+        import asyncio
+
+        names = pyfuncitem._fixtureinfo.argnames
+        asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+        return True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: Any) -> Any:

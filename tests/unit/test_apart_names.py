@@ -88,3 +88,22 @@ def test_numbers_of_one_process_are_no_answers(apart: Apart) -> None:
     tests += "def test_d(): assert h(['a', 'b', 'c']) == list(set(['a', 'b', 'c']))"
     outcomes = apart.run(code, tests).outcomes
     assert outcomes == {"test_a": "failed", "test_b": "failed", "test_c": "passed", "test_d": "passed"}
+
+
+AWAITED = "async def f(x):\n    return x\nasync def g(n):\n    for i in range(n):\n        yield i\n"
+
+
+@pytest.mark.parametrize(
+    ("tests", "outcome"),
+    [
+        ("from candidate import f\nasync def test_a():\n    assert await f(2) == 2", "passed"),
+        ("from candidate import f\nasync def test_a():\n    assert await f(2) == 3", "failed"),
+        ("from candidate import g\nasync def test_a():\n    assert [i async for i in g(2)] == [0, 1]", "passed"),
+        (
+            "import pytest\nfrom candidate import f\n@pytest.mark.asyncio\nasync def test_a(tmp_path):\n    assert await f(2)",
+            "passed",
+        ),
+    ],
+)
+def test_tests_that_are_coroutines_are_run(apart: Apart, tests: str, outcome: str) -> None:
+    assert apart.run(AWAITED, tests).outcomes == {"test_a": outcome}

@@ -161,15 +161,21 @@ def test_what_is_nested_too_deeply_is_refused_in_one_sentence(title: str, depth:
     if title != "brackets":  # Python itself says that there are too many of them.
         found = extract(f"```python\n{source}```", entry_point="total")
         assert found.reason in {
-            f"The code is nested deeper than {MAX_DEPTH} levels.",
-            f"The code is longer than {MAX_SOURCE:,} characters.",
+            f"The code is not read: it is nested more than {MAX_DEPTH} levels deep.",
             f"The answer is longer than {MAX_SOURCE:,} characters.",
         }
 
 
 def test_a_program_as_deep_as_programs_get_is_read() -> None:
-    branches = "".join(f"    elif xs == {i}:\n        return {i}\n" for i in range(150))
+    branches = "".join(f"    elif xs == {i}:\n        return {i}\n" for i in range(700))
     assert extract(f"def total(xs):\n    if not xs:\n        return 0\n{branches}", entry_point="total").usable
+
+
+def test_thousands_of_places_in_an_f_string_take_no_time() -> None:
+    assert (
+        seconds(lambda: extract("```python\nx = f'" + "{1}" * 60_000 + "'\ndef total(xs): return 4\n```", entry_point="total"))
+        < 2
+    )
 
 
 def test_a_huge_answer_is_refused_but_long_thinking_before_a_short_one_is_not() -> None:

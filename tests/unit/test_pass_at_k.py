@@ -56,11 +56,11 @@ def test_one_sample_a_task_is_compared_by_mcnemar():
     assert found.worse == ()
 
 
-def test_several_samples_are_compared_by_a_paired_bootstrap():
+def test_several_samples_are_compared_by_sign_flips():
     first = {str(i): (10, 3 + i % 3) for i in range(60)}
     better = {str(i): (10, 5 + i % 3) for i in range(60)}
     shuffled = {str(i): (10, 3 + (i + 1) % 3) for i in range(60)}
-    assert compare(first, better).test == "paired bootstrap"
+    assert compare(first, better).test == "sign flips"
     assert compare(first, better).p_value < 0.001
     assert compare(first, shuffled).p_value > 0.5
     assert compare(first, {"other": (1, 1)}) is None
@@ -123,3 +123,23 @@ def test_a_k_for_which_there_will_never_be_samples_is_refused():
     refuse_k((), 1)
     with pytest.raises(UsageError, match=r"pass@10 needs 10 samples of each task, and 5 would be drawn"):
         refuse_k((1, 10), 5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 20])
+def test_few_tasks_say_no_more_with_many_samples_than_with_one(n):
+    """Each task gets better by all it can: with one sample McNemar says how sure that makes."""
+
+    def run(samples, right):
+        return {str(task): (samples, samples if right else 0) for task in range(n)}
+
+    one, many = compare(run(1, False), run(1, True)), compare(run(5, False), run(5, True))
+    assert one is not None
+    assert many is not None
+    assert many.p_value == pytest.approx(one.p_value, rel=0.2, abs=2e-4)
+
+
+def test_no_difference_has_the_p_value_1():
+    same = {str(task): (3, task % 4) for task in range(4)}
+    found = compare(same, same)
+    assert found is not None
+    assert found.p_value == 1.0

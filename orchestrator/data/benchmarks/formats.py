@@ -8,7 +8,7 @@
 | LiveCodeBench | `question_id, question_content, starter_code, public_test_cases, private_test_cases, metadata` |
 | KodCode | `question_id, question, solution, test, test_info` |
 | LeetCodeDataset | `prompt, entry_point: "Solution().method", test`, with `completion` or `canonical_solution` |
-| HumanEval | `prompt, entry_point, test`, the prompt beginning the function; with `canonical_solution` or `completion`, or neither |
+| HumanEval | `prompt, entry_point, test`, the prompt beginning the function; mostly with `canonical_solution` |
 | MBPP | `task_id, code, test_list`, with `text` (full) or `prompt` and `test_imports` (sanitized); `test` (MBPP+ on the hub) |
 | APPS, TACO | `question, input_output`, with `solutions, starter_code` |
 | one's own | `task_id, prompt`, with `tests` (source, or a shape of `hidden.py`) or `inputs` and `outputs`; optional `OPTIONAL` |

@@ -1,7 +1,4 @@
-"""The parser, with limits: what it takes in is small and flat enough for whatever walks over it later.
-
-`ast.parse` reads a sum of a thousand terms, but whoever walks over the tree by recursion cannot. The source of a program that a
-person or a model wrote is far below both limits; what is above them is refused in one sentence.
+"""What extraction asks of a tree and of sources that parse only in part. The parser and its limits are those of `sources`.
 
 Left out: any rule about what the source may do.
 """
@@ -9,55 +6,31 @@ Left out: any rule about what the source may do.
 from __future__ import annotations
 
 import ast
-import warnings
+
+from orchestrator import sources
+from orchestrator.sources import TooMuch
 
 MAX_SOURCE = 200_000
-"""Characters of the longest source that is read."""
-MAX_DEPTH = 200
-"""Levels of the deepest tree. Python itself stops at 100 levels of indentation and 200 brackets."""
+"""Characters of the longest answer that is read; the source of a program that a person or a model wrote is far below it."""
 
 
-class TooMuch(SyntaxError):
-    """The source is above one of the limits; its text is a whole sentence."""
+MAX_DEPTH = 800
+"""Levels of the deepest tree. Each `elif` is one, and a table of hundreds of them is a right answer; nothing here recurses."""
 
 
 def parse(source: str) -> ast.Module:
-    """`ast.parse` whose only failure is SyntaxError, and which says nothing about odd escapes.
-
-    Raises:
-        TooMuch: the source is longer than `MAX_SOURCE` or nested deeper than `MAX_DEPTH`.
-        SyntaxError: it does not parse.
-    """
-    if len(source) > MAX_SOURCE:
-        raise TooMuch(f"The code is longer than {MAX_SOURCE:,} characters.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except ValueError as exc:
-        raise SyntaxError(str(exc)) from exc
-    except (RecursionError, MemoryError) as exc:
-        raise TooMuch(f"The code is nested deeper than {MAX_DEPTH} levels.") from exc
-    if _deep(tree):
-        raise TooMuch(f"The code is nested deeper than {MAX_DEPTH} levels.")
-    return tree
+    """The syntax tree of a source. Raises TooMuch and SyntaxError as `sources.parse` does."""
+    return sources.parse(source, deepest=MAX_DEPTH)
 
 
 def parses(source: str) -> bool:
     """Is this Python with at least one statement?"""
-    try:
-        return bool(parse(source).body)
-    except SyntaxError:
-        return False
+    return sources.is_python(source, deepest=MAX_DEPTH)
 
 
-def _deep(tree: ast.AST) -> bool:
-    level: list[ast.AST] = [tree]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        if not level:
-            return False
-    return True
+def too_much(exc: TooMuch) -> str:
+    """The sentence about a source that is not read."""
+    return f"The code is not read: {exc.msg}."
 
 
 def longest_beginning(source: str, *, tries: int = 24) -> str:

@@ -17,8 +17,9 @@ from functools import cached_property
 
 from orchestrator.llm.extraction.effects import Effects, effects
 from orchestrator.llm.extraction.fences import Block
-from orchestrator.llm.extraction.parsing import TooMuch, parse, parses
+from orchestrator.llm.extraction.parsing import parse, parses, too_much
 from orchestrator.llm.extraction.repairs import repair, unescaped
+from orchestrator.sources import TooMuch
 
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
@@ -95,7 +96,7 @@ def analyse(block: Block) -> Source:
             _accept(source, *unescaped(source.text, tree))
             return source
     except TooMuch as exc:
-        source.refused = exc.msg
+        source.refused = too_much(exc)
         return source
     except SyntaxError:
         pass
@@ -239,7 +240,7 @@ def error_in(source: str) -> str | None:
     try:
         parse(source)
     except TooMuch as exc:
-        return exc.msg
+        return too_much(exc)
     except SyntaxError as exc:
         lines = source.split("\n")
         number = exc.lineno or len(lines)

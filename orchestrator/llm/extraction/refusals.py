@@ -69,7 +69,7 @@ def _broken(sources: Sequence[Source], name: str) -> _Why:
                 continue
             if _repeats(broken.source):
                 return "The answer repeats the same lines over and over.", ""
-            if broken.error.endswith("levels."):
+            if broken.error.startswith("The code is not read"):
                 return broken.error, ""
             if broken.at_end and cut_off(broken.source, source.closed):
                 return "The answer is cut off before the function is complete.", broken.source
@@ -103,7 +103,11 @@ def _other(sources: Sequence[Source], pieces: Sequence[Piece], name: str) -> _Wh
     for source in sources:
         if source.broken:
             error = source.broken[-1].error
-            return (error, "") if error.endswith("levels.") else (f"The code does not parse: {error}.", source.broken[-1].source)
+            return (
+                (error, "")
+                if error.startswith("The code is not read")
+                else (f"The code does not parse: {error}.", source.broken[-1].source)
+            )
     if pieces:
         wanted = f"define `{name}`" if name else "hold a program"
         return f"The answer does not {wanted}.", "\n".join(piece.source for piece in pieces)
