@@ -162,7 +162,9 @@ def _shows(own: Handle, other: Any) -> bool:
             items = list(itertools.islice(iter(own), len(other) + 1))
             if isinstance(other, list | tuple):
                 return items == list(other)
-            return len(items) == len(other) and all(item in other for item in items)
+            if isinstance(other, dict):
+                return views.mapping(own) == other
+            return len(items) == len(other) and not any(map(is_object, items)) and set(items) == other
         if is_number(other):
             named = [f"__{name}__" for name in ("complex", "float", "int", "index") if has_protocol(kind, f"__{name}__")]
             return bool(named) and bool(getattr(kind, named[0])(own) == other)
@@ -536,7 +538,7 @@ def _operation(name: str) -> Callable[..., Any]:
             raise
         if name == "getitem":
             return views.item(self, args[0], value)
-        return value
+        return views.backwards(self, value) if name == "reversed" else value
 
     method.__name__ = method.__qualname__ = f"__{name}__"
     return method
