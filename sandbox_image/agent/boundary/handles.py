@@ -53,6 +53,11 @@ _PREDICATES = frozenset(
     ]
 )
 """Methods that compare: an object whose class nobody asked for does not get to see what it is compared with."""
+_GROWING = ("add", "append", "clear", "copy", "extend", "insert", "popitem", "reverse", "setdefault", "sort", "update")
+_SAYING = frozenset(name for kind in (str, bytes, list, set, dict, int, float) for name in dir(kind) if not name.startswith("_"))
+_SAYING -= {*_GROWING, *_LISTING}
+"""Methods of plain data that say or give something where they are called with a value: what was handed out in the place of plain
+data has been told what is looked for."""
 _OURS = ("_fumehood", "_pytest", "__pytest", "pytestmark", "__test__", "__unittest")
 
 
@@ -411,7 +416,10 @@ class Method:
             link.rest_on("word")
         if name in _LISTING and not args and not kwargs:
             return link.listed(handle, name)
-        return call(link, "method", (handle, name, args, kwargs), args, kwargs)
+        value = call(link, "method", (handle, name, args, kwargs), args, kwargs)
+        if plain and name in _SAYING and handle._fumehood_id not in link.made:
+            return link.said(handle, name, (*args, *kwargs.values()), value)
+        return value
 
     @property
     def __self__(self) -> Any:

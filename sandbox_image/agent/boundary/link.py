@@ -476,6 +476,10 @@ class Link:
         self._asking = ""
         """What the candidate is asked now."""
         self._views: dict[int, dict[str, Any]] = {}
+        self.changes = 0
+        """How often the candidate has done what may change an object."""
+        self.readings: dict[int, views.Reading] = {}
+        """What objects that were handed out gave as their items, by number."""
         self.worlds: dict[int, tuple[list[World], bool, bool]] = {}
         """What became of an object computed with decoys of a number, by the number of what became of it with the real one; and
         whether a step without an operand was taken since, and whether the tests made the object that it began with, or name its
@@ -558,6 +562,7 @@ class Link:
             shared = type(self._sharing) is sharing.Shared  # then the tests may change an object without asking
             if shared or kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
                 self._views.clear()
+                self.changes += 1
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind
             unreached = len(self.unreached)
@@ -635,7 +640,7 @@ class Link:
 
     def noticed(self, own: Any, name: str, value: Any) -> Any:
         """Note an attribute that is a view."""
-        return views.seen(own, name, value) if name == "shape" else value
+        return views.attribute(own, name, value)
 
     def listed(self, own: Any, name: str) -> Any:
         """What a mapping lists of itself, one item for each that it holds."""
@@ -655,6 +660,13 @@ class Link:
     def predicate(self, own: Any, name: str, args: Any, kwargs: Any) -> Any:
         """A method that compares, of an object that the candidate handed out."""
         return predicate(own, name, args, kwargs)
+
+    def said(self, own: Any, name: str, args: tuple[Any, ...], value: Any) -> Any:
+        """What a method of plain data gave that an object which was handed out has too."""
+        if name in ("index", "count", "get"):
+            return views.searched(own, name, args, value)
+        self.rest_on("word")
+        return value
 
     def crosses(self, value: Any, *, passing: bool = False) -> bool:
         """Whether the candidate can be shown a value; objects of the tests' own are not shown, but passed."""
@@ -986,6 +998,7 @@ class Link:
         self.made.pop(number, None)
         self.worlds.pop(number, None)
         self._views.pop(number, None)
+        self.readings.pop(number, None)
         self.listings.pop(number, None)
         self._taken.pop(number, None)
 

@@ -162,7 +162,9 @@ def _shows(own: Handle, other: Any) -> bool:
             items = list(itertools.islice(iter(own), len(other) + 1))
             if isinstance(other, list | tuple):
                 return items == list(other)
-            return len(items) == len(other) and all(item in other for item in items)
+            if isinstance(other, dict):
+                return views.mapping(own) == other
+            return len(items) == len(other) and not any(map(is_object, items)) and set(items) == other
         if is_number(other):
             named = [f"__{name}__" for name in ("complex", "float", "int", "index") if has_protocol(kind, f"__{name}__")]
             return bool(named) and bool(getattr(kind, named[0])(own) == other)
@@ -314,23 +316,25 @@ def _contains(self: Handle, item: Any) -> bool:
     raise refusal(self, "__contains__")
 
 
+_EQUALITIES = frozenset(("array_equal", "allclose", "equal", "equals", "eq"))
+"""Methods that compare with the whole of an object."""
+
+
 def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A method that compares (`startswith`), called on an object that the candidate handed out."""
-    if len(args) != 1 or kwargs or is_object(args[0]) or not type(own)._fumehood_link.crosses(args[0]):
+    """A method that compares (`issubset`), called on an object that the candidate handed out: what it shows decides.
+
+    Not a line-up: `[1, 2, 3]` and a matrix of zeros stand out among whatever looks like them.
+    """
+    link = type(own)._fumehood_link
+    if len(args) != 1 or kwargs or is_object(args[0]) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
         raise refusal(own, name)
-    if isinstance(args[0], str | bytes):  # it would stand out among its decoys, and be known from then on
-        raise refusal(own, name)
-    answer, rest = _lined_up(own, f".{name}", args[0])
-    if answer[1] is False:
-        return False
-    if answer[0] and type(answer[1]) is int:  # which of the two is larger, or where something is
-        told = [value for heard, value in (found for _, found in rest) if heard]
-        if told and sum(value == answer[1] for value in told) < _OWN_EQUALITY * len(told):
-            type(own)._fumehood_link.rest_on("word")
-            return answer[1]
-    if answer[1] is not True or not _singled_out(own, args[0], rest, coarse=_MEMBERS):
-        raise refusal(own, name)
-    return True
+    if name in _EQUALITIES:
+        return _shows(own, args[0]) and link.ask("method", own, name, args, kwargs) is True
+    if hasattr(set, name) and has_protocol(type(own), "__iter__"):
+        items = list(itertools.islice(iter(own), _MOST_ITEMS))
+        if not any(map(is_object, items)):
+            return getattr(set(items), name)(args[0])
+    raise refusal(own, name)
 
 
 # Arithmetic
@@ -372,7 +376,10 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         kind = type(self)
         link = kind._fumehood_link
         if is_object(other):
-            return _ask(self, name, other, *more)
+            value = _ask(self, name, other, *more)
+            if not is_object(value):
+                link.rest_on("word")
+            return value
         if kind._fumehood_base is not None and function is not None and not _made(self):
             return function(plain_of(self), other)
         if not link.crosses(other):
@@ -536,7 +543,7 @@ def _operation(name: str) -> Callable[..., Any]:
             raise
         if name == "getitem":
             return views.item(self, args[0], value)
-        return value
+        return views.backwards(self, value) if name == "reversed" else value
 
     method.__name__ = method.__qualname__ = f"__{name}__"
     return method

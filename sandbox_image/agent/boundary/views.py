@@ -9,12 +9,15 @@ Left out: comparing with values of the tests. `operators.py` does.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from . import values
 from .exceptions import mark
 from .handles import Handle, has_protocol
+
+if TYPE_CHECKING:
+    from .link import Link
 
 _MOST = 1000
 """Items of which each is remembered."""
@@ -47,9 +50,12 @@ def seen(own: Handle, name: str, value: Any) -> Any:
         _agree(own, "shape", value)
     elif name in ("items", "keys()", "values()", "items()"):
         _agree(own, name, value)
+        kept = known.get("all", ())
         for place, item in known.get("got", {}).items():
-            if place < len(known.get("all", ())) and known["all"][place] != item:
-                _disagree(own, f"item {place} and iteration")
+            if place < len(kept) and None not in (item, kept[place]) and kept[place] != item:
+                if _as_bytes(place) not in kept and has_protocol(type(own), "__len__"):
+                    _disagree(own, f"item {place} and iteration")
+                link.rest_on("word")
     return value
 
 
@@ -97,11 +103,112 @@ def _disagree(own: Handle, what: str) -> None:
 
 
 def iteration(own: Handle, source: Any) -> Any:
-    """An object's iterator, whose items are counted and kept."""
+    """An object's iterator, whose items are counted and kept. What was handed out has the same items at each look."""
+    link = type(own)._fumehood_link
     generator = isinstance(source, types.GeneratorType)
     if source is own or not (generator or isinstance(source, Handle)) or has_protocol(type(own), "__next__"):
         return source
-    return counted(own, source)
+    if own._fumehood_id in link.made:
+        return counted(own, source)
+    last = link.readings.get(own._fumehood_id)
+    if last is not None and last.source is source:  # one iterator at each look, which goes on where it stood
+        return last.items
+    if last is None or last.changes != link.changes:
+        link.readings[own._fumehood_id] = last = Reading(own, source, last)
+    return _again(link, last)
+
+
+class Reading:
+    """The items of an object that was handed out, as they were read first: a second look gives the same ones.
+
+    Else it could be one list for the assertion about its sum, and another for that about its items.
+    """
+
+    def __init__(self, own: Handle, source: Any, before: Reading | None) -> None:
+        link = type(own)._fumehood_link
+        self.source = source if isinstance(source, Handle) else None
+        self.items = counted(own, source)
+        """Those that were not taken yet."""
+        self.changes = link.changes
+        """How often the candidate had done what may change an object, when this was read last."""
+        self.taken: list[Any] = []
+        self.shown: list[bytes | None] = []
+        self._before = before.shown if before is not None else []
+
+    def take(self, link: Link) -> bool:
+        """Read one item more. Returns False at the end."""
+        current = self.changes == link.changes
+        try:
+            item = next(self.items)
+        except StopIteration:
+            return False
+        finally:
+            if current:  # to be read changes nothing
+                self.changes = link.changes
+        place = len(self.taken)
+        self.taken.append(item)
+        if place < _MOST:
+            self.shown.append(_as_bytes(item))
+            if place < len(self._before) and self._before[place] != self.shown[place]:
+                link.rest_on("word")  # it has changed, for all that anybody can say
+        return True
+
+
+def _again(link: Link, reading: Reading) -> Iterator[Any]:
+    place = 0
+    while place < len(reading.taken) or reading.take(link):
+        yield reading.taken[place]
+        place += 1
+
+
+def backwards(own: Handle, value: Any) -> Any:
+    """What an object gives as its items in reverse, held against its items."""
+    if own._fumehood_id in type(own)._fumehood_link.made or not has_protocol(type(own), "__iter__"):
+        return value
+    found = list(value)
+    mine, theirs = [_as_bytes(item) for item in found], [_as_bytes(item) for item in list(own)]
+    if None not in (*mine, *theirs) and mine != theirs[::-1]:
+        _disagree(own, "items and items in reverse")
+    return iter(found)
+
+
+def searched(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
+    """What `index`, `count` or `get` gave for a value, held against what an object that was handed out shows."""
+    if name == "get" and "keys" in type(own)._fumehood_methods and (shown := mapping(own)) is not None:
+        if _as_bytes(value) is None or _as_bytes(value) != _as_bytes(shown.get(*args)):
+            type(own)._fumehood_link.rest_on("word")
+        return value
+    if name == "get" or not has_protocol(type(own), "__iter__") or len(args) != 1:
+        type(own)._fumehood_link.rest_on("word")
+        return value
+    items = list(own)
+    if type(value) is not int or value != (items.count(args[0]) if name == "count" else items.index(args[0])):
+        _disagree(own, f"items and {name}()")
+    return value
+
+
+def attribute(own: Handle, name: str, value: Any) -> Any:
+    """An attribute; one that is another at the second look rests on the candidate's word."""
+    link = type(own)._fumehood_link
+    if name == "shape":
+        return seen(own, name, value)
+    told = _as_bytes(value)
+    if link.views_of(own).setdefault(f".{name}", told) != told and own._fumehood_id not in link.made:
+        link.rest_on("word")
+    return value
+
+
+def mapping(own: Handle) -> dict[Any, Any] | None:
+    """What an object shows of itself as a mapping of plain keys: None where it is none, or lists a key twice."""
+    kind = type(own)
+    if not has_protocol(kind, "__getitem__"):
+        return None
+    keys = list(own.keys()) if "keys" in kind._fumehood_methods else list(own)
+    if len(keys) > _MOST or None in map(_as_bytes, keys):
+        return None
+    answers = kind._fumehood_link.line_up(own, "getitem", keys)
+    shown = {key: value for key, (heard, value) in zip(keys, answers, strict=True) if heard}
+    return shown if len(shown) == len(keys) else None
 
 
 def counted(own: Handle, source: Any) -> Any:
@@ -192,18 +299,22 @@ def item(own: Handle, key: Any, value: Any) -> Any:
     known = link.views_of(own)
     kind = type(own)
     if "keys" in kind._fumehood_methods:
-        known.setdefault("pairs", {})[_as_bytes(key)] = _as_bytes(value)
+        told = _as_bytes(value)
+        if known.setdefault("pairs", {}).setdefault(_as_bytes(key), told) != told:
+            _disagree(own, "answers for one key")
         _agree_as_mapping(own)
         return value
-    if not has_protocol(kind, "__len__"):
-        return value
-    if type(key) is int and key >= 0:
+    if type(key) is int and (key >= 0 or has_protocol(kind, "__len__")):
+        place = key if key >= 0 else key + own.__len__()
         told = _as_bytes(value)
-        known.setdefault("got", {})[key] = told
+        if known.setdefault("got", {}).setdefault(place, told) != told:
+            _disagree(own, f"answers for item {key}")
         kept = known.get("all", ())
-        if key < len(kept) and None not in (told, kept[key]) and kept[key] != told:
-            _disagree(own, f"item {key} and iteration")
-    elif type(key) is slice and isinstance(value, list | tuple | str):
+        if place < len(kept) and None not in (told, kept[place]) and kept[place] != told:
+            if _as_bytes(key) not in kept and has_protocol(kind, "__len__"):
+                _disagree(own, f"item {key} and iteration")
+            link.rest_on("word")  # what it has under a key, for all that anybody can say
+    elif type(key) is slice and isinstance(value, list | tuple | str) and has_protocol(kind, "__len__"):
         size = own.__len__()
         if size <= _MOST:
             chosen = list(range(*key.indices(size)))
