@@ -24,6 +24,7 @@ from .. import protocol
 from . import sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
+from .folders import Folders
 from .gradients import Graph, Mirror, autograd_function, same_tensor
 from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, class_below, generated, library_class, refusal
 from .module import Module
@@ -404,6 +405,10 @@ class Link:
         self.masks = False
         """Whether the tests speak of masked arrays."""
         self.empties = vacuous.Empties(self, "")
+        self.folders: Folders | None = None
+        """The folders that the tests share with the candidate, if they may share files."""
+        self._named_folders = False
+        """Whether the candidate has heard that they do."""
         self.names_stop = False
         """Whether the tests name StopIteration or its like: else a function that raises it has an error, and ends no loop."""
         self._objection = ""
@@ -622,6 +627,8 @@ class Link:
             extras["drop"], self.drop = list(self.drop), set()
         if self.seeds:
             extras["seeds"], self.seeds = self.seeds, []
+        if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
+            extras["files"], self._named_folders = changes, True
         if (torch := sys.modules.get("torch")) is not None:
             if not torch.is_grad_enabled():
                 extras["grad"] = False
@@ -945,6 +952,9 @@ class Link:
         self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
         if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
+        files = extras.pop("files", None)
+        if files is not None and self.folders is not None and self.folders.apply(files):
+            self.rest_on("word")  # what the tests look at may be what they wrote down as expected
         if not extras:
             return
         torch = values.library("torch")

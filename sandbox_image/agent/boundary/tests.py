@@ -31,6 +31,7 @@ from ..frames import frames_in, shown
 from . import vacuous, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
+from .folders import Folders, roots, wanted
 from .link import Link
 from .module import Module
 from .sharing import asks_identity
@@ -526,6 +527,9 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
     link.asks_identity = asks_identity(work["tests"])
+    if wanted(work["tests"]):
+        link.folders = Folders(roots())
+        link.folders.keep()
     link.masks = vacuous.speaks_of_masks(work["tests"])
     link.empties = vacuous.Empties(link, work["tests"])
     link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
