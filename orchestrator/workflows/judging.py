@@ -126,6 +126,9 @@ class _Reading:
             isinstance(node, ast.Constant) and type(node.value) is str and _CODE.search(node.value) for node in ast.walk(tree)
         )
         """Whether some text in the tests names a file with code: none passes from the candidate to its tests."""
+        attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        self._names_folder = bool(attributes & {"dirname", "parent", "parents"}) or "dirname" in self._paths
+        """Whether the tests ask for the folder of a file."""
         self._used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -179,6 +182,8 @@ class _Reading:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.Attribute):
             yield from self._attribute(node)
+        elif isinstance(node, ast.Name) and node.id == "__file__" and not self._names_folder:
+            yield "show the candidate their own file"
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):

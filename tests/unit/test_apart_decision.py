@@ -84,6 +84,7 @@ TOGETHER = {
     "from . import candidate": "relatively",
     "import dataclasses\nfrom candidate import P\nassert dataclasses.asdict(P(1)) == {}": "dataclasses",
     "from candidate import f\nassert f.__globals__": "look into",
+    "import os\nfrom candidate import f\nassert f(os.path.abspath(__file__))": "their own file",
     "import weakref\nweakref.ref(x)": "memory",
 }
 

@@ -29,6 +29,9 @@ TABLES = [
     pd.DataFrame({"a": [1, 2], "b": ["x", None], "c": [1.5, np.nan]}),
     pd.DataFrame(),
     pd.DataFrame(columns=["a", "b"]),
+    pd.DataFrame(index=["x", "y"]),
+    pd.DataFrame({"a": [1, 2], "b": ["p", "q"]}, index=["x", "x"]),
+    pd.DataFrame({"a": [1, 2]}, index=pd.Index([[1], {}], dtype=object)),
     pd.DataFrame(np.arange(6).reshape(2, 3), columns=["a", "a", "b"]),
     pd.DataFrame({"g": [1, 1, 2], "v": [1, 2, 3]}).groupby("g").agg({"v": ["sum", "mean"]}),
     pd.DataFrame({"x": [1, 2]}, index=pd.CategoricalIndex(["a", "b"])),
@@ -183,7 +186,7 @@ class X:
     dtype = "int64"
     def __eq__(self, other): return True
     __ne__ = __lt__ = lambda self, other: False
-    __hash__ = None
+    def __hash__(self): return 1
     def __sub__(self, other): return X()
     __rsub__ = __sub__
     def __abs__(self): return self
@@ -207,6 +210,8 @@ LIES = {
     "a table that is none": ("X()", "assert f().equals(E)"),
     "a class below the table": ("Table({'a': [0, 0]})", "assert f().equals(E)"),
     "a class below the table, compared": ("Table({'a': [0, 0]})", "pd.testing.assert_frame_equal(f(), E)"),
+    "an index that equals everything": ("pd.DataFrame({'a': [1, 2]}, index=[X(), X()])", "pd.testing.assert_frame_equal(f(), E)"),
+    "an empty column": ("pd.Series([], dtype=float)", "pd.testing.assert_series_equal(f(), E['a'])"),
     "an empty table": ("pd.DataFrame()", "pd.testing.assert_frame_equal(f(), E)"),
 }
 

@@ -374,7 +374,10 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         if not link.crosses(other):
             return NotImplemented
         if name in _IN_PLACE and _made(self):
+            before = link.made[self._fumehood_id]
             value = _ask(self, name, other)  # it may change; what it becomes is looked at later
+            if value is self:  # in its own place: it is not handed out
+                link.made[self._fumehood_id] = before
             return value if is_object(value) else _told(self, name, value)
         if isinstance(other, str | bytes) and not _made(self):  # it would stand out among its decoys
             raise refusal(self, f"__{name}__")

@@ -278,14 +278,17 @@ def _read_frame(reader: values.Reader, pd: Any) -> Any:
     index, columns = _index(reader, pd), _index(reader, pd)
     if len(columns) != count:
         raise Garbled("a table with names for other columns")
-    made = pd.DataFrame({place: _series(reader, pd, index) for place in range(count)}, index=index)
-    made.columns = columns
+    if not count:
+        return pd.DataFrame(index=index, columns=columns)
+    # The index comes last: what pandas would align by it, it would compare.
+    made = pd.DataFrame({place: _unindexed(reader, pd) for place in range(count)})
+    made.index, made.columns = index, columns
     return made
 
 
-def _series(reader: values.Reader, pd: Any, index: Any) -> Any:
+def _unindexed(reader: values.Reader, pd: Any) -> Any:
     column = _read_column(reader, pd)
-    return pd.Series(column, index=index, dtype=column.dtype)
+    return pd.Series(column, dtype=column.dtype)
 
 
 def _read_column(reader: values.Reader, pd: Any) -> Any:
