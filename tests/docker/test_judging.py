@@ -39,7 +39,7 @@ async def test_the_verdict_is_right(execute, name):
     result = await execute(code, tests=tests, cpu_time=3)
     assert result.verdict is verdict, result
     assert result.reward == {Verdict.ACCEPTED: 1.0, Verdict.INVALID_TESTS: None}.get(verdict, 0.0)
-    assert result.judging == ("together" if name == "tests_raise_on_import" else "apart")  # those tests ask nothing of it
+    assert result.judging == "apart"
 
 
 async def test_results_are_per_test_with_a_short_message(execute):

@@ -312,6 +312,10 @@ class _Reader(values.Reader):
         """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""
         return array if self.link.masks else vacuous.unmasked(array)
 
+    def keeps_missing(self) -> bool:
+        """What is missing agrees with whatever it is compared with, as what is masked does."""
+        return self.link.missing
+
     def empty(self, array: Any) -> None:
         """Remember what would agree with whatever it is compared with."""
         self.link.empties.add(array)
@@ -404,6 +408,8 @@ class Link:
         """What stands for an exception that would catch what the tests themselves find, where the candidate has one."""
         self.masks = False
         """Whether the tests speak of masked arrays."""
+        self.missing = False
+        """Whether they speak of missing items."""
         self.empties = vacuous.Empties(self, "")
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""

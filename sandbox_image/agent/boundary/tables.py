@@ -301,7 +301,7 @@ def _read_column(reader: values.Reader, pd: Any) -> Any:
     if kind == "string":
         if type(first) is not list or not all(item is None or type(item) is str for item in first):
             raise Garbled("texts that are none")
-        missing = pd.NA if second is True else np.nan
+        missing = pd.NA if second is True and (reader.keeps_missing() or None not in first) else np.nan
         return pd.array(first, dtype=pd.StringDtype(na_value=missing))
     if kind == "interval":
         if not (isinstance(first, pd.Index) and isinstance(second, pd.Index) and third in ("left", "right", "both", "neither")):
@@ -314,7 +314,8 @@ def _read_column(reader: values.Reader, pd: Any) -> Any:
             raise Garbled("categories that are none")
         return pd.Categorical.from_codes(first, categories=second, ordered=bool(third))
     if kind == "masked":
-        return _masked(first, second, pd, np)
+        found = _masked(first, second, pd, np)
+        return found if reader.keeps_missing() or not second.any() else np.where(second, np.nan, first)
     if kind not in ("numpy", "zoned"):
         raise Garbled("a column of no kind")
     if first.dtype.kind in "mM":

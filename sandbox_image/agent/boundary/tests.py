@@ -531,6 +531,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
         link.folders = Folders(roots())
         link.folders.keep()
     link.masks = vacuous.speaks_of_masks(work["tests"])
+    link.missing = vacuous.speaks_of_missing(work["tests"])
     link.empties = vacuous.Empties(link, work["tests"])
     link.names_stop = "StopIteration" in work["tests"] or "StopAsyncIteration" in work["tests"]
     folder = os.getcwd()
