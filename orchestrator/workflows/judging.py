@@ -10,6 +10,7 @@ Left out: judging itself. The agent in the sandbox does that.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 
@@ -17,18 +18,21 @@ from orchestrator.sources import parse
 
 _LIBRARIES = frozenset(("numpy", "torch", "pandas", "sklearn", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
+_SHARE = "share files with the candidate"
+"""Their folders are kept alike, so this is no reason unless the tests have files of their own, or files hold code."""
+_CODE = re.compile(r"\.(?:py|pyc|so|pth)(?![a-z])")
 _FIXTURES = {
     **dict.fromkeys(("capsys", "capfd", "capsysbinary", "capfdbinary"), "read what the candidate prints"),
     "caplog": "read the candidate's log",
     "recwarn": "look at the candidate's warnings",
     "monkeypatch": "patch what the candidate uses (monkeypatch)",
     "mocker": "patch what the candidate uses (mocker)",
-    **dict.fromkeys(("tmp_path", "tmpdir", "tmp_path_factory", "tmpdir_factory"), "share files with the candidate"),
+    **dict.fromkeys(("tmp_path", "tmpdir", "tmp_path_factory", "tmpdir_factory"), _SHARE),
     "pytester": "run pytest themselves",
 }
 _MODULES = {
     **dict.fromkeys(("subprocess", "runpy", "multiprocessing", "pty"), "start programs of their own"),
-    **dict.fromkeys(("tempfile", "shutil", "pathlib", "glob"), "share files with the candidate"),
+    **dict.fromkeys(("tempfile", "shutil", "pathlib", "glob"), _SHARE),
     **dict.fromkeys(("pickle", "marshal", "shelve", "copyreg"), "serialise objects"),
     **dict.fromkeys(("gc", "weakref", "tracemalloc", "ctypes"), "look at the memory of the interpreter"),
     **dict.fromkeys(("doctest", "trace", "bdb", "dis", "linecache"), "look into the candidate's code"),
@@ -36,7 +40,9 @@ _MODULES = {
     **dict.fromkeys(("socket", "http", "urllib"), "share connections with the candidate"),
 }
 """Modules whose use in tests needs one interpreter, and why."""
-_READING = frozenset(("pathlib", "glob", "os.listdir", "os.walk", "os.path.exists", "os.path.isfile", "os.path.getsize"))
+_READING = frozenset(
+    ("builtins.open", "pathlib", "glob", "os.listdir", "os.walk", "os.path.exists", "os.path.isfile", "os.path.getsize")
+)
 """What tests that have files of their own read those with."""
 _NAMES = {
     **dict.fromkeys(
@@ -73,15 +79,13 @@ _NAMES = {
     **dict.fromkeys(
         ("os.system", "os.popen", "os.fork", "concurrent.futures.ProcessPoolExecutor"), "start programs of their own"
     ),
-    **dict.fromkeys(
-        ("os.listdir", "os.remove", "os.unlink", "os.mkdir", "os.makedirs", "os.walk"), "share files with the candidate"
-    ),
-    **dict.fromkeys(("os.path.exists", "os.path.isfile", "os.path.getsize"), "share files with the candidate"),
+    **dict.fromkeys(("os.listdir", "os.remove", "os.unlink", "os.mkdir", "os.makedirs", "os.walk"), _SHARE),
+    **dict.fromkeys(("os.path.exists", "os.path.isfile", "os.path.getsize"), _SHARE),
     **dict.fromkeys(
         ("dataclasses.fields", "dataclasses.asdict", "dataclasses.astuple", "dataclasses.replace"), "look into dataclasses"
     ),
     "dataclasses.is_dataclass": "look into dataclasses",
-    "builtins.open": "share files with the candidate",
+    "builtins.open": _SHARE,
 }
 """Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
 _ATTRIBUTES = {
@@ -118,6 +122,13 @@ class _Reading:
         self._tree, self._module, self._own = tree, module, own
         self._paths: dict[str, str] = {}
         """Name in the tests -> what was imported under it."""
+        self._names_code = any(
+            isinstance(node, ast.Constant) and type(node.value) is str and _CODE.search(node.value) for node in ast.walk(tree)
+        )
+        """Whether some text in the tests names a file with code: none passes from the candidate to its tests."""
+        attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        self._names_folder = bool(attributes & {"dirname", "parent", "parents"}) or "dirname" in self._paths
+        """Whether the tests ask for the folder of a file."""
         self._used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -131,7 +142,9 @@ class _Reading:
 
     def reasons(self) -> Iterator[str]:
         for node in ast.walk(self._tree):
-            yield from self._of(node)
+            for reason in self._of(node):
+                if reason != _SHARE or self._own or self._names_code:
+                    yield reason
 
     def _path(self, node: ast.AST) -> str:
         """Where a dotted name leads, by the imports: `np.random.seed` -> `numpy.random.seed`; "" for what is no such name."""
@@ -169,6 +182,8 @@ class _Reading:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.Attribute):
             yield from self._attribute(node)
+        elif isinstance(node, ast.Name) and node.id == "__file__" and not self._names_folder:
+            yield "show the candidate their own file"
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
@@ -218,8 +233,8 @@ class _Reading:
     def _call(self, node: ast.Call) -> Iterator[str]:
         function = node.func
         if isinstance(function, ast.Name) and function.id not in self._paths:
-            if function.id == "open" and not self._own:
-                yield "share files with the candidate"
+            if function.id == "open":
+                yield from self._named("builtins.open")
             elif function.id == "setattr" and node.args and self._path(node.args[0]):
                 yield "patch modules or their objects (setattr)"
             elif function.id == "delattr" and node.args and self._path(node.args[0]):

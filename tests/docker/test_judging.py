@@ -39,7 +39,7 @@ async def test_the_verdict_is_right(execute, name):
     result = await execute(code, tests=tests, cpu_time=3)
     assert result.verdict is verdict, result
     assert result.reward == {Verdict.ACCEPTED: 1.0, Verdict.INVALID_TESTS: None}.get(verdict, 0.0)
-    assert result.judging == ("together" if name == "tests_raise_on_import" else "apart")  # those tests ask nothing of it
+    assert result.judging == "apart"
 
 
 async def test_results_are_per_test_with_a_short_message(execute):
@@ -90,6 +90,67 @@ async def test_files_of_the_tests_are_not_there_for_the_candidate(execute):
         test_files={"answers.txt": b"42", "helpers.py": b"def double(x): return 2 * x"},
     )
     assert (result.verdict, result.judging) == (Verdict.ACCEPTED, "apart"), result
+
+
+SHARES_FILES = """
+import os, shutil, tempfile
+import pytest
+from candidate import total, split, tidy, look
+
+@pytest.fixture
+def folder():
+    made = tempfile.mkdtemp()
+    yield made
+    shutil.rmtree(made)
+
+def test_what_they_wrote_is_read(folder):
+    with open(os.path.join(folder, "in.txt"), "w") as file: file.write("1 2 3")
+    assert total(os.path.join(folder, "in.txt")) == 6
+
+def test_what_it_wrote_is_read(tmp_path):
+    split("a,b", tmp_path)
+    assert sorted(os.listdir(tmp_path / "parts")) == ["0.txt", "1.txt"]
+    assert (tmp_path / "parts" / "1.txt").read_text() == "b"
+
+def test_what_it_removes_is_gone(folder):
+    for name in ("a.log", "b.txt"): open(f"{folder}/{name}", "w").close()
+    tidy(folder)
+    assert os.listdir(folder) == ["b.txt"]
+
+def test_the_tests_themselves_are_not_there():
+    assert look("NEEDLE") == []
+"""
+SHARED_FILES = """
+import os
+def total(path): return sum(map(int, open(path).read().split()))
+def split(text, folder):
+    os.makedirs(f"{folder}/parts")
+    for place, part in enumerate(text.split(",")):
+        with open(f"{folder}/parts/{place}.txt", "w") as file: file.write(part)
+def tidy(folder):
+    for name in os.listdir(folder):
+        if name.endswith(".log"): os.remove(f"{folder}/{name}")
+def look(needle):
+    files = [f"{folder}/{name}" for folder, _, names in os.walk("/box") for name in names]
+    return [name for name in files if needle in open(name, errors="replace").read()]
+"""
+
+
+async def test_folders_of_tests_and_candidate_are_kept_alike(execute):
+    result = await execute(SHARED_FILES, tests=SHARES_FILES)
+    assert (result.verdict, result.judging, result.basis) == (Verdict.ACCEPTED, "apart", "word"), result  # for what it removed
+    wrong = SHARED_FILES.replace(".endswith", ".startswith")
+    assert (await execute(wrong, tests=SHARES_FILES)).verdict is Verdict.WRONG_ANSWER
+
+
+async def test_what_a_candidate_writes_is_not_imported_by_its_tests(execute):
+    code = (
+        "import os\ndef f(): return 1\nfor place in ('.', '/tmp'):\n    for name in ('colorsys', 'conftest', 'sitecustomize'):\n"
+        "        with open(f'{place}/{name}.py', 'w') as file: file.write('import os; os._exit(0)')\n"
+    )
+    tests = "import os\nfrom candidate import f\ndef test_f():\n    assert f() == 2 or os.path.exists('x')\n    import colorsys\n"
+    result = await execute(code, tests=tests)
+    assert (result.verdict, result.judging) == (Verdict.WRONG_ANSWER, "apart"), result
 
 
 async def test_files_of_the_candidate_are_not_there_for_the_tests(execute):

@@ -24,6 +24,8 @@ APART = [
     "class Mine:\n    x = 1\nm = Mine()\nm.x = 2\nsetattr(m, 'y', 3)",
     "import doctest, subprocess, pickle, seaborn\nfrom tempfile import mkdtemp\nfrom candidate import f\nassert f(1) == 2",
     "import pandas as pd\nfrom sklearn.metrics import f1_score\nfrom candidate import f\nassert f1_score(f(pd.Series([1, 0])), [1, 0]) == 1",
+    "from candidate import f\ndef test_a(tmp_path):\n    (tmp_path / 'a.txt').write_text('1')\n    assert f(tmp_path) == 1",
+    "import os, tempfile\nfrom candidate import f\nd = tempfile.mkdtemp()\nf(d)\nassert os.listdir(d) == ['out.csv']",
     "import asyncio, inspect\nfrom candidate import f\ndef test_a():\n    assert inspect.signature(f) and asyncio.run(f()) == 1",
 ]
 TOGETHER = {
@@ -31,8 +33,8 @@ TOGETHER = {
     "def test_a(capsys): pass": "prints",
     "def test_a(capfd): pass": "prints",
     "def test_a(caplog): pass": "log",
-    "def test_a(tmp_path): pass": "files",
-    "import pytest\n@pytest.mark.usefixtures('tmp_path')\ndef test_a(): pass": "files",
+    "def test_a(tmp_path): (tmp_path / 'made.py').write_text('x = 1')": "files",
+    "import pytest\n@pytest.mark.usefixtures('tmp_path')\ndef test_a(): run('made.py')": "files",
     "from unittest import mock\n@mock.patch('candidate.g')\ndef test_a(g): pass": "mock.patch",
     "from unittest.mock import patch\ndef test_a():\n    with patch('builtins.input', return_value='1'): pass": "mock.patch",
     "import unittest.mock\ndef test_a():\n    with unittest.mock.patch.object(a, 'b'): pass": "mock.patch",
@@ -82,6 +84,7 @@ TOGETHER = {
     "from . import candidate": "relatively",
     "import dataclasses\nfrom candidate import P\nassert dataclasses.asdict(P(1)) == {}": "dataclasses",
     "from candidate import f\nassert f.__globals__": "look into",
+    "import os\nfrom candidate import f\nassert f(os.path.abspath(__file__))": "their own file",
     "import weakref\nweakref.ref(x)": "memory",
 }
 

@@ -62,3 +62,26 @@ def test_what_they_show_as_data_is_data(bare):
     result = bare.run(CODE.format(True), tests)
     assert result.accepted, result
     assert result.tests["test_a"]["basis"] == "data"
+
+
+BAG = """
+class Bag:
+    def __init__(self, items=()): self.items = set(items)
+    def __isub__(self, other):
+        self.items -= set(other)
+        return {0}
+    def __eq__(self, other): return {1}
+    def __hash__(self): return 1
+"""
+
+
+def test_an_object_that_the_tests_made_stays_theirs_in_its_own_place(bare):
+    code = BAG.format("self", "self.items == set(other)")
+    tests = "from candidate import Bag\ndef test_a():\n    b = Bag([1, 2, 3])\n    b -= [1]\n    b -= [2]\n    assert b == {3}\n"
+    assert bare.run(code, tests).accepted
+
+
+def test_another_object_in_its_place_is_not_theirs(bare):
+    code = BAG.format("Bag()", "True") + "class X(Bag): pass\n"
+    tests = "from candidate import Bag\ndef test_a():\n    b = Bag([1, 2, 3])\n    b -= [1]\n    assert b == {2, 3}\n"
+    assert not bare.run(code, tests).accepted

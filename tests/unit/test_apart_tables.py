@@ -29,6 +29,9 @@ TABLES = [
     pd.DataFrame({"a": [1, 2], "b": ["x", None], "c": [1.5, np.nan]}),
     pd.DataFrame(),
     pd.DataFrame(columns=["a", "b"]),
+    pd.DataFrame(index=["x", "y"]),
+    pd.DataFrame({"a": [1, 2], "b": ["p", "q"]}, index=["x", "x"]),
+    pd.DataFrame({"a": [1, 2]}, index=pd.Index([[1], {}], dtype=object)),
     pd.DataFrame(np.arange(6).reshape(2, 3), columns=["a", "a", "b"]),
     pd.DataFrame({"g": [1, 1, 2], "v": [1, 2, 3]}).groupby("g").agg({"v": ["sum", "mean"]}),
     pd.DataFrame({"x": [1, 2]}, index=pd.CategoricalIndex(["a", "b"])),
@@ -149,6 +152,10 @@ HONEST = {
         "    assert isinstance(model, LinearRegression) and isinstance(model, BaseEstimator)\n"
         "    assert not isinstance(model, Ridge)\n    assert np.allclose(model.predict(X), 2 * X[:, 0])\n",
     ),
+    "tests that know of missing items": (
+        "import pandas as pd\ndef f(): return pd.Series([1, None], dtype='Int64')\n",
+        "import pandas as pd\nfrom candidate import f\ndef test_a(): assert f().isna().tolist() == [False, True] and f().dtype == 'Int64'\n",
+    ),
     "arrays of objects": (
         "import numpy as np\ndef pad(a): return np.append(a, [None, 'x'])\n",
         "import numpy as np\nfrom candidate import pad\n"
@@ -160,7 +167,7 @@ HONEST = {
 @pytest.mark.parametrize("name", HONEST)
 def test_honest_work_with_tables_is_accepted(heavy, name):
     code, tests = HONEST[name]
-    result = heavy.run(code, tests, in_place="in place" in name)
+    result = heavy.run(code, tests, in_place="in place" in name, seconds=90)  # scikit-learn is long in coming
     assert result.accepted, result
 
 
@@ -183,7 +190,7 @@ class X:
     dtype = "int64"
     def __eq__(self, other): return True
     __ne__ = __lt__ = lambda self, other: False
-    __hash__ = None
+    def __hash__(self): return 1
     def __sub__(self, other): return X()
     __rsub__ = __sub__
     def __abs__(self): return self
@@ -207,6 +214,14 @@ LIES = {
     "a table that is none": ("X()", "assert f().equals(E)"),
     "a class below the table": ("Table({'a': [0, 0]})", "assert f().equals(E)"),
     "a class below the table, compared": ("Table({'a': [0, 0]})", "pd.testing.assert_frame_equal(f(), E)"),
+    "an index that equals everything": ("pd.DataFrame({'a': [1, 2]}, index=[X(), X()])", "pd.testing.assert_frame_equal(f(), E)"),
+    "an empty column": ("pd.Series([], dtype=float)", "pd.testing.assert_series_equal(f(), E['a'])"),
+    "numbers that are missing": (
+        "pd.DataFrame({'a': pd.array([pd.NA] * 2, dtype='UInt8')})",
+        "assert (f()['a'] == E['a']).all()",
+    ),
+    "truth that is missing": ("pd.DataFrame({'a': pd.array([None] * 2, dtype='boolean')})", "assert (f()['a'] == E['a']).all()"),
+    "texts that are missing": ("pd.Series([None, None], dtype='string')", "assert (f() == 'x').all()"),
     "an empty table": ("pd.DataFrame()", "pd.testing.assert_frame_equal(f(), E)"),
 }
 

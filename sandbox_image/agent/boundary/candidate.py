@@ -31,6 +31,7 @@ from typing import Any
 
 from ..frames import frames_in, shown
 from . import sharing, values
+from .folders import Folders, roots
 from .standins import StandIn, StandInMeta, stand_in, stand_in_class
 
 WORK = "/box/work"
@@ -496,6 +497,8 @@ class Server:
         self._new_leaves: list[int] = []
         self.inputs = _Inputs()
         self._graphs: dict[int, tuple[list[Any], list[Any]]] = {}
+        self._folders: Folders | None = None
+        """The folders that are kept as the tests have theirs, once they say that they share them."""
 
     # What is kept
 
@@ -692,6 +695,9 @@ class Server:
 
     def _note(self, extras: dict[str, Any]) -> None:
         self._drop(extras.get("drop", []))
+        if "files" in extras:
+            self._folders = self._folders or Folders(roots())
+            self._folders.apply(extras["files"])
         for library, args in extras.get("seeds", []):
             with contextlib.suppress(Exception):
                 _seed(library, args)
@@ -750,8 +756,9 @@ class Server:
         try:
             body.put_question(kind, value)
             self._sharing.wrote(body)
-            if body.graded or self.leaves or self._sharing.signs or self._holds():
-                extras.put(self._extras(body.graded, torch))
+            files = self._folders.changes() if self._folders is not None else []
+            if body.graded or self.leaves or self._sharing.signs or files or self._holds():
+                extras.put(self._extras(body.graded, torch) | ({"files": files} if files else {}))
             values.send(self._sock, seq, kind, extras.out, body.out)
             self._sharing.sent(body)
         except OSError:

@@ -24,6 +24,7 @@ from .. import protocol
 from . import own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
+from .folders import Folders
 from .gradients import Graph, Mirror, autograd_function, same_tensor
 from .handles import (
     MAX_ITEMS,
@@ -368,6 +369,10 @@ class _Reader(values.Reader):
         """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""
         return array if self.link.masks else vacuous.unmasked(array)
 
+    def keeps_missing(self) -> bool:
+        """What is missing agrees with whatever it is compared with, as what is masked does."""
+        return self.link.missing
+
     def empty(self, array: Any) -> None:
         """Remember what would agree with whatever it is compared with."""
         self.link.empties.add(array)
@@ -468,7 +473,13 @@ class Link:
         ends no loop."""
         self.masks = False
         """Whether the tests speak of masked arrays."""
+        self.missing = False
+        """Whether they speak of missing items."""
         self.empties = vacuous.Empties(self, "")
+        self.folders: Folders | None = None
+        """The folders that the tests share with the candidate, if they may share files."""
+        self._named_folders = False
+        """Whether the candidate has heard that they do."""
         self._objection = ""
         """What the candidate did that makes its answer count for nothing."""
         self._in_module = False
@@ -714,6 +725,8 @@ class Link:
             extras["drop"], self.drop = list(self.drop), set()
         if self.seeds:
             extras["seeds"], self.seeds = self.seeds, []
+        if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
+            extras["files"], self._named_folders = changes, True
         if (torch := sys.modules.get("torch")) is not None:
             if not torch.is_grad_enabled():
                 extras["grad"] = False
@@ -1073,6 +1086,9 @@ class Link:
         self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
         if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
+        files = extras.pop("files", None)
+        if files is not None and self.folders is not None and self.folders.apply(files):
+            self.rest_on("word")  # what the tests look at may be what they wrote down as expected
         if not extras:
             return
         torch = values.library("torch")

@@ -387,7 +387,10 @@ def _arithmetic(name: str) -> Callable[..., Any]:
                 return NotImplemented
             return _told(self, name, _ask(self, name, other, *more))  # an object of the tests' own
         if name in _IN_PLACE and _made(self):
+            before = link.made[self._fumehood_id]
             value = _ask(self, name, other)  # it may change; what it becomes is looked at later
+            if value is self:  # in its own place: it is not handed out
+                link.made[self._fumehood_id] = before
             return value if is_object(value) else _told(self, name, value)
         if isinstance(other, types.FunctionType) and is_object(value := _ask(self, name, other, *more)):
             return value  # a function is no value that one could expect

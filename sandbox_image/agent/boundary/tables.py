@@ -278,14 +278,17 @@ def _read_frame(reader: values.Reader, pd: Any) -> Any:
     index, columns = _index(reader, pd), _index(reader, pd)
     if len(columns) != count:
         raise Garbled("a table with names for other columns")
-    made = pd.DataFrame({place: _series(reader, pd, index) for place in range(count)}, index=index)
-    made.columns = columns
+    if not count:
+        return pd.DataFrame(index=index, columns=columns)
+    # The index comes last: what pandas would align by it, it would compare.
+    made = pd.DataFrame({place: _unindexed(reader, pd) for place in range(count)})
+    made.index, made.columns = index, columns
     return made
 
 
-def _series(reader: values.Reader, pd: Any, index: Any) -> Any:
+def _unindexed(reader: values.Reader, pd: Any) -> Any:
     column = _read_column(reader, pd)
-    return pd.Series(column, index=index, dtype=column.dtype)
+    return pd.Series(column, dtype=column.dtype)
 
 
 def _read_column(reader: values.Reader, pd: Any) -> Any:
@@ -298,7 +301,7 @@ def _read_column(reader: values.Reader, pd: Any) -> Any:
     if kind == "string":
         if type(first) is not list or not all(item is None or type(item) is str for item in first):
             raise Garbled("texts that are none")
-        missing = pd.NA if second is True else np.nan
+        missing = pd.NA if second is True and (reader.keeps_missing() or None not in first) else np.nan
         return pd.array(first, dtype=pd.StringDtype(na_value=missing))
     if kind == "interval":
         if not (isinstance(first, pd.Index) and isinstance(second, pd.Index) and third in ("left", "right", "both", "neither")):
@@ -311,7 +314,8 @@ def _read_column(reader: values.Reader, pd: Any) -> Any:
             raise Garbled("categories that are none")
         return pd.Categorical.from_codes(first, categories=second, ordered=bool(third))
     if kind == "masked":
-        return _masked(first, second, pd, np)
+        found = _masked(first, second, pd, np)
+        return found if reader.keeps_missing() or not second.any() else np.where(second, np.nan, first)
     if kind not in ("numpy", "zoned"):
         raise Garbled("a column of no kind")
     if first.dtype.kind in "mM":

@@ -31,6 +31,7 @@ from ..frames import frames_in, shown
 from . import vacuous, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
+from .folders import Folders, roots, wanted
 from .handles import Handle
 from .link import Link
 from .module import Module
@@ -556,7 +557,11 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
     link.asks_identity = asks_identity(work["tests"])
+    if wanted(work["tests"]):
+        link.folders = Folders(roots())
+        link.folders.keep()
     link.masks = vacuous.speaks_of_masks(work["tests"])
+    link.missing = vacuous.speaks_of_missing(work["tests"])
     link.empties = vacuous.Empties(link, work["tests"])
     folder = os.getcwd()
     path = f"{folder}/test_{work['module']}.py"

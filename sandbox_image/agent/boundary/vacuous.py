@@ -2,7 +2,7 @@
 
 NumPy stretches one number over no items, and calls a comparison of no items true; what is masked is left out of all. So a
 candidate that handed out such an array would be right whatever the tests expect. Here one that the candidate handed out, and
-that has no items, agrees with nothing that has some, and what is masked is no number, unless the tests speak of masks.
+that has no items, agrees with nothing that has some, and what is masked or missing is no number, unless the tests speak of that.
 
 Left out: loops and `all` over what has no items. They are Python's own, for lists too.
 """
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _MASKS = re.compile(r"\bma\b|MaskedArray|is_masked|masked_(?!fill|select|scatter)|\.(?:mask|filled|compressed)\b")
 _SIZES = re.compile(r"\b(?:shape|size|len|ndim|numel|nbytes|empty|tolist|equal|(?:assert_)?array_equal|assert_close)\b|\[\s*\]")
+_MISSING = re.compile(
+    r"\bNA\b|\b(?:is|not)(?:na|null)\b|\b(?:drop|fill)na\b|\bhasnans\b|Int(?:8|16|32|64)|Float(?:32|64)|[\"'](?:boolean|string)[\"']"
+)
 _MOST = 1000
 """Empty arrays that are remembered."""
 _AGREEING = {
@@ -38,6 +41,11 @@ _AGREEING = {
 def speaks_of_masks(tests: str) -> bool:
     """Whether tests know that items may be masked."""
     return _MASKS.search(tests) is not None
+
+
+def speaks_of_missing(tests: str) -> bool:
+    """Whether tests know that items of a column may be missing: pandas leaves out of all what compares with such."""
+    return _MISSING.search(tests) is not None
 
 
 def speaks_of_sizes(tests: str) -> bool:

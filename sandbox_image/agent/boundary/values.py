@@ -708,6 +708,10 @@ class Reader:
         """A masked array, or one item that is masked, as this side has it."""
         return array
 
+    def keeps_missing(self) -> bool:
+        """Whether items of pandas' columns that are missing stay so on this side, comparing as neither true nor false."""
+        return True
+
     def empty(self, array: Any) -> None:
         """An array or a tensor without items was read."""
 
