@@ -22,6 +22,7 @@ import linecache
 import math
 import operator
 import os
+import pickle
 import socket
 import sys
 import threading
@@ -177,6 +178,8 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "dir": dir,
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
+    "dumps": pickle.dumps,
+    "loads": pickle.loads,
     "isinstance": isinstance,
 }
 
@@ -230,7 +233,7 @@ class _Writer(values.Writer):
             values.put_int(self, asked)
             return
         self._number(b"(", value)
-        names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__")]
+        names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__", "__module__")]
         self.put((*names, inspect.iscoroutinefunction(value)))
 
     def _class(self, kind: type) -> None:
@@ -544,14 +547,14 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        name, doc, parameters, exact, attributes, module = about
+        name, qualname, doc, parameters, exact, attributes, module = about
 
         def ask(*args: Any, **kwargs: Any) -> Any:
             return self._ask_tests(number, args, kwargs)
 
         callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
         callback.__dict__.update(attributes)
-        callback.__name__ = callback.__qualname__ = name
+        callback.__name__, callback.__qualname__ = name, qualname
         callback.__doc__, callback.__module__ = doc, module
         with contextlib.suppress(ValueError, TypeError):
             if parameters is not None and not exact:
@@ -640,12 +643,14 @@ class Server:
 
     def rebuild(self, what: tuple[Any, ...]) -> BaseException:
         """The exception that the tests described."""
-        kind, args = what
+        kind, args, cause = what
         try:
             exc = kind(*args)
         except Exception:
             exc = None
-        return exc if isinstance(exc, BaseException) else RuntimeError(*args)
+        exc = exc if isinstance(exc, BaseException) else RuntimeError(*args)
+        exc.__cause__ = cause
+        return exc
 
     # The conversation
 

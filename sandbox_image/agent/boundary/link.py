@@ -102,7 +102,7 @@ class _Writer(values.Writer):
             self._handle(number)
         elif issubclass(kind, BaseException):
             self.out += b"e"
-            self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args)))
+            self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
@@ -159,7 +159,9 @@ class _Writer(values.Writer):
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
         elif self.passing and link.is_own(value if isinstance(value, type) else type(value)):
-            number = link.callable_number(value, None) if link.has_number(value) else link.callable_number(value, own.serving(value))
+            number = (
+                link.callable_number(value, None) if link.has_number(value) else link.callable_number(value, own.serving(value))
+            )
             nature = "class" if isinstance(value, type) else "object"
         else:
             chosen = any(kind in link.given for kind in type(value).__mro__)
@@ -220,7 +222,9 @@ def _about(function: Any) -> tuple[Any, ...]:
         for key, value in getattr(function, "__dict__", {}).items()
         if type(key) is str and not key.startswith("_") and _is_plain(value)
     }
-    return (name if type(name) is str else type(function).__name__, doc if type(doc) is str else None, parameters, exact, own, _module_of(function))
+    qualname = getattr(function, "__qualname__", name)
+    names = [text if type(text) is str else type(function).__name__ for text in (name, qualname)]
+    return (*names, doc if type(doc) is str else None, parameters, exact, own, _module_of(function))
 
 
 def _module_of(function: Any) -> str | None:
@@ -319,10 +323,10 @@ class _Reader(values.Reader):
 
     def function(self) -> Any:
         number = self.number()
-        name, qualname, doc, asynchronous = self.short(self.expect(tuple))
-        if not all(type(text) is str for text in (name, qualname, doc)) or type(asynchronous) is not bool:
+        *texts, asynchronous = self.short(self.expect(tuple))
+        if [type(text) for text in texts] != [str] * 4 or type(asynchronous) is not bool:
             raise Garbled("a function that is none")
-        return self.link.function(number, name, qualname, doc, asynchronous)
+        return self.link.function(number, texts, asynchronous)
 
     def from_library(self) -> Any:
         """A part of a library. What the tests make of a class that the candidate chose is not their own doing."""
@@ -392,6 +396,7 @@ class Link:
         self.own_module = f"test_{module}"
         """The name of the tests' own module."""
         self._own_classes: dict[type, bool] = {}
+        Handle._fumehood_here.append(self)
         self._raised: dict[int, BaseException] = {}
         self._next_raised = 0
         self.classes: dict[int, type] = {}
@@ -765,7 +770,8 @@ class Link:
             place = self._next_raised = self._next_raised + 1
             self._raised[place] = exc
             self._raised.pop(place - _MAX_RAISED, None)
-            what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told))
+            cause = exc.__cause__ if told is exc.args else None
+            what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), cause)
             body.put((what, place))
         self._send(self._seq, kind, body)
 
@@ -915,11 +921,11 @@ class Link:
         self._views.pop(number, None)
         self._taken.pop(number, None)
 
-    def function(self, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> Any:
-        """What stands for a function of the candidate's."""
+    def function(self, number: int, texts: list[str], asynchronous: bool) -> Any:
+        """What stands for a function of the candidate's. The texts are its name, qualified name, documentation and module."""
         found = self._handles.get(number)
         if type(found) is not Function:
-            found = Function(self, number, name, qualname, doc, asynchronous)
+            found = Function(self, number, texts, asynchronous)
             self._handles[number] = found
             self.drop.discard(number)
             weakref.finalize(found, self.let_go, number).atexit = False
