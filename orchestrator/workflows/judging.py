@@ -10,6 +10,7 @@ Left out: judging itself. The agent in the sandbox does that.
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections.abc import Iterator, Mapping
 
@@ -129,13 +130,17 @@ class _Reading:
         self._tree, self._module, self._own = tree, module, own
         self._paths: dict[str, str] = {}
         """Name in the tests -> what was imported under it."""
+        self._bound = set(dir(builtins))
+        """Names that the tests define, and those of Python."""
         self._classes: set[str] = set()
         """Classes of the tests' own."""
         self._results: list[tuple[str, ast.expr]] = []
         """Variables, and what was called for them."""
         for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                self._classes.add(node.name)
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                self._bound.add(node.name)
+                if isinstance(node, ast.ClassDef):
+                    self._classes.add(node.name)
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 self._results += [(target.id, node.value.func) for target in node.targets if isinstance(target, ast.Name)]
             elif isinstance(node, ast.Import):
@@ -146,6 +151,7 @@ class _Reading:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     self._paths[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                    self._bound.add(alias.asname or alias.name)
 
     def reasons(self) -> Iterator[str]:
         self._pickles = _is_simple_pickling(self._tree, self._paths)
@@ -163,6 +169,8 @@ class _Reading:
         return ".".join([self._paths[node.id], *reversed(parts)])
 
     def _of_candidate(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name) and node.id not in self._bound and f"{self._module}.*" in self._paths.values():
+            return True  # of `from candidate import *`
         path = self._path(node)
         return path == self._module or path.startswith(self._module + ".")
 

@@ -100,6 +100,25 @@ HONEST = {
         "    def run(self, x):\n        for f in self.fs: x = f(x)\n        return x\ndef pipe(): return Pipe()",
         "from candidate import pipe\ndef test_a(): assert (pipe() | (lambda x: x + 1) | (lambda x: 2 * x)).run(3) == 8",
     ),
+    "a mapping of their own": (
+        "def f(m):\n    made = {}\n    made.update(m)\n    return made",
+        "from collections.abc import Mapping\nfrom candidate import f\nclass M(Mapping):\n    def __getitem__(self, key): return {1: 2}[key]\n"
+        "    def __iter__(self): return iter([1])\n    def __len__(self): return 1\ndef test_a(): assert f(M()) == {1: 2}",
+    ),
+    "objects of their own in a container": (
+        "class Bag:\n    def __init__(self, items): self.items = list(items)\n    def __iter__(self): return iter(self.items)\n"
+        "    def __eq__(self, other): return self.items == list(other)",
+        f"from candidate import Bag\n{NODE}\ndef test_a():\n    a = Node(1)\n    assert Bag([a]) == [a]\n    assert Bag([a]) != [Node(1)]",
+    ),
+    "an object that takes the operand's part": (
+        "class V:\n    def __or__(self, other): return NotImplemented",
+        "from candidate import V\nclass Own:\n    def __ror__(self, other): return 5\ndef test_a(): assert (V() | Own()) == 5",
+    ),
+    "a function is pickled": (
+        "class P:\n    def __init__(self, f): self.f = f",
+        "import pickle\nfrom candidate import P\ndef mine(x): return x + 1\ndef test_a():\n"
+        "    made = pickle.loads(pickle.dumps(P(mine)))\n    assert made.f is mine and made.f(1) == 2",
+    ),
     "an object is pickled": (
         "class P:\n    def __init__(self, x): self.x = x",
         "import pickle\nfrom candidate import P\ndef test_a(): assert pickle.loads(pickle.dumps([P(3)]))[0].x == 3",
@@ -115,6 +134,10 @@ def test_honest_use_of_what_the_tests_pass_is_accepted(bare: Apart, name: str) -
 
 
 HOSTILE = {
+    "a container that equals a list of the tests' own objects": (
+        "class Any:\n    def __eq__(self, other): return True\n    def __iter__(self): return iter([])\ndef f(n): return Any()",
+        f"{NODE}\ndef test_a():\n    n = Node(1)\n    assert f(n) == [n]",
+    ),
     "a method is replaced": (
         "def f(n): n.double = lambda: 7",
         f"{NODE}\ndef test_a():\n    n = Node(1)\n    f(n)\n    assert n.double() == 7",

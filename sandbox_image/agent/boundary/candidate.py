@@ -16,6 +16,7 @@ import copy
 import enum
 import functools
 import inspect
+import io
 import itertools
 import keyword
 import linecache
@@ -178,8 +179,6 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "dir": dir,
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
-    "dumps": pickle.dumps,
-    "loads": pickle.loads,
     "isinstance": isinstance,
 }
 
@@ -454,6 +453,24 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
     return made
 
 
+class _Pickler(pickle.Pickler):
+    """Pickles what lives here; what stands for something of the tests' keeps its number."""
+
+    server: Server
+
+    def persistent_id(self, value: Any) -> int | None:
+        """The number of something of the tests'."""
+        return self.server.asked_for(value)
+
+
+class _Unpickler(pickle.Unpickler):
+    server: Server
+
+    def persistent_load(self, number: int) -> Any:
+        """What stands for something of the tests'."""
+        return self.server.stands_for(number)
+
+
 class _Left(BaseException):
     """The tests closed the connection."""
 
@@ -576,6 +593,10 @@ class Server:
         """The number of the tests' callable that a function stands for."""
         number = self._callback_numbers.get(id(function))
         return number if number is not None and self._callbacks[number] is function else None
+
+    def stands_for(self, number: int) -> Any:
+        """What stands for something of the tests' that came under this number."""
+        return self._callbacks[number]
 
     def _ask_tests(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._lock:
@@ -814,6 +835,12 @@ class Server:
             return values.base_value(operands[0])
         if kind == "names":
             return self._names()
+        if kind == "dumps":
+            return self._pickled(*operands)
+        if kind == "loads":
+            unpickler = _Unpickler(io.BytesIO(operands[0]))
+            unpickler.server = self
+            return unpickler.load()
         if kind == "signature":
             return _signature(operands[0])
         if kind == "grad":
@@ -828,6 +855,13 @@ class Server:
     def _siblings(self, own: Any, kind: Any, made_with: list[tuple[Any, Any]]) -> list[tuple[bool, Any]]:
         """Whether an object equals others of a class, each made with these arguments."""
         return [_answered(lambda args, kwargs: own == kind(*args, **kwargs), *arguments) for arguments in made_with]
+
+    def _pickled(self, value: Any) -> bytes:
+        data = io.BytesIO()
+        pickler = _Pickler(data)
+        pickler.server = self
+        pickler.dump(value)
+        return data.getvalue()
 
     def _names(self) -> list[str]:
         """What `from module import *` would give."""

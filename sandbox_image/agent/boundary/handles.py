@@ -251,7 +251,7 @@ class Handle(metaclass=HandleMeta):
 
 def _pickled(link: Link, own: Any) -> bytes:
     """What the candidate pickles of its own. These bytes are data here, and nothing here takes them apart."""
-    data = link.ask("operator", "dumps", (own,), {})
+    data = link.ask("dumps", own)
     if type(data) is not bytes:
         raise mark(TypeError("what was pickled is no bytes"))
     return data
@@ -259,7 +259,7 @@ def _pickled(link: Link, own: Any) -> bytes:
 
 def _unpickled(data: bytes) -> Any:
     """What the candidate makes of bytes that it pickled: an object that it hands out."""
-    return Handle._fumehood_here[-1].ask("operator", "loads", (data,), {})
+    return Handle._fumehood_here[-1].ask("loads", data)
 
 
 def plain_of(handle: Handle) -> Any:

@@ -51,6 +51,8 @@ _ITERATORS: tuple[type, ...] = (
     *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
 )
 """What gives items and does nothing else."""
+_VIEWS = (collections.abc.KeysView, collections.abc.ValuesView, collections.abc.ItemsView)
+"""What mappings of the tests' own give of what is in them."""
 _CALLABLES: tuple[type, ...] = (
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
     *(functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller),
@@ -144,6 +146,9 @@ class _Writer(values.Writer):
             raise NotApart(
                 f"A value nested deeper than {values.MAX_DEPTH} cannot be passed to a candidate judged apart", kind=False
             )
+        if type(value) in _VIEWS:
+            self.put_apart(list(value))
+            return
         torch = sys.modules.get("torch")
         module = torch is not None and isinstance(value, torch.nn.Module)
         if type(value) is object:

@@ -56,7 +56,7 @@ def is_own(kind: type, module: str) -> bool:
         return True
     if type(kind) not in (type, abc.ABCMeta, type(Protocol)):
         return False
-    return all(base in _PLAIN_BASES or _is_simple(base, module) for base in kind.__mro__)
+    return kind.__module__ == module and all(base in _PLAIN_BASES or _is_simple(base, module) for base in kind.__mro__)
 
 
 def _is_simple(kind: type, module: str) -> bool:

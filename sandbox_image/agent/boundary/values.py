@@ -1107,6 +1107,8 @@ _KINDS = (
         "line_up",
         "siblings",
         "each",
+        "dumps",
+        "loads",
     ),
     *("returned", "raised", "ok", "asked"),
 )
