@@ -1,10 +1,11 @@
 """Whether tests mean values that they share with the candidate, and not copies: a reading of their source, before anything runs.
 
 They do where they
-- call the candidate for what it does to an argument: a call that is a statement, or whose result is held to be None, with a
-  variable that a later assertion reads without asking the candidate (`f(x)`, then `assert x == [1, 2]`);
+- call the candidate, or enter a context of its, with a variable that a later assertion reads without asking the candidate
+  (`f(x)`, then `assert x == [1, 2]`);
 - change something of the candidate's, or what they have passed to it, and ask it again (`bag.items["x"] = 1`, then
   `bag.count()`);
+- have a lambda that changes what it is passed (`lambda xs: xs.pop()`), or a class of their own, whose objects keep values;
 - compare by identity (`f(x) is x`).
 
 Only the tests are read, never the candidate: otherwise it could choose to be judged in the weaker way.
@@ -42,6 +43,7 @@ _CHANGING = frozenset(
 """Methods by which lists, dictionaries, sets, queues and arrays are changed."""
 _POSSIBLY = re.compile(
     r"\bis\b|\bassertIs|==\s*None\b"  # identity, or None for a result
+    r"|^\s*(?:class|with|async with)\s|^\s*\w[\w, ]*=[^=]|\bdef test\w*\((?!self\))\w"  # a class, a context, a variable
     r"|(?:^|[;:])\s*(?:await\s+)?[\w.\[\]'\"]+\("  # a call that is a statement
     rf"|[-+*/%|&^@]=|\]\s*=(?!=)|\bdel\b|\.(?:{'|'.join(sorted(_CHANGING))})\s*\(",  # a change
     re.MULTILINE,
@@ -57,7 +59,7 @@ def says_in_place(tests: str, module: str, entry_point: str = "") -> bool:
     try:
         tree = ast.parse(tests)
         reading = _Reading(tree, module, entry_point)
-        return any(map(reading.shares, _scopes(tree)))
+        return any(map(_keeps, ast.walk(tree))) or any(map(reading.shares, _scopes(tree)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
@@ -65,6 +67,19 @@ def says_in_place(tests: str, module: str, entry_point: str = "") -> bool:
 def _scopes(tree: ast.Module) -> Iterator[_Function]:
     yield tree
     yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _keeps(node: ast.AST) -> bool:
+    """Whether this is a class of the tests' own that is no class of tests, or a lambda that changes what it is passed."""
+    if isinstance(node, ast.ClassDef):
+        above = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
+        return not any(
+            name.startswith("Test") or name.endswith(("TestCase", "Error", "Exception")) for name in (node.name, *above)
+        )
+    if not isinstance(node, ast.Lambda):
+        return False
+    passed = {arg.arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+    return any(_root(target) in passed for inner in ast.walk(node) for target in _changed_by(inner))
 
 
 class _Reading:
@@ -122,44 +137,37 @@ class _Scope:
         """Those of what was read off its objects."""
         self._given: set[str] = set()
         """Those of what was passed to it."""
-        self._for_effect: set[str] = set()
-        """Those of them that were passed to a call whose result does not matter."""
-        self._results: dict[str, set[str]] = {}
-        """Name of a result -> what was passed for it."""
+        self._same: dict[str, set[str]] = {}
+        """Names of what was taken out of a variable, by its name: they may be parts of it."""
         self._changed = False
 
     def shares(self, node: ast.stmt) -> bool:
         """Whether the next statement shows that values are meant to be shared."""
-        if _is_assertion(node):
-            for name in _compared_with_none(node):
-                self._for_effect |= self._results.get(name, set())
-            if any(map(self._reads_effect, _parts(node))) or any(map(_compares_identity, ast.walk(node))):
-                return True
+        reads = any(map(self._reads_effect, _parts(node))) or any(map(_compares_identity, ast.walk(node)))
+        if _is_assertion(node) and reads:
+            return True
         if self._changed and _asks(node, self._theirs):
             return True
         self._changed = self._changed or _changes(node, self._theirs, self._live | self._given)
         for call in _calls(node):
             if _root(call.func) in self._theirs:
-                self._note(node, call)
+                self._note(call)
         if isinstance(node, ast.Assign) and _root(node.value) in self._theirs:
             names = set(map(_root, node.targets))
             self._live |= names if isinstance(node.value, ast.Attribute | ast.Subscript) else set()
             self._theirs |= names if isinstance(node.value, ast.Call) else set()
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Subscript | ast.Attribute):
+            self._same.setdefault(_root(node.value), set()).update(map(_root, node.targets))
         return False
 
     def _reads_effect(self, part: ast.AST) -> bool:
-        """Whether a part of an assertion reads what a call was made for, and nothing of the candidate's."""
+        """Whether a part of an assertion reads what was passed to the candidate, and nothing of the candidate's."""
         names = _names(part)
-        return bool(names & self._for_effect) and not names & self._theirs
+        return bool(names & self._given) and not names & self._theirs
 
-    def _note(self, node: ast.stmt, call: ast.Call) -> None:
+    def _note(self, call: ast.Call) -> None:
         arguments = {_root(value) for value in _arguments(call)} - self._theirs - {""}
-        self._given |= arguments
-        if _is_for_effect(node, call):
-            self._for_effect |= arguments
-        if isinstance(node, ast.Assign) and node.value is call:
-            for name in map(_root, node.targets):
-                self._results[name] = arguments
+        self._given |= arguments.union(*(self._same.get(name, set()) for name in arguments))
 
 
 def _asks(node: ast.stmt, theirs: set[str]) -> bool:
@@ -167,19 +175,25 @@ def _asks(node: ast.stmt, theirs: set[str]) -> bool:
         _root(inner) in theirs
         for part in _expressions(node)
         for inner in ast.walk(part)
-        if isinstance(inner, ast.Attribute | ast.Call)
+        if isinstance(inner, ast.Attribute | ast.Call | ast.Name)
     )
 
 
 def _changes(node: ast.stmt, theirs: set[str], values: set[str]) -> bool:
     """Whether a statement changes a value of the candidate's, or one of these."""
-    targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign | ast.Delete):
-        targets = [target.value for target in node.targets if isinstance(target, ast.Subscript)]
-    elif isinstance(node, ast.AugAssign):
-        targets = [node.target.value if isinstance(node.target, ast.Subscript) else node.target]
-    targets += [call.func.value for call in _calls(node) if isinstance(call.func, ast.Attribute) and call.func.attr in _CHANGING]
+    targets = [target for inner in (node, *_calls(node)) for target in _changed_by(inner)]
     return any(_is_read_off(target, theirs) or _root(target) in values for target in targets)
+
+
+def _changed_by(node: ast.AST) -> list[ast.expr]:
+    """What a statement or a call changes in place."""
+    if isinstance(node, ast.Assign | ast.Delete):
+        return [target.value for target in node.targets if isinstance(target, ast.Subscript)]
+    if isinstance(node, ast.AugAssign):
+        return [node.target.value if isinstance(node.target, ast.Subscript) else node.target]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+        return [node.func.value]
+    return []
 
 
 def _compares_identity(node: ast.AST) -> bool:
@@ -237,18 +251,6 @@ def _is_read_off(node: ast.expr, theirs: set[str]) -> bool:
     return isinstance(node, ast.Attribute) and not own and _root(node) in theirs
 
 
-def _is_for_effect(node: ast.stmt, call: ast.Call) -> bool:
-    """Whether a statement calls for what the call does: it is the call, or holds that it returns None."""
-    value: ast.AST = node.value if isinstance(node, ast.Expr) else node.test if isinstance(node, ast.Assert) else node
-    if isinstance(value, ast.Await):
-        value = value.value
-    if value is call:
-        return isinstance(node, ast.Expr)
-    if isinstance(value, ast.Compare):
-        return value.left is call and any(map(_is_none, value.comparators))
-    return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "assertIsNone"
-
-
 def _is_assertion(node: ast.stmt) -> bool:
     """Whether a statement asserts something, or is a call of unittest's or NumPy's assertions, or of one of the tests' own."""
     if isinstance(node, ast.Assert):
@@ -268,18 +270,6 @@ def _parts(node: ast.stmt) -> list[ast.AST]:
 
 def _names(node: ast.AST) -> set[str]:
     return {_root(inner) for inner in ast.walk(node) if isinstance(inner, ast.Name | ast.Attribute)}
-
-
-def _compared_with_none(node: ast.AST) -> set[str]:
-    """Names of which an assertion holds that they are None."""
-    compares = [inner for inner in ast.walk(node) if isinstance(inner, ast.Compare)]
-    found = {_root(inner.left) for inner in compares if _is_none(inner.comparators[0])}
-    calls = [inner for inner in ast.walk(node) if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute)]
-    return found | {_root(call.args[0]) for call in calls if call.func.attr == "assertIsNone" and call.args}  # type: ignore[attr-defined]
-
-
-def _is_none(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _is_unique(node: ast.expr) -> bool:

@@ -10,6 +10,7 @@ Left out: judging itself. The agent in the sandbox does that.
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -86,8 +87,21 @@ _NAMES = {
     ),
     "dataclasses.is_dataclass": "look into dataclasses",
     "builtins.open": _SHARE,
+    "sqlite3.connect": "share a data base with the candidate",
+    **dict.fromkeys(
+        ("asyncio.wait_for", "asyncio.timeout", "asyncio.wait", "asyncio.create_task", "asyncio.ensure_future"),
+        "run coroutines of the candidate's beside others",
+    ),
+    **dict.fromkeys(("asyncio.TaskGroup", "asyncio.as_completed"), "run coroutines of the candidate's beside others"),
 }
 """Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
+_DRAWS = frozenset(
+    (
+        *("random", "randint", "randrange", "choice", "choices", "sample", "shuffle", "uniform", "gauss", "normalvariate"),
+        *("rand", "randn", "normal", "permutation", "integers", "getrandbits", "betavariate", "expovariate"),
+    )
+)
+"""Functions that draw from a generator that all of one interpreter share."""
 _ATTRIBUTES = {
     **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
     "getfixturevalue": "ask for fixtures by computed names",
@@ -130,8 +144,20 @@ class _Reading:
         self._names_folder = bool(attributes & {"dirname", "parent", "parents"}) or "dirname" in self._paths
         """Whether the tests ask for the folder of a file."""
         self._used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        self._bound = set(dir(builtins))
+        """Names that the tests define, and those of Python."""
+        self._classes: set[str] = set()
+        """Classes of the tests' own."""
+        self._results: list[tuple[str, ast.expr]] = []
+        """Variables, and what was called for them."""
         for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                self._bound.add(node.name)
+                if isinstance(node, ast.ClassDef):
+                    self._classes.add(node.name)
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                self._results += [(target.id, node.value.func) for target in node.targets if isinstance(target, ast.Name)]
+            elif isinstance(node, ast.Import):
                 for alias in node.names:
                     self._paths[alias.asname or alias.name.split(".")[0]] = (
                         alias.name if alias.asname else alias.name.split(".")[0]
@@ -139,8 +165,10 @@ class _Reading:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     self._paths[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                    self._bound.add(alias.asname or alias.name)
 
     def reasons(self) -> Iterator[str]:
+        self._pickles = _is_simple_pickling(self._tree, self._paths)
         for node in ast.walk(self._tree):
             for reason in self._of(node):
                 if reason != _SHARE or self._own or self._names_code:
@@ -157,10 +185,14 @@ class _Reading:
         return ".".join([self._paths[node.id], *reversed(parts)])
 
     def _of_candidate(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name) and node.id not in self._bound and f"{self._module}.*" in self._paths.values():
+            return True  # of `from candidate import *`
         path = self._path(node)
         return path == self._module or path.startswith(self._module + ".")
 
     def _of(self, node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from self._decorators(node)
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from self._import(alias.name, alias.asname or alias.name.split(".")[0])
@@ -184,6 +216,8 @@ class _Reading:
             yield from self._attribute(node)
         elif isinstance(node, ast.Name) and node.id == "__file__" and not self._names_folder:
             yield "show the candidate their own file"
+        elif isinstance(node, ast.Assert):
+            yield from self._draws(node.test)
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
@@ -193,6 +227,22 @@ class _Reading:
                 path = self._path(inner) if inner is not None else ""
                 if path and not self._of_candidate(target) and path.split(".")[0] != self._module:
                     yield f"change {path}"
+
+    def _decorators(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
+        """Decorators of the candidate that may change a class of the tests' own."""
+        for decorator in node.decorator_list:
+            if not self._of_candidate(decorator.func if isinstance(decorator, ast.Call) else decorator):
+                continue
+            arguments = decorator.args if isinstance(decorator, ast.Call) else []
+            if isinstance(node, ast.ClassDef) or any(isinstance(arg, ast.Name) and arg.id in self._classes for arg in arguments):
+                yield "have the candidate change their classes"
+
+    def _draws(self, node: ast.expr) -> Iterator[str]:
+        """An assertion that draws from what the candidate may have drawn from before."""
+        for inner in ast.walk(node):
+            path = self._path(inner.func) if isinstance(inner, ast.Call) else ""
+            if path.startswith(("random.", "numpy.random.", "torch.")) and path.rpartition(".")[2] in _DRAWS:
+                yield "draw random numbers between the candidate's"
 
     def _import(self, path: str, name: str) -> Iterator[str]:
         root = path.split(".")[0]
@@ -209,7 +259,7 @@ class _Reading:
         parts = path.split(".")
         if self._own and (parts[0] in _READING or path in _READING):
             return
-        if parts[0] in _MODULES:
+        if parts[0] in _MODULES and not (parts[0] == "pickle" and self._pickles):
             yield _MODULES[parts[0]]
         for end in range(1, len(parts) + 1):
             if (reason := _NAMES.get(".".join(parts[:end]))) is not None:
@@ -232,6 +282,11 @@ class _Reading:
 
     def _call(self, node: ast.Call) -> Iterator[str]:
         function = node.func
+        if any(keyword.arg == "tzinfo" and self._is_made_by_candidate(keyword.value) for keyword in node.keywords):
+            yield "have dates in time zones of the candidate's"
+        if isinstance(function, ast.Attribute) and function.attr.startswith("assert"):
+            for argument in node.args:
+                yield from self._draws(argument)
         if isinstance(function, ast.Name) and function.id not in self._paths:
             if function.id == "open":
                 yield from self._named("builtins.open")
@@ -243,3 +298,34 @@ class _Reading:
                 yield "look at the candidate's module itself"
             elif function.id == "__import__" and not (node.args and isinstance(node.args[0], ast.Constant)):
                 yield "import by computed names"
+
+    def _is_made_by_candidate(self, node: ast.expr) -> bool:
+        """Whether an expression is what a call of the candidate's gives, or a variable that was set to that."""
+        if isinstance(node, ast.Call):
+            return self._of_candidate(node.func)
+        calls = [function for name, function in self._results if isinstance(node, ast.Name) and name == node.id]
+        return self._of_candidate(node) or any(map(self._of_candidate, calls))
+
+
+def _is_simple_pickling(tree: ast.Module, paths: Mapping[str, str]) -> bool:
+    """Whether tests unpickle only what they have just pickled themselves: `pickle.loads(pickle.dumps(x))`."""
+    names = {name: path for name, path in paths.items() if path.partition(".")[0] == "pickle"}
+
+    def uses(node: ast.AST) -> str:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
+            return f"{names[node.value.id]}.{node.attr}"
+        return names.get(node.id, "") if isinstance(node, ast.Name) else ""
+
+    def pickles(node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and uses(node.func) == "pickle.dumps"
+
+    allowed: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and uses(node.func) == "pickle.loads" and node.args and pickles(node.args[0]):
+            allowed.add(id(node.func))
+        elif pickles(node):
+            allowed.add(id(node.func))  # type: ignore[attr-defined]
+        elif uses(node) in ("pickle.HIGHEST_PROTOCOL", "pickle.DEFAULT_PROTOCOL", "pickle.PicklingError"):
+            allowed.add(id(node))
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return all(id(node) in allowed or id(node) in inner or not uses(node) for node in ast.walk(tree))

@@ -408,7 +408,7 @@ def test_tests_that_cannot_begin_are_to_blame(bare, tests):
 
 def test_what_cannot_cross_names_the_other_way(bare):
     code = "def f(x): return 1"
-    for value in ("open('/dev/null')", "type('Mine', (), {})()"):
+    for value in ("open('/dev/null')", "type('Mine', (int,), {'__get__': 1})"):
         result = bare.run(code, f"from candidate import f\ndef test_a():\n    f({value})")
         assert 'use judging="together"' in result.not_apart
         assert not result.tests

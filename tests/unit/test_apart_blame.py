@@ -91,12 +91,12 @@ def test_a_test_side_that_dies_over_the_candidates_data_is_the_candidates_doing(
 
 
 NOT_APART = {
-    "an object of the tests' own class": "class Odd: pass\ndef test_a(): f(Odd())",
-    "one that is passed where a TypeError is expected": "import pytest\nclass Odd: pass\ndef test_a():\n    with pytest.raises(TypeError): f(Odd())",
-    "one whose refusal is swallowed": "class Odd: pass\ndef test_a():\n    try: f(Odd())\n    except: pass",
+    "an object of more than the tests' own class": "import io\nclass Odd(io.StringIO): pass\ndef test_a(): f(Odd())",
+    "one that is passed where a TypeError is expected": "import io, pytest\nclass Odd(io.StringIO): pass\ndef test_a():\n    with pytest.raises(TypeError): f(Odd())",
+    "one whose refusal is swallowed": "import io\nclass Odd(io.StringIO): pass\ndef test_a():\n    try: f(Odd())\n    except: pass",
     "a library's object": "import io\ndef test_a(): f(io.StringIO('x'))",
     "a subclass by another name": "import candidate as c\nBase = c.C\nclass Mine(Base): pass\ndef test_a(): pass",
-    "in a fixture": "import pytest\nclass Odd: pass\n@pytest.fixture\ndef x(): return f(Odd())\ndef test_a(x): pass\ndef test_b(): pass",
+    "in a fixture": "import io, pytest\nclass Odd(io.StringIO): pass\n@pytest.fixture\ndef x(): return f(Odd())\ndef test_a(x): pass\ndef test_b(): pass",
 }
 
 
@@ -119,7 +119,9 @@ def test_what_the_candidate_made_too_deep_is_no_reason_to_judge_together(bare: A
 
 
 def test_failures_before_what_cannot_cross_stand(bare: Apart) -> None:
-    tests = "from candidate import f\nclass Odd: pass\ndef test_a(): assert f(1) == 2\ndef test_b(): f(Odd())"
+    tests = (
+        "from candidate import f\nimport io\nclass Odd(io.StringIO): pass\ndef test_a(): assert f(1) == 2\ndef test_b(): f(Odd())"
+    )
     assert _verdict(bare.run("def f(x): return 1", tests)) is Verdict.WRONG_ANSWER
 
 

@@ -7,6 +7,8 @@ import pytest
 from orchestrator.workflows.judging import why_together
 
 APART = [
+    "import pickle\nfrom candidate import f\nassert pickle.loads(pickle.dumps(f(1), protocol=pickle.HIGHEST_PROTOCOL)) == 1",
+    "import random\nfrom candidate import f\nrandom.seed(1)\nxs = [random.random() for _ in range(9)]\nassert f(xs) == max(xs)",
     "from candidate import f\ndef test_a(): assert f(1) == 2",
     "import candidate\nassert candidate.f(1) == 2",
     "def check(candidate):\n    assert candidate(1) == 2",
@@ -73,7 +75,16 @@ TOGETHER = {
     "import pandas as pd\nx = pd.read_pickle('x')": "serialise",
     "import seaborn as sns\nx = sns.heatmap(1)": "import seaborn",
     "import sklearn\nsklearn.set_config(transform_output='pandas')": "set what holds",
-    "import pickle\npickle.dumps(1)": "serialise",
+    "import pickle\nfrom candidate import f\nassert pickle.loads(f(1)) == 1": "serialise",
+    "import pickle\nfrom candidate import f\nload = pickle.loads": "serialise",
+    "from pickle import Unpickler\nUnpickler(None)": "serialise",
+    "import random\nfrom candidate import f\nassert f() == random.random()": "random",
+    "import asyncio\nfrom candidate import f\nasyncio.run(asyncio.wait_for(f(), 1))": "beside",
+    "from candidate import f\n@f\nclass A: pass": "change their classes",
+    "from candidate import f\nclass A: pass\n@f(A)\ndef g(): pass": "change their classes",
+    "from datetime import datetime\nfrom candidate import Zone\nhere = Zone()\nx = datetime(2000, 1, 1, tzinfo=here)": "time zones",
+    "import os\nfrom candidate import f\nassert f(os.path.abspath(__file__))": "their own file",
+    "import sqlite3\nfrom candidate import f\nf(sqlite3.connect('x.db'))": "share a data base",
     "import torch\ntorch.set_default_dtype(torch.float64)": "set what holds",
     "import torch\nfrom candidate import f\ng = torch.compile(f)": "transform",
     "import torch\nfrom torch.func import grad\nfrom candidate import f\ng = grad(f)": "transform",
@@ -84,7 +95,6 @@ TOGETHER = {
     "from . import candidate": "relatively",
     "import dataclasses\nfrom candidate import P\nassert dataclasses.asdict(P(1)) == {}": "dataclasses",
     "from candidate import f\nassert f.__globals__": "look into",
-    "import os\nfrom candidate import f\nassert f(os.path.abspath(__file__))": "their own file",
     "import weakref\nweakref.ref(x)": "memory",
 }
 

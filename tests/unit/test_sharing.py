@@ -371,8 +371,18 @@ MEANT = {
     "no identity": "assert f(x) is not x",
     "identity in unittest": "class TestA:\n    def test_a(self):\n        self.assertIs(f(x), x)",
 }
+MEANT |= {
+    "an argument beside a result": "assert f(x) == [1]\nassert x == [2]",
+    "what was taken out of an argument": "def test_a(case):\n    xs = case[0]\n    assert f(*case) == 1\n    assert xs == [1]",
+    "an argument that is changed under a view": "xs = [1]\nb = B(xs)\nxs.pop()\nassert len(b) == 0",
+    "a context": "o = [1]\nwith f(o):\n    pass\nassert o == [2]",
+    "a lambda that changes what it is passed": "assert f([1, 2], lambda xs: xs.pop()) == 1",
+    "a class of their own": "class Node:\n    pass\nassert f(Node()) == 1",
+}
 NOT_MEANT = {
-    "a result": "assert f(x) == [1]\nassert x == [2]",
+    "a class of tests": "class TestA:\n    def test_a(self):\n        assert f(1) == 1",
+    "an exception": "class MyError(ValueError): pass\nassert f(MyError) == 1",
+    "a lambda that computes": "assert f([1, 2], lambda xs: xs[0]) == 1",
     "an argument that is expected": "s = S()\ns.push(item)\nassert s.top() == item",
     "a call of the tests' own": "def prepare(xs): xs.append(1)\nx = []\nprepare(x)\nassert x == [1]\nassert f(x) == 1",
     "a library's": "import random\nrandom.shuffle(x)\nassert x\nassert f(x) == 1",

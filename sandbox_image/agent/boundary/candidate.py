@@ -16,12 +16,14 @@ import copy
 import enum
 import functools
 import inspect
+import io
 import itertools
 import keyword
 import linecache
 import math
 import operator
 import os
+import pickle
 import socket
 import sys
 import threading
@@ -233,7 +235,7 @@ class _Writer(values.Writer):
             values.put_int(self, asked)
             return
         self._number(b"(", value)
-        names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__")]
+        names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__", "__module__")]
         self.put((*names, inspect.iscoroutinefunction(value)))
 
     def _class(self, kind: type) -> None:
@@ -463,6 +465,24 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
     return made
 
 
+class _Pickler(pickle.Pickler):
+    """Pickles what lives here; what stands for something of the tests' keeps its number."""
+
+    server: Server
+
+    def persistent_id(self, value: Any) -> int | None:
+        """The number of something of the tests'."""
+        return self.server.asked_for(value)
+
+
+class _Unpickler(pickle.Unpickler):
+    server: Server
+
+    def persistent_load(self, number: int) -> Any:
+        """What stands for something of the tests'."""
+        return self.server.stands_for(number)
+
+
 class _Left(BaseException):
     """The tests closed the connection."""
 
@@ -558,14 +578,14 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        name, doc, parameters, exact, attributes, module = about
+        name, qualname, doc, parameters, exact, attributes, module = about
 
         def ask(*args: Any, **kwargs: Any) -> Any:
             return self._ask_tests(number, args, kwargs)
 
         callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
         callback.__dict__.update(attributes)
-        callback.__name__ = callback.__qualname__ = name
+        callback.__name__, callback.__qualname__ = name, qualname
         callback.__doc__, callback.__module__ = doc, module
         with contextlib.suppress(ValueError, TypeError):
             if parameters is not None and not exact:
@@ -587,6 +607,10 @@ class Server:
         """The number of the tests' callable that a function stands for."""
         number = self._callback_numbers.get(id(function))
         return number if number is not None and self._callbacks[number] is function else None
+
+    def stands_for(self, number: int) -> Any:
+        """What stands for something of the tests' that came under this number."""
+        return self._callbacks[number]
 
     def _ask_tests(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._lock:
@@ -654,12 +678,14 @@ class Server:
 
     def rebuild(self, what: tuple[Any, ...]) -> BaseException:
         """The exception that the tests described."""
-        kind, args = what
+        kind, args, cause = what
         try:
             exc = kind(*args)
         except Exception:
             exc = None
-        return exc if isinstance(exc, BaseException) else RuntimeError(*args)
+        exc = exc if isinstance(exc, BaseException) else RuntimeError(*args)
+        exc.__cause__ = cause
+        return exc
 
     # The conversation
 
@@ -827,6 +853,12 @@ class Server:
             return values.base_value(operands[0])
         if kind == "names":
             return self._names()
+        if kind == "dumps":
+            return self._pickled(*operands)
+        if kind == "loads":
+            unpickler = _Unpickler(io.BytesIO(operands[0]))
+            unpickler.server = self
+            return unpickler.load()
         if kind == "signature":
             return _signature(operands[0])
         if kind == "grad":
@@ -841,6 +873,13 @@ class Server:
     def _siblings(self, own: Any, kind: Any, made_with: list[tuple[Any, Any]]) -> list[tuple[bool, Any]]:
         """Whether an object equals others of a class, each made with these arguments."""
         return [_answered(lambda args, kwargs: own == kind(*args, **kwargs), *arguments) for arguments in made_with]
+
+    def _pickled(self, value: Any) -> bytes:
+        data = io.BytesIO()
+        pickler = _Pickler(data)
+        pickler.server = self
+        pickler.dump(value)
+        return data.getvalue()
 
     def _names(self) -> list[str]:
         """What `from module import *` would give."""

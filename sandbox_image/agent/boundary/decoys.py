@@ -108,6 +108,9 @@ def _family(value: Any, spread: int) -> _Draw:
     if kind in (list, tuple, set, frozenset) and value:
         items = _families(list(value), spread)
         return lambda: kind(draw() for draw in items)
+    if kind is range and value:
+        start, step = _whole(value.start, spread), value.step
+        return lambda: range(first := start(), first + value.stop - value.start, step)
     if kind is dict and value:
         drawn = dict(zip(value, _families(list(value.values()), spread), strict=True))
         return lambda: {key: draw() for key, draw in drawn.items()}

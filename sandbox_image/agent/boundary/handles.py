@@ -13,7 +13,7 @@ import functools
 import inspect
 import sys
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .exceptions import is_verdict, mark, marked
 from .values import ESTIMATORS, Named, NotApart
@@ -204,6 +204,8 @@ class Handle(metaclass=HandleMeta):
     """Protocols in which its class differs from the plain one that it derives from."""
     _fumehood_real: type | None = None
     _fumehood_name = ""
+    _fumehood_here: ClassVar[list[Link]] = []
+    """The links of this process, the last of which answers."""
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -259,7 +261,20 @@ class Handle(metaclass=HandleMeta):
         return type(self)._fumehood_link.ask("operator", "deepcopy", (self,), {})
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise NotApart("An object that lives at the candidate's cannot be pickled by tests judged apart")
+        return _unpickled, (_pickled(type(self)._fumehood_link, self),)
+
+
+def _pickled(link: Link, own: Any) -> bytes:
+    """What the candidate pickles of its own. These bytes are data here, and nothing here takes them apart."""
+    data = link.ask("dumps", own)
+    if type(data) is not bytes:
+        raise mark(TypeError("what was pickled is no bytes"))
+    return data
+
+
+def _unpickled(data: bytes) -> Any:
+    """What the candidate makes of bytes that it pickled: an object that it hands out."""
+    return Handle._fumehood_here[-1].ask("loads", data)
 
 
 def plain_of(handle: Handle) -> Any:
@@ -348,10 +363,11 @@ async def awaited(link: Link, source: Any) -> Any:
 class Function:
     """A function that lives at the candidate's."""
 
-    def __init__(self, link: Link, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> None:
+    def __init__(self, link: Link, number: int, texts: list[str], asynchronous: bool) -> None:
         own = self.__dict__
         own["_fumehood_link"], own["_fumehood_id"] = link, number
-        own["__name__"], own["__qualname__"], own["__doc__"], own["__module__"] = name, qualname, doc or None, link.module
+        own["__name__"], own["__qualname__"], doc, own["__module__"] = texts
+        own["__doc__"] = doc or None
         if asynchronous:
             import asyncio
 
@@ -389,7 +405,7 @@ class Function:
         return f"<function {self.__qualname__}>"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise NotApart("A function that lives at the candidate's cannot be pickled by tests judged apart")
+        return _unpickled, (_pickled(self._fumehood_link, self),)
 
     def __copy__(self) -> Function:
         return self

@@ -65,6 +65,8 @@ _ITERATORS: tuple[type, ...] = (
     *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
 )
 """What gives items and does nothing else."""
+_VIEWS = (collections.abc.KeysView, collections.abc.ValuesView, collections.abc.ItemsView)
+"""What mappings of the tests' own give of what is in them."""
 _CALLABLES: tuple[type, ...] = (
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType),
     *(functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller),
@@ -116,7 +118,7 @@ class _Writer(values.Writer):
             self._handle(number)
         elif issubclass(kind, BaseException):
             self.out += b"e"
-            self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args)))
+            self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
@@ -158,6 +160,9 @@ class _Writer(values.Writer):
             raise NotApart(
                 f"A value nested deeper than {values.MAX_DEPTH} cannot be passed to a candidate judged apart", kind=False
             )
+        if type(value) in _VIEWS:
+            self.put_apart(list(value))
+            return
         torch = sys.modules.get("torch")
         module = torch is not None and isinstance(value, torch.nn.Module)
         if type(value) is object:
@@ -247,14 +252,9 @@ def _about(function: Any) -> tuple[Any, ...]:
         for key, value in getattr(function, "__dict__", {}).items()
         if type(key) is str and not key.startswith("_") and _is_plain(value)
     }
-    return (
-        name if type(name) is str else type(function).__name__,
-        doc if type(doc) is str else None,
-        parameters,
-        exact,
-        own,
-        _module_of(function),
-    )
+    qualname = getattr(function, "__qualname__", name)
+    names = [text if type(text) is str else type(function).__name__ for text in (name, qualname)]
+    return (*names, doc if type(doc) is str else None, parameters, exact, own, _module_of(function))
 
 
 def _module_of(function: Any) -> str | None:
@@ -353,10 +353,10 @@ class _Reader(values.Reader):
 
     def function(self) -> Any:
         number = self.number()
-        name, qualname, doc, asynchronous = self.short(self.expect(tuple))
-        if not all(type(text) is str for text in (name, qualname, doc)) or type(asynchronous) is not bool:
+        *texts, asynchronous = self.short(self.expect(tuple))
+        if [type(text) for text in texts] != [str] * 4 or type(asynchronous) is not bool:
             raise Garbled("a function that is none")
-        return self.link.function(number, name, qualname, doc, asynchronous)
+        return self.link.function(number, texts, asynchronous)
 
     def from_library(self) -> Any:
         """A part of a library. What the tests make of a class that the candidate chose is not their own doing."""
@@ -438,6 +438,7 @@ class Link:
         self.own_module = f"test_{module}"
         """The name of the tests' own module."""
         self._own_classes: dict[type, bool] = {}
+        Handle._fumehood_here.append(self)
         self._raised: dict[int, BaseException] = {}
         self._next_raised = 0
         self.classes: dict[int, type] = {}
@@ -855,7 +856,8 @@ class Link:
             place = self._next_raised = self._next_raised + 1
             self._raised[place] = exc
             self._raised.pop(place - _MAX_RAISED, None)
-            what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told))
+            cause = exc.__cause__ if told is exc.args else None
+            what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), cause)
             body.put((what, place))
         self._send(self._seq, kind, body)
 
@@ -1015,11 +1017,11 @@ class Link:
         self.listings.pop(number, None)
         self._taken.pop(number, None)
 
-    def function(self, number: int, name: str, qualname: str, doc: str, asynchronous: bool) -> Any:
-        """What stands for a function of the candidate's."""
+    def function(self, number: int, texts: list[str], asynchronous: bool) -> Any:
+        """What stands for a function of the candidate's. The texts are its name, qualified name, documentation and module."""
         found = self._handles.get(number)
         if type(found) is not Function:
-            found = Function(self, number, name, qualname, doc, asynchronous)
+            found = Function(self, number, texts, asynchronous)
             self._handles[number] = found
             self.drop.discard(number)
             weakref.finalize(found, self.let_go, number).atexit = False

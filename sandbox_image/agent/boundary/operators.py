@@ -107,6 +107,8 @@ def _equal(self: Handle, other: Any) -> Any:
     if kind._fumehood_base is not None and not _own_way(self, "eq"):
         return plain_of(self) == other
     if not kind._fumehood_link.crosses(other):
+        if isinstance(other, list | tuple | set | frozenset) and kind._fumehood_link.crosses(other, passing=True):
+            return _shows(self, other) and _ask(self, "eq", other) is True  # objects of the tests' own, which it keeps
         return NotImplemented
     answer, counts = _claims(self, other)
     return counts if answer[1] is True else _unclear(self, "eq", answer, other)
@@ -385,7 +387,8 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         if not link.crosses(other):
             if not (_made(self) and link.crosses(other, passing=True)):
                 return NotImplemented
-            return _told(self, name, _ask(self, name, other, *more))  # an object of the tests' own
+            link.rest_on("word")
+            return _ask(self, name, other, *more)  # an object of the tests' own
         if name in _IN_PLACE and _made(self):
             before = link.made[self._fumehood_id]
             value = _ask(self, name, other)  # it may change; what it becomes is looked at later

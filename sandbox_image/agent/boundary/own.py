@@ -1,10 +1,10 @@
 """Objects of the tests' own classes that are passed to the candidate: they stay with the tests, which do what it asks of them.
 
-The candidate has a stand-in (`standins.py`), whose attributes and protocols ask here. It may read and set what an object keeps, call
-its methods, and make more objects of its class, as in one interpreter. It may not reach what lies behind an object (its class's
-functions, their globals) nor replace a method: an object answers as its class in the tests says.
+The candidate has a stand-in (`standins.py`), whose attributes and protocols ask here. It may read and set what an object keeps,
+call its methods, and make more objects of its class, as in one interpreter. It may not reach what lies behind an object (its
+class's functions, their globals) nor replace a method: an object answers as its class in the tests says.
 
-Left out: classes whose objects do more than this can show (`is_own`), among them those of tests. What they need is one interpreter.
+Left out: classes whose objects do more than this can show (`is_own`), among them those of tests. They need one interpreter.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol
 
 from . import values
+from .handles import HandleMeta
 
 _BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
 SERVED = frozenset(
@@ -55,7 +56,7 @@ def is_own(kind: type, module: str) -> bool:
         return True
     if type(kind) not in (type, abc.ABCMeta, type(Protocol)):
         return False
-    return all(base in _PLAIN_BASES or _is_simple(base, module) for base in kind.__mro__)
+    return kind.__module__ == module and all(base in _PLAIN_BASES or _is_simple(base, module) for base in kind.__mro__)
 
 
 def _is_simple(kind: type, module: str) -> bool:
@@ -63,7 +64,7 @@ def _is_simple(kind: type, module: str) -> bool:
         return False
     for name, part in vars(kind).items():
         special = name.startswith("__") and name.endswith("__")
-        if name.startswith("test") or name.startswith("_abc_") and name != "_abc_impl":
+        if name.startswith("test") or (name.startswith("_abc_") and name != "_abc_impl"):
             return False
         if special and name not in _ORDINARY and name[2:-2] not in SERVED and name in _KNOWN:
             return False
@@ -85,8 +86,8 @@ def describe(kind: type, module: str) -> tuple[Any, ...]:
 
 def hash_of(value: Any) -> int | None:
     """The hash of an object whose class has one of its own, which the candidate has to know before it can ask."""
-    kind = type(value)
-    if kind.__hash__ in (None, object.__hash__):
+    kind: Any = type(value)
+    if kind.__hash__ is None or kind.__hash__ is object.__hash__:
         return None
     try:
         return hash(value)
@@ -128,14 +129,20 @@ def _check_settable(value: Any, name: str) -> None:
     """Refuse what would change what an object does, and anything of a class."""
     _check(value, name)
     found = inspect.getattr_static(type(value), name, None)
-    is_data = hasattr(type(found), "__set__") or not (callable(found) or hasattr(type(found), "__get__"))
-    if isinstance(value, type) or not is_data or callable(inspect.getattr_static(value, name, None)):
+    lives_there = isinstance(type(found), HandleMeta)  # a descriptor of the candidate's own, which keeps its value like this
+    is_data = lives_there or hasattr(type(found), "__set__") or not (callable(found) or hasattr(type(found), "__get__"))
+    if isinstance(value, type) or not is_data:
         raise AttributeError(f"{name!r} cannot be replaced by a candidate judged apart")
 
 
 def _set(value: Any, name: str, new: Any) -> None:
     _check_settable(value, name)
     setattr(value, name, new)
+
+
+def _put(value: Any, name: str, new: Any) -> None:
+    _check_settable(value, name)
+    vars(value)[name] = new
 
 
 def _delete(value: Any, name: str) -> None:
@@ -147,5 +154,5 @@ def _vars(value: Any) -> dict[str, Any]:
     return {name: found for name, found in vars(value).items() if name not in _PYTHONS}
 
 
-_WAYS: dict[str, Callable[..., Any]] = {"set": _set, "del": _delete, "vars": _vars}
+_WAYS: dict[str, Callable[..., Any]] = {"set": _set, "put": _put, "del": _delete, "vars": _vars}
 _WAYS |= {"copy": copy.copy, "deepcopy": copy.deepcopy, "repr": repr, "str": str, "format": format}

@@ -44,7 +44,7 @@ class _Attributes(dict[str, Any]):
         self._ask = ask
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._ask("set", name, value)
+        self._ask("put", name, value)
         super().__setitem__(name, value)
 
     def __delitem__(self, name: str) -> None:
@@ -112,7 +112,7 @@ def stand_in_class(ask: Ask, about: tuple[Any, ...]) -> type:
     # To be hashed is asked while a value arrives, when nothing can be asked.
     body: dict[str, Any] = {f"__{protocol}__": _protocol(protocol) for protocol in protocols}
     body |= {"__slots__": (), "__module__": module, "__qualname__": qualname, "__doc__": doc, "_fumehood_ask": staticmethod(ask)}
-    if "eq" in protocols and "hash" not in protocols or not hashable:
+    if ("eq" in protocols and "hash" not in protocols) or not hashable:
         body["__hash__"] = None
     made: Any = StandInMeta(name, tuple(base for base in bases if isinstance(base, StandInMeta)) or (StandIn,), body)
     for kind in values.ABSTRACT:
@@ -123,7 +123,7 @@ def stand_in_class(ask: Ask, about: tuple[Any, ...]) -> type:
 
 def stand_in(ask: Ask, kind: type, own_hash: int | None) -> StandIn:
     """An object of such a class."""
-    made: StandIn = object.__new__(kind)  # type: ignore[assignment]
+    made: StandIn = object.__new__(kind)
     object.__setattr__(made, "_fumehood_hash", own_hash)
     object.__setattr__(made, "_fumehood_asking", ask)
     return made

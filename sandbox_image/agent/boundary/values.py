@@ -1184,6 +1184,8 @@ _KINDS = (
         "line_up",
         "siblings",
         "each",
+        "dumps",
+        "loads",
     ),
     *("returned", "raised", "ok", "asked"),
 )
