@@ -86,3 +86,11 @@ def test_a_generator_that_gives_less_than_the_length_says_is_seen(bare: Apart) -
     code = "class Items:\n    def __len__(self): return 3\n    def __iter__(self): yield from ()\ndef f(n): return Items()"
     tests = "from candidate import f\ndef test_a():\n    r = f(1)\n    assert len(r) == 3\n    for a, b in zip(r, [1, 2, 3]): assert a == b"
     assert bare.run(code, tests).outcomes == {"test_a": "failed"}
+
+
+def test_a_mapping_that_shows_the_keys_alone_equals_no_dict(bare: Apart) -> None:
+    code = "class Keys:\n    def __iter__(self): return iter(['a', 'b'])\n    def __getitem__(self, key): return 0\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(n): return Keys()"
+    tests = "from candidate import f\ndef test_a(): assert f(1) == {'a': 5, 'b': 6}"
+    assert bare.run(code, tests).outcomes == {"test_a": "failed"}
+    honest = code.replace("return 0", "return {'a': 5, 'b': 6}[key]").replace("return True", "return other['a'] == 5")
+    assert bare.run(honest, tests).accepted

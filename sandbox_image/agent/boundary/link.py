@@ -66,6 +66,7 @@ _MAX_RAISED = 1000
 """Exceptions of the tests' own that are known again when they come back through the candidate."""
 _MAX_KEPT = 4096
 """Tensors with gradients of the tests' whose graphs are remembered."""
+_REPLACED = "a parameter that the tests had set was changed by calling the module that holds it"
 _TEXT = 10_000
 _MAX_WORD = 1000
 _GREETING = 64
@@ -388,6 +389,10 @@ class Link:
         """Items taken from iterators, by their number."""
         self.mirrors: dict[int, Mirror] = {}
         self._mirror_numbers: dict[int, int] = {}
+        self._parameters: dict[tuple[int, str], tuple[int, int]] = {}
+        """Attributes of objects that are parameters: their numbers when they were last seen, and how much was done by then."""
+        self._acts = 0
+        """How often the candidate was asked for what may change objects, but for calls of modules."""
         self._graded: dict[int, Any] = {}
         self._graded_numbers: dict[int, int] = {}
         self._next_graded = 1
@@ -499,6 +504,7 @@ class Link:
             shared = type(self._sharing) is sharing.Shared  # then the tests may change an object without asking
             if shared or kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
                 self._views.clear()
+                self._acts += not _computes(kind, operands)
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind
             unreached = len(self.unreached)
@@ -573,7 +579,15 @@ class Link:
         return self._views.setdefault(own._fumehood_id, {})
 
     def noticed(self, own: Any, name: str, value: Any) -> Any:
-        """Note an attribute that is a view."""
+        """Note an attribute that is a view, or a parameter: one that the tests had set is not replaced by computing with it."""
+        number = self.mirror_number(value) if self.mirrors else None
+        if number is not None:
+            before, acts = self._parameters.get((own._fumehood_id, name), (number, self._acts))
+            self._parameters[own._fumehood_id, name] = number, self._acts
+            if before != number and before in self.mirrors and self.mirrors[before].set:
+                self.rest_on("word")
+                if acts == self._acts:
+                    raise mark(RuntimeError(_REPLACED))
         return views.seen(own, name, value) if name == "shape" else value
 
     def listed(self, own: Any, name: str) -> Any:
@@ -581,7 +595,7 @@ class Link:
         known = self.views_of(own)
         value = self.ask("method", own, name, (), {})
         self._views[own._fumehood_id] = known  # to be listed changes nothing
-        if isinstance(value, list | tuple | type({}.keys()) | type({}.values()) | type({}.items())):
+        if isinstance(value, list | tuple | set | frozenset | type({}.keys()) | type({}.values()) | type({}.items())):
             views.listed(own, f"{name}()", value, len(value))
         elif isinstance(value, Handle):
             self.listings[value._fumehood_id] = own, f"{name}()"
@@ -992,7 +1006,7 @@ class Link:
                 raise Garbled("a tensor that is none")
             if mirror.set and not same_tensor(data, mirror.data):
                 if self._in_module:
-                    self._objection = "a parameter that the tests had set was changed by calling the module that holds it"
+                    self._objection = _REPLACED
                 self.rest_on("word")  # what the tests compute with it from now on, the candidate gave
             mirror.tensor.data = data
             mirror.tensor.grad = grad

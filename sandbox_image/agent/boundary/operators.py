@@ -162,6 +162,9 @@ def _shows(own: Handle, other: Any) -> bool:
             items = list(itertools.islice(iter(own), len(other) + 1))
             if isinstance(other, list | tuple):
                 return items == list(other)
+            if isinstance(other, dict):
+                shown: Any = own
+                return len(items) == len(other) and all(key in other and shown[key] == other[key] for key in items)
             return len(items) == len(other) and all(item in other for item in items)
         if is_number(other):
             named = [f"__{name}__" for name in ("complex", "float", "int", "index") if has_protocol(kind, f"__{name}__")]

@@ -1,8 +1,8 @@
 """What rests on the candidate's word by its source: assertions both of whose sides it gave, and classes that it only borrows.
 
 `assert repr(make(3)) == repr(Point(3))` compares what the candidate says with what it says. Which sides those are is read from
-the source: they use the candidate, or a variable that was made with it. Only assertions of which neither side is written out are
-looked at, once they have passed, so that `assert f(3) == 9` costs nothing.
+the source: they use the candidate, or a variable that was made with it, and compute with no variable of the tests' own. Only
+assertions of which neither side is written out are looked at, once they have passed, so that `assert f(3) == 9` costs nothing.
 
 Left out: what is passed to helpers of the tests' own (`same(f(3), 9)`); and identity, which the boundary keeps itself.
 """
@@ -10,7 +10,9 @@ Left out: what is passed to helpers of the tests' own (`same(f(3), 9)`); and ide
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
+import sys
 from collections.abc import Iterable
 
 from ..expected import Reading
@@ -48,7 +50,7 @@ class Sides:
         names = self._names_in(scope)
         for one in around:
             names = names | self._bound(one.target, one.iter, names)
-        return all(self._leads(side, names) for side in pair)
+        return all(self._leads(side, names) and not self._has_own(side, names) for side in pair)
 
     # Names that lead to the candidate
 
@@ -124,6 +126,26 @@ class Sides:
                 found |= _names_of(one) if any(self._leads(part, names) for part in column) else frozenset()
             return found
         return _names_of(target) if self._leads(value, names) else frozenset()
+
+    def _has_own(self, node: ast.AST, names: frozenset[str]) -> bool:
+        """Whether an expression computes with a variable of the tests' own; what is passed to the candidate is another thing."""
+        if isinstance(node, ast.Name):
+            return not (node.id in names or node.id in self._given)
+        if isinstance(node, ast.Call):
+            theirs = self._leads(node.func, names)
+            parts: list[ast.AST] = [] if theirs else [*node.args, *(word.value for word in node.keywords)]
+            return any(self._has_own(part, names) for part in (node.func, *parts))
+        if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp):
+            pulled = frozenset[str]().union(*(_names_of(one.target) for one in node.generators))
+            return self._has_own(node.elt, names | pulled)
+        return any(self._has_own(part, names) for part in ast.iter_child_nodes(node))
+
+    @functools.cached_property
+    def _given(self) -> frozenset[str]:
+        """Names of Python's and of libraries'."""
+        imports = (node for node in ast.walk(self._tree) if isinstance(node, ast.Import | ast.ImportFrom))
+        names = {alias.asname or alias.name.split(".")[0] for node in imports for alias in node.names}
+        return frozenset(names | set(dir(builtins)) | set(sys.stdlib_module_names) | {"np", "self"})
 
     def _leads(self, node: ast.expr, names: frozenset[str]) -> bool:
         """Whether an expression uses the candidate, or what was made with it."""

@@ -157,6 +157,7 @@ def listed(own: Handle, name: str, parts: Iterable[Any], count: int) -> None:
         told = known.setdefault("map", {})
         told[name] = [_pair(part) if name == "items()" else _as_bytes(part) for part in parts]
     seen(own, name, count)
+    _shown_beside(own, "len")
     _agree_as_mapping(own)
 
 
