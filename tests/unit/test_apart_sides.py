@@ -151,4 +151,6 @@ def test_a_module_that_is_called_replaces_no_parameter_that_the_tests_had_set(he
     replaces = MODULE.replace("self.w.data.zero_()", "self.w = torch.nn.Parameter(torch.zeros(3))")
     assert heavy.run(replaces, SET.format(how="net(x)")).outcomes == {"test_a": "failed"}
     assert heavy.run(replaces, SET.format(how="net.predict(x)")).tests["test_a"]["basis"] == "word"
-    assert heavy.run(MODULE.replace("self.w.data.zero_()\n", "pass\n"), SET.format(how="net(x)")).tests["test_a"]["basis"] == "data"
+    assert (
+        heavy.run(MODULE.replace("self.w.data.zero_()\n", "pass\n"), SET.format(how="net(x)")).tests["test_a"]["basis"] == "data"
+    )

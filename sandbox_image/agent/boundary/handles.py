@@ -294,7 +294,7 @@ def generated(link: Link, source: Any) -> Any:
     for _ in range(MAX_ITEMS):
         answer = link.ask("resume", source, how, sent)
         if isinstance(sent, BaseException):
-            link.unreached.ended(sent, None)
+            link.unreached.ended(sent)
         if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not bool:
             link.tamper("an answer of no kind")
         going, value = answer

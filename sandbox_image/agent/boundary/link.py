@@ -28,6 +28,7 @@ from .gradients import Graph, Mirror, autograd_function, same_tensor
 from .handles import MAX_ITEMS, Function, Handle, HandleMeta, Method, awaited, generated, library_class, refusal
 from .module import Module
 from .operators import COMMON, SPECIALS, predicate
+from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
 
@@ -391,8 +392,8 @@ class Link:
         self._mirror_numbers: dict[int, int] = {}
         self._parameters: dict[tuple[int, str], tuple[int, int]] = {}
         """Attributes of objects that are parameters: their numbers when they were last seen, and how much was done by then."""
-        self._acts = 0
-        """How often the candidate was asked for what may change objects, but for calls of modules."""
+        self.acts = 0
+        """How often the candidate was asked for what may change objects, but for calls of modules and next items."""
         self._graded: dict[int, Any] = {}
         self._graded_numbers: dict[int, int] = {}
         self._next_graded = 1
@@ -429,7 +430,7 @@ class Link:
         self.listings: dict[int, tuple[Any, str]] = {}
         """What mappings list of themselves, by its number: the mapping, and what it is."""
         self._decoys: dict[tuple[str, str], list[Any]] = {}
-        self.unreached = Unreached("", "")
+        self.unreached = Unreached(Sides("", module, (), ""), "")
         """Assertions that the test that runs has not come to, by the candidate's doing."""
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
@@ -504,7 +505,7 @@ class Link:
             shared = type(self._sharing) is sharing.Shared  # then the tests may change an object without asking
             if shared or kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
                 self._views.clear()
-                self._acts += not _computes(kind, operands)
+                self.acts += not (_computes(kind, operands) or kind == "resume" or (kind == "operator" and operands[0] == "next"))
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind
             unreached = len(self.unreached)
@@ -582,11 +583,11 @@ class Link:
         """Note an attribute that is a view, or a parameter: one that the tests had set is not replaced by computing with it."""
         number = self.mirror_number(value) if self.mirrors else None
         if number is not None:
-            before, acts = self._parameters.get((own._fumehood_id, name), (number, self._acts))
-            self._parameters[own._fumehood_id, name] = number, self._acts
+            before, acts = self._parameters.get((own._fumehood_id, name), (number, self.acts))
+            self._parameters[own._fumehood_id, name] = number, self.acts
             if before != number and before in self.mirrors and self.mirrors[before].set:
                 self.rest_on("word")
-                if acts == self._acts:
+                if acts == self.acts:
                     raise mark(RuntimeError(_REPLACED))
         return views.seen(own, name, value) if name == "shape" else value
 
@@ -768,12 +769,11 @@ class Link:
             if inspect.iscoroutine(value) and value not in self.sources:
                 value = _run_apart(value)
             body.put(value)
-            self.unreached.reached(number)
         except Broken:
             raise
         except BaseException as exc:
             if not is_verdict(exc) or marked(exc) is not None:
-                self.unreached.ended(exc, number)
+                self.unreached.ended(exc)
             if isinstance(exc, NotApart):
                 exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
@@ -805,7 +805,6 @@ class Link:
         if place in self._raised:
             if self._raised[place] is self.swallowed:
                 self.swallowed = None
-            self.unreached.came_back(self._raised[place])
             return self._raised[place]
         if issubclass(kind, StopIteration | StopAsyncIteration) and not (
             self._asking in _STOPPING or self.expects_stop(by_next=False)

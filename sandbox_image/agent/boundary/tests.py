@@ -286,6 +286,7 @@ class _Judge:
         link.expects_stop = findings.expects_stop
         self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
         findings.compared = self._compared
+        link.unreached = Unreached(self._sides, self._path)
         if kind == "pytest":
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
@@ -556,9 +557,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link.entry_point = work.get("entry_point") or ""
     link.asks_identity = asks_identity(work["tests"])
     folder = os.getcwd()
-    path = f"{folder}/test_{work['module']}.py"
-    link.unreached = Unreached(work["tests"], path)
-    run = _Judge(link, report, work, path)
+    run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")
     try:
         exc = link.greet()

@@ -2,8 +2,8 @@
 
 A context manager, a callback's caller or a generator of the candidate's may end an error that passes through the tests. Where an
 assertion was begun when it was raised, or stood next in the block that it left, that assertion has not been made, and the test
-fails unless the block is run to its end later. What only marks a place that must not be reached (`assert False`, `pytest.fail()`)
-is no such assertion, unless a condition stands before it; and an error that the tests themselves raise with `raise` is theirs.
+fails. What only marks a place that must not be reached (`assert False`, `pytest.fail()`) is no such assertion, unless a condition
+stands before it; and an error that the tests raise with `raise` is theirs, where no answer of the candidate's decided that.
 
 Left out: failed assertions, which go on whatever ends them (`findings.py`).
 """
@@ -14,11 +14,12 @@ import ast
 import functools
 import sys
 import types
-from collections.abc import Hashable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 from ..light_tests import Definition, raises_failure
 from .exceptions import marked
+from .sides import Sides
 
 _CHECKS = ("raises", "warns", "deprecated_call")
 """What asserts beside `assert...`."""
@@ -28,18 +29,13 @@ _Place = tuple[int, int]
 """Line and column."""
 
 
-class _Left(NamedTuple):
-    block: Hashable
-    error: BaseException
-    what: str
-
-
 class Unreached:
     """What the test that runs has not come to, by the candidate's doing."""
 
-    def __init__(self, tests: str, path: str) -> None:
-        self._tests, self._path = tests, path
-        self._left: list[_Left] = []
+    def __init__(self, sides: Sides, path: str) -> None:
+        self._sides, self._path = sides, path
+        self._left: list[str] = []
+        """For each error that counts the assertion that it left out, or an empty text."""
 
     def __len__(self) -> int:
         """How many errors the candidate has ended that were its own, or left out an assertion."""
@@ -48,39 +44,22 @@ class Unreached:
     @property
     def message(self) -> str:
         """Which assertion was not reached; empty where all were."""
-        what = next((one.what for one in self._left if one.what), "")
+        what = next(filter(None, self._left), "")
         return f"An assertion was not reached, for the candidate ended the error before it: {what}" if what else ""
 
     def begin(self) -> None:
         """A test begins."""
         self._left.clear()
 
-    def ended(self, error: BaseException, block: Hashable) -> None:
+    def ended(self, error: BaseException) -> None:
         """The candidate has ended an error, or is about to, that left a block of the tests'."""
         what = self._what(error)
         if what or marked(error) is not None:
-            self._left.append(_Left(block, error, what))
-
-    def reached(self, block: Hashable) -> None:
-        """A block was run to its end."""
-        if self._left:
-            self._left = [one for one in self._left if one.block != block]
-
-    def came_back(self, error: BaseException) -> None:
-        """An error was not ended after all."""
-        for block in [one.block for one in self._left if one.error is error]:
-            self.reached(block)
+            self._left.append(what)
 
     def forget(self, count: int) -> None:
-        """What came after the first `count` does not count: what the candidate was asked for failed as a whole."""
+        """What came after the first `count` was not ended: what the candidate was asked for failed as a whole."""
         del self._left[count:]
-
-    def block(self) -> Hashable:
-        """The statement of the tests that runs now: file, function and line."""
-        frame: Any = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename != self._path:
-            frame = frame.f_back
-        return None if frame is None else (frame.f_code, frame.f_lineno)
 
     # What an error left out
 
@@ -100,9 +79,14 @@ class Unreached:
         return ""
 
     def _is_own(self, trace: types.TracebackType) -> bool:
-        """Whether the tests raise here with `raise`."""
+        """Whether the tests raise here with `raise`, and by what they know themselves."""
         place = _place(trace)
-        return any(isinstance(node, ast.Raise) and _holds(node, place) for node in self._nodes)
+        around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
+        if not around or not isinstance(around[-1], ast.Raise):
+            return False
+        scope = next((node for node in reversed(around) if isinstance(node, Definition)), self._tree)
+        conditions = [node.test for node in around if isinstance(node, ast.If | ast.While)]
+        return not any(self._sides.leads(scope, condition) for condition in conditions)
 
     def _left_by(self, trace: types.TracebackType, line: int | None) -> list[ast.AST]:
         """What is left out in one frame: of a `with` that ends at `line` where it still runs, else of all that it had to do."""
@@ -128,10 +112,9 @@ class Unreached:
                 return inner
         return None
 
-    @functools.cached_property
+    @property
     def _tree(self) -> ast.Module:
-        """As the tests are written: what is compiled has assertions taken apart."""
-        return ast.parse(self._tests)
+        return self._sides.tree
 
     @functools.cached_property
     def _nodes(self) -> list[ast.AST]:
