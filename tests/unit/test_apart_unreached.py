@@ -132,3 +132,25 @@ def test_a_callback_that_is_awaited_may_ask_the_candidate(bare: Apart) -> None:
     code = "async def twice(f): return [await f(), await f()]\ndef g(x): return x * x"
     tests = "import asyncio\nfrom candidate import g, twice\nasync def nine(): return g(3)\ndef test_a(): assert asyncio.run(twice(nine)) == [9, 9]"
     assert bare.run(code, tests).accepted
+
+
+JOBS = "def run(jobs, really):\n    return [job() for job in jobs if really]\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "basis"),
+    [
+        ("    def job(): assert 1 + 1 == 2\n    run([job], True)", "data"),
+        ("    def job(): assert 1 + 1 == 2\n    run([job], False)", "word"),
+        ("    def job(): check(2)\n    run([job], False)", "word"),
+        ("    run([lambda: check(2)], False)", "word"),
+        ("    run((check(n) for n in [1, 2]), False)", "data"),
+        ("    run([lambda: 3], False)", "data"),
+        ("    def job(): pytest.fail('called')\n    run([job], False)", "data"),
+    ],
+)
+def test_a_function_that_asserts_and_is_never_called_leaves_the_candidates_word(bare: Apart, test: str, basis: str) -> None:
+    tests = f"import pytest\nfrom candidate import run\ndef check(n): assert n < 5\ndef test_a():\n{test}"
+    result = bare.run(JOBS, tests)
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == basis

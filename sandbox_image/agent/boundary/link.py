@@ -379,6 +379,8 @@ class Link:
         self.callables: dict[int, tuple[Any, Any]] = {}
         """What the tests passed that can be called: by number, the object itself and what is called."""
         self._callable_numbers: dict[int, int] = {}
+        self.handed: dict[int, Any] = {}
+        """Of those what the test that runs has passed and the candidate has not called yet, by their `id`."""
         self._raised: dict[int, BaseException] = {}
         self._next_raised = 0
         self.classes: dict[int, type] = {}
@@ -456,6 +458,7 @@ class Link:
         """A test begins: it rests on data until it is seen to rest on less."""
         self.basis = BASES[0]
         self.unreached.begin()
+        self.handed.clear()
 
     def rest_on(self, basis: str) -> None:
         """Note that the test that runs rests on this."""
@@ -764,7 +767,8 @@ class Link:
         body = self._writer()
         kind = "returned"
         try:
-            target = self.callables[number][1]
+            value, target = self.callables[number]
+            self.handed.pop(id(value), None)
             value = target(*args, **kwargs)
             if inspect.iscoroutine(value) and value not in self.sources:
                 value = _run_apart(value)
@@ -961,6 +965,7 @@ class Link:
     def callable_number(self, value: Any, target: Any) -> int:
         """The number under which the candidate may call something of the tests'."""
         number = self._callable_numbers.get(id(value))
+        self.handed[id(value)] = value
         if number is None or self.callables[number][0] is not value:
             number = self._callable_numbers[id(value)] = len(self.callables) + 1
             self.callables[number] = (value, target)

@@ -164,7 +164,7 @@ class _Judge:
             exc = hidden
             why = "" if exc else self._why_not_passed(name)
             outcome = "failed" if exc or why else "passed"
-            if self._link.unreached or self._uses_borrowed(name):
+            if self._link.unreached or self._uses_borrowed(name) or self._handed_in_vain():
                 self._link.rest_on("word")
             if why:
                 told |= {"message": why, "side": "tests" if self._findings.failure else "candidate"}
@@ -187,6 +187,10 @@ class _Judge:
         if test is not None and id(test.node) in self._expected.marked and not self._findings.ran_to_its_end(id(test.node)):
             return "The test was not run to its end by what the candidate made of it."
         return ""
+
+    def _handed_in_vain(self) -> bool:
+        """Whether a test gave the candidate a function that asserts, which was never called."""
+        return any(map(self._link.unreached.asserts, self._link.handed.values()))
 
     def _uses_borrowed(self, name: str) -> bool:
         """Whether a test uses a name under which the candidate gave a class that is not its own: `isinstance` says little."""

@@ -34,6 +34,7 @@ class Unreached:
 
     def __init__(self, sides: Sides, path: str) -> None:
         self._sides, self._path = sides, path
+        self._known: dict[tuple[Any, ...], str] = {}
         self._left: list[str] = []
         """For each error that counts the assertion that it left out, or an empty text."""
 
@@ -61,22 +62,38 @@ class Unreached:
         """What came after the first `count` was not ended: what the candidate was asked for failed as a whole."""
         del self._left[count:]
 
+    def asserts(self, value: Any) -> bool:
+        """Whether a function or a generator of the tests' asserts anything."""
+        code = getattr(value, "__code__", getattr(value, "gi_code", None))
+        if code is None or code.co_filename != self._path:
+            return False
+        for node in self._nodes:
+            if isinstance(node, Definition) and node.name == code.co_name:
+                first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+                if first == code.co_firstlineno and any(self._check_in(part) is not None for part in node.body):
+                    return True
+            elif isinstance(node, _EXPRESSIONS) and node.lineno == code.co_firstlineno and self._check_in(node) is not None:
+                return True
+        return False
+
     # What an error left out
 
     def _what(self, error: BaseException) -> str:
+        """The assertion that an error left out, looked for once at each place."""
         running: dict[int, int] = {}
         frame: Any = sys._getframe(2)
         while frame is not None:
             running[id(frame)] = frame.f_lineno
             frame = frame.f_back
         traces = [trace for trace in _traces(error) if trace.tb_frame.f_code.co_filename == self._path]
-        if not traces or (marked(error) is None and self._is_own(traces[-1])):
-            return ""
-        for trace in traces:
-            for node in self._left_by(trace, running.get(id(trace.tb_frame))):
-                if (what := self._check_in(node)) is not None:
-                    return ast.unparse(what).partition("\n")[0][:_SHOWN]
-        return ""
+        places = [(trace, running.get(id(trace.tb_frame))) for trace in traces]
+        key = marked(error) is None, *((trace.tb_frame.f_code, trace.tb_lasti, line) for trace, line in places)
+        if key not in self._known:
+            own = not traces or (marked(error) is None and self._is_own(traces[-1]))
+            left = () if own else (node for trace, line in places for node in self._left_by(trace, line))
+            found = next((what for node in left if (what := self._check_in(node)) is not None), None)
+            self._known[key] = "" if found is None else ast.unparse(found).partition("\n")[0][:_SHOWN]
+        return self._known[key]
 
     def _is_own(self, trace: types.TracebackType) -> bool:
         """Whether the tests raise here with `raise`, and by what they know themselves."""
