@@ -20,6 +20,11 @@ import contextlib
 def timer():
     try: yield 1
     except Exception: pass
+def ignored(*kinds, **more): return contextlib.suppress(Exception)
+def handler(*error): return True
+async def agen():
+    try: yield 1
+    except Exception: pass
 def quiet(): return contextlib.suppress(Exception)
 def genq():
     try: yield 1
@@ -46,7 +51,7 @@ def take(it):
     except Exception: pass
 
 """
-IMPORTS = "from candidate import *\nfrom candidate import Account, g, bad, timer, quiet, genq, retry, deco, arun, take\nimport contextlib, asyncio\n"
+IMPORTS = "from candidate import *\nfrom candidate import Account, g, bad, timer, quiet, genq, retry, deco, arun, take, handler, agen, ignored\nimport contextlib, asyncio\n"
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,15 @@ def bare() -> Iterator[Apart]:
 
 
 SKIPPED = {
+    "another named": "def test_a():\n    with ignored(KeyError):\n        assert g(3) == 5",
+    "asynchronous generator": "cm = contextlib.asynccontextmanager(agen)\ndef test_a():\n    async def go():\n        async with cm():\n            r = g(3)\n            assert r == 5\n    asyncio.run(go())",
+    "pushed": "def test_a():\n    with contextlib.ExitStack() as s:\n        s.push(handler)\n        r = g(3)\n        assert r == 5",
+    "match": "import pytest\ndef test_a():\n    with quiet():\n        match g(3):\n            case 5: pass\n            case _: pytest.fail('no')",
+    "or": "import pytest\ndef test_a():\n    with quiet():\n        g(3) == 5 or pytest.fail('no')",
+    "raises another": "def test_a():\n    with quiet():\n        if g(3) != 5: raise RuntimeError('wrong')",
+    "a class that checks": "class Check:\n    def __call__(self, a, b): assert a == b\ncheck = Check()\ndef test_a():\n    with quiet():\n        check(g(3), 5)",
+    "another name": "def check(a, b): assert a == b\nsame = check\ndef test_a():\n    with quiet():\n        same(g(3), 5)",
+    "a bound method": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        equal = self.assertEqual\n        with quiet():\n            equal(g(3), 5)",
     "raised again where it is expected": "import pytest\nfrom candidate import held\ndef test_a():\n    def job():\n        r = g(3)\n        assert r == 5\n    held(job)\n    with pytest.raises(RuntimeError): held(None)",
     "the last one is right": "k = []\ndef last(x):\n    k.append(1)\n    return g(x) if len(k) < 3 else 5\ndef test_a():\n    for i in range(3):\n        with quiet():\n            r = last(i)\n            assert r == 5",
     "the last job is right": "def test_a():\n    def job(x):\n        r = g(x) if x < 2 else 5\n        assert r == 5\n    for i in range(3): retry(job, i)",
@@ -103,6 +117,8 @@ def test_an_assertion_is_not_skipped_by_what_the_candidate_ends(bare: Apart, nam
 
 
 HONEST = {
+    "named": "def test_a():\n    with ignored(RuntimeError):\n        assert g(3) == 5",
+    "named by a base": "def test_a():\n    with ignored(KeyError, kinds=(Exception,)):\n        r = g(3)\n        assert r == 5",
     "mark": "import pytest\ndef test_a():\n    with quiet():\n        g(3)\n        assert False",
     "mark fail": "import pytest\ndef test_a():\n    with quiet():\n        g(3)\n        pytest.fail('x')",
     "own raise": "def test_a():\n    with quiet():\n        raise ValueError('x')\n        assert 1 == 2",

@@ -102,6 +102,8 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args)))
+        elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
+            self.put(None)
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)

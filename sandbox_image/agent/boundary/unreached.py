@@ -3,7 +3,8 @@
 A context manager, a callback's caller or a generator of the candidate's may end an error that passes through the tests. Where an
 assertion was begun when it was raised, or stood next in the block that it left, that assertion has not been made, and the test
 fails. What only marks a place that must not be reached (`assert False`, `pytest.fail()`) is no such assertion, unless a condition
-stands before it; and an error that the tests raise with `raise` is theirs, where no answer of the candidate's decided that.
+stands before it; and an error that the tests raise with `raise` is theirs, where no answer of the candidate's decided that, as is
+one whose class they name where they ask for the context manager.
 
 Left out: failed assertions, which go on whatever ends them (`findings.py`).
 """
@@ -17,13 +18,14 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from ..light_tests import Definition, raises_failure
+from ..light_tests import Definition
 from .exceptions import marked
 from .sides import Sides
 
 _CHECKS = ("raises", "warns", "deprecated_call")
 """What asserts beside `assert...`."""
 _EXPRESSIONS = (ast.Lambda, ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
+_CONDITIONS = (ast.If, ast.While, ast.Match, ast.IfExp, ast.BoolOp)
 _SHOWN = 300
 _Place = tuple[int, int]
 """Line and column."""
@@ -87,10 +89,10 @@ class Unreached:
             frame = frame.f_back
         traces = [trace for trace in _traces(error) if trace.tb_frame.f_code.co_filename == self._path]
         places = [(trace, running.get(id(trace.tb_frame))) for trace in traces]
-        key = marked(error) is None, *((trace.tb_frame.f_code, trace.tb_lasti, line) for trace, line in places)
+        key = type(error), marked(error) is None, *((trace.tb_frame.f_code, trace.tb_lasti, line) for trace, line in places)
         if key not in self._known:
             own = not traces or (marked(error) is None and self._is_own(traces[-1]))
-            left = () if own else (node for trace, line in places for node in self._left_by(trace, line))
+            left = () if own else (node for trace, line in places for node in self._left_by(trace, line, error))
             found = next((what for node in left if (what := self._check_in(node)) is not None), None)
             self._known[key] = "" if found is None else ast.unparse(found).partition("\n")[0][:_SHOWN]
         return self._known[key]
@@ -105,13 +107,13 @@ class Unreached:
         conditions = [node.test for node in around if isinstance(node, ast.If | ast.While)]
         return not any(self._sides.leads(scope, condition) for condition in conditions)
 
-    def _left_by(self, trace: types.TracebackType, line: int | None) -> list[ast.AST]:
+    def _left_by(self, trace: types.TracebackType, line: int | None, error: BaseException) -> list[ast.AST]:
         """What is left out in one frame: of a `with` that ends at `line` where it still runs, else of all that it had to do."""
         place, code = _place(trace), trace.tb_frame.f_code
         if line is not None:
             held = (node for node in self._nodes if isinstance(node, ast.With | ast.AsyncWith) and _is_headed(node, line))
             ended = next((node for node in held if _in_block(node.body, place)), None)
-            return _after(ended.body, place) if ended else []
+            return _after(ended.body, place) if ended and not _waits_for(ended, error) else []
         if code.co_name.startswith("<") and code.co_name != "<module>":
             inside = [node for node in self._nodes if isinstance(node, _EXPRESSIONS) and _holds(node, place)]
             return [inside[-1]] if inside else []
@@ -125,7 +127,7 @@ class Unreached:
                 return inner
             if isinstance(inner, ast.Call) and (_asserts(inner) or _called(inner) in self._checking):
                 return inner
-            if isinstance(inner, ast.If | ast.While) and any(_is_mark(one) for part in inner.body for one in _walk(part)):
+            if isinstance(inner, _CONDITIONS) and any(map(_is_mark, _walk(inner))):
                 return inner
         return None
 
@@ -139,15 +141,30 @@ class Unreached:
 
     @functools.cached_property
     def _checking(self) -> frozenset[str]:
-        """Functions of the tests' with assertions in them, or in those that they call."""
+        """Names of what has assertions in it: functions, classes, and what is made of them."""
         found: frozenset[str] = frozenset()
-        functions = [node for node in self._nodes if isinstance(node, Definition)]
+        kinds = [node for node in self._nodes if isinstance(node, Definition | ast.ClassDef)]
+        made = [node for node in self._nodes if isinstance(node, ast.Assign)]
         while True:
             self.__dict__["_checking"] = found
-            more = frozenset(node.name for node in functions if any(self._check_in(part) is not None for part in node.body))
+            more = {node.name for node in kinds if any(self._has_check(part) for part in node.body)}
+            for node in made:
+                if any(_is_named(inner, found) for inner in ast.walk(node.value)):
+                    more.update(target.id for target in node.targets if isinstance(target, ast.Name))
             if more <= found:
                 return found
             found |= more
+
+    def _has_check(self, node: ast.stmt) -> bool:
+        inner = node.body if isinstance(node, Definition) else [node]  # a method, in the body of a class
+        return any(self._check_in(part) is not None for part in inner)
+
+
+def _is_named(node: ast.AST, names: frozenset[str]) -> bool:
+    """Whether this names something that asserts: `check`, or `self.assertEqual`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr.startswith("assert")
+    return isinstance(node, ast.Name) and node.id in names
 
 
 def _traces(error: BaseException) -> Iterator[types.TracebackType]:
@@ -171,6 +188,14 @@ def _holds(node: Any, place: _Place) -> bool:
 def _in_block(block: list[ast.stmt], place: _Place) -> bool:
     first, last = block[0], block[-1]
     return (first.lineno, first.col_offset) <= place < (last.end_lineno or last.lineno, last.end_col_offset or sys.maxsize)
+
+
+def _waits_for(node: ast.With | ast.AsyncWith, error: BaseException) -> bool:
+    """Whether the tests name the error's class where they ask for the context manager: `with ignored(ValueError)`."""
+    kinds = {kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)}
+    calls = (item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call))
+    given = (part for call in calls for one in (*call.args, *call.keywords) for part in ast.walk(one))
+    return any(getattr(part, "id", getattr(part, "attr", "")) in kinds for part in given)
 
 
 def _is_headed(node: ast.With | ast.AsyncWith, line: int) -> bool:
@@ -224,7 +249,5 @@ def _asserts(node: ast.Call) -> bool:
 
 
 def _is_mark(node: ast.AST) -> bool:
-    """Whether a place is marked as one that must not be reached."""
-    if isinstance(node, ast.Raise):
-        return raises_failure(node)
-    return isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and _called(node) == "fail")
+    """Whether this fails a test by being reached: under a condition it is an assertion written out."""
+    return isinstance(node, ast.Raise | ast.Assert) or (isinstance(node, ast.Call) and _called(node) == "fail")
