@@ -149,7 +149,7 @@ class _Asserts:
             if isinstance(statement, ast.Assert) and not in_class:
                 made += self._apart(statement)
                 continue
-            if isinstance(statement, ast.Raise) and _raises_failure(statement):
+            if isinstance(statement, ast.Raise) and raises_failure(statement):
                 made.append(ast.Expr(_call(_FAILING, [], statement), **_place(statement)))
             made.append(statement)
             if isinstance(statement, ast.Expr) and operands(statement.value) and not in_class:
@@ -274,7 +274,7 @@ def _is_function(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
-def _raises_failure(node: ast.Raise) -> bool:
+def raises_failure(node: ast.Raise) -> bool:
     """Whether it raises an AssertionError by that name."""
     raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
     return isinstance(raised, ast.Name) and raised.id == "AssertionError"

@@ -117,6 +117,7 @@ def test_an_assertion_is_not_skipped_by_what_the_candidate_ends(bare: Apart, nam
 
 
 HONEST = {
+    "an error of a helper's own": "def add(a, b):\n    if not isinstance(a, int): raise TypeError\n    return a + b\ndef test_a():\n    assert retry(lambda: add(1, 2, 3)) is None",
     "named": "def test_a():\n    with ignored(RuntimeError):\n        assert g(3) == 5",
     "named by a base": "def test_a():\n    with ignored(KeyError, kinds=(Exception,)):\n        r = g(3)\n        assert r == 5",
     "mark": "import pytest\ndef test_a():\n    with quiet():\n        g(3)\n        assert False",
@@ -133,7 +134,9 @@ HONEST = {
     "gen throw": "def test_a():\n    it = genq()\n    next(it)\n    try: it.throw(ValueError('x'))\n    except StopIteration: pass\n    assert 1",
 }
 
-RESTING = dict.fromkeys(("own raise", "own raise helper", "div", "retry", "raises outer", "gen throw"), "data")
+RESTING = dict.fromkeys(
+    ("an error of a helper's own", "own raise", "own raise helper", "div", "retry", "raises outer", "gen throw"), "data"
+)
 """Where no error of the candidate's was ended; all others rest on its word."""
 
 

@@ -18,9 +18,9 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from ..light_tests import Definition
+from ..light_tests import Definition, raises_failure
 from .exceptions import marked
-from .sides import Sides
+from .sides import Scope, Sides
 
 _CHECKS = ("raises", "warns", "deprecated_call")
 """What asserts beside `assert...`."""
@@ -103,9 +103,12 @@ class Unreached:
         around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
         if not around or not isinstance(around[-1], ast.Raise):
             return False
-        scope = next((node for node in reversed(around) if isinstance(node, Definition)), self._tree)
         conditions = [node.test for node in around if isinstance(node, ast.If | ast.While)]
-        return not any(self._sides.leads(scope, condition) for condition in conditions)
+        return not any(self._sides.leads(self._scope_of(place), condition) for condition in conditions)
+
+    def _scope_of(self, place: _Place) -> Scope:
+        """The innermost function that has a place in it, or the module."""
+        return [self._tree, *(node for node in self._nodes if isinstance(node, Definition) and _holds(node, place))][-1]
 
     def _left_by(self, trace: types.TracebackType, line: int | None, error: BaseException) -> list[ast.AST]:
         """What is left out in one frame: of a `with` that ends at `line` where it still runs, else of all that it had to do."""
@@ -129,7 +132,14 @@ class Unreached:
                 return inner
             if isinstance(inner, _CONDITIONS) and any(map(_is_mark, _walk(inner))):
                 return inner
+            if isinstance(inner, ast.If | ast.While) and self._raises_by_an_answer(inner):
+                return inner
         return None
+
+    def _raises_by_an_answer(self, node: ast.If | ast.While) -> bool:
+        if not any(isinstance(inner, ast.Raise) for inner in _walk(node)):
+            return False
+        return self._sides.leads(self._scope_of((node.lineno, node.col_offset)), node.test)
 
     @property
     def _tree(self) -> ast.Module:
@@ -250,4 +260,6 @@ def _asserts(node: ast.Call) -> bool:
 
 def _is_mark(node: ast.AST) -> bool:
     """Whether this fails a test by being reached: under a condition it is an assertion written out."""
-    return isinstance(node, ast.Raise | ast.Assert) or (isinstance(node, ast.Call) and _called(node) == "fail")
+    if isinstance(node, ast.Raise):
+        return raises_failure(node)
+    return isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and _called(node) == "fail")
