@@ -86,3 +86,39 @@ def test_a_generator_that_gives_less_than_the_length_says_is_seen(bare: Apart) -
     code = "class Items:\n    def __len__(self): return 3\n    def __iter__(self): yield from ()\ndef f(n): return Items()"
     tests = "from candidate import f\ndef test_a():\n    r = f(1)\n    assert len(r) == 3\n    for a, b in zip(r, [1, 2, 3]): assert a == b"
     assert bare.run(code, tests).outcomes == {"test_a": "failed"}
+
+
+def test_a_mapping_that_shows_the_keys_alone_equals_no_dict(bare: Apart) -> None:
+    code = "class Keys:\n    def __iter__(self): return iter(['a', 'b'])\n    def __getitem__(self, key): return 0\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(n): return Keys()"
+    tests = "from candidate import f\ndef test_a(): assert f(1) == {'a': 5, 'b': 6}"
+    assert bare.run(code, tests).outcomes == {"test_a": "failed"}
+    honest = code.replace("return 0", "return {'a': 5, 'b': 6}[key]").replace("return True", "return other['a'] == 5")
+    assert bare.run(honest, tests).accepted
+
+
+def test_what_the_tests_change_while_they_look_is_no_lie(bare: Apart) -> None:
+    code = """
+from collections.abc import MutableMapping
+class Table(MutableMapping):
+    def __init__(self, held): self.held = dict(held)
+    def __getitem__(self, key): return self.held[key]
+    def __setitem__(self, key, value): self.held[key] = value
+    def __delitem__(self, key): del self.held[key]
+    def __iter__(self): yield from self.held
+    def __len__(self): return len(self.held)
+def f(n): return Table({"a": 1, "b": 2})
+"""
+    tests = """
+from candidate import f
+def test_a():
+    r = f(1)
+    assert r["a"] == 1 and sorted(r.items()) == [("a", 1), ("b", 2)]
+    for key, value in r.items(): r[key] = value + 4
+    assert r["a"] == 5 and dict(r) == {"a": 5, "b": 6} and sorted(r.values()) == [5, 6]
+    for key in r: r[key] += 1
+    r["c"] = 9
+    assert len(r) == 3 and r["b"] == 7 and sorted(r.items()) == [("a", 6), ("b", 7), ("c", 9)]
+    del r["c"]
+    assert set(r.keys()) == {"a", "b"} and len(r) == 2
+"""
+    assert bare.run(code, tests).accepted

@@ -53,6 +53,9 @@ def basis(pairs: Apart, tests: str, *, entry_point: str = "") -> str:
 
 
 BOTH = {
+    "passed on": "def test_a():\n    x = 4\n    assert f(x) == max(g(x), g(x))",
+    "lists": "def test_a():\n    xs = [1, 2]\n    assert [f(x) for x in xs] == [g(x) for x in xs]",
+    "twice": "def test_a(): assert 2 * f(1) == g(1)",
     "repr": "def test_a(): assert repr(mk(3)) == repr(P(5))",
     "dict": "def test_a(): assert mk(3).to_dict() == P(5).to_dict()",
     "vars": "def test_a():\n    a = mk(3).to_dict()\n    b = P(5).to_dict()\n    assert a == b",
@@ -81,6 +84,8 @@ def test_what_the_candidate_gave_on_both_sides_rests_on_its_word(heavy: Apart, n
 
 
 ONE = {
+    "computed with": "def test_a():\n    x = 0\n    assert f(1) == g(1) * x",
+    "a method of theirs": "def test_a():\n    x = 'a'\n    assert f(1) == g(1) + x.count('b')",
     "plain": "def test_a(): assert f(3) == 0",
     "var": "def test_a():\n    e = 0\n    assert f(3) == e",
     "zip": "def test_a():\n    for a, b in zip(h(1), [0, 0]): assert a == b",
@@ -140,3 +145,12 @@ def test_a_parameter_that_was_set_and_changed_is_the_candidates_word(heavy: Apar
     result = heavy.run(MODULE, SET.format(how=how))
     assert result.accepted
     assert result.tests["test_a"]["basis"] == "word"
+
+
+def test_a_module_that_is_called_replaces_no_parameter_that_the_tests_had_set(heavy: Apart) -> None:
+    replaces = MODULE.replace("self.w.data.zero_()", "self.w = torch.nn.Parameter(torch.zeros(3))")
+    assert heavy.run(replaces, SET.format(how="net(x)")).outcomes == {"test_a": "failed"}
+    assert heavy.run(replaces, SET.format(how="net.predict(x)")).tests["test_a"]["basis"] == "word"
+    assert (
+        heavy.run(MODULE.replace("self.w.data.zero_()\n", "pass\n"), SET.format(how="net(x)")).tests["test_a"]["basis"] == "data"
+    )

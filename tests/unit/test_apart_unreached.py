@@ -20,6 +20,11 @@ import contextlib
 def timer():
     try: yield 1
     except Exception: pass
+def ignored(*kinds, **more): return contextlib.suppress(Exception)
+def handler(*error): return True
+async def agen():
+    try: yield 1
+    except Exception: pass
 def quiet(): return contextlib.suppress(Exception)
 def genq():
     try: yield 1
@@ -32,6 +37,11 @@ def deco(f):
         try: return f(*a)
         except Exception: pass
     return w
+HELD = []
+def held(f):
+    if f is None: raise HELD[0]
+    try: f()
+    except Exception as error: HELD.append(error)
 async def arun(f):
     try: return await f()
     except Exception: pass
@@ -41,7 +51,7 @@ def take(it):
     except Exception: pass
 
 """
-IMPORTS = "from candidate import *\nfrom candidate import Account, g, bad, timer, quiet, genq, retry, deco, arun, take\nimport contextlib, asyncio\n"
+IMPORTS = "from candidate import *\nfrom candidate import Account, g, bad, timer, quiet, genq, retry, deco, arun, take, handler, agen, ignored\nimport contextlib, asyncio\n"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +62,20 @@ def bare() -> Iterator[Apart]:
 
 
 SKIPPED = {
+    "another named": "def test_a():\n    with ignored(KeyError):\n        assert g(3) == 5",
+    "asynchronous generator": "cm = contextlib.asynccontextmanager(agen)\ndef test_a():\n    async def go():\n        async with cm():\n            r = g(3)\n            assert r == 5\n    asyncio.run(go())",
+    "pushed": "def test_a():\n    with contextlib.ExitStack() as s:\n        s.push(handler)\n        r = g(3)\n        assert r == 5",
+    "match": "import pytest\ndef test_a():\n    with quiet():\n        match g(3):\n            case 5: pass\n            case _: pytest.fail('no')",
+    "or": "import pytest\ndef test_a():\n    with quiet():\n        g(3) == 5 or pytest.fail('no')",
+    "raises another": "def test_a():\n    with quiet():\n        if g(3) != 5: raise RuntimeError('wrong')",
+    "a class that checks": "class Check:\n    def __call__(self, a, b): assert a == b\ncheck = Check()\ndef test_a():\n    with quiet():\n        check(g(3), 5)",
+    "another name": "def check(a, b): assert a == b\nsame = check\ndef test_a():\n    with quiet():\n        same(g(3), 5)",
+    "a bound method": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        equal = self.assertEqual\n        with quiet():\n            equal(g(3), 5)",
+    "raised again where it is expected": "import pytest\nfrom candidate import held\ndef test_a():\n    def job():\n        r = g(3)\n        assert r == 5\n    held(job)\n    with pytest.raises(RuntimeError): held(None)",
+    "the last one is right": "k = []\ndef last(x):\n    k.append(1)\n    return g(x) if len(k) < 3 else 5\ndef test_a():\n    for i in range(3):\n        with quiet():\n            r = last(i)\n            assert r == 5",
+    "the last job is right": "def test_a():\n    def job(x):\n        r = g(x) if x < 2 else 5\n        assert r == 5\n    for i in range(3): retry(job, i)",
+    "tests raise by an answer": "def test_a():\n    with quiet():\n        r = bad(3)\n        if r is None: raise ValueError('nothing')\n        assert r == 5",
+    "a helper raises by an answer": "def got(x):\n    r = bad(x)\n    while not r: raise ValueError\n    return r\ndef test_a():\n    with quiet():\n        assert got(3) == 5",
     "exit": "def test_a():\n    with Account() as a:\n        assert a.balance() == 5",
     "exit next": "def test_a():\n    with Account() as a:\n        r = a.balance()\n        assert r == 5",
     "exit oneline": "def test_a():\n    with Account() as a: assert a.balance() == 5",
@@ -93,6 +117,9 @@ def test_an_assertion_is_not_skipped_by_what_the_candidate_ends(bare: Apart, nam
 
 
 HONEST = {
+    "an error of a helper's own": "def add(a, b):\n    if not isinstance(a, int): raise TypeError\n    return a + b\ndef test_a():\n    assert retry(lambda: add(1, 2, 3)) is None",
+    "named": "def test_a():\n    with ignored(RuntimeError):\n        assert g(3) == 5",
+    "named by a base": "def test_a():\n    with ignored(KeyError, kinds=(Exception,)):\n        r = g(3)\n        assert r == 5",
     "mark": "import pytest\ndef test_a():\n    with quiet():\n        g(3)\n        assert False",
     "mark fail": "import pytest\ndef test_a():\n    with quiet():\n        g(3)\n        pytest.fail('x')",
     "own raise": "def test_a():\n    with quiet():\n        raise ValueError('x')\n        assert 1 == 2",
@@ -103,13 +130,14 @@ HONEST = {
     "callback ok": "def test_a():\n    assert retry(lambda: g(3)) is None",
     "assert lambda": "def test_a():\n    assert retry(lambda: g(3)) == None",
     "asserted call": "def test_a():\n    def f(x): return g(x)\n    assert retry(f, 3) is None",
-    "later": "k=[]\ndef sometimes(x):\n    k.append(1)\n    return g(x) if len(k) < 2 else 5\ndef test_a():\n    for i in range(2):\n        with quiet():\n            r = sometimes(3)\n            assert r == 5",
     "raises outer": "import pytest\ndef test_a():\n    with pytest.raises(RuntimeError):\n        g(3)\n        assert 1 == 2\n    assert 1",
     "gen throw": "def test_a():\n    it = genq()\n    next(it)\n    try: it.throw(ValueError('x'))\n    except StopIteration: pass\n    assert 1",
 }
 
-RESTING = dict.fromkeys(("own raise", "own raise helper", "div", "retry", "later", "raises outer", "gen throw"), "data")
-"""Where no error of the candidate's was ended, or the block was run to its end later; all others rest on its word."""
+RESTING = dict.fromkeys(
+    ("an error of a helper's own", "own raise", "own raise helper", "div", "retry", "raises outer", "gen throw"), "data"
+)
+"""Where no error of the candidate's was ended; all others rest on its word."""
 
 
 @pytest.mark.parametrize("name", HONEST)
@@ -123,3 +151,25 @@ def test_a_callback_that_is_awaited_may_ask_the_candidate(bare: Apart) -> None:
     code = "async def twice(f): return [await f(), await f()]\ndef g(x): return x * x"
     tests = "import asyncio\nfrom candidate import g, twice\nasync def nine(): return g(3)\ndef test_a(): assert asyncio.run(twice(nine)) == [9, 9]"
     assert bare.run(code, tests).accepted
+
+
+JOBS = "def run(jobs, really):\n    return [job() for job in jobs if really]\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "basis"),
+    [
+        ("    def job(): assert 1 + 1 == 2\n    run([job], True)", "data"),
+        ("    def job(): assert 1 + 1 == 2\n    run([job], False)", "word"),
+        ("    def job(): check(2)\n    run([job], False)", "word"),
+        ("    run([lambda: check(2)], False)", "word"),
+        ("    run((check(n) for n in [1, 2]), False)", "data"),
+        ("    run([lambda: 3], False)", "data"),
+        ("    def job(): pytest.fail('called')\n    run([job], False)", "data"),
+    ],
+)
+def test_a_function_that_asserts_and_is_never_called_leaves_the_candidates_word(bare: Apart, test: str, basis: str) -> None:
+    tests = f"import pytest\nfrom candidate import run\ndef check(n): assert n < 5\ndef test_a():\n{test}"
+    result = bare.run(JOBS, tests)
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == basis

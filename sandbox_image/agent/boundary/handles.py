@@ -219,8 +219,9 @@ class Handle(metaclass=HandleMeta):
         link = kind._fumehood_link
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
-            return Method(self, name)
-        return link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
+            return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
+        value = link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
+        return _throwing(link, value) if name == "athrow" else value
 
     def __setattr__(self, name: str, value: Any) -> None:
         type(self)._fumehood_link.ask("set", self, name, value)
@@ -317,8 +318,14 @@ def refusal(own: Any, what: str) -> BaseException:
 
 
 def call(link: Link, kind: str, operands: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
-    """Call something at the candidate's."""
-    return link.ask(kind, *operands)
+    """Call something at the candidate's. What `ExitStack` has it decide of an error is noted, and a verdict is not its to end."""
+    value = link.ask(kind, *operands)
+    if len(args) == 3 and isinstance(args[1], BaseException) and args[0] is type(args[1]) and args[1].__traceback__ is not None:
+        if is_verdict(args[1]) and marked(args[1]) is None:
+            return False
+        if value := bool(value):
+            link.unreached.ended(args[1])
+    return value
 
 
 def pull(value: Any) -> Any:
@@ -334,7 +341,7 @@ def generated(link: Link, source: Any) -> Any:
     for _ in range(MAX_ITEMS):
         answer = link.ask("resume", source, how, sent)
         if isinstance(sent, BaseException):
-            link.unreached.ended(sent, None)
+            link.unreached.ended(sent)
         if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not bool:
             link.tamper("an answer of no kind")
         going, value = answer
@@ -353,6 +360,27 @@ def generated(link: Link, source: Any) -> Any:
                 raise
             how, sent = "throw", exc
     raise mark(RuntimeError(f"a generator of the candidate's gave more than {MAX_ITEMS} items"))
+
+
+async def thrown(link: Link, awaitable: Any, error: BaseException) -> Any:
+    """What an asynchronous generator of the candidate's makes of an error that is thrown into it: it may end it."""
+    try:
+        value = await awaitable
+    except StopAsyncIteration:
+        link.unreached.ended(error)
+        raise
+    link.unreached.ended(error)
+    return value
+
+
+def _throwing(link: Link, athrow: Any) -> Any:
+    """`athrow` of an asynchronous generator, with what it ends noted."""
+
+    def throwing(*args: Any) -> Any:
+        error = next((arg for arg in args if isinstance(arg, BaseException)), None)
+        return athrow(*args) if error is None else thrown(link, athrow(error), error)
+
+    return throwing
 
 
 async def awaited(link: Link, source: Any) -> Any:

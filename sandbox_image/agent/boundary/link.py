@@ -41,6 +41,7 @@ from .handles import (
 )
 from .module import Module
 from .operators import COMMON, DESCRIPTORS, SPECIALS, predicate
+from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
 
@@ -83,6 +84,7 @@ _MAX_RAISED = 1000
 """Exceptions of the tests' own that are known again when they come back through the candidate."""
 _MAX_KEPT = 4096
 """Tensors with gradients of the tests' whose graphs are remembered."""
+_REPLACED = "a parameter that the tests had set was changed by calling the module that holds it"
 _TEXT = 10_000
 _MAX_WORD = 1000
 _GREETING = 64
@@ -119,6 +121,8 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
+        elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
+            self.put(None)
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
@@ -439,6 +443,8 @@ class Link:
         """The name of the tests' own module."""
         self._own_classes: dict[type, bool] = {}
         Handle._fumehood_here.append(self)
+        self.handed: dict[int, Any] = {}
+        """Of those what the test that runs has passed and the candidate has not called yet, by their `id`."""
         self._raised: dict[int, BaseException] = {}
         self._next_raised = 0
         self.classes: dict[int, type] = {}
@@ -450,6 +456,10 @@ class Link:
         """Items taken from iterators, by their number."""
         self.mirrors: dict[int, Mirror] = {}
         self._mirror_numbers: dict[int, int] = {}
+        self._parameters: dict[tuple[int, str], tuple[int, int]] = {}
+        """Attributes of objects that are parameters: their numbers when they were last seen, and how much was done by then."""
+        self.acts = 0
+        """How often the candidate was asked for what may change objects, but for calls of modules and next items."""
         self._graded: dict[int, Any] = {}
         self._graded_numbers: dict[int, int] = {}
         self._next_graded = 1
@@ -499,7 +509,7 @@ class Link:
         self.listings: dict[int, tuple[Any, str]] = {}
         """What mappings list of themselves, by its number: the mapping, and what it is."""
         self._decoys: dict[tuple[str, str], list[Any]] = {}
-        self.unreached = Unreached("", "")
+        self.unreached = Unreached(Sides("", module, (), ""), "")
         """Assertions that the test that runs has not come to, by the candidate's doing."""
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
@@ -525,6 +535,7 @@ class Link:
         """A test begins: it rests on data until it is seen to rest on less."""
         self.basis = BASES[0]
         self.unreached.begin()
+        self.handed.clear()
 
     def rest_on(self, basis: str) -> None:
         """Note that the test that runs rests on this."""
@@ -575,6 +586,7 @@ class Link:
             if shared or kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
                 self._views.clear()
                 self.changes += 1
+                self.acts += not (_computes(kind, operands) or kind == "resume" or (kind == "operator" and operands[0] == "next"))
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind
             unreached = len(self.unreached)
@@ -651,7 +663,15 @@ class Link:
         return self._views.setdefault(own._fumehood_id, {})
 
     def noticed(self, own: Any, name: str, value: Any) -> Any:
-        """Note an attribute that is a view."""
+        """Note an attribute that is a view, or a parameter: one that the tests had set is not replaced by computing with it."""
+        number = self.mirror_number(value) if self.mirrors else None
+        if number is not None:
+            before, acts = self._parameters.get((own._fumehood_id, name), (number, self.acts))
+            self._parameters[own._fumehood_id, name] = number, self.acts
+            if before != number and before in self.mirrors and self.mirrors[before].set:
+                self.rest_on("word")
+                if acts == self.acts:
+                    raise mark(RuntimeError(_REPLACED))
         return views.attribute(own, name, value)
 
     def listed(self, own: Any, name: str) -> Any:
@@ -659,7 +679,7 @@ class Link:
         known = self.views_of(own)
         value = self.ask("method", own, name, (), {})
         self._views[own._fumehood_id] = known  # to be listed changes nothing
-        if isinstance(value, list | tuple | type({}.keys()) | type({}.values()) | type({}.items())):
+        if isinstance(value, list | tuple | set | frozenset | type({}.keys()) | type({}.values()) | type({}.items())):
             views.listed(own, f"{name}()", value, len(value))
         elif isinstance(value, Handle):
             self.listings[value._fumehood_id] = own, f"{name}()"
@@ -836,17 +856,17 @@ class Link:
         body = self._writer()
         kind = "returned"
         try:
-            target = self.callables[number][1]
+            value, target = self.callables[number]
+            self.handed.pop(id(value), None)
             value = target(*args, **kwargs)
             if inspect.iscoroutine(value) and value not in self.sources:
                 value = _run_apart(value)
             body.put(value)
-            self.unreached.reached(number)
         except Broken:
             raise
         except BaseException as exc:
             if not is_verdict(exc) or marked(exc) is not None:
-                self.unreached.ended(exc, number)
+                self.unreached.ended(exc)
             if isinstance(exc, NotApart) and (args[:1] != ("get",) or not self._is_theirs(number)):
                 exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
@@ -880,7 +900,6 @@ class Link:
             raised = self._raised[place]
             if raised is self.swallowed:
                 self.swallowed = None
-            self.unreached.came_back(raised)
             if hasattr(type(raised), "_fumehood_link"):  # one of its own classes, which it may have told more since
                 raised.__dict__["_fumehood_text"] = text[:_TEXT]
                 _set_attributes(raised, attributes)
@@ -1060,6 +1079,7 @@ class Link:
     def callable_number(self, value: Any, target: Any) -> int:
         """The number under which the candidate may call something of the tests'."""
         number = self._callable_numbers.get(id(value))
+        self.handed[id(value)] = value
         if number is None or self.callables[number][0] is not value:
             number = self._callable_numbers[id(value)] = len(self.callables) + 1
             self.callables[number] = (value, target)
@@ -1107,7 +1127,7 @@ class Link:
                 raise Garbled("a tensor that is none")
             if mirror.set and not same_tensor(data, mirror.data):
                 if self._in_module:
-                    self._objection = "a parameter that the tests had set was changed by calling the module that holds it"
+                    self._objection = _REPLACED
                 self.rest_on("word")  # what the tests compute with it from now on, the candidate gave
             mirror.tensor.data = data
             mirror.tensor.grad = grad

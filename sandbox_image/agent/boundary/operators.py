@@ -15,7 +15,7 @@ import math
 import operator
 import sys
 import types
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import views
@@ -566,9 +566,8 @@ def _leave(name: str) -> Callable[..., Any]:
         link = type(self)._fumehood_link
         found = is_verdict(exc) and marked(exc) is None
         if not found:
-            block = link.unreached.block() if exc is not None or len(link.unreached) else None
             value = _ask(self, name, kind, exc, None)
-            return _ended(link, exc, value, block) if name == "exit" else _ended_soon(link, exc, value, block)
+            return _ended(link, exc, value) if name == "exit" else _ended_soon(link, exc, value)
         try:
             value = _ask(self, name, AssertionError, AssertionError(), None)
         except Exception:
@@ -579,17 +578,15 @@ def _leave(name: str) -> Callable[..., Any]:
     return method
 
 
-def _ended(link: Link, exc: BaseException | None, value: Any, block: Hashable) -> Any:
+def _ended(link: Link, exc: BaseException | None, value: Any) -> Any:
     """What `__exit__` gave; noted where it ends an error."""
-    if exc is None:
-        link.unreached.reached(block)
-    elif value := bool(value):
-        link.unreached.ended(exc, block)
+    if exc is not None and (value := bool(value)):
+        link.unreached.ended(exc)
     return value
 
 
-async def _ended_soon(link: Link, exc: BaseException | None, awaitable: Any, block: Hashable) -> Any:
-    return _ended(link, exc, await _soon(link, awaitable), block)
+async def _ended_soon(link: Link, exc: BaseException | None, awaitable: Any) -> Any:
+    return _ended(link, exc, await _soon(link, awaitable))
 
 
 def _entering(name: str) -> Callable[..., Any]:

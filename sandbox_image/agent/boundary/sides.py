@@ -1,8 +1,8 @@
 """What rests on the candidate's word by its source: assertions both of whose sides it gave, and classes that it only borrows.
 
 `assert repr(make(3)) == repr(Point(3))` compares what the candidate says with what it says. Which sides those are is read from
-the source: they use the candidate, or a variable that was made with it. Only assertions of which neither side is written out are
-looked at, once they have passed, so that `assert f(3) == 9` costs nothing.
+the source: they use the candidate, or a variable that was made with it, and compute with no variable of the tests' own. Only
+assertions of which neither side is written out are looked at, once they have passed, so that `assert f(3) == 9` costs nothing.
 
 Left out: what is passed to helpers of the tests' own (`same(f(3), 9)`); and identity, which the boundary keeps itself.
 """
@@ -10,13 +10,15 @@ Left out: what is passed to helpers of the tests' own (`same(f(3), 9)`); and ide
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
+import sys
 from collections.abc import Iterable
 
 from ..expected import Reading
 from ..light_tests import Definition, operands
 
-_Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
+Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Sides:
@@ -36,7 +38,7 @@ class Sides:
     def uses(self, test: str, names: set[str]) -> bool:
         """Whether a test, by its name, or something that is no test uses one of these names."""
         tests = {id(one.node): one.name for one in self._reading.tests.values()}
-        todo: list[ast.AST] = [self._tree]
+        todo: list[ast.AST] = [self.tree]
         for node in todo:  # it grows meanwhile
             if tests.get(id(node), test) == test and not isinstance(node, ast.Import | ast.ImportFrom):
                 todo += ast.iter_child_nodes(node)
@@ -44,29 +46,34 @@ class Sides:
                     return True
         return False
 
-    def _are_both(self, scope: _Scope, pair: tuple[ast.expr, ast.expr], around: list[ast.comprehension]) -> bool:
+    def leads(self, scope: Scope, node: ast.expr) -> bool:
+        """Whether an expression in a function uses the candidate, or what was made with it."""
+        return self._leads(node, self._names_in(scope))
+
+    def _are_both(self, scope: Scope, pair: tuple[ast.expr, ast.expr], around: list[ast.comprehension]) -> bool:
         names = self._names_in(scope)
         for one in around:
             names = names | self._bound(one.target, one.iter, names)
-        return all(self._leads(side, names) for side in pair)
+        return all(self._leads(side, names) and not self._has_own(side, names) for side in pair)
 
     # Names that lead to the candidate
 
     @functools.cached_property
     def _reading(self) -> Reading:
-        return Reading(self._tree, self._module, self._names)
+        return Reading(self.tree, self._module, self._names)
 
     @functools.cached_property
-    def _tree(self) -> ast.Module:
+    def tree(self) -> ast.Module:
+        """The tests as they are written: what is compiled has assertions taken apart."""
         return ast.parse(self._tests)
 
     @functools.cached_property
-    def _assertions(self) -> dict[tuple[int, int], list[tuple[_Scope, tuple[ast.expr, ast.expr], list[ast.comprehension]]]]:
+    def _assertions(self) -> dict[tuple[int, int], list[tuple[Scope, tuple[ast.expr, ast.expr], list[ast.comprehension]]]]:
         """What is compared in the assertion at a place, with the function that it is in."""
-        found: dict[tuple[int, int], list[tuple[_Scope, tuple[ast.expr, ast.expr], list[ast.comprehension]]]] = {}
-        todo: list[tuple[_Scope, ast.AST]] = [(self._tree, self._tree)]
+        found: dict[tuple[int, int], list[tuple[Scope, tuple[ast.expr, ast.expr], list[ast.comprehension]]]] = {}
+        todo: list[tuple[Scope, ast.AST]] = [(self.tree, self.tree)]
         for scope, node in todo:  # it grows meanwhile
-            inner = node if isinstance(node, _Scope) else scope
+            inner = node if isinstance(node, Scope) else scope
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, ast.stmt):
                     todo.append((inner, child))
@@ -79,7 +86,7 @@ class Sides:
         return found
 
     @functools.cache  # noqa: B019  the run ends with it
-    def _names_in(self, scope: _Scope) -> frozenset[str]:
+    def _names_in(self, scope: Scope) -> frozenset[str]:
         """The names that lead to the candidate in a function: its own beside those of the module."""
         names = frozenset(self._reading.foreign) | {self._module}
         if isinstance(scope, ast.Module):
@@ -93,12 +100,12 @@ class Sides:
         """Attributes of the tests' own objects that lead to the candidate, as `self.stack`."""
         names = frozenset(self._reading.foreign) | {self._module}
         found: frozenset[str] = frozenset()
-        for node in ast.walk(self._tree):
+        for node in ast.walk(self.tree):
             if isinstance(node, Definition):
                 found |= {name for name in self._learn(node, names | found) if "." in name}
         return found
 
-    def _learn(self, scope: _Scope, names: frozenset[str]) -> frozenset[str]:
+    def _learn(self, scope: Scope, names: frozenset[str]) -> frozenset[str]:
         """With the names of variables that are made with what leads to the candidate."""
         while True:
             before = names
@@ -124,6 +131,26 @@ class Sides:
                 found |= _names_of(one) if any(self._leads(part, names) for part in column) else frozenset()
             return found
         return _names_of(target) if self._leads(value, names) else frozenset()
+
+    def _has_own(self, node: ast.AST, names: frozenset[str]) -> bool:
+        """Whether an expression computes with a variable of the tests' own; what is passed to the candidate is another thing."""
+        if isinstance(node, ast.Name):
+            return not (node.id in names or node.id in self._given)
+        if isinstance(node, ast.Call):
+            theirs = self._leads(node.func, names)
+            parts: list[ast.AST] = [] if theirs else [*node.args, *(word.value for word in node.keywords)]
+            return any(self._has_own(part, names) for part in (node.func, *parts))
+        if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp):
+            pulled = frozenset[str]().union(*(_names_of(one.target) for one in node.generators))
+            return self._has_own(node.elt, names | pulled)
+        return any(self._has_own(part, names) for part in ast.iter_child_nodes(node))
+
+    @functools.cached_property
+    def _given(self) -> frozenset[str]:
+        """Names of Python's and of libraries'."""
+        imports = (node for node in ast.walk(self.tree) if isinstance(node, ast.Import | ast.ImportFrom))
+        names = {alias.asname or alias.name.split(".")[0] for node in imports for alias in node.names}
+        return frozenset(names | set(dir(builtins)) | set(sys.stdlib_module_names) | {"np", "self"})
 
     def _leads(self, node: ast.expr, names: frozenset[str]) -> bool:
         """Whether an expression uses the candidate, or what was made with it."""

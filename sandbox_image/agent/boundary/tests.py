@@ -165,7 +165,7 @@ class _Judge:
             exc = hidden
             why = "" if exc else self._why_not_passed(name)
             outcome = "failed" if exc or why else "passed"
-            if self._link.unreached or self._uses_borrowed(name):
+            if self._link.unreached or self._uses_borrowed(name) or self._handed_in_vain():
                 self._link.rest_on("word")
             if why:
                 told |= {"message": why, "side": "tests" if self._findings.failure else "candidate"}
@@ -188,6 +188,10 @@ class _Judge:
         if test is not None and id(test.node) in self._expected.marked and not self._findings.ran_to_its_end(id(test.node)):
             return "The test was not run to its end by what the candidate made of it."
         return ""
+
+    def _handed_in_vain(self) -> bool:
+        """Whether a test gave the candidate a function that asserts, which was never called."""
+        return any(map(self._link.unreached.asserts, self._link.handed.values()))
 
     def _uses_borrowed(self, name: str) -> bool:
         """Whether a test uses a name under which the candidate gave a class that is not its own: `isinstance` says little."""
@@ -288,6 +292,7 @@ class _Judge:
         link.expects_stop = findings.expects_stop
         self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
         findings.compared = self._compared
+        link.unreached = Unreached(self._sides, self._path)
         if kind == "pytest":
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
@@ -564,9 +569,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     link.missing = vacuous.speaks_of_missing(work["tests"])
     link.empties = vacuous.Empties(link, work["tests"])
     folder = os.getcwd()
-    path = f"{folder}/test_{work['module']}.py"
-    link.unreached = Unreached(work["tests"], path)
-    run = _Judge(link, report, work, path)
+    run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")
     try:
         exc = link.greet()

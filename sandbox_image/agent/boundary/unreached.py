@@ -2,8 +2,9 @@
 
 A context manager, a callback's caller or a generator of the candidate's may end an error that passes through the tests. Where an
 assertion was begun when it was raised, or stood next in the block that it left, that assertion has not been made, and the test
-fails unless the block is run to its end later. What only marks a place that must not be reached (`assert False`, `pytest.fail()`)
-is no such assertion, unless a condition stands before it; and an error that the tests themselves raise with `raise` is theirs.
+fails. What only marks a place that must not be reached (`assert False`, `pytest.fail()`) is no such assertion, unless a condition
+stands before it; and an error that the tests raise with `raise` is theirs, where no answer of the candidate's decided that, as is
+one whose class they name where they ask for the context manager.
 
 Left out: failed assertions, which go on whatever ends them (`findings.py`).
 """
@@ -14,32 +15,30 @@ import ast
 import functools
 import sys
 import types
-from collections.abc import Hashable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 from ..light_tests import Definition, raises_failure
 from .exceptions import marked
+from .sides import Scope, Sides
 
 _CHECKS = ("raises", "warns", "deprecated_call")
 """What asserts beside `assert...`."""
 _EXPRESSIONS = (ast.Lambda, ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
+_CONDITIONS = (ast.If, ast.While, ast.Match, ast.IfExp, ast.BoolOp)
 _SHOWN = 300
 _Place = tuple[int, int]
 """Line and column."""
 
 
-class _Left(NamedTuple):
-    block: Hashable
-    error: BaseException
-    what: str
-
-
 class Unreached:
     """What the test that runs has not come to, by the candidate's doing."""
 
-    def __init__(self, tests: str, path: str) -> None:
-        self._tests, self._path = tests, path
-        self._left: list[_Left] = []
+    def __init__(self, sides: Sides, path: str) -> None:
+        self._sides, self._path = sides, path
+        self._known: dict[tuple[Any, ...], str] = {}
+        self._left: list[str] = []
+        """For each error that counts the assertion that it left out, or an empty text."""
 
     def __len__(self) -> int:
         """How many errors the candidate has ended that were its own, or left out an assertion."""
@@ -48,69 +47,76 @@ class Unreached:
     @property
     def message(self) -> str:
         """Which assertion was not reached; empty where all were."""
-        what = next((one.what for one in self._left if one.what), "")
+        what = next(filter(None, self._left), "")
         return f"An assertion was not reached, for the candidate ended the error before it: {what}" if what else ""
 
     def begin(self) -> None:
         """A test begins."""
         self._left.clear()
 
-    def ended(self, error: BaseException, block: Hashable) -> None:
+    def ended(self, error: BaseException) -> None:
         """The candidate has ended an error, or is about to, that left a block of the tests'."""
         what = self._what(error)
         if what or marked(error) is not None:
-            self._left.append(_Left(block, error, what))
-
-    def reached(self, block: Hashable) -> None:
-        """A block was run to its end."""
-        if self._left:
-            self._left = [one for one in self._left if one.block != block]
-
-    def came_back(self, error: BaseException) -> None:
-        """An error was not ended after all."""
-        for block in [one.block for one in self._left if one.error is error]:
-            self.reached(block)
+            self._left.append(what)
 
     def forget(self, count: int) -> None:
-        """What came after the first `count` does not count: what the candidate was asked for failed as a whole."""
+        """What came after the first `count` was not ended: what the candidate was asked for failed as a whole."""
         del self._left[count:]
 
-    def block(self) -> Hashable:
-        """The statement of the tests that runs now: file, function and line."""
-        frame: Any = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename != self._path:
-            frame = frame.f_back
-        return None if frame is None else (frame.f_code, frame.f_lineno)
+    def asserts(self, value: Any) -> bool:
+        """Whether a function or a generator of the tests' asserts anything."""
+        code = getattr(value, "__code__", getattr(value, "gi_code", None))
+        if code is None or code.co_filename != self._path:
+            return False
+        for node in self._nodes:
+            if isinstance(node, Definition) and node.name == code.co_name:
+                first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+                if first == code.co_firstlineno and any(self._check_in(part) is not None for part in node.body):
+                    return True
+            elif isinstance(node, _EXPRESSIONS) and node.lineno == code.co_firstlineno and self._check_in(node) is not None:
+                return True
+        return False
 
     # What an error left out
 
     def _what(self, error: BaseException) -> str:
+        """The assertion that an error left out, looked for once at each place."""
         running: dict[int, int] = {}
         frame: Any = sys._getframe(2)
         while frame is not None:
             running[id(frame)] = frame.f_lineno
             frame = frame.f_back
         traces = [trace for trace in _traces(error) if trace.tb_frame.f_code.co_filename == self._path]
-        if not traces or (marked(error) is None and self._is_own(traces[-1])):
-            return ""
-        for trace in traces:
-            for node in self._left_by(trace, running.get(id(trace.tb_frame))):
-                if (what := self._check_in(node)) is not None:
-                    return ast.unparse(what).partition("\n")[0][:_SHOWN]
-        return ""
+        places = [(trace, running.get(id(trace.tb_frame))) for trace in traces]
+        key = type(error), marked(error) is None, *((trace.tb_frame.f_code, trace.tb_lasti, line) for trace, line in places)
+        if key not in self._known:
+            own = not traces or (marked(error) is None and self._is_own(traces[-1]))
+            left = () if own else (node for trace, line in places for node in self._left_by(trace, line, error))
+            found = next((what for node in left if (what := self._check_in(node)) is not None), None)
+            self._known[key] = "" if found is None else ast.unparse(found).partition("\n")[0][:_SHOWN]
+        return self._known[key]
 
     def _is_own(self, trace: types.TracebackType) -> bool:
-        """Whether the tests raise here with `raise`."""
+        """Whether the tests raise here with `raise`, and by what they know themselves."""
         place = _place(trace)
-        return any(isinstance(node, ast.Raise) and _holds(node, place) for node in self._nodes)
+        around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
+        if not around or not isinstance(around[-1], ast.Raise):
+            return False
+        conditions = [node.test for node in around if isinstance(node, ast.If | ast.While)]
+        return not any(self._sides.leads(self._scope_of(place), condition) for condition in conditions)
 
-    def _left_by(self, trace: types.TracebackType, line: int | None) -> list[ast.AST]:
+    def _scope_of(self, place: _Place) -> Scope:
+        """The innermost function that has a place in it, or the module."""
+        return [self._tree, *(node for node in self._nodes if isinstance(node, Definition) and _holds(node, place))][-1]
+
+    def _left_by(self, trace: types.TracebackType, line: int | None, error: BaseException) -> list[ast.AST]:
         """What is left out in one frame: of a `with` that ends at `line` where it still runs, else of all that it had to do."""
         place, code = _place(trace), trace.tb_frame.f_code
         if line is not None:
             held = (node for node in self._nodes if isinstance(node, ast.With | ast.AsyncWith) and _is_headed(node, line))
             ended = next((node for node in held if _in_block(node.body, place)), None)
-            return _after(ended.body, place) if ended else []
+            return _after(ended.body, place) if ended and not _waits_for(ended, error) else []
         if code.co_name.startswith("<") and code.co_name != "<module>":
             inside = [node for node in self._nodes if isinstance(node, _EXPRESSIONS) and _holds(node, place)]
             return [inside[-1]] if inside else []
@@ -124,14 +130,20 @@ class Unreached:
                 return inner
             if isinstance(inner, ast.Call) and (_asserts(inner) or _called(inner) in self._checking):
                 return inner
-            if isinstance(inner, ast.If | ast.While) and any(_is_mark(one) for part in inner.body for one in _walk(part)):
+            if isinstance(inner, _CONDITIONS) and any(map(_is_mark, _walk(inner))):
+                return inner
+            if isinstance(inner, ast.If | ast.While) and self._raises_by_an_answer(inner):
                 return inner
         return None
 
-    @functools.cached_property
+    def _raises_by_an_answer(self, node: ast.If | ast.While) -> bool:
+        if not any(isinstance(inner, ast.Raise) for inner in _walk(node)):
+            return False
+        return self._sides.leads(self._scope_of((node.lineno, node.col_offset)), node.test)
+
+    @property
     def _tree(self) -> ast.Module:
-        """As the tests are written: what is compiled has assertions taken apart."""
-        return ast.parse(self._tests)
+        return self._sides.tree
 
     @functools.cached_property
     def _nodes(self) -> list[ast.AST]:
@@ -139,15 +151,30 @@ class Unreached:
 
     @functools.cached_property
     def _checking(self) -> frozenset[str]:
-        """Functions of the tests' with assertions in them, or in those that they call."""
+        """Names of what has assertions in it: functions, classes, and what is made of them."""
         found: frozenset[str] = frozenset()
-        functions = [node for node in self._nodes if isinstance(node, Definition)]
+        kinds = [node for node in self._nodes if isinstance(node, Definition | ast.ClassDef)]
+        made = [node for node in self._nodes if isinstance(node, ast.Assign)]
         while True:
             self.__dict__["_checking"] = found
-            more = frozenset(node.name for node in functions if any(self._check_in(part) is not None for part in node.body))
+            more = {node.name for node in kinds if any(self._has_check(part) for part in node.body)}
+            for node in made:
+                if any(_is_named(inner, found) for inner in ast.walk(node.value)):
+                    more.update(target.id for target in node.targets if isinstance(target, ast.Name))
             if more <= found:
                 return found
             found |= more
+
+    def _has_check(self, node: ast.stmt) -> bool:
+        inner = node.body if isinstance(node, Definition) else [node]  # a method, in the body of a class
+        return any(self._check_in(part) is not None for part in inner)
+
+
+def _is_named(node: ast.AST, names: frozenset[str]) -> bool:
+    """Whether this names something that asserts: `check`, or `self.assertEqual`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr.startswith("assert")
+    return isinstance(node, ast.Name) and node.id in names
 
 
 def _traces(error: BaseException) -> Iterator[types.TracebackType]:
@@ -171,6 +198,14 @@ def _holds(node: Any, place: _Place) -> bool:
 def _in_block(block: list[ast.stmt], place: _Place) -> bool:
     first, last = block[0], block[-1]
     return (first.lineno, first.col_offset) <= place < (last.end_lineno or last.lineno, last.end_col_offset or sys.maxsize)
+
+
+def _waits_for(node: ast.With | ast.AsyncWith, error: BaseException) -> bool:
+    """Whether the tests name the error's class where they ask for the context manager: `with ignored(ValueError)`."""
+    kinds = {kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)}
+    calls = (item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call))
+    given = (part for call in calls for one in (*call.args, *call.keywords) for part in ast.walk(one))
+    return any(getattr(part, "id", getattr(part, "attr", "")) in kinds for part in given)
 
 
 def _is_headed(node: ast.With | ast.AsyncWith, line: int) -> bool:
@@ -224,7 +259,7 @@ def _asserts(node: ast.Call) -> bool:
 
 
 def _is_mark(node: ast.AST) -> bool:
-    """Whether a place is marked as one that must not be reached."""
+    """Whether this fails a test by being reached: under a condition it is an assertion written out."""
     if isinstance(node, ast.Raise):
         return raises_failure(node)
     return isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and _called(node) == "fail")

@@ -228,17 +228,18 @@ def _items(own: Handle, source: Any) -> Any:
     seen_before = dict(link.views_of(own))
     mapping, listing = link.listings.get(own._fumehood_id, (own if "keys" in type(own)._fumehood_methods else None, "items"))
     listed_before = dict(link.views_of(mapping)) if mapping is not None else {}
+    acts = link.acts
     for item in source:
         count += 1
         if count <= _MOST:
             kept.append(_as_bytes(item))
             parts.append(item)
         yield item
-    # Taking an item may change an object; a whole iteration is one look.
-    known = _restored(own, seen_before)
+    # Taking an item may change an object; a whole iteration is one look, unless the tests have it change meanwhile.
+    known = _restored(own, seen_before if link.acts == acts else {"told": seen_before.get("told", {})})
     if mapping is None:
         known["all"] = kept
-    else:
+    elif link.acts == acts:
         _restored(mapping, listed_before)
         listed(mapping, listing, parts, count)
     if mapping is not own:
@@ -264,6 +265,7 @@ def listed(own: Handle, name: str, parts: Iterable[Any], count: int) -> None:
         told = known.setdefault("map", {})
         told[name] = [_pair(part) if name == "items()" else _as_bytes(part) for part in parts]
     seen(own, name, count)
+    _shown_beside(own, "len")
     _agree_as_mapping(own)
 
 
