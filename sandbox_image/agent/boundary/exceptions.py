@@ -46,7 +46,7 @@ def _attribute(self: BaseException, name: str) -> Any:
     """A property or a method of a candidate's exception."""
     if name.startswith("_") or "_fumehood_id" not in self.__dict__:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-    return type(self)._fumehood_link.ask("get", self, name)  # type: ignore[attr-defined]
+    return type(self)._fumehood_link.attribute_of(self, name)  # type: ignore[attr-defined]
 
 
 def _say(self: BaseException) -> str:

@@ -119,7 +119,7 @@ class HandleMeta(type):
         """Have the candidate make an object."""
         made = call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
         if isinstance(type(made), HandleMeta):
-            cls._fumehood_link.was_made(made, cls, args, kwargs)
+            cls._fumehood_link.was_made(made, cls, args, kwargs, sys._getframe(1))
         return made
 
     def __instancecheck__(cls, value: Any) -> bool:
@@ -132,7 +132,7 @@ class HandleMeta(type):
         if _is_protocol(name):
             raise AttributeError(name)
         link = cls._fumehood_link
-        return link.named(name, _attribute(link, cls, name, known=_is_known(cls)))
+        return link.named(name, _attribute(link, cls, name, known=cls._fumehood_link.is_known(cls)))
 
     def __setattr__(cls, name: str, value: Any) -> None:
         cls._fumehood_link.ask("set", cls, name, value)
@@ -150,7 +150,7 @@ class HandleMeta(type):
         return cls._fumehood_link.ask("operator", "getitem", (cls, key), {})
 
     def __contains__(cls, item: Any) -> bool:
-        if not isinstance(type(item), HandleMeta) and not _is_known(cls):
+        if not isinstance(type(item), HandleMeta) and not cls._fumehood_link.is_known(cls):
             raise refusal(cls, "__contains__")
         cls._fumehood_link.rest_on("word")
         return bool(cls._fumehood_link.ask("operator", "contains", (cls, item), {}))
@@ -171,6 +171,31 @@ def _attribute(link: Link, own: Any, name: str, *, known: bool) -> Any:
     if name in _PREDICATES and callable(value) and not known:
         raise refusal(own, name)
     return value
+
+
+def guarded(own: Any, name: str, value: Any) -> Any:
+    """What a value that was handed out has under a name; a method that compares by its name is refused what it would be told.
+
+    Named tuples and exceptions cross as values, and what is in them may be called: where a text or an array belongs, that is no
+    answer of theirs.
+    """
+    if not callable(value) or not (name in _PREDICATES or any(hasattr(kind, name) for kind in _plain_kinds())):
+        return value
+
+    @functools.wraps(value, ())
+    def called(*args: Any, **kwargs: Any) -> Any:
+        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
+        if plain and (name in _PREDICATES or _is_arrays_own(name, plain)):
+            raise refusal(own, name)
+        return value(*args, **kwargs)
+
+    return called
+
+
+def _plain_kinds() -> list[type]:
+    torch = sys.modules.get("torch")
+    numpy = sys.modules.get("numpy")
+    return [kind for kind in (numpy and numpy.ndarray, torch and torch.Tensor) if kind]
 
 
 def size_of(value: Any) -> int:
@@ -299,11 +324,6 @@ def _is_arrays_own(name: str, args: list[Any]) -> bool:
 def has_protocol(kind: type, name: str) -> bool:
     """Whether objects of a class have a special method. What their metaclass has does not count."""
     return any(name in vars(base) for base in kind.__mro__)
-
-
-def _is_known(kind: HandleMeta) -> bool:
-    """Whether the tests named this class."""
-    return any(base in kind._fumehood_link.known for base in kind.__mro__)
 
 
 def refusal(own: Any, what: str) -> BaseException:

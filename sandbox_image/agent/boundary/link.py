@@ -5,6 +5,7 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
+import collections
 import collections.abc
 import functools
 import inspect
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import protocol
+from ..frames import called_name
 from . import own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
@@ -36,6 +38,7 @@ from .handles import (
     awaited,
     class_below,
     generated,
+    guarded,
     library_class,
     refusal,
 )
@@ -205,6 +208,10 @@ class _Writer(values.Writer):
             self.put_apart(_about(value) if nature in ("", "coroutine") else None)
 
 
+def _given(value: Any, own: Any) -> Any:
+    return value
+
+
 def _is_module(value: Any) -> bool:
     torch = sys.modules.get("torch")
     real = getattr(type(value), "_fumehood_real", None)
@@ -316,6 +323,12 @@ class _Reader(values.Reader):
         self.pos += 1
         return self.kind()
 
+    def class_of_its_own(self) -> type:
+        """A class of the candidate's as a value."""
+        found = self.kind()
+        self.link.was_handed(found)
+        return found
+
     def kind(self) -> type:
         number = self.number()
         self.depth += 1
@@ -369,6 +382,15 @@ class _Reader(values.Reader):
             self.link.given.add(found)
         return found
 
+    def named(self, value: Any) -> Any:
+        """A named tuple, whose items are not called in the place of a method that compares."""
+        shown = {name: guarded(value, name, item) for name, item in zip(value._fields, value, strict=True) if callable(item)}
+        kept = {name: found for name, found in shown.items() if found is not getattr(value, name)}
+        if not kept:
+            return value
+        places = {name: property(functools.partial(_given, found)) for name, found in kept.items()}
+        return tuple.__new__(type(type(value).__name__, (type(value),), {"__slots__": (), **places}), value)
+
     def masked(self, array: Any) -> Any:
         """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""
         return array if self.link.masks else vacuous.unmasked(array)
@@ -409,7 +431,7 @@ class _Reader(values.Reader):
 
 _Reader.more = {
     ord("h"): _Reader.object,
-    ord("c"): _Reader.kind,
+    ord("c"): _Reader.class_of_its_own,
     ord("("): _Reader.function,
     ord("k"): _Reader.asked,
     ord("x"): _Reader.own_error,
@@ -467,8 +489,10 @@ class Link:
         """Numbers that nobody here needs any more; negative for graphs."""
         self.seeds: list[tuple[str, tuple[Any, ...]]] = []
         """Seeds that the tests set: the candidate's generators are set alike before its next call."""
-        self.known: set[type] = set()
-        """Classes that the tests named."""
+        self.known: dict[type, set[str]] = {}
+        """Classes that the tests named: under which names."""
+        self._handed: collections.Counter[type] = collections.Counter()
+        """How often classes of its own were handed out otherwise: in a value, or under the name of a function."""
         self.borrowed: set[str] = set()
         """Names under which the tests took classes that are not the candidate's own."""
         self.made: dict[int, tuple[type, Any, Any]] = {}
@@ -673,6 +697,10 @@ class Link:
                 if acts == self.acts:
                     raise mark(RuntimeError(_REPLACED))
         return views.attribute(own, name, value)
+
+    def attribute_of(self, exc: Any, name: str) -> Any:
+        """A property or a method of a candidate's exception."""
+        return guarded(exc, name, self.ask("get", exc, name))
 
     def listed(self, own: Any, name: str) -> Any:
         """What a mapping lists of itself, one item for each that it holds."""
@@ -1012,12 +1040,27 @@ class Link:
         if name != getattr(value, "__name__", "") and any(map(_is_borrowed, value if type(value) is tuple else (value,))):
             self.borrowed.add(name)
         if type(value) is HandleMeta and name.lstrip("_")[:1].isupper() and name != self.entry_point:
-            self.known.add(value)
+            self.known.setdefault(value, set()).add(name)
+            self._handed[value] -= 1
         return value
 
-    def was_made(self, value: Any, kind: type, args: Any, kwargs: Any) -> None:
-        """Note an object that the tests made, where they know its class by name."""
-        if kind in self.known:
+    def was_handed(self, value: type) -> None:
+        """Note a class that arrives as a value. Where the tests took it by its name, `named` takes that back."""
+        if type(value) is HandleMeta:
+            self._handed[value] += 1
+
+    def is_known(self, kind: type) -> bool:
+        """Whether the tests named this class, or one that it derives from, and have it in no other way."""
+        return self._handed[kind] <= 0 and any(base in self.known for base in kind.__mro__)
+
+    def was_made(self, value: Any, kind: type, args: Any, kwargs: Any, frame: types.FrameType) -> None:
+        """Note an object that the tests made, where they know its class by name; `frame` called it.
+
+        A class that was handed out as well may stand where they expect a function. It is made only where its name is written.
+        """
+        if kind not in self.known:
+            return
+        if self._handed[kind] <= 0 or (self.is_tests(frame) and called_name(frame) in self.known[kind]):
             self.made[value._fumehood_id] = (kind, args, kwargs)
 
     def count_item(self, number: int) -> None:
@@ -1143,7 +1186,7 @@ class Link:
 def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:
     for name, value in attributes.items():
         if type(name) is str and name.isidentifier() and not name.startswith("_"):
-            exc.__dict__[name] = value
+            exc.__dict__[name] = guarded(exc, name, value)
 
 
 def _run_apart(coroutine: Any) -> Any:

@@ -431,7 +431,7 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
         if not worlds and not _made(own):
             raise refusal(own, f"__{name}__")
         link = type(own)._fumehood_link
-        link.keep_worlds(value, worlds, made=_made(own) or not link.known.isdisjoint(type(own).__mro__))
+        link.keep_worlds(value, worlds, made=_made(own) or link.is_known(type(own)))
         return value
     told = [(number, found) for number, (heard, found) in rest if heard]
     if len(told) > 1 and sum(repr(found) == repr(value) for _, found in told) >= _OWN_EQUALITY * len(told):

@@ -689,6 +689,10 @@ class Reader:
             raise Garbled(f"a {type(value).__name__} where a {kinds[0].__name__} belongs")
         return value
 
+    def named(self, value: Any) -> Any:
+        """A named tuple as it is shown."""
+        return value
+
     def name(self) -> str:
         """A short text."""
         value: str = self.expect(str)
@@ -886,7 +890,7 @@ def _read_named(reader: Reader) -> Any:
             raise Garbled("a named tuple with names that are none")
         places = {field: property(operator.itemgetter(place)) for place, field in enumerate(fields)}
         _named[key] = type(name, (Named,), {"__slots__": (), "_fields": fields, "__match_args__": fields, **places})
-    return tuple.__new__(_named[key], items)
+    return reader.named(tuple.__new__(_named[key], items))
 
 
 def library(name: str) -> Any:
