@@ -164,6 +164,9 @@ def _shows(own: Handle, other: Any) -> bool:
             items = list(itertools.islice(iter(own), len(other) + 1))
             if isinstance(other, list | tuple):
                 return items == list(other)
+            if isinstance(other, dict):  # each key with its value
+                shown = has_protocol(kind, "__getitem__") and len(items) == len(other)
+                return shown and all(key in other and bool(own[key] == other[key]) for key in items)  # type: ignore[index]
             return len(items) == len(other) and all(item in other for item in items)
         if is_number(other):
             named = [f"__{name}__" for name in ("complex", "float", "int", "index") if has_protocol(kind, f"__{name}__")]
