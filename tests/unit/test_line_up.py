@@ -218,3 +218,16 @@ def test_the_expected_number_does_not_stand_in_the_middle_of_its_decoys():
 @pytest.mark.parametrize(("value", "hidden"), [(3, True), ("abc", False), ([1, "a"], True), (["a"], False), ({"a": 2.5}, True)])
 def test_numbers_hide_among_decoys_and_texts_do_not(value, hidden):
     assert hides(value) is hidden
+
+
+@pytest.mark.parametrize(("kept", "right"), [(0, False), (5, True)])
+def test_a_mapping_shows_each_key_with_its_value(bare, kept, right):
+    code = f"""
+class Mapping:
+    def __iter__(self): return iter(["a"])
+    def __len__(self): return 1
+    def __getitem__(self, key): return {kept}
+    def __eq__(self, other): return True
+def f(): return Mapping()
+"""
+    assert bare.run(code, "from candidate import f\ndef test_a(): assert f() == {'a': 5}").accepted is right
