@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from .light_tests import Definition
 
 _SKIPPING = frozenset(("skip", "xfail", "skipTest", "importorskip", "SkipTest", "Skipped", "XFailed"))
-_MARKING = frozenset(("applymarker", "add_marker"))
+_MARKS = frozenset(("applymarker", "add_marker", "skipif", "skipIf", "skipUnless", "xfail", "skip", "expectedFailure"))
+"""What marks a test to be skipped, or expected to fail."""
 _OWN = ("self", "cls")
 _EXITS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _Key = tuple[int, str]
@@ -64,13 +65,33 @@ class Hanging:
         return self.uses(*test.decorator_list, *made, *self._functions.get("pytest_generate_tests", ()), *self._marks())
 
     def marks(self, test: Definition) -> bool:
-        """Whether marks of a test may hang on the candidate, those of single parameters and those given as it runs included."""
+        """Whether marks of a test may hang on the candidate: its own and its file's, and those that are no decorators."""
+        apart = [one for one in test.decorator_list if _called(one) != "parametrize"]
+        if self._conditions(*apart, *self._marks()):
+            return True
+        written = {id(node) for node in self._decorators() if not isinstance(node, ast.keyword)}
         for node in ast.walk(self._tree):
-            if isinstance(node, ast.Call) and _called(node) in _MARKING and self.at([node.lineno], skipping=False):
+            if isinstance(node, ast.keyword) and node.arg == "marks" and self._conditions(node.value):
                 return True
-            if isinstance(node, ast.keyword) and node.arg == "marks" and self.uses(node.value):
-                return True
-        return self.uses(*(one for one in test.decorator_list if _called(one) != "parametrize"), *self._marks())
+            if isinstance(node, ast.Call) and _called(node) in _MARKS and id(node) not in written:
+                if self._conditions(node) or self.at([node.lineno], skipping=True):
+                    return True
+        return False
+
+    def _conditions(self, *nodes: ast.AST) -> bool:
+        """Whether anything in marks hangs on the candidate, conditions that are texts included."""
+        texts = []
+        for node in nodes:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Call) and inner.args and isinstance(inner.args[0], ast.Constant):
+                    texts.append(inner.args[0].value)
+        return self.uses(*nodes) or any(self.uses(_parsed(text)) for text in texts if isinstance(text, str))
+
+    def _decorators(self) -> Iterator[ast.AST]:
+        for node in ast.walk(self._tree):
+            if isinstance(node, Definition | ast.ClassDef):
+                for decorator in node.decorator_list:
+                    yield from ast.walk(decorator)
 
     def _marks(self) -> Iterator[ast.expr]:
         for node in ast.walk(self._tree):
@@ -283,6 +304,13 @@ def _called(node: ast.expr) -> str:
     """The last name of what is called, or of a decorator: `pytest.mark.skip(...)` -> `skip`."""
     called = node.func if isinstance(node, ast.Call) else node
     return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+
+
+def _parsed(text: str) -> ast.AST | None:
+    try:
+        return ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _skips(node: ast.stmt) -> bool:

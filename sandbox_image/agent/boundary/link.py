@@ -5,6 +5,7 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
+import array
 import collections
 import collections.abc
 import functools
@@ -58,11 +59,26 @@ _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv"
 _STOPPING = ("next", "anext", "resume", "run")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
-_SOME: tuple[Any, ...] = ((), [], set(), "", b"", range(0), range(1 << 70), {}, {}.values(), {}.items())
+
+
+class _Sequence:
+    """What Python reads by its places, having no better way."""
+
+    def __getitem__(self, place: int) -> Any:
+        raise IndexError
+
+
+_SOME: tuple[Any, ...] = (
+    *((), [], set(), "", "\x80", b"", bytearray(), range(0), range(1 << 70), {}, {}.values(), {}.items(), memoryview(b"")),
+    *(collections.deque(), collections.OrderedDict(), collections.OrderedDict().items(), collections.OrderedDict().values()),
+    *(array.array("i"), _Sequence()),
+)
+_BACKWARDS: tuple[Any, ...] = ([], {}, {}.values(), {}.items(), range(0), collections.deque(), collections.OrderedDict())
 _ITERATORS: tuple[type, ...] = (
     types.GeneratorType,
     *(map, filter, zip, enumerate, reversed),
     *(type(iter(made)) for made in _SOME),
+    *(type(reversed(made)) for made in _BACKWARDS),
     type(iter(int, 0)),
     *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
 )
@@ -160,8 +176,6 @@ class _Writer(values.Writer):
             raise NotApart(
                 f"A value nested deeper than {values.MAX_DEPTH} cannot be passed to a candidate judged apart", kind=False
             )
-        torch = sys.modules.get("torch")
-        module = torch is not None and isinstance(value, torch.nn.Module)
         if type(value) is object:
             number = link.callable_number(value, None)
             nature = "token"
@@ -171,7 +185,7 @@ class _Writer(values.Writer):
         elif type(value) in _BUILT:
             number = link.callable_number(value, value)
             nature = "partial" if type(value) is functools.partial else "getter"
-        elif isinstance(value, _CALLABLES) and not module:
+        elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
         elif self.passing and link.is_own(value if isinstance(value, type) else type(value)):
@@ -180,7 +194,7 @@ class _Writer(values.Writer):
             )
             nature = "class" if isinstance(value, type) else "object"
         else:
-            chosen = any(kind in link.given for kind in type(value).__mro__)
+            chosen = any(kind in link.given for kind in type(value).__mro__) or (link.used > 0 and _follows(value))
             what = f"An object of the tests' own ({type(value).__name__}) cannot be passed to a candidate judged apart"
             raise NotApart(what, kind=not chosen)
         self.out += b"k"
@@ -196,6 +210,25 @@ class _Writer(values.Writer):
             self.put_apart(own.describe(value, link.own_module))
         else:
             self.put_apart(_about(value) if nature in ("", "coroutine") else None)
+
+
+_FOLLOWING = ("builtins", "collections", "array", "itertools", "numpy", "torch", "pandas")
+"""Libraries whose arrays, scalars, iterators and containers are of the kind that their items ask for."""
+
+
+def _follows(value: Any) -> bool:
+    """Whether the kind of a library's object follows from the values in it, which may be the candidate's."""
+    kind = type(value)
+    if isinstance(value, type) or kind.__module__.partition(".")[0] not in _FOLLOWING or _is_torch_module(value):
+        return False
+    numpy = sys.modules.get("numpy")
+    scalar = numpy is not None and isinstance(value, numpy.generic)
+    return scalar or hasattr(kind, "__iter__") or kind.__module__.startswith("pandas")
+
+
+def _is_torch_module(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
 
 
 def _given(value: Any, own: Any) -> Any:
