@@ -223,6 +223,8 @@ def _follows(value: Any) -> bool:
         return False
     numpy = sys.modules.get("numpy")
     scalar = numpy is not None and isinstance(value, numpy.generic)
+    if getattr(getattr(value, "dtype", None), "names", None):
+        return False  # fields are written out
     return scalar or hasattr(kind, "__iter__") or kind.__module__.startswith("pandas")
 
 
@@ -523,6 +525,8 @@ class Link:
         self.expects_stop: Callable[..., bool] = lambda by_next: False
         """Whether the tests name StopIteration in a handler where they stand: else a function that raises it has an error, and
         ends no loop."""
+        self.expects: Callable[[str], bool] = lambda name: False
+        """Whether the tests name this class of exceptions in a handler where they stand."""
         self.masks = False
         """Whether the tests speak of masked arrays."""
         self.empties = vacuous.Empties(self, "")
@@ -923,6 +927,8 @@ class Link:
             self._asking in _STOPPING or self.expects_stop(by_next=False)
         ):
             kind, args = RuntimeError, (f"{kind.__name__} out of a function",)
+        if (ends := _ends_more(kind)) and not any(map(self.expects, ends)):
+            kind, args = RuntimeError, (f"{kind.__name__} out of a function",)
         exc = make_exception(kind, args, text[:_TEXT])
         _set_attributes(exc, attributes)
         if type(notes := attributes.get("__notes__")) is list and all(type(note) is str for note in notes):
@@ -1163,6 +1169,14 @@ class Link:
             if type(graph) is not int or not all(isinstance(tensor, torch.Tensor) for tensor in outputs):
                 raise Garbled("a graph that is none")
             reader.outputs = list(autograd_function().apply(Graph(self, graph, len(refs)), outputs, *sources))
+
+
+def _ends_more(kind: type[BaseException]) -> list[str]:
+    """Names of the classes of libraries that an exception is of and that are below BaseException alone.
+
+    Libraries take them for something else than an error: whose task was cancelled has not failed.
+    """
+    return [one.__name__ for one in kind.__mro__ if not issubclass(one, Exception) and values.library_path(one) is not None]
 
 
 def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:

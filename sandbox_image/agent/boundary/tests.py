@@ -37,6 +37,7 @@ from .link import Link
 from .module import Module
 from .sharing import asks_identity
 from .sides import Sides
+from .silent import Silent
 from .unreached import Unreached
 
 WORK = "/box/work"
@@ -86,6 +87,7 @@ class _Judge:
         self._expected = Reading(ast.Module([], []), link.module)
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
+        self._silent = Silent(link.unreached.silenced)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
@@ -125,7 +127,8 @@ class _Judge:
             return exc.filename == self._path
         if type(exc).__name__ == "FixtureLookupError":  # what the candidate made of a test may have other parameters
             test = self._expected.tests.get(self._findings.now.partition("[")[0])
-            return test is None or not test.decorated
+            wrapped = test is not None and test.decorated
+            return not wrapped and self._hanging.lacks_fixture(str(getattr(exc, "argname", "")))
         if type(exc).__name__ == "Failed" and not frames_in(exc, self._path):  # parameters that pytest cannot read
             return not any(test.decorated for test in self._expected.tests.values())
         return not self._link.taken
@@ -155,6 +158,7 @@ class _Judge:
         self._findings.begin(name)
         self._link.begin()
         self._skipping = []
+        self._silent.begin()
         self._used, self._refused = self._link.used, len(values.NotApart.raised)
 
     def known(self, exc: BaseException) -> None:
@@ -172,6 +176,7 @@ class _Judge:
         if self._stopped():
             return
         hidden = self.hidden()
+        self._silent.finish()
         told = {"message": "", "side": "", "broken": False, "proved": False} | (about or {})
         if exc is None and outcome == "passed":
             exc = hidden
@@ -355,6 +360,7 @@ class _Judge:
         if "approx" in self._tests:
             _compare_whole_arrays()
         link.empties.watch()
+        self._silent.watch(self._tests)
         kind = light_tests.kind_of(tree, self._entry_point)
         if kind in ("functions", "pytest") and not known.stars(link.module):  # they import what they use
             self._missing = frozenset(known.missing(bound))
@@ -365,7 +371,7 @@ class _Judge:
             self._expected.tests.clear()  # what they define is called by them
         self._findings = findings = Findings(tree, self._path, self._doubt)
         link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
-        link.expects_stop = findings.expects_stop
+        link.expects_stop, link.expects = findings.expects_stop, findings.expects
         self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
         findings.compared = self._compared
         if kind == "pytest":
@@ -392,6 +398,8 @@ class _Judge:
         else:
             found = {name: names[name] for name in dict.fromkeys(own) if type(names.get(name)) is types.FunctionType}
             found = {name: function for name, function in found.items() if function.__code__.co_filename == self._path}
+            if len(found) < len(set(own)):  # something else stands under their names now
+                self._expected = Reading(ast.parse(self._tests, self._path), link.module, names_of_candidate)
         return self._functions(found)
 
     def _compared(self, line: int, column: int) -> None:

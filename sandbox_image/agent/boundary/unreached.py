@@ -49,7 +49,7 @@ class Unreached:
     def message(self) -> str:
         """Which assertion was not reached; empty where all were."""
         what = next((one.what for one in self._left if one.what), "")
-        return f"An assertion was not reached, for the candidate ended the error before it: {what}" if what else ""
+        return f"An assertion was not reached, for an error before it was ended: {what}" if what else ""
 
     def begin(self) -> None:
         """A test begins."""
@@ -60,6 +60,11 @@ class Unreached:
         what = self._what(error)
         if what or marked(error) is not None:
             self._left.append(_Left(block, error, what))
+
+    def silenced(self, error: BaseException) -> None:
+        """An error has ended a thread or a task of the tests', and nobody asks for it."""
+        if what := self._what(error):
+            self._left.append(_Left(None, error, what))
 
     def reached(self, block: Hashable) -> None:
         """A block was run to its end."""
