@@ -59,7 +59,7 @@ class Hanging:
         return any(self._in_block(self._body_at(line), line, skipping) for line in lines)
 
     def lacks_fixture(self, name: str) -> bool:
-        """Whether a function of the tests' wants a fixture of which they have none, and no fixture that the candidate may make."""
+        """Whether a function of the tests' wants a fixture of which they have none, nor any that the candidate may make."""
         functions = [node for found in self._functions.values() for node in found]
         wanted = any(name in {one.arg for one in (*node.args.args, *node.args.kwonlyargs)} for node in functions)
         fixtures = [node for node in functions if any(_called(one) == "fixture" for one in node.decorator_list)]
@@ -75,16 +75,17 @@ class Hanging:
 
     def marks(self, test: Definition) -> bool:
         """Whether marks of a test may hang on the candidate: its own and its file's, and those that are no decorators."""
-        apart = [one for one in test.decorator_list if _called(one) != "parametrize"]
-        if self._conditions(*apart, *self._marks()):
+        own = [one for one in test.decorator_list if _called(one) != "parametrize"]
+        if self._conditions(*own, *self._marks()):
             return True
         written = {id(node) for node in self._decorators() if not isinstance(node, ast.keyword)}
         for node in ast.walk(self._tree):
             if isinstance(node, ast.keyword) and node.arg == "marks" and self._conditions(node.value):
                 return True
-            if isinstance(node, ast.Call) and _called(node) in _MARKS and id(node) not in written:
-                if self._conditions(node) or self.at([node.lineno], skipping=True):
-                    return True
+            if not isinstance(node, ast.Call) or _called(node) not in _MARKS or id(node) in written:
+                continue
+            if self._conditions(node) or self.at([node.lineno], skipping=True):
+                return True
         return False
 
     def _conditions(self, *nodes: ast.AST) -> bool:
@@ -296,8 +297,7 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.ExceptHandler):
             continue
-        for inner in _own(child) if not isinstance(child, ast.match_case) else ast.walk(child.pattern):
-            yield inner
+        yield from _own(child) if not isinstance(child, ast.match_case) else ast.walk(child.pattern)
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:

@@ -5,7 +5,6 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
-import array
 import collections
 import collections.abc
 import functools
@@ -60,26 +59,10 @@ _STOPPING = ("next", "anext", "resume", "run")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
 
-
-class _Sequence:
-    """What Python reads by its places, having no better way."""
-
-    def __getitem__(self, place: int) -> Any:
-        raise IndexError
-
-
-_SOME: tuple[Any, ...] = (
-    *((), [], set(), "", "\x80", b"", bytearray(), range(0), range(1 << 70), {}, {}.values(), {}.items(), memoryview(b"")),
-    *(collections.deque(), collections.OrderedDict(), collections.OrderedDict().items(), collections.OrderedDict().values()),
-    *(array.array("i"), _Sequence()),
-)
-_BACKWARDS: tuple[Any, ...] = ([], {}, {}.values(), {}.items(), range(0), collections.deque(), collections.OrderedDict())
 _ITERATORS: tuple[type, ...] = (
     types.GeneratorType,
     *(map, filter, zip, enumerate, reversed),
-    *(type(iter(made)) for made in _SOME),
-    *(type(reversed(made)) for made in _BACKWARDS),
-    type(iter(int, 0)),
+    *values.ITERATORS.values(),
     *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
 )
 """What gives items and does nothing else."""
