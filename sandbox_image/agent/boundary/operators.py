@@ -554,7 +554,12 @@ def _leave(name: str) -> Callable[..., Any]:
         found = is_verdict(exc) and marked(exc) is None
         if not found:
             block = link.unreached.block() if exc is not None or len(link.unreached) else None
-            value = _ask(self, name, kind, exc, None)
+            try:
+                value = _ask(self, name, kind, exc, None)
+            except Exception as other:
+                if exc is not None and other is not exc:
+                    link.unreached.silenced(exc)
+                raise
             return _ended(link, exc, value, block) if name == "exit" else _ended_soon(link, exc, value, block)
         try:
             value = _ask(self, name, AssertionError, AssertionError(), None)
@@ -576,7 +581,13 @@ def _ended(link: Link, exc: BaseException | None, value: Any, block: Hashable) -
 
 
 async def _ended_soon(link: Link, exc: BaseException | None, awaitable: Any, block: Hashable) -> Any:
-    return _ended(link, exc, await _soon(link, awaitable), block)
+    try:
+        value = await _soon(link, awaitable)
+    except Exception as other:
+        if exc is not None and other is not exc:
+            link.unreached.silenced(exc)
+        raise
+    return _ended(link, exc, value, block)
 
 
 def _entering(name: str) -> Callable[..., Any]:

@@ -62,7 +62,7 @@ class Unreached:
             self._left.append(_Left(block, error, what))
 
     def silenced(self, error: BaseException) -> None:
-        """An error has ended a thread or a task of the tests', and nobody asks for it."""
+        """An error has ended a thread or a task of the tests' and nobody asks for it, or the candidate raises another instead."""
         if what := self._what(error):
             self._left.append(_Left(None, error, what))
 
@@ -77,8 +77,8 @@ class Unreached:
             self.reached(block)
 
     def forget(self, count: int) -> None:
-        """What came after the first `count` does not count: what the candidate was asked for failed as a whole."""
-        del self._left[count:]
+        """What came after the first `count` only counts if it left out an assertion: what the candidate was asked for failed."""
+        self._left[count:] = [one for one in self._left[count:] if one.what]
 
     def block(self) -> Hashable:
         """The statement of the tests that runs now: file, function and line."""
