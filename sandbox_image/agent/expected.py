@@ -9,9 +9,11 @@ Left out: tests that only running the file would show (classes made by calls, ba
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from .hanging import Hanging
 from .light_tests import Definition, has_assertions
 
 _PLAIN_BASES = frozenset(("object", "ABC", "Generic", "Protocol"))
@@ -46,7 +48,7 @@ class Reading:
     """The tests of a file, and what of it depends on the candidate."""
 
     def __init__(self, tree: ast.Module, module: str, missing: Iterable[str] = ()) -> None:
-        self._module = module
+        self._tree, self._module = tree, module
         self.foreign: set[str] = set(missing)
         """Names of the candidate's, and those that the tests made from them at module level."""
         self._learn(tree)
@@ -73,6 +75,11 @@ class Reading:
                 if isinstance(inner, ast.ImportFrom | ast.Import) and self._imports(inner):
                     return True
         return False
+
+    @functools.cached_property
+    def hanging(self) -> Hanging:
+        """What of the file hangs on the candidate's values, in detail. Read where it is asked for: it takes longer."""
+        return Hanging(self._tree, self.foreign, self._imports)
 
     def must_be_entered(self) -> dict[int, str]:
         """Functions with assertions, no tests themselves, that the candidate wraps: they are worth nothing if never entered."""

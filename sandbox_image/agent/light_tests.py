@@ -68,10 +68,14 @@ def kind_of(tree: ast.Module, entry_point: str) -> str:
     return "asserts" if any(map(_asserts, tree.body)) else "pytest"
 
 
-def _asserts(node: ast.stmt) -> bool:
+def _asserts(node: ast.AST) -> bool:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return False
-    return any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+    return isinstance(node, ast.Assert) or any(map(_asserts, (n for n in ast.iter_child_nodes(node) if _has_statements(n))))
+
+
+def _has_statements(node: ast.AST) -> bool:
+    return isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case)
 
 
 def _is_simple(tree: ast.Module) -> bool:

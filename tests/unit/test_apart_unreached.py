@@ -173,3 +173,42 @@ def test_a_function_that_asserts_and_is_never_called_leaves_the_candidates_word(
     result = bare.run(JOBS, tests)
     assert result.accepted, result
     assert result.tests["test_a"]["basis"] == basis
+
+
+REPLACING = """
+import contextlib
+class Bad(Exception): pass
+class Session:
+    def __enter__(self): return self
+    def __exit__(self, *about): raise ValueError
+@contextlib.contextmanager
+def opened():
+    try: yield
+    except Exception: raise ValueError from None
+def each(items, check):
+    for item in items:
+        try: check(item)
+        except Exception: raise ValueError from None
+def translated(check):
+    try: check({})
+    except KeyError as error: raise Bad from error
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    with pytest.raises(ValueError), Session():\n        found = {}['x']\n        assert found == 9\n",
+        "    with pytest.raises(ValueError):\n        with opened(): assert {}['x'] == 9\n",
+        "    def check(given): assert given['x'] == 9\n    with pytest.raises(ValueError): each([{}], check)\n",
+    ],
+)
+def test_an_assertion_is_not_skipped_by_an_error_that_is_replaced(bare: Apart, body: str) -> None:
+    tests = "import pytest\nfrom candidate import Session, each, opened\ndef test_a():\n"
+    assert not bare.run(REPLACING, tests + body).accepted
+
+
+def test_an_error_that_another_one_names_as_its_cause_was_not_ended(bare: Apart) -> None:
+    tests = "import pytest\nfrom candidate import Bad, translated\ndef look(given):\n    found = given['x']\n    assert found\n"
+    tests += "def test_a():\n    with pytest.raises(Bad): translated(look)\n"
+    assert bare.run(REPLACING, tests).accepted

@@ -349,6 +349,8 @@ def _real(kind: type) -> tuple[str, str] | None:
     if module.startswith(values.ESTIMATORS) and getattr(sys.modules.get(module), name, None) is kind:
         return module, name
     path: tuple[str, str] | None = values.library_path(kind)
+    if path is None and values.ITERATORS.get(name) is kind:
+        return "iterators", name
     return path or (("builtins", name) if values.TYPE_NAMES.get(kind) == name else None)
 
 

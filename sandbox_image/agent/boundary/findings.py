@@ -43,6 +43,7 @@ class Findings:
         """Called with the place of an assertion that passed and compared two things, neither of them written out."""
         self.entered: set[int] = set()
         """Marked functions that ever ran."""
+        self._handled: dict[frozenset[str], list[tuple[tuple[int, int], bool]]] = {}
         self._done: dict[int, bool] = {}
         self._depth = 0
         self._shown = False
@@ -170,7 +171,11 @@ class Findings:
 
         Where `next` is called in the block of a `try`, it is `next` that is waited for.
         """
-        return self._stands_in([lines for lines, advances in self._stops if by_next or not advances])
+        return self._stands_in([lines for lines, advances in self._handling(_STOPS) if by_next or not advances])
+
+    def expects(self, name: str) -> bool:
+        """Whether a handler of the tests' own names this class of exceptions where they stand now."""
+        return self._stands_in([lines for lines, _ in self._handling(frozenset((name,)))])
 
     def _stands_in(self, ranges: list[tuple[int, int]]) -> bool:
         frame: Any = sys._getframe(1)
@@ -206,19 +211,23 @@ class Findings:
                         found.append(_lines(node.body))
         return found
 
-    @functools.cached_property
-    def _stops(self) -> list[tuple[tuple[int, int], bool]]:
-        """Lines of the tests inside which a StopIteration is caught by name, and whether that is of a `next` there."""
+    def _handling(self, wanted: frozenset[str]) -> list[tuple[tuple[int, int], bool]]:
+        """Lines of the tests inside which such an exception is caught by name, and whether there is a `next` in them."""
+        if wanted not in self._handled:
+            self._handled[wanted] = self._read_handling(wanted)
+        return self._handled[wanted]
+
+    def _read_handling(self, wanted: frozenset[str]) -> list[tuple[tuple[int, int], bool]]:
         names = {node.targets[0].id: node.value for node in self._tree.body if _is_assignment(node)}  # type: ignore[attr-defined]
         found: list[tuple[tuple[int, int], bool]] = []
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Try):
-                if any(one.type is not None and _forgives(one.type, names, _STOPS) for one in node.handlers):
+                if any(one.type is not None and _forgives(one.type, names, wanted) for one in node.handlers):
                     found.append((_lines(node.body), any(map(_advances, node.body))))
             elif isinstance(node, ast.With | ast.AsyncWith):
-                if any(_catches(item.context_expr, names, _STOPS) for item in node.items):
+                if any(_catches(item.context_expr, names, wanted) for item in node.items):
                     found.append((_lines(node.body), False))
-            elif isinstance(node, ast.Call) and _catches(node, names, _STOPS):
+            elif isinstance(node, ast.Call) and _catches(node, names, wanted):
                 found.append(((node.lineno, node.end_lineno or node.lineno), False))
         return found
 
@@ -260,4 +269,4 @@ def _forgives(node: ast.expr, names: dict[str, ast.expr], wanted: frozenset[str]
         return _forgives(names[name], {}, wanted)
     if isinstance(node, ast.Attribute) and name == "Exception":
         return wanted is _FORGIVING and ast.unparse(node.value).split(".")[-1] == "fail"  # pytest.fail.Exception
-    return name in wanted and (isinstance(node, ast.Name) or name == "failureException")
+    return name in wanted and (isinstance(node, ast.Name) or name == "failureException" or wanted is not _FORGIVING)

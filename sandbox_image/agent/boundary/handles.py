@@ -16,7 +16,7 @@ import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .exceptions import is_verdict, mark, marked
-from .values import ESTIMATORS, Named, NotApart
+from .values import ESTIMATORS, ITERATORS, Named, NotApart
 
 if TYPE_CHECKING:
     from .link import Link
@@ -520,6 +520,8 @@ def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
         found = None
         if module == "builtins" and word in _ITERATORS:
             found = getattr(builtins, word)
+        elif module == "iterators":
+            found = ITERATORS.get(word)
         elif module == "torch.nn" and "torch" in sys.modules:
             found = vars(sys.modules["torch.nn"]).get(word)
         elif type(module) is str and module.startswith(ESTIMATORS) and module in sys.modules:  # by the tests' own import

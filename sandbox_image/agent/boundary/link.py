@@ -60,12 +60,11 @@ _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv"
 _STOPPING = ("next", "anext", "resume", "run")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
-_SOME: tuple[Any, ...] = ((), [], set(), "", b"", range(0), range(1 << 70), {}, {}.values(), {}.items())
+
 _ITERATORS: tuple[type, ...] = (
     types.GeneratorType,
     *(map, filter, zip, enumerate, reversed),
-    *(type(iter(made)) for made in _SOME),
-    type(iter(int, 0)),
+    *values.ITERATORS.values(),
     *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
 )
 """What gives items and does nothing else."""
@@ -170,8 +169,6 @@ class _Writer(values.Writer):
         if type(value) in _VIEWS:
             self.put_apart(list(value))
             return
-        torch = sys.modules.get("torch")
-        module = torch is not None and isinstance(value, torch.nn.Module)
         if type(value) is object:
             number = link.callable_number(value, None)
             nature = "token"
@@ -181,7 +178,7 @@ class _Writer(values.Writer):
         elif type(value) in _BUILT:
             number = link.callable_number(value, value)
             nature = "partial" if type(value) is functools.partial else "getter"
-        elif isinstance(value, _CALLABLES) and not module:
+        elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
         elif self.passing and link.is_own(value if isinstance(value, type) else type(value)):
@@ -190,7 +187,7 @@ class _Writer(values.Writer):
             )
             nature = "class" if isinstance(value, type) else "object"
         else:
-            chosen = any(kind in link.given for kind in type(value).__mro__)
+            chosen = any(kind in link.given for kind in type(value).__mro__) or (link.used > 0 and _follows(value))
             what = f"An object of the tests' own ({type(value).__name__}) cannot be passed to a candidate judged apart"
             raise NotApart(what, kind=not chosen)
         self.out += b"k"
@@ -206,6 +203,27 @@ class _Writer(values.Writer):
             self.put_apart(own.describe(value, link.own_module))
         else:
             self.put_apart(_about(value) if nature in ("", "coroutine") else None)
+
+
+_FOLLOWING = ("builtins", "collections", "array", "itertools", "numpy", "torch", "pandas")
+"""Libraries whose arrays, scalars, iterators and containers are of the kind that their items ask for."""
+
+
+def _follows(value: Any) -> bool:
+    """Whether the kind of a library's object follows from the values in it, which may be the candidate's."""
+    kind = type(value)
+    if isinstance(value, type) or kind.__module__.partition(".")[0] not in _FOLLOWING or _is_torch_module(value):
+        return False
+    numpy = sys.modules.get("numpy")
+    scalar = numpy is not None and isinstance(value, numpy.generic)
+    if getattr(getattr(value, "dtype", None), "names", None):
+        return False  # fields are written out
+    return scalar or hasattr(kind, "__iter__") or kind.__module__.startswith("pandas")
+
+
+def _is_torch_module(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
 
 
 def _given(value: Any, own: Any) -> Any:
@@ -506,6 +524,8 @@ class Link:
         self.expects_stop: Callable[..., bool] = lambda by_next: False
         """Whether the tests name StopIteration in a handler where they stand: else a function that raises it has an error, and
         ends no loop."""
+        self.expects: Callable[[str], bool] = lambda name: False
+        """Whether the tests name this class of exceptions in a handler where they stand."""
         self.masks = False
         """Whether the tests speak of masked arrays."""
         self.missing = False
@@ -936,6 +956,8 @@ class Link:
             self._asking in _STOPPING or self.expects_stop(by_next=False)
         ):
             kind, args = RuntimeError, (f"{kind.__name__} out of a function",)
+        if (ends := _ends_more(kind)) and not any(map(self.expects, ends)):
+            kind, args = RuntimeError, (f"{kind.__name__} out of a function",)
         exc = make_exception(kind, args, text[:_TEXT])
         _set_attributes(exc, attributes)
         if type(notes := attributes.get("__notes__")) is list and all(type(note) is str for note in notes):
@@ -1181,6 +1203,14 @@ class Link:
             if type(graph) is not int or not all(isinstance(tensor, torch.Tensor) for tensor in outputs):
                 raise Garbled("a graph that is none")
             reader.outputs = list(autograd_function().apply(Graph(self, graph, len(refs)), outputs, *sources))
+
+
+def _ends_more(kind: type[BaseException]) -> list[str]:
+    """Names of the classes of libraries that an exception is of and that are below BaseException alone.
+
+    Libraries take them for something else than an error: whose task was cancelled has not failed.
+    """
+    return [one.__name__ for one in kind.__mro__ if not issubclass(one, Exception) and values.library_path(one) is not None]
 
 
 def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 from .. import light_tests
 from ..expected import Reading
 from ..frames import frames_in, shown
+from ..hanging import Hanging
 from . import vacuous, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
@@ -37,6 +38,7 @@ from .link import Link
 from .module import Module
 from .sharing import asks_identity
 from .sides import Sides
+from .silent import Silent
 from .unreached import Unreached
 
 WORK = "/box/work"
@@ -81,13 +83,22 @@ class _Judge:
         self._collected: list[str] = []
         self._missing: frozenset[str] = frozenset()
         """Names that nobody defines: neither the tests nor, by what the task says, the candidate."""
+        self._names: set[str] = set()
+        """Those that it defines."""
         self._expected = Reading(ast.Module([], []), link.module)
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
+        self._silent = Silent(link.unreached.silenced)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
         """And how much could not cross."""
+        self._used_to_collect = 0
+        """How much when it was known which tests there are."""
+        self._skipping: list[int] = []
+        """Lines of the tests that stood around when a test of unittest's skipped itself."""
+        self.skipped: BaseException | None = None
+        """What skipped the whole file."""
         lines = self._tests.splitlines(keepends=True)
         linecache.cache[path] = (len(self._tests), None, lines, path)
 
@@ -117,7 +128,10 @@ class _Judge:
             return exc.filename == self._path
         if type(exc).__name__ == "FixtureLookupError":  # what the candidate made of a test may have other parameters
             test = self._expected.tests.get(self._findings.now.partition("[")[0])
-            return test is None or not test.decorated
+            wrapped = test is not None and test.decorated
+            return not wrapped and self._hanging.lacks_fixture(str(getattr(exc, "argname", "")))
+        if type(exc).__name__ == "Failed" and not frames_in(exc, self._path):  # parameters that pytest cannot read
+            return not any(test.decorated for test in self._expected.tests.values())
         return not self._link.taken
 
     def describe(self, exc: BaseException) -> str:
@@ -144,6 +158,8 @@ class _Judge:
         """A test begins."""
         self._findings.begin(name)
         self._link.begin()
+        self._skipping = []
+        self._silent.begin()
         self._used, self._refused = self._link.used, len(values.NotApart.raised)
 
     def known(self, exc: BaseException) -> None:
@@ -153,6 +169,7 @@ class _Judge:
     def collected(self, tests: list[str]) -> None:
         """Name what will run."""
         self._collected += tests
+        self._used_to_collect = self._link.used
         self._report.send(event="collected", tests=tests)
 
     def test(self, name: str, outcome: str, exc: BaseException | None = None, about: dict[str, Any] | None = None) -> None:
@@ -160,6 +177,7 @@ class _Judge:
         if self._stopped():
             return
         hidden = self.hidden()
+        self._silent.finish()
         told = {"message": "", "side": "", "broken": False, "proved": False} | (about or {})
         if exc is None and outcome == "passed":
             exc = hidden
@@ -178,6 +196,8 @@ class _Judge:
 
     def _why_not_passed(self, name: str) -> str:
         """Why a test that ended well did not pass all the same."""
+        if self._skipping and self._link.used and self._hanging.at(self._skipping, skipping=True):
+            return "A part of it was skipped for what the candidate gave."
         if self._findings.failure:
             return f"An assertion failed, whatever became of it: {self._findings.failure}"
         if self._link.unreached.message:
@@ -197,26 +217,82 @@ class _Judge:
         """Whether a test uses a name under which the candidate gave a class that is not its own: `isinstance` says little."""
         return bool(self._link.borrowed) and self._sides.uses(name.partition("[")[0], self._link.borrowed)
 
-    def is_excused(self, name: str, *, mark: bool, reason: str) -> bool:
-        """Whether a test is skipped, or expected to fail, without the candidate's doing. `mark` says that it did not begin."""
+    def is_excused(self, name: str, exc: BaseException | None, reason: str) -> bool:
+        """Whether a test is skipped, or expected to fail, without the candidate's doing. Without `exc` it did not begin."""
+        if not self._link.used:
+            return True
         test = self._expected.tests.get(name.partition("[")[0])
-        if mark and "empty parameter set" in reason:
-            return test is not None and not test.decorated
-        if mark:
-            return test is None or not test.skippable
-        return self._link.used == self._used
+        hanging = self._hanging
+        if exc is None and "empty parameter set" in reason:
+            fixed = test is not None and not test.decorated and not hanging.parameters(test.node)
+            return fixed or not self._used_to_collect
+        if exc is None and not self._skipping:
+            return test is None or not (test.skippable or hanging.marks(test.node))
+        if exc is None:
+            return not hanging.at(self._skipping, skipping=True)
+        if marked(exc) is not None or self._link.used != self._used:
+            return False
+        return self._is_free(exc, skipping=True)
+
+    @functools.cached_property
+    def _hanging(self) -> Hanging:
+        """What hangs on the candidate, by the source as it is written: what is compiled has assertions taken apart."""
+        return Reading(ast.parse(self._tests), self._link.module, self._names).hanging
+
+    def _is_free(self, exc: BaseException, *, skipping: bool = False) -> bool:
+        """Whether by the tests' source an exception comes from them, and from nothing that hangs on the candidate."""
+        if not frames_in(exc, self._path) or isinstance(exc, Broken | MemoryError | RecursionError):
+            return False
+        seen: BaseException | None = exc
+        while seen is not None:
+            lines = [line for _, line, _ in frames_in(seen, self._path)]
+            if marked(seen) is not None or self._hanging.at(lines, skipping=skipping):
+                return False
+            seen = seen.__cause__ or seen.__context__
+        return True
+
+    def watch_skips(self) -> None:
+        """Note where a test of unittest's skips itself: pytest shows no more than that it did."""
+        if "unittest" not in self._tests:
+            return
+        import unittest
+
+        import pytest
+
+        for kind in (unittest.SkipTest, pytest.skip.Exception):
+            kind.__init__ = self._noting_skip(kind.__init__)  # type: ignore[method-assign]
+
+    def _noting_skip(self, made: Callable[..., None]) -> Callable[..., None]:
+        def skip(own: Any, *args: Any, **kwargs: Any) -> None:
+            self._skipping += [line for file, line in _stack() if file == self._path]
+            made(own, *args, **kwargs)
+
+        return skip
 
     def collection_error(self, exc: BaseException) -> int:
-        """The tests could not begin. Once they have used what the candidate gave, it may be for that."""
+        """The tests could not begin: by their own fault where that is proved, or nothing of the candidate's was taken.
+
+        What pytest finds of itself, without a frame of theirs, it finds of them as long as the candidate was only imported.
+        """
         side = self.side(exc)
-        # These also show that a name is of another kind than the tests expect: a function where they want a class.
-        used = self._link.used or isinstance(exc, TypeError | AttributeError)
-        if side != "candidate" and not isinstance(exc, values.NotApart) and used and not self.is_proved(exc):
+        theirs = frames_in(exc, self._path) or self._link.used or isinstance(exc, TypeError | AttributeError)
+        if theirs and not (isinstance(exc, values.NotApart) or self.is_proved(exc) or self._is_free(exc)):
             side = "candidate"
         if not self._stopped():
             self._report.send(event="collection_error", message=self.describe(exc), side=side)
             self._report.send(event="collected", tests=[])
         return self._finish(2)
+
+    def _is_empty(self) -> bool:
+        """Whether no test is left, after the candidate was used, of tests that have some by their source or make some."""
+        if self._collected or self._reported or not self._link.used or "test" not in self._without_imports().lower():
+            return False
+        return self.skipped is None or not self._is_free(self.skipped, skipping=True)
+
+    def _without_imports(self) -> str:
+        """The tests' source but for what they import, and from where."""
+        tree = ast.parse(self._tests)
+        return "\n".join(ast.unparse(node) for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom))
 
     def _stopped(self) -> bool:
         """Whether the tests need the candidate in their own interpreter, which is reported once and ends them."""
@@ -231,6 +307,10 @@ class _Judge:
 
     def _finish(self, status: int = 0) -> int:
         if not self._stopped():
+            if status != 2 and self._is_empty():
+                message = "No test was left once the candidate had been used."
+                self._report.send(event="collection_error", message=message, side="candidate")
+                status = 2
             if status != 2:
                 self._report_missing()
             self._ended = True
@@ -241,6 +321,8 @@ class _Judge:
 
     def _report_missing(self) -> None:
         """Report tests that the source has and that did not run, and assertions that the candidate kept from running."""
+        if self.skipped is not None and self._is_free(self.skipped, skipping=True):
+            return
         missing = {}
         ran = {name.partition("[")[0] for name in self._reported}
         for test in self._expected.tests.values():
@@ -275,6 +357,7 @@ class _Judge:
         bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
         libraries |= {name: own for name, own in _own_builtins(link).items() if name in known.used and name not in bound}
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
+        self._names = names_of_candidate
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
         module = Module(link, names_of_candidate)
         sys.modules[link.module] = module
@@ -282,14 +365,18 @@ class _Judge:
         if "approx" in self._tests:
             _compare_whole_arrays()
         link.empties.watch()
+        self._silent.watch(self._tests)
         kind = light_tests.kind_of(tree, self._entry_point)
+        if kind in ("functions", "pytest") and not known.stars(link.module):  # they import what they use
+            self._missing = frozenset(known.missing(bound))
+            self._names = set()
         if kind == "pytest" or known.decorated:
             self._expected = Reading(tree, link.module, names_of_candidate)
         if kind == "check" or kind == "asserts":
             self._expected.tests.clear()  # what they define is called by them
         self._findings = findings = Findings(tree, self._path, self._doubt)
         link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
-        link.expects_stop = findings.expects_stop
+        link.expects_stop, link.expects = findings.expects_stop, findings.expects
         self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
         findings.compared = self._compared
         link.unreached = Unreached(self._sides, self._path)
@@ -317,6 +404,8 @@ class _Judge:
         else:
             found = {name: names[name] for name in dict.fromkeys(own) if type(names.get(name)) is types.FunctionType}
             found = {name: function for name, function in found.items() if function.__code__.co_filename == self._path}
+            if len(found) < len(set(own)):  # something else stands under their names now
+                self._expected = Reading(ast.parse(self._tests, self._path), link.module, names_of_candidate)
         return self._functions(found)
 
     def _compared(self, line: int, column: int) -> None:
@@ -372,6 +461,7 @@ class _Judge:
 
         judge = self
         self._findings.watch(self._tests)
+        self.watch_skips()
 
         class Apart(Reporter):
             """Reports as in one interpreter, and knows the candidate's exceptions by their mark."""
@@ -389,7 +479,12 @@ class _Judge:
                 judge._report.send(**event)
 
             def _is_excused(self, name: str, exc: BaseException | None, reason: str) -> bool:
-                return judge.is_excused(name, mark=exc is None, reason=reason)
+                return judge.is_excused(name, exc, reason)
+
+            def pytest_collectreport(self, report: Any) -> None:
+                super().pytest_collectreport(report)
+                if report.skipped:
+                    judge.skipped = self._failures.get(report.nodeid)
 
             def _known(self, exc: BaseException) -> None:
                 judge.known(exc)
@@ -482,6 +577,16 @@ def _is_salted(value: Any) -> bool:
     if type(value) in (tuple, frozenset):
         return any(map(_is_salted, value))
     return isinstance(value, str | bytes | datetime.date | datetime.time) or value is None
+
+
+def _stack() -> list[tuple[str, int]]:
+    """File and line of each frame that runs."""
+    found = []
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        found.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return found
 
 
 def _outcome(test: Any) -> BaseException | None:

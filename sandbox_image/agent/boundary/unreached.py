@@ -60,6 +60,11 @@ class Unreached:
         if what or marked(error) is not None:
             self._left.append(what)
 
+    def silenced(self, error: BaseException) -> None:
+        """An error has ended a thread or a task of the tests' and nobody asks for it."""
+        if what := self._what(error):
+            self._left.append(what)
+
     def forget(self, count: int) -> None:
         """What came after the first `count` was not ended: what the candidate was asked for failed as a whole."""
         del self._left[count:]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import array
 import builtins
+import collections
 import datetime as dt
 import importlib
 import math
@@ -274,6 +275,30 @@ def _is_namedtuple(kind: Any, length: int) -> bool:
     if type(fields) is not tuple or len(fields) != length or len(set(map(str, fields))) != length:
         return False
     return all(type(name) is str and name.isidentifier() and name[0] != "_" for name in (*fields, str(kind.__name__).lstrip("_")))
+
+
+class _Sequence:
+    """What Python reads by its places, having no better way."""
+
+    def __getitem__(self, place: int) -> Any:
+        raise IndexError
+
+
+_SOME: tuple[Any, ...] = (
+    *((), [], set(), "", "\x80", b"", bytearray(), range(0), range(1 << 70), {}, {}.values(), {}.items(), memoryview(b"")),
+    *(collections.deque(), collections.OrderedDict(), collections.OrderedDict().items(), collections.OrderedDict().values()),
+    *(array.array("i"), _Sequence()),
+)
+_BACKWARDS: tuple[Any, ...] = ([], {}, {}.values(), {}.items(), range(0), collections.deque(), collections.OrderedDict())
+ITERATORS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        *(type(iter(made)) for made in _SOME),
+        *(type(reversed(made)) for made in _BACKWARDS),
+        type(iter(int, 0)),
+    )
+}
+"""What Python's own containers are read by."""
 
 
 def library_path(value: Any) -> tuple[str, str] | None:

@@ -1,0 +1,94 @@
+"""Errors that end a thread, a task or a future of the tests' in silence: the test goes on without the assertion in it.
+
+Where nobody asks a future for its result, or a thread ends with an error, Python writes a line and goes on. If an assertion was
+begun there or stood next, it has not been made, and the test failed, as where the candidate ends an error (`unreached.py`).
+
+Left out: errors that the tests are given as values (`gather(return_exceptions=True)`), and what is raised while objects go.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Silent:
+    """Watches how threads, tasks and futures end. `ended` is called with an error that nobody has asked for."""
+
+    def __init__(self, ended: Callable[[BaseException], None]) -> None:
+        self._ended = ended
+        self._waiting: dict[int, tuple[Any, BaseException]] = {}
+        """Futures that ended with an error, until they are asked."""
+
+    def begin(self) -> None:
+        """A test begins."""
+        self._waiting.clear()
+
+    def finish(self) -> None:
+        """A test is at its end."""
+        for _, error in list(self._waiting.values()):
+            self._ended(error)
+        self._waiting.clear()
+
+    def watch(self, tests: str) -> None:
+        """Watch what these tests use."""
+        if "thread" in tests.lower():
+            self._watch_threads()
+        if "concurrent" in tests:
+            self._watch_futures()
+        if "asyncio" in tests:
+            self._watch_loops()
+
+    def _watch_threads(self) -> None:
+        module: Any = threading
+        made = module._make_invoke_excepthook
+
+        def make() -> Callable[[Any], None]:
+            invoke = made()
+
+            def noting(thread: Any) -> None:
+                error = sys.exc_info()[1]
+                if error is not None:
+                    self._ended(error)
+                invoke(thread)
+
+            return noting
+
+        module._make_invoke_excepthook = make
+
+    def _watch_futures(self) -> None:
+        kind: Any = concurrent.futures.Future
+        failed, result, exception = kind.set_exception, kind.result, kind.exception
+
+        def set_exception(future: Any, error: Any) -> None:
+            if isinstance(error, BaseException):
+                self._waiting[id(future)] = (future, error)
+            failed(future, error)
+
+        def asked(ask: Callable[..., Any]) -> Callable[..., Any]:
+            def asking(future: Any, timeout: float | None = None) -> Any:
+                try:
+                    return ask(future, timeout)
+                finally:
+                    if future.done():
+                        self._waiting.pop(id(future), None)
+
+            return asking
+
+        kind.set_exception, kind.result, kind.exception = set_exception, asked(result), asked(exception)
+
+    def _watch_loops(self) -> None:
+        loop: Any = importlib.import_module("asyncio").BaseEventLoop
+        handle = loop.call_exception_handler
+
+        def call_exception_handler(own: Any, context: dict[str, Any]) -> None:
+            error = context.get("exception")
+            if isinstance(error, BaseException):
+                self._ended(error)
+            handle(own, context)
+
+        loop.call_exception_handler = call_exception_handler

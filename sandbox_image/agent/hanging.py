@@ -1,0 +1,328 @@
+"""Whether a place in the tests is reached by the candidate's doing: a skip, parameters, an error at import.
+
+Read from the source, for all that is known at run time is that the candidate was used before. A name hangs on the candidate if it
+was given a value that was made with something of the candidate's, or under a condition that was; what a call fills, what a
+fixture gives and what a function of the tests' own uses go along. A place does if a condition around it does, or one before it
+that could have left the function. In doubt it hangs.
+
+Left out: what is read back from elsewhere (a file, what was captured). `boundary/tests.py` excuses no skip in a test that has
+used the candidate itself.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+
+from .light_tests import Definition
+
+_SKIPPING = frozenset(("skip", "xfail", "skipTest", "importorskip", "SkipTest", "Skipped", "XFailed"))
+_MARKS = frozenset(("applymarker", "add_marker", "skipif", "skipIf", "skipUnless", "xfail", "skip", "expectedFailure"))
+"""What marks a test to be skipped, or expected to fail."""
+_OWN = ("self", "cls")
+_EXITS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
+_Key = tuple[int, str]
+"""A name in the function that binds it, 0 for the module; attributes are under -1, whatever they are of."""
+_Imports = Callable[[ast.Import | ast.ImportFrom], set[str]]
+
+
+class Hanging:
+    """Reads one file of tests. `foreign` are names of the candidate's, `imports` says which an import makes."""
+
+    def __init__(self, tree: ast.Module, foreign: Iterable[str], imports: _Imports) -> None:
+        self._tree, self._imports = tree, imports
+        self._scopes: dict[int, int] = {}
+        """The function around each node."""
+        self._around: dict[int, int] = {0: 0}
+        """The function around each function."""
+        self._bound: dict[int, set[str]] = {0: set()}
+        self._functions: dict[str, list[Definition]] = {}
+        self._imported: set[str] = set()
+        self._outer: dict[int, set[str]] = {}
+        self._enter(tree, 0)
+        for scope, names in self._outer.items():
+            self._bound[scope] -= names
+        self._found: set[_Key] = {(0, name) for name in foreign}
+        known = -1
+        while known != len(self._found):
+            known = len(self._found)
+            self._block(tree.body, under=False)
+
+    # Questions
+
+    def uses(self, *nodes: ast.AST | None) -> bool:
+        """Whether anything in these hangs on the candidate."""
+        return any(map(self._is_found, (inner for node in nodes if node is not None for inner in ast.walk(node))))
+
+    def at(self, lines: Iterable[int], *, skipping: bool) -> bool:
+        """Whether any of these lines is reached by the candidate's doing. Of one that skips, what it says does not matter."""
+        return any(self._in_block(self._body_at(line), line, skipping) for line in lines)
+
+    def lacks_fixture(self, name: str) -> bool:
+        """Whether a function of the tests' wants a fixture of which they have none, nor any that the candidate may make."""
+        functions = [node for found in self._functions.values() for node in found]
+        wanted = any(name in {one.arg for one in (*node.args.args, *node.args.kwonlyargs)} for node in functions)
+        fixtures = [node for node in functions if any(_called(one) == "fixture" for one in node.decorator_list)]
+        return (
+            wanted and name not in self._functions and not self.uses(*(one for node in fixtures for one in node.decorator_list))
+        )
+
+    def parameters(self, test: Definition) -> bool:
+        """Whether parameters of a test may come from the candidate."""
+        fixtures = (node for found in self._functions.values() for node in found)
+        made = [one for node in fixtures for one in node.decorator_list if _called(one) == "fixture"]
+        return self.uses(*test.decorator_list, *made, *self._functions.get("pytest_generate_tests", ()), *self._marks())
+
+    def marks(self, test: Definition) -> bool:
+        """Whether marks of a test may hang on the candidate: its own and its file's, and those that are no decorators."""
+        own = [one for one in test.decorator_list if _called(one) != "parametrize"]
+        if self._conditions(*own, *self._marks()):
+            return True
+        written = {id(node) for node in self._decorators() if not isinstance(node, ast.keyword)}
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.keyword) and node.arg == "marks" and self._conditions(node.value):
+                return True
+            if not isinstance(node, ast.Call) or _called(node) not in _MARKS or id(node) in written:
+                continue
+            if self._conditions(node) or self.at([node.lineno], skipping=True):
+                return True
+        return False
+
+    def _conditions(self, *nodes: ast.AST) -> bool:
+        """Whether anything in marks hangs on the candidate, conditions that are texts included."""
+        texts = []
+        for node in nodes:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Call) and inner.args and isinstance(inner.args[0], ast.Constant):
+                    texts.append(inner.args[0].value)
+        return self.uses(*nodes) or any(self.uses(_parsed(text)) for text in texts if isinstance(text, str))
+
+    def _decorators(self) -> Iterator[ast.AST]:
+        for node in ast.walk(self._tree):
+            if isinstance(node, Definition | ast.ClassDef):
+                for decorator in node.decorator_list:
+                    yield from ast.walk(decorator)
+
+    def _marks(self) -> Iterator[ast.expr]:
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Assign) and any(getattr(one, "id", "") == "pytestmark" for one in node.targets):
+                yield node.value
+            elif isinstance(node, ast.ClassDef):
+                yield from node.decorator_list
+
+    # Names
+
+    def _enter(self, node: ast.AST, scope: int) -> None:
+        for child in ast.iter_child_nodes(node):
+            self._scopes[id(child)] = scope
+            inner = scope
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self._bound[scope].add(child.name)
+            if isinstance(child, Definition):
+                inner = id(child)
+                self._functions.setdefault(child.name, []).append(child)
+                given = child.args
+                more = (one for one in (given.vararg, given.kwarg) if one)
+                self._bound[inner] = {one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, *more)}
+                self._around[inner] = scope
+            elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+                self._bound[scope].add(child.id)
+            elif isinstance(child, ast.Import | ast.ImportFrom):
+                names = {alias.asname or alias.name.split(".")[0] for alias in child.names}
+                self._bound[scope] |= names
+                self._imported |= names - self._imports(child)
+            elif isinstance(child, ast.ExceptHandler) and child.name:
+                self._bound[scope].add(child.name)
+            self._enter(child, inner)
+            if isinstance(child, ast.Global | ast.Nonlocal):
+                self._outer.setdefault(scope, set()).update(child.names)
+
+    def _key(self, node: ast.AST, name: str) -> _Key:
+        scope = self._scopes.get(id(node), 0)
+        while scope and name not in self._bound[scope]:
+            scope = self._around[scope]
+        return scope, name
+
+    def _is_found(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            return self._key(node, node.id) in self._found
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return bool(self._imports(node))
+        return isinstance(node, ast.Attribute) and (-1, node.attr) in self._found
+
+    def _give(self, target: ast.AST | None, *, filled: bool = False) -> None:
+        """What a target names hangs on the candidate. `filled` says that it is only called with what does."""
+        if isinstance(target, ast.Name):
+            if not (filled and target.id in (*_OWN, *self._imported)):
+                self._found.add(self._key(target, target.id))
+        elif isinstance(target, ast.Attribute):
+            self._found.add((-1, target.attr))
+        elif isinstance(target, ast.Subscript | ast.Starred):
+            self._give(target.value)
+        elif isinstance(target, ast.Tuple | ast.List):
+            for one in target.elts:
+                self._give(one)
+
+    # What is passed on
+
+    def _block(self, body: list[ast.stmt], *, under: bool) -> None:
+        for node in body:
+            self._statement(node, under=under)
+
+    def _statement(self, node: ast.stmt, *, under: bool) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self._function(node)
+            return
+        if isinstance(node, ast.ClassDef):
+            self._block(node.body, under=False)
+            if not node.name.startswith("Test") and self.uses(node):
+                self._found.add(self._key(node, node.name))
+            return
+        decides = under or self._decides(node)
+        for inner in _own(node):
+            self._expression(inner, under=decides)
+        for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            if isinstance(part, ast.ExceptHandler) and part.name and decides:
+                self._found.add(self._key(part, part.name))
+            for field in ("body", "orelse", "finalbody"):
+                block = getattr(part, field, None)
+                if isinstance(block, list):
+                    self._block(block, under=decides)
+
+    def _expression(self, node: ast.AST, *, under: bool) -> None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            self._found |= {self._key(node, name) for name in self._imports(node)}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and under:
+            self._give(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
+            if under or self.uses(node.value):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    self._give(target)
+        elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+            if self.uses(node.iter):
+                self._give(node.target)
+        elif isinstance(node, ast.withitem):
+            if self.uses(node.context_expr):
+                self._give(node.optional_vars)
+        elif isinstance(node, ast.Call):
+            self._call(node, under=under)
+
+    def _call(self, node: ast.Call, *, under: bool) -> None:
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        uses = self.uses(*given)
+        if self.uses(node.func):
+            for one in given:  # it may be filled
+                self._give(one if isinstance(one, ast.Name) else None, filled=True)
+        if not (uses or under):
+            return
+        if isinstance(node.func, ast.Attribute):
+            self._give(node.func.value, filled=True)
+        if _called(node) == "setattr" and len(given) > 2 and isinstance(given[1], ast.Constant):
+            self._found.add((-1, str(given[1].value)))
+        if uses:
+            for function in self._functions.get(_called(node), ()):
+                self._parameters(function)
+
+    def _function(self, node: Definition) -> None:
+        fixtures = {name for name in self._bound[id(node)] if (0, name) in self._found and name in self._functions}
+        self._found |= {(id(node), name) for name in fixtures}
+        if self.uses(*node.decorator_list):
+            self._parameters(node)
+        self._block(node.body, under=False)
+        if not node.name.startswith("test") and self.uses(node):
+            self._found |= {self._key(node, node.name), (-1, node.name)}
+
+    def _parameters(self, node: Definition) -> None:
+        given = node.args
+        more = (one for one in (given.vararg, given.kwarg) if one)
+        names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, *more)]
+        self._found |= {(id(node), name) for name in names if name not in _OWN}
+
+    # Places
+
+    def _decides(self, node: ast.AST) -> bool:
+        """Whether the candidate decides what of a statement runs."""
+        if isinstance(node, ast.If | ast.While):
+            return self.uses(node.test)
+        if isinstance(node, ast.For | ast.AsyncFor):
+            return self.uses(node.iter)
+        if isinstance(node, ast.Match):
+            return self.uses(node.subject)
+        return isinstance(node, ast.Try | ast.TryStar) and self.uses(*node.body)
+
+    def _body_at(self, line: int) -> list[ast.stmt]:
+        """The body of the innermost function that a line lies in."""
+        found, size = self._tree.body, -1
+        for functions in self._functions.values():
+            for one in functions:
+                first, last = one.body[0].lineno, one.end_lineno or 0
+                if first <= line <= last and (size < 0 or last - first < size):
+                    found, size = one.body, last - first
+        return found
+
+    def _in_block(self, body: list[ast.stmt], line: int, skipping: bool) -> bool:
+        for node in body:
+            if node.lineno > line:
+                break
+            if line > (node.end_lineno or node.lineno):
+                if self._may_leave(node):
+                    return True
+            elif self._in_statement(node, line, skipping):
+                return True
+        return False
+
+    def _may_leave(self, node: ast.stmt) -> bool:
+        inside = [inner for inner in _walk(node) if self._decides(inner)]
+        return any(isinstance(inner, _EXITS) for one in inside for inner in _walk(one))
+
+    def _in_statement(self, node: ast.stmt, line: int, skipping: bool) -> bool:
+        blocks = []
+        for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            for field in ("body", "orelse", "finalbody"):
+                block = getattr(part, field, None)
+                if isinstance(block, list) and block and block[0].lineno <= line <= (block[-1].end_lineno or line):
+                    blocks.append((block, part is node and field == "body"))
+        if not blocks:
+            return not (skipping and _skips(node)) and self.uses(node)
+        for block, begins in blocks:
+            tried = begins and isinstance(node, ast.Try | ast.TryStar)
+            if (not tried and self._decides(node)) or self._in_block(block, line, skipping):
+                return True
+        return False
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """A statement and the expressions in it, without the statements in it."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.ExceptHandler):
+            continue
+        yield from _own(child) if not isinstance(child, ast.match_case) else ast.walk(child.pattern)
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and those in it, but for what functions and classes in it consist of."""
+    if isinstance(node, Definition | ast.ClassDef):
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _walk(child)
+
+
+def _called(node: ast.expr) -> str:
+    """The last name of what is called, or of a decorator: `pytest.mark.skip(...)` -> `skip`."""
+    called = node.func if isinstance(node, ast.Call) else node
+    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+
+
+def _parsed(text: str) -> ast.AST | None:
+    try:
+        return ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _skips(node: ast.stmt) -> bool:
+    """Whether a statement skips, and does nothing else."""
+    value = node.exc if isinstance(node, ast.Raise) else getattr(node, "value", None)
+    return isinstance(value, ast.Call) and _called(value) in _SKIPPING
