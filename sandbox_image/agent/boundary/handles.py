@@ -339,8 +339,12 @@ def refusal(own: Any, what: str) -> BaseException:
 
 def call(link: Link, kind: str, operands: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
     """Call something at the candidate's. What `ExitStack` has it decide of an error is noted, and a verdict is not its to end."""
-    value = link.ask(kind, *operands)
-    if len(args) == 3 and isinstance(args[1], BaseException) and args[0] is type(args[1]) and args[1].__traceback__ is not None:
+    ends = (
+        len(args) == 3 and isinstance(args[1], BaseException) and args[0] is type(args[1]) and args[1].__traceback__ is not None
+    )
+    with link.unreached.replacing(args[1] if ends else None):
+        value = link.ask(kind, *operands)
+    if ends:
         if is_verdict(args[1]) and marked(args[1]) is None:
             return False
         if value := bool(value):
@@ -359,9 +363,11 @@ def generated(link: Link, source: Any) -> Any:
     """A generator of ours that pulls from one of the candidate's."""
     how, sent = "send", None
     for _ in range(MAX_ITEMS):
-        answer = link.ask("resume", source, how, sent)
-        if isinstance(sent, BaseException):
-            link.unreached.ended(sent)
+        error = sent if how == "throw" else None
+        with link.unreached.replacing(error):
+            answer = link.ask("resume", source, how, sent)
+        if error is not None:
+            link.unreached.ended(error)
         if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not bool:
             link.tamper("an answer of no kind")
         going, value = answer
@@ -385,7 +391,8 @@ def generated(link: Link, source: Any) -> Any:
 async def thrown(link: Link, awaitable: Any, error: BaseException) -> Any:
     """What an asynchronous generator of the candidate's makes of an error that is thrown into it: it may end it."""
     try:
-        value = await awaitable
+        with link.unreached.replacing(error):
+            value = await awaitable
     except StopAsyncIteration:
         link.unreached.ended(error)
         raise

@@ -620,7 +620,7 @@ class Link:
             except Broken:
                 raise
             except BaseException as exc:
-                self.unreached.forget(unreached)
+                self.unreached.failed(unreached, exc)
                 if isinstance(exc, Exception):
                     raise
                 if kind != "operator" or marked(exc) is None:

@@ -566,7 +566,8 @@ def _leave(name: str) -> Callable[..., Any]:
         link = type(self)._fumehood_link
         found = is_verdict(exc) and marked(exc) is None
         if not found:
-            value = _ask(self, name, kind, exc, None)
+            with link.unreached.replacing(exc):
+                value = _ask(self, name, kind, exc, None)
             return _ended(link, exc, value) if name == "exit" else _ended_soon(link, exc, value)
         try:
             value = _ask(self, name, AssertionError, AssertionError(), None)
@@ -586,7 +587,9 @@ def _ended(link: Link, exc: BaseException | None, value: Any) -> Any:
 
 
 async def _ended_soon(link: Link, exc: BaseException | None, awaitable: Any) -> Any:
-    return _ended(link, exc, await _soon(link, awaitable))
+    with link.unreached.replacing(exc):
+        value = await _soon(link, awaitable)
+    return _ended(link, exc, value)
 
 
 def _entering(name: str) -> Callable[..., Any]:

@@ -50,6 +50,16 @@ class Sides:
         """Whether an expression in a function uses the candidate, or what was made with it."""
         return self._leads(node, self._names_in(scope))
 
+    def decides(self, scopes: list[Scope], node: ast.AST, given: Iterable[str]) -> bool:
+        """Whether something in the last of these functions may hang on what the candidate gave, or on what was passed to them.
+
+        What is written out as parameters of a test is its own. `given` are further names of this kind.
+        """
+        names = self._names_in(scopes[0])
+        for scope in scopes[1:]:
+            names = self._learn(scope, names | self._names_in(scope) | _passed(scope))
+        return self._leads(node, names | frozenset(given))
+
     def _are_both(self, scope: Scope, pair: tuple[ast.expr, ast.expr], around: list[ast.comprehension]) -> bool:
         names = self._names_in(scope)
         for one in around:
@@ -152,7 +162,7 @@ class Sides:
         names = {alias.asname or alias.name.split(".")[0] for node in imports for alias in node.names}
         return frozenset(names | set(dir(builtins)) | set(sys.stdlib_module_names) | {"np", "self"})
 
-    def _leads(self, node: ast.expr, names: frozenset[str]) -> bool:
+    def _leads(self, node: ast.AST, names: frozenset[str]) -> bool:
         """Whether an expression uses the candidate, or what was made with it."""
         for inner in ast.walk(node):
             if isinstance(inner, ast.Name) and inner.id in names:
@@ -174,6 +184,15 @@ def _columns(value: ast.expr) -> list[list[ast.expr]]:
         if len(rows) == len(value.elts) and len({len(row) for row in rows}) == 1:
             return [list(column) for column in zip(*rows, strict=True)]
     return []
+
+
+def _passed(scope: Scope) -> frozenset[str]:
+    """The parameters of a function, but for those whose values are written with it (`parametrize`)."""
+    if isinstance(scope, ast.Module):
+        return frozenset()
+    written = [one.value for decorator in scope.decorator_list for one in ast.walk(decorator) if isinstance(one, ast.Constant)]
+    texts = {name.strip() for text in written if isinstance(text, str) for name in text.split(",")}
+    return frozenset(one.arg for one in ast.walk(scope.args) if isinstance(one, ast.arg) and one.arg not in texts)
 
 
 def _names_of(target: ast.expr) -> frozenset[str]:
