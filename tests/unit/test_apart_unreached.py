@@ -226,10 +226,49 @@ def deco(f):
         try: return f({})
         except Exception: raise ValueError from None
     return w
+def give(): return []
+def give0(): return 0
+def gcall(f): return f()
+def run(f, *a):
+    try: return f(*a)
+    except Exception: return None
+def twice(f):
+    for i in range(2):
+        try: f({})
+        except Exception as e: err = e
+    raise err
+def later(f):
+    import threading
+    def job():
+        try: f({})
+        except Exception: pass
+    thread = threading.Thread(target=job)
+    thread.start()
+    thread.join()
 def plain(f): return lambda *a: f({})
 """
-OWN_IMPORTS = "from candidate import *\nfrom candidate import transaction, opened, swap, cm, f, each, each2, each3, gen, gen2, ASw, aswap, handler, Raise, deco, plain\nimport pytest, contextlib, asyncio\n"
+OWN_IMPORTS = "from candidate import *\nfrom candidate import transaction, opened, swap, cm, f, each, each2, each3, gen, gen2, ASw, aswap, handler, Raise, deco, plain, give, give0, gcall, run, twice, later\nimport pytest, contextlib, asyncio\n"
 BY_PLAIN_DATA = {
+    "global": "BOX={}\ndef put():\n    BOX['r']=give()\ndef get():\n    if not BOX['r']: raise ValueError\n    return BOX['r'][0]\ndef test_a():\n    put()\n    with transaction() as s:\n        assert get()==1",
+    "closure filled": "def test_a():\n    out=[]\n    out.extend(give())\n    with transaction() as s:\n        if not out: raise ValueError\n        assert out[0]==1",
+    "closure loop": "def test_a():\n    seen=[]\n    for x in give(): seen.append(x)\n    with transaction() as s:\n        if len(seen)!=3: raise ValueError\n        assert seen[0]==1",
+    "try flag": "def test_a():\n    ok=False\n    try:\n        give()[0]; ok=True\n    except IndexError: pass\n    with transaction() as s:\n        if not ok: raise ValueError\n        assert give()[0]==1",
+    "flag if": "def test_a():\n    ok=True\n    if not give(): ok=False\n    with transaction() as s:\n        if not ok: raise ValueError\n        assert give()[0]==1",
+    "map boom": "def boom(x): raise ValueError\ndef test_a():\n    with transaction() as s: assert list(map(boom,[] if give0() else [1]))==[]",
+    "or boom": "def boom(): raise ValueError\ndef test_a():\n    with transaction() as s: assert (give() or boom())[0]==1",
+    "raise chain": "def boom(): raise ValueError\ndef need(r):\n    return r[0] if r else boom()\ndef test_a():\n    with transaction() as s: assert need(give())==1",
+    "dict dispatch": "def boom(): raise ValueError\ndef fine(): return 1\ndef test_a():\n    with transaction() as s: assert {0:boom,1:fine}[give0()]()==1",
+    "own cls raise attr": "class P:\n    def __init__(s): s.x=give()\n    def get(s):\n        if not s.x: raise ValueError\n        return s.x[0]\ndef test_a():\n    p=P()\n    with transaction() as s:\n        assert p.get()==1",
+    "setup fixture": "@pytest.fixture\ndef rows(): return give()\ndef test_a(rows):\n    with transaction() as s:\n        if not rows: raise ValueError\n        assert rows[0]==1",
+    "self attr": "import unittest\nclass T(unittest.TestCase):\n    def setUp(self): self.r=give()\n    def test_a(self):\n        with transaction() as s:\n            if not self.r: raise ValueError\n            self.assertEqual(self.r[0],1)",
+    "default": "def test_a():\n    def job(r=give()):\n        if not r: raise ValueError\n        assert r[0]==1\n    run(job)",
+    "walrus": "def test_a():\n    with transaction() as s:\n        if not (r:=give()): raise ValueError\n        assert r[0]==1",
+    "handler ret": "def need():\n    try: return give()[0]\n    except IndexError: pass\n    raise ValueError\ndef test_a():\n    with transaction() as s: assert need()==1",
+    "cand calls": "def boom(): raise ValueError\ndef test_a():\n    with transaction() as s:\n        r=call(boom)\n        assert r==5\ncall = gcall",
+    "twice": "def test_a():\n    def chk(d): assert d['v']>5\n    with pytest.raises(KeyError): twice(chk)",
+    "later": "def test_a():\n    def chk(d): assert d['v']>5\n    later(chk)",
+    "zero div": "def test_a():\n    with transaction() as s:\n        assert 10/give0()==5",
+    "stopiter in gen": "def test_a():\n    def g():\n        v=next(iter(give()))\n        assert v==1\n        yield v\n    run(lambda: list(g()))",
     "opened": "def test_a():\n    with opened() as s:\n        assert {}[s]==1",
     "each": "def test_a():\n    def chk(d): assert d['v']>5\n    each([1],chk)",
     "replace exit": "def test_a():\n    with pytest.raises(ValueError):\n        with cm():\n            r={}[f(3)]\n            assert r==9",

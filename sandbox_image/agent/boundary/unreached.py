@@ -135,10 +135,19 @@ class Unreached:
         return not any(self._sides.decides(scopes, part, given) for part in deciding)
 
     def _is_chosen(self, place: _Place) -> bool:
-        """Whether what is called at a place is the candidate's, or one of its values chooses it."""
-        found = [node for node in self._nodes if isinstance(node, ast.expr) and (node.lineno, node.col_offset) == place]
+        """Whether what is called at a place is the candidate's, or one of its values chooses it, or whether it is called."""
+        found: list[ast.AST] = [
+            node for node in self._nodes if isinstance(node, ast.expr) and (node.lineno, node.col_offset) == place
+        ]
         calls = [node for node in found if isinstance(node, ast.Call)]
-        return any(self._sides.decides(self._scopes_of(place), node.func if calls else node, ()) for node in calls or found)  # type: ignore[attr-defined]
+        around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
+        called = [node.func if _called(node) in self._defined else node for node in calls]
+        return any(self._sides.decides(self._scopes_of(place), node, ()) for node in called or found or around[-1:])
+
+    @functools.cached_property
+    def _defined(self) -> frozenset[str]:
+        """Names of the functions and classes of this file."""
+        return frozenset(node.name for node in self._nodes if isinstance(node, Definition | ast.ClassDef))
 
     def _scope_of(self, place: _Place) -> Scope:
         """The innermost function that has a place in it, or the module."""
