@@ -212,3 +212,168 @@ def test_an_error_that_another_one_names_as_its_cause_was_not_ended(bare: Apart)
     tests = "import pytest\nfrom candidate import Bad, translated\ndef look(given):\n    found = given['x']\n    assert found\n"
     tests += "def test_a():\n    with pytest.raises(Bad): translated(look)\n"
     assert bare.run(REPLACING, tests).accepted
+
+
+OWN = """import contextlib
+class Session:
+    def __enter__(s): return s
+    def __exit__(s,*a): return True
+    data={}; rows=[]; val=None
+def transaction(): return Session()
+@contextlib.contextmanager
+def opened():
+    try: yield 'x'
+    except Exception: pass
+@contextlib.contextmanager
+def swap():
+    try: yield {}
+    except KeyError: raise ValueError
+class Sw:
+    def __enter__(s): return {}
+    def __exit__(s,k,e,t):
+        if e is not None: raise ValueError('x')
+class Raise:
+    def __enter__(s): return {}
+    def __exit__(s,k,e,t): raise ValueError('x')
+def cm(): return Sw()
+def f(x): return x
+def each(xs,fn):
+    try: fn({})
+    except Exception: pass
+def each2(xs,fn):
+    try: fn({})
+    except Exception: raise ValueError from None
+def each3(xs,fn):
+    try: fn({})
+    finally: raise ValueError
+def gen():
+    try: yield {}
+    except Exception: pass
+def gen2():
+    try: yield {}
+    except Exception: raise ValueError
+class ASw:
+    async def __aenter__(s): return {}
+    async def __aexit__(s,k,e,t): raise ValueError('x')
+@contextlib.asynccontextmanager
+async def aswap():
+    try: yield {}
+    except KeyError: raise ValueError
+def handler(*e): raise ValueError
+def deco(f):
+    def w(*a):
+        try: return f({})
+        except Exception: raise ValueError from None
+    return w
+def give(): return []
+def give0(): return 0
+def gcall(f): return f()
+def run(f, *a):
+    try: return f(*a)
+    except Exception: return None
+def twice(f):
+    for i in range(2):
+        try: f({})
+        except Exception as e: err = e
+    raise err
+def later(f):
+    import threading
+    def job():
+        try: f({})
+        except Exception: pass
+    thread = threading.Thread(target=job)
+    thread.start()
+    thread.join()
+def plain(f): return lambda *a: f({})
+"""
+OWN_IMPORTS = "from candidate import *\nfrom candidate import transaction, opened, swap, cm, f, each, each2, each3, gen, gen2, ASw, aswap, handler, Raise, deco, plain, give, give0, gcall, run, twice, later\nimport pytest, contextlib, asyncio\n"
+BY_PLAIN_DATA = {
+    "global": "BOX={}\ndef put():\n    BOX['r']=give()\ndef get():\n    if not BOX['r']: raise ValueError\n    return BOX['r'][0]\ndef test_a():\n    put()\n    with transaction() as s:\n        assert get()==1",
+    "closure filled": "def test_a():\n    out=[]\n    out.extend(give())\n    with transaction() as s:\n        if not out: raise ValueError\n        assert out[0]==1",
+    "closure loop": "def test_a():\n    seen=[]\n    for x in give(): seen.append(x)\n    with transaction() as s:\n        if len(seen)!=3: raise ValueError\n        assert seen[0]==1",
+    "try flag": "def test_a():\n    ok=False\n    try:\n        give()[0]; ok=True\n    except IndexError: pass\n    with transaction() as s:\n        if not ok: raise ValueError\n        assert give()[0]==1",
+    "flag if": "def test_a():\n    ok=True\n    if not give(): ok=False\n    with transaction() as s:\n        if not ok: raise ValueError\n        assert give()[0]==1",
+    "map boom": "def boom(x): raise ValueError\ndef test_a():\n    with transaction() as s: assert list(map(boom,[] if give0() else [1]))==[]",
+    "or boom": "def boom(): raise ValueError\ndef test_a():\n    with transaction() as s: assert (give() or boom())[0]==1",
+    "raise chain": "def boom(): raise ValueError\ndef need(r):\n    return r[0] if r else boom()\ndef test_a():\n    with transaction() as s: assert need(give())==1",
+    "dict dispatch": "def boom(): raise ValueError\ndef fine(): return 1\ndef test_a():\n    with transaction() as s: assert {0:boom,1:fine}[give0()]()==1",
+    "own cls raise attr": "class P:\n    def __init__(s): s.x=give()\n    def get(s):\n        if not s.x: raise ValueError\n        return s.x[0]\ndef test_a():\n    p=P()\n    with transaction() as s:\n        assert p.get()==1",
+    "setup fixture": "@pytest.fixture\ndef rows(): return give()\ndef test_a(rows):\n    with transaction() as s:\n        if not rows: raise ValueError\n        assert rows[0]==1",
+    "self attr": "import unittest\nclass T(unittest.TestCase):\n    def setUp(self): self.r=give()\n    def test_a(self):\n        with transaction() as s:\n            if not self.r: raise ValueError\n            self.assertEqual(self.r[0],1)",
+    "default": "def test_a():\n    def job(r=give()):\n        if not r: raise ValueError\n        assert r[0]==1\n    run(job)",
+    "walrus": "def test_a():\n    with transaction() as s:\n        if not (r:=give()): raise ValueError\n        assert r[0]==1",
+    "handler ret": "def need():\n    try: return give()[0]\n    except IndexError: pass\n    raise ValueError\ndef test_a():\n    with transaction() as s: assert need()==1",
+    "cand calls": "def boom(): raise ValueError\ndef test_a():\n    with transaction() as s:\n        r=call(boom)\n        assert r==5\ncall = gcall",
+    "twice": "def test_a():\n    def chk(d): assert d['v']>5\n    with pytest.raises(KeyError): twice(chk)",
+    "later": "def test_a():\n    def chk(d): assert d['v']>5\n    later(chk)",
+    "zero div": "def test_a():\n    with transaction() as s:\n        assert 10/give0()==5",
+    "stopiter in gen": "def test_a():\n    def g():\n        v=next(iter(give()))\n        assert v==1\n        yield v\n    run(lambda: list(g()))",
+    "opened": "def test_a():\n    with opened() as s:\n        assert {}[s]==1",
+    "each": "def test_a():\n    def chk(d): assert d['v']>5\n    each([1],chk)",
+    "replace exit": "def test_a():\n    with pytest.raises(ValueError):\n        with cm():\n            r={}[f(3)]\n            assert r==9",
+    "replace exit as": "def test_a():\n    with pytest.raises(ValueError):\n        with cm() as d:\n            assert d['x']==9",
+    "replace exit always": "def test_a():\n    with pytest.raises(ValueError):\n        with Raise() as d:\n            assert d['x']==9",
+    "replace two": "def test_a():\n    with pytest.raises(ValueError), cm() as d:\n            assert d['x']==9",
+    "replace try": "def test_a():\n    try:\n        with cm() as d:\n            assert d['x']==9\n    except ValueError: pass",
+    "swap": "def test_a():\n    with pytest.raises(ValueError):\n        with swap() as d:\n            assert d['x']==9",
+    "each2": "def test_a():\n    def chk(d): assert d['v']>5\n    with pytest.raises(ValueError): each2([1],chk)",
+    "each3": "def test_a():\n    def chk(d): assert d['v']>5\n    with pytest.raises(ValueError): each3([1],chk)",
+    "gen2": "g=contextlib.contextmanager(gen2)\ndef test_a():\n    with pytest.raises(ValueError):\n        with g() as d: assert d['x']==9",
+    "asw": "def test_a():\n    async def go():\n        async with ASw() as d: assert d['x']==9\n    with pytest.raises(ValueError): asyncio.run(go())",
+    "aswap": "def test_a():\n    async def go():\n        async with aswap() as d: assert d['x']==9\n    with pytest.raises(ValueError): asyncio.run(go())",
+    "stack": "def test_a():\n    with pytest.raises(ValueError):\n        with contextlib.ExitStack() as st:\n            d=st.enter_context(cm())\n            assert d['x']==9",
+    "stack push": "def test_a():\n    with pytest.raises(ValueError):\n        with contextlib.ExitStack() as st:\n            st.push(handler)\n            assert {}[f(3)]==9",
+    "unittest": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        with self.assertRaises(ValueError):\n            with cm() as d:\n                self.assertEqual(d['x'],9)",
+    "deco": "@deco\ndef chk(d): assert d['v']>5\ndef test_a():\n    with pytest.raises(ValueError): chk(1)",
+    "same class": "def test_a():\n    with pytest.raises(ValueError):\n        with cm() as d:\n            int(f('abc'))\n            assert d['x']==9",
+    "raise in helper": "def need(d,k):\n    if k not in d: raise KeyError(k)\n    return d[k]\ndef test_a():\n    with transaction() as s:\n        assert need(s.data,'x')==1",
+    "raise in helper2": "def need(d,k):\n    try: return d[k]\n    except KeyError: raise LookupError(k)\ndef test_a():\n    with transaction() as s:\n        assert need(s.data,'x')==1",
+    "raise in class": "class Box:\n    def __init__(self,d): self.d=d\n    def get(self,k):\n        if k in self.d: return self.d[k]\n        raise KeyError(k)\ndef test_a():\n    with transaction() as s:\n        assert Box(s.data).get('x')==1",
+    "raise after loop": "def test_a():\n    with transaction() as s:\n        for r in s.rows:\n            break\n        else: raise ValueError('none')\n        assert r==1",
+    "raise in match": "def test_a():\n    with transaction() as s:\n        match s.rows:\n            case [a]: pass\n            case _: raise ValueError\n        assert a==1",
+    "raise except": "def test_a():\n    with transaction() as s:\n        try: a=s.rows[0]\n        except IndexError: raise ValueError\n        assert a==1",
+    "reraise": "def test_a():\n    with transaction() as s:\n        try: a=s.rows[0]\n        except IndexError: raise\n        assert a==1",
+    "raise lib": "import json\ndef test_a():\n    with transaction() as s:\n        assert json.loads('' if not s.rows else '1')==1",
+    "while else": "def test_a():\n    with transaction() as s:\n        n=0\n        while n<len(s.rows): n+=1; break\n        else: raise ValueError\n        assert n==1",
+    "early return raise": "def first(s):\n    for r in s.rows: return r\n    raise ValueError\ndef test_a():\n    with transaction() as s: assert first(s)==1",
+    "assert s.data['x']==1": "def test_a():\n    with transaction() as s:\n        assert s.data['x']==1",
+    "assert s.rows[0]==1": "def test_a():\n    with transaction() as s:\n        assert s.rows[0]==1",
+    "assert s.val+1==4": "def test_a():\n    with transaction() as s:\n        assert s.val+1==4",
+    "a,b=s.rows; assert a==b": "def test_a():\n    with transaction() as s:\n        a,b=s.rows; assert a==b",
+    "assert s.data.total==1": "def test_a():\n    with transaction() as s:\n        assert s.data.total==1",
+    "assert int(s)==3": "def test_a():\n    with transaction() as s:\n        assert int(s)==3",
+}
+"""Errors that the tests raise by what the candidate gave: it ends them, or raises others in their place."""
+
+
+@pytest.mark.parametrize("name", BY_PLAIN_DATA)
+def test_an_assertion_is_not_skipped_by_an_error_of_the_tests_that_the_candidate_brings_about(bare: Apart, name: str) -> None:
+    result = bare.run(OWN, OWN_IMPORTS + BY_PLAIN_DATA[name])
+    assert not result.accepted, result
+    assert "was not reached" in str(result.events)
+    assert not any(test["proved"] for test in result.tests.values())
+
+
+ENDED_HONESTLY = {
+    "translate": "def test_a():\n    with pytest.raises(ValueError):\n        with cm() as d:\n            d['x']",
+    "translate own raise": "def test_a():\n    with pytest.raises(ValueError):\n        with swap():\n            raise KeyError('x')\n    assert 1",
+    "translate after assert": "def test_a():\n    with pytest.raises(ValueError):\n        with swap() as d:\n            assert d == {}\n            raise KeyError('x')",
+    "translate dead": "def test_a():\n    with pytest.raises(ValueError):\n        with swap() as d:\n            raise KeyError('x')\n            assert False",
+    "retry": "def test_a():\n    n=[]\n    def job():\n        n.append(1)\n        if len(n)<2: raise KeyError\n        assert n\n    each([1],lambda d: job())\n    each([1],lambda d: job())\n",
+    "retry fails": "def test_a():\n    n=[]\n    def job(d):\n        n.append(1)\n        raise KeyError\n    with pytest.raises(ValueError): each2([1],job)\n    assert len(n)==1",
+    "param": "@pytest.mark.parametrize('fail',[True,False])\ndef test_a(fail):\n    with opened() as s:\n        if fail: raise KeyError\n        assert s=='x'",
+    "same passes": "def test_a():\n    def job(d):\n        r=d['x']\n        assert r==1\n    with pytest.raises(KeyError): plain(job)(1)",
+    "gen throw raise": "def test_a():\n    g=gen2(); next(g)\n    with pytest.raises(ValueError): g.throw(KeyError('x'))\n    assert 1",
+    "stack": "def test_a():\n    with pytest.raises(ValueError):\n        with contextlib.ExitStack() as st:\n            st.push(handler)\n            raise KeyError",
+    "helper with own cond": "LIMIT=2\ndef boom(): raise KeyError\ndef test_a():\n    x=0\n    with opened():\n        if LIMIT: boom()\n        assert False\n    assert x==0",
+    "loop": "def test_a():\n    done=[]\n    for i in range(3):\n        with opened() as s:\n            if i==1: raise ValueError\n            done.append(i)\n            assert s=='x'\n    assert done==[0,2]",
+    "rollback": "def test_a():\n    with pytest.raises(ValueError):\n        with cm() as d:\n            d['a']=1\n            assert d['a']==1\n            raise RuntimeError('x')",
+    "unit": "import unittest\nclass TestX(unittest.TestCase):\n    def test_a(self):\n        with self.assertRaises(ValueError):\n            with cm() as d:\n                self.assertEqual(d,{})\n                raise RuntimeError",
+}
+
+
+@pytest.mark.parametrize("name", ENDED_HONESTLY)
+def test_tests_of_what_becomes_of_their_own_errors_pass(bare: Apart, name: str) -> None:
+    result = bare.run(OWN, OWN_IMPORTS + ENDED_HONESTLY[name])
+    assert result.accepted, result
+    assert {test["basis"] for test in result.tests.values()} == {"data"}

@@ -177,6 +177,10 @@ class Findings:
         """Whether a handler of the tests' own names this class of exceptions where they stand now."""
         return self._stands_in([lines for lines, _ in self._handling(frozenset((name,)))])
 
+    def expects_error(self) -> bool:
+        """Whether the tests catch any error where they stand now."""
+        return self._stands_in(self._catching)
+
     def _stands_in(self, ranges: list[tuple[int, int]]) -> bool:
         frame: Any = sys._getframe(1)
         while frame is not None:
@@ -209,6 +213,19 @@ class Findings:
                 for inner in ast.walk(node):
                     if isinstance(inner, ast.Call) and id(inner) not in held and _catches(inner, names):
                         found.append(_lines(node.body))
+        return found
+
+    @functools.cached_property
+    def _catching(self) -> list[tuple[int, int]]:
+        """Lines of the tests inside which an error is caught."""
+        found: list[tuple[int, int]] = []
+        for node in ast.walk(self._tree):
+            if (isinstance(node, ast.Try | ast.TryStar) and node.handlers) or (
+                isinstance(node, ast.With | ast.AsyncWith) and any(_called(item.context_expr) in _CATCHING for item in node.items)
+            ):
+                found.append(_lines(node.body))
+            elif _called(node) in _CATCHING:
+                found.append((node.lineno, node.end_lineno or node.lineno))  # type: ignore[attr-defined]
         return found
 
     def _handling(self, wanted: frozenset[str]) -> list[tuple[tuple[int, int], bool]]:
@@ -252,12 +269,17 @@ def _lines(body: list[ast.stmt]) -> tuple[int, int]:
     return body[0].lineno, body[-1].end_lineno or body[-1].lineno
 
 
+def _called(node: ast.AST) -> str:
+    """The last name of what is called; empty where this is no call."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+
+
 def _catches(node: ast.expr, names: dict[str, ast.expr], wanted: frozenset[str] = _FORGIVING) -> bool:
     if not isinstance(node, ast.Call):
         return False
-    called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     given = [*node.args, *(keyword.value for keyword in node.keywords)]
-    return called in _CATCHING and any(_forgives(one, names, wanted) for one in given)
+    return _called(node) in _CATCHING and any(_forgives(one, names, wanted) for one in given)
 
 
 def _forgives(node: ast.expr, names: dict[str, ast.expr], wanted: frozenset[str] = _FORGIVING) -> bool:

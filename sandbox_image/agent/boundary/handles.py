@@ -19,6 +19,8 @@ from .exceptions import is_verdict, mark, marked
 from .values import ESTIMATORS, ITERATORS, Named, NotApart
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .link import Link
 
 MAX_ITEMS = 1_000_000
@@ -150,10 +152,12 @@ class HandleMeta(type):
         return cls._fumehood_link.ask("operator", "getitem", (cls, key), {})
 
     def __contains__(cls, item: Any) -> bool:
-        if not isinstance(type(item), HandleMeta) and not cls._fumehood_link.is_known(cls):
-            raise refusal(cls, "__contains__")
-        cls._fumehood_link.rest_on("word")
-        return bool(cls._fumehood_link.ask("operator", "contains", (cls, item), {}))
+        link = cls._fumehood_link
+        ask = functools.partial(link.ask, "operator", "contains", (cls, item), {})
+        if not isinstance(type(item), HandleMeta) and not link.is_known(cls):
+            return bool(refused(cls, "__contains__", ask))
+        link.rest_on("word")
+        return bool(ask())
 
     def __bool__(cls) -> bool:
         return True
@@ -186,7 +190,7 @@ def guarded(own: Any, name: str, value: Any) -> Any:
     def called(*args: Any, **kwargs: Any) -> Any:
         plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)):
-            raise refusal(own, name)
+            return refused(own, name, functools.partial(value, *args, **kwargs))
         return value(*args, **kwargs)
 
     return called
@@ -312,7 +316,7 @@ def plain_of(handle: Handle) -> Any:
     value = link.ask("plain", handle)
     base = kind._fumehood_base
     if base is None or not isinstance(value, base) or isinstance(value, Handle):
-        raise mark(TypeError(f"a {kind._fumehood_name} that is no {getattr(base, '__name__', base)}"))
+        raise link.refuse(TypeError(f"a {kind._fumehood_name} that is no {getattr(base, '__name__', base)}"))
     return value
 
 
@@ -327,9 +331,9 @@ def has_protocol(kind: type, name: str) -> bool:
 
 
 def refusal(own: Any, what: str) -> BaseException:
-    """What is raised where an object would have to say of itself that it is right."""
+    """What is raised where an object would have to say of itself that it is right: noted at once, for a test may catch it."""
     name = (own if isinstance(own, HandleMeta) else type(own)).__name__
-    return mark(
+    return Handle._fumehood_here[-1].refuse(
         TypeError(
             f"{what} between plain data and an object that the candidate handed out ({name}), which does not single out the "
             "right answer: judged apart, only an object that the tests made is taken at its word"
@@ -337,10 +341,26 @@ def refusal(own: Any, what: str) -> BaseException:
     )
 
 
+def refused(own: Any, what: str, ask: Callable[[], Any]) -> Any:
+    """What is refused whatever an object says.
+
+    Where the tests wait for an error, it is asked all the same: what it raises is its own answer, and so is that it has no such
+    operation. Else it is told nothing of what the tests name.
+    """
+    value = ask() if Handle._fumehood_here[-1].expects_error() else None
+    if value is not NotImplemented:
+        raise refusal(own, what)
+    return value
+
+
 def call(link: Link, kind: str, operands: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
     """Call something at the candidate's. What `ExitStack` has it decide of an error is noted, and a verdict is not its to end."""
-    value = link.ask(kind, *operands)
-    if len(args) == 3 and isinstance(args[1], BaseException) and args[0] is type(args[1]) and args[1].__traceback__ is not None:
+    ends = (
+        len(args) == 3 and isinstance(args[1], BaseException) and args[0] is type(args[1]) and args[1].__traceback__ is not None
+    )
+    with link.unreached.replacing(args[1] if ends else None):
+        value = link.ask(kind, *operands)
+    if ends:
         if is_verdict(args[1]) and marked(args[1]) is None:
             return False
         if value := bool(value):
@@ -359,9 +379,11 @@ def generated(link: Link, source: Any) -> Any:
     """A generator of ours that pulls from one of the candidate's."""
     how, sent = "send", None
     for _ in range(MAX_ITEMS):
-        answer = link.ask("resume", source, how, sent)
-        if isinstance(sent, BaseException):
-            link.unreached.ended(sent)
+        error = sent if how == "throw" else None
+        with link.unreached.replacing(error):
+            answer = link.ask("resume", source, how, sent)
+        if error is not None:
+            link.unreached.ended(error)
         if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not bool:
             link.tamper("an answer of no kind")
         going, value = answer
@@ -379,13 +401,14 @@ def generated(link: Link, source: Any) -> Any:
                     link.ask("resume", source, "throw", AssertionError())
                 raise
             how, sent = "throw", exc
-    raise mark(RuntimeError(f"a generator of the candidate's gave more than {MAX_ITEMS} items"))
+    raise link.refuse(RuntimeError(f"a generator of the candidate's gave more than {MAX_ITEMS} items"))
 
 
 async def thrown(link: Link, awaitable: Any, error: BaseException) -> Any:
     """What an asynchronous generator of the candidate's makes of an error that is thrown into it: it may end it."""
     try:
-        value = await awaitable
+        with link.unreached.replacing(error):
+            value = await awaitable
     except StopAsyncIteration:
         link.unreached.ended(error)
         raise

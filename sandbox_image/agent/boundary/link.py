@@ -555,6 +555,8 @@ class Link:
         self._decoys: dict[tuple[str, str], list[Any]] = {}
         self.unreached = Unreached(Sides("", module, (), ""), "")
         """Assertions that the test that runs has not come to, by the candidate's doing."""
+        self.refused: list[str] = []
+        """What of the candidate's was refused in the test that runs, which has failed then, whatever it makes of it."""
         self.swallowed: BaseException | None = None
         """What the tests found while the candidate called them, until it comes back."""
         self.entry_point = ""
@@ -572,6 +574,8 @@ class Link:
         """Called before the candidate is asked how something looks."""
         self.found: Callable[[BaseException], None] = lambda exc: None
         """Called with what the tests found while the candidate had called them."""
+        self.expects_error: Callable[[], bool] = lambda: False
+        """Whether the tests catch errors where they stand now."""
         self.unsure: set[str] = set()
         """What copies of arguments and results may have hidden: reasons, in words."""
 
@@ -579,7 +583,13 @@ class Link:
         """A test begins: it rests on data until it is seen to rest on less."""
         self.basis = BASES[0]
         self.unreached.begin()
+        self.refused.clear()
         self.handed.clear()
+
+    def refuse(self, exc: BaseException) -> BaseException:
+        """An error of this side's, raised for what the candidate gave: the candidate's, and a failure whatever catches it."""
+        self.refused.append(str(exc))
+        return mark(exc)
 
     def rest_on(self, basis: str) -> None:
         """Note that the test that runs rests on this."""
@@ -640,7 +650,7 @@ class Link:
             except Broken:
                 raise
             except BaseException as exc:
-                self.unreached.forget(unreached)
+                self.unreached.failed(unreached, exc)
                 if isinstance(exc, Exception):
                     raise
                 if kind != "operator" or marked(exc) is None:
@@ -715,7 +725,7 @@ class Link:
             if before != number and before in self.mirrors and self.mirrors[before].set:
                 self.rest_on("word")
                 if acts == self.acts:
-                    raise mark(RuntimeError(_REPLACED))
+                    raise self.refuse(RuntimeError(_REPLACED))
         return views.attribute(own, name, value)
 
     def attribute_of(self, exc: Any, name: str) -> Any:
@@ -761,14 +771,13 @@ class Link:
             return False
         return True
 
-    @staticmethod
-    def _answers(count: int, told: Any) -> list[tuple[bool, Any]]:
+    def _answers(self, count: int, told: Any) -> list[tuple[bool, Any]]:
         if type(told) is not list or len(told) != count:
-            raise mark(TypeError("a candidate's object answered another number of questions than it was asked"))
+            raise self.refuse(TypeError("a candidate's object answered another number of questions than it was asked"))
         found = []
         for answer in told:
             if type(answer) is not tuple or len(answer) != 2 or type(answer[0]) is not bool:
-                raise mark(TypeError("a candidate's object gave an answer of no kind"))
+                raise self.refuse(TypeError("a candidate's object gave an answer of no kind"))
             value = answer[1]
             found.append((answer[0], bool(value) if type(value).__name__ in ("bool", "bool_") else value))
         return found
@@ -847,7 +856,7 @@ class Link:
             kind, value = self._receive(seq)
             if self._objection:
                 objection, self._objection = self._objection, ""
-                raise mark(RuntimeError(objection))
+                raise self.refuse(RuntimeError(objection))
             if kind == "ok":
                 return value
             if kind == "raised":
@@ -1089,7 +1098,7 @@ class Link:
         """Note that an iterator gives one more item. Raises RuntimeError beyond the cap."""
         taken = self._taken[number] = self._taken.get(number, 0) + 1
         if taken > MAX_ITEMS:
-            raise mark(RuntimeError(f"an iterator of the candidate's gave more than {MAX_ITEMS} items"))
+            raise self.refuse(RuntimeError(f"an iterator of the candidate's gave more than {MAX_ITEMS} items"))
 
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""

@@ -10,6 +10,7 @@ Left out: values that look alike (`decoys.py`), and what an object shows of itse
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import operator
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from . import views
 from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
-from .handles import Handle, HandleMeta, call, has_protocol, plain_of, pull, refusal, size_of
+from .handles import Handle, HandleMeta, call, has_protocol, plain_of, pull, refusal, refused, size_of
 from .values import NotApart
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ def _raised(own: Handle, name: str, *args: Any) -> Any:
     """Raise the error that an object answered a line-up with, as it is. An answer to the one value alone is none."""
     _ask(own, name, *args)
     raise refusal(own, f"__{name}__")
+
+
+def _refused(own: Handle, name: str, *args: Any) -> Any:
+    return refused(own, f"__{name}__", functools.partial(_ask, own, name, *args))
 
 
 def _own_way(own: Handle, name: str) -> bool:
@@ -153,6 +158,8 @@ def _shows(own: Handle, other: Any) -> bool:
     was handed out has to show text, items or number by itself, before it sees the expected one.
     """
     kind = type(own)
+    link = kind._fumehood_link
+    refused = len(link.refused)
     try:
         if isinstance(other, str):
             return str(own) == other
@@ -175,6 +182,7 @@ def _shows(own: Handle, other: Any) -> bool:
     except (Broken, NotApart):
         raise
     except Exception:
+        del link.refused[refused:]  # nobody is shown it: it shows another value, and that is all
         return False
     return False
 
@@ -272,14 +280,14 @@ def _as_one_number(own: Handle, told: list[tuple[float, Any]]) -> None:
         if _made(own) and low <= high:
             link.rest_on("word")
             return
-        raise mark(TypeError(f"{type(own).__name__} does not compare with numbers as one number would"))
+        raise link.refuse(TypeError(f"{type(own).__name__} does not compare with numbers as one number would"))
     link.views_of(own)["between"] = low, high
 
 
 def _by_word(own: Handle, name: str, other: Any) -> Any:
     """What only an object that the tests made may say."""
     if not _made(own):
-        raise refusal(own, f"__{name}__")
+        return _refused(own, name, other)
     value = _ask(own, name, other)
     if value is True or not isinstance(value, bool):
         type(own)._fumehood_link.rest_on("word")
@@ -305,7 +313,7 @@ def _contains(self: Handle, item: Any) -> bool:
         return found
     if not _made(self) and (isinstance(item, str | bytes) or has_protocol(kind, "__iter__")):
         if not has_protocol(kind, "__iter__"):
-            raise refusal(self, "__contains__")
+            return bool(_refused(self, "contains", item))
         return item in list(itertools.islice(iter(self), _MOST_ITEMS))
     answer, rest = _lined_up(self, "contains", item)
     if answer[1] is not True:
@@ -328,15 +336,16 @@ def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     Not a line-up: `[1, 2, 3]` and a matrix of zeros stand out among whatever looks like them.
     """
     link = type(own)._fumehood_link
+    ask = functools.partial(link.ask, "method", own, name, args, kwargs)
     if len(args) != 1 or kwargs or is_object(args[0]) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
-        raise refusal(own, name)
+        return refused(own, name, ask)
     if name in _EQUALITIES:
-        return _shows(own, args[0]) and link.ask("method", own, name, args, kwargs) is True
+        return _shows(own, args[0]) and ask() is True
     if hasattr(set, name) and has_protocol(type(own), "__iter__"):
         items = list(itertools.islice(iter(own), _MOST_ITEMS))
         if not any(map(is_object, items)):
             return getattr(set(items), name)(args[0])
-    raise refusal(own, name)
+    return refused(own, name, ask)
 
 
 # Arithmetic
@@ -398,7 +407,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         if isinstance(other, types.FunctionType) and is_object(value := _ask(self, name, other, *more)):
             return value  # a function is no value that one could expect
         if isinstance(other, str | bytes) and not _made(self):  # it would stand out among its decoys
-            raise refusal(self, f"__{name}__")
+            return _refused(self, name, other)
         if more:
             return _told(self, name, _ask(self, name, other, *more))
         return _computed(self, name.removeprefix("i") if name in _IN_PLACE else name, other, function)
@@ -566,7 +575,8 @@ def _leave(name: str) -> Callable[..., Any]:
         link = type(self)._fumehood_link
         found = is_verdict(exc) and marked(exc) is None
         if not found:
-            value = _ask(self, name, kind, exc, None)
+            with link.unreached.replacing(exc):
+                value = _ask(self, name, kind, exc, None)
             return _ended(link, exc, value) if name == "exit" else _ended_soon(link, exc, value)
         try:
             value = _ask(self, name, AssertionError, AssertionError(), None)
@@ -586,7 +596,9 @@ def _ended(link: Link, exc: BaseException | None, value: Any) -> Any:
 
 
 async def _ended_soon(link: Link, exc: BaseException | None, awaitable: Any) -> Any:
-    return _ended(link, exc, await _soon(link, awaitable))
+    with link.unreached.replacing(exc):
+        value = await _soon(link, awaitable)
+    return _ended(link, exc, value)
 
 
 def _entering(name: str) -> Callable[..., Any]:

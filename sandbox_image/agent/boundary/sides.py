@@ -19,6 +19,7 @@ from ..expected import Reading
 from ..light_tests import Definition, operands
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
+_KINDS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Sides:
@@ -49,6 +50,52 @@ class Sides:
     def leads(self, scope: Scope, node: ast.expr) -> bool:
         """Whether an expression in a function uses the candidate, or what was made with it."""
         return self._leads(node, self._names_in(scope))
+
+    def decides(self, scopes: list[Scope], node: ast.AST, given: Iterable[str]) -> bool:
+        """Whether something in the last of these functions may hang on what the candidate gave, or on what was passed to them.
+
+        What is written out as parameters of a test is its own. `given` are further names of this kind.
+        """
+        names = self._changed
+        for scope in scopes[1:]:
+            before = frozenset[str]()
+            names |= self._names_in(scope) | _passed(scope)
+            while names != before:
+                before = names
+                names |= self._spread(scope, self._learn(scope, names), under=False)
+        return self._leads(node, names | frozenset(given))
+
+    @functools.cached_property
+    def _changed(self) -> frozenset[str]:
+        """The names of the module that lead to the candidate, those that are changed anywhere included."""
+        own = frozenset(name for node in self.tree.body if not isinstance(node, _KINDS) for name in _stored(node))
+        names, before = self._names_in(self.tree), frozenset[str]()
+        while names != before:
+            before = names
+            names |= self._spread(self.tree, names, under=False) & own
+        return names
+
+    def _spread(self, node: ast.AST, names: frozenset[str], *, under: bool) -> frozenset[str]:
+        """With the variables that are set or changed by what leads to the candidate, or where that decides: `under` says so."""
+        if isinstance(node, Definition):
+            names |= _passed(node)
+        elif isinstance(node, ast.If | ast.While):
+            under |= self._leads(node.test, names)
+        elif isinstance(node, ast.For | ast.AsyncFor):
+            under |= self._leads(node.iter, names)
+        elif isinstance(node, ast.Match):
+            under |= self._leads(node.subject, names)
+        elif isinstance(node, ast.With | ast.AsyncWith):
+            under |= any(self._leads(item.context_expr, names) for item in node.items)
+        elif isinstance(node, ast.Try | ast.TryStar):
+            under |= any(self._leads(part, names) for part in node.body)
+        elif isinstance(node, ast.stmt) and not isinstance(node, ast.ClassDef):
+            return names | (_stored(node) - self._given if under or self._leads(node, names) else frozenset())
+        found = names
+        for part in ast.iter_child_nodes(node):
+            if isinstance(part, ast.stmt | ast.ExceptHandler | ast.match_case):
+                found |= self._spread(part, found, under=under)
+        return found
 
     def _are_both(self, scope: Scope, pair: tuple[ast.expr, ast.expr], around: list[ast.comprehension]) -> bool:
         names = self._names_in(scope)
@@ -152,7 +199,7 @@ class Sides:
         names = {alias.asname or alias.name.split(".")[0] for node in imports for alias in node.names}
         return frozenset(names | set(dir(builtins)) | set(sys.stdlib_module_names) | {"np", "self"})
 
-    def _leads(self, node: ast.expr, names: frozenset[str]) -> bool:
+    def _leads(self, node: ast.AST, names: frozenset[str]) -> bool:
         """Whether an expression uses the candidate, or what was made with it."""
         for inner in ast.walk(node):
             if isinstance(inner, ast.Name) and inner.id in names:
@@ -174,6 +221,29 @@ def _columns(value: ast.expr) -> list[list[ast.expr]]:
         if len(rows) == len(value.elts) and len({len(row) for row in rows}) == 1:
             return [list(column) for column in zip(*rows, strict=True)]
     return []
+
+
+def _stored(node: ast.AST) -> frozenset[str]:
+    """The variables that a statement sets, or may change: those that items or attributes are set in, or methods are called on."""
+    found = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            found.add(inner.id)
+        elif isinstance(inner, ast.Subscript | ast.Attribute):
+            root: ast.expr = inner
+            while isinstance(root, ast.Subscript | ast.Attribute):
+                root = root.value
+            found |= {root.id} if isinstance(root, ast.Name) else set()
+    return frozenset(found)
+
+
+def _passed(scope: Scope) -> frozenset[str]:
+    """The parameters of a function, but for those whose values are written with it (`parametrize`)."""
+    if isinstance(scope, ast.Module):
+        return frozenset()
+    written = [one.value for decorator in scope.decorator_list for one in ast.walk(decorator) if isinstance(one, ast.Constant)]
+    texts = {name.strip() for text in written if isinstance(text, str) for name in text.split(",")}
+    return frozenset(one.arg for one in ast.walk(scope.args) if isinstance(one, ast.arg) and one.arg not in texts)
 
 
 def _names_of(target: ast.expr) -> frozenset[str]:

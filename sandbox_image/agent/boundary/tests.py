@@ -33,7 +33,7 @@ from . import vacuous, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .folders import Folders, roots, wanted
-from .handles import Handle
+from .handles import Function, Handle
 from .link import Link
 from .module import Module
 from .sharing import asks_identity
@@ -44,6 +44,8 @@ from .unreached import Unreached
 WORK = "/box/work"
 _MESSAGE = 4000
 """Characters of a failure's message."""
+_REBINDING = ("globals", "locals", "vars(", "setattr", "exec(", "eval(", "__dict__", "sys.modules")
+"""Words of source that may give a name another value without writing the name."""
 _FAILING = ("failed", "error")
 _RECURSION = 6000
 """Frames: calls back and forth between the tests and the candidate take several each."""
@@ -202,6 +204,8 @@ class _Judge:
             return f"An assertion failed, whatever became of it: {self._findings.failure}"
         if self._link.unreached.message:
             return self._link.unreached.message
+        if self._link.refused:
+            return self._link.refused[0]
         if len(values.NotApart.raised) > self._refused:
             return str(values.NotApart.raised[-1])
         test = self._expected.tests.get(name.partition("[")[0])
@@ -370,13 +374,16 @@ class _Judge:
         if kind in ("functions", "pytest") and not known.stars(link.module):  # they import what they use
             self._missing = frozenset(known.missing(bound))
             self._names = set()
-        if kind == "pytest" or known.decorated:
+        rebinds = _rebinds(self._tests, known.used)
+        if kind == "pytest" or known.decorated or rebinds:
             self._expected = Reading(tree, link.module, names_of_candidate)
         if kind == "check" or kind == "asserts":
             self._expected.tests.clear()  # what they define is called by them
+        if rebinds:  # whatever stands under a test's name in the end must run it
+            self._expected.marked |= {id(test.node): test.name for test in self._expected.tests.values()}
         self._findings = findings = Findings(tree, self._path, self._doubt)
         link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
-        link.expects_stop, link.expects = findings.expects_stop, findings.expects
+        link.expects_stop, link.expects, link.expects_error = findings.expects_stop, findings.expects, findings.expects_error
         self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
         findings.compared = self._compared
         link.unreached = Unreached(self._sides, self._path)
@@ -402,11 +409,14 @@ class _Judge:
         if kind == "check":
             found = {"check": lambda: names["check"](entry)}
         else:
-            found = {name: names[name] for name in dict.fromkeys(own) if type(names.get(name)) is types.FunctionType}
-            found = {name: function for name, function in found.items() if function.__code__.co_filename == self._path}
+            found = {name: names[name] for name in dict.fromkeys(own) if self._is_test(names.get(name))}
             if len(found) < len(set(own)):  # something else stands under their names now
                 self._expected = Reading(ast.parse(self._tests, self._path), link.module, names_of_candidate)
         return self._functions(found)
+
+    def _is_test(self, value: Any) -> bool:
+        """Whether what stands under a test's name is run as one: a function of this file, or what the candidate made of it."""
+        return type(value) is Function or (type(value) is types.FunctionType and value.__code__.co_filename == self._path)
 
     def _compared(self, line: int, column: int) -> None:
         """An assertion passed: where the candidate gave both of its sides, on its word."""
@@ -415,7 +425,7 @@ class _Judge:
 
     def _raise_found(self) -> None:
         """Fail where an assertion failed while the tests were imported."""
-        if found := self._findings.failure or self._link.unreached.message:
+        if found := self._findings.failure or self._link.unreached.message or next(iter(self._link.refused), ""):
             raise mark(AssertionError(found))
 
     def _import(self, module: Module, name: str) -> Any:
@@ -540,6 +550,11 @@ class _Import(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__dict__.update(self._names)
         exec(self._code, module.__dict__)
         self._then()
+
+
+def _rebinds(tests: str, used: set[str]) -> bool:
+    """Whether something else may come to stand under the name of a test than the function that the source has there."""
+    return any(name.startswith("test") for name in used) or any(way in tests for way in _REBINDING)
 
 
 def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:

@@ -1,10 +1,11 @@
 """Assertions that an error kept from being reached, where it was the candidate that ended the error.
 
-A context manager, a callback's caller or a generator of the candidate's may end an error that passes through the tests. Where an
-assertion was begun when it was raised, or stood next in the block that it left, that assertion has not been made, and the test
-fails. What only marks a place that must not be reached (`assert False`, `pytest.fail()`) is no such assertion, unless a condition
-stands before it; and an error that the tests raise with `raise` is theirs, where no answer of the candidate's decided that, as is
-one whose class they name where they ask for the context manager.
+A context manager, a callback's caller or a generator of the candidate's may end an error that passes through the tests, or raise
+another in its place. Where an assertion was begun when it was raised, or stood next in the block that it left, that assertion has
+not been made, and the test fails, whoever's error it was: the candidate's plain data raises a KeyError in the tests. What only
+marks a place that must not be reached (`assert False`, `pytest.fail()`) is no such assertion, unless a condition stands before
+it. An error that the tests raise with `raise` is theirs, where nothing that the candidate gave decides whether they come to it,
+and so is one whose class they name where they ask for the context manager.
 
 Left out: failed assertions, which go on whatever ends them (`findings.py`).
 """
@@ -12,6 +13,7 @@ Left out: failed assertions, which go on whatever ends them (`findings.py`).
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import sys
 import types
@@ -26,7 +28,9 @@ _CHECKS = ("raises", "warns", "deprecated_call")
 """What asserts beside `assert...`."""
 _EXPRESSIONS = (ast.Lambda, ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
 _CONDITIONS = (ast.If, ast.While, ast.Match, ast.IfExp, ast.BoolOp)
+_LEAVING = (ast.Return, ast.Break, ast.Continue)
 _SHOWN = 300
+_NOTHING = contextlib.nullcontext()
 _Place = tuple[int, int]
 """Line and column."""
 
@@ -37,8 +41,8 @@ class Unreached:
     def __init__(self, sides: Sides, path: str) -> None:
         self._sides, self._path = sides, path
         self._known: dict[tuple[Any, ...], str] = {}
-        self._left: list[str] = []
-        """For each error that counts the assertion that it left out, or an empty text."""
+        self._left: list[tuple[str, int]] = []
+        """For each error that counts the assertion that it left out, or an empty text, and the error's `id`."""
 
     def __len__(self) -> int:
         """How many errors the candidate has ended that were its own, or left out an assertion."""
@@ -47,7 +51,7 @@ class Unreached:
     @property
     def message(self) -> str:
         """Which assertion was not reached; empty where all were."""
-        what = next(filter(None, self._left), "")
+        what = next((what for what, _ in self._left if what), "")
         return f"An assertion was not reached, for the candidate ended the error before it: {what}" if what else ""
 
     def begin(self) -> None:
@@ -58,16 +62,29 @@ class Unreached:
         """The candidate has ended an error, or is about to, that left a block of the tests'."""
         what = self._what(error)
         if what or marked(error) is not None:
-            self._left.append(what)
+            self._left.append((what, id(error)))
 
     def silenced(self, error: BaseException) -> None:
         """An error has ended a thread or a task of the tests' and nobody asks for it."""
         if what := self._what(error):
-            self._left.append(what)
+            self._left.append((what, id(error)))
 
-    def forget(self, count: int) -> None:
-        """What came after the first `count` was not ended: what the candidate was asked for failed as a whole."""
-        del self._left[count:]
+    def replacing(self, error: BaseException | None) -> contextlib.AbstractContextManager[None]:
+        """The candidate is asked what becomes of an error. What that left out stays left out where another takes its place."""
+        return _NOTHING if error is None else self._replacing(error)
+
+    @contextlib.contextmanager
+    def _replacing(self, error: BaseException) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as other:
+            if other is not error and (what := self._what(error)):
+                self._left.append((what, id(error)))
+            raise
+
+    def failed(self, count: int, by: BaseException) -> None:
+        """What the candidate was asked for failed as a whole: after the first `count` it has ended none that it passed on."""
+        self._left[count:] = [(what, error) for what, error in self._left[count:] if what and error != id(by)]
 
     def asserts(self, value: Any) -> bool:
         """Whether a function or a generator of the tests' asserts anything."""
@@ -96,24 +113,54 @@ class Unreached:
         places = [(trace, running.get(id(trace.tb_frame))) for trace in traces]
         key = type(error), marked(error) is None, *((trace.tb_frame.f_code, trace.tb_lasti, line) for trace, line in places)
         if key not in self._known:
-            own = not traces or (marked(error) is None and self._is_own(traces[-1]))
+            own = not traces or (marked(error) is None and self._is_own(traces))
             left = () if own else (node for trace, line in places for node in self._left_by(trace, line, error))
             found = next((what for node in left if (what := self._check_in(node)) is not None), None)
             self._known[key] = "" if found is None else ast.unparse(found).partition("\n")[0][:_SHOWN]
         return self._known[key]
 
-    def _is_own(self, trace: types.TracebackType) -> bool:
-        """Whether the tests raise here with `raise`, and by what they know themselves."""
-        place = _place(trace)
-        around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
+    def _is_own(self, traces: list[types.TracebackType]) -> bool:
+        """Whether the tests raise here with `raise`, and nothing that the candidate gave decides whether they come to it."""
+        *calls, last = map(_place, traces)
+        around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, last)]
         if not around or not isinstance(around[-1], ast.Raise):
             return False
-        conditions = [node.test for node in around if isinstance(node, ast.If | ast.While)]
-        return not any(self._sides.leads(self._scope_of(place), condition) for condition in conditions)
+        return all(map(self._is_certain, (*calls, last))) and not any(map(self._is_chosen, calls))
+
+    def _is_certain(self, place: _Place) -> bool:
+        """Whether the tests come to a place, once they are in its function, whatever the candidate gave."""
+        scopes = self._scopes_of(place)
+        inside = [
+            node for node in ast.walk(scopes[-1]) if node is not scopes[-1] and hasattr(node, "lineno") and _holds(node, place)
+        ]
+        given = {
+            one.arg for node in inside if isinstance(node, ast.Lambda) for one in ast.walk(node.args) if isinstance(one, ast.arg)
+        }
+        deciding = [part for node in (scopes[-1], *inside) for part in _deciding(node, place)]
+        return not any(self._sides.decides(scopes, part, given) for part in deciding)
+
+    def _is_chosen(self, place: _Place) -> bool:
+        """Whether what is called at a place is the candidate's, or one of its values chooses it, or whether it is called."""
+        found: list[ast.AST] = [
+            node for node in self._nodes if isinstance(node, ast.expr) and (node.lineno, node.col_offset) == place
+        ]
+        calls = [node for node in found if isinstance(node, ast.Call)]
+        around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
+        called = [node.func if _called(node) in self._defined else node for node in calls]
+        return any(self._sides.decides(self._scopes_of(place), node, ()) for node in called or found or around[-1:])
+
+    @functools.cached_property
+    def _defined(self) -> frozenset[str]:
+        """Names of the functions and classes of this file."""
+        return frozenset(node.name for node in self._nodes if isinstance(node, Definition | ast.ClassDef))
 
     def _scope_of(self, place: _Place) -> Scope:
         """The innermost function that has a place in it, or the module."""
-        return [self._tree, *(node for node in self._nodes if isinstance(node, Definition) and _holds(node, place))][-1]
+        return self._scopes_of(place)[-1]
+
+    def _scopes_of(self, place: _Place) -> list[Scope]:
+        """The functions that have a place in them, the innermost last, or the module."""
+        return [self._tree, *(node for node in self._nodes if isinstance(node, Definition) and _holds(node, place))]
 
     def _left_by(self, trace: types.TracebackType, line: int | None, error: BaseException) -> list[ast.AST]:
         """What is left out in one frame: of a `with` that ends at `line` where it still runs, else of all that it had to do."""
@@ -252,6 +299,28 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
             continue
         yield inner
         todo += ast.iter_child_nodes(inner)
+
+
+def _deciding(node: ast.AST, place: _Place) -> Iterator[ast.AST]:
+    """What decides in a node whether a place in it is come to: conditions, loops, and what may leave before it."""
+    if isinstance(node, ast.If | ast.While | ast.IfExp):
+        yield node.test
+    elif isinstance(node, ast.For | ast.AsyncFor):
+        yield node.iter
+    elif isinstance(node, ast.Match):
+        yield from (node.subject, *(case.guard for case in node.cases if case.guard is not None))
+    elif isinstance(node, ast.BoolOp):
+        yield node
+    elif isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
+        yield from node.generators
+    elif isinstance(node, ast.Try | ast.TryStar) and not _in_block(node.body, place):
+        yield from node.body
+    for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(part, field, None)
+            if isinstance(block, list) and block and _in_block(block, place):
+                before = (inner for inner in block if (inner.end_lineno, inner.end_col_offset) <= place)
+                yield from (inner for inner in before if any(isinstance(one, _LEAVING) for one in _walk(inner)))
 
 
 def _called(node: ast.Call) -> str:

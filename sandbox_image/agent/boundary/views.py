@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import values
-from .exceptions import mark
 from .handles import Handle, has_protocol
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def _disagree(own: Handle, what: str) -> None:
     if own._fumehood_id in link.made:
         link.rest_on("word")
         return
-    raise mark(TypeError(f"{type(own).__name__}, which the candidate handed out, is not one thing: its {what} disagree"))
+    raise link.refuse(TypeError(f"{type(own).__name__}, which the candidate handed out, is not one thing: its {what} disagree"))
 
 
 def iteration(own: Handle, source: Any) -> Any:
