@@ -34,6 +34,7 @@ from typing import Any
 from ..frames import frames_in, shown
 from . import sharing, values
 from .folders import Folders, roots
+from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
 from .standins import StandIn, StandInMeta, stand_in, stand_in_class
 
 WORK = "/box/work"
@@ -352,33 +353,41 @@ def _real(kind: type) -> tuple[str, str] | None:
     return path or (("builtins", name) if values.TYPE_NAMES.get(kind) == name else None)
 
 
-class _Leaf:
-    """A tensor that the tests have a copy of, and what they know of it."""
-
-    def __init__(self, tensor: Any) -> None:
-        self.tensor = tensor
-        self.note()
-
-    def note(self) -> None:
-        self.data = self.tensor.detach().clone()
-        self.grad = None if self.tensor.grad is None else self.tensor.grad.detach().clone()
-
-    def changed(self) -> bool:
-        return not (_same(self.tensor.detach(), self.data) and _same(self.tensor.grad, self.grad))
-
-
-def _same(one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return one is other
-    torch = sys.modules["torch"]
-    return bool(one.dtype == other.dtype and one.shape == other.shape and torch.equal(one, other))
-
-
 class _Inputs:
     """Numbers of the tensors that came with a wish for gradients."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, tuple[int, Any]] = {}
+        self.leaves: dict[int, Mirror] = {}
+        """What stands for the leaves among them: always the same tensor for the same one."""
+
+    def leaf(self, number: int, tensor: Any, grad: Any, parameter: Any) -> Any:
+        """The tensor that stands for a leaf of the tests', which has this value and this gradient now."""
+        known = self.leaves.get(number)
+        if known is None:
+            found = sys.modules["torch"].nn.Parameter(tensor) if parameter else tensor.requires_grad_()
+            found.grad = grad
+            self.leaves[number] = Mirror(number, found)
+            if len(self.leaves) > MAX_LEAVES:
+                del self.leaves[next(iter(self.leaves))]
+            self.add(number, found)
+            return found
+        self.told(number, tensor, grad)
+        return known.tensor
+
+    def told(self, number: int, data: Any, grad: Any) -> None:
+        """The tests changed a leaf of theirs."""
+        if (known := self.leaves.get(number)) is not None:
+            if not (same_tensor(known.tensor.detach(), data) and same_tensor(known.tensor.grad, grad)):
+                set_leaf(known.tensor, data, grad)
+            known.note()
+
+    def changed(self) -> list[tuple[int, Any, Any]]:
+        """What the candidate changed of the tests' leaves: number, value and gradient."""
+        changed = [leaf for leaf in self.leaves.values() if leaf.changed()]
+        for leaf in changed:
+            leaf.note()
+        return [(leaf.number, leaf.data, leaf.grad) for leaf in changed]
 
     def add(self, number: int, tensor: Any) -> None:
         self._by_id[id(tensor)] = (number, tensor)
@@ -417,6 +426,9 @@ class _Reader(values.Reader):
     def _input(self) -> Any:
         number = self.expect(int)
         tensor, _ = values.read_tensor(self)
+        if (leaf := self.take()) is not None:
+            parameter, grad = leaf
+            return self.server.inputs.leaf(number, tensor, grad, parameter)
         tensor.requires_grad_()
         self.server.inputs.add(number, tensor)
         return tensor
@@ -512,7 +524,7 @@ class Server:
         self._callbacks: dict[int, Any] = {}
         self._callback_numbers: dict[int, int] = {}
         self._raised: dict[int, tuple[int, BaseException]] = {}
-        self.leaves: dict[int, _Leaf] = {}
+        self.leaves: dict[int, Mirror] = {}
         """Tensors that ask for gradients and that the tests have copies of, as parameters are."""
         self._new_leaves: list[int] = []
         self.inputs = _Inputs()
@@ -540,7 +552,7 @@ class Server:
         """The number of a tensor that the tests get a copy of, once."""
         number = self.keep(tensor)
         if number not in self.leaves:
-            self.leaves[number] = _Leaf(tensor)
+            self.leaves[number] = Mirror(number, tensor)
             self._new_leaves.append(number)
         return number
 
@@ -732,6 +744,8 @@ class Server:
             leaf.tensor.data = data
             leaf.tensor.grad = grad
             leaf.note()
+        for number, data, grad in extras.get("inputs", []):
+            self.inputs.told(number, data, grad)
 
     def _answer(self, kind: str, box: list[tuple[Any, ...]]) -> None:
         """Do what the tests ask. The operands come in a box, so that nobody has them once it is done (`sharing.py`)."""
@@ -783,7 +797,7 @@ class Server:
             body.put_question(kind, value)
             self._sharing.wrote(body)
             files = self._folders.changes() if self._folders is not None else []
-            if body.graded or self.leaves or self._sharing.signs or files or self._holds():
+            if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or files or self._holds():
                 extras.put(self._extras(body.graded, torch) | ({"files": files} if files else {}))
             values.send(self._sock, seq, kind, extras.out, body.out)
             self._sharing.sent(body)
@@ -817,6 +831,8 @@ class Server:
             for _, leaf in changed:
                 leaf.note()
             extras["leaves"] = [(number, leaf.data, leaf.grad) for number, leaf in changed]
+        if self.inputs.leaves and (inputs := self.inputs.changed()):
+            extras["inputs"] = inputs
         return extras
 
     # What the tests ask

@@ -27,7 +27,7 @@ from . import own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .folders import Folders
-from .gradients import Graph, Mirror, autograd_function, same_tensor
+from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
 from .handles import (
     MAX_ITEMS,
     Function,
@@ -149,15 +149,27 @@ class _Writer(values.Writer):
         number = self.link.mirror_number(value)
         if number is not None:
             self._handle(number)
-        elif value.requires_grad and torch.is_grad_enabled():
+        elif not values.is_plain_tensor(value):
+            raise NotApart(f"A tensor of {value.dtype} cannot be passed to a candidate judged apart")
+        elif value.requires_grad and (value.is_leaf or torch.is_grad_enabled()):
             self.out += b"G"
             values.put_int(self, self.link.remember(value))
             out = len(self.out)
             values.put_tensor(self, value, torch)
             del self.out[out]  # its tag
+            self.put(self._leaf(value, torch))
         else:
             values.put_tensor(self, value.detach(), torch)
         return True
+
+    def _leaf(self, value: Any, torch: Any) -> tuple[bool, Any] | None:
+        """Whether a leaf of the tests' own is a parameter, and its gradient; None for what is only computed with."""
+        large = value.numel() * value.element_size() > MAX_LEAF
+        if large and value.grad is not None:
+            raise NotApart("A large tensor that has a gradient cannot be passed to a candidate judged apart")
+        if large or not value.is_leaf:
+            return None
+        return isinstance(value, torch.nn.Parameter), self.link.leaf(value).grad
 
     def foreign(self, value: Any) -> None:
         link = self.link
@@ -485,6 +497,8 @@ class Link:
         self._graded: dict[int, Any] = {}
         self._graded_numbers: dict[int, int] = {}
         self._next_graded = 1
+        self._leaves: dict[int, Mirror] = {}
+        """Those of them that no graph made, by number: both sides keep their values and gradients alike."""
         self.drop: set[int] = set()
         """Numbers that nobody here needs any more; negative for graphs."""
         self.seeds: list[tuple[str, tuple[Any, ...]]] = []
@@ -786,6 +800,10 @@ class Link:
                     mirror.note()
                 if changed:
                     extras["leaves"] = [(mirror.number, mirror.data, mirror.grad) for mirror in changed]
+            if self._leaves and (changed := [leaf for leaf in self._leaves.values() if leaf.changed()]):
+                for leaf in changed:
+                    leaf.note()
+                extras["inputs"] = [(leaf.number, leaf.data, leaf.grad) for leaf in changed]
         before = _Writer(self)
         if extras:
             before.put(extras)
@@ -1147,6 +1165,28 @@ class Link:
                 self._graded_numbers.pop(id(self._graded.pop(oldest)), None)
         return number
 
+    def leaf(self, tensor: Any) -> Mirror:
+        """What the candidate knows of a leaf of the tests' own, which passes now."""
+        number = self.remember(tensor)
+        if number not in self._leaves:
+            self._leaves[number] = Mirror(number, tensor)
+            while len(self._leaves) > MAX_LEAVES:
+                del self._leaves[next(iter(self._leaves))]
+        self._leaves[number].note()
+        return self._leaves[number]
+
+    def _changed_leaf(self, leaf: Mirror, data: Any, grad: Any, torch: Any) -> None:
+        """The candidate changed a leaf of the tests' own: so does ours, where values are shared or it has a gradient to use."""
+        if not isinstance(data, torch.Tensor) or not (grad is None or isinstance(grad, torch.Tensor)):
+            raise Garbled("a tensor that is none")
+        if isinstance(self._sharing, sharing.Copies) and leaf.grad is None:
+            return
+        if self._in_module and not same_tensor(data, leaf.data):
+            self._objection = _REPLACED
+        self.rest_on("word")
+        set_leaf(leaf.tensor, data, grad)
+        leaf.note()
+
     def _note(self, reader: _Reader, extras: dict[str, Any]) -> None:
         self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
         if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
@@ -1164,6 +1204,9 @@ class Link:
             tensor.grad = grad
             self.mirrors[number] = Mirror(number, tensor)
             self._mirror_numbers[id(tensor)] = number
+        for number, data, grad in extras.get("inputs", ()):
+            if (leaf := self._leaves.get(number)) is not None:
+                self._changed_leaf(leaf, data, grad, torch)
         for number, data, grad in extras.get("leaves", ()):
             mirror = self.mirrors[number]
             if not isinstance(data, torch.Tensor):
