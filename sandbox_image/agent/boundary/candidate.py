@@ -131,6 +131,9 @@ _BUILT = (object, functools.partial, operator.itemgetter, operator.attrgetter, o
 """Classes of which things of the tests' are made anew here, and go back as what they are."""
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
+_UNCHANGING = (str, int, float, tuple, frozenset)
+_CONTAINERS = (list, dict, set, bytearray, collections.deque, *_UNCHANGING)
+"""Plain classes whose subclasses may do more than they do."""
 _MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__", "__repr__")
 """What a class has for making its objects, and how they look: a plain copy has no use for it."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
@@ -277,6 +280,8 @@ class _Writer(values.Writer):
             nature = "generator"
         elif isinstance(value, types.CoroutineType):
             nature = "coroutine"
+        elif value is not self.force and is_extended(type(value)):
+            nature = "value"
         self.put(nature)
         if _base_of(type(value)) is not None:
             plain = values.base_value(value)
@@ -316,11 +321,17 @@ _own_ways: dict[Any, bool] = {}
 def _does_more_than_its_base(kind: Any) -> bool:
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple with methods is more than its items
         return any(_is_own_part(name, part) for one in kind.__mro__ if one is not tuple for name, part in vars(one).items())
-    base = next((one for one in (list, dict, set, bytearray, collections.deque) if issubclass(kind, one)), None)
+    base = next((one for one in _CONTAINERS if issubclass(kind, one)), None)
     if base is None or kind in values.WRITE:
         return False
     own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__)
     return any(name in _CHANGES or _is_own_part(name, part) for one in own for name, part in vars(one).items())
+
+
+def is_extended(kind: Any) -> bool:
+    """Whether a class adds to a plain one whose values never change."""
+    named = issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return issubclass(kind, _UNCHANGING) and not named and not issubclass(kind, enum.Enum) and does_more_than_its_base(kind)
 
 
 def _is_own_part(name: str, part: Any) -> bool:

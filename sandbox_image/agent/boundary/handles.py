@@ -124,6 +124,9 @@ class HandleMeta(type):
 
     def __instancecheck__(cls, value: Any) -> bool:
         """Whether this is the class of an object. A named tuple without methods of its own has arrived as its items and names."""
+        below = value.__dict__.get("_fumehood_handle") if hasattr(type(value), "_fumehood_extended") else None
+        if below is not None:
+            return type.__instancecheck__(cls, below)
         if isinstance(value, Named):
             return cls._fumehood_base is tuple and type(value).__name__ == cls.__name__
         return type.__instancecheck__(cls, value)

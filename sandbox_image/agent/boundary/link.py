@@ -23,7 +23,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import own, sharing, vacuous, values, views
+from . import extended, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .folders import Folders
@@ -43,7 +43,7 @@ from .handles import (
     refusal,
 )
 from .module import Module
-from .operators import COMMON, DESCRIPTORS, SPECIALS, predicate
+from .operators import ARITHMETIC, COMMON, DESCRIPTORS, SPECIALS, predicate
 from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
@@ -109,6 +109,8 @@ class _Writer(values.Writer):
         kind, link = type(value), self.link
         if issubclass(kind, Handle | Function):
             self._handle(value._fumehood_id)
+        elif (handle := extended.handle_of(value)) is not None:
+            self._handle(handle._fumehood_id)
         elif kind is Module:
             self._handle(0)
         elif kind is Method:
@@ -326,7 +328,7 @@ class _Reader(values.Reader):
         self.depth -= 1
         if base and type(base[0]) is not plain:
             raise Garbled(f"a {kind.__name__} that is no {getattr(plain, '__name__', plain)}")
-        return self.link.handle(number, kind, nature, base)
+        return self.link.value(number, kind, nature, base)
 
     def expect_class(self) -> type:
         """A class of the candidate's."""
@@ -484,6 +486,8 @@ class Link:
         self.classes: dict[int, type] = {}
         self._class_numbers: dict[type, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._extended: set[int] = set()
+        """Numbers of those that the tests have as plain values with what their classes add."""
         self.sources: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         """Our generators and coroutines -> the handles that they pull from."""
         self._taken: dict[int, int] = {}
@@ -1050,6 +1054,15 @@ class Link:
         self.sources[pulled] = made
         return pulled
 
+    def value(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
+        """What the tests get for an object: a handle, or a plain value with what its class adds, if that never changes."""
+        bare = self._asking == "new" or (number in self._handles and number not in self._extended)
+        handle = self.handle(number, kind, nature, base)
+        if bare or nature != "value" or getattr(kind, "_fumehood_base", None) not in extended.BASES:
+            return handle
+        self._extended.add(number)
+        return extended.extended(handle, base[0], ARITHMETIC)
+
     def named(self, name: str, value: Any) -> Any:
         """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing.
 
@@ -1090,6 +1103,7 @@ class Link:
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""
         self.drop.add(number)
+        self._extended.discard(number)
         self.made.pop(number, None)
         self.worlds.pop(number, None)
         self._views.pop(number, None)
