@@ -205,7 +205,7 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        is_theirs = kind in _BUILT or issubclass(kind, StandIn | StandInMeta)
+        is_theirs = kind in _BUILT or kind is types.GeneratorType or issubclass(kind, StandIn | StandInMeta)
         if is_theirs and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
@@ -277,7 +277,7 @@ class _Writer(values.Writer):
         self._class(type(value))
         nature = ""
         if isinstance(value, types.GeneratorType):
-            nature = "generator"
+            nature = "begun" if inspect.getgeneratorstate(value) == inspect.GEN_SUSPENDED else "generator"
         elif isinstance(value, types.CoroutineType):
             nature = "coroutine"
         elif value is not self.force and is_extended(type(value)):
@@ -462,6 +462,23 @@ class _TestIterator:
         return self._pull()
 
 
+def _test_generator(ask: Callable[[str, Any], Any]) -> Any:
+    """A generator of the tests, as the candidate sees it."""
+    how, sent = "send", None
+    while True:
+        try:
+            item = ask(how, sent)
+        except StopIteration as end:
+            return end.value
+        try:
+            how, sent = "send", (yield item)
+        except GeneratorExit:
+            ask("close", None)
+            raise
+        except BaseException as exc:
+            how, sent = "throw", exc
+
+
 def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -> Any:
     """A function with these parameters, as its code object shows them, that asks; any parameters where they are not known."""
     if parameters is None:
@@ -568,11 +585,15 @@ class Server:
         return number
 
     def _drop(self, numbers: list[int]) -> None:
+        depth, self._depth = self._depth, 0  # what ends with its last holder asks the tests nothing meanwhile
+        value = None
         for number in numbers:
             if number < 0:
                 self._graphs.pop(-number, None)
             elif number and (value := self.kept.pop(number, None)) is not None:
                 self._numbers.pop(id(value), None)
+        del value
+        self._depth = depth
 
     # Calling the tests back
 
@@ -584,6 +605,8 @@ class Server:
             made: Any = object()
         elif nature == "iterator":
             made = _TestIterator(lambda: self._ask_tests(number, (), {}))
+        elif nature == "generator":
+            made = _test_generator(lambda how, sent: self._ask_tests(number, (how, sent), {}))
         elif nature == "partial":
             function, args, kwargs = about
             made = functools.partial(function, *args, **kwargs)

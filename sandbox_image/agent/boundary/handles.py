@@ -358,9 +358,9 @@ def pull(value: Any) -> Any:
     return value
 
 
-def generated(link: Link, source: Any) -> Any:
-    """A generator of ours that pulls from one of the candidate's."""
-    how, sent = "send", None
+def generated(link: Link, source: Any, *, begun: bool = False) -> Any:
+    """A generator of ours that pulls from one of the candidate's. Where that one waits for a value, so does ours, once begun."""
+    how, sent = "send", (yield) if begun else None
     for _ in range(MAX_ITEMS):
         answer = link.ask("resume", source, how, sent)
         if isinstance(sent, BaseException):

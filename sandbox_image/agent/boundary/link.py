@@ -5,8 +5,10 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
+import array
 import collections
 import collections.abc
+import enum
 import functools
 import inspect
 import itertools
@@ -60,11 +62,14 @@ _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv"
 _STOPPING = ("next", "anext", "resume", "run")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
-_SOME: tuple[Any, ...] = ((), [], set(), "", b"", range(0), range(1 << 70), {}, {}.values(), {}.items())
+_SOME: tuple[Any, ...] = ((), [], set(), "", b"", bytearray(), range(0), range(1 << 70), array.array("i"), collections.deque())
+_SOME += ({}, {}.values(), {}.items(), collections.OrderedDict(), collections.UserList())
+_REVERSED: tuple[Any, ...] = ([], {}, {}.values(), {}.items(), collections.deque(), collections.OrderedDict())
 _ITERATORS: tuple[type, ...] = (
     types.GeneratorType,
     *(map, filter, zip, enumerate, reversed),
     *(type(iter(made)) for made in _SOME),
+    *(type(reversed(made)) for made in _REVERSED),
     type(iter(int, 0)),
     *(kind for kind in vars(itertools).values() if isinstance(kind, type)),
 )
@@ -126,6 +131,8 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
+        elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
+            raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
             self.put(None)
         else:
@@ -189,6 +196,9 @@ class _Writer(values.Writer):
         if type(value) is object:
             number = link.callable_number(value, None)
             nature = "token"
+        elif type(value) is types.GeneratorType:
+            number = link.callable_number(value, functools.partial(_resumed, value))
+            nature = "generator"
         elif isinstance(value, _ITERATORS):
             number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
@@ -222,6 +232,13 @@ class _Writer(values.Writer):
             self.put_apart(_about(value) if nature in ("", "coroutine") else None)
 
 
+def _resumed(generator: Any, how: str, sent: Any) -> Any:
+    """Go on with a generator of the tests'."""
+    if how not in ("send", "throw", "close"):
+        raise Garbled("a question to a generator that is none")
+    return generator.close() if how == "close" else getattr(generator, how)(sent)
+
+
 def _given(value: Any, own: Any) -> Any:
     return value
 
@@ -241,6 +258,11 @@ def _computes(kind: str, operands: tuple[Any, ...]) -> bool:
 def _is_shared_class(kind: type) -> bool:
     """Whether both sides have a class."""
     return kind in values.TYPE_NAMES or values.library_path(kind) is not None
+
+
+def _derives_from_plain(kind: type) -> bool:
+    """Whether a class is one of plain data with more to it: a plain copy would lack that."""
+    return values.base_of(kind) is not None and not hasattr(kind, "_fields") and not issubclass(kind, enum.Enum)
 
 
 def _is_borrowed(value: Any) -> bool:
@@ -1043,8 +1065,10 @@ class Link:
         if base:
             object.__setattr__(made, "_fumehood_value", base[0])
         weakref.finalize(made, self.let_go, number).atexit = False
-        if nature == "generator":
-            pulled: Any = generated(self, made)
+        if nature in ("generator", "begun"):
+            pulled: Any = generated(self, made, begun=nature == "begun")
+            if nature == "begun":
+                next(pulled)
         elif nature == "coroutine":
             pulled = awaited(self, made)
         else:
