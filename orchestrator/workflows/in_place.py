@@ -158,6 +158,10 @@ class _Scope:
             self._theirs |= names if isinstance(node.value, ast.Call) else set()
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Subscript | ast.Attribute):
             self._same.setdefault(_root(node.value), set()).update(map(_root, node.targets))
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Tuple):
+            parts = {part.id for part in _in_display(node.value) if isinstance(part, ast.Name)}
+            for target in node.targets:
+                self._same.setdefault(_root(target), set()).update(parts)
         return False
 
     def _reads_effect(self, part: ast.AST) -> bool:
@@ -231,7 +235,13 @@ def _calls(node: ast.stmt) -> list[ast.Call]:
 
 def _arguments(call: ast.Call) -> list[ast.expr]:
     found = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return [value.value if isinstance(value, ast.Starred) else value for value in found if not isinstance(value, ast.Call)]
+    return [part for value in found for part in _in_display(value) if not isinstance(part, ast.Call)]
+
+
+def _in_display(value: ast.expr) -> list[ast.expr]:
+    """What a list or a tuple that is written out holds; anything else itself."""
+    value = value.value if isinstance(value, ast.Starred) else value
+    return [part for item in value.elts for part in _in_display(item)] if isinstance(value, ast.List | ast.Tuple) else [value]
 
 
 def _root(node: ast.AST) -> str:

@@ -65,7 +65,7 @@ def kind_of(tree: ast.Module, entry_point: str) -> str:
         return "pytest"
     if any(node.name.startswith("test") for node in functions):
         return "functions"
-    return "asserts" if any(map(_asserts, tree.body)) else "pytest"
+    return "asserts" if Asserts(tree).names else "pytest"
 
 
 def _asserts(node: ast.AST) -> bool:
@@ -76,6 +76,23 @@ def _asserts(node: ast.AST) -> bool:
 
 def _has_statements(node: ast.AST) -> bool:
     return isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case)
+
+
+def _asserting(tree: ast.Module) -> set[str]:
+    """The functions of a script that assert something, or call one that does."""
+    found: set[str] = set()
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    while more := {node.name for node in functions if node.name not in found and _checks(node, found)}:
+        found |= more
+    return found
+
+
+def _checks(node: ast.AST, asserting: set[str]) -> bool:
+    return any(isinstance(inner, ast.Assert) or _is_call_of(inner, asserting) for inner in ast.walk(node))
+
+
+def _is_call_of(node: ast.AST, names: set[str]) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
 def _is_simple(tree: ast.Module) -> bool:
@@ -481,13 +498,14 @@ _LIBRARIES = {"numpy": "numpy", "np": "numpy", "torch": "torch", "pytest": "pyte
 
 
 class Asserts:
-    """Top-level statements with assertions, each a test, in one namespace."""
+    """Top-level statements with assertions, or that call functions with such (`main()`), each a test, in one namespace."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.statements = tree.body
         self.names: dict[int, str] = {}
+        asserting = _asserting(tree)
         for place, statement in enumerate(tree.body):
-            if _asserts(statement):
+            if _asserts(statement) or (isinstance(statement, ast.Expr) and _checks(statement, asserting)):
                 self.names[place] = f"assert_{len(self.names)}"
 
 

@@ -34,6 +34,7 @@ from typing import Any
 from ..frames import frames_in, shown
 from . import sharing, values
 from .folders import Folders, roots
+from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
 from .standins import StandIn, StandInMeta, stand_in, stand_in_class
 
 WORK = "/box/work"
@@ -130,6 +131,9 @@ _BUILT = (object, functools.partial, operator.itemgetter, operator.attrgetter, o
 """Classes of which things of the tests' are made anew here, and go back as what they are."""
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
+_UNCHANGING = (str, int, float, tuple, frozenset)
+_CONTAINERS = (list, dict, set, bytearray, collections.deque, *_UNCHANGING)
+"""Plain classes whose subclasses may do more than they do."""
 _MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__", "__repr__")
 """What a class has for making its objects, and how they look: a plain copy has no use for it."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
@@ -201,7 +205,7 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        is_theirs = kind in _BUILT or issubclass(kind, StandIn | StandInMeta)
+        is_theirs = kind in _BUILT or kind is types.GeneratorType or issubclass(kind, StandIn | StandInMeta)
         if is_theirs and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
@@ -273,9 +277,11 @@ class _Writer(values.Writer):
         self._class(type(value))
         nature = ""
         if isinstance(value, types.GeneratorType):
-            nature = "generator"
+            nature = "begun" if inspect.getgeneratorstate(value) == inspect.GEN_SUSPENDED else "generator"
         elif isinstance(value, types.CoroutineType):
             nature = "coroutine"
+        elif value is not self.force and is_extended(type(value)):
+            nature = "value"
         self.put(nature)
         if _base_of(type(value)) is not None:
             plain = values.base_value(value)
@@ -315,11 +321,17 @@ _own_ways: dict[Any, bool] = {}
 def _does_more_than_its_base(kind: Any) -> bool:
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple with methods is more than its items
         return any(_is_own_part(name, part) for one in kind.__mro__ if one is not tuple for name, part in vars(one).items())
-    base = next((one for one in (list, dict, set, bytearray, collections.deque) if issubclass(kind, one)), None)
+    base = next((one for one in _CONTAINERS if issubclass(kind, one)), None)
     if base is None or kind in values.WRITE:
         return False
     own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__)
     return any(name in _CHANGES or _is_own_part(name, part) for one in own for name, part in vars(one).items())
+
+
+def is_extended(kind: Any) -> bool:
+    """Whether a class adds to a plain one whose values never change."""
+    named = issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return issubclass(kind, _UNCHANGING) and not named and not issubclass(kind, enum.Enum) and does_more_than_its_base(kind)
 
 
 def _is_own_part(name: str, part: Any) -> bool:
@@ -354,33 +366,41 @@ def _real(kind: type) -> tuple[str, str] | None:
     return path or (("builtins", name) if values.TYPE_NAMES.get(kind) == name else None)
 
 
-class _Leaf:
-    """A tensor that the tests have a copy of, and what they know of it."""
-
-    def __init__(self, tensor: Any) -> None:
-        self.tensor = tensor
-        self.note()
-
-    def note(self) -> None:
-        self.data = self.tensor.detach().clone()
-        self.grad = None if self.tensor.grad is None else self.tensor.grad.detach().clone()
-
-    def changed(self) -> bool:
-        return not (_same(self.tensor.detach(), self.data) and _same(self.tensor.grad, self.grad))
-
-
-def _same(one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return one is other
-    torch = sys.modules["torch"]
-    return bool(one.dtype == other.dtype and one.shape == other.shape and torch.equal(one, other))
-
-
 class _Inputs:
     """Numbers of the tensors that came with a wish for gradients."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, tuple[int, Any]] = {}
+        self.leaves: dict[int, Mirror] = {}
+        """What stands for the leaves among them: always the same tensor for the same one."""
+
+    def leaf(self, number: int, tensor: Any, grad: Any, parameter: Any) -> Any:
+        """The tensor that stands for a leaf of the tests', which has this value and this gradient now."""
+        known = self.leaves.get(number)
+        if known is None:
+            found = sys.modules["torch"].nn.Parameter(tensor) if parameter else tensor.requires_grad_()
+            found.grad = grad
+            self.leaves[number] = Mirror(number, found)
+            if len(self.leaves) > MAX_LEAVES:
+                del self.leaves[next(iter(self.leaves))]
+            self.add(number, found)
+            return found
+        self.told(number, tensor, grad)
+        return known.tensor
+
+    def told(self, number: int, data: Any, grad: Any) -> None:
+        """The tests changed a leaf of theirs."""
+        if (known := self.leaves.get(number)) is not None:
+            if not (same_tensor(known.tensor.detach(), data) and same_tensor(known.tensor.grad, grad)):
+                set_leaf(known.tensor, data, grad)
+            known.note()
+
+    def changed(self) -> list[tuple[int, Any, Any]]:
+        """What the candidate changed of the tests' leaves: number, value and gradient."""
+        changed = [leaf for leaf in self.leaves.values() if leaf.changed()]
+        for leaf in changed:
+            leaf.note()
+        return [(leaf.number, leaf.data, leaf.grad) for leaf in changed]
 
     def add(self, number: int, tensor: Any) -> None:
         self._by_id[id(tensor)] = (number, tensor)
@@ -419,6 +439,9 @@ class _Reader(values.Reader):
     def _input(self) -> Any:
         number = self.expect(int)
         tensor, _ = values.read_tensor(self)
+        if (leaf := self.take()) is not None:
+            parameter, grad = leaf
+            return self.server.inputs.leaf(number, tensor, grad, parameter)
         tensor.requires_grad_()
         self.server.inputs.add(number, tensor)
         return tensor
@@ -439,6 +462,23 @@ class _TestIterator:
 
     def __next__(self) -> Any:
         return self._pull()
+
+
+def _test_generator(ask: Callable[[str, Any], Any]) -> Any:
+    """A generator of the tests, as the candidate sees it."""
+    how, sent = "send", None
+    while True:
+        try:
+            item = ask(how, sent)
+        except StopIteration as end:
+            return end.value
+        try:
+            how, sent = "send", (yield item)
+        except GeneratorExit:
+            ask("close", None)
+            raise
+        except BaseException as exc:
+            how, sent = "throw", exc
 
 
 def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -> Any:
@@ -514,7 +554,7 @@ class Server:
         self._callbacks: dict[int, Any] = {}
         self._callback_numbers: dict[int, int] = {}
         self._raised: dict[int, tuple[int, BaseException]] = {}
-        self.leaves: dict[int, _Leaf] = {}
+        self.leaves: dict[int, Mirror] = {}
         """Tensors that ask for gradients and that the tests have copies of, as parameters are."""
         self._new_leaves: list[int] = []
         self.inputs = _Inputs()
@@ -542,16 +582,20 @@ class Server:
         """The number of a tensor that the tests get a copy of, once."""
         number = self.keep(tensor)
         if number not in self.leaves:
-            self.leaves[number] = _Leaf(tensor)
+            self.leaves[number] = Mirror(number, tensor)
             self._new_leaves.append(number)
         return number
 
     def _drop(self, numbers: list[int]) -> None:
+        depth, self._depth = self._depth, 0  # what ends with its last holder asks the tests nothing meanwhile
+        value = None
         for number in numbers:
             if number < 0:
                 self._graphs.pop(-number, None)
             elif number and (value := self.kept.pop(number, None)) is not None:
                 self._numbers.pop(id(value), None)
+        del value
+        self._depth = depth
 
     # Calling the tests back
 
@@ -563,6 +607,8 @@ class Server:
             made: Any = object()
         elif nature == "iterator":
             made = _TestIterator(lambda: self._ask_tests(number, (), {}))
+        elif nature == "generator":
+            made = _test_generator(lambda how, sent: self._ask_tests(number, (how, sent), {}))
         elif nature == "partial":
             function, args, kwargs = about
             made = functools.partial(function, *args, **kwargs)
@@ -734,6 +780,8 @@ class Server:
             leaf.tensor.data = data
             leaf.tensor.grad = grad
             leaf.note()
+        for number, data, grad in extras.get("inputs", []):
+            self.inputs.told(number, data, grad)
 
     def _answer(self, kind: str, box: list[tuple[Any, ...]]) -> None:
         """Do what the tests ask. The operands come in a box, so that nobody has them once it is done (`sharing.py`)."""
@@ -785,7 +833,7 @@ class Server:
             body.put_question(kind, value)
             self._sharing.wrote(body)
             files = self._folders.changes() if self._folders is not None else []
-            if body.graded or self.leaves or self._sharing.signs or files or self._holds():
+            if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or files or self._holds():
                 extras.put(self._extras(body.graded, torch) | ({"files": files} if files else {}))
             values.send(self._sock, seq, kind, extras.out, body.out)
             self._sharing.sent(body)
@@ -819,6 +867,8 @@ class Server:
             for _, leaf in changed:
                 leaf.note()
             extras["leaves"] = [(number, leaf.data, leaf.grad) for number, leaf in changed]
+        if self.inputs.leaves and (inputs := self.inputs.changed()):
+            extras["inputs"] = inputs
         return extras
 
     # What the tests ask

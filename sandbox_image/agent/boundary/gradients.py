@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from .link import Link
 
 
+MAX_LEAVES = 128
+"""Leaves of the tests' own that both sides keep alike: more than the parameters of what tests make by hand."""
+MAX_LEAF = 4 << 20
+"""Bytes of one of them."""
+
+
 class Mirror:
-    """Our copy of a tensor of the candidate's that asks for gradients: a parameter, as a rule."""
+    """A leaf that asks for gradients and that both sides have: a parameter of the candidate's, or a leaf of the tests' own."""
 
     def __init__(self, number: int, tensor: Any) -> None:
         self.number, self.tensor = number, tensor
@@ -30,7 +36,7 @@ class Mirror:
         self.grad = None if self.tensor.grad is None else self.tensor.grad.detach().clone()
 
     def changed(self) -> bool:
-        """Whether the tests changed it since."""
+        """Whether it was changed here since."""
         return not (same_tensor(self.tensor.detach(), self.data) and same_tensor(self.tensor.grad, self.grad))
 
 
@@ -38,7 +44,24 @@ def same_tensor(one: Any, other: Any) -> bool:
     """Whether two tensors, either of which may be missing, are alike in type, shape and values."""
     if one is None or other is None:
         return one is other
-    return bool(one.dtype == other.dtype and one.shape == other.shape and sys.modules["torch"].equal(one, other))
+    return same_kind(one, other) and bool(sys.modules["torch"].equal(one, other))
+
+
+def set_leaf(tensor: Any, data: Any, grad: Any) -> None:
+    """Give a leaf another value and another gradient, in place where it can be."""
+    if same_kind(tensor, data):
+        tensor.data.copy_(data)
+    else:
+        tensor.data = data
+    if grad is not None and tensor.grad is not None and same_kind(tensor.grad, grad):
+        tensor.grad.data.copy_(grad)
+    else:
+        tensor.grad = grad
+
+
+def same_kind(one: Any, other: Any) -> bool:
+    """Whether one tensor can take the values of another."""
+    return bool(one.dtype == other.dtype and one.shape == other.shape)
 
 
 class Graph:

@@ -126,6 +126,9 @@ class HandleMeta(type):
 
     def __instancecheck__(cls, value: Any) -> bool:
         """Whether this is the class of an object. A named tuple without methods of its own has arrived as its items and names."""
+        below = value.__dict__.get("_fumehood_handle") if hasattr(type(value), "_fumehood_extended") else None
+        if below is not None:
+            return type.__instancecheck__(cls, below)
         if isinstance(value, Named):
             return cls._fumehood_base is tuple and type(value).__name__ == cls.__name__
         return type.__instancecheck__(cls, value)
@@ -375,9 +378,9 @@ def pull(value: Any) -> Any:
     return value
 
 
-def generated(link: Link, source: Any) -> Any:
-    """A generator of ours that pulls from one of the candidate's."""
-    how, sent = "send", None
+def generated(link: Link, source: Any, *, begun: bool = False) -> Any:
+    """A generator of ours that pulls from one of the candidate's. Where that one waits for a value, so does ours, once begun."""
+    how, sent = "send", (yield) if begun else None
     for _ in range(MAX_ITEMS):
         error = sent if how == "throw" else None
         with link.unreached.replacing(error):

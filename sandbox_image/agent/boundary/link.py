@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import enum
 import functools
 import inspect
 import itertools
@@ -23,11 +24,11 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import own, sharing, vacuous, values, views
+from . import extended, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .folders import Folders
-from .gradients import Graph, Mirror, autograd_function, same_tensor
+from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
 from .handles import (
     MAX_ITEMS,
     Function,
@@ -43,7 +44,7 @@ from .handles import (
     refusal,
 )
 from .module import Module
-from .operators import COMMON, DESCRIPTORS, SPECIALS, predicate
+from .operators import ARITHMETIC, COMMON, DESCRIPTORS, SPECIALS, predicate
 from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
@@ -108,6 +109,8 @@ class _Writer(values.Writer):
         kind, link = type(value), self.link
         if issubclass(kind, Handle | Function):
             self._handle(value._fumehood_id)
+        elif (handle := extended.handle_of(value)) is not None:
+            self._handle(handle._fumehood_id)
         elif kind is Module:
             self._handle(0)
         elif kind is Method:
@@ -123,6 +126,8 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
+        elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
+            raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
             self.put(None)
         else:
@@ -148,15 +153,27 @@ class _Writer(values.Writer):
         number = self.link.mirror_number(value)
         if number is not None:
             self._handle(number)
-        elif value.requires_grad and torch.is_grad_enabled():
+        elif not values.is_plain_tensor(value):
+            raise NotApart(f"A tensor of {value.dtype} cannot be passed to a candidate judged apart")
+        elif value.requires_grad and (value.is_leaf or torch.is_grad_enabled()):
             self.out += b"G"
             values.put_int(self, self.link.remember(value))
             out = len(self.out)
             values.put_tensor(self, value, torch)
             del self.out[out]  # its tag
+            self.put(self._leaf(value, torch))
         else:
             values.put_tensor(self, value.detach(), torch)
         return True
+
+    def _leaf(self, value: Any, torch: Any) -> tuple[bool, Any] | None:
+        """Whether a leaf of the tests' own is a parameter, and its gradient; None for what is only computed with."""
+        large = value.numel() * value.element_size() > MAX_LEAF
+        if large and value.grad is not None:
+            raise NotApart("A large tensor that has a gradient cannot be passed to a candidate judged apart")
+        if large or not value.is_leaf:
+            return None
+        return isinstance(value, torch.nn.Parameter), self.link.leaf(value).grad
 
     def foreign(self, value: Any) -> None:
         link = self.link
@@ -172,6 +189,9 @@ class _Writer(values.Writer):
         if type(value) is object:
             number = link.callable_number(value, None)
             nature = "token"
+        elif type(value) is types.GeneratorType:
+            number = link.callable_number(value, functools.partial(_resumed, value))
+            nature = "generator"
         elif isinstance(value, _ITERATORS):
             number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
@@ -226,6 +246,13 @@ def _is_torch_module(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.nn.Module)
 
 
+def _resumed(generator: Any, how: str, sent: Any) -> Any:
+    """Go on with a generator of the tests'."""
+    if how not in ("send", "throw", "close"):
+        raise Garbled("a question to a generator that is none")
+    return generator.close() if how == "close" else getattr(generator, how)(sent)
+
+
 def _given(value: Any, own: Any) -> Any:
     return value
 
@@ -245,6 +272,11 @@ def _computes(kind: str, operands: tuple[Any, ...]) -> bool:
 def _is_shared_class(kind: type) -> bool:
     """Whether both sides have a class."""
     return kind in values.TYPE_NAMES or values.library_path(kind) is not None
+
+
+def _derives_from_plain(kind: type) -> bool:
+    """Whether a class is one of plain data with more to it: a plain copy would lack that."""
+    return values.base_of(kind) is not None and not hasattr(kind, "_fields") and not issubclass(kind, enum.Enum)
 
 
 def _is_borrowed(value: Any) -> bool:
@@ -332,7 +364,7 @@ class _Reader(values.Reader):
         self.depth -= 1
         if base and type(base[0]) is not plain:
             raise Garbled(f"a {kind.__name__} that is no {getattr(plain, '__name__', plain)}")
-        return self.link.handle(number, kind, nature, base)
+        return self.link.value(number, kind, nature, base)
 
     def expect_class(self) -> type:
         """A class of the candidate's."""
@@ -490,6 +522,8 @@ class Link:
         self.classes: dict[int, type] = {}
         self._class_numbers: dict[type, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._extended: set[int] = set()
+        """Numbers of those that the tests have as plain values with what their classes add."""
         self.sources: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         """Our generators and coroutines -> the handles that they pull from."""
         self._taken: dict[int, int] = {}
@@ -503,6 +537,8 @@ class Link:
         self._graded: dict[int, Any] = {}
         self._graded_numbers: dict[int, int] = {}
         self._next_graded = 1
+        self._leaves: dict[int, Mirror] = {}
+        """Those of them that no graph made, by number: both sides keep their values and gradients alike."""
         self.drop: set[int] = set()
         """Numbers that nobody here needs any more; negative for graphs."""
         self.seeds: list[tuple[str, tuple[Any, ...]]] = []
@@ -815,6 +851,10 @@ class Link:
                     mirror.note()
                 if changed:
                     extras["leaves"] = [(mirror.number, mirror.data, mirror.grad) for mirror in changed]
+            if self._leaves and (changed := [leaf for leaf in self._leaves.values() if leaf.changed()]):
+                for leaf in changed:
+                    leaf.note()
+                extras["inputs"] = [(leaf.number, leaf.data, leaf.grad) for leaf in changed]
         before = _Writer(self)
         if extras:
             before.put(extras)
@@ -1052,8 +1092,10 @@ class Link:
         if base:
             object.__setattr__(made, "_fumehood_value", base[0])
         weakref.finalize(made, self.let_go, number).atexit = False
-        if nature == "generator":
-            pulled: Any = generated(self, made)
+        if nature in ("generator", "begun"):
+            pulled: Any = generated(self, made, begun=nature == "begun")
+            if nature == "begun":
+                next(pulled)
         elif nature == "coroutine":
             pulled = awaited(self, made)
         else:
@@ -1062,6 +1104,15 @@ class Link:
         self._handles[number] = pulled
         self.sources[pulled] = made
         return pulled
+
+    def value(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
+        """What the tests get for an object: a handle, or a plain value with what its class adds, if that never changes."""
+        bare = self._asking == "new" or (number in self._handles and number not in self._extended)
+        handle = self.handle(number, kind, nature, base)
+        if bare or nature != "value" or getattr(kind, "_fumehood_base", None) not in extended.BASES:
+            return handle
+        self._extended.add(number)
+        return extended.extended(handle, base[0], ARITHMETIC)
 
     def named(self, name: str, value: Any) -> Any:
         """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing.
@@ -1103,6 +1154,7 @@ class Link:
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""
         self.drop.add(number)
+        self._extended.discard(number)
         self.made.pop(number, None)
         self.worlds.pop(number, None)
         self._views.pop(number, None)
@@ -1178,6 +1230,28 @@ class Link:
                 self._graded_numbers.pop(id(self._graded.pop(oldest)), None)
         return number
 
+    def leaf(self, tensor: Any) -> Mirror:
+        """What the candidate knows of a leaf of the tests' own, which passes now."""
+        number = self.remember(tensor)
+        if number not in self._leaves:
+            self._leaves[number] = Mirror(number, tensor)
+            while len(self._leaves) > MAX_LEAVES:
+                del self._leaves[next(iter(self._leaves))]
+        self._leaves[number].note()
+        return self._leaves[number]
+
+    def _changed_leaf(self, leaf: Mirror, data: Any, grad: Any, torch: Any) -> None:
+        """The candidate changed a leaf of the tests' own: so does ours, where values are shared or it has a gradient to use."""
+        if not isinstance(data, torch.Tensor) or not (grad is None or isinstance(grad, torch.Tensor)):
+            raise Garbled("a tensor that is none")
+        if isinstance(self._sharing, sharing.Copies) and leaf.grad is None:
+            return
+        if self._in_module and not same_tensor(data, leaf.data):
+            self._objection = _REPLACED
+        self.rest_on("word")
+        set_leaf(leaf.tensor, data, grad)
+        leaf.note()
+
     def _note(self, reader: _Reader, extras: dict[str, Any]) -> None:
         self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
         if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
@@ -1195,6 +1269,9 @@ class Link:
             tensor.grad = grad
             self.mirrors[number] = Mirror(number, tensor)
             self._mirror_numbers[id(tensor)] = number
+        for number, data, grad in extras.get("inputs", ()):
+            if (leaf := self._leaves.get(number)) is not None:
+                self._changed_leaf(leaf, data, grad, torch)
         for number, data, grad in extras.get("leaves", ()):
             mirror = self.mirrors[number]
             if not isinstance(data, torch.Tensor):

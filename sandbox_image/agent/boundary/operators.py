@@ -671,7 +671,8 @@ def _descriptor(name: str) -> Callable[..., Any]:
 COMMON: dict[str, Any] = {"__eq__": _equal, "__ne__": _unequal, "__bool__": _truth, "__hash__": Handle.__hash__}
 """What every object has."""
 SPECIALS: dict[str, Any] = {name: _order(name) for name in ("lt", "le", "gt", "ge")}
-SPECIALS |= {name: _arithmetic(name) for name in (*_LOCAL, *_IN_PLACE)}
+ARITHMETIC: dict[str, Any] = {name: _arithmetic(name) for name in _LOCAL}
+SPECIALS |= ARITHMETIC | {name: _arithmetic(name) for name in _IN_PLACE}
 SPECIALS |= {
     name: _unary(name)
     for name in (

@@ -8,8 +8,9 @@ Left out: comparing with values of the tests. `operators.py` does.
 
 from __future__ import annotations
 
+import itertools
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import values
@@ -18,6 +19,7 @@ from .handles import Handle, has_protocol
 if TYPE_CHECKING:
     from .link import Link
 
+_LISTED = ("keys()", "values()", "items()")
 _MOST = 1000
 """Items of which each is remembered."""
 
@@ -78,10 +80,13 @@ def _shown_beside(own: Handle, name: str) -> None:
 def _agree(own: Handle, name: str, value: Any) -> None:
     known = type(own)._fumehood_link.views_of(own).setdefault("told", {})
     known[name] = value
-    sizes = {}
-    for view in ("length", "items", "keys()", "values()", "items()"):
-        if view in known:
-            sizes[view] = known[view]
+    table = _is_table(own) and name in (*_LISTED, "length", "items")
+    views = ("length", "items") if table and name not in _LISTED else _LISTED if table else ("length", "items", *_LISTED)
+    sizes = {view: known[view] for view in views if view in known}
+    if table and len({known[view] for view in ("length", "items", *_LISTED) if view in known}) > 1:
+        if not _has_rows(own):
+            _disagree(own, "length and keys")
+        type(own)._fumehood_link.rest_on("word")
     for view in ("shape", "array shape"):
         if known.get(view):
             sizes[view] = known[view][0]
@@ -91,6 +96,31 @@ def _agree(own: Handle, name: str, value: Any) -> None:
         _disagree(own, "shape and array")
     if "truth" in known and sizes and "shape" not in sizes and known["truth"] != (next(iter(sizes.values())) > 0):
         _disagree(own, "truth and " + next(iter(sizes)))
+
+
+def _is_table(own: Handle) -> bool:
+    """Whether an object has keys, and its items may be others: only a mapping's items are its keys."""
+    kind = type(own)
+    mapping = issubclass(kind, Mapping) or issubclass(kind._fumehood_base or object, dict)
+    return not mapping and has_protocol(kind, "__iter__") and has_protocol(kind, "__len__")
+
+
+def _has_rows(own: Handle) -> bool:
+    """Whether what a table gives as its items is of another kind than its keys; looked at once."""
+    known = type(own)._fumehood_link.views_of(own)
+    told = known.setdefault("told", {})
+    if "rows" not in told:
+        told["rows"] = True  # while it is looked at
+        keys = _kinds(known.get("map", {}).get("keys()", ()))
+        kinds = _kinds(_as_bytes(item) for item in itertools.islice(own, _MOST))
+        type(own)._fumehood_link.views_of(own).setdefault("told", {})["rows"] = bool(kinds) and not kinds & keys
+        told["rows"] = bool(kinds) and not kinds & keys
+    return bool(told["rows"])
+
+
+def _kinds(shown: Iterable[bytes | None]) -> set[bytes]:
+    """Of which kinds values are, by the first byte of each as it is written."""
+    return {part[:1] for part in shown if part}
 
 
 def _disagree(own: Handle, what: str) -> None:
@@ -280,6 +310,8 @@ def _agree_as_mapping(own: Handle) -> None:
     told = known.get("map", {})
     pairs = told.get("items()", ())
     keys = {name: told[name] for name in ("keys()", "items") if name in told}
+    if _is_table(own) and len(keys) > 1 and not _kinds(keys["items"]) & _kinds(keys["keys()"]):
+        del keys["items"]  # rows, where the keys are columns
     values = {"values()": told["values()"]} if "values()" in told else {}
     if "items()" in told:
         keys["items()"] = [key for key, _ in pairs]
