@@ -58,15 +58,6 @@ class Hanging:
         """Whether any of these lines is reached by the candidate's doing. Of one that skips, what it says does not matter."""
         return any(self._in_block(self._body_at(line), line, skipping) for line in lines)
 
-    def lacks_fixture(self, name: str) -> bool:
-        """Whether a function of the tests' wants a fixture of which they have none, nor any that the candidate may make."""
-        functions = [node for found in self._functions.values() for node in found]
-        wanted = any(name in {one.arg for one in (*node.args.args, *node.args.kwonlyargs)} for node in functions)
-        fixtures = [node for node in functions if any(_called(one) == "fixture" for one in node.decorator_list)]
-        return (
-            wanted and name not in self._functions and not self.uses(*(one for node in fixtures for one in node.decorator_list))
-        )
-
     def parameters(self, test: Definition) -> bool:
         """Whether parameters of a test may come from the candidate."""
         fixtures = (node for found in self._functions.values() for node in found)

@@ -208,11 +208,6 @@ def test_an_assertion_is_not_skipped_by_an_error_that_is_replaced(bare: Apart, b
     assert not bare.run(REPLACING, tests + body).accepted
 
 
-def test_an_error_that_another_one_names_as_its_cause_was_not_ended(bare: Apart) -> None:
-    tests = "import pytest\nfrom candidate import Bad, translated\ndef look(given):\n    found = given['x']\n    assert found\n"
-    tests += "def test_a():\n    with pytest.raises(Bad): translated(look)\n"
-    assert bare.run(REPLACING, tests).accepted
-
 
 OWN = """import contextlib
 class Session:

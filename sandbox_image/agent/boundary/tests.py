@@ -29,7 +29,7 @@ from .. import light_tests
 from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
-from . import vacuous, values
+from . import fixtures, vacuous, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .folders import Folders, roots, wanted
@@ -90,7 +90,7 @@ class _Judge:
         self._expected = Reading(ast.Module([], []), link.module)
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
-        self._silent = Silent(link.unreached.silenced)
+        self._silent = Silent(lambda error: link.unreached.silenced(error))
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
@@ -130,8 +130,9 @@ class _Judge:
             return exc.filename == self._path
         if type(exc).__name__ == "FixtureLookupError":  # what the candidate made of a test may have other parameters
             test = self._expected.tests.get(self._findings.now.partition("[")[0])
-            wrapped = test is not None and test.decorated
-            return not wrapped and self._hanging.lacks_fixture(str(getattr(exc, "argname", "")))
+            if test is None or test.decorated:
+                return False
+            return fixtures.lacks(self._sides.tree, test.node, getattr(exc, "argname", "") or "", self._expected.depends)
         if type(exc).__name__ == "Failed" and not frames_in(exc, self._path):  # parameters that pytest cannot read
             return not any(test.decorated for test in self._expected.tests.values())
         return not self._link.taken
