@@ -208,7 +208,6 @@ def test_an_assertion_is_not_skipped_by_an_error_that_is_replaced(bare: Apart, b
     assert not bare.run(REPLACING, tests + body).accepted
 
 
-
 OWN = """import contextlib
 class Session:
     def __enter__(s): return s
