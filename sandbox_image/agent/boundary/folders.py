@@ -139,7 +139,13 @@ class Folders:
         if (type(number), type(path), type(mode), type(changed)) != (int, str, int, int) or not 0 <= number < len(self._places):
             raise Garbled("a change of a file that is none")
         parts = path.split("/")
-        if len(parts) > _DEEPEST or "\0" in path or len(path) > 2000 or any(part in ("", ".", "..") for part in parts):
+        if (
+            len(parts) > _DEEPEST
+            or "\0" in path
+            or len(path) > 2000
+            or any(part in ("", ".", "..") for part in parts)
+            or not _is_text(path)
+        ):
             raise Garbled("a path that is none")
         if (
             not (content is None or content is True or type(content) is bytes)
@@ -161,6 +167,8 @@ class Folders:
         if content is True:
             if there is None:
                 os.mkdir(target)
+            elif not stat.S_ISDIR(there.st_mode):
+                return
             os.chmod(target, mode | 0o700)
             self._known[key] = (os.lstat(target).st_mode & 0o777, 0, -1, 0)
             return
@@ -171,6 +179,14 @@ class Folders:
         os.chmod(target, mode)
         os.utime(target, ns=(changed, changed))
         self._known[key] = (mode, os.lstat(target).st_mtime_ns, len(content), zlib.crc32(content))
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path is one name alone: a lone surrogate would be written as a byte, and be another file's name."""
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _above(path: str) -> str:

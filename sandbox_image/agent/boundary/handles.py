@@ -11,6 +11,7 @@ import builtins
 import contextlib
 import functools
 import inspect
+import re
 import sys
 import types
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -101,6 +102,11 @@ def _is_protocol(name: str) -> bool:
     return name == "_typ" or name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
 
 
+def says_of_itself(name: str) -> bool:
+    """Whether a name is one by which libraries or tests ask an object about itself: special, or a method of plain data."""
+    return name.startswith("__") or _is_protocol(name) or name in _PREDICATES or name in _SAYING
+
+
 class HandleMeta(type):
     """The class of classes that live at the candidate's."""
 
@@ -172,9 +178,21 @@ class HandleMeta(type):
         return list(cls._fumehood_link.ask("operator", "dir", (cls,), {}))
 
 
+_ANNOTATION = re.compile(r"[\w.,| \[\]]*")
+
+
+def _check_annotations(annotations: dict[Any, Any]) -> None:
+    """Refuse texts that do more than name types: `typing.get_type_hints` evaluates them. Raises TypeError, the candidate's."""
+    for text in annotations.values():
+        if isinstance(text, str) and (type(text) is not str or not _ANNOTATION.fullmatch(text) or "__" in text):
+            raise mark(TypeError("an annotation that names no type"))
+
+
 def _attribute(link: Link, own: Any, name: str, *, known: bool) -> Any:
     """An attribute of something that lives at the candidate's, but for predicates of what the tests did not name."""
     value = link.ask("get", own, name)
+    if name == "__annotations__" and type(value) is dict:
+        _check_annotations(value)
     if name in _PREDICATES and callable(value) and not known:
         raise refusal(own, name)
     return value

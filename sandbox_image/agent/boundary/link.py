@@ -61,6 +61,8 @@ _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv"
 _STOPPING = ("next", "anext", "resume", "run")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
+_HARMLESS = (int, float, complex, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None))
+"""Classes that may be called with anything."""
 
 _ITERATORS: tuple[type, ...] = (
     types.GeneratorType,
@@ -580,6 +582,8 @@ class Link:
         self._views: dict[int, dict[str, Any]] = {}
         self.changes = 0
         """How often the candidate has done what may change an object."""
+        self._put: set[tuple[int, Any]] = set()
+        """Attributes of objects of the tests' own that the candidate has set, by the `id` of the object, which is kept."""
         self.readings: dict[int, views.Reading] = {}
         """What objects that were handed out gave as their items, by number."""
         self.worlds: dict[int, tuple[list[World], bool, bool]] = {}
@@ -955,6 +959,10 @@ class Link:
         try:
             value, target = self.callables[number]
             self.handed.pop(id(value), None)
+            self._check_tools((args, kwargs))
+            if args[:1] and args[0] in own.CHANGES and self._is_theirs(number):
+                self.rest_on("word")
+                self._put.add((id(value), args[1] if len(args) > 1 else ""))
             value = target(*args, **kwargs)
             if inspect.iscoroutine(value) and value not in self.sources:
                 value = _run_apart(value)
@@ -964,7 +972,7 @@ class Link:
         except BaseException as exc:
             if not is_verdict(exc) or marked(exc) is not None:
                 self.unreached.ended(exc)
-            if isinstance(exc, NotApart) and (args[:1] != ("get",) or not self._is_theirs(number)):
+            if isinstance(exc, NotApart) and not self._is_kept(number, args):
                 exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
             if is_verdict(exc) and marked(exc) is None:
@@ -1192,6 +1200,45 @@ class Link:
         """Whether a number is that of an object or of a class of the tests' own."""
         value = self.callables[number][0]
         return self.is_own(value if isinstance(value, type) else type(value))
+
+    def _is_kept(self, number: int, args: tuple[Any, ...]) -> bool:
+        """Whether the candidate asked for an attribute that an object of the tests' own keeps, and that it has not set itself."""
+        if len(args) != 2 or args[0] != "get" or not self._is_theirs(number):
+            return False
+        value = self.callables[number][0]
+        return own.keeps(value, args[1]) and (id(value), args[1]) not in self._put
+
+    def _check_tools(self, value: Any) -> None:
+        """Refuse functions of libraries among what the candidate calls the tests with: they would run here.
+
+        `attrgetter("__globals__")` in the hands of a method that calls what it is given reads whatever the tests know.
+        Raises TypeError, the candidate's.
+        """
+        if isinstance(value, list | tuple | set | frozenset):
+            for item in value:
+                self._check_tools(item)
+        elif isinstance(value, dict):
+            for item in (*value, *value.values()):
+                self._check_tools(item)
+        elif callable(value) and not self._is_harmless(value):
+            raise mark(
+                TypeError("a function of a library among what the tests are called with: pass one of your own that calls it")
+            )
+
+    def _is_harmless(self, value: Any) -> bool:
+        if type(value) in (Function, Method) or isinstance(type(value), HandleMeta) or self.has_number(value):
+            return True
+        if not isinstance(value, type):
+            return self.is_own(type(value)) or _is_torch_module(value)
+        numpy = sys.modules.get("numpy")
+        number = numpy is not None and issubclass(value, numpy.generic)
+        return (
+            isinstance(value, HandleMeta)
+            or value in _HARMLESS
+            or issubclass(value, BaseException)
+            or number
+            or self.is_own(value)
+        )
 
     def is_tests(self, frame: types.FrameType) -> bool:
         """Whether a frame is the tests' own file's."""

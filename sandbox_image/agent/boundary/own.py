@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol
 
 from . import values
-from .handles import HandleMeta
+from .handles import HandleMeta, says_of_itself
 
 _BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift")
 SERVED = frozenset(
@@ -100,19 +100,29 @@ def serving(value: Any) -> Callable[..., Any]:
     methods: dict[str, Any] = {}
 
     def serve(what: str, *args: Any, **kwargs: Any) -> Any:
+        if type(what) is not str:  # a text of the candidate's could be another one each time that it is read
+            raise AttributeError("what is asked has no name")
         if what == "get":
             found = _get(value, *args)
             # A bound method is made anew at each look, and each would get a number of its own.
-            return methods.setdefault(args[0], found) if methods.get(args[0], found) == found else found
+            return methods.setdefault(args[0], found) if type(found) is types.MethodType else found
         if what in _WAYS:
             return _WAYS[what](value, *args, **kwargs)
         if what == "call" and isinstance(value, type):
             return value(*args, **kwargs)
         if what in SERVED and not isinstance(value, type):
-            return getattr(type(value), f"__{what}__")(value, *args, **kwargs)
+            return getattr(type(value), _SPECIAL[what])(value, *args, **kwargs)
         raise AttributeError(what)
 
     return serve
+
+
+_SPECIAL = {name: f"__{name}__" for name in SERVED}
+
+
+def keeps(value: Any, name: Any) -> bool:
+    """Whether an object of the tests' own keeps an attribute of this name itself."""
+    return type(name) is str and not isinstance(value, type) and name in getattr(value, "__dict__", ())
 
 
 def _check(value: Any, name: Any) -> None:
@@ -122,12 +132,18 @@ def _check(value: Any, name: Any) -> None:
 
 def _get(value: Any, name: str) -> Any:
     _check(value, name)
+    if isinstance(value, type):  # what stands in the class itself, and is a function or a value
+        found = next((vars(kind)[name] for kind in value.__mro__ if name in vars(kind) and kind not in _PLAIN_BASES), None)
+        if name.startswith("_abc_") or found is None or hasattr(type(found), "__set__"):
+            raise AttributeError(f"the class {value.__name__!r} shows no attribute {name!r}")
     return getattr(value, name)
 
 
 def _check_settable(value: Any, name: str) -> None:
-    """Refuse what would change what an object does, and anything of a class."""
+    """Refuse what would change what an object does or what is asked of it, and anything of a class."""
     _check(value, name)
+    if says_of_itself(name):
+        raise AttributeError(f"{name!r} cannot be set by a candidate judged apart")
     found = inspect.getattr_static(type(value), name, None)
     lives_there = isinstance(type(found), HandleMeta)  # a descriptor of the candidate's own, which keeps its value like this
     is_data = lives_there or hasattr(type(found), "__set__") or not (callable(found) or hasattr(type(found), "__get__"))
@@ -154,5 +170,14 @@ def _vars(value: Any) -> dict[str, Any]:
     return {name: found for name, found in vars(value).items() if name not in _PYTHONS}
 
 
-_WAYS: dict[str, Callable[..., Any]] = {"set": _set, "put": _put, "del": _delete, "vars": _vars}
-_WAYS |= {"copy": copy.copy, "deepcopy": copy.deepcopy, "repr": repr, "str": str, "format": format}
+def _format(value: Any, spec: Any = "") -> str:
+    if type(spec) is not str:
+        raise TypeError("a format is a text")
+    return format(value, spec)
+
+
+_WAYS: dict[str, Callable[..., Any]] = {"set": _set, "put": _put, "del": _delete, "vars": _vars, "format": _format}
+_WAYS |= {"copy": lambda value: copy.copy(value), "deepcopy": lambda value: copy.deepcopy(value)}
+_WAYS |= {"repr": lambda value: repr(value), "str": lambda value: str(value)}
+CHANGES = ("set", "put", "del")
+"""Ways by which a candidate changes an object: what is read of it then rests on its word."""

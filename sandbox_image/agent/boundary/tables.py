@@ -133,7 +133,12 @@ def _may_name(name: Any, depth: int = 0) -> bool:
     """Whether something can be the name of a column or of an index on the other side: plain, hashed without asking anybody."""
     if type(name) is tuple:
         return depth < _DEEPEST_NAME and all(_may_name(part, depth + 1) for part in name)
-    return type(name) in _SCALARS or _is_time(name) or (hasattr(name, "dtype") and str(type(name).__module__) == "numpy")
+    return type(name) in _SCALARS or _is_time(name) or _is_numpy(name)
+
+
+def _is_numpy(value: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.generic) and type(value).__module__ == "numpy"
 
 
 def _is_time(value: Any) -> bool:
