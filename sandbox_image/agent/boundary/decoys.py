@@ -98,9 +98,9 @@ def _family(value: Any, spread: int) -> _Draw:
         above, below = _whole(value.numerator, spread), value.denominator
         return lambda: Fraction(above(), below)
     if kind is Decimal and value.is_finite():
-        digits, exponent = int(value.scaleb(-int(value.as_tuple().exponent))), int(value.as_tuple().exponent)
+        digits, exponent = _parts(value)
         scaled = _whole(digits, spread)
-        return lambda: Decimal(scaled()).scaleb(exponent)
+        return lambda: Decimal(f"{scaled()}e{exponent}")
     if kind is str and value:
         return lambda: "".join(map(_letter, value))
     if kind is bytes and value:
@@ -156,10 +156,16 @@ def _whole(value: int, spread: int, *, reach: int = 0) -> Callable[[], int]:
 def _decimal(value: float, spread: int) -> Callable[[], float]:
     if not math.isfinite(value):
         raise _NoneAlike
-    exact = Decimal(repr(value))
-    places = -int(exact.as_tuple().exponent)
-    draw = _whole(int(exact.scaleb(places)), spread)
-    return lambda: float(Decimal(draw()).scaleb(-places))
+    digits, exponent = _parts(Decimal(repr(value)))
+    draw = _whole(digits, spread)
+    return lambda: float(f"{draw()}e{exponent}")
+
+
+def _parts(value: Decimal) -> tuple[int, int]:
+    """A whole number, and the power of ten that it is multiplied by: exact, whatever context the tests compute in."""
+    sign, digits, exponent = value.as_tuple()
+    whole = int("".join(map(str, digits)))
+    return -whole if sign else whole, int(exponent)
 
 
 def _letter(letter: str) -> str:
