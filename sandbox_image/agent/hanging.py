@@ -56,6 +56,10 @@ class Hanging:
 
     def at(self, lines: Iterable[int], *, skipping: bool) -> bool:
         """Whether any of these lines is reached by the candidate's doing. Of one that skips, what it says does not matter."""
+        lines = list(lines)
+        heads = (one for node in ast.walk(self._tree) for one in _head(node))
+        if any(self.uses(one) for one in heads if any(one.lineno <= line <= (one.end_lineno or one.lineno) for line in lines)):
+            return True
         return any(self._in_block(self._body_at(line), line, skipping) for line in lines)
 
     def parameters(self, test: Definition) -> bool:
@@ -317,3 +321,12 @@ def _skips(node: ast.stmt) -> bool:
     """Whether a statement skips, and does nothing else."""
     value = node.exc if isinstance(node, ast.Raise) else getattr(node, "value", None)
     return isinstance(value, ast.Call) and _called(value) in _SKIPPING
+
+
+def _head(node: ast.AST) -> list[ast.expr]:
+    """What is worked out before a function or a class is made, above or beside its name."""
+    if isinstance(node, ast.ClassDef):
+        return [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [*node.decorator_list, *node.args.defaults, *(one for one in node.args.kw_defaults if one is not None)]
+    return []

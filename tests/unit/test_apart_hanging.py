@@ -151,6 +151,16 @@ AT_IMPORT = {
         "def g(): pass\nf = g",
         "from candidate import f\nOF = {}\ndef add(x): OF[x.__name__] = x\nadd(f)\nF = OF['f']\n",
     ),
+    "a mark": (
+        "LIMIT = None",
+        "import pytest\nfrom candidate import LIMIT\n@pytest.mark.skipif(LIMIT < 3, reason='small')\ndef test_b(): pass\n",
+    ),
+    "parameters": (
+        "CASES = None",
+        "import pytest\nimport candidate\n@pytest.mark.parametrize('x', [*candidate.CASES])\ndef test_b(x): pass\n",
+    ),
+    "a default": ("N = None", "from candidate import N\ndef helper(n=N + 1): return n\n"),
+    "the class above": ("BASE = None", "from candidate import BASE\nclass Own(BASE.kind): pass\n"),
     "before another error": (
         "def Stack(): pass",
         "import inspect\nfrom candidate import Stack\ntry: assert inspect.isclass(Stack)\nfinally: open('no such file')\n",
