@@ -110,3 +110,22 @@ def test_right_work_with_objects_of_the_tests_is_accepted(apart: Apart, name: st
     result = apart.run(code, f"from candidate import f\n{head}\ndef test_a():\n{body}\n")
     assert result.accepted, result.events
     assert {event["basis"] for event in result.events if event["event"] == "test"} == {basis}
+
+
+CALLED_BACK = {
+    "an array": ("import numpy as np\ndef f(g): return float(g(np.array([1.0, 2.0])))", "lambda a: a.sum()", 3.0),
+    "a table": ("import pandas as pd\ndef f(g): return int(g(pd.Series([1, 2])))", "lambda a: a.sum()", 3),
+    "an object, of which nothing is asked": (
+        "asked = []\nclass X:\n    def __eq__(self, other): asked.append(other)\n    def __str__(self): asked.append(0)\n"
+        "    __hash__ = None\ndef f(g):\n    g(X())\n    return len(asked)",
+        "lambda x: None",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLED_BACK)
+def test_whatever_a_function_of_the_tests_is_called_with_is_its_own_business(apart: Apart, name: str) -> None:
+    code, function, found = CALLED_BACK[name]
+    result = apart.run(code, f"import pandas\nfrom candidate import f\ndef test_a(): assert f({function}) == {found}\n")
+    assert result.accepted, result.events

@@ -960,7 +960,7 @@ class Link:
             value, target = self.callables[number]
             self.handed.pop(id(value), None)
             self._check_tools((args, kwargs))
-            if args[:1] and args[0] in own.CHANGES and self._is_theirs(number):
+            if self._way(number, args) in own.CHANGES:
                 self.rest_on("word")
                 self._put.add((id(value), args[1] if len(args) > 1 else ""))
             value = target(*args, **kwargs)
@@ -1201,9 +1201,13 @@ class Link:
         value = self.callables[number][0]
         return self.is_own(value if isinstance(value, type) else type(value))
 
+    def _way(self, number: int, args: tuple[Any, ...]) -> str:
+        """What the candidate asks of an object of the tests' own, by its name; empty where it calls something else."""
+        return args[0] if args and type(args[0]) is str and self._is_theirs(number) else ""
+
     def _is_kept(self, number: int, args: tuple[Any, ...]) -> bool:
         """Whether the candidate asked for an attribute that an object of the tests' own keeps, and that it has not set itself."""
-        if len(args) != 2 or args[0] != "get" or not self._is_theirs(number):
+        if len(args) != 2 or self._way(number, args) != "get":
             return False
         value = self.callables[number][0]
         return own.keeps(value, args[1]) and (id(value), args[1]) not in self._put
