@@ -3,15 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from apart_harness import Apart
-
-
-@pytest.fixture(scope="module")
-def bare():
-    apart = Apart(heavy=False)
-    yield apart
-    apart.close()
-
 
 TRANSPARENT = {
     "keyword and default arguments": (

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from apart_harness import Apart
 
 pytest.importorskip("torch", reason="the boundary's gradients need torch")
-
-
-@pytest.fixture(scope="module")
-def heavy():
-    apart = Apart(heavy=True)
-    yield apart
-    apart.close()
 
 
 LOSS = "import torch\ndef loss(p, t, scale=1.0):\n    return ((p - t) ** 2).mean() * scale\n"

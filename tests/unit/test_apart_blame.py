@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart, Result
 
 from orchestrator.sandbox.jobs import _read_events
 from orchestrator.scoring.verdicts import basis_of, binary_reward, verdict_of_tests
 from orchestrator.types import RunReport, Status, TestOutcome, TestResult, Verdict
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
 
 
 def _verdict(result: Result) -> Verdict:

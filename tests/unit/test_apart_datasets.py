@@ -10,20 +10,12 @@ import os
 from pathlib import Path
 
 import pytest
-from apart_harness import Apart
 
 from orchestrator.data.benchmarks.names import defined
 from orchestrator.workflows.judging import why_together
 
 NOT_APART: dict[str, str] = {}
 """References that the boundary breaks, and why."""
-
-
-@pytest.fixture(scope="module")
-def bare():
-    apart = Apart(heavy=False)
-    yield apart
-    apart.close()
 
 
 def _problems():

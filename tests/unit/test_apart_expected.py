@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 import pytest
 from apart_harness import ROOM, Apart
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
 
 
 def _names(tests: str) -> set[str]:

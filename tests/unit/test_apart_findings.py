@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart, Result
 
@@ -12,20 +10,6 @@ EXITS = (
     LEAVES.replace("class Gone(BaseException): pass", "Gone = SystemExit")
     + "\nclass Swallows:\n    def __enter__(self): return self\n    def __exit__(self, *a): raise KeyError(1)\n"
 )
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
-
-
-@pytest.fixture(scope="module")
-def heavy() -> Iterator[Apart]:
-    pairs = Apart(heavy=True)
-    yield pairs
-    pairs.close()
 
 
 UNDONE = {

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 from test_apart_blame import _verdict
 
 from orchestrator.types import Verdict
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
-
-
-@pytest.fixture(scope="module")
-def heavy() -> Iterator[Apart]:
-    pairs = Apart(heavy=True)
-    yield pairs
-    pairs.close()
-
 
 NAMED = "from collections import namedtuple\nN = namedtuple('N', 'startswith issubset allclose sub')\n"
 NAMED += "def f(x): return N(lambda p: True, lambda o: True, lambda o: True, lambda o: o * 0)\n"

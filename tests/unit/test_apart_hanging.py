@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 from test_apart_blame import _verdict
 
 from orchestrator.types import Verdict
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
-
 
 WRONG = "FAST = False\ndef caps(): return []\ndef add(a, b): return a + b\ndef fast(x): return 0\n"
 RIGHT = "FAST = True\ndef caps(): return ['fast']\ndef add(a, b): return a + b\ndef fast(x): return x * x\n"

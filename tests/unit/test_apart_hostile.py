@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 
 import pytest
-from apart_harness import Apart
 
 TESTS = """
 import math, pytest
@@ -159,13 +158,6 @@ PROGRAMS = {
     "a generator": "def f(x): yield 4",
     "a coroutine": "async def f(x): return 5",
 }
-
-
-@pytest.fixture(scope="module")
-def bare():
-    apart = Apart(heavy=False)
-    yield apart
-    apart.close()
 
 
 def test_the_right_candidate_is_accepted(bare):

@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from apart_harness import Apart
 
 from orchestrator.workflows.in_place import says_in_place
-
-
-@pytest.fixture(scope="module")
-def heavy():
-    apart = Apart(heavy=True)
-    yield apart
-    apart.close()
-
 
 CODE = """
 import torch

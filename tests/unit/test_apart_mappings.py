@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -26,13 +24,6 @@ class Table:
 def f(n): return Table()
 """
 KEYS = "    assert set(r.keys()) == {'a', 'b'}\n"
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
 
 
 @pytest.mark.parametrize("made_of", ["{}", "(x for x in {})", "Shown({})"])

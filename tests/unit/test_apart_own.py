@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -23,13 +21,6 @@ class Box:
     def __eq__(self, other): return isinstance(other, Box) and other.items == self.items
     def __hash__(self): return hash(self.items)
 """
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
 
 
 HONEST = {

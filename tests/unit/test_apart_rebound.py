@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -23,13 +21,6 @@ TESTS = "from candidate import timed, first, quiet, g, names\ndef helper(): pass
 CLASS = "import unittest\nclass TestX(unittest.TestCase):\n    def test_x(self): pass\n"
 """Has real pytest run the tests."""
 WRAPS = "import functools\ndef g(x): return x\ndef timed(f):\n    @functools.wraps(f)\n    def run(*a): return f(*a)\n    return run\n"
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
 
 
 @pytest.mark.parametrize("more", ["", CLASS])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -66,13 +64,6 @@ class Temp:
         raise TypeError('no')
 def temp(): return Temp(3)
 """
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
 
 
 @pytest.mark.parametrize("asked", ["mk(1) + 'abc'", "mk(1) < 'abc'", "5 in mk(1)", "list(mk(1)) and len(mk(1))", "mk(1) + [2]"])

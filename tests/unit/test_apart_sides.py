@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -36,13 +34,6 @@ class Net(torch.nn.Module):
     def predict(self, x): return self.forward(x)
 def run(net, x): return net.forward(x)
 """
-
-
-@pytest.fixture(scope="module")
-def heavy() -> Iterator[Apart]:
-    pairs = Apart(heavy=True)
-    yield pairs
-    pairs.close()
 
 
 def basis(pairs: Apart, tests: str, *, entry_point: str = "") -> str:

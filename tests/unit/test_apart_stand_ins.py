@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -12,13 +10,6 @@ STREAM = (
     "class Stream:\n    def __init__(self, xs): self.xs = list(xs)\n    def map(self, fn): return [fn(x) for x in self.xs]\n"
     "EXPECTED = 'secret'\n"
 )
-
-
-@pytest.fixture(scope="module")
-def apart() -> Iterator[Apart]:
-    rig = Apart(heavy=True)
-    yield rig
-    rig.close()
 
 
 WRONG = {
@@ -52,9 +43,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_work_is_not_accepted_by_what_the_tests_pass(apart: Apart, name: str) -> None:
+def test_wrong_work_is_not_accepted_by_what_the_tests_pass(heavy: Apart, name: str) -> None:
     code, head, body = WRONG[name]
-    result = apart.run(code, f"from candidate import f\n{head}\ndef test_a():\n{body}\n")
+    result = heavy.run(code, f"from candidate import f\n{head}\ndef test_a():\n{body}\n")
     assert not result.accepted, result.events
 
 
@@ -67,9 +58,9 @@ def test_wrong_work_is_not_accepted_by_what_the_tests_pass(apart: Apart, name: s
         "import re\ndef f(u): u.x = re.match; return 0",
     ],
 )
-def test_the_candidate_does_not_choose_to_be_judged_together(apart: Apart, code: str) -> None:
+def test_the_candidate_does_not_choose_to_be_judged_together(heavy: Apart, code: str) -> None:
     head = "import abc\nclass Shape(abc.ABC):\n    @property\n    def area(self): return 4\n"
-    result = apart.run(code, f"from candidate import f\n{head}\ndef test_a(): assert f(Shape()) == 4\n")
+    result = heavy.run(code, f"from candidate import f\n{head}\ndef test_a(): assert f(Shape()) == 4\n")
     assert not result.accepted
     assert not result.not_apart, result.events
 
@@ -105,9 +96,9 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_right_work_with_objects_of_the_tests_is_accepted(apart: Apart, name: str) -> None:
+def test_right_work_with_objects_of_the_tests_is_accepted(heavy: Apart, name: str) -> None:
     code, head, body, basis = RIGHT[name]
-    result = apart.run(code, f"from candidate import f\n{head}\ndef test_a():\n{body}\n")
+    result = heavy.run(code, f"from candidate import f\n{head}\ndef test_a():\n{body}\n")
     assert result.accepted, result.events
     assert {event["basis"] for event in result.events if event["event"] == "test"} == {basis}
 
@@ -125,7 +116,7 @@ CALLED_BACK = {
 
 
 @pytest.mark.parametrize("name", CALLED_BACK)
-def test_whatever_a_function_of_the_tests_is_called_with_is_its_own_business(apart: Apart, name: str) -> None:
+def test_whatever_a_function_of_the_tests_is_called_with_is_its_own_business(heavy: Apart, name: str) -> None:
     code, function, found = CALLED_BACK[name]
-    result = apart.run(code, f"import pandas\nfrom candidate import f\ndef test_a(): assert f({function}) == {found}\n")
+    result = heavy.run(code, f"import pandas\nfrom candidate import f\ndef test_a(): assert f({function}) == {found}\n")
     assert result.accepted, result.events

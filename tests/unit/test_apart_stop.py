@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -22,13 +20,6 @@ def peek(items): raise StopIteration("nothing left")
 """
 IMPORTS = "import pytest, unittest, contextlib\nfrom candidate import Counter, count, f, peek\nCASES = [(1, 1), (2, 4)]\n"
 MENTIONS = "def test_end():\n    with pytest.raises(StopIteration): next(iter([]))\n"
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
 
 
 @pytest.mark.parametrize(

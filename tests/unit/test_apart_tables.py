@@ -8,20 +8,12 @@ import warnings
 from pathlib import Path
 
 import pytest
-from apart_harness import Apart
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "sandbox_image"))
 from agent.boundary import values as plain
 
 pd = pytest.importorskip("pandas", reason="the values are those of pandas")
 np = pytest.importorskip("numpy", reason="columns are arrays")
-
-
-@pytest.fixture(scope="module")
-def heavy():
-    apart = Apart(heavy=True)
-    yield apart
-    apart.close()
 
 
 DAYS = pd.date_range("2020-01-01", periods=3, freq="D")

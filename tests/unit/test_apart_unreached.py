@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -52,13 +50,6 @@ def take(it):
 
 """
 IMPORTS = "from candidate import *\nfrom candidate import Account, g, bad, timer, quiet, genq, retry, deco, arun, take, handler, agen, ignored\nimport contextlib, asyncio\n"
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Apart]:
-    pairs = Apart(heavy=False)
-    yield pairs
-    pairs.close()
 
 
 SKIPPED = {

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from apart_harness import Apart
 
 pytest.importorskip("torch", reason="tensors without items are among them")
-
-
-@pytest.fixture(scope="module")
-def heavy():
-    apart = Apart(heavy=True)
-    yield apart
-    apart.close()
 
 
 HEAD = "import numpy as np, torch\nfrom candidate import f\n"

@@ -6,18 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from apart_harness import Apart
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "sandbox_image"))
 from agent.boundary.decoys import COUNT, decoys, hides
-
-
-@pytest.fixture(scope="module")
-def bare():
-    apart = Apart(heavy=False)
-    yield apart
-    apart.close()
-
 
 ANYTHING = """
 class Yes:

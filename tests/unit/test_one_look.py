@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from apart_harness import Apart
 
@@ -33,13 +31,6 @@ ORDER = """
     assert set(order) == set(graph)
     assert all(order.index(u) < order.index(v) for u in graph for v in graph[u])
 """
-
-
-@pytest.fixture(scope="module")
-def apart() -> Iterator[Apart]:
-    rig = Apart(heavy=False)
-    yield rig
-    rig.close()
 
 
 WRONG = {
@@ -78,9 +69,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_not_one_thing_is_not_accepted(apart: Apart, name: str) -> None:
+def test_what_is_not_one_thing_is_not_accepted(bare: Apart, name: str) -> None:
     code, tests = WRONG[name]
-    result = apart.run(code, f"from candidate import f\ndef test_a():\n{tests}\n")
+    result = bare.run(code, f"from candidate import f\ndef test_a():\n{tests}\n")
     assert not result.accepted, result.events
 
 
@@ -107,9 +98,9 @@ WORD = {
 
 
 @pytest.mark.parametrize("name", WORD)
-def test_what_nobody_can_hold_against_it_rests_on_its_word(apart: Apart, name: str) -> None:
+def test_what_nobody_can_hold_against_it_rests_on_its_word(bare: Apart, name: str) -> None:
     code, tests = WORD[name]
-    result = apart.run(code, f"from candidate import f\ndef test_a():\n{tests}\n")
+    result = bare.run(code, f"from candidate import f\ndef test_a():\n{tests}\n")
     assert result.accepted, result.events
     assert {event["basis"] for event in result.events if event["event"] == "test"} == {"word"}
 
@@ -151,8 +142,8 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_is_one_thing_rests_on_data(apart: Apart, name: str) -> None:
+def test_what_is_one_thing_rests_on_data(bare: Apart, name: str) -> None:
     code, tests = RIGHT[name]
-    result = apart.run(code, f"from candidate import f\ndef test_a():\n{tests}\n")
+    result = bare.run(code, f"from candidate import f\ndef test_a():\n{tests}\n")
     assert result.accepted, result.events
     assert {event["basis"] for event in result.events if event["event"] == "test"} == {"data"}

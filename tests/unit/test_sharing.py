@@ -10,13 +10,6 @@ from apart_harness import Apart, Result
 from orchestrator.workflows.in_place import says_in_place
 
 
-@pytest.fixture(scope="module")
-def heavy():
-    apart = Apart(heavy=True)
-    yield apart
-    apart.close()
-
-
 def judged(apart: Apart, code: str, tests: str) -> list[Result]:
     """The runs that the engine makes of a candidate; it is accepted where all are."""
     code, tests = textwrap.dedent(code), textwrap.dedent(tests)

@@ -1,0 +1,24 @@
+"""Candidates and tests in two processes joined by a socket, without Docker: one pair of zygotes for each file of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from apart_harness import Apart
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Apart]:
+    """Without libraries."""
+    apart = Apart(heavy=False)
+    yield apart
+    apart.close()
+
+
+@pytest.fixture(scope="module")
+def heavy() -> Iterator[Apart]:
+    """With NumPy, PyTorch and pytest imported."""
+    apart = Apart(heavy=True)
+    yield apart
+    apart.close()
