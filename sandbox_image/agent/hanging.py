@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 
-from .light_tests import Definition
+from .light_tests import Definition, last_name
 
 _SKIPPING = frozenset(("skip", "xfail", "skipTest", "importorskip", "SkipTest", "Skipped", "XFailed"))
 _MARKS = frozenset(("applymarker", "add_marker", "skipif", "skipIf", "skipUnless", "xfail", "skip", "expectedFailure"))
@@ -65,19 +65,19 @@ class Hanging:
     def parameters(self, test: Definition) -> bool:
         """Whether parameters of a test may come from the candidate."""
         fixtures = (node for found in self._functions.values() for node in found)
-        made = [one for node in fixtures for one in node.decorator_list if _called(one) == "fixture"]
+        made = [one for node in fixtures for one in node.decorator_list if last_name(one) == "fixture"]
         return self.uses(*test.decorator_list, *made, *self._functions.get("pytest_generate_tests", ()), *self._marks())
 
     def marks(self, test: Definition) -> bool:
         """Whether marks of a test may hang on the candidate: its own and its file's, and those that are no decorators."""
-        own = [one for one in test.decorator_list if _called(one) != "parametrize"]
+        own = [one for one in test.decorator_list if last_name(one) != "parametrize"]
         if self._conditions(*own, *self._marks()):
             return True
         written = {id(node) for node in self._decorators() if not isinstance(node, ast.keyword)}
         for node in ast.walk(self._tree):
             if isinstance(node, ast.keyword) and node.arg == "marks" and self._conditions(node.value):
                 return True
-            if not isinstance(node, ast.Call) or _called(node) not in _MARKS or id(node) in written:
+            if not isinstance(node, ast.Call) or last_name(node) not in _MARKS or id(node) in written:
                 continue
             if self._conditions(node) or self.at([node.lineno], skipping=True):
                 return True
@@ -212,10 +212,10 @@ class Hanging:
             return
         if isinstance(node.func, ast.Attribute):
             self._give(node.func.value, filled=True)
-        if _called(node) == "setattr" and len(given) > 2 and isinstance(given[1], ast.Constant):
+        if last_name(node) == "setattr" and len(given) > 2 and isinstance(given[1], ast.Constant):
             self._found.add((-1, str(given[1].value)))
         if uses:
-            for function in self._functions.get(_called(node), ()):
+            for function in self._functions.get(last_name(node), ()):
                 self._parameters(function)
 
     def _function(self, node: Definition) -> None:
@@ -304,12 +304,6 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
         yield from _walk(child)
 
 
-def _called(node: ast.expr) -> str:
-    """The last name of what is called, or of a decorator: `pytest.mark.skip(...)` -> `skip`."""
-    called = node.func if isinstance(node, ast.Call) else node
-    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-
-
 def _parsed(text: str) -> ast.AST | None:
     try:
         return ast.parse(text, mode="eval")
@@ -320,7 +314,7 @@ def _parsed(text: str) -> ast.AST | None:
 def _skips(node: ast.stmt) -> bool:
     """Whether a statement skips, and does nothing else."""
     value = node.exc if isinstance(node, ast.Raise) else getattr(node, "value", None)
-    return isinstance(value, ast.Call) and _called(value) in _SKIPPING
+    return isinstance(value, ast.Call) and last_name(value) in _SKIPPING
 
 
 def _head(node: ast.AST) -> list[ast.expr]:

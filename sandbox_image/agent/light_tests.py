@@ -291,6 +291,12 @@ def _is_written_out(node: ast.expr) -> bool:
     return False
 
 
+def last_name(node: ast.AST) -> str:
+    """The last name of what is named or called: `pytest.mark.skip(...)` -> `skip`; empty where it has none."""
+    node = node.func if isinstance(node, ast.Call) else node
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
 def _is_function(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
 
@@ -307,7 +313,7 @@ def has_assertions(node: ast.AST) -> bool:
         if isinstance(inner, ast.Assert) and not isinstance(inner.test, ast.Constant):
             return True
         if isinstance(inner, ast.Call):
-            called = inner.func.attr if isinstance(inner.func, ast.Attribute) else getattr(inner.func, "id", "")
+            called = last_name(inner)
             if called.startswith("assert"):
                 return True
     return False

@@ -271,8 +271,7 @@ def _lines(body: list[ast.stmt]) -> tuple[int, int]:
 
 def _called(node: ast.AST) -> str:
     """The last name of what is called; empty where this is no call."""
-    called = node.func if isinstance(node, ast.Call) else None
-    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return light_tests.last_name(node) if isinstance(node, ast.Call) else ""
 
 
 def _catches(node: ast.expr, names: dict[str, ast.expr], wanted: frozenset[str] = _FORGIVING) -> bool:

@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Callable
 
-from ..light_tests import Definition
+from ..light_tests import Definition, last_name
 
 _BY_NAME = frozenset(("globals", "locals", "vars", "setattr", "exec", "eval"))
 """What may give a name that the source does not write."""
@@ -24,7 +24,7 @@ def lacks(tree: ast.Module, test: Definition, name: str, depends: Callable[[ast.
     nodes = list(ast.walk(tree))
     fixtures = {id(node): node for node in nodes if isinstance(node, Definition) and any(map(_is_fixture, node.decorator_list))}
     shown = {id(part) for node in fixtures.values() for one in node.decorator_list for part in ast.walk(one)}
-    used = [part for node in nodes if isinstance(node, ast.Call) and _last(node) == "usefixtures" for part in node.args]
+    used = [part for node in nodes if isinstance(node, ast.Call) and last_name(node) == "usefixtures" for part in node.args]
     texts = {id(part) for part in used}
     if any((_is_named(node, name) and id(node) not in texts) or (_is_fixture(node) and id(node) not in shown) for node in nodes):
         return False
@@ -46,18 +46,12 @@ def lacks(tree: ast.Module, test: Definition, name: str, depends: Callable[[ast.
 
 def _is_fixture(node: ast.AST) -> bool:
     """Whether this makes a fixture: `fixture`, `pytest.fixture`, called or not."""
-    return _last(node) == "fixture"
+    return last_name(node) == "fixture"
 
 
 def _is_hook(node: ast.AST) -> bool:
     """Whether this has a hand in what pytest collects."""
     return isinstance(node, Definition) and node.name.startswith("pytest_")
-
-
-def _last(node: ast.AST) -> str:
-    """The last name of what is named or called here."""
-    node = node.func if isinstance(node, ast.Call) else node
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _is_named(node: ast.AST, name: str) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 1_000_000
 """Items taken from one iterator of the candidate's."""
-_LISTING = ("keys", "values", "items")
+LISTING = ("keys", "values", "items")
 """Methods that list what a mapping holds: views of it."""
 _MUTABLE = (list, dict, set, bytearray)
 _PREDICATES = frozenset(
@@ -58,7 +58,7 @@ _PREDICATES = frozenset(
 """Methods that compare: an object whose class nobody asked for does not get to see what it is compared with."""
 _GROWING = ("add", "append", "clear", "copy", "extend", "insert", "popitem", "reverse", "setdefault", "sort", "update")
 _SAYING = frozenset(name for kind in (str, bytes, list, set, dict, int, float) for name in dir(kind) if not name.startswith("_"))
-_SAYING -= {*_GROWING, *_LISTING}
+_SAYING -= {*_GROWING, *LISTING}
 """Methods of plain data that say or give something where they are called with a value: what was handed out in the place of plain
 data has been told what is looked for."""
 _OURS = ("_fumehood", "_pytest", "__pytest", "pytestmark", "__test__", "__unittest")
@@ -522,7 +522,7 @@ class Method:
             return link.predicate(handle, name, args, kwargs)
         if name in _PREDICATES and handle._fumehood_id not in link.made:
             link.rest_on("word")
-        if name in _LISTING and not args and not kwargs:
+        if name in LISTING and not args and not kwargs:
             return link.listed(handle, name)
         value = call(link, "method", (handle, name, args, kwargs), args, kwargs)
         if plain and name in _SAYING and handle._fumehood_id not in link.made:

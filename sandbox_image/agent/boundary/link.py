@@ -1235,14 +1235,8 @@ class Link:
         if not isinstance(value, type):
             return self.is_own(type(value)) or _is_torch_module(value)
         numpy = sys.modules.get("numpy")
-        number = numpy is not None and issubclass(value, numpy.generic)
-        return (
-            isinstance(value, HandleMeta)
-            or value in _HARMLESS
-            or issubclass(value, BaseException)
-            or number
-            or self.is_own(value)
-        )
+        kinds = (BaseException,) if numpy is None else (BaseException, numpy.generic)
+        return isinstance(value, HandleMeta) or value in _HARMLESS or issubclass(value, kinds) or self.is_own(value)
 
     def is_tests(self, frame: types.FrameType) -> bool:
         """Whether a frame is the tests' own file's."""

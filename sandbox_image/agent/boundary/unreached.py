@@ -20,7 +20,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from ..light_tests import Definition, raises_failure
+from ..light_tests import Definition, last_name, raises_failure
 from .exceptions import marked
 from .sides import Scope, Sides
 
@@ -146,7 +146,7 @@ class Unreached:
         ]
         calls = [node for node in found if isinstance(node, ast.Call)]
         around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
-        called = [node.func if _called(node) in self._defined else node for node in calls]
+        called = [node.func if last_name(node) in self._defined else node for node in calls]
         return any(self._sides.decides(self._scopes_of(place), node, ()) for node in called or found or around[-1:])
 
     @functools.cached_property
@@ -180,7 +180,7 @@ class Unreached:
         for inner in _walk(node):
             if isinstance(inner, ast.Assert) and not isinstance(inner.test, ast.Constant):
                 return inner
-            if isinstance(inner, ast.Call) and (_asserts(inner) or _called(inner) in self._checking):
+            if isinstance(inner, ast.Call) and (_asserts(inner) or last_name(inner) in self._checking):
                 return inner
             if isinstance(inner, _CONDITIONS) and any(map(_is_mark, _walk(inner))):
                 return inner
@@ -323,12 +323,8 @@ def _deciding(node: ast.AST, place: _Place) -> Iterator[ast.AST]:
                 yield from (inner for inner in before if any(isinstance(one, _LEAVING) for one in _walk(inner)))
 
 
-def _called(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-
-
 def _asserts(node: ast.Call) -> bool:
-    name = _called(node)
+    name = last_name(node)
     return name.startswith("assert") or name in _CHECKS
 
 
@@ -336,4 +332,4 @@ def _is_mark(node: ast.AST) -> bool:
     """Whether this fails a test by being reached: under a condition it is an assertion written out."""
     if isinstance(node, ast.Raise):
         return raises_failure(node)
-    return isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and _called(node) == "fail")
+    return isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and last_name(node) == "fail")

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import values
-from .handles import Handle, has_protocol
+from .handles import LISTING, Handle, has_protocol
 
 if TYPE_CHECKING:
     from .link import Link
 
-_LISTED = ("keys()", "values()", "items()")
+_LISTED = tuple(f"{name}()" for name in LISTING)
 _MOST = 1000
 """Items of which each is remembered."""
 
@@ -49,15 +49,21 @@ def seen(own: Handle, name: str, value: Any) -> Any:
         _agree(own, "length", value)
     elif name == "shape" and type(value) is tuple:
         _agree(own, "shape", value)
-    elif name in ("items", "keys()", "values()", "items()"):
+    elif name in ("items", *_LISTED):
         _agree(own, name, value)
-        kept = known.get("all", ())
         for place, item in known.get("got", {}).items():
-            if place < len(kept) and None not in (item, kept[place]) and kept[place] != item:
-                if _as_bytes(place) not in kept and has_protocol(type(own), "__len__"):
-                    _disagree(own, f"item {place} and iteration")
-                link.rest_on("word")
+            _hold_item(own, place, place, item)
     return value
+
+
+def _hold_item(own: Handle, key: int, place: int, told: bytes | None) -> None:
+    """Hold what an object has under a key against the item at that place: a graph's node need not be its own neighbours."""
+    link = type(own)._fumehood_link
+    kept = link.views_of(own).get("all", ())
+    if place < len(kept) and None not in (told, kept[place]) and kept[place] != told:
+        if _as_bytes(key) not in kept and has_protocol(type(own), "__len__"):
+            _disagree(own, f"item {key} and iteration")
+        link.rest_on("word")
 
 
 def _shown_beside(own: Handle, name: str) -> None:
@@ -113,8 +119,8 @@ def _has_rows(own: Handle) -> bool:
         told["rows"] = True  # while it is looked at
         keys = _kinds(known.get("map", {}).get("keys()", ()))
         kinds = _kinds(_as_bytes(item) for item in itertools.islice(own, _MOST))
-        type(own)._fumehood_link.views_of(own).setdefault("told", {})["rows"] = bool(kinds) and not kinds & keys
-        told["rows"] = bool(kinds) and not kinds & keys
+        for views in (told, type(own)._fumehood_link.views_of(own).setdefault("told", {})):  # looking may have made them anew
+            views["rows"] = bool(kinds) and not kinds & keys
     return bool(told["rows"])
 
 
@@ -342,11 +348,7 @@ def item(own: Handle, key: Any, value: Any) -> Any:
         told = _as_bytes(value)
         if known.setdefault("got", {}).setdefault(place, told) != told:
             _disagree(own, f"answers for item {key}")
-        kept = known.get("all", ())
-        if place < len(kept) and None not in (told, kept[place]) and kept[place] != told:
-            if _as_bytes(key) not in kept and has_protocol(kind, "__len__"):
-                _disagree(own, f"item {key} and iteration")
-            link.rest_on("word")  # what it has under a key, for all that anybody can say
+        _hold_item(own, key, place, told)
     elif type(key) is slice and isinstance(value, list | tuple | str) and has_protocol(kind, "__len__"):
         size = own.__len__()
         if size <= _MOST:
