@@ -134,7 +134,49 @@ SEEDS += map(
     _shared,
     ([1, [2]], {"a": [1, {2}]}, [[0] * 3] * 3, (deque([1], 3), Counter("aab"), defaultdict(list, {1: [2]}), bytearray(b"x"))),
 )
-_MODULES = {"agent", "array", "builtins", "collections", "datetime", "decimal", "fractions", "pathlib", "re", "types", "uuid"}
+
+
+def _tables() -> list[bytes]:
+    """Values of pandas, in their frames."""
+    pd: Any = importlib.import_module("pandas")
+    days = pd.date_range("2024-01-31", periods=3, freq="ME")
+    both = pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)], names=["k", None])
+    made = (
+        *(pd.NaT, pd.NA, pd.Timestamp("2024-02-29 12:00", tz="Europe/Rome"), pd.Timedelta("1 day 3us"), pd.RangeIndex(0, 9, 3)),
+        *(days, both, pd.CategoricalIndex(["x", "y", "x"]), pd.interval_range(0, 3), pd.Index(["a", "b"], name=("n", 1))),
+        *(
+            pd.Series([1.5, None]),
+            pd.Series([1, None], dtype="Int64"),
+            pd.Series(["a", None], dtype="string"),
+            pd.Series([[1], None]),
+        ),
+        *(
+            pd.Series(days.tz_localize("UTC")),
+            pd.Series([3, 4, 5], index=both),
+            pd.array([True, None]),
+            pd.Categorical([1, 2, 1]),
+        ),
+        pd.DataFrame({"n": [1, 2, 3], "t": ["a", None, "c"], "d": days, "c": pd.Categorical(list("xyx"))}, index=both),
+        pd.DataFrame({"a": [0.5, 1.5], "b": pd.array([1, None], dtype="UInt8")}),
+        pd.DataFrame(index=days),
+    )
+    return [plain.dumps(value) for value in made]
+
+
+_MODULES = {
+    "agent",
+    "array",
+    "builtins",
+    "collections",
+    "datetime",
+    "decimal",
+    "fractions",
+    "pandas",
+    "pathlib",
+    "re",
+    "types",
+    "uuid",
+}
 _LIBRARIES = {name.split(".")[0] for name in plain.LIBRARIES}
 
 
@@ -143,9 +185,11 @@ def mutated(random: random.Random) -> bytes:
     if random.random() < 0.1:
         return random.randbytes(random.randrange(64))
     data = bytearray(random.choice(SEEDS))
-    for _ in range(random.randrange(1, 6)):
+    # A byte or two leave most frames a value, whose use is tried then; more accidents try the decoder.
+    gentle = random.random() < 0.5
+    for _ in range(random.randrange(1, 3) if gentle else random.randrange(1, 6)):
         place = random.randrange(len(data) + 1)
-        what = random.randrange(7)
+        what = random.choice((0, 5)) if gentle else random.randrange(7)
         if what == 0 and place < len(data):
             data[place] = random.randrange(256)
         elif what == 1:
@@ -201,6 +245,7 @@ def feed(data: bytes, end: proxies.Link) -> str:
     else:
         outcome = "a value"
         repr(value)  # it may contain itself
+        use(value)
     return outcome
 
 
@@ -241,6 +286,10 @@ def use(value: Any) -> None:
     if isinstance(value, range):
         return
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.Series | pandas.DataFrame | pandas.Index):
+        _use_table(value)
+        return
     for action in _USES:
         with warnings.catch_warnings(), contextlib.suppress(Exception):
             warnings.simplefilter("ignore")
@@ -255,11 +304,37 @@ def use(value: Any) -> None:
                 action(value)
 
 
+_USES_OF_TABLES: tuple[Callable[[Any], Any], ...] = (
+    *(
+        repr,
+        list,
+        plain.dumps,
+        copy.deepcopy,
+        lambda v: v == v,
+        lambda v: v + v,
+        lambda v: v - v,
+        lambda v: v < v,
+        lambda v: v.equals(v),
+    ),
+    *(lambda v: v.to_numpy(), lambda v: v.isna(), lambda v: v.unique(), lambda v: v.sort_values(), lambda v: v.sort_index()),
+    *(lambda v: v.reset_index(), lambda v: v.iloc[-1], lambda v: v.loc[v.index[0]], lambda v: v.astype(str), lambda v: v.sum()),
+)
+
+
+def _use_table(value: Any) -> None:
+    for action in _USES_OF_TABLES:
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore")
+            action(value)
+
+
 def run(frames: int, seed: int) -> dict[str, object]:
     """Decode so many frames. Returns figures; raises on the first frame that does what none may."""
     for library in ("numpy", "torch"):  # their import is not what is measured
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
+    with contextlib.suppress(ImportError):
+        SEEDS.extend(_tables())
     chance = random.Random(seed)
     outcomes: Counter[str] = Counter()
     slowest = 0.0
