@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.engine.engine import Engine, run, run_many
+    from orchestrator.engine.outputs import judge_artefacts, judge_io
     from orchestrator.settings import Settings
     from orchestrator.types import CheckerSource, ExecutionResult, IOCase, Limits, Program, Status, Verdict
-    from orchestrator.workflows.execution import Engine, run, run_many
-    from orchestrator.workflows.judge_outputs import judge_artefacts, judge_io
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,11 +35,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Engine": "orchestrator.workflows.execution",
-    "run": "orchestrator.workflows.execution",
-    "run_many": "orchestrator.workflows.execution",
-    "judge_artefacts": "orchestrator.workflows.judge_outputs",
-    "judge_io": "orchestrator.workflows.judge_outputs",
+    "Engine": "orchestrator.engine.engine",
+    "run": "orchestrator.engine.engine",
+    "run_many": "orchestrator.engine.engine",
+    "judge_artefacts": "orchestrator.engine.outputs",
+    "judge_io": "orchestrator.engine.outputs",
     "Settings": "orchestrator.settings",
 }
 

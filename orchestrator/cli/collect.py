@@ -11,7 +11,7 @@ from orchestrator.cli.shared import Json, checked, console, note, out_json, sett
 from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
-    from orchestrator.workflows.collecting import Collection
+    from orchestrator.training.collect import Collection
 
 _FORMATS = "preference, preference-chat, unpaired, unpaired-chat, sft, sft-chat (TRL), alpaca, sharegpt (LLaMA-Factory)."
 
@@ -53,9 +53,9 @@ def collect(
     json_: Json = False,
 ) -> None:
     """Make preference pairs, labelled examples and SFT rows of recorded attempts."""
-    from orchestrator.data.preferences import Rules
-    from orchestrator.workflows.collecting import CollectJob, push, save
-    from orchestrator.workflows.collecting import collect as gather
+    from orchestrator.training.collect import CollectJob, push, save
+    from orchestrator.training.collect import collect as gather
+    from orchestrator.training.preferences import Rules
 
     chosen = settings(data=data)
     rules = checked(

@@ -133,8 +133,8 @@ def exit_code(result: ExecutionResult) -> int:
 
 
 async def _execute(chosen: Settings, program: Program, limits: Limits, *, watched: bool) -> ExecutionResult:
+    from orchestrator.engine.engine import Engine
     from orchestrator.sandbox.docker import needs_libraries
-    from orchestrator.workflows.execution import Engine
 
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
     decoders = {name: codecs.getincrementaldecoder("utf-8")("backslashreplace") for name in streams}

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from orchestrator.cli.screen import Screen
     from orchestrator.data.store import RunStore
+    from orchestrator.jobs.job import Watcher
     from orchestrator.settings import Settings
     from orchestrator.types import RunRecord
-    from orchestrator.workflows.recorded_jobs import Watcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -243,7 +243,7 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
     Whatever ends the job half-way also says how to go on with it: by the command `again` with the run's name.
     """
     from orchestrator.cli.progress import Lines, Progress
-    from orchestrator.workflows.recorded_jobs import Watcher
+    from orchestrator.jobs.job import Watcher
 
     begun: list[RunRecord] = []
     try:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from chat_server import MODEL, ChatServer, serving
 
-from orchestrator.data.loss_tasks import builtin_tasks
+from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.data.store import RunStore
 from orchestrator.sandbox.engine import connect
 from orchestrator.types import Attempt, RunRecord

@@ -15,13 +15,16 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner, Result
 
+from orchestrator.applications.evaluation.job import EvalJob, do_eval
 from orchestrator.cli import app
-from orchestrator.data.preferences import FORMATS, Rules, files
 from orchestrator.data.store import RunStore
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import PrerequisiteError, UsageError
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
+from orchestrator.training.collect import CollectJob, collect, push, save
+from orchestrator.training.preferences import FORMATS, Rules, files
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -36,9 +39,6 @@ from orchestrator.types import (
     TestResult,
     Verdict,
 )
-from orchestrator.workflows.collecting import CollectJob, collect, push, save
-from orchestrator.workflows.evaluation import EvalJob, do_eval
-from orchestrator.workflows.execution import Engine
 
 HUMANEVAL_2 = "def truncate_number(number: float) -> float:\n    return number % 1.0\n"
 

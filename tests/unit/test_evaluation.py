@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.applications.evaluation.job import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
+from orchestrator.applications.evaluation.reference_outputs import tests_of as source_of_tests
+from orchestrator.applications.evaluation.reports import FILES, markdown, write_reports
 from orchestrator.data.benchmarks import load
 from orchestrator.data.store import RunStore
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import CompletionError, PrerequisiteError, StoreError, UsageError
+from orchestrator.jobs.job import Watcher
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Completion, Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows.evaluation import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.recorded_jobs import Watcher
-from orchestrator.workflows.reference_outputs import tests_of as source_of_tests
-from orchestrator.workflows.reports import FILES, markdown, write_reports
 
 
 def answer(program: Program) -> RunReport:

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.data.benchmarks.hidden import read_hidden
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.scoring import rewards
 from orchestrator.scoring.rewards import Scored
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.settings import Settings
+from orchestrator.training import reward_functions as reward_adapters
+from orchestrator.training.reward_functions import CodeReward, compute_score
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows import reward_adapters
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.reward_adapters import CodeReward, compute_score
 
 
 def result(verdict: Verdict, passed: int = 0, failed: int = 0, **more: object) -> ExecutionResult:
