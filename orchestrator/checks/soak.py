@@ -156,7 +156,7 @@ async def soak(engine: Engine, runs: int, block: int = 1000, tell: Callable[[Row
         latencies: list[float] = []
         turns = iter([next(kinds) for _ in range(count)])
         started = time.perf_counter()
-        await asyncio.gather(*(_work(engine, turns, latencies, found) for _ in range(engine.settings.workers)))
+        await asyncio.gather(*(_work(engine, turns, latencies, found) for _ in range(engine.workers)))
         taken = time.perf_counter() - started
         done += count
         cuts = quantiles(latencies, n=20, method="inclusive") if len(latencies) > 1 else latencies * 19

@@ -1,6 +1,6 @@
 """Doing the same for many things at once.
 
-Left out: what is interrupted and gone on with (`recorded_jobs.work_through`), and streams of results (`Engine.execute_many`).
+Left out: what is interrupted and gone on with (`jobs/job.py`), and streams of results (`Engine.execute_many`).
 """
 
 from __future__ import annotations

@@ -14,12 +14,12 @@ import contextlib
 import functools
 import logging
 import os
-import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from orchestrator.engine.base import OnOutput
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox.admission import Admission, host_memory
 from orchestrator.sandbox.base import Provider
@@ -31,8 +31,6 @@ from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
 from sandbox_image.agent.protocol import CANDIDATE_CHANGED
 
-OnOutput = Callable[[str, bytes], None]
-_T = TypeVar("_T")
 _log = logging.getLogger("fumehood.engine")
 
 _TOGETHER = 'Use judging="together" (--judging together).'
@@ -92,6 +90,11 @@ class Engine:
         self._ends: set[asyncio.Task[None]] = set()
         self.image = ""
         """Digest of the sandbox image."""
+
+    @property
+    def workers(self) -> int:
+        """How many programs it runs at once: one in each sandbox of an image."""
+        return self._size
 
     @property
     def _pool(self) -> Pool:
@@ -510,101 +513,3 @@ def judged(program: Program, report: RunReport, attempts: int = 1) -> ExecutionR
         judging=("apart" if program.judging == "apart" else "together") if tested else "none",
         attempts=attempts,
     )
-
-
-class _Background:
-    """One event loop in a thread, with one engine, for callers that are not async (scripts, notebooks)."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fumehood", daemon=True)
-        self._thread.start()
-        self._engine = Engine()
-        try:
-            self.do(self._engine.__aenter__())
-        except BaseException:
-            self._stop()
-            raise
-        # An interpreter at its end first joins its thread pools, so the engine must close before that.
-        threading._register_atexit(self.close)  # type: ignore[attr-defined]
-
-    def do(self, work: Coroutine[Any, Any, _T]) -> _T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def execute(self, program: Program, limits: Limits | None, on_output: OnOutput | None) -> ExecutionResult:
-        return self.do(self._engine.execute(program, limits, on_output))
-
-    def map(self, programs: Iterable[Program], limits: Limits | None, in_flight: int | None) -> list[ExecutionResult]:
-        return self.do(self._engine.map(programs, limits, in_flight))
-
-    def close(self) -> None:
-        self.do(self._engine.__aexit__(None, None, None))
-        self._stop()
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-_background: _Background | None = None
-_starting = threading.Lock()
-
-
-def run(
-    code: str | None = None,
-    *,
-    tests: str | None = None,
-    limits: Limits | None = None,
-    argv: tuple[str, ...] | None = None,
-    args: tuple[str, ...] = (),
-    stdin: bytes | str = b"",
-    env: dict[str, str] | None = None,
-    files: dict[str, bytes] | None = None,
-    test_files: dict[str, bytes] | None = None,
-    artifacts: tuple[str, ...] = (),
-    on_output: OnOutput | None = None,
-) -> ExecutionResult:
-    """Run Python code (with or without pytest tests, which import it as `candidate`) or a command in a sandbox, and wait.
-
-    The sandboxes are started at the first call and end with the interpreter. See `types.Program` for the arguments.
-
-    Raises:
-        PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
-        UsageError: the program is contradictory, or a path in it does not pass the gate.
-    """
-    program = Program(
-        code=code,
-        tests=tests,
-        argv=argv,
-        args=args,
-        stdin=stdin.encode() if isinstance(stdin, str) else stdin,
-        env=env or {},
-        files=files or {},
-        test_files=test_files or {},
-        artifacts=artifacts,
-    )
-    return _shared().execute(program, limits, on_output)
-
-
-def run_many(programs: Iterable[Program], limits: Limits | None = None, *, in_flight: int | None = None) -> list[ExecutionResult]:
-    """Run programs in the sandboxes that `run` uses, several at once, and return their results in the order of the input.
-
-    Raises:
-        PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
-        UsageError: a program is contradictory, or a path in it does not pass the gate.
-    """
-    return _shared().map(programs, limits, in_flight)
-
-
-def _shared() -> _Background:
-    global _background
-    with _starting:
-        if _background is None:
-            _background = _Background()
-        return _background

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from orchestrator.engine.base import Executor
 from orchestrator.engine.concurrency import each
-from orchestrator.engine.engine import Engine
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import UsageError
 from orchestrator.scoring.checkers import ArtefactChecker, Checker, by_name
@@ -75,7 +75,7 @@ def _told(wrong: str) -> _Answer:
 
 
 async def judge_io(
-    engine: Engine,
+    engine: Executor,
     program: Program,
     cases: Sequence[IOCase],
     checker: Checker | CheckerSource | str = "token",
@@ -114,7 +114,7 @@ async def judge_io(
             if answers[-1] != _RIGHT:
                 break
     else:
-        results = await each(run, cases, 2 * engine.settings.workers)  # keeps every sandbox busy, and makes no queue of thousands
+        results = await each(run, cases, 2 * engine.workers)  # keeps every sandbox busy, and makes no queue of thousands
         answers = await _judge_outputs(engine, compare, cases, results, checker_limits)
     return _by_case(cases, results, answers)
 
@@ -139,7 +139,7 @@ def _by_case(cases: Sequence[IOCase], results: Sequence[ExecutionResult], answer
 
 
 async def judge_artefacts(
-    engine: Engine,
+    engine: Executor,
     program: Program,
     checker: ArtefactChecker | CheckerSource,
     *,
@@ -211,7 +211,7 @@ def _failure(result: ExecutionResult) -> _Answer | None:
 
 
 async def _judge_outputs(
-    engine: Engine,
+    engine: Executor,
     checker: Checker | CheckerSource,
     cases: Sequence[IOCase],
     results: Sequence[ExecutionResult],
@@ -236,7 +236,7 @@ async def _compare(checker: Checker, expected: str, got: str) -> str:
 
 
 async def _ask_about_outputs(
-    engine: Engine, checker: CheckerSource, outputs: Sequence[tuple[IOCase, str]], limits: Limits | None
+    engine: Executor, checker: CheckerSource, outputs: Sequence[tuple[IOCase, str]], limits: Limits | None
 ) -> list[_Answer]:
     """Ask a foreign checker, many cases in one run."""
     room = min(_BATCH, (limits or engine.limits).disk // 4)
@@ -286,7 +286,7 @@ def _broken_by(answer: _Answer, what: str) -> _Answer:
 
 
 async def _ask(
-    engine: Engine, checker: CheckerSource, order: Mapping[str, object], files: Mapping[str, bytes], limits: Limits | None
+    engine: Executor, checker: CheckerSource, order: Mapping[str, object], files: Mapping[str, bytes], limits: Limits | None
 ) -> list[tuple[str, _Answer]]:
     """Run a foreign checker in a sandbox of its own. What goes wrong there is the sandbox's fault, or unproved."""
     asked = Program(

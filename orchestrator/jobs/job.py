@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from orchestrator.data.store import RunStore, State
+from orchestrator.engine.base import Executor
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import CompletionError, OrchestratorError, StoreError, UsageError
 from orchestrator.llm.base import Model
@@ -107,9 +108,9 @@ async def opened(
     server: Server | None,
     *,
     preload: bool = True,
-    engine: Engine | None = None,
+    engine: Executor | None = None,
     model: Model | None = None,
-) -> AsyncIterator[tuple[Engine, Model | None]]:
+) -> AsyncIterator[tuple[Executor, Model | None]]:
     """Sandboxes and the model, for the time of a job. Those that are given are used as they are; without `server` no model is.
 
     What fails soonest goes first: a URL that refuses, then the engine, then a server that takes seconds to load.

@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 from orchestrator.data.benchmarks import is_check
 from orchestrator.data.benchmarks.hidden import Hidden, ShapeError, calls_source, holds_tests, read_hidden
 from orchestrator.data.benchmarks.names import completed, defined, module_of, of_method
-from orchestrator.engine import engine as execution
+from orchestrator.engine import background
 from orchestrator.engine.outputs import judged_outputs, programs_of
 from orchestrator.errors import UsageError
 from orchestrator.llm.extraction import extract
@@ -31,7 +31,7 @@ from orchestrator.scoring.rewards import Reward, Scored
 from orchestrator.types import ExecutionResult, IOCase, Limits, Program, Verdict
 
 Judge = Callable[[Sequence[Program], Limits | None], Sequence[ExecutionResult]]
-"""Runs programs and returns their results in the same order, as `execution.run_many` does."""
+"""Runs programs and returns their results in the same order, as `background.run_many` does."""
 _log = logging.getLogger("fumehood.rewards")
 
 
@@ -85,7 +85,7 @@ class CodeReward:
             reward = rewards.on_word(reward, 0.0 if on_word == "zero" else None)
         self._reward = rewards.apart_only(reward) if refuse_together else reward
         self._tests, self._entry_point, self._stub = tests, entry_point, stub
-        self._limits, self._judge = limits, judge or execution.run_many
+        self._limits, self._judge = limits, judge or background.run_many
         self._has_explained = False
         self.__name__ = getattr(reward, "__name__", "code_reward")  # TRL logs rewards by this
 
@@ -169,7 +169,7 @@ def compute_score(
     answer = _answer(solution_str, tests, str(more.get("entry_point") or ""), str(more.get("stub") or ""), row)
     if answer.is_untested:
         raise UsageError(f"{row} has no tests.", remedy="Put them into ground_truth, or into ground_truth['tests'].")
-    scored = _scored([answer], execution.run_many, None)
+    scored = _scored([answer], background.run_many, None)
     value = rewards.binary(scored[0])
     if value is None:
         raise UsageError(

@@ -24,8 +24,8 @@ from orchestrator.applications.evaluation.reference_outputs import with_outputs
 from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Loaded, Sample, is_check, load, read_samples
 from orchestrator.data.benchmarks.names import defined
 from orchestrator.data.store import RunStore
+from orchestrator.engine.base import Executor
 from orchestrator.engine.concurrency import each
-from orchestrator.engine.engine import Engine
 from orchestrator.engine.outputs import judge_io
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.jobs import job as recorded_jobs
@@ -253,7 +253,7 @@ async def do_eval(
     store: RunStore,
     *,
     watcher: Watcher | None = None,
-    engine: Engine | None = None,
+    engine: Executor | None = None,
     model: Model | None = None,
 ) -> EvalResult:
     """Do an evaluation from its beginning. `engine` and `model` are used instead of those that the settings name.
@@ -279,7 +279,7 @@ async def resume_eval(
     *,
     elsewhere: Elsewhere = SAME_PLACE,
     watcher: Watcher | None = None,
-    engine: Engine | None = None,
+    engine: Executor | None = None,
     model: Model | None = None,
 ) -> EvalResult:
     """Go on with a recorded evaluation. What was judged is neither drawn nor judged again.
@@ -355,7 +355,7 @@ class Validation:
 
 async def validate_dataset(
     loaded: Loaded,
-    engine: Engine,
+    engine: Executor,
     limits: Limits,
     *,
     judging: str = "auto",
@@ -366,7 +366,7 @@ async def validate_dataset(
     """Run every reference against its own tests; rows that are broken are named, and `on_count` is told how many are done.
 
     Raises:
-        PrerequisiteError, SandboxError, UsageError: as `Engine.execute`.
+        PrerequisiteError, SandboxError, UsageError: as `Executor.execute`.
     """
     checked(loaded)
     problems = [str(problem) for problem in loaded.problems]
@@ -429,7 +429,7 @@ class _Evaluation:
     settings: Settings
     store: RunStore
     watcher: Watcher
-    engine: Engine | None
+    engine: Executor | None
     model: Model | None
     run: RunRecord | None = None
     attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
@@ -506,7 +506,7 @@ class _Evaluation:
     async def _judge_all(
         self,
         run: RunRecord,
-        engine: Engine,
+        engine: Executor,
         model: Model | None,
         left: Sequence[tuple[str, int]],
         samples: Mapping[tuple[str, int], Sample],
@@ -536,7 +536,7 @@ class _Evaluation:
     async def _sample(
         self,
         run: RunRecord,
-        engine: Engine,
+        engine: Executor,
         model: Model | None,
         pen: asyncio.Semaphore,
         task: BenchmarkTask,
@@ -573,7 +573,7 @@ class _Evaluation:
                 Event(kind="attempt_finished", task=attempt.task, round=attempt.round, sample=attempt.sample, attempt=attempt)
             )
 
-    async def _ready(self, task: BenchmarkTask, engine: Engine) -> BenchmarkTask | None:
+    async def _ready(self, task: BenchmarkTask, engine: Executor) -> BenchmarkTask | None:
         """The task with its tests; None where its reference fails. Samples of one task share the work."""
         if task.inputs is None or task.tests:
             return task
@@ -581,14 +581,14 @@ class _Evaluation:
             self._outputs[task.task_id] = asyncio.create_task(self._make_tests(task, engine))
         return await asyncio.shield(self._outputs[task.task_id])
 
-    async def _make_tests(self, task: BenchmarkTask, engine: Engine) -> BenchmarkTask | None:
+    async def _make_tests(self, task: BenchmarkTask, engine: Executor) -> BenchmarkTask | None:
         made = await with_outputs(task, engine.execute, self.settings.home / "reference-outputs")
         if isinstance(made, BenchmarkTask):
             return made
         self.problems.append(str(made))
         return None
 
-    async def _judged(self, engine: Engine, task: BenchmarkTask, piece: _Piece) -> Attempt:
+    async def _judged(self, engine: Executor, task: BenchmarkTask, piece: _Piece) -> Attempt:
         job = self.job
         report = hidden = None
         verdict, fault, feedback = Verdict.INVALID_CANDIDATE, Fault.FORMAT, piece.reason
@@ -608,7 +608,7 @@ class _Evaluation:
         judged = {"fault": fault, "feedback": feedback, "report": report, "hidden": hidden}
         return _attempt(piece).model_copy(update=judged | {"verdict": verdict, "reward": binary_reward(verdict)})
 
-    async def _reference(self, engine: Engine, task: BenchmarkTask) -> ExecutionResult:
+    async def _reference(self, engine: Executor, task: BenchmarkTask) -> ExecutionResult:
         """The reference, judged by its own tests. Samples of one task share the work."""
         if task.task_id not in self._references:
             work = _judge(engine, task, task.reference, self.job.judging, self.job.limits)
@@ -711,7 +711,7 @@ def _beside(result: ExecutionResult, reference: ExecutionResult) -> ExecutionRes
     return result.model_copy(update={"verdict": Verdict.WRONG_ANSWER, "reward": 0.0, "detail": why})
 
 
-async def _judge(engine: Engine, task: BenchmarkTask, code: str, judging: str, limits: Limits) -> ExecutionResult:
+async def _judge(engine: Executor, task: BenchmarkTask, code: str, judging: str, limits: Limits) -> ExecutionResult:
     """Judge a whole program by a task's hidden tests, or by its cases up to the first that is not right."""
     limits = _limits(task, limits)
     if task.cases:

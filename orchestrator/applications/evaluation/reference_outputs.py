@@ -110,7 +110,7 @@ async def with_outputs(task: BenchmarkTask, execute: Execute, folder: Path | Non
     `folder` keeps outputs from one time to the next.
 
     Raises:
-        PrerequisiteError, SandboxError: as `Engine.execute`.
+        PrerequisiteError, SandboxError: as `Executor.execute`.
     """
     if task.inputs is None or task.tests:
         return task

@@ -20,7 +20,7 @@ from orchestrator.applications.loss_functions.solve import LossOptions, LossOutc
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks
 from orchestrator.applications.loss_functions.training import TrainingReport, datasets_for, train_with_loss
 from orchestrator.data.store import RunStore
-from orchestrator.engine.engine import Engine
+from orchestrator.engine.base import Executor
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.jobs.job import SAME_PLACE, Elsewhere, Server, Watcher, begin, ending, job_of, opened
 from orchestrator.llm.base import Model
@@ -165,7 +165,7 @@ class _Doing:
         self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
         self.training = {report.task: report for report in _recorded(self.run, "training", TrainingReport)}
 
-    async def _solve(self, run: RunRecord, left: list[LossTask], model: Model | None, engine: Engine) -> None:
+    async def _solve(self, run: RunRecord, left: list[LossTask], model: Model | None, engine: Executor) -> None:
         attempts = list(self.previous)
 
         def record(attempt: Attempt) -> None:
@@ -208,7 +208,7 @@ class _Doing:
             and data in datasets_for(task)
         ]
 
-    async def _train(self, run: RunRecord, tasks: list[LossTask], engine: Engine) -> None:
+    async def _train(self, run: RunRecord, tasks: list[LossTask], engine: Executor) -> None:
         for task in self._untrained(tasks):
             outcome = self.outcomes[task.name]
             self.watcher.say(f"Training a small network on {self.job.train} with {task.name}, and with the stock loss.")

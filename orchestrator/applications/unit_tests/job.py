@@ -34,7 +34,7 @@ from orchestrator.data.benchmarks import BenchmarkTask, load
 from orchestrator.data.benchmarks.literals import literal
 from orchestrator.data.benchmarks.names import functions_of
 from orchestrator.data.store import RunStore
-from orchestrator.engine.engine import Engine
+from orchestrator.engine.base import Executor
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
 from orchestrator.jobs.job import (
     SAME_PLACE,
@@ -295,7 +295,7 @@ async def do_tests(
     store: RunStore,
     *,
     watcher: Watcher | None = None,
-    engine: Engine | None = None,
+    engine: Executor | None = None,
     model: Model | None = None,
 ) -> TestsResult:
     """Do a job from its beginning. `engine` and `model` are used instead of those that the settings name.
@@ -319,7 +319,7 @@ async def resume_tests(
     *,
     elsewhere: Elsewhere = SAME_PLACE,
     watcher: Watcher | None = None,
-    engine: Engine | None = None,
+    engine: Executor | None = None,
     model: Model | None = None,
 ) -> TestsResult:
     """Go on with a recorded job. What was judged is neither written nor judged again.
@@ -341,7 +341,7 @@ class _Doing:
     settings: Settings
     store: RunStore
     watcher: Watcher
-    engine: Engine | None
+    engine: Executor | None
     model: Model | None
     run: RunRecord | None = None
     attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
@@ -397,7 +397,7 @@ class _Doing:
     async def _all(
         self,
         run: RunRecord,
-        engine: Engine,
+        engine: Executor,
         model: Model | None,
         subjects: Mapping[str, Subject],
         left: Sequence[tuple[str, int]],
@@ -424,7 +424,7 @@ class _Doing:
                 making.cancel()
 
     async def _one(
-        self, run: RunRecord, engine: Engine, model: Model | None, pen: asyncio.Semaphore, subject: Subject, number: int
+        self, run: RunRecord, engine: Executor, model: Model | None, pen: asyncio.Semaphore, subject: Subject, number: int
     ) -> None:
         """One answer, from its text to its verdict."""
         surveyed = await self._survey(subject, engine)
@@ -467,13 +467,13 @@ class _Doing:
             self.attempts[attempt.task, attempt.index] = attempt
             self.watcher.on_event(Event(kind="attempt_finished", task=attempt.task, sample=attempt.sample, attempt=attempt))
 
-    async def _survey(self, subject: Subject, engine: Engine) -> Surveyed | None:
+    async def _survey(self, subject: Subject, engine: Executor) -> Surveyed | None:
         """The subject with its mutants; None where it cannot be run. Answers for one subject share the work."""
         if subject.name not in self._surveys:
             self._surveys[subject.name] = asyncio.create_task(self._surveyed(subject, engine))
         return await asyncio.shield(self._surveys[subject.name])
 
-    async def _surveyed(self, subject: Subject, engine: Engine) -> Surveyed | None:
+    async def _surveyed(self, subject: Subject, engine: Executor) -> Surveyed | None:
         try:
             return await survey(subject, engine.execute, self.job.mutation)
         except UsageError as exc:

@@ -6,7 +6,7 @@ it, they do not know which version they face, and what they report counts only i
 
 A run that is cut off (by its clock, or by memory) has told what it knew; what is left goes into another one.
 
-Left out: asking a model (`unit_test_jobs.py`), and the reward (`scoring/unit_tests.py`).
+Left out: asking a model (`job.py`), and the reward (`score.py`).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
     Raises:
         UsageError: there is no such function, or it cannot be run.
         SandboxError: the sandbox failed.
-        PrerequisiteError, PoolExhausted: as `Engine.execute`.
+        PrerequisiteError, PoolExhausted: as `Executor.execute`.
     """
     options = options or MutationOptions()
     made = mutants(subject.module, subject.function, most=options.mutants, seed=options.seed)
@@ -138,7 +138,7 @@ async def judge_tests(
     """Try a test module on the reference and on the mutants, and score it. It imports the function from `candidate`.
 
     Raises:
-        PrerequisiteError, PoolExhausted: as `Engine.execute`.
+        PrerequisiteError, PoolExhausted: as `Executor.execute`.
     """
     options = options or MutationOptions()
     subject = surveyed.subject
