@@ -47,7 +47,7 @@ def collect(
         str | None, typer.Option("--license", metavar="ID", help="For the card, as the hub writes it. [other]")
     ] = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="For the card.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that an earlier collection wrote.")] = False,
     push_to_hub: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as a data set.")] = None,
     public: Annotated[bool, typer.Option("--public", help="On the hub: for all to see.")] = False,
     json_: Json = False,
@@ -56,8 +56,10 @@ def collect(
     from orchestrator.training.collect import CollectJob, push, save
     from orchestrator.training.collect import collect as gather
     from orchestrator.training.preferences import Rules
+    from orchestrator.training.preferences.files import check_place
 
     chosen = settings(data=data)
+    check_place(out, overwrite=overwrite)
     rules = checked(
         Rules,
         pairs=pairs,

@@ -103,8 +103,9 @@ def dataset(
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
     from orchestrator.applications.evaluation.job import EvalJob, do_eval, resume_eval
-    from orchestrator.applications.evaluation.reports import write_reports
+    from orchestrator.applications.evaluation.reports import FILES, write_reports
     from orchestrator.jobs.job import Elsewhere
+    from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
     options: dict[str, object] = {
@@ -144,7 +145,7 @@ def dataset(
         if beside := [option for option, value in asked.items() if value is not None]:
             raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
     if out is not None:
-        make_folder(out, "--out")
+        check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
         if resume is not None:
@@ -246,9 +247,10 @@ def unit_tests(
     Exit code 0: all was judged; 3: it stopped half-way, and can be resumed.
     """
     from orchestrator.applications.unit_tests.job import UnitTestJob, do_tests, resume_tests
-    from orchestrator.applications.unit_tests.reports import write_reports
+    from orchestrator.applications.unit_tests.reports import FILES, write_reports
     from orchestrator.cli.solve import with_mutation
     from orchestrator.jobs.job import Elsewhere
+    from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
     options: dict[str, object] = {
@@ -276,7 +278,7 @@ def unit_tests(
         }
         job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
     if out is not None:
-        make_folder(out, "--out")
+        check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
         if job is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TextIO, T
 
 import typer
 
-from orchestrator.errors import OrchestratorError, UsageError, unwritable
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.printable import printable
 
 if TYPE_CHECKING:
@@ -216,24 +216,6 @@ def make_folder(path: Path, option: str) -> Path:
     except OSError as error:
         raise UsageError(f"{option} {path} cannot be made: {error.strerror}.", remedy="Name another folder.") from None
     return path
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a result, whole or not at all.
-
-    Raises:
-        StoreError: the disk is full or failed.
-        UsageError: it cannot be written there.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise unwritable(error)(
-            f"{path} cannot be written: {error.strerror}.", remedy="Name another folder, or free some space."
-        ) from None
 
 
 @contextlib.contextmanager

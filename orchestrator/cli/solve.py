@@ -21,9 +21,9 @@ from orchestrator.cli.shared import (
     resumable,
     run_async,
     settings,
-    write_file,
 )
 from orchestrator.errors import UsageError
+from orchestrator.files import write_beside
 
 if TYPE_CHECKING:
     from orchestrator.applications.loss_functions.job import JobResult, LossJob
@@ -122,10 +122,9 @@ def _tests_in(path: Path) -> str:
 def _write_tests(out: Path, function: str, code: str, run: str) -> None:
     """Write tests; beside a file that is there already, for it may be somebody's work."""
     path = out / f"test_{function}.py"
-    if path.exists() and path.read_bytes() != code.encode():
-        path = out / f"test_{function}_{run.replace('-', '_')}.py"
-        note(f"{out / f'test_{function}.py'} is there already and stays; the tests of this run are in {path}.")
-    write_file(path, code.encode())
+    written = write_beside(path, code.encode(), run.replace("-", "_"))
+    if written != path:
+        note(f"{path} is there already and stays; the tests of this run are in {written}.")
 
 
 @solve_app.command("tests")

@@ -1,18 +1,41 @@
-"""Files of a report: each is written whole or not at all.
+"""Files of a report: each is written whole or not at all, over an earlier report and over nothing else.
 
 Left out: what they say. That is the application's.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import unwritable
+from orchestrator.errors import UsageError
+from orchestrator.files import write_whole
 from orchestrator.printable import printable
+
+FACTS, ROWS = "report.json", "results.jsonl"
+
+
+def check_folder(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder with files of these names that are of no earlier report.
+
+    Raises:
+        UsageError: there are such.
+    """
+    there = [name for name in names if (folder / name).exists()]
+    if there and not _is_report(folder / FACTS):
+        raise UsageError(
+            f"{folder} holds {', '.join(there)}, which no report of ours wrote.", remedy="Name another folder with --out."
+        )
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and {"run", "image", "samples"} <= set(told)
 
 
 def write_files(folder: Path, told: Mapping[str, Any], pages: Mapping[str, str], again: str) -> list[Path]:
@@ -22,24 +45,12 @@ def write_files(folder: Path, told: Mapping[str, Any], pages: Mapping[str, str],
         StoreError, UsageError: one cannot be written; those before it are there.
     """
     contents = {
-        "results.jsonl": "".join(json.dumps(row) + "\n" for row in told["results"]),
-        "report.json": json.dumps({key: value for key, value in told.items() if key != "results"}, indent=2) + "\n",
+        ROWS: "".join(json.dumps(row) + "\n" for row in told["results"]),
+        FACTS: json.dumps({key: value for key, value in told.items() if key != "results"}, indent=2) + "\n",
         **{name: printable(text) for name, text in pages.items()},
     }
-    return [_write(folder / name, text, again) for name, text in contents.items()]
-
-
-def _write(path: Path, text: str, again: str) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
-        part.replace(path)
-    except OSError as exc:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise unwritable(exc)(
-            f"{path} cannot be written: {exc.strerror}. All results are in the run store.",
-            remedy=f"Free some space or name another folder: `{again} --out DIR`.",
-        ) from exc
-    return path
+    check_folder(folder, contents)
+    remedy = f"All results are in the run store. Free some space or name another folder: `{again} --out DIR`."
+    return [
+        write_whole(folder / name, text.encode("utf-8", "backslashreplace"), remedy=remedy) for name, text in contents.items()
+    ]

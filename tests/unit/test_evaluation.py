@@ -435,14 +435,14 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     result = await do_eval(
         EvalJob(dataset=dataset, samples=samples_file(tmp_path, ("t0", "RIGHT"))), settings, records, engine=engine
     )
-    real = Path.write_text
+    real = Path.write_bytes
 
     def full(self, *args, **options):
         if "report.md" in self.name:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(self, *args, **options)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StoreError, match=r"report\.md cannot be written: No space left") as caught:
         write_reports(result, tmp_path / "out")
     assert result.run.id in caught.value.remedy

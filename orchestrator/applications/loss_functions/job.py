@@ -22,6 +22,7 @@ from orchestrator.applications.loss_functions.training import TrainingReport, da
 from orchestrator.data.store import RunStore
 from orchestrator.engine.base import Executor
 from orchestrator.errors import CompletionError, UsageError
+from orchestrator.files import write_beside
 from orchestrator.jobs.job import SAME_PLACE, Elsewhere, Server, Watcher, begin, ending, job_of, opened
 from orchestrator.llm.base import Model
 from orchestrator.settings import Settings
@@ -193,7 +194,8 @@ class _Doing:
     async def _save_accepted(self, run: RunRecord) -> None:
         for outcome in self.outcomes.values():
             if outcome.verdict is Verdict.ACCEPTED:
-                await asyncio.to_thread(_save, self._folder(run) / f"{outcome.task}.py", outcome.code)
+                code = outcome.code.encode("utf-8", "replace")
+                await asyncio.to_thread(write_beside, self._folder(run) / f"{outcome.task}.py", code, run.id.replace("-", "_"))
 
     def _untrained(self, tasks: list[LossTask]) -> list[LossTask]:
         """The tasks whose accepted loss is still to be trained with."""
@@ -240,13 +242,3 @@ def _recorded(run: RunRecord, name: str, kind: type[_Recorded]) -> list[_Recorde
         return [kind.model_validate(item) for item in items] if isinstance(items, list) else []
     except ValidationError:
         return []
-
-
-def _save(path: Path, code: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(code, encoding="utf-8", errors="replace")
-    except OSError as exc:
-        raise UsageError(
-            f"{path} cannot be written: {exc.strerror}.", remedy="Name another folder with --out, or free some space."
-        ) from exc

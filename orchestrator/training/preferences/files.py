@@ -3,7 +3,7 @@
     README.md             the card, whose head tells `datasets.load_dataset(folder, FORMAT)` which file is which
     FORMAT/train.jsonl    the rows
     FORMAT/train.parquet  the same
-    provenance/           which attempts each pair and example came from; line i is row i
+    provenance/           which attempts each pair and example came from; line i is row i. files.json lists all files
     dataset_info.json     for LLaMA-Factory, whose `dataset_dir` is this folder
 
 The folder is written under another name beside its place and renamed at the end.
@@ -12,6 +12,7 @@ The folder is written under another name beside its place and renamed at the end
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -25,19 +26,18 @@ from orchestrator.training.preferences.choice import Choice, Example, Pair
 from orchestrator.training.preferences.formats import FORMATS, Row
 
 SPLIT = "train"
+_LIST = "provenance/files.json"
+"""Names the files of a collection: a folder with any other is not replaced."""
 
 
 def write(choice: Choice, card: str, formats: Sequence[str], folder: Path, *, overwrite: bool = False) -> list[Path]:
     """Write the folder and return its files. Formats without rows are left out.
 
     Raises:
-        UsageError: the folder is there already and `overwrite` does not say that it may go, or something cannot be written;
-            then it is as it was before.
+        UsageError: the folder is there already and `overwrite` does not say that it may go, it holds what no collection wrote,
+            or something cannot be written; then it is as it was before.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file.", remedy="Name a folder with --out.")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise UsageError(f"{folder} is not empty.", remedy="Name another folder, or replace this one with --overwrite.")
+    check_place(folder, overwrite=overwrite)
     folder = folder.resolve()  # `.` has no name to put another one beside
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
@@ -64,6 +64,38 @@ def write(choice: Choice, card: str, formats: Sequence[str], folder: Path, *, ov
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder in which anything lies that an earlier collection did not write.
+
+    Raises:
+        UsageError: it does, or `overwrite` does not say that the collection may go.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UsageError(f"{folder} is a file.", remedy="Name a folder with --out.")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    ours = _listed(folder)
+    folders = {parent.as_posix() for name in ours for parent in Path(name).parents}
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    others = list(itertools.islice((name for name in names if name not in ours | folders), 3))
+    if others:
+        raise UsageError(
+            f"{folder} holds what no collection wrote, {', '.join(others)} among it. Nothing was changed.",
+            remedy="Name another folder with --out.",
+        )
+    if not overwrite:
+        raise UsageError(f"{folder} holds a collection.", remedy="Name another folder, or replace this one with --overwrite.")
+
+
+def _listed(folder: Path) -> frozenset[str]:
+    """The files that a collection says it wrote here; none where it says nothing."""
+    try:
+        named = json.loads((folder / _LIST).read_bytes())["files"]
+        return frozenset(name for name in named if isinstance(name, str))
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return frozenset()
+
+
 def _fill(folder: Path, choice: Choice, card: str, formats: Sequence[str]) -> None:
     listed: dict[str, Any] = {}
     for name in formats:
@@ -87,6 +119,8 @@ def _fill(folder: Path, choice: Choice, card: str, formats: Sequence[str]) -> No
     if listed:
         _text(folder / "dataset_info.json", json.dumps(listed, indent=2) + "\n")
     _text(folder / "README.md", printable(card))
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    _text(folder / _LIST, json.dumps({"files": sorted([*files, _LIST])}, indent=2) + "\n")
 
 
 def _of_pair(pair: Pair) -> Row:
