@@ -30,9 +30,9 @@ from typing import Any, TypeVar
 from suites import SUITES, Pair, Suite
 
 from orchestrator.data.benchmarks.names import defined
+from orchestrator.engine.engine import run_many
 from orchestrator.errors import OrchestratorError
 from orchestrator.types import ExecutionResult, Program, TestOutcome, Verdict
-from orchestrator.workflows.execution import run_many
 
 T = TypeVar("T")
 _PLAIN = Path(__file__).with_name("plain_pytest.py")

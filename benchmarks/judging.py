@@ -18,12 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from orchestrator.applications.evaluation.job import EvalJob, EvalResult, do_eval
+from orchestrator.applications.evaluation.reports import write_reports
+from orchestrator.checks import bench
 from orchestrator.data.store import RunStore
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
-from orchestrator.workflows import bench
-from orchestrator.workflows.evaluation import EvalJob, EvalResult, do_eval
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.reports import write_reports
 
 
 async def main(samples: Path, workers: int, rounds: int) -> int:

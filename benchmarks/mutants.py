@@ -15,11 +15,11 @@ import json
 import resource
 import time
 
+from orchestrator.applications.unit_tests.job import subject_of_task
+from orchestrator.applications.unit_tests.judge import LIMITS, MutationOptions, Subject, Surveyed, judge_tests, survey
 from orchestrator.data.benchmarks import load
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.unit_test_jobs import subject_of_task
-from orchestrator.workflows.unit_tests import LIMITS, MutationOptions, Subject, Surveyed, judge_tests, survey
 
 
 def derived(subject: Subject) -> str:

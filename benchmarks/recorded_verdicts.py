@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.data.benchmarks import load
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, MiB, Program
-from orchestrator.workflows.execution import Engine
 
 LIMITS = Limits(wall_time=20, cpu_time=10, memory=1024 * MiB, processes=64)
 Case = tuple[str, Program, bool]

@@ -13,10 +13,10 @@ import json
 import sys
 from dataclasses import asdict
 
+from orchestrator.checks.soak import LIMITS, Row, Soak, soak
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 from orchestrator.types import MiB
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.soak import LIMITS, Row, Soak, soak
 
 MOST = {"p50": 1.3, "p95": 1.4, "rss": 1.1, "descriptors": 1.1, "worker_memory": 1.3}
 """How much of each there may be in the last quarter for one in the second."""

@@ -12,22 +12,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.engine.background import run, run_many
+    from orchestrator.engine.base import Executor
+    from orchestrator.engine.engine import Engine
+    from orchestrator.engine.outputs import judge_artefacts, judge_io
     from orchestrator.settings import Settings
+    from orchestrator.training.reward_functions import CodeReward, compute_score
     from orchestrator.types import CheckerSource, ExecutionResult, IOCase, Limits, Program, Status, Verdict
-    from orchestrator.workflows.execution import Engine, run, run_many
-    from orchestrator.workflows.judge_outputs import judge_artefacts, judge_io
 
 __version__ = "0.1.0"
 __all__ = [
     "CheckerSource",
+    "CodeReward",
     "Engine",
     "ExecutionResult",
+    "Executor",
     "IOCase",
     "Limits",
     "Program",
     "Settings",
     "Status",
     "Verdict",
+    "compute_score",
     "judge_artefacts",
     "judge_io",
     "run",
@@ -35,11 +41,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Engine": "orchestrator.workflows.execution",
-    "run": "orchestrator.workflows.execution",
-    "run_many": "orchestrator.workflows.execution",
-    "judge_artefacts": "orchestrator.workflows.judge_outputs",
-    "judge_io": "orchestrator.workflows.judge_outputs",
+    "CodeReward": "orchestrator.training.reward_functions",
+    "compute_score": "orchestrator.training.reward_functions",
+    "Executor": "orchestrator.engine.base",
+    "Engine": "orchestrator.engine.engine",
+    "run": "orchestrator.engine.background",
+    "run_many": "orchestrator.engine.background",
+    "judge_artefacts": "orchestrator.engine.outputs",
+    "judge_io": "orchestrator.engine.outputs",
     "Settings": "orchestrator.settings",
 }
 

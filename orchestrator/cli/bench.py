@@ -12,7 +12,7 @@ from orchestrator.cli.shared import Json, console, guarded, note, out_json, run_
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.workflows.bench import Figures
+    from orchestrator.checks.bench import Figures
 
 bench_app = typer.Typer(help="Measure speed next to yardsticks, in one go.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,7 +30,7 @@ def humaneval(
     json_: Json = False,
 ) -> None:
     """Judge HumanEval's reference solutions, in turns with OpenAI's unsandboxed harness."""
-    from orchestrator.workflows.bench import bench_humaneval
+    from orchestrator.checks.bench import bench_humaneval
 
     _report(
         "humaneval",
@@ -49,7 +49,7 @@ def torch(
     json_: Json = False,
 ) -> None:
     """Test a small torch loss, next to `docker run` for each test and to a bare fork."""
-    from orchestrator.workflows.bench import bench_torch
+    from orchestrator.checks.bench import bench_torch
 
     _report("torch", bench_torch(settings(), runs=runs, docker_runs=docker_runs, say=note), plot, json_)
 
@@ -63,7 +63,7 @@ def container(
     json_: Json = False,
 ) -> None:
     """A container for each run, from the warm pool, next to `docker run`."""
-    from orchestrator.workflows.bench import bench_container
+    from orchestrator.checks.bench import bench_container
 
     _report("container", bench_container(settings(), workers=workers, runs=runs, say=note), plot, json_)
 
@@ -77,7 +77,7 @@ def queue(
     json_: Json = False,
 ) -> None:
     """Growing numbers of runs: time must be linear, memory flat, and none lost or doubled."""
-    from orchestrator.workflows.bench import bench_queue
+    from orchestrator.checks.bench import bench_queue
 
     _report("queue", bench_queue(settings(workers=workers), sizes=_numbers(runs, "--runs"), say=note), plot, json_)
 
@@ -93,7 +93,7 @@ def _numbers(text: str, option: str) -> list[int]:
 
 
 def _report(kind: str, work: Coroutine[Any, Any, Figures], plot: Path | None, json_: bool) -> None:
-    from orchestrator.workflows.bench import draw
+    from orchestrator.checks.bench import draw
 
     figures = run_async(work)
     path = draw(kind, figures, plot or settings().home / "bench" / f"{kind}.png")

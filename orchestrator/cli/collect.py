@@ -11,7 +11,7 @@ from orchestrator.cli.shared import Json, checked, console, note, out_json, sett
 from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
-    from orchestrator.workflows.collecting import Collection
+    from orchestrator.training.collect import Collection
 
 _FORMATS = "preference, preference-chat, unpaired, unpaired-chat, sft, sft-chat (TRL), alpaca, sharegpt (LLaMA-Factory)."
 
@@ -47,17 +47,19 @@ def collect(
         str | None, typer.Option("--license", metavar="ID", help="For the card, as the hub writes it. [other]")
     ] = None,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="For the card.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that an earlier collection wrote.")] = False,
     push_to_hub: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as a data set.")] = None,
     public: Annotated[bool, typer.Option("--public", help="On the hub: for all to see.")] = False,
     json_: Json = False,
 ) -> None:
     """Make preference pairs, labelled examples and SFT rows of recorded attempts."""
-    from orchestrator.data.preferences import Rules
-    from orchestrator.workflows.collecting import CollectJob, push, save
-    from orchestrator.workflows.collecting import collect as gather
+    from orchestrator.training.collect import CollectJob, push, save
+    from orchestrator.training.collect import collect as gather
+    from orchestrator.training.preferences import Rules
+    from orchestrator.training.preferences.files import check_place
 
     chosen = settings(data=data)
+    check_place(out, overwrite=overwrite)
     rules = checked(
         Rules,
         pairs=pairs,

@@ -26,8 +26,8 @@ from orchestrator.cli.shared import (
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.workflows.evaluation import EvalJob, EvalResult
-    from orchestrator.workflows.unit_test_jobs import TestsResult
+    from orchestrator.applications.evaluation.job import EvalJob, EvalResult
+    from orchestrator.applications.unit_tests.job import TestsResult
 
 R = TypeVar("R", "EvalResult", "TestsResult")
 _DATASET = (
@@ -102,9 +102,10 @@ def dataset(
     json_: Json = False,
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
-    from orchestrator.workflows.evaluation import EvalJob, do_eval, resume_eval
-    from orchestrator.workflows.recorded_jobs import Elsewhere
-    from orchestrator.workflows.reports import write_reports
+    from orchestrator.applications.evaluation.job import EvalJob, do_eval, resume_eval
+    from orchestrator.applications.evaluation.reports import FILES, write_reports
+    from orchestrator.jobs.job import Elsewhere
+    from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
     options: dict[str, object] = {
@@ -144,7 +145,7 @@ def dataset(
         if beside := [option for option, value in asked.items() if value is not None]:
             raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
     if out is not None:
-        make_folder(out, "--out")
+        check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
         if resume is not None:
@@ -170,10 +171,10 @@ def validate(
     json_: Json = False,
 ) -> None:
     """Run every reference against its own tests. Exit code 1: rows are broken; each is named."""
+    from orchestrator.applications.evaluation.job import EvalJob, Validation, validate_dataset
     from orchestrator.cli.progress import Lines, Progress
     from orchestrator.data.benchmarks import load
-    from orchestrator.workflows.evaluation import EvalJob, Validation, validate_dataset
-    from orchestrator.workflows.execution import Engine
+    from orchestrator.engine.engine import Engine
 
     chosen = settings(workers=workers)
     job = checked(EvalJob, dataset=name, judging=judging)
@@ -245,10 +246,11 @@ def unit_tests(
 
     Exit code 0: all was judged; 3: it stopped half-way, and can be resumed.
     """
+    from orchestrator.applications.unit_tests.job import UnitTestJob, do_tests, resume_tests
+    from orchestrator.applications.unit_tests.reports import FILES, write_reports
     from orchestrator.cli.solve import with_mutation
-    from orchestrator.workflows.recorded_jobs import Elsewhere
-    from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests
-    from orchestrator.workflows.unit_test_reports import write_reports
+    from orchestrator.jobs.job import Elsewhere
+    from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
     options: dict[str, object] = {
@@ -276,7 +278,7 @@ def unit_tests(
         }
         job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
     if out is not None:
-        make_folder(out, "--out")
+        check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
         if job is None:
@@ -295,7 +297,7 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Compare two evaluations over the same tasks: the second minus the first, and whether chance explains it."""
-    from orchestrator.workflows.evaluation import compare_runs
+    from orchestrator.applications.evaluation.job import compare_runs
 
     with store() as records:
         one, other, found = compare_runs(first, second, records)

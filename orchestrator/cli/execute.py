@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import fnmatch
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +16,6 @@ import typer
 from orchestrator.cli.shared import (
     Json,
     checked,
-    make_folder,
     note,
     out_json,
     read_bytes,
@@ -23,9 +24,10 @@ from orchestrator.cli.shared import (
     settings,
     show,
     size,
-    write_file,
 )
 from orchestrator.errors import UsageError
+from orchestrator.files import check_empty, new_folder, write_whole
+from sandbox_image.agent.protocol import check_path
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
@@ -70,8 +72,14 @@ def run(
     test_file: Annotated[
         list[str] | None, typer.Option(metavar="PATH", help="File for the tests alone (or NAME=PATH); repeatable.")
     ] = None,
-    artifact: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="File to carry out afterwards; repeatable.")] = None,
-    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where artefacts go; default is here.")] = None,
+    artifact: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="File to carry out afterwards; repeatable. Hidden files and programs by name only."),
+    ] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where artefacts go, new or empty. [artifacts, artifacts-2, ...]")
+    ] = None,
+    artifact_limit: Annotated[str | None, typer.Option(metavar="SIZE", help="Of all artefacts. [16M]")] = None,
     wall_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="[30]")] = None,
     cpu_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="[20]")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Such as 512M. [2G]")] = None,
@@ -80,7 +88,10 @@ def run(
     processes: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")] = None,
     json_: Json = False,
 ) -> None:
-    """Run a Python file in a sandbox. Exit code 0: it ended well (with --tests: it was accepted); 1: it did not."""
+    """Run a Python file in a sandbox.
+
+    Exit code 0: it ended well (with --tests: it was accepted), and each --artifact gave a file; 1: not so; 3: the sandbox failed.
+    """
     from orchestrator.types import Limits, Program
 
     if [file, tests, stdin].count("-") > 1:
@@ -93,6 +104,7 @@ def run(
         disk=size(disk, "--disk"),
         output=size(output, "--output"),
         processes=processes,
+        artifacts=size(artifact_limit, "--artifact-limit"),
     )
     program = Program(
         code=read_text(file, "The program"),
@@ -109,17 +121,45 @@ def run(
     )
     given: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
     chosen = settings(workers=1, **{name: value for name, value in given.items() if value is not None})
-    if artifact and (out_dir is not None or not json_):
-        out_dir = make_folder(out_dir or Path(), "--out")
-    result = run_async(_execute(chosen, program, limits, watched=not json_))
+    if out_dir is not None and not artifact:
+        raise UsageError("--out is for artefacts.", remedy="Name some with --artifact, or leave it out.")
     if out_dir is not None:
-        for name, content in result.artifacts.items():
-            write_file(_inside(out_dir, name), content)
+        check_empty(out_dir)
+    result = run_async(_execute(chosen, program, limits, watched=not json_))
+    written = result.artifacts if json_ and out_dir is None else _write(result.artifacts, program.artifacts, out_dir)
+    result = _with_missing(result, program.artifacts, written)
     if json_:
         out_json(result.model_dump(mode="json"))
     else:
         _show(result, program)
-    raise typer.Exit(exit_code(result))
+    raise typer.Exit(exit_code(result) or int(bool(result.artifact_errors)))
+
+
+def _write(artifacts: Mapping[str, bytes], patterns: Sequence[str], out_dir: Path | None) -> dict[str, bytes]:
+    """Write what may be written of a program's files into a folder of their own, and return that.
+
+    A stranger chose their names: what is hidden, and what is a program itself, has to be asked for by its name.
+    """
+    allowed = {name: content for name, content in artifacts.items() if name in patterns or not _is_risky(name, content)}
+    if allowed:
+        folder = new_folder(Path("artifacts")) if out_dir is None else out_dir
+        for name, content in allowed.items():
+            write_whole(folder / check_path(name), content)  # through the gate once more
+        note(f"{len(allowed)} {'file' if len(allowed) == 1 else 'files'} written to {folder}.")
+    return allowed
+
+
+def _is_risky(name: str, content: bytes) -> bool:
+    """Whether a file is hidden or a program, so that something may run or read it that nobody looked at."""
+    return any(part.startswith(".") for part in name.split("/")) or content.startswith((b"#!", b"\x7fELF", b"MZ"))
+
+
+def _with_missing(result: ExecutionResult, patterns: Sequence[str], written: Mapping[str, bytes]) -> ExecutionResult:
+    """A result that also says which files were not written, and which patterns gave none."""
+    missing = {name: "hidden, or a program: name it without wildcards" for name in result.artifacts if name not in written}
+    seen = (*result.artifacts, *result.artifact_errors)
+    missing |= {one: "no file matches" for one in patterns if not any(fnmatch.fnmatchcase(name, one) for name in seen)}
+    return result.model_copy(update={"artifact_errors": {**result.artifact_errors, **missing}})
 
 
 def exit_code(result: ExecutionResult) -> int:
@@ -133,8 +173,8 @@ def exit_code(result: ExecutionResult) -> int:
 
 
 async def _execute(chosen: Settings, program: Program, limits: Limits, *, watched: bool) -> ExecutionResult:
+    from orchestrator.engine.engine import Engine
     from orchestrator.sandbox.docker import needs_libraries
-    from orchestrator.workflows.execution import Engine
 
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
     decoders = {name: codecs.getincrementaldecoder("utf-8")("backslashreplace") for name in streams}
@@ -168,7 +208,7 @@ def _show(result: ExecutionResult, program: Program) -> None:
             if text.strip():
                 note(text.rstrip())
     for name, reason in result.artifact_errors.items():
-        note(f"{name} was not carried out: {reason}")
+        note(f"{name} was not carried out: {reason}.")
     word = str(result.status if result.verdict is None else result.verdict)
     if result.verdict is not None and result.status != "ok":
         word += f" ({result.status})"
@@ -197,10 +237,3 @@ def _carried(item: str) -> tuple[str, bytes]:
     if not equals or os.path.exists(item):  # noqa: PTH110 - a name with `=` in it may be a file's
         name, path = Path(item).name, item
     return name, read_bytes(path, "The file")
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """Names come from a sandbox: the gate is passed once more before anything is written here."""
-    from sandbox_image.agent.protocol import check_path
-
-    return folder / check_path(name)

@@ -12,9 +12,9 @@ from orchestrator.cli.shared import Json, console, guarded, note, out, out_json,
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.checks.selfcheck import SelfCheckReport
     from orchestrator.sandbox.image import ImageInfo, Variant
     from orchestrator.settings import Settings
-    from orchestrator.workflows.selfcheck import SelfCheckReport
 
 image_app = typer.Typer(help="Build, list and remove sandbox images.", no_args_is_help=True, rich_markup_mode=None)
 model_app = typer.Typer(help="Weights and server of the embedded model.", no_args_is_help=True, rich_markup_mode=None)
@@ -154,7 +154,7 @@ def doctor(
     json_: Json = False,
 ) -> None:
     """Check engine, sandbox, limits, GPU, model server, disk and store. Exit code 3: something failed."""
-    from orchestrator.workflows.doctor import diagnose
+    from orchestrator.checks.doctor import diagnose
 
     marks = {"ok": "ok", "warning": "warn", "failed": "FAIL"}
     styles = {"ok": "green", "warning": "yellow", "failed": "bold red"}
@@ -191,7 +191,7 @@ def doctor(
 
 
 async def _self_check(chosen: Settings, *, show: bool) -> SelfCheckReport:
-    from orchestrator.workflows.selfcheck import CheckResult, self_check
+    from orchestrator.checks.selfcheck import CheckResult, self_check
 
     def tell(result: CheckResult) -> None:
         note(
@@ -206,7 +206,7 @@ def _show_matrix(report: SelfCheckReport) -> None:
     """Groups down, levels and runtimes across; a cell counts what passed of what was tried."""
     from rich.table import Table
 
-    from orchestrator.workflows.selfcheck import GROUPS
+    from orchestrator.checks.selfcheck import GROUPS
 
     matrix = report.matrix()
     table = Table("self-check", *matrix)

@@ -10,9 +10,9 @@ from orchestrator.cli.shared import Json, console, note, out_json, run_async, se
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.data.redteam import HostileProgram
+    from orchestrator.checks.redteam.attack import Judging, Outcome, PairsReport, RedteamReport
+    from orchestrator.checks.redteam.corpus import HostileProgram
     from orchestrator.settings import Settings
-    from orchestrator.workflows.redteam import Judging, Outcome, PairsReport, RedteamReport
 
 
 def redteam(
@@ -50,7 +50,7 @@ def redteam(
 
 
 def _programs(families: list[str] | None) -> tuple[HostileProgram, ...]:
-    from orchestrator.data.redteam import Family, corpus
+    from orchestrator.checks.redteam.corpus import Family, corpus
 
     for name in families or ():
         if name not in list(Family):
@@ -59,8 +59,8 @@ def _programs(families: list[str] | None) -> tuple[HostileProgram, ...]:
 
 
 async def _corpus(chosen: Settings, programs: tuple[HostileProgram, ...], seed: int, judging: Judging) -> RedteamReport:
-    from orchestrator.workflows.execution import Engine
-    from orchestrator.workflows.redteam import LIMITS, run_corpus
+    from orchestrator.checks.redteam.attack import LIMITS, run_corpus
+    from orchestrator.engine.engine import Engine
 
     total = sum(len(program.graders) for program in programs)
     done = 0
@@ -84,8 +84,8 @@ async def _corpus(chosen: Settings, programs: tuple[HostileProgram, ...], seed: 
 
 
 async def _pairs(chosen: Settings, count: int, seed: int, judging: Judging) -> PairsReport:
-    from orchestrator.workflows.execution import Engine
-    from orchestrator.workflows.redteam import LIMITS, run_pairs
+    from orchestrator.checks.redteam.attack import LIMITS, run_pairs
+    from orchestrator.engine.engine import Engine
 
     def tell(number: int, trace: str) -> None:
         if trace:

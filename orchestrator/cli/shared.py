@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TextIO, T
 
 import typer
 
-from orchestrator.errors import OrchestratorError, UsageError, unwritable
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.printable import printable
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from orchestrator.cli.screen import Screen
     from orchestrator.data.store import RunStore
+    from orchestrator.jobs.job import Watcher
     from orchestrator.settings import Settings
     from orchestrator.types import RunRecord
-    from orchestrator.workflows.recorded_jobs import Watcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -218,24 +218,6 @@ def make_folder(path: Path, option: str) -> Path:
     return path
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a result, whole or not at all.
-
-    Raises:
-        StoreError: the disk is full or failed.
-        UsageError: it cannot be written there.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise unwritable(error)(
-            f"{path} cannot be written: {error.strerror}.", remedy="Name another folder, or free some space."
-        ) from None
-
-
 @contextlib.contextmanager
 def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, Watcher]]:
     """The run store, and a watcher that shows a job's progress; `sparse` for jobs with hundreds of attempts.
@@ -243,7 +225,7 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
     Whatever ends the job half-way also says how to go on with it: by the command `again` with the run's name.
     """
     from orchestrator.cli.progress import Lines, Progress
-    from orchestrator.workflows.recorded_jobs import Watcher
+    from orchestrator.jobs.job import Watcher
 
     begun: list[RunRecord] = []
     try:

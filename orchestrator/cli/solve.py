@@ -21,15 +21,15 @@ from orchestrator.cli.shared import (
     resumable,
     run_async,
     settings,
-    write_file,
 )
 from orchestrator.errors import UsageError
+from orchestrator.files import write_beside
 
 if TYPE_CHECKING:
-    from orchestrator.data.loss_tasks import LossTask
+    from orchestrator.applications.loss_functions.job import JobResult, LossJob
+    from orchestrator.applications.loss_functions.tasks import LossTask
+    from orchestrator.applications.unit_tests.job import TestsResult
     from orchestrator.settings import Settings
-    from orchestrator.workflows.loss_jobs import JobResult, LossJob
-    from orchestrator.workflows.unit_test_jobs import TestsResult
 
 DEMO_TASKS = ("huber", "triplet")
 """Small enough for a coffee, hard enough that something is corrected."""
@@ -77,8 +77,8 @@ def loss(
 
     Without --base-url the embedded model server is started for as long as it takes.
     """
-    from orchestrator.workflows.loss_jobs import do_job, resume_job
-    from orchestrator.workflows.recorded_jobs import Elsewhere
+    from orchestrator.applications.loss_functions.job import do_job, resume_job
+    from orchestrator.jobs.job import Elsewhere
 
     if out is not None:
         make_folder(out, "--out")
@@ -122,10 +122,9 @@ def _tests_in(path: Path) -> str:
 def _write_tests(out: Path, function: str, code: str, run: str) -> None:
     """Write tests; beside a file that is there already, for it may be somebody's work."""
     path = out / f"test_{function}.py"
-    if path.exists() and path.read_bytes() != code.encode():
-        path = out / f"test_{function}_{run.replace('-', '_')}.py"
-        note(f"{out / f'test_{function}.py'} is there already and stays; the tests of this run are in {path}.")
-    write_file(path, code.encode())
+    written = write_beside(path, code.encode(), run.replace("-", "_"))
+    if written != path:
+        note(f"{path} is there already and stays; the tests of this run are in {written}.")
 
 
 @solve_app.command("tests")
@@ -154,9 +153,9 @@ def unit_tests(
     Tests are accepted that always pass on the function and notice enough of its mutants. They import it as your own tests would:
     `from stats import median` for stats.py::median.
     """
+    from orchestrator.applications.unit_tests.job import UnitTestJob, do_tests, resume_tests, subject_of, with_module
+    from orchestrator.jobs.job import Elsewhere
     from orchestrator.llm.extraction import MODULE
-    from orchestrator.workflows.recorded_jobs import Elsewhere
-    from orchestrator.workflows.unit_test_jobs import UnitTestJob, do_tests, resume_tests, subject_of, with_module
 
     if out is not None:
         make_folder(out, "--out")
@@ -220,8 +219,8 @@ def with_mutation(
     Raises:
         UsageError: one of them is out of its range.
     """
-    from orchestrator.scoring.unit_tests import Weights
-    from orchestrator.workflows.unit_tests import MutationOptions
+    from orchestrator.applications.unit_tests.judge import MutationOptions
+    from orchestrator.applications.unit_tests.score import Weights
 
     weights = Weights(**{name: getattr(chosen, f"tests_{name}") for name in Weights.model_fields})
     return options | {
@@ -250,7 +249,7 @@ def _show_tests(result: TestsResult, out: Path | None) -> None:
 
 def tasks(json_: Json = False) -> None:
     """List the built-in loss tasks."""
-    from orchestrator.data.loss_tasks import builtin_tasks
+    from orchestrator.applications.loss_functions.tasks import builtin_tasks
 
     known = builtin_tasks().values()
     if json_:
@@ -269,7 +268,7 @@ def _wanted(
     what: list[str], signature: str | None, inputs: str | None, named: list[str], every: bool, demo: bool, train: str | None
 ) -> tuple[list[LossTask | str], str | None]:
     """Which tasks, and what to train on."""
-    from orchestrator.data.loss_tasks import builtin_tasks, custom_task
+    from orchestrator.applications.loss_functions.tasks import builtin_tasks, custom_task
 
     known = builtin_tasks()
     if every + demo + bool(what or named) > 1:
@@ -299,7 +298,7 @@ def _wanted(
 
 def _description(words: list[str]) -> str:
     """Several words without quotes are a description too; one word is a misspelt task."""
-    from orchestrator.data.loss_tasks import builtin_tasks
+    from orchestrator.applications.loss_functions.tasks import builtin_tasks
 
     text = " ".join(words).strip()
     if text and len(text.split()) == 1:
@@ -312,8 +311,8 @@ def _description(words: list[str]) -> str:
 
 
 def _job(tasks: list[LossTask | str], search: dict[str, Any], train: str | None, base_url: str, model: str) -> LossJob:
-    from orchestrator.workflows.loss_functions import LossOptions
-    from orchestrator.workflows.loss_jobs import LossJob
+    from orchestrator.applications.loss_functions.job import LossJob
+    from orchestrator.applications.loss_functions.solve import LossOptions
 
     options = checked(LossOptions, **search)
     return LossJob(tasks=tuple(tasks), options=options, base_url=base_url, model=model, train=train or "")

@@ -4,7 +4,7 @@ Every prompt is a conversation of its own that begins with the task and ends in 
 signature that they have just read, and repeat themselves in conversations that grow (see `design/loop.md`).
 
 A correction is built from a `Failure`, which has a place for visible evidence alone. Results of hidden tests are
-of another type (`workflows.loop.Sealed`) and cannot be passed here.
+of another type (`jobs.loop.Sealed`) and cannot be passed here.
 
 Left out: chat templates, which are the server's work, and whether an answer is any good.
 """

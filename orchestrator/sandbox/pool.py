@@ -5,7 +5,7 @@ and lends each to one run at a time, until the sandbox says that it is spent; th
 replaced. Who asks while none is free waits in a bounded queue (`admission.py` has its order and the memory that all share).
 Nothing here polls: every step is taken when something was asked, came up, ended or failed.
 
-Left out: what a run is worth, and sending a run again (`workflows.execution`).
+Left out: what a run is worth, and sending a run again (`engine.engine`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ visible cases: it repeats the expected values.
 The given side comes from a stranger. It is walked piece by piece and never split as a whole, so that memory stays near that of
 the expected side, and what cannot be walked so (JSON) is capped.
 
-Left out: checkers that somebody else wrote. They run in a sandbox, see `workflows/judge_outputs.py`.
+Left out: checkers that somebody else wrote. They run in a sandbox, see `engine/outputs.py`.
 """
 
 from __future__ import annotations

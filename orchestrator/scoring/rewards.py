@@ -4,7 +4,7 @@ Every reward is a pure function `(Scored) -> float | None` whose range and sourc
 `weighted((fraction_of_tests, 0.8), (well_formed, 0.1), (length_penalty(400), 0.1))`. None means unscored: the sandbox failed,
 the tests were to blame, or the component does not apply. It is never turned into 0, and a sum with an unknown part is unknown.
 
-Left out: running anything. `workflows.reward_adapters` does, and fits these functions to trainers.
+Left out: running anything. `training.reward_functions` does, and fits these functions to trainers.
 """
 
 from __future__ import annotations

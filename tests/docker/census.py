@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine.engine import Engine
 from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import OWNER, owner
-from orchestrator.workflows.execution import Engine
 
 
 def containers_of_this_process() -> set[str]:

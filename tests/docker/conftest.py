@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, MiB, Program
-from orchestrator.workflows.execution import Engine
 
 Execute = Callable[..., Awaitable[ExecutionResult]]
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from chat_server import MODEL, ChatServer, serving
 
-from orchestrator.data.loss_tasks import builtin_tasks
+from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.data.store import RunStore
 from orchestrator.sandbox.engine import connect
 from orchestrator.types import Attempt, RunRecord
@@ -111,6 +111,33 @@ def test_a_program_gets_its_input_and_gives_its_output(place: Place) -> None:
     assert done.stdout == "['-x', 'y'] read me fast 1,2 carried\n"
     assert done.stderr.startswith("to stderr\n")
     assert (place.folder / "results/made/result.bin").read_bytes() == b"\x00\xff"
+
+
+def test_artefacts_replace_nothing_and_plant_nothing(place: Place) -> None:
+    code = (
+        "import os\nos.makedirs('.git/hooks')\nfor name, text in {'.git/hooks/pre-commit': '#!/bin/sh', 'a.txt': 'theirs',"
+        " 'tool': '#!/bin/sh'}.items():\n    open(name, 'w').write(text)\n"
+    )
+    program = place.write("p.py", code)
+    place.write("a.txt", "mine")
+    done = place.run("run", program, "--artifact", "**/*", "--artifact", "*", "--artifact", "none.csv")
+    assert done.returncode == 1
+    assert "1 file written to artifacts." in done.stderr
+    assert "none.csv was not carried out: no file matches." in done.stderr
+    assert "tool was not carried out: hidden, or a program" in done.stderr
+    assert not (place.folder / ".git").exists()
+    assert (place.folder / "a.txt").read_text() == "mine"
+    assert (place.folder / "artifacts/a.txt").read_text() == "theirs"
+    again = place.run("run", program, "--artifact", "tool", "--artifact", ".git/hooks/pre-commit")
+    assert again.returncode == 0, again.stderr
+    assert (place.folder / "artifacts-2/.git/hooks/pre-commit").read_text() == "#!/bin/sh"
+    refused = place.run("run", program, "--artifact", "a.txt", "--out", str(place.folder))
+    assert refused.returncode == 2
+    assert "is not empty" in refused.stderr
+    small = place.run("run", program, "--artifact", "a.txt", "--artifact-limit", "3", "--out", str(place.folder / "new"))
+    assert small.returncode == 1
+    assert "6 bytes do not fit" in small.stderr
+    assert not (place.folder / "new").exists()
 
 
 def test_output_and_messages_do_not_steer_the_terminal(place: Place) -> None:

@@ -133,8 +133,8 @@ for target in ("/dev/null", "/dev/zero", "/dev/urandom", "/proc/self/fd/0", 0):
 
 
 async def test_the_times_of_devices_are_the_same_for_every_run():
+    from orchestrator.engine.engine import Engine
     from orchestrator.settings import Settings
-    from orchestrator.workflows.execution import Engine
 
     look = Program(
         code="import os; print([(n, os.stat(n)[7:]) for n in ('/dev/null', '/dev/zero', '/dev/urandom', '/dev/stdin')])"

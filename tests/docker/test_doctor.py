@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.checks.doctor import PROBES, WALL, Finding, Probe, _judge, _wall, diagnose
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Status
-from orchestrator.workflows.doctor import PROBES, WALL, Finding, Probe, _judge, _wall, diagnose
 
 pytestmark = pytest.mark.docker
 
@@ -76,7 +76,7 @@ def test_a_wall_that_tells_nothing_is_a_failure(told: str) -> None:
 
 def test_the_program_that_looks_around_sees_the_holes_of_an_open_place() -> None:
     """Run where nothing is sealed off, it must find the open root, and the missing filter if there is none."""
-    from orchestrator.workflows.doctor import INSIDE
+    from orchestrator.checks.doctor import INSIDE
 
     done = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, text=True, check=True, timeout=60)
     seen = json.loads(done.stdout)

@@ -7,12 +7,12 @@ import json
 
 from format_rows import EXAMPLES
 
+from orchestrator.applications.evaluation.job import EvalJob, do_eval, validate_dataset
+from orchestrator.applications.evaluation.reference_outputs import with_outputs
 from orchestrator.data.benchmarks import BenchmarkTask, Inputs, load
 from orchestrator.data.store import RunStore
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, MiB, Program
-from orchestrator.workflows.evaluation import EvalJob, do_eval, validate_dataset
-from orchestrator.workflows.reference_outputs import with_outputs
 
 LEVELS = ("namespace",)
 """What is judged is the matter here; how it is isolated is tried elsewhere."""

@@ -12,13 +12,13 @@ import time
 
 import pytest
 
+from orchestrator.engine.engine import Engine
 from orchestrator.processes import is_alive, owner
 from orchestrator.sandbox.docker import DockerSandbox
 from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import LABEL, OWNER
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, Program, Status, Verdict
-from orchestrator.workflows.execution import Engine
 
 
 def containers(who: str | None = None) -> list[str]:

@@ -20,11 +20,11 @@ from census import Census, nothing_left
 from docker import DockerClient
 from docker_proxy import Proxy
 
+from orchestrator.engine.engine import Engine
 from orchestrator.sandbox import base_image, image
 from orchestrator.sandbox import engine as engines
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, MiB, Program, Status, Verdict
-from orchestrator.workflows.execution import Engine
 
 pytestmark = pytest.mark.docker
 LIMITS = Limits(wall_time=20, memory=128 * MiB)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from census import nothing_left
 
+from orchestrator.checks.soak import KINDS, LIMITS, mixed, soak
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.soak import KINDS, LIMITS, mixed, soak
 
 pytestmark = pytest.mark.docker
 

@@ -17,9 +17,9 @@ import pytest
 from census import Census, children_of, init_of, nothing_left
 
 import orchestrator.sandbox.docker as provider_module
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 from orchestrator.types import GiB, Limits, MiB, Program, Status, Verdict
-from orchestrator.workflows.execution import Engine
 
 pytestmark = pytest.mark.docker
 LIMITS = Limits(wall_time=2, memory=128 * MiB)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import SandboxUnavailable
 from orchestrator.sandbox import base_image, docker, hardening, image
 from orchestrator.sandbox.devices import Device, Slots
@@ -23,7 +24,6 @@ from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import ContainerSpec
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, MiB, Program, RunReport, Status
-from orchestrator.workflows.execution import Engine
 
 LIMITS = Limits(wall_time=20, cpu_time=10, memory=512 * MiB, processes=64)
 DEVICES = [Device(index="0", uuid="GPU-zero"), Device(index="1", uuid="GPU-one")]

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 from orchestrator.types import Program, Verdict
-from orchestrator.workflows.execution import Engine
 
 SAYS = {
     "not_root": ("import os; print(os.getuid() > 10000, os.getgid(), os.getgroups())", "True 10001 [10001]"),

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import PrerequisiteError, UsageError
 from orchestrator.sandbox import base_image, image
 from orchestrator.sandbox.engine import connect
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, MiB, Program, Status
-from orchestrator.workflows.execution import Engine
 
 FUMEHOOD = Path(sys.executable).with_name("fumehood")
 LIMITS = Limits(wall_time=20, cpu_time=10, memory=512 * MiB, processes=64)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.engine.outputs import judge_artefacts, judge_io
 from orchestrator.scoring import checkers
 from orchestrator.types import CheckerSource, IOCase, Limits, MiB, Program, Verdict
-from orchestrator.workflows.judge_outputs import judge_artefacts, judge_io
 
 LIMITS = Limits(wall_time=20, cpu_time=5, memory=512 * MiB, disk=32 * MiB, output=64 * 1024, processes=32)
 CASES = [IOCase(stdin="3\n1 2 3\n", expected="6\n"), IOCase(stdin="1\n5\n", expected="5\n")]

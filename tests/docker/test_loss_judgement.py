@@ -6,9 +6,9 @@ import json
 
 from loss_cases import BREACHES, MISREADINGS
 
-from orchestrator.data.loss_tasks import Inputs, builtin_tasks, custom_task
+from orchestrator.applications.loss_functions.contract import PREFIX, contract_program
+from orchestrator.applications.loss_functions.tasks import Inputs, builtin_tasks, custom_task
 from orchestrator.types import GiB, Limits, Program, Status, TestOutcome, Verdict
-from orchestrator.workflows.loss_contract import PREFIX, contract_program
 
 LEVELS = ("namespace",)
 """What is judged is the matter here; how it is isolated is tried elsewhere."""

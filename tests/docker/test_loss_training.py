@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from orchestrator.applications.loss_functions.tasks import builtin_tasks, custom_task
+from orchestrator.applications.loss_functions.training import EPOCHS, train_with_loss, training_program
 from orchestrator.data import tabular
-from orchestrator.data.loss_tasks import builtin_tasks, custom_task
 from orchestrator.types import Program, Status
-from orchestrator.workflows.loss_training import EPOCHS, train_with_loss, training_program
 
 LEVELS = ("namespace",)
 """What is judged is the matter here; how it is isolated is tried elsewhere."""

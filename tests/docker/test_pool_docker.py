@@ -9,12 +9,12 @@ from collections import Counter
 
 import pytest
 
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import PoolExhausted, PrerequisiteError
 from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import OWNER, owner
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, MiB, Program, Status
-from orchestrator.workflows.execution import Engine
 
 pytestmark = pytest.mark.docker
 LIMITS = Limits(memory=256 * MiB, wall_time=30)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 from orchestrator.types import Limits, Program, Verdict
-from orchestrator.workflows.execution import Engine
 
 
 @pytest.fixture(scope="module")

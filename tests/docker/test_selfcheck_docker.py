@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.checks.selfcheck import GROUPS, self_check
+from orchestrator.engine.programs import sandboxed
 from orchestrator.settings import Settings
 from orchestrator.types import Program
-from orchestrator.workflows.loss_contract import sandboxed
-from orchestrator.workflows.selfcheck import GROUPS, self_check
 
 FUMEHOOD = str(Path(sys.executable).parent / "fumehood")
 
@@ -30,7 +30,7 @@ async def test_every_promise_holds_or_is_a_listed_exception(isolation):
 
 async def test_who_looks_for_leftovers_would_find_them(bare):
     """Planted and looked for in one and the same run, where they must still be."""
-    code = f"{sandboxed('look_around.py')}\nprint(*look(), sep='\\n')"
+    code = f"{sandboxed('orchestrator.checks', 'look_around')}\nprint(*look(), sep='\\n')"
     result = await bare.execute(Program(code=code, args=("plant",)))
     found = result.stdout.splitlines()
     for expected in ("/tmp/fumehood-planted", "/dev/shm/fumehood-planted", "a planted random.py", "an abstract socket"):
@@ -41,7 +41,7 @@ async def test_who_looks_for_leftovers_would_find_them(bare):
 async def test_who_compares_the_surroundings_would_see_a_change(bare):
     """Looked at twice in one run, where what was changed between must be seen."""
     changes = "os.nice(3); _libc.shmget(1, 1, 0o1600); open('/tmp/x', 'w').close(); signal.alarm(99); os.fork() or os._exit(0); os.wait()"
-    code = f"{sandboxed('look_around.py')}\nbefore = dict(census())\n{changes}\nafter = dict(census())\n"
+    code = f"{sandboxed('orchestrator.checks', 'look_around')}\nbefore = dict(census())\n{changes}\nafter = dict(census())\n"
     code = code.replace('if __name__ == "__main__":\n    main()\n', "") + "print([k for k in after if before.get(k) != after[k]])"
     result = await bare.execute(Program(code=code, args=("census",)))
     for expected in ("/box/tmp/x", "nice", "alarm", "number of shared memory", "inode number of a new file in /tmp"):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.applications.unit_tests.judge import LIMITS, MutationOptions, Surveyed, judge_tests, survey
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.unit_tests import LIMITS, MutationOptions, Surveyed, judge_tests, survey
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from worthless_tests import GOOD, SNOOPS, WORDS, WORTHLESS

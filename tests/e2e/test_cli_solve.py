@@ -62,7 +62,7 @@ def test_a_small_model_solves_a_loss_and_trains_with_it(tmp_path: Path) -> None:
 
 def complete(attempt: Attempt) -> None:
     """Everything about an attempt is recorded, and no prompt knows a hidden test or the reference."""
-    from orchestrator.data.loss_tasks import builtin_tasks
+    from orchestrator.applications.loss_functions.tasks import builtin_tasks
 
     assert attempt.messages
     assert attempt.completion.text

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from llm_server import launcher
-from orchestrator.data.loss_tasks import builtin_tasks
+from orchestrator.applications.loss_functions.solve import LossOptions, solve
+from orchestrator.applications.loss_functions.tasks import builtin_tasks
+from orchestrator.engine.engine import Engine
 from orchestrator.llm.client import ModelClient
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
 from orchestrator.types import Attempt, Fault, Verdict
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.loss_functions import LossOptions, solve
 
 pytestmark = pytest.mark.docker
 

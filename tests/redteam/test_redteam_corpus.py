@@ -13,8 +13,8 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.data.redteam import IN_TESTS, Family, Goal, Grader, corpus, finder, planters, render, tasks
-from orchestrator.workflows.redteam import _accuracy, _as_pytest, _points, _together
+from orchestrator.checks.redteam.attack import _accuracy, _as_pytest, _points, _together
+from orchestrator.checks.redteam.corpus import IN_TESTS, Family, Goal, Grader, corpus, finder, planters, render, tasks
 
 CORPUS = corpus()
 MARK = "0123456789abcdef"
@@ -157,7 +157,7 @@ def test_planters_run_together_as_one_program():
 
 
 def test_importing_the_corpus_runs_none_of_it():
-    code = "import sys, orchestrator.data.redteam as r; r.corpus(); print(sorted(m for m in ('torch', 'pytest', 'ctypes') if m in sys.modules))"
+    code = "import sys, orchestrator.checks.redteam.corpus as r; r.corpus(); print(sorted(m for m in ('torch', 'pytest', 'ctypes') if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torch" not in done.stdout
     assert "pytest" not in done.stdout

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from orchestrator.data.redteam import IN_TESTS, Goal, Grader, corpus, finder, planters, render, tasks
+from orchestrator.checks.redteam.attack import LIMITS, run_corpus, run_pairs
+from orchestrator.checks.redteam.corpus import IN_TESTS, Goal, Grader, corpus, finder, planters, render, tasks
+from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 from orchestrator.types import Program, Status
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.redteam import LIMITS, run_corpus, run_pairs
 
 pytestmark = pytest.mark.docker
 

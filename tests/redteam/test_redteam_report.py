@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.data.redteam import Family, Goal, Grader, HostileProgram, tasks
+from orchestrator.checks.redteam.attack import run_corpus
+from orchestrator.checks.redteam.corpus import Family, Goal, Grader, HostileProgram, tasks
 from orchestrator.types import ExecutionResult, Status, Verdict
-from orchestrator.workflows.redteam import run_corpus
 
 PROGRAM = HostileProgram(
     name="lying_values/x", family=Family.LYING_VALUES, tries="One.", graders=(Grader.FUNCTION,), source="HOSTILE = 1"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.data.benchmarks.names import defined
-from orchestrator.workflows.judging import why_together
+from orchestrator.engine.apart import why_together
 
 NOT_APART: dict[str, str] = {}
 """References that the boundary breaks, and why."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.workflows.judging import why_together
+from orchestrator.engine.apart import why_together
 
 APART = [
     "import pickle\nfrom candidate import f\nassert pickle.loads(pickle.dumps(f(1), protocol=pickle.HIGHEST_PROTOCOL)) == 1",

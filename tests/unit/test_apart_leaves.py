@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.workflows.in_place import says_in_place
+from orchestrator.engine.in_place import says_in_place
 
 CODE = """
 import torch

@@ -22,6 +22,15 @@ def imported(statement: str) -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
+def test_the_distribution_can_be_imported_by_its_name():
+    import fumehood
+    import orchestrator
+
+    assert set(fumehood.__all__) == set(orchestrator.__all__)
+    for name in fumehood.__all__:
+        assert getattr(fumehood, name) is getattr(orchestrator, name)
+
+
 @pytest.mark.parametrize(
     "heavy", ["torch", "docker", "sqlalchemy", "sklearn", "matplotlib", "huggingface_hub", "xllamacpp", "pydantic"]
 )

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.checks import bench
 from orchestrator.cli.bench import _numbers, _rows
+from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import PrerequisiteError, UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Program, RunReport, Status
-from orchestrator.workflows import bench
-from orchestrator.workflows.loss_contract import sandboxed
 
 
 def test_percentiles_are_times_that_were_taken():
@@ -100,10 +100,10 @@ def test_their_round_runs_their_programs(tmp_path):
 
 def test_the_torch_test_fails_for_a_wrong_loss():
     if importlib.util.find_spec("torch") is None:  # the host needs none; the sandbox image's own run is in the Docker tests
-        assert "focal_loss" in sandboxed("bench_loss_tests.py")
+        assert "focal_loss" in sandboxed("orchestrator.checks", "bench_loss_tests")
         return
-    code = sandboxed("bench_loss.py")
-    tests = sandboxed("bench_loss_tests.py").replace("from candidate import focal_loss", "")
+    code = sandboxed("orchestrator.checks", "bench_loss")
+    tests = sandboxed("orchestrator.checks", "bench_loss_tests").replace("from candidate import focal_loss", "")
     for source, right in (
         (code, True),
         (code.replace("** gamma", "** (gamma + 1)"), False),

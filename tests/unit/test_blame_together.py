@@ -7,11 +7,11 @@ import types
 
 import pytest
 
+from orchestrator.engine.blame import is_proved, without_candidate
+from orchestrator.engine.engine import Engine
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows.blame import is_proved, without_candidate
-from orchestrator.workflows.execution import Engine
 
 TESTS = "from candidate import f\ndef test_a(): assert f(3) == 9"
 WRONG = TestResult(name="test_a", outcome=TestOutcome.FAILED, side="tests")

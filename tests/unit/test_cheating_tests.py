@@ -9,7 +9,7 @@ from cheating_tests import CARRYING, FORCING, REMEMBERING
 from mutant_harness import execute
 from worthless_tests import WORDS
 
-from orchestrator.workflows.unit_tests import MutationOptions, Subject, judge_tests, survey
+from orchestrator.applications.unit_tests.judge import MutationOptions, Subject, judge_tests, survey
 
 OPTIONS = MutationOptions(references=3, wall=5, mutants=12)
 

@@ -6,10 +6,11 @@ import ast
 
 import pytest
 
+from orchestrator.applications.loss_functions.hints import hint
+from orchestrator.engine.engine import judged
+from orchestrator.jobs.classification import OtherCandidate, classify, drop_tests, smallest_failure
 from orchestrator.llm.extraction import Extraction
 from orchestrator.types import ExecutionResult, Fault, Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows.classification import OtherCandidate, classify, drop_tests, smallest_failure
-from orchestrator.workflows.execution import judged
 
 USABLE = Extraction(code="def loss(pred, target): ...\n", usable=True)
 EXAMPLES = "from candidate import loss\n\ndef test_worked_example():\n    assert loss(1, 2) == 3\n"
@@ -106,9 +107,9 @@ def test_a_failing_example_is_shown_with_its_call_and_one_failing_check() -> Non
 
 def test_a_hint_follows_what_the_candidate_did_wrong_and_nothing_else() -> None:
     checks = ran(told("test_contract_finite", "failed", CONTRACT, "tests"))
-    assert classify(USABLE, checks).feedback.splitlines()[1].startswith("Hint: never take torch.log of a sigmoid")
+    assert classify(USABLE, checks, advise=hint).feedback.splitlines()[1].startswith("Hint: never take torch.log of a sigmoid")
     slow = ran(told("test_contract_finite", "failed", CONTRACT, "tests"), status=Status.TIMED_OUT_CPU, complete=False)
-    assert "Hint" not in classify(USABLE, slow).feedback
+    assert "Hint" not in classify(USABLE, slow, advise=hint).feedback
 
 
 def test_what_the_message_told_is_not_told_again() -> None:

@@ -18,22 +18,22 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from orchestrator import __version__, types
+from orchestrator.applications.evaluation.job import EvalJob
+from orchestrator.applications.loss_functions.job import KIND, LossJob
+from orchestrator.applications.loss_functions.solve import LossOutcome
+from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
 from orchestrator.cli.execute import exit_code
 from orchestrator.cli.progress import Lines, Progress, duration
 from orchestrator.cli.shared import size
-from orchestrator.data.loss_tasks import builtin_tasks
 from orchestrator.data.store import RunStore
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import SandboxUnavailable, UsageError
+from orchestrator.jobs.job import Elsewhere
 from orchestrator.processes import owner
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, RunReport, Status, Usage, Verdict
-from orchestrator.workflows.evaluation import EvalJob
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.loss_functions import LossOutcome
-from orchestrator.workflows.loss_jobs import KIND, LossJob
-from orchestrator.workflows.recorded_jobs import Elsewhere
 
 Cli = Callable[..., Result]
 

@@ -15,13 +15,16 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner, Result
 
+from orchestrator.applications.evaluation.job import EvalJob, do_eval
 from orchestrator.cli import app
-from orchestrator.data.preferences import FORMATS, Rules, files
 from orchestrator.data.store import RunStore
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import PrerequisiteError, UsageError
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
+from orchestrator.training.collect import CollectJob, collect, push, save
+from orchestrator.training.preferences import FORMATS, Rules, files
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -36,9 +39,6 @@ from orchestrator.types import (
     TestResult,
     Verdict,
 )
-from orchestrator.workflows.collecting import CollectJob, collect, push, save
-from orchestrator.workflows.evaluation import EvalJob, do_eval
-from orchestrator.workflows.execution import Engine
 
 HUMANEVAL_2 = "def truncate_number(number: float) -> float:\n    return number % 1.0\n"
 
@@ -269,13 +269,38 @@ def test_a_run_without_pairs_says_what_is_missing(cli, tmp_path, store):
     ]
 
 
-def test_a_folder_with_files_is_replaced_only_when_told_so(cli, run_id):
-    Path("data").mkdir()
-    Path("data/mine.txt").write_text("mine")
-    told(cli(run_id, "--out", "data"), 2, "is not empty")
+def test_only_a_collection_is_replaced_and_only_when_told_so(cli, run_id):
+    assert cli(run_id, "--out", "data").exit_code == 0
+    told(cli(run_id, "--out", "data"), 2, "holds a collection")
     assert cli(run_id, "--out", "data", "--overwrite").exit_code == 0
-    assert not Path("data/mine.txt").exists()
     told(cli(run_id, "--out", "data/README.md"), 2, "is a file")
+
+
+@pytest.mark.parametrize("place", ["mine.txt", ".git/HEAD", "provenance/mine.txt", "sft/deep/mine.txt"])
+@pytest.mark.parametrize("with_collection", [True, False])
+def test_nothing_of_anybody_else_goes_with_a_folder(cli, run_id, place, with_collection):
+    if with_collection:
+        assert cli(run_id, "--out", "data").exit_code == 0
+    mine = Path("data") / place
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("mine")
+    told(cli(run_id, "--out", "data", "--overwrite"), 2, "holds what no collection wrote")
+    assert mine.read_text() == "mine"
+
+
+def test_the_current_folder_is_not_emptied(cli, run_id):
+    Path(".git").mkdir()
+    Path("project.py").write_text("mine")
+    told(cli(run_id, "--out", ".", "--overwrite"), 2, "holds what no collection wrote")
+    assert Path(".git").is_dir()
+    assert Path("project.py").read_text() == "mine"
+
+
+def test_a_list_of_files_that_makes_no_sense_lists_none(cli, run_id):
+    assert cli(run_id, "--out", "data").exit_code == 0
+    for text in ("", "[1]", '{"files": 3}', '{"files": [[]]}', "[" * 100_000):
+        Path("data/provenance/files.json").write_text(text)
+        told(cli(run_id, "--out", "data", "--overwrite"), 2, "holds what no collection wrote")
 
 
 @pytest.mark.parametrize("broken", ["_lines", "_parquet", "_text"])
@@ -293,8 +318,8 @@ def test_a_full_disk_leaves_everything_as_it_was(cli, run_id, monkeypatch, broke
 
 
 def test_what_cannot_be_put_in_its_place_leaves_what_was_there(cli, run_id, monkeypatch):
-    Path("data").mkdir()
-    Path("data/mine.txt").write_text("mine")
+    assert cli(run_id, "--out", "data").exit_code == 0
+    before = {path: path.read_bytes() for path in Path("data").rglob("*") if path.is_file()}
     rename = Path.rename
 
     def refuses(self: Path, target: Path) -> Path:
@@ -304,7 +329,7 @@ def test_what_cannot_be_put_in_its_place_leaves_what_was_there(cli, run_id, monk
 
     monkeypatch.setattr(Path, "rename", refuses)
     told(cli(run_id, "--out", "data", "--overwrite"), 3, "Nothing was changed")
-    assert [path.name for path in Path("data").iterdir()] == ["mine.txt"]
+    assert {path: path.read_bytes() for path in Path("data").rglob("*") if path.is_file()} == before
     assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
 
 

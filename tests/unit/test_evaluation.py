@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.applications.evaluation.job import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
+from orchestrator.applications.evaluation.reference_outputs import tests_of as source_of_tests
+from orchestrator.applications.evaluation.reports import FILES, markdown, write_reports
 from orchestrator.data.benchmarks import load
 from orchestrator.data.store import RunStore
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import CompletionError, PrerequisiteError, StoreError, UsageError
+from orchestrator.jobs.job import Watcher
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import Completion, Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows.evaluation import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.recorded_jobs import Watcher
-from orchestrator.workflows.reference_outputs import tests_of as source_of_tests
-from orchestrator.workflows.reports import FILES, markdown, write_reports
 
 
 def answer(program: Program) -> RunReport:
@@ -435,14 +435,14 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     result = await do_eval(
         EvalJob(dataset=dataset, samples=samples_file(tmp_path, ("t0", "RIGHT"))), settings, records, engine=engine
     )
-    real = Path.write_text
+    real = Path.write_bytes
 
     def full(self, *args, **options):
         if "report.md" in self.name:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(self, *args, **options)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StoreError, match=r"report\.md cannot be written: No space left") as caught:
         write_reports(result, tmp_path / "out")
     assert result.run.id in caught.value.remedy

@@ -14,6 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 import orchestrator
+from orchestrator.engine import engine as execution
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox import pool as pools
 from orchestrator.sandbox.base import Provider, Sandbox
@@ -22,8 +24,6 @@ from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.scoring.verdicts import binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, GiB, Limits, MiB, Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows import execution
-from orchestrator.workflows.execution import Engine
 
 OK = RunReport(status=Status.OK, stdout="x", isolation="scripted")
 PASSED = TestResult(name="a", outcome=TestOutcome.PASSED)
@@ -360,7 +360,7 @@ async def test_an_image_that_is_not_there_is_told_and_asked_for_again():
 
 
 def test_prometheus_is_imported_by_those_who_ask_for_metrics_only():
-    script = "import sys, orchestrator.workflows.execution; sys.exit('prometheus_client' in sys.modules)"
+    script = "import sys, orchestrator.engine.engine; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
@@ -407,7 +407,7 @@ class Judging:
 
     def __init__(self, monkeypatch):
         self.asked = Counter()
-        module = types.ModuleType("orchestrator.workflows.judging")
+        module = types.ModuleType("orchestrator.engine.apart")
         module.why_together = self.why_together
         monkeypatch.setitem(sys.modules, module.__name__, module)
         execution._why_together.cache_clear()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.checks.doctor import _gpu
 from orchestrator.errors import PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox import devices
 from orchestrator.sandbox.devices import Device, Slots, discover, offered, parse_list, parse_query, request_for, select, usable
 from orchestrator.sandbox.hardening import ContainerSpec, container_options
 from orchestrator.settings import Settings
 from orchestrator.types import GiB, MiB
-from orchestrator.workflows.doctor import _gpu
 
 # What nvidia-smi prints; where no other source is named, with UUIDs made up.
 ONE = "GPU 0: NVIDIA H200 (UUID: GPU-6f0c3a3c-3f4d-9a3f-8c0d-5e6f7a8b9c0d)\n"

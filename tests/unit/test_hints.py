@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from orchestrator.data.loss_tasks import builtin_tasks
+from orchestrator.applications.loss_functions import hints
+from orchestrator.applications.loss_functions.hints import hint
+from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.llm.prompts import IDIOMS
-from orchestrator.workflows import hints
-from orchestrator.workflows.hints import hint
 
 CODE = "def loss(pred, target):\n    return (pred - target).abs().mean()\n"
 SUMS = "def loss(pred, target):\n    return ((pred * target).sum() / pred.sum()).mean()\n"

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from orchestrator.engine.engine import Engine
+from orchestrator.engine.outputs import judge_artefacts, judge_io
 from orchestrator.errors import SandboxUnavailable, UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.scoring import checkers
@@ -22,8 +24,6 @@ from orchestrator.types import (
     TestOutcome,
     Verdict,
 )
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.judge_outputs import judge_artefacts, judge_io
 
 DOUBLE = Program(code="print(2 * int(input()))")
 CASES = [IOCase(stdin="1\n", expected="2"), IOCase(stdin="2\n", expected="4", name="two"), IOCase(stdin="3\n", expected="6")]

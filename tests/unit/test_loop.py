@@ -9,12 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from orchestrator.errors import CompletionError, SandboxUnavailable
-from orchestrator.llm.extraction import Extraction, extract
-from orchestrator.llm.prompts import Failure
-from orchestrator.llm.scripted import ScriptedModel
-from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, Message, Sampling, Status, Usage, Verdict
-from orchestrator.workflows.classification import Diagnosis
-from orchestrator.workflows.loop import (
+from orchestrator.jobs.classification import Diagnosis
+from orchestrator.jobs.loop import (
     HOTTEST,
     Judged,
     Kind,
@@ -28,6 +24,10 @@ from orchestrator.workflows.loop import (
     search,
     seed_of,
 )
+from orchestrator.llm.extraction import Extraction, extract
+from orchestrator.llm.prompts import Failure
+from orchestrator.llm.scripted import ScriptedModel
+from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, Message, Sampling, Status, Usage, Verdict
 
 RIGHT = "```python\ndef f(x):\n    return x\n```"
 

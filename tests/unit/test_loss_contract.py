@@ -6,8 +6,9 @@ import ast
 
 import pytest
 
-from orchestrator.data.loss_tasks import builtin_tasks, custom_task
-from orchestrator.workflows.loss_contract import PREFIX, contract_program, sandboxed
+from orchestrator.applications.loss_functions.contract import PREFIX, contract_program
+from orchestrator.applications.loss_functions.tasks import builtin_tasks, custom_task
+from orchestrator.engine.programs import sandboxed
 
 TASKS = builtin_tasks()
 
@@ -43,7 +44,11 @@ def test_the_contract_is_told_how_to_call_the_loss():
 
 
 def test_tests_of_the_contract_are_told_apart_by_their_names():
-    names = [line for line in sandboxed("contract_tests.py").splitlines() if line.startswith("def test_")]
+    names = [
+        line
+        for line in sandboxed("orchestrator.applications.loss_functions", "contract_tests").splitlines()
+        if line.startswith("def test_")
+    ]
     assert names
     assert all(name.startswith(f"def {PREFIX}") for name in names)
     assert not any(f"def {PREFIX}" in task.visible_tests for task in TASKS.values())

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orchestrator.data.loss_tasks import LossTask, builtin_tasks, custom_task
+from orchestrator.applications.loss_functions.contract import PREFIX
+from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, brief_of, solve, solve_many
+from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks, custom_task
+from orchestrator.engine.engine import judged
 from orchestrator.llm.prompts import (
     Brief,
     Failure,
@@ -37,9 +40,6 @@ from orchestrator.types import (
     TestResult,
     Verdict,
 )
-from orchestrator.workflows.execution import judged
-from orchestrator.workflows.loss_contract import PREFIX
-from orchestrator.workflows.loss_functions import LossOptions, LossOutcome, brief_of, solve, solve_many
 
 SECRET = "SECRETVALUE"
 HIDDEN = f"import torch\nfrom candidate import loss\n\n\ndef test_hidden():\n    assert loss(1, 2) == 3, '{SECRET}'\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.data.loss_tasks import TENSORS, Inputs, builtin_tasks, custom_task, infer_inputs, stub
+from orchestrator.applications.loss_functions.tasks import TENSORS, Inputs, builtin_tasks, custom_task, infer_inputs, stub
 from orchestrator.errors import UsageError
 
 TASKS = builtin_tasks()
@@ -125,5 +125,5 @@ def test_importing_the_tasks_imports_no_torch():
     import subprocess
     import sys
 
-    program = "import sys, orchestrator.data.loss_tasks as t; t.builtin_tasks(); print('torch' in sys.modules)"
+    program = "import sys, orchestrator.applications.loss_functions.tasks as t; t.builtin_tasks(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module", autouse=True)
 def shipped():
     """The modules under the names that they have in the sandbox."""
-    folders = [str(ROOT / "orchestrator/workflows/sandboxed"), str(ROOT / "sandbox_image/agent/boundary")]
+    folders = [str(ROOT / "orchestrator/applications/unit_tests/sandboxed"), str(ROOT / "sandbox_image/agent/boundary")]
     before = set(sys.modules)
     sys.path[:0] = folders
     yield
@@ -464,7 +464,7 @@ def test_what_an_async_generator_gives_is_given_as_one(ask):
 
 
 def test_what_is_shipped_needs_nothing_of_the_orchestrator():
-    for path in (ROOT / "orchestrator/workflows/sandboxed").glob("mutant_*.py"):
+    for path in (ROOT / "orchestrator/applications/unit_tests/sandboxed").glob("mutant_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -6,8 +6,8 @@ import ast
 
 import pytest
 
+from orchestrator.applications.unit_tests.mutants import OPERATORS, mutants
 from orchestrator.errors import UsageError
-from orchestrator.scoring.mutation import OPERATORS, mutants
 
 
 def of(body: str, head: str = "def f(a, b, c):") -> list[tuple[str, str, str]]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.data.preferences import FORMATS, Reference, Rules, answers_of, choose
-from orchestrator.data.preferences.contamination import Detector, check
-from orchestrator.data.preferences.programs import canonical, clusters, same
+from orchestrator.training.preferences import FORMATS, Reference, Rules, answers_of, choose
+from orchestrator.training.preferences.contamination import Detector, check
+from orchestrator.training.preferences.programs import canonical, clusters, same
 from orchestrator.types import Attempt, Completion, ExecutionResult, Message, RunRecord, Status, Verdict
 
 RUN = RunRecord(id="r1", kind="eval", config={"dataset": "humaneval", "seed": 3})

@@ -9,8 +9,8 @@ import pytest
 from orchestrator import cli
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import out_json, show
+from orchestrator.jobs.reports import write_files
 from orchestrator.printable import printable
-from orchestrator.workflows.reports import write_files
 
 HOSTILE = {
     "clears the screen": ("\x1b[2Jgone", "\\x1b[2Jgone"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.engine.apart import why_together
 from orchestrator.errors import UsageError
 from orchestrator.sandbox.jobs import pack
 from orchestrator.types import Limits, Program
-from orchestrator.workflows.judging import why_together
 from sandbox_image.agent import protocol
 from sandbox_image.agent.supervise import is_quiet, sides
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from orchestrator.workflows import recorded_jobs
+from orchestrator.jobs import job as recorded_jobs
 
 
 async def test_in_silence_the_count_is_told_again(monkeypatch):

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.data.benchmarks.hidden import read_hidden
+from orchestrator.engine.engine import Engine
 from orchestrator.errors import UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.scoring import rewards
 from orchestrator.scoring.rewards import Scored
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.settings import Settings
+from orchestrator.training import reward_functions
+from orchestrator.training.reward_functions import CodeReward, compute_score
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, TestResult, Verdict
-from orchestrator.workflows import reward_adapters
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.reward_adapters import CodeReward, compute_score
 
 
 def result(verdict: Verdict, passed: int = 0, failed: int = 0, **more: object) -> ExecutionResult:
@@ -160,7 +160,7 @@ def test_the_option_refuses_what_was_judged_together():
 
 
 def test_verl_gets_a_number_or_an_error(monkeypatch):
-    monkeypatch.setattr(reward_adapters.execution, "run_many", judge)
+    monkeypatch.setattr(reward_functions.background, "run_many", judge)
     good = fenced("def f():\n    return 1")
     assert compute_score("own", good, "from candidate import f", {"entry_point": "f"}) == 1
     assert compute_score("own", "No.", {"tests": "from candidate import f"}) == 0
@@ -203,7 +203,7 @@ def test_inputs_and_outputs_are_judged_by_what_programs_write(tests, monkeypatch
     reward = CodeReward(rewards.fraction_of_tests, judge=outputs)
     texts = [DOUBLE, "```python\nprint(4)\n```", "I cannot do that."]
     assert reward([""] * 3, texts, tests=[tests] * 3) == [1, 0.5, 0]
-    monkeypatch.setattr(reward_adapters.execution, "run_many", outputs)
+    monkeypatch.setattr(reward_functions.background, "run_many", outputs)
     assert compute_score("own", DOUBLE, tests) == 1
 
 
@@ -229,12 +229,12 @@ def test_tests_without_an_import_get_one():
 
 def test_a_method_is_judged_by_check_or_by_calls():
     method, function = "class Solution:\n    def f(self):\n        return 1\n", "def f():\n    return 1\n"
-    checked = reward_adapters._program(method, read_hidden("def check(candidate):\n    assert candidate() == 1"), "Solution().f")
+    checked = reward_functions._program(method, read_hidden("def check(candidate):\n    assert candidate() == 1"), "Solution().f")
     assert "check(Solution().f)" in (checked.tests or "")
     assert checked.entry_point == ""
     calls = read_hidden({"inputs": [[]], "outputs": [1], "fn_name": "f"})
-    assert "from candidate import Solution" in (reward_adapters._program(method, calls, "").tests or "")
-    assert "from candidate import f\n" in (reward_adapters._program(function, calls, "").tests or "")
+    assert "from candidate import Solution" in (reward_functions._program(method, calls, "").tests or "")
+    assert "from candidate import f\n" in (reward_functions._program(function, calls, "").tests or "")
 
 
 def test_numpys_arrays_are_read():
@@ -246,7 +246,7 @@ def test_numpys_arrays_are_read():
 
 def compute_score_of(truth: object) -> float:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reward_adapters.execution, "run_many", judge)
+        patch.setattr(reward_functions.background, "run_many", judge)
         return compute_score("own", fenced("def f():\n    return 1"), truth)
 
 
@@ -289,7 +289,7 @@ def test_verls_error_says_why_there_is_no_score(monkeypatch):
     def fails(programs: Sequence[Program], limits: Limits | None) -> list[ExecutionResult]:
         return [result(Verdict.INVALID_TESTS, collection_error="test.py:1\nModuleNotFoundError: No module named 'lib'")]
 
-    monkeypatch.setattr(reward_adapters.execution, "run_many", fails)
+    monkeypatch.setattr(reward_functions.background, "run_many", fails)
     with pytest.raises(UsageError, match="could not be scored: invalid_tests: ModuleNotFoundError: No module named 'lib'"):
         compute_score("own", fenced("def f():\n    return 1"), "import lib")
 

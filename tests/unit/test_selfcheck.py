@@ -9,14 +9,14 @@ import sys
 
 import pytest
 
+from orchestrator.checks import selfcheck
+from orchestrator.checks.selfcheck import GROUPS, Check, checks, self_check
+from orchestrator.engine.engine import Engine
+from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import PrerequisiteError, SandboxUnavailable
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Program, RunReport, Status, Verdict
-from orchestrator.workflows import selfcheck
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.loss_contract import sandboxed
-from orchestrator.workflows.selfcheck import GROUPS, Check, checks, self_check
 
 PLAIN = [check for check in checks() if check.steps]
 
@@ -135,7 +135,7 @@ def test_the_program_that_looks_around_sees_the_holes_of_an_open_place(wall):
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         arguments = [str(listener.getsockname()[1]), "x"]
-        command = [sys.executable, "-c", sandboxed("look_around.py"), wall, *arguments]
+        command = [sys.executable, "-c", sandboxed("orchestrator.checks", "look_around"), wall, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env={"SECRET": "x", "PATH": "/bin"})
     answer = json.loads(done.stdout)
     assert answer["wall"] == wall

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 from apart_harness import Apart, Result
 
-from orchestrator.workflows.in_place import says_in_place
+from orchestrator.engine.in_place import says_in_place
 
 
 def judged(apart: Apart, code: str, tests: str) -> list[Result]:

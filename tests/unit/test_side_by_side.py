@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from orchestrator.workflows.side_by_side import each
+from orchestrator.engine.concurrency import each
 
 
 @pytest.mark.parametrize(("at_once", "most"), [(None, 6), (2, 2), (1, 1)])

@@ -8,17 +8,17 @@ import warnings
 
 import pytest
 
+from orchestrator.applications.loss_functions.hints import hint
+from orchestrator.applications.unit_tests.job import with_module
+from orchestrator.applications.unit_tests.mutants import mutants
+from orchestrator.applications.unit_tests.score import copied, uses
 from orchestrator.data.benchmarks.formats import _called
 from orchestrator.data.benchmarks.names import with_helpers
-from orchestrator.data.preferences.programs import canonical, defined_functions
+from orchestrator.engine.apart import why_together
 from orchestrator.errors import UsageError
-from orchestrator.scoring.mutation import mutants
 from orchestrator.scoring.rewards import parses
-from orchestrator.scoring.unit_tests import copied, uses
 from orchestrator.sources import LARGEST, is_python, parse, parse_expression, plain_value
-from orchestrator.workflows.hints import hint
-from orchestrator.workflows.judging import why_together
-from orchestrator.workflows.unit_test_jobs import with_module
+from orchestrator.training.preferences.programs import canonical, defined_functions
 
 FORMS = {
     "sum": lambda n: "x" + "+1" * n,

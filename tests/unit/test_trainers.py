@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.data.preferences import FORMATS, Rules, answers_of, choose
-from orchestrator.data.preferences.card import card
-from orchestrator.data.preferences.files import write
+from orchestrator.engine.engine import Engine
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.scoring import rewards
 from orchestrator.settings import Settings
+from orchestrator.training.preferences import FORMATS, Rules, answers_of, choose
+from orchestrator.training.preferences.card import card
+from orchestrator.training.preferences.files import write
+from orchestrator.training.reward_functions import CodeReward
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -35,8 +37,6 @@ from orchestrator.types import (
     TestResult,
     Verdict,
 )
-from orchestrator.workflows.execution import Engine
-from orchestrator.workflows.reward_adapters import CodeReward
 
 with warnings.catch_warnings(action="ignore"):  # what these say while they are imported is between them
     import datasets

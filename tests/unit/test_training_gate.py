@@ -9,13 +9,13 @@ import pickle
 import numpy as np
 import pytest
 
+from orchestrator.applications.loss_functions.tasks import Inputs, builtin_tasks, custom_task
+from orchestrator.applications.loss_functions.training import EPOCHS, LIMITS, datasets_for, train_with_loss
 from orchestrator.data import tabular
 from orchestrator.data.arrays import read_array, write_array
-from orchestrator.data.loss_tasks import Inputs, builtin_tasks, custom_task
 from orchestrator.errors import SandboxError, UsageError
 from orchestrator.scoring.metrics import accuracy, balanced_accuracy
 from orchestrator.types import ExecutionResult, Status
-from orchestrator.workflows.loss_training import EPOCHS, LIMITS, datasets_for, train_with_loss
 
 TASK = builtin_tasks()["focal"]
 ROWS = 171

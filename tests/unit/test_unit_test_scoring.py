@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from worthless_tests import GOOD, WORDS, WORTHLESS
 
-from orchestrator.scoring.unit_tests import Observed, Weights, accepted, copied, score, uses
+from orchestrator.applications.unit_tests.score import Observed, Weights, accepted, copied, score, uses
 
 SOLID = Observed(
     parses=True,

@@ -11,17 +11,7 @@ from mutant_harness import execute
 from typer.testing import CliRunner
 from worthless_tests import GOOD, WORDS, WORTHLESS
 
-from orchestrator.cli import app
-from orchestrator.cli.solve import _write_tests
-from orchestrator.data.store import RunStore
-from orchestrator.errors import CompletionError, UsageError
-from orchestrator.llm.prompts import write_unit_tests
-from orchestrator.llm.scripted import ScriptedModel
-from orchestrator.scoring.unit_tests import Weights
-from orchestrator.settings import Settings
-from orchestrator.types import ExecutionResult, Fault, Status, Verdict
-from orchestrator.workflows.recorded_jobs import Watcher
-from orchestrator.workflows.unit_test_jobs import (
+from orchestrator.applications.unit_tests.job import (
     UnitTestJob,
     do_tests,
     resume_tests,
@@ -30,8 +20,18 @@ from orchestrator.workflows.unit_test_jobs import (
     subject_of_task,
     with_module,
 )
-from orchestrator.workflows.unit_test_reports import FILES, write_reports
-from orchestrator.workflows.unit_tests import MutationOptions, Subject, judge_tests, survey
+from orchestrator.applications.unit_tests.judge import MutationOptions, Subject, judge_tests, survey
+from orchestrator.applications.unit_tests.reports import FILES, write_reports
+from orchestrator.applications.unit_tests.score import Weights
+from orchestrator.cli import app
+from orchestrator.cli.solve import _write_tests
+from orchestrator.data.store import RunStore
+from orchestrator.errors import CompletionError, UsageError
+from orchestrator.jobs.job import Watcher
+from orchestrator.llm.prompts import write_unit_tests
+from orchestrator.llm.scripted import ScriptedModel
+from orchestrator.settings import Settings
+from orchestrator.types import ExecutionResult, Fault, Status, Verdict
 
 ADD = Subject(
     name="add",

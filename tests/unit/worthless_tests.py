@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.workflows.unit_tests import Subject
+from orchestrator.applications.unit_tests.judge import Subject
 
 WORDS = Subject(
     name="words",

@@ -3,7 +3,7 @@
 `load` finds and reads a data set, `read_samples` a file of completions. A row that cannot be used is named with its file and
 line and left out; the rest goes on.
 
-Left out: running anything. References and expected outputs are run by the workflows.
+Left out: running anything. References and expected outputs are run by the evaluation.
 """
 
 from orchestrator.data.benchmarks.files import Problem

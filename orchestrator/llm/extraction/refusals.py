@@ -1,6 +1,6 @@
 """Why an answer holds nothing usable: one sentence, and the closest thing to code for a correction prompt.
 
-Left out: what is wrong with code that parses and runs (`workflows.classification`).
+Left out: what is wrong with code that parses and runs (`jobs.classification`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ became of them: the side that receives it makes its own alike, in place. So test
 
 What a value holds is compared by the identity of its items, without asking them anything; arrays by a sum over their bytes.
 
-Left out: what follows from what was noticed. `link.py` notes it, and the engine decides (`workflows/execution.py`).
+Left out: what follows from what was noticed. `link.py` notes it, and the engine decides (`engine/engine.py`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Applications, each in a folder of its own; none imports another."""

@@ -1,0 +1,1 @@
+"""Evaluation of models on benchmarks: pass@k with intervals."""

@@ -1,0 +1,1 @@
+"""PyTorch loss functions from a description, with self-correction."""

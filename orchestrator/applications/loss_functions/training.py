@@ -1,0 +1,260 @@
+"""Train a small network with an accepted loss, beside the loss that a library user would have taken.
+
+Both trainings run inside sandboxes, from the same weights and seeds. A sandbox gets training rows with labels and held-out rows
+without; what comes back is checked and scored here, where the held-out labels are.
+
+Left out: tuning. Epochs, width and learning rate are the same for every loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.applications.loss_functions.tasks import Inputs, LossTask
+from orchestrator.data import tabular
+from orchestrator.data.arrays import read_array, write_array
+from orchestrator.engine.programs import sandboxed
+from orchestrator.errors import SandboxError, UsageError
+from orchestrator.scoring.metrics import accuracy
+from orchestrator.types import ExecutionResult, GiB, Limits, MiB, Program, Status, Value
+
+Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
+
+LIMITS = Limits(wall_time=180, cpu_time=120, memory=1 * GiB, disk=32 * MiB, output=64 * 1024, artifacts=4 * MiB)
+"""What one training may use."""
+
+EPOCHS, BATCH, HIDDEN, LEARNING_RATE = 20, 64, 64, 3e-3
+
+_BINARY = (Inputs.BINARY_LOGITS, Inputs.BINARY_PROBABILITIES, Inputs.BINARY_MASK)
+
+_STOCK: dict[Inputs, tuple[str, str]] = {
+    Inputs.BINARY_LOGITS: ("pred, target", "F.binary_cross_entropy_with_logits(pred, target)"),
+    Inputs.BINARY_PROBABILITIES: ("pred, target", "F.binary_cross_entropy(pred, target)"),
+    Inputs.BINARY_MASK: ("pred, target", "F.binary_cross_entropy_with_logits(pred, target)"),
+    Inputs.MULTICLASS_LOGITS: ("pred, target", "F.cross_entropy(pred, target)"),
+    Inputs.ORDINAL_LOGITS: (
+        "pred, target",
+        "F.binary_cross_entropy_with_logits(pred, (target[:, None] > torch.arange(pred.shape[1])).to(pred.dtype))",
+    ),
+    Inputs.REGRESSION: ("pred, target", "F.mse_loss(pred, target)"),
+    Inputs.POSITIVE_REGRESSION: ("pred, target", "F.mse_loss(pred, target)"),
+    Inputs.PAIRED_EMBEDDINGS: ("a, b", "F.cross_entropy(F.normalize(a) @ F.normalize(b).T, torch.arange(len(a)))"),
+    Inputs.TRIPLET: ("anchor, positive, negative", "F.triplet_margin_loss(anchor, positive, negative)"),
+}
+
+
+class TrainingReport(Value):
+    """What came of training with a loss, and with the stock loss."""
+
+    task: str
+    dataset: str
+    seed: int
+    accuracy: float | None
+    """Share of held-out rows that were right after the last epoch; None where the training failed."""
+    failure: str = ""
+    """Why the training with the candidate's loss failed: one sentence."""
+    stock: str
+    """The stock loss as an expression."""
+    stock_accuracy: float
+    loss_curve: tuple[float, ...] = ()
+    """Mean training loss of each epoch."""
+    stock_loss_curve: tuple[float, ...] = ()
+    accuracy_curve: tuple[float, ...] = ()
+    """Held-out accuracy after each epoch."""
+    stock_accuracy_curve: tuple[float, ...] = ()
+    wall_time: float
+    """Seconds that both trainings took inside their sandboxes, together."""
+    picture: Path | None = None
+    """The learning curves as a PNG."""
+
+
+def datasets_for(task: LossTask) -> tuple[str, ...]:
+    """Names of the data sets that a network can be trained on with this loss."""
+    return ("breast_cancer",) if task.inputs in _BINARY else tabular.NAMES
+
+
+async def train_with_loss(
+    task: LossTask, code: str, dataset: str, execute: Execute, *, seed: int = 0, out: Path | None = None
+) -> TrainingReport:
+    """Train with the loss in `code` and with the stock loss, and compare them on held-out rows.
+
+    `execute` runs a program in a sandbox. `out` is a folder for the picture of the learning curves; None draws nothing.
+    A loss that is not finite, constant, or makes the program fail gives a report with `failure` and no accuracy.
+
+    Raises:
+        UsageError: the data set is unknown, or does not fit the loss.
+        SandboxError: a sandbox failed, or the stock loss did not train.
+    """
+    fitting = datasets_for(task)
+    if dataset in tabular.NAMES and dataset not in fitting:
+        raise UsageError(
+            f"A loss over {task.inputs.value} cannot be trained on {dataset}.", remedy=f"Train on {' or '.join(fitting)}."
+        )
+    split = await asyncio.to_thread(tabular.load, dataset, seed)
+    expression, stock_code = _stock(task)
+    results = await asyncio.gather(
+        execute(training_program(task, code, split, seed), LIMITS),
+        execute(training_program(task, stock_code, split, seed), LIMITS),
+    )
+    candidate, stock = (_outcome(result, split) for result in results)
+    if stock.failure:
+        raise SandboxError(f"The stock loss {expression} did not train: {stock.failure}")
+    report = TrainingReport(
+        task=task.name,
+        dataset=dataset,
+        seed=seed,
+        accuracy=candidate.accuracies[-1] if candidate.accuracies else None,
+        failure=candidate.failure,
+        stock=expression,
+        stock_accuracy=stock.accuracies[-1],
+        loss_curve=candidate.losses,
+        stock_loss_curve=stock.losses,
+        accuracy_curve=candidate.accuracies,
+        stock_accuracy_curve=stock.accuracies,
+        wall_time=sum(result.wall_time for result in results),
+    )
+    if out is None:
+        return report
+    return report.model_copy(update={"picture": await asyncio.to_thread(draw, report, out)})
+
+
+def training_program(task: LossTask, code: str, split: tabular.Split, seed: int) -> Program:
+    """Our training program with a loss beside it, training rows with labels, and held-out rows without."""
+    config = {
+        "inputs": task.inputs.value,
+        "entry_point": task.entry_point,
+        "classes": split.classes,
+        "seed": seed,
+        "epochs": EPOCHS,
+        "batch": BATCH,
+        "hidden": HIDDEN,
+        "learning_rate": LEARNING_RATE,
+    }
+    return Program(
+        code=sandboxed("orchestrator.applications.loss_functions", "train_network"),
+        files={
+            "trained_loss.py": code.encode(),
+            "training.json": json.dumps(config).encode(),
+            "train_x.npy": write_array(split.train_x),
+            "train_y.npy": write_array(split.train_y),
+            "heldout_x.npy": write_array(split.heldout_x),
+        },
+        artifacts=("predictions.npy", "curve.json"),
+    )
+
+
+def draw(report: TrainingReport, out: Path) -> Path:
+    """Save both learning curves as a PNG in the folder `out`; returns its path.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    # Not pyplot: it keeps figures and looks for a display.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    last = f"{report.accuracy:.1%}" if report.accuracy is not None else "failed"
+    lines = (
+        (f"{report.task}: {last}", report.loss_curve, report.accuracy_curve, "-"),
+        (f"stock: {report.stock_accuracy:.1%}", report.stock_loss_curve, report.stock_accuracy_curve, "--"),
+    )
+    for label, loss, share, style in lines:
+        losses.plot(range(1, len(loss) + 1), _relative(loss), style, label=label)
+        accuracies.plot(range(1, len(share) + 1), share, style, label=label)
+    losses.set(xlabel="epoch", ylabel="training loss / first epoch's")
+    accuracies.set(xlabel="epoch", ylabel="held-out accuracy")
+    accuracies.legend()
+    for axes in (losses, accuracies):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.suptitle(f"{report.task} on {report.dataset}, seed {report.seed}")
+    path = out / f"{report.task}-{report.dataset}-{report.seed}.png"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise UsageError(f"The picture {path} cannot be written: {error.strerror}.", remedy="Name another folder.") from error
+    return path
+
+
+def _relative(losses: tuple[float, ...]) -> list[float]:
+    """Losses as shares of the first: two losses have no common unit."""
+    return [loss / losses[0] if losses[0] else loss for loss in losses]
+
+
+def _stock(task: LossTask) -> tuple[str, str]:
+    """The stock loss as an expression and as a module with the task's entry point."""
+    parameters, expression = (", ".join(task.parameters), task.stock) if task.stock else _STOCK[task.inputs]
+    return expression, (
+        f"import torch\nimport torch.nn.functional as F\n\n\ndef {task.entry_point}({parameters}):\n    return {expression}\n"
+    )
+
+
+class _Outcome(Value):
+    """One training as it can be believed: checked predictions, scored here."""
+
+    losses: tuple[float, ...] = ()
+    accuracies: tuple[float, ...] = ()
+    failure: str = ""
+
+
+def _outcome(result: ExecutionResult, split: tabular.Split) -> _Outcome:
+    """Check everything that came out of the sandbox; whatever does not fit is a failed training.
+
+    Raises:
+        SandboxError: the sandbox failed.
+    """
+    if result.status is Status.SANDBOX_ERROR:
+        raise SandboxError(f"The training's sandbox failed: {result.detail}", remedy="Run it again, or see `fumehood doctor`.")
+    if result.status is not Status.OK:
+        last = result.stderr.strip().splitlines()[-1:] or [result.detail]
+        return _Outcome(failure=f"The training ended with {result.status.value}. {last[0]}".strip())
+    missing = [name for name in ("curve.json",) if name not in result.artifacts]
+    if missing:
+        return _Outcome(failure=f"The training wrote no {missing[0]}.")
+    try:
+        losses, failure = _curve(result.artifacts["curve.json"])
+    except ValueError as error:
+        return _Outcome(failure=f"The learning curve was refused. {error}")
+    if failure:
+        return _Outcome(failure=failure)
+    if "predictions.npy" not in result.artifacts:
+        why = result.artifact_errors.get("predictions.npy", "")
+        return _Outcome(failure=f"The training wrote no predictions.npy. {why}".strip())
+    try:
+        found = read_array(result.artifacts["predictions.npy"], np.int64, (EPOCHS, len(split.heldout_y)))
+        predictions = found.astype(np.int64)
+        if predictions.min() < 0 or predictions.max() >= split.classes:
+            raise ValueError(f"It holds numbers that are no class from 0 to {split.classes - 1}.")
+    except ValueError as error:
+        return _Outcome(failure=f"The predictions were refused. {error}")
+    return _Outcome(losses=losses, accuracies=tuple(accuracy(epoch, split.heldout_y) for epoch in predictions))
+
+
+def _curve(data: bytes) -> tuple[tuple[float, ...], str]:
+    """Losses and failure from the learning curve's JSON.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    try:
+        curve: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("It is not JSON.") from None
+    if not isinstance(curve, dict) or set(curve) != {"losses", "failure"} or not isinstance(curve["failure"], str):
+        raise ValueError("It has other fields than losses and failure.")
+    if curve["failure"]:
+        return (), " ".join(curve["failure"].split())[:200]
+    losses = curve["losses"]
+    if not isinstance(losses, list) or len(losses) != EPOCHS:
+        raise ValueError(f"It does not have {EPOCHS} losses.")
+    if not all(isinstance(loss, float) and math.isfinite(loss) for loss in losses):
+        raise ValueError("It holds losses that are not finite numbers.")
+    return tuple(losses), ""

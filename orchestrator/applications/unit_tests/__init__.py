@@ -1,0 +1,1 @@
+"""Unit tests written by models, scored by mutants."""

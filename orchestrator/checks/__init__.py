@@ -1,0 +1,1 @@
+"""Checks of the installation itself: doctor, self-check, soak, benchmarks, red team."""

@@ -1,0 +1,1 @@
+"""Hostile programs, and the command that runs them."""

@@ -1,0 +1,70 @@
+"""Files that go where a user said: written whole or not at all, and never over work that is not ours.
+
+Left out: what is in them, and the run store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from pathlib import Path
+
+from orchestrator.errors import UsageError, unwritable
+
+
+def write_whole(path: Path, content: bytes, *, remedy: str = "Name another folder with --out, or free some space.") -> Path:
+    """Write a file in place of one that is ours, whole or not at all. Its folder is made.
+
+    Raises:
+        StoreError: the disk is full or failed.
+        UsageError: it cannot be written there.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise unwritable(exc)(f"{path} cannot be written: {exc.strerror}.", remedy=remedy) from exc
+    return path
+
+
+def write_beside(path: Path, content: bytes, tag: str) -> Path:
+    """Write a file, or where there is another one of that name, beside it with `tag` in its name. Returns where it is now.
+
+    Raises:
+        StoreError, UsageError: as `write_whole`.
+    """
+    more = (path.with_stem(f"{path.stem}_{tag}_{number}") for number in itertools.count(2))
+    for place in itertools.chain([path, path.with_stem(f"{path.stem}_{tag}")], more):
+        if not os.path.lexists(place):
+            return write_whole(place, content)
+        with contextlib.suppress(OSError):
+            if place.read_bytes() == content:
+                return place
+    raise AssertionError("names without end")
+
+
+def check_empty(folder: Path, option: str = "--out") -> Path:
+    """The folder, if it is not there yet or has nothing in it.
+
+    Raises:
+        UsageError: something is in it, or it is no folder.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UsageError(f"{option} {folder} is no folder.", remedy="Name another one.")
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise UsageError(f"{option} {folder} is not empty.", remedy="Name a new folder, so that nothing in it is replaced.")
+    except OSError as exc:
+        raise UsageError(f"{option} {folder} cannot be read: {exc.strerror}.", remedy="Name another folder.") from exc
+    return folder
+
+
+def new_folder(path: Path) -> Path:
+    """The path, or the first of `path-2`, `path-3`, ... that is not there yet."""
+    names = itertools.chain([path], (path.with_name(f"{path.name}-{number}") for number in itertools.count(2)))
+    return next(name for name in names if not os.path.lexists(name))

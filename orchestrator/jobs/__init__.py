@@ -1,0 +1,1 @@
+"""What every recorded job shares: record and resume, the correcting loop, classification of failures."""

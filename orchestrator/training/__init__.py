@@ -1,0 +1,1 @@
+"""What is recorded becomes training data and rewards."""

@@ -1,1 +1,0 @@
-"""Workflows: generate, run, judge, correct; one file per application."""
