@@ -19,6 +19,7 @@ from orchestrator.sources import parse
 
 _LIBRARIES = frozenset(("numpy", "torch", "pandas", "sklearn", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
+_CODE_IN_TEXT = "run text as code"
 _SHARE = "share files with the candidate"
 """Their folders are kept alike, so this is no reason unless the tests have files of their own, or files hold code."""
 _CODE = re.compile(r"\.(?:py|pyc|so|pth)(?![a-z])")
@@ -39,6 +40,8 @@ _MODULES = {
     **dict.fromkeys(("doctest", "trace", "bdb", "dis", "linecache"), "look into the candidate's code"),
     **dict.fromkeys(("logging", "warnings"), "look at what the candidate logs or warns of"),
     **dict.fromkeys(("socket", "http", "urllib"), "share connections with the candidate"),
+    **dict.fromkeys(("code", "codeop", "pydoc"), _CODE_IN_TEXT),
+    "tarfile": "unpack archives, whose members may have any path",
 }
 """Modules whose use in tests needs one interpreter, and why."""
 _READING = frozenset(
@@ -60,6 +63,7 @@ _NAMES = {
     **dict.fromkeys(("inspect.stack", "inspect.currentframe", "sys._getframe", "sys.settrace", "sys.setprofile"), "walk frames"),
     **dict.fromkeys(("importlib.reload", "importlib.util", "importlib.machinery"), "load the candidate's module again"),
     "sys.modules": "change sys.modules",
+    "shutil.unpack_archive": "unpack archives, whose members may have any path",
     **dict.fromkeys(("sys.stdin", "sys.stdout", "sys.stderr", "sys.argv"), "share the interpreter's streams or arguments"),
     **dict.fromkeys(("sys.getsizeof", "sys.getrefcount"), "look at the memory of the interpreter"),
     **dict.fromkeys(
@@ -102,6 +106,15 @@ _DRAWS = frozenset(
     )
 )
 """Functions that draw from a generator that all of one interpreter share."""
+_RUNS_TEXT = frozenset(
+    (
+        *("builtins.eval", "builtins.exec", "builtins.compile", "timeit.timeit", "timeit.repeat", "timeit.Timer", "pandas.eval"),
+        *("cProfile.run", "cProfile.runctx", "profile.run", "profile.runctx", "importlib.import_module", "pydoc.locate"),
+    )
+)
+"""Functions that run the text that they are given, or import by it: apart, only what is written out in the tests."""
+_QUERIES = frozenset(("query", "eval"))
+"""Methods of pandas' tables that run text."""
 _ATTRIBUTES = {
     **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
     "getfixturevalue": "ask for fixtures by computed names",
@@ -143,6 +156,8 @@ class _Reading:
         attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         self._names_folder = bool(attributes & {"dirname", "parent", "parents"}) or "dirname" in self._paths
         """Whether the tests ask for the folder of a file."""
+        self._roots: set[str] = set()
+        """First names of what is imported."""
         self._used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         self._bound = set(dir(builtins))
         """Names that the tests define, and those of Python."""
@@ -168,6 +183,8 @@ class _Reading:
                     self._bound.add(alias.asname or alias.name)
 
     def reasons(self) -> Iterator[str]:
+        self._roots = {path.partition(".")[0] for path in self._paths.values()}
+        yield from self._run_text()
         self._pickles = _is_simple_pickling(self._tree, self._paths)
         for node in ast.walk(self._tree):
             for reason in self._of(node):
@@ -296,8 +313,23 @@ class _Reading:
                 yield "patch modules or their objects (delattr)"
             elif function.id in ("vars", "dir") and node.args and self._path(node.args[0]) == self._module:
                 yield "look at the candidate's module itself"
-            elif function.id == "__import__" and not (node.args and isinstance(node.args[0], ast.Constant)):
+            elif function.id == "__import__" and not _is_written_out(node):
                 yield "import by computed names"
+        if any(keyword.arg == "allow_pickle" and not _is_constant(keyword.value, False) for keyword in node.keywords):
+            yield "serialise objects"
+        is_table = isinstance(function, ast.Attribute) and function.attr in _QUERIES and "pandas" in self._roots
+        if is_table and not self._path(function) and not _is_written_out(node):
+            yield _CODE_IN_TEXT
+
+    def _run_text(self) -> Iterator[str]:
+        """Functions that run text, used otherwise than called with text that is written out, or with a function."""
+        called = {id(node.func) for node in ast.walk(self._tree) if isinstance(node, ast.Call) and _is_written_out(node)}
+        for node in ast.walk(self._tree):
+            path = self._path(node)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in self._paths:
+                path = f"builtins.{node.id}"
+            if path in _RUNS_TEXT and id(node) not in called:
+                yield _CODE_IN_TEXT
 
     def _is_made_by_candidate(self, node: ast.expr) -> bool:
         """Whether an expression is what a call of the candidate's gives, or a variable that was set to that."""
@@ -305,6 +337,15 @@ class _Reading:
             return self._of_candidate(node.func)
         calls = [function for name, function in self._results if isinstance(node, ast.Name) and name == node.id]
         return self._of_candidate(node) or any(map(self._of_candidate, calls))
+
+
+def _is_written_out(node: ast.Call) -> bool:
+    """Whether the first argument of a call is text that stands there, or a function that does."""
+    return bool(node.args) and isinstance(node.args[0], ast.Constant | ast.Lambda)
+
+
+def _is_constant(node: ast.expr, value: object) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
 
 
 def _is_simple_pickling(tree: ast.Module, paths: Mapping[str, str]) -> bool:

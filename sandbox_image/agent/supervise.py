@@ -373,7 +373,13 @@ class Run:
         self._stage("transport")
 
     def _pipe(self, name: str) -> int:
-        read, write = os.pipe()
+        return self._read_from(name, *os.pipe())
+
+    def _channel(self, name: str) -> int:
+        """As a pipe, but that its end has no path to open it by: a pipe has one below `/proc/self/fd`."""
+        return self._read_from(name, *(end.detach() for end in socket.socketpair()))
+
+    def _read_from(self, name: str, read: int, write: int) -> int:
         os.set_blocking(read, False)
         self._selector.register(read, selectors.EVENT_READ, name)
         self._pipes[name] = read
@@ -389,7 +395,7 @@ class Run:
             parts = [*self._parts[count : count + len(files)], self._parts[-1]]
             log = self._pipe("log")
             fds |= {"stdout": os.dup(log), "stderr": log}
-            fds["results"] = self._pipe("results")
+            fds["results"] = self._channel("results")
         else:
             if mode in ("apart", "candidate"):
                 mode = "candidate"
@@ -402,7 +408,7 @@ class Run:
                 os.lseek(stdin, 0, os.SEEK_SET)  # the child shares this offset
             fds |= {"stdout": self._pipe("stdout"), "stderr": self._pipe("stderr")}
             if mode == "pytest":
-                fds["results"] = self._pipe("results")
+                fds["results"] = self._channel("results")
             if self._has_init(mode):
                 self._selector.register(side.control, selectors.EVENT_READ, "report")
         self._selector.register(side.pidfd, selectors.EVENT_READ, f"{role} ended")

@@ -49,6 +49,15 @@ WRONG = {
         "        if 'expected' in frame.f_locals: return frame.f_locals['expected']\n        frame = frame.f_back\n    return 0",
         "from candidate import f\ndef test_f():\n    expected = 4\n    assert f(2) == expected",
     ),
+    "having the tests write into their own report": (
+        "import json\nlines = [dict(event='test', name='test_f', outcome='passed', basis='data', message='', side='', broken=False,"
+        " proved=False), dict(event='finished', exit_status=0, broken=False, unsure=[])]\n"
+        "text = ''.join(json.dumps(line) + '\\n' for line in lines)\n"
+        "def f(x): return [(f'/proc/self/fd/{n}', text) for n in range(3, 200)] + [('made', '')] * 3000",
+        "import contextlib\nfrom candidate import f\n"
+        "def test_f():\n    for path, text in f(2):\n        with contextlib.suppress(OSError), open(path, 'w') as file:\n"
+        "            file.write(text)\n    assert f(2) == 4",
+    ),
     "writing into every descriptor": (
         'import os\ndef f(x):\n    for fd in range(3, 64):\n        try: os.write(fd, b\'{"event": "finished", "exit_status": 0}\\n\')\n'
         "        except OSError: pass\n    os._exit(0)",

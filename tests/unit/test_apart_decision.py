@@ -28,6 +28,12 @@ APART = [
     "import pandas as pd\nfrom sklearn.metrics import f1_score\nfrom candidate import f\nassert f1_score(f(pd.Series([1, 0])), [1, 0]) == 1",
     "from candidate import f\ndef test_a(tmp_path):\n    (tmp_path / 'a.txt').write_text('1')\n    assert f(tmp_path) == 1",
     "import os, tempfile\nfrom candidate import f\nd = tempfile.mkdtemp()\nf(d)\nassert os.listdir(d) == ['out.csv']",
+    "from candidate import f\nassert f(3) == eval('1 + 2') and 'eval(f(1))'",
+    "import timeit\nfrom candidate import f\nassert timeit.timeit(lambda: f(1), number=1) < 1",
+    "import re\nfrom candidate import f\nassert re.compile(f()).match('a')",
+    "import pandas as pd\nfrom candidate import f, store\nassert f(pd.DataFrame({'a': [1]})).query('a > 0').shape == (1, 1)",
+    "from candidate import db\nassert db().query(name()) == 1",
+    "import numpy as np\nfrom candidate import f\nassert np.load(f(), allow_pickle=False)[0] == 1",
     "import asyncio, inspect\nfrom candidate import f\ndef test_a():\n    assert inspect.signature(f) and asyncio.run(f()) == 1",
 ]
 TOGETHER = {
@@ -96,6 +102,20 @@ TOGETHER = {
     "import dataclasses\nfrom candidate import P\nassert dataclasses.asdict(P(1)) == {}": "dataclasses",
     "from candidate import f\nassert f.__globals__": "look into",
     "import weakref\nweakref.ref(x)": "memory",
+    "from candidate import f\nassert eval(f(1)) == 3": "text as code",
+    "from candidate import f\nns = {}\nexec(f(1), ns)": "text as code",
+    "from candidate import f\nassert eval(compile(f(1), 'x', 'eval')) == 3": "text as code",
+    "from candidate import f\nassert list(map(eval, f())) == [1]": "text as code",
+    "import builtins\nfrom candidate import f\nrun = builtins.exec\nrun(f())": "text as code",
+    "import timeit\nfrom candidate import f\nassert timeit.timeit(f(), number=1) < 1": "text as code",
+    "from cProfile import run\nfrom candidate import f\nrun(f())": "text as code",
+    "import code\nfrom candidate import f\ncode.InteractiveInterpreter().runsource(f())": "text as code",
+    "from importlib import import_module\nfrom candidate import f\nassert import_module(f()).x": "text as code",
+    "import pandas as pd\nfrom candidate import f\nassert len(pd.DataFrame({'a': [1]}).query(f())) == 1": "text as code",
+    "import pandas as pd\nfrom candidate import f\nassert pd.eval(f()) == 1": "text as code",
+    "import numpy as np\nfrom candidate import f\nassert np.load(f(), allow_pickle=True)[0] == 1": "serialise",
+    "import tarfile\nfrom candidate import f\ntarfile.open(f()).extractall('x')": "unpack archives",
+    "import shutil\nfrom candidate import f\nshutil.unpack_archive(f(), 'x')": "unpack archives",
 }
 
 
