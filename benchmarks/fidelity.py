@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 from suites import SUITES, Pair, Suite
 
 from orchestrator.data.benchmarks.names import defined
-from orchestrator.engine.engine import run_many
+from orchestrator.engine.background import run_many
 from orchestrator.errors import OrchestratorError
 from orchestrator.types import ExecutionResult, Program, TestOutcome, Verdict
 

@@ -2,8 +2,9 @@
 
 Read from the source, for all that is known at run time is that the candidate was used before. A name hangs on the candidate if it
 was given a value that was made with something of the candidate's, or under a condition that was; what a call fills, what a
-fixture gives and what a function of the tests' own uses go along. A place does if a condition around it does, or one before it
-that could have left the function. In doubt it hangs.
+fixture gives and what a function of the tests' own uses go along. So does what functions and objects of the tests' own change
+that the candidate is given, for it may call them or not, and what a clock shows, for it may take its time. A place does if a
+condition around it does, or one before it that could have left the function. In doubt it hangs.
 
 Left out: what is read back from elsewhere (a file, what was captured). `boundary/tests.py` excuses no skip in a test that has
 used the candidate itself.
@@ -12,6 +13,7 @@ used the candidate itself.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterable, Iterator
 
 from .light_tests import Definition, last_name
@@ -19,6 +21,13 @@ from .light_tests import Definition, last_name
 _SKIPPING = frozenset(("skip", "xfail", "skipTest", "importorskip", "SkipTest", "Skipped", "XFailed"))
 _MARKS = frozenset(("applymarker", "add_marker", "skipif", "skipIf", "skipUnless", "xfail", "skip", "expectedFailure"))
 """What marks a test to be skipped, or expected to fail."""
+CLOCKS = frozenset(
+    (
+        *("time", "perf_counter", "monotonic", "process_time", "thread_time", "default_timer", "now", "utcnow", "today"),
+        *("time_ns", "perf_counter_ns", "monotonic_ns", "process_time_ns", "thread_time_ns"),
+    )
+)
+"""What reads a clock, by the last of its names."""
 _OWN = ("self", "cls")
 _EXITS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _Key = tuple[int, str]
@@ -43,6 +52,7 @@ class Hanging:
         for scope, names in self._outer.items():
             self._bound[scope] -= names
         self._found: set[_Key] = {(0, name) for name in foreign}
+        self._found |= {(-1, name) for name in CLOCKS} | {(0, name) for name in CLOCKS - {"time"}}
         known = -1
         while known != len(self._found):
             known = len(self._found)
@@ -206,8 +216,9 @@ class Hanging:
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
         uses = self.uses(*given)
         if self.uses(node.func):
-            for one in given:  # it may be filled
+            for one in given:  # it may be filled, or called
                 self._give(one if isinstance(one, ast.Name) else None, filled=True)
+            self._called(*given)
         if not (uses or under):
             return
         if isinstance(node.func, ast.Attribute):
@@ -218,11 +229,41 @@ class Hanging:
             for function in self._functions.get(last_name(node), ()):
                 self._parameters(function)
 
+    def _called(self, *given: ast.AST) -> None:
+        """The candidate may call what it is given: functions, and the methods of what else there is."""
+        if not given:
+            return
+        for inner in (inner for one in given for inner in ast.walk(one)):
+            if isinstance(inner, ast.Lambda):
+                self._changed_by(inner)
+            elif isinstance(inner, ast.Name):
+                for function in self._functions.get(inner.id, ()):
+                    self._changed_by(function)
+        for method in self._methods:
+            self._changed_by(method)
+
+    def _changed_by(self, function: Definition | ast.Lambda) -> None:
+        """What a function sets, or may change, hangs on the candidate."""
+        body = [function.body] if isinstance(function, ast.Lambda) else function.body
+        for inner in (inner for part in body for inner in ast.walk(part)):
+            if isinstance(inner, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                for target in inner.targets if isinstance(inner, ast.Assign) else [inner.target]:
+                    self._give(target)
+            elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
+                self._give(inner.func.value, filled=True)
+
+    @functools.cached_property
+    def _methods(self) -> list[Definition]:
+        """Those of the tests' own classes that are no tests."""
+        classes = (node for node in ast.walk(self._tree) if isinstance(node, ast.ClassDef) and not node.name.startswith("Test"))
+        return [one for node in classes if not _is_unittest(node) for one in node.body if isinstance(one, Definition)]
+
     def _function(self, node: Definition) -> None:
         fixtures = {name for name in self._bound[id(node)] if (0, name) in self._found and name in self._functions}
         self._found |= {(id(node), name) for name in fixtures}
         if self.uses(*node.decorator_list):
             self._parameters(node)
+            self._changed_by(node)
         self._block(node.body, under=False)
         if not node.name.startswith("test") and self.uses(node):
             self._found |= {self._key(node, node.name), (-1, node.name)}
@@ -284,6 +325,10 @@ class Hanging:
             if (not tried and self._decides(node)) or self._in_block(block, line, skipping):
                 return True
         return False
+
+
+def _is_unittest(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(base).endswith("TestCase") for base in node.bases)
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:

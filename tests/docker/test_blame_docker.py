@@ -20,6 +20,27 @@ for fd in range(3, 64):
     except OSError: pass
 os._exit(0)
 """
+BY_FILES = {
+    "removes what the tests remove": (
+        "import os\ndef f(p): os.unlink(p)\n",
+        "import os\nfrom candidate import f\nwith open('a.txt', 'w') as file: file.write('x')\n"
+        "found = f('a.txt')\nos.remove('a.txt')\ndef test_a(): assert found == 'x'\n",
+    ),
+    "makes what the tests make": (
+        "import os\nos.mkdir('/box/work/out')\ndef f(p): pass\n",
+        "import os\nfrom candidate import f\nos.mkdir('out')\ndef test_a():\n    f('out/a.txt')\n"
+        "    with open('out/a.txt') as file: assert file.read() == '3'\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_FILES)
+async def test_a_candidate_that_changes_files_of_the_tests_has_failed(execute: Execute, name: str) -> None:
+    code, tests = BY_FILES[name]
+    result = await execute(code, tests=tests, judging="apart")
+    assert result.reward == 0.0, result
+
+
 ENDED = {"event": "finished", "exit_status": 0}
 SKIPPED = {"event": "test", "name": "test_a", "outcome": "skipped", "message": "", "side": ""}
 PROVED = {"event": "test", "name": "test_a", "outcome": "failed", "message": "", "side": "tests", "proved": True}

@@ -233,3 +233,22 @@ def test_a_failed_comparison_of_tables_stays_failed(heavy):
         "def test_a():\n    with T():\n        pd.testing.assert_frame_equal(f(), pd.DataFrame({'a': [1]}))\n"
     )
     assert not heavy.run(code, tests).accepted
+
+
+STAYING = {
+    "sums of months": "pd.Series([1, 2], index=pd.period_range('2024-01', periods=2, freq='M'))",
+    "levels of periods": "pd.Series([1], index=pd.MultiIndex.from_tuples([(pd.Period('2024-01'), 1)]))",
+    "levels of decimals": "pd.Series([1], index=pd.MultiIndex.from_tuples([(decimal.Decimal(1), 1)]))",
+    "categories of decimals": "pd.Series(pd.Categorical([decimal.Decimal(1)]))",
+    "columns of periods": "pd.DataFrame([[1]], columns=pd.period_range('2024-01', periods=1, freq='M'))",
+}
+
+
+@pytest.mark.parametrize("name", STAYING)
+def test_a_table_whose_index_cannot_cross_stays_where_it_is(heavy, name):
+    code = f"import decimal\nimport pandas as pd\ndef f(): return {STAYING[name]}\n"
+    result = heavy.run(
+        code, "from candidate import f\ndef test_a():\n    assert f() is not None\n    assert f().shape[0] in (1, 2)\n"
+    )
+    assert not result.tampered
+    assert result.accepted, result

@@ -572,6 +572,8 @@ class Link:
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
         self._named_folders = False
+        self.changed_files = False
+        """Whether the candidate has made, changed or removed any."""
         """Whether the candidate has heard that they do."""
         self._objection = ""
         """What the candidate did that makes its answer count for nothing."""
@@ -604,6 +606,8 @@ class Link:
         """Answers that the candidate has given, its module's names included."""
         self.basis = BASES[0]
         """What the test that runs rests on so far: the weakest of `BASES`."""
+        self._basis_outside = BASES[0]
+        """What was asked outside of tests rests on, at import and in what prepares them."""
         self.used = 0
         """Questions beyond the names of functions and classes that are imported: what tests do now may hang on the answers."""
         self.taken = False
@@ -620,11 +624,15 @@ class Link:
         """What copies of arguments and results may have hidden: reasons, in words."""
 
     def begin(self) -> None:
-        """A test begins: it rests on data until it is seen to rest on less."""
-        self.basis = BASES[0]
+        """A test begins: it rests on what was asked outside of tests, and so far on nothing less."""
+        self._basis_outside = self.basis
         self.unreached.begin()
         self.refused.clear()
         self.handed.clear()
+
+    def end(self) -> None:
+        """A test has ended: what is asked until the next one begins goes for all that follow."""
+        self.basis = self._basis_outside
 
     def refuse(self, exc: BaseException) -> BaseException:
         """An error of this side's, raised for what the candidate gave: the candidate's, and a failure whatever catches it."""
@@ -1302,8 +1310,10 @@ class Link:
         if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
         files = extras.pop("files", None)
-        if files is not None and self.folders is not None and self.folders.apply(files):
-            self.rest_on("word")  # what the tests look at may be what they wrote down as expected
+        if files is not None and self.folders is not None:
+            self.changed_files |= bool(files)
+            if self.folders.apply(files):
+                self.rest_on("word")  # what the tests look at may be what they wrote down as expected
         if not extras:
             return
         torch = values.library("torch")

@@ -16,9 +16,13 @@ import sys
 from collections.abc import Iterable
 
 from ..expected import Reading
+from ..hanging import CLOCKS
 from ..light_tests import Definition, operands
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
+_CLOCKS = frozenset(
+    (*(f"{module}.{name}" for module in ("time", "datetime", "date", "timeit") for name in CLOCKS), *(CLOCKS - {"time"}))
+)
 _KINDS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -56,27 +60,32 @@ class Sides:
 
         What is written out as parameters of a test is its own. `given` are further names of this kind.
         """
-        names = self._changed
+        own = scopes[-1]
+        names = self._changed(own) | _CLOCKS
         for scope in scopes[1:]:
             before = frozenset[str]()
             names |= self._names_in(scope) | _passed(scope)
             while names != before:
                 before = names
-                names |= self._spread(scope, self._learn(scope, names), under=False)
+                names |= self._spread(scope, self._learn(scope, names), own, under=False)
         return self._leads(node, names | frozenset(given))
 
-    @functools.cached_property
-    def _changed(self) -> frozenset[str]:
-        """The names of the module that lead to the candidate, those that are changed anywhere included."""
+    @functools.cache  # noqa: B019  the run ends with it
+    def _changed(self, place: Scope) -> frozenset[str]:
+        """The names of the module that lead to the candidate, seen from a function: those that are changed anywhere included."""
         own = frozenset(name for node in self.tree.body if not isinstance(node, _KINDS) for name in _stored(node))
         names, before = self._names_in(self.tree), frozenset[str]()
         while names != before:
             before = names
-            names |= self._spread(self.tree, names, under=False) & own
+            names |= self._spread(self.tree, names, place, under=False) & own
         return names
 
-    def _spread(self, node: ast.AST, names: frozenset[str], *, under: bool) -> frozenset[str]:
-        """With the variables that are set or changed by what leads to the candidate, or where that decides: `under` says so."""
+    def _spread(self, node: ast.AST, names: frozenset[str], place: Scope, *, under: bool) -> frozenset[str]:
+        """With the variables that are set or changed by what leads to the candidate, or where that decides: `under` says so.
+
+        Functions that are no tests may have been given to it, which then decides whether they run: but for the one that is
+        looked at, `place`, whose own count of its calls is its own matter.
+        """
         if isinstance(node, Definition):
             names |= _passed(node)
         elif isinstance(node, ast.If | ast.While):
@@ -94,7 +103,8 @@ class Sides:
         found = names
         for part in ast.iter_child_nodes(node):
             if isinstance(part, ast.stmt | ast.ExceptHandler | ast.match_case):
-                found |= self._spread(part, found, under=under)
+                given = isinstance(part, Definition) and not part.name.startswith("test") and part is not place
+                found |= self._spread(part, found, place, under=under or given)
         return found
 
     def _are_both(self, scope: Scope, pair: tuple[ast.expr, ast.expr], around: list[ast.comprehension]) -> bool:

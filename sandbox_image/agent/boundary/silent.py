@@ -12,6 +12,7 @@ import concurrent.futures
 import importlib
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ class Silent:
         self._ended = ended
         self._waiting: dict[int, tuple[Any, BaseException]] = {}
         """Futures that ended with an error, until they are asked."""
+        self._said: weakref.WeakSet[Any] = weakref.WeakSet()
+        """Tasks whose error was passed on."""
 
     def begin(self) -> None:
         """A test begins."""
@@ -33,6 +36,12 @@ class Silent:
         for _, error in list(self._waiting.values()):
             self._ended(error)
         self._waiting.clear()
+        tasks = getattr(sys.modules.get("asyncio.tasks"), "_all_tasks", ())
+        for task in list(tasks):  # those that are held: of others the loop says so when they go
+            held = getattr(task, "_exception", None)
+            if isinstance(held, BaseException) and task._log_traceback and task not in self._said:
+                self._said.add(task)
+                self._ended(held)
 
     def watch(self, tests: str) -> None:
         """Watch what these tests use."""
@@ -59,6 +68,14 @@ class Silent:
             return noting
 
         module._make_invoke_excepthook = make
+        unraisable = sys.unraisablehook
+
+        def noting_bare(about: Any) -> None:
+            if "thread" in (about.err_msg or "") and isinstance(about.exc_value, BaseException):
+                self._ended(about.exc_value)
+            unraisable(about)
+
+        sys.unraisablehook = noting_bare
 
     def _watch_futures(self) -> None:
         kind: Any = concurrent.futures.Future

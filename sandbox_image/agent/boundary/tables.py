@@ -64,7 +64,7 @@ def _describe(value: Any, pd: Any) -> tuple[Any, ...] | None:
     if kind is pd.RangeIndex:
         return ("RangeIndex", value.start, value.stop, value.step, value.name) if _may_name(value.name) else None
     if kind is pd.MultiIndex:
-        return _describe_levels(value)
+        return _describe_levels(value, pd)
     if isinstance(value, pd.Index):
         column = _column(value, pd)
         frequency = getattr(value, "freqstr", None) if isinstance(value, pd.DatetimeIndex | pd.TimedeltaIndex) else None
@@ -73,10 +73,12 @@ def _describe(value: Any, pd: Any) -> tuple[Any, ...] | None:
         return ("Index", *column, frequency, value.name)
     if kind is pd.Series:
         column = _column(value, pd)
-        return None if column is None or not _may_name(value.name) else ("Series", *column, value.index, value.name)
+        if column is None or not _may_name(value.name) or not _crosses(value.index, pd):
+            return None
+        return ("Series", *column, value.index, value.name)
     if kind is pd.DataFrame:
         columns = [_column(value.iloc[:, place], pd) for place in range(value.shape[1])]
-        if None in columns:
+        if None in columns or not _crosses(value.index, pd) or not _crosses(value.columns, pd):
             return None
         flat = [part for column in columns if column for part in column]
         return ("DataFrame", len(columns), value.index, value.columns, *flat)
@@ -86,8 +88,13 @@ def _describe(value: Any, pd: Any) -> tuple[Any, ...] | None:
     return None
 
 
-def _describe_levels(value: Any) -> tuple[Any, ...] | None:
-    if not all(map(_may_name, value.names)):
+def _crosses(index: Any, pd: Any, *, plain: bool = False) -> bool:
+    """Whether an index can be written and the reader takes it. A `plain` one has items that are hashed without asking anybody."""
+    return (not plain or _is_plain(index)) and _describe(index, pd) is not None
+
+
+def _describe_levels(value: Any, pd: Any) -> tuple[Any, ...] | None:
+    if not all(map(_may_name, value.names)) or not all(_crosses(level, pd, plain=True) for level in value.levels):
         return None
     parts = [part for level, codes in zip(value.levels, value.codes, strict=True) for part in (level, codes)]
     return ("MultiIndex", len(value.levels), *parts, tuple(value.names))
@@ -105,6 +112,8 @@ def _column(column: Any, pd: Any) -> tuple[Any, ...] | None:
         return ("numpy", array, None, None) if dtype.kind in "biufcmM" else None
     column = getattr(column, "array", column)
     if isinstance(dtype, pd.CategoricalDtype):
+        if not _crosses(column.categories, pd, plain=True):
+            return None
         return "category", np.asarray(column.codes), column.categories, bool(column.ordered)
     if isinstance(dtype, pd.DatetimeTZDtype):
         zone = _zone_of(dtype.tz)
@@ -113,6 +122,8 @@ def _column(column: Any, pd: Any) -> tuple[Any, ...] | None:
         given = [None if missing else str(item) for item, missing in zip(column, column.isna(), strict=True)]
         return "string", given, dtype.na_value is pd.NA, None
     if isinstance(dtype, pd.IntervalDtype):
+        if not _crosses(column.left, pd) or not _crosses(column.right, pd):
+            return None
         return "interval", column.left, column.right, column.closed
     if isinstance(column, pd.arrays.IntegerArray | pd.arrays.FloatingArray | pd.arrays.BooleanArray):
         return "masked", np.array(column._data), np.array(column._mask), None

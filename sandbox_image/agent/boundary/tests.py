@@ -125,7 +125,7 @@ class _Judge:
         if isinstance(exc, NameError):
             return exc.name in self._missing
         if isinstance(exc, ImportError):
-            return exc.name != self._link.module
+            return exc.name != self._link.module and self._is_of_imports(exc)
         if isinstance(exc, SyntaxError):
             return exc.filename == self._path
         if type(exc).__name__ == "FixtureLookupError":  # what the candidate made of a test may have other parameters
@@ -136,6 +136,15 @@ class _Judge:
         if type(exc).__name__ == "Failed" and not frames_in(exc, self._path):  # parameters that pytest cannot read
             return not any(test.decorated for test in self._expected.tests.values())
         return not self._link.taken
+
+    def _is_of_imports(self, exc: ImportError) -> bool:
+        """Whether an import failed, or a library lacks another: what the tests raise themselves, the candidate may have named."""
+        if type(exc) not in (ImportError, ModuleNotFoundError):
+            return False
+        trace = exc.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        return exc.name is not None or (trace is not None and trace.tb_frame.f_code.co_filename != self._path)
 
     def describe(self, exc: BaseException) -> str:
         """The exception, and the frames that lie in the two files, last ones first to be kept."""
@@ -196,6 +205,7 @@ class _Judge:
         self._failed |= outcome in _FAILING
         self._reported.add(name)
         self._report.send(event="test", name=name, outcome=outcome, basis=self._link.basis, **told)
+        self._link.end()
 
     def _why_not_passed(self, name: str) -> str:
         """Why a test that ended well did not pass all the same."""
@@ -247,6 +257,8 @@ class _Judge:
     def _is_free(self, exc: BaseException, *, skipping: bool = False) -> bool:
         """Whether by the tests' source an exception comes from them, and from nothing that hangs on the candidate."""
         if not frames_in(exc, self._path) or isinstance(exc, Broken | MemoryError | RecursionError):
+            return False
+        if isinstance(exc, OSError) and self._link.changed_files:
             return False
         seen: BaseException | None = exc
         while seen is not None:
@@ -477,8 +489,13 @@ class _Judge:
         class Apart(Reporter):
             """Reports as in one interpreter, and knows the candidate's exceptions by their mark."""
 
+            _passed = ""
+            """The test that passed and is not torn down yet: what is found until then is found in it."""
+
             def _test(self, name: str, outcome: str, exc: BaseException | None, message: str) -> None:
-                judge.test(name, outcome, exc, {"message": message})
+                self._passed = name if outcome == "passed" else ""
+                if not self._passed:
+                    judge.test(name, outcome, exc, {"message": message})
 
             def _collected(self, tests: list[str]) -> None:
                 judge.collected(tests)
@@ -506,6 +523,9 @@ class _Judge:
             @pytest.hookimpl(wrapper=True)
             def pytest_runtest_protocol(self, item: Any) -> Any:
                 done = yield
+                if self._passed:
+                    judge.test(self._passed, "passed")
+                    self._passed = ""
                 if judge._stopped():
                     item.session.shouldstop = "the tests need the candidate in their own interpreter"
                 return done

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import gc
 import sys
 import types
 from collections.abc import Iterator
@@ -87,7 +88,9 @@ class Unreached:
         self._left[count:] = [(what, error) for what, error in self._left[count:] if what and error != id(by)]
 
     def asserts(self, value: Any) -> bool:
-        """Whether a function or a generator of the tests' asserts anything."""
+        """Whether a function or a generator of the tests' asserts anything, or an iterator that calls one."""
+        if isinstance(value, map | filter | zip | enumerate | tuple):  # a zip keeps its parts in one
+            return any(map(self.asserts, gc.get_referents(value)))
         code = getattr(value, "__code__", getattr(value, "gi_code", None))
         if code is None or code.co_filename != self._path:
             return False
