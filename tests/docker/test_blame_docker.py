@@ -15,7 +15,7 @@ import json, os, stat
 def f(x): return 1
 for fd in range(3, 64):
     try:
-        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        if stat.S_IFMT(os.fstat(fd).st_mode) in (stat.S_IFIFO, stat.S_IFSOCK):
             for event in {events}: os.write(fd, json.dumps(event).encode() + b"\\n")
     except OSError: pass
 os._exit(0)

@@ -82,9 +82,9 @@ print("made")
 FINDS_THE_REPORT = """
 import os, stat
 def report(data):
-    for fd in range(60, 100):
+    for fd in range(99, 59, -1):  # the boundary comes before it
         try:
-            if stat.S_ISFIFO(os.fstat(fd).st_mode): break
+            if stat.S_ISSOCK(os.fstat(fd).st_mode): break
         except OSError: pass
     while data: data = data[os.write(fd, data):]
 """

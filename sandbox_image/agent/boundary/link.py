@@ -31,6 +31,7 @@ from .folders import Folders
 from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
 from .handles import (
     MAX_ITEMS,
+    ExceptionMeta,
     Function,
     Handle,
     HandleMeta,
@@ -417,7 +418,8 @@ class _Reader(values.Reader):
             raise Garbled("a class with a base that is none")
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
-            return exception_class(name, bases or [Exception], about | {"_fumehood_link": self.link})
+            about |= {"_fumehood_link": self.link, "_fumehood_adds": "init" in special}
+            return exception_class(name, bases or [Exception], about, ExceptionMeta)
         return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
 
     def function(self) -> Any:
@@ -990,8 +992,9 @@ class Link:
             self._raised[place] = exc
             self._raised.pop(place - _MAX_RAISED, None)
             cause = exc.__cause__ if told is exc.args else None
-            what = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), cause)
-            body.put((what, place))
+            what: Any = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), cause)
+            made_there = told is exc.args and "_fumehood_id" in exc.__dict__
+            body.put((exc if made_there else what, place))
         self._send(self._seq, kind, body)
 
     # What arrives

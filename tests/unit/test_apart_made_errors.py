@@ -1,0 +1,77 @@
+"""Exceptions of the candidate's classes that the tests make: what the class does to them is done, and counts."""
+
+from __future__ import annotations
+
+import pytest
+from apart_harness import Apart
+
+GOOD = """
+class AppError(Exception):
+    code = 1
+    def __init__(self, message, code=1):
+        super().__init__(f"{code}: {message}")
+        self.code = code
+    def hint(self): return self.code + 1
+    @property
+    def doubled(self): return 2 * self.code
+class Below(AppError): pass
+class Insufficient(Exception):
+    def __init__(self, balance, amount):
+        self.balance, self.amount = balance, amount
+    def __str__(self): return f"need {self.amount - self.balance}"
+class Plain(Exception): pass
+class Coded(ValueError):
+    status = 404
+seen = []
+def fail(x):
+    try: raise AppError(x, 3)
+    except AppError as error: seen.append(error); raise
+def last(): return seen[-1]
+def run(job):
+    try: return job()
+    except AppError as error: return error.code
+"""
+HEAD = "import pytest\nfrom candidate import AppError, Below, Insufficient, Plain, Coded, fail, last, run\ndef test_a():\n    "
+HONEST = (
+    "e = AppError('x', 5)\nassert e.code == 5 and str(e) == '5: x' and e.args == ('5: x',) and e.hint() == 6 and e.doubled == 10",
+    "e = Below('x', code=7)\nassert isinstance(e, AppError) and type(e) is Below and e.code == 7",
+    "with pytest.raises(Insufficient, match='need 20') as ei:\n    raise Insufficient(10, 30)\nassert ei.value.amount == 30",
+    "try:\n    raise AppError('x', 7)\nexcept AppError as e:\n    assert e.code == 7",
+    "with pytest.raises(TypeError):\n    Insufficient(1)",
+    "assert str(Plain('x')) == 'x' and Plain(1, 2).args == (1, 2)",
+    "assert Coded('x').status == 404 and isinstance(Coded('x'), ValueError)",
+    "def job(): raise AppError('x', 9)\nassert run(job) == 9",
+    "with pytest.raises(AppError) as ei:\n    fail('x')\nassert ei.value.code == 3 and last().code == 3",
+    "with pytest.raises(AppError):\n    raise AppError('x') from ValueError('y')",
+)
+
+
+def in_a_test(body: str) -> str:
+    return HEAD + body.replace("\n", "\n    ") + "\n"
+
+
+@pytest.mark.parametrize("body", HONEST)
+def test_errors_that_tests_make_are_as_their_class_makes_them(bare: Apart, body: str) -> None:
+    result = bare.run(GOOD, in_a_test(body))
+    assert result.accepted, result
+
+
+WRONG = {
+    "a constructor that fails": ("def __init__(self, m): raise ValueError", "e = AppError('x')\nassert str(e) == 'x'"),
+    "another text": ("def __str__(self): return 'q'", "assert str(AppError('x')) == 'x'"),
+    "another message": ("def __init__(self, *a): super().__init__('z')", "with pytest.raises(AppError, match='^x$'):\n    raise AppError('x')"),
+    "something else": ("def __new__(cls, *a): return 5", "AppError('x')"),
+    "no error": ("def __new__(cls, *a): return ValueError('x')", "with pytest.raises(AppError):\n    raise AppError('x')"),
+    "an end": ("def __init__(self, *a): raise SystemExit", "AppError('x')"),
+    "equal to all": ("def __eq__(self, other): return True", "assert AppError('x') == AppError('y')"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_errors_that_are_made_wrongly_fail(bare: Apart, name: str) -> None:
+    part, body = WRONG[name]
+    tests = "import pytest\nfrom candidate import AppError\ndef test_a():\n    " + body.replace("\n", "\n    ") + "\n"
+    result = bare.run(f"class AppError(Exception):\n    {part}\n", tests)
+    assert not result.accepted, result
+    assert not result.tampered
+    assert not any(test["proved"] for test in result.tests.values())
