@@ -120,7 +120,7 @@ def test_artefacts_replace_nothing_and_plant_nothing(place: Place) -> None:
     )
     program = place.write("p.py", code)
     place.write("a.txt", "mine")
-    done = place.run("run", program, "--artifact", "**/*", "--artifact", "*", "--artifact", "none.csv")
+    done = place.run("run", program, "--artifact", "**/*", "--artifact", "*.txt", "--artifact", "too*", "--artifact", "none.csv")
     assert done.returncode == 1
     assert "1 file written to artifacts." in done.stderr
     assert "none.csv was not carried out: no file matches." in done.stderr
