@@ -8,7 +8,6 @@ Left out: errors that the tests are given as values (`gather(return_exceptions=T
 
 from __future__ import annotations
 
-import concurrent.futures
 import importlib
 import sys
 import threading
@@ -61,7 +60,7 @@ class Silent:
         module._make_invoke_excepthook = make
 
     def _watch_futures(self) -> None:
-        kind: Any = concurrent.futures.Future
+        kind: Any = importlib.import_module("concurrent.futures").Future
         failed, result, exception = kind.set_exception, kind.result, kind.exception
 
         def set_exception(future: Any, error: Any) -> None:

@@ -13,8 +13,7 @@ import contextlib
 import datetime
 import functools
 import importlib
-import importlib.abc
-import importlib.util
+import importlib.machinery
 import json
 import linecache
 import os
@@ -534,8 +533,8 @@ class _Judge:
         return int(pytest.main([*options, "--rootdir", folder, self._path], plugins=[reporter]))
 
 
-class _Import(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets pytest import the tests as we compiled them."""
+class _Import:
+    """Lets pytest import the tests as we compiled them. No subclass of `importlib.abc`: that imports archives and more."""
 
     def __init__(self, path: str, code: Any, names: dict[str, Any], then: Callable[[], None]) -> None:
         self._path, self._code, self._names, self._then = path, code, names, then
@@ -544,7 +543,12 @@ class _Import(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """The tests' own file, by its name."""
         if name != os.path.basename(self._path)[:-3]:
             return None
-        return importlib.util.spec_from_file_location(name, self._path, loader=self)
+        spec = importlib.machinery.ModuleSpec(name, self, origin=self._path)
+        spec.has_location = True
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """A module as any other."""
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Run the tests' module."""
