@@ -544,7 +544,8 @@ class _Import:
         """The tests' own file, by its name."""
         if name != os.path.basename(self._path)[:-3]:
             return None
-        spec = importlib.machinery.ModuleSpec(name, self, origin=self._path)
+        loader: Any = self
+        spec = importlib.machinery.ModuleSpec(name, loader, origin=self._path)
         spec.has_location = True
         return spec
 
