@@ -209,7 +209,7 @@ def _forget_agent() -> None:
 
 
 def _own_modules() -> dict[str, types.ModuleType]:
-    """The agent's modules, but for those that the zygote had if they are noted: a child that looks at all names copies their pages."""
+    """The agent's modules, the latest first, but for those noted: a child that looks at the names of all copies their pages."""
     noted = next(iter(_FURNISHED), "")
     later = itertools.takewhile(lambda name: name != noted, reversed(sys.modules))
     return {name: sys.modules[name] for name in later if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")}
