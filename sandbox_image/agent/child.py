@@ -16,6 +16,7 @@ import atexit
 import builtins
 import contextlib
 import fcntl
+import itertools
 import marshal
 import os
 import resource
@@ -44,6 +45,8 @@ _DESCRIPTORS = 1024
 """Most descriptors that a run's process may have open."""
 
 
+_FURNISHED: dict[str, types.ModuleType] = {}
+"""The agent's modules in a zygote, the latest first. They are kept: to free them touches what lies about them."""
 _LENGTHS = struct.Struct("=II")
 
 
@@ -62,6 +65,7 @@ def forget_finalizers() -> None:
 def furnish() -> None:
     """What every child finds as it is: done once, in the zygote."""
     forget_finalizers()
+    _FURNISHED.update(_own_modules())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.environ.clear()
@@ -199,9 +203,16 @@ def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoRet
 
 def _forget_agent() -> None:
     """Take the agent's own modules and path out of what foreign code finds."""
-    for name in [name for name in sys.modules if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]:
-        del sys.modules[name]
+    for name in [*_FURNISHED, *_own_modules()]:
+        sys.modules.pop(name, None)
     sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(_AGENT)]
+
+
+def _own_modules() -> dict[str, types.ModuleType]:
+    """The agent's modules, the latest first, but for those noted: a child that looks at the names of all copies their pages."""
+    noted = next(iter(_FURNISHED), "")
+    later = itertools.takewhile(lambda name: name != noted, reversed(sys.modules))
+    return {name: sys.modules[name] for name in later if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")}
 
 
 def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet: bool) -> NoReturn:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import functools
 import importlib
 import symtable
 import sys
@@ -444,6 +445,11 @@ class Names:
 
     def missing(self, bound: set[str]) -> set[str]:
         """Names that the tests use and nobody but the candidate could define."""
+        return self._global - bound
+
+    @functools.cached_property
+    def _global(self) -> set[str]:
+        """Names that the tests use of their module, but for those that every module has."""
         found: set[str] = set()
         tables = [self._table] if self._table else []
         while tables:
@@ -453,7 +459,7 @@ class Names:
             for symbol in table.get_symbols():
                 if symbol.is_referenced() and (top or symbol.is_global()):
                     found.add(symbol.get_name())
-        return {name for name in found if name not in bound and not hasattr(builtins, name) and not name.startswith("__")}
+        return {name for name in found if not hasattr(builtins, name) and not name.startswith("__")}
 
 
 _CALLING = frozenset(("map", "filter", "reduce", "partial", "raises", "assertRaises", "assertRaisesRegex"))

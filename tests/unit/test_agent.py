@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -170,3 +172,20 @@ def test_no_generator_is_as_in_another_child():
         _seed_afresh()
         drawn.add(random.random())
     assert len(drawn) == 3
+
+
+_FORGETFUL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from agent import child
+import agent.boundary.values
+child.furnish()
+import string, agent.frames  # what a zygote had not imported
+child._forget_agent()
+sys.exit(any(name.partition(".")[0] == "agent" for name in sys.modules) or sys.argv[1] in sys.path)
+"""
+
+
+def test_foreign_code_finds_no_module_of_the_agent_whenever_it_was_imported():
+    room = Path(__file__).parents[2] / "sandbox_image"
+    assert subprocess.run([sys.executable, "-I", "-c", _FORGETFUL, room], stdin=subprocess.DEVNULL, check=False).returncode == 0

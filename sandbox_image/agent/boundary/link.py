@@ -498,12 +498,11 @@ _Reader.more = {
 class Link:
     """The tests' end of the boundary."""
 
-    def __init__(self, sock: socket.socket, module: str, *, in_place: bool, tampered: Callable[[str], None]) -> None:
+    def __init__(self, sock: socket.socket, module: str, tests: str, *, in_place: bool, tampered: Callable[[str], None]) -> None:
         self._sock = sock
         self.module = module
+        self._tests = tests
         self._sharing: sharing.Copies | sharing.Shared = sharing.Shared(1) if in_place else sharing.Copies()
-        self.asks_identity = True
-        """Whether the tests may ask if two values are one object."""
         self._tampered = tampered
         self._lock = threading.RLock()
         self._poll = select.poll()
@@ -549,7 +548,7 @@ class Link:
         """Seeds that the tests set: the candidate's generators are set alike before its next call."""
         self.known: dict[type, set[str]] = {}
         """Classes that the tests named: under which names."""
-        self._handed: collections.Counter[type] = collections.Counter()
+        self._handed: dict[type, int] = collections.defaultdict(int)
         """How often classes of its own were handed out otherwise: in a value, or under the name of a function."""
         self.borrowed: set[str] = set()
         """Names under which the tests took classes that are not the candidate's own."""
@@ -566,11 +565,7 @@ class Link:
         ends no loop."""
         self.expects: Callable[[str], bool] = lambda name: False
         """Whether the tests name this class of exceptions in a handler where they stand."""
-        self.masks = False
-        """Whether the tests speak of masked arrays."""
-        self.missing = False
-        """Whether they speak of missing items."""
-        self.empties = vacuous.Empties(self, "")
+        self.empties = vacuous.Empties(self, tests)
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
         self._named_folders = False
@@ -624,6 +619,23 @@ class Link:
         """Whether the tests catch errors where they stand now."""
         self.unsure: set[str] = set()
         """What copies of arguments and results may have hidden: reasons, in words."""
+
+    # What the tests speak of, read where it is asked for
+
+    @functools.cached_property
+    def masks(self) -> bool:
+        """Whether the tests speak of masked arrays."""
+        return vacuous.speaks_of_masks(self._tests)
+
+    @functools.cached_property
+    def missing(self) -> bool:
+        """Whether they speak of missing items."""
+        return vacuous.speaks_of_missing(self._tests)
+
+    @functools.cached_property
+    def asks_identity(self) -> bool:
+        """Whether they may ask if two values are one object."""
+        return sharing.asks_identity(self._tests)
 
     def begin(self) -> None:
         """A test begins: it rests on what was asked outside of tests, and so far on nothing less."""

@@ -341,16 +341,13 @@ def _share(kind: type) -> Callable[[values.Writer, Any], None]:
     return share
 
 
-_WATCHED: dict[type, Callable[[values.Writer, Any], None]] = {}
-_SHARING: dict[type, Callable[[values.Writer, Any], None]] = {}
+_Table = dict[type, Callable[[values.Writer, Any], None]]
+_WATCHED: _Table = values.WRITE | {kind: _watch(kind) for kind in _BUILTIN}
+_SHARING: _Table = values.WRITE | {kind: _share(kind) for kind in _BUILTIN}
 
 
-def _table(
-    table: dict[type, Callable[[values.Writer, Any], None]], hook: Callable[[type], Callable[[values.Writer, Any], None]]
-) -> dict[type, Callable[[values.Writer, Any], None]]:
+def _table(table: _Table, hook: Callable[[type], Callable[[values.Writer, Any], None]]) -> _Table:
     """How values are written, with `hook` for those that can change; arrays are among them once their library is there."""
-    if not table:
-        table |= values.WRITE | {kind: hook(kind) for kind in _BUILTIN}
     for library, name in _ARRAYS:
         # A library that is just being imported may have no such name yet.
         if (kind := getattr(sys.modules.get(library), name, None)) is not None and kind not in table:

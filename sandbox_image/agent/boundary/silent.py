@@ -8,7 +8,6 @@ Left out: errors that the tests are given as values (`gather(return_exceptions=T
 
 from __future__ import annotations
 
-import concurrent.futures
 import importlib
 import sys
 import threading
@@ -78,7 +77,7 @@ class Silent:
         sys.unraisablehook = noting_bare
 
     def _watch_futures(self) -> None:
-        kind: Any = concurrent.futures.Future
+        kind: Any = importlib.import_module("concurrent.futures").Future
         failed, result, exception = kind.set_exception, kind.result, kind.exception
 
         def set_exception(future: Any, error: Any) -> None:

@@ -13,8 +13,7 @@ import contextlib
 import datetime
 import functools
 import importlib
-import importlib.abc
-import importlib.util
+import importlib.machinery
 import json
 import linecache
 import os
@@ -29,14 +28,13 @@ from .. import light_tests
 from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
-from . import fixtures, vacuous, values
+from . import fixtures, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .folders import Folders, roots, wanted
 from .handles import Function, Handle
 from .link import Link
 from .module import Module
-from .sharing import asks_identity
 from .sides import Sides
 from .silent import Silent
 from .unreached import Unreached
@@ -47,6 +45,8 @@ _MESSAGE = 4000
 _REBINDING = ("globals", "locals", "vars(", "setattr", "exec(", "eval(", "__dict__", "sys.modules")
 """Words of source that may give a name another value without writing the name."""
 _FAILING = ("failed", "error")
+_NO_TESTS = Reading(ast.Module([], []), "")
+"""What is expected where the source is not read: all tests that run are functions of it, which nothing replaces."""
 _RECURSION = 6000
 """Frames: calls back and forth between the tests and the candidate take several each."""
 
@@ -87,7 +87,7 @@ class _Judge:
         """Names that nobody defines: neither the tests nor, by what the task says, the candidate."""
         self._names: set[str] = set()
         """Those that it defines."""
-        self._expected = Reading(ast.Module([], []), link.module)
+        self._expected = _NO_TESTS
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
         self._silent = Silent(lambda error: link.unreached.silenced(error))
@@ -554,8 +554,8 @@ class _Judge:
         return int(pytest.main([*options, "--rootdir", folder, self._path], plugins=[reporter]))
 
 
-class _Import(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets pytest import the tests as we compiled them."""
+class _Import:
+    """Lets pytest import the tests as we compiled them. No subclass of `importlib.abc`: that imports archives and more."""
 
     def __init__(self, path: str, code: Any, names: dict[str, Any], then: Callable[[], None]) -> None:
         self._path, self._code, self._names, self._then = path, code, names, then
@@ -564,7 +564,13 @@ class _Import(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """The tests' own file, by its name."""
         if name != os.path.basename(self._path)[:-3]:
             return None
-        return importlib.util.spec_from_file_location(name, self._path, loader=self)
+        loader: Any = self
+        spec = importlib.machinery.ModuleSpec(name, loader, origin=self._path)
+        spec.has_location = True
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """A module as any other."""
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Run the tests' module."""
@@ -700,15 +706,11 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     report = Report(results_fd)
-    link = Link(sock, work["module"], in_place=bool(work.get("in_place")), tampered=report.tampered)
+    link = Link(sock, work["module"], work["tests"], in_place=bool(work.get("in_place")), tampered=report.tampered)
     link.entry_point = work.get("entry_point") or ""
-    link.asks_identity = asks_identity(work["tests"])
     if wanted(work["tests"]):
         link.folders = Folders(roots())
         link.folders.keep()
-    link.masks = vacuous.speaks_of_masks(work["tests"])
-    link.missing = vacuous.speaks_of_missing(work["tests"])
-    link.empties = vacuous.Empties(link, work["tests"])
     folder = os.getcwd()
     run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")

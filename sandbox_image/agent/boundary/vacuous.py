@@ -76,15 +76,18 @@ class Empties:
     def __init__(self, link: Link, tests: str) -> None:
         self._link = link
         self._tests = tests
-        self._unseen = not speaks_of_sizes(tests)
         self._found: list[Any] = []
 
     def add(self, value: Any) -> None:
         """Remember one. Where the tests would not see that it has no items, they rest on the candidate's word."""
         if len(self._found) < _MOST:
             self._found.append(value)
-        if self._unseen:
+        if not self._speaks_of_sizes:
             self._link.rest_on("word")
+
+    @functools.cached_property
+    def _speaks_of_sizes(self) -> bool:
+        return speaks_of_sizes(self._tests)
 
     def compared(self, one: Any, other: Any) -> bool:
         """Whether one of two is such an array, and the other has items."""
