@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,29 @@ def test_a_change_at_once_that_leaves_the_size_is_noticed(both):
     (there / "in.txt").write_text("xyz")
     os.utime(there / "in.txt", ns=(before, before))
     assert [change[-1] for change in theirs.changes()] == [b"xyz"]
+
+
+def test_a_change_later_that_leaves_size_and_time_is_noticed(both):
+    here, there, mine, theirs = both
+    (here / "in.txt").write_text("abc")
+    theirs.apply(mine.changes())
+    before = (there / "in.txt").stat().st_mtime_ns
+    time.sleep(0.06)
+    (there / "in.txt").write_text("xyz")
+    os.utime(there / "in.txt", ns=(before, before))
+    time.sleep(0.06)
+    assert [change[-1] for change in theirs.changes()] == [b"xyz"]
+
+
+def test_too_many_files_make_none_of_the_tests_forgotten(both):
+    here, there, mine, theirs = both
+    (here / "expected.txt").write_text("1")
+    theirs.apply(mine.changes())
+    for number in range(4100):
+        (there / f"{number}").touch()
+    mine.apply(theirs.changes())
+    mine.changes()
+    assert mine.apply([(0, "expected.txt", 0o644, 1, b"2")]) is True
 
 
 def test_a_change_to_what_the_other_side_made_is_told(both):

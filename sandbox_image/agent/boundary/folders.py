@@ -53,7 +53,7 @@ class Folders:
     def __init__(self, places: list[str]) -> None:
         self._places = places
         self._known: dict[tuple[int, str], tuple[int, int, int, int]] = {}
-        """Mode, time of change, size and a sum over the bytes; of a folder but the mode."""
+        """Mode, time of change that nobody can set, size and a sum over the bytes; of a folder but the mode."""
         self._own: set[tuple[int, str]] = set()
         """What this side made or changed."""
         self._given: set[tuple[int, str]] = set()
@@ -72,8 +72,11 @@ class Folders:
         found: list[Change] = []
         met = set()
         room = MAX_FRAME // 2
+        whole = True
         for number, place in enumerate(self._places):
-            for path, info in _walk(place):
+            there = _walk(place)
+            whole = whole and len(there) < _MOST
+            for path, info in there:
                 key = (number, path)
                 met.add(key)
                 if path.endswith(_IMPORTED):
@@ -85,7 +88,10 @@ class Folders:
                 room -= len(content) if type(content) is bytes else 0
                 if room > 0:
                     found.append((number, path, info.st_mode & 0o777, info.st_mtime_ns, content))
-        for key in sorted((key for key in self._known if key not in met), reverse=True):  # what is in a folder before it
+        gone = (
+            [key for key in self._known if key not in met] if whole else []
+        )  # of too many, those that were not met may be there
+        for key in sorted(gone, reverse=True):  # what is in a folder before it
             del self._known[key]
             self._own.discard(key)
             found.append((*key, 0, 0, None))
@@ -98,15 +104,15 @@ class Folders:
         if stat.S_ISDIR(info.st_mode):
             self._known[key] = (mode, 0, -1, 0)
             return None if old is not None and old[0] == mode and old[2] == -1 else True
-        same = old is not None and old[:3] == (mode, info.st_mtime_ns, info.st_size)
-        if same and time.time_ns() - info.st_mtime_ns > _RECENT:
+        same = old is not None and old[:3] == (mode, info.st_ctime_ns, info.st_size)
+        if same and time.time_ns() - info.st_ctime_ns > _RECENT:
             return None
         try:
             with open(path, "rb") as file:
                 content = file.read(MAX_FRAME)
         except OSError:  # which this side may not read, no more than anybody
             return None
-        self._known[key] = (mode, info.st_mtime_ns, len(content), zlib.crc32(content))
+        self._known[key] = (mode, info.st_ctime_ns, len(content), zlib.crc32(content))
         return None if old is not None and (old[0], *old[2:]) == (mode, len(content), zlib.crc32(content)) else content
 
     def apply(self, changes: Any) -> bool:
@@ -127,7 +133,6 @@ class Folders:
             if os.path.realpath(os.path.dirname(target)) != os.path.realpath(self._places[number]) + _above(path):
                 continue  # through a link of this side's own
             touched = touched or key in self._own
-            self._own.discard(key)
             with contextlib.suppress(OSError):
                 self._do(key, target, mode, changed, content)
         return touched
@@ -178,7 +183,7 @@ class Folders:
             file.write(content)
         os.chmod(target, mode)
         os.utime(target, ns=(changed, changed))
-        self._known[key] = (mode, os.lstat(target).st_mtime_ns, len(content), zlib.crc32(content))
+        self._known[key] = (mode, os.lstat(target).st_ctime_ns, len(content), zlib.crc32(content))
 
 
 def _is_text(path: str) -> bool:
