@@ -184,3 +184,15 @@ def test_only_tests_that_speak_of_files_share_them():
     assert wanted("text = open(path).read()")
     assert wanted("def test_a(tmp_path): pass")
     assert not wanted("from candidate import f\nassert f(1) == 2")
+
+
+@pytest.mark.parametrize(
+    "tests", ["open('a')", "np.loadtxt(f())", "pd.read_csv('a.csv')", "f().to_csv('a.csv')", "np.load('a.npy')", "tmp_path / 'a'"]
+)
+def test_tests_that_read_or_write_files_share_them(tests):
+    assert wanted(tests)
+
+
+@pytest.mark.parametrize("tests", ["assert f(1) == 2", "model.load(1)", "reopen(1)", "to_celsius(1)"])
+def test_others_share_none(tests):
+    assert not wanted(tests)
