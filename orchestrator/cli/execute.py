@@ -27,7 +27,6 @@ from orchestrator.cli.shared import (
 )
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
-from sandbox_image.agent.protocol import check_path
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
@@ -140,6 +139,8 @@ def _write(artifacts: Mapping[str, bytes], patterns: Sequence[str], out_dir: Pat
 
     A stranger chose their names: what is hidden, and what is a program itself, has to be asked for by its name.
     """
+    from sandbox_image.agent.protocol import check_path
+
     allowed = {name: content for name, content in artifacts.items() if name in patterns or not _is_risky(name, content)}
     if allowed:
         folder = new_folder(Path("artifacts")) if out_dir is None else out_dir

@@ -156,8 +156,6 @@ class _Reading:
         attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         self._names_folder = bool(attributes & {"dirname", "parent", "parents"}) or "dirname" in self._paths
         """Whether the tests ask for the folder of a file."""
-        self._roots: set[str] = set()
-        """First names of what is imported."""
         self._used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         self._bound = set(dir(builtins))
         """Names that the tests define, and those of Python."""
@@ -183,7 +181,6 @@ class _Reading:
                     self._bound.add(alias.asname or alias.name)
 
     def reasons(self) -> Iterator[str]:
-        self._roots = {path.partition(".")[0] for path in self._paths.values()}
         yield from self._run_text()
         self._pickles = _is_simple_pickling(self._tree, self._paths)
         for node in ast.walk(self._tree):
@@ -315,10 +312,10 @@ class _Reading:
                 yield "look at the candidate's module itself"
             elif function.id == "__import__" and not _is_written_out(node):
                 yield "import by computed names"
-        if any(keyword.arg == "allow_pickle" and not _is_constant(keyword.value, False) for keyword in node.keywords):
+        if any(keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True) is not False for keyword in node.keywords):
             yield "serialise objects"
-        is_table = isinstance(function, ast.Attribute) and function.attr in _QUERIES and "pandas" in self._roots
-        if is_table and not self._path(function) and not _is_written_out(node):
+        is_table = isinstance(function, ast.Attribute) and function.attr in _QUERIES and not self._path(function)
+        if is_table and not _is_written_out(node) and any(path.partition(".")[0] == "pandas" for path in self._paths.values()):
             yield _CODE_IN_TEXT
 
     def _run_text(self) -> Iterator[str]:
@@ -342,10 +339,6 @@ class _Reading:
 def _is_written_out(node: ast.Call) -> bool:
     """Whether the first argument of a call is text that stands there, or a function that does."""
     return bool(node.args) and isinstance(node.args[0], ast.Constant | ast.Lambda)
-
-
-def _is_constant(node: ast.expr, value: object) -> bool:
-    return isinstance(node, ast.Constant) and node.value is value
 
 
 def _is_simple_pickling(tree: ast.Module, paths: Mapping[str, str]) -> bool:

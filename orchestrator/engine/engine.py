@@ -3,7 +3,7 @@
 An engine has one pool for its own image, and one more for each image that a run names. Tests run in a sandbox of their own
 (`apart`) wherever they and the provider allow it, else in the candidate's interpreter (`together`); the result says which.
 
-Left out: what a whole job makes of its runs. That is the other files of this room.
+Left out: what a whole job makes of its runs. That is `jobs` and the applications.
 """
 
 from __future__ import annotations

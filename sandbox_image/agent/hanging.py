@@ -53,6 +53,8 @@ class Hanging:
             self._bound[scope] -= names
         self._found: set[_Key] = {(0, name) for name in foreign}
         self._found |= {(-1, name) for name in CLOCKS} | {(0, name) for name in CLOCKS - {"time"}}
+        self._noted: set[int] = set()
+        """Functions that the candidate was given, whose changes are among these."""
         known = -1
         while known != len(self._found):
             known = len(self._found)
@@ -231,19 +233,20 @@ class Hanging:
 
     def _called(self, *given: ast.AST) -> None:
         """The candidate may call what it is given: functions, and the methods of what else there is."""
-        if not given:
-            return
         for inner in (inner for one in given for inner in ast.walk(one)):
             if isinstance(inner, ast.Lambda):
                 self._changed_by(inner)
             elif isinstance(inner, ast.Name):
                 for function in self._functions.get(inner.id, ()):
                     self._changed_by(function)
-        for method in self._methods:
+        for method in self._methods if given else ():
             self._changed_by(method)
 
     def _changed_by(self, function: Definition | ast.Lambda) -> None:
         """What a function sets, or may change, hangs on the candidate."""
+        if id(function) in self._noted:
+            return
+        self._noted.add(id(function))
         body = [function.body] if isinstance(function, ast.Lambda) else function.body
         for inner in (inner for part in body for inner in ast.walk(part)):
             if isinstance(inner, ast.Assign | ast.AnnAssign | ast.AugAssign):

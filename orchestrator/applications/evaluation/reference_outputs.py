@@ -9,6 +9,7 @@ Left out: a judgement on the reference. Where it fails the task is left out, alo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,8 @@ from pathlib import Path
 from orchestrator.data.benchmarks import BenchmarkTask, Inputs, Problem, literals
 from orchestrator.data.benchmarks.literals import literal
 from orchestrator.engine.programs import sandboxed
+from orchestrator.errors import StoreError, UsageError
+from orchestrator.files import write_whole
 from orchestrator.types import ExecutionResult, Limits, MiB, Program, Status
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
@@ -146,10 +149,5 @@ async def with_outputs(task: BenchmarkTask, execute: Execute, folder: Path | Non
 
 
 def _keep(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        return  # only time is lost: the reference runs again the next time
+    with contextlib.suppress(StoreError, UsageError):  # only time is lost: the reference runs again the next time
+        write_whole(path, text.encode())

@@ -90,9 +90,8 @@ class Folders:
                 room -= len(content) if type(content) is bytes else 0
                 if room > 0:
                     found.append((number, path, info.st_mode & 0o777, info.st_mtime_ns, content))
-        gone = (
-            [key for key in self._known if key not in met] if whole else []
-        )  # of too many, those that were not met may be there
+        # Where there are too many to walk over, those that were not met may be there still.
+        gone = [key for key in self._known if key not in met] if whole else []
         for key in sorted(gone, reverse=True):  # what is in a folder before it
             del self._known[key]
             self._own.discard(key)

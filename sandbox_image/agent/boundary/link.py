@@ -569,9 +569,9 @@ class Link:
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
         self._named_folders = False
+        """Whether the candidate has heard that they do."""
         self.changed_files = False
         """Whether the candidate has made, changed or removed any."""
-        """Whether the candidate has heard that they do."""
         self._objection = ""
         """What the candidate did that makes its answer count for nothing."""
         self._in_module = False

@@ -60,14 +60,14 @@ class Sides:
 
         What is written out as parameters of a test is its own. `given` are further names of this kind.
         """
-        own = scopes[-1]
-        names = self._changed(own) | _CLOCKS
+        place = scopes[-1]
+        names = self._changed(place) | _CLOCKS
         for scope in scopes[1:]:
             before = frozenset[str]()
             names |= self._names_in(scope) | _passed(scope)
             while names != before:
                 before = names
-                names |= self._spread(scope, self._learn(scope, names), own, under=False)
+                names |= self._spread(scope, self._learn(scope, names), place, under=False)
         return self._leads(node, names | frozenset(given))
 
     @functools.cache  # noqa: B019  the run ends with it

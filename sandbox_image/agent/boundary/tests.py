@@ -141,10 +141,8 @@ class _Judge:
         """Whether an import failed, or a library lacks another: what the tests raise themselves, the candidate may have named."""
         if type(exc) not in (ImportError, ModuleNotFoundError):
             return False
-        trace = exc.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        return exc.name is not None or (trace is not None and trace.tb_frame.f_code.co_filename != self._path)
+        frames = [frame for frame, _ in traceback.walk_tb(exc.__traceback__)]
+        return exc.name is not None or bool(frames and frames[-1].f_code.co_filename != self._path)
 
     def describe(self, exc: BaseException) -> str:
         """The exception, and the frames that lie in the two files, last ones first to be kept."""
