@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from orchestrator.checks.redteam.attack import run_corpus
@@ -23,7 +21,7 @@ class Result(ExecutionResult):
 class Engine:
     """Accepts references on one basis, refuses stubs, and gives hostile programs what it is told, one result after the other."""
 
-    settings = SimpleNamespace(workers=1)
+    workers = 1
 
     def __init__(self, *verdicts, basis="data", reference_basis="data"):
         self.verdicts, self.basis, self.reference_basis = list(verdicts), basis, reference_basis
