@@ -26,8 +26,9 @@ from orchestrator.cli.shared import (
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.applications.evaluation.job import EvalJob, EvalResult
-    from orchestrator.applications.unit_tests.job import TestsResult
+    from orchestrator.applications.evaluation.options import EvalJob
+    from orchestrator.applications.evaluation.results import EvalResult
+    from orchestrator.applications.unit_tests.results import TestsResult
 
 R = TypeVar("R", "EvalResult", "TestsResult")
 _DATASET = (
@@ -102,9 +103,10 @@ def dataset(
     json_: Json = False,
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
-    from orchestrator.applications.evaluation.job import EvalJob, do_eval, resume_eval
+    from orchestrator.applications.evaluation.job import Evaluation
+    from orchestrator.applications.evaluation.options import EvalJob
     from orchestrator.applications.evaluation.reports import FILES, write_reports
-    from orchestrator.jobs.job import Elsewhere
+    from orchestrator.jobs.job import ResumeOverrides
     from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
@@ -148,15 +150,16 @@ def dataset(
         check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
+        evaluation = Evaluation(chosen, records, watcher=watcher)
         if resume is not None:
-            elsewhere = Elsewhere(base_url, model, parallel)
-            result = run_async(resume_eval(resume, chosen, records, elsewhere=elsewhere, watcher=watcher))
+            overrides = ResumeOverrides(base_url=base_url, model=model, parallel=parallel)
+            result = run_async(evaluation.resume_job(resume, overrides))
         else:
             options["parallel"] = parallel
             options["base_url"] = chosen.base_url if base_url is None else base_url
             options["model"] = chosen.model if model is None else model
             job = _job(EvalJob, name or "", options, timeout)
-            result = run_async(do_eval(job, chosen, records, watcher=watcher))
+            result = run_async(evaluation.run_job(job))
     _finish(result, write_reports, _show, again, out, json_)
 
 
@@ -171,7 +174,8 @@ def validate(
     json_: Json = False,
 ) -> None:
     """Run every reference against its own tests. Exit code 1: rows are broken; each is named."""
-    from orchestrator.applications.evaluation.job import EvalJob, Validation, validate_dataset
+    from orchestrator.applications.evaluation.options import EvalJob
+    from orchestrator.applications.evaluation.validation import Validation, validate_dataset
     from orchestrator.cli.progress import Lines, Progress
     from orchestrator.data.benchmarks import load
     from orchestrator.engine.engine import Engine
@@ -246,10 +250,11 @@ def unit_tests(
 
     Exit code 0: all was judged; 3: it stopped half-way, and can be resumed.
     """
-    from orchestrator.applications.unit_tests.job import UnitTestJob, do_tests, resume_tests
+    from orchestrator.applications.unit_tests.job import UnitTestWriting
+    from orchestrator.applications.unit_tests.options import UnitTestJob
     from orchestrator.applications.unit_tests.reports import FILES, write_reports
     from orchestrator.cli.solve import with_mutation
-    from orchestrator.jobs.job import Elsewhere
+    from orchestrator.jobs.job import ResumeOverrides
     from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
@@ -281,11 +286,12 @@ def unit_tests(
         check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
+        writing = UnitTestWriting(chosen, records, watcher=watcher)
         if job is None:
-            elsewhere = Elsewhere(base_url, model, parallel)
-            result = run_async(resume_tests(resume or "", chosen, records, elsewhere=elsewhere, watcher=watcher))
+            overrides = ResumeOverrides(base_url=base_url, model=model, parallel=parallel)
+            result = run_async(writing.resume_job(resume or "", overrides))
         else:
-            result = run_async(do_tests(job, chosen, records, watcher=watcher))
+            result = run_async(writing.run_job(job))
     _finish(result, write_reports, _show_unit_tests, again, out, json_)
 
 
@@ -297,7 +303,7 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Compare two evaluations over the same tasks: the second minus the first, and whether chance explains it."""
-    from orchestrator.applications.evaluation.job import compare_runs
+    from orchestrator.applications.evaluation.comparison import compare_runs
 
     with store() as records:
         one, other, found = compare_runs(first, second, records)

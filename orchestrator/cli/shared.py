@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.cli.screen import Screen
     from orchestrator.data.store import RunStore
-    from orchestrator.jobs.job import Watcher
+    from orchestrator.jobs.watcher import Watcher
     from orchestrator.settings import Settings
     from orchestrator.types import RunRecord
 
@@ -225,7 +225,7 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
     Whatever ends the job half-way also says how to go on with it: by the command `again` with the run's name.
     """
     from orchestrator.cli.progress import Lines, Progress
-    from orchestrator.jobs.job import Watcher
+    from orchestrator.jobs.watcher import Watcher
 
     begun: list[RunRecord] = []
     try:

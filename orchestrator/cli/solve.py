@@ -26,9 +26,9 @@ from orchestrator.errors import UsageError
 from orchestrator.files import write_beside
 
 if TYPE_CHECKING:
-    from orchestrator.applications.loss_functions.job import JobResult, LossJob
+    from orchestrator.applications.loss_functions.job import LossJob, LossResult
     from orchestrator.applications.loss_functions.tasks import LossTask
-    from orchestrator.applications.unit_tests.job import TestsResult
+    from orchestrator.applications.unit_tests.results import TestsResult
     from orchestrator.settings import Settings
 
 DEMO_TASKS = ("huber", "triplet")
@@ -77,8 +77,8 @@ def loss(
 
     Without --base-url the embedded model server is started for as long as it takes.
     """
-    from orchestrator.applications.loss_functions.job import do_job, resume_job
-    from orchestrator.jobs.job import Elsewhere
+    from orchestrator.applications.loss_functions.job import LossSolving
+    from orchestrator.jobs.job import ResumeOverrides
 
     if out is not None:
         make_folder(out, "--out")
@@ -103,11 +103,13 @@ def loss(
             " Docker sandbox; what fails goes back to be corrected."
         )
     with resumable("fumehood solve loss --resume") as (records, watcher):
+        solving = LossSolving(chosen, records, watcher=watcher)
+        solving.out = out
         if job is None:
-            elsewhere = Elsewhere(base_url, model, parallel)
-            result = run_async(resume_job(resume or "", chosen, records, elsewhere=elsewhere, out=out, watcher=watcher))
+            overrides = ResumeOverrides(base_url=base_url, model=model, parallel=parallel)
+            result = run_async(solving.resume_job(resume or "", overrides))
         else:
-            result = run_async(do_job(job, chosen, records, out=out, watcher=watcher))
+            result = run_async(solving.run_job(job))
     _show(result, chosen.home if out is None else out, demo=demo, as_json=json_)
     raise typer.Exit(0 if result.accepted else 1)
 
@@ -153,8 +155,10 @@ def unit_tests(
     Tests are accepted that always pass on the function and notice enough of its mutants. They import it as your own tests would:
     `from stats import median` for stats.py::median.
     """
-    from orchestrator.applications.unit_tests.job import UnitTestJob, do_tests, resume_tests, subject_of, with_module
-    from orchestrator.jobs.job import Elsewhere
+    from orchestrator.applications.unit_tests.job import UnitTestWriting
+    from orchestrator.applications.unit_tests.options import UnitTestJob
+    from orchestrator.applications.unit_tests.subjects import subject_of, with_module
+    from orchestrator.jobs.job import ResumeOverrides
     from orchestrator.llm.extraction import MODULE
 
     if out is not None:
@@ -187,11 +191,12 @@ def unit_tests(
         job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
     again = "fumehood solve tests --resume"
     with resumable(again) as (records, watcher):
+        writing = UnitTestWriting(chosen, records, watcher=watcher)
         if job is None:
-            elsewhere = Elsewhere(base_url, model, parallel)
-            result = run_async(resume_tests(resume or "", chosen, records, elsewhere=elsewhere, watcher=watcher))
+            overrides = ResumeOverrides(base_url=base_url, model=model, parallel=parallel)
+            result = run_async(writing.resume_job(resume or "", overrides))
         else:
-            result = run_async(do_tests(job, chosen, records, watcher=watcher))
+            result = run_async(writing.run_job(job))
     for problem in result.problems:
         note(f"  {problem}")
     if json_:
@@ -318,7 +323,7 @@ def _job(tasks: list[LossTask | str], search: dict[str, Any], train: str | None,
     return LossJob(tasks=tuple(tasks), options=options, base_url=base_url, model=model, train=train or "")
 
 
-def _show(result: JobResult, home: Path, *, demo: bool, as_json: bool) -> None:
+def _show(result: LossResult, home: Path, *, demo: bool, as_json: bool) -> None:
     run = result.run
     if as_json:
         keys = {"run": run.id, "state": run.state, "model": run.model and run.model.model_dump(mode="json"), "image": run.image}

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, Protocol
@@ -27,6 +27,7 @@ from pydantic import Field
 from orchestrator.errors import CompletionError, OrchestratorError
 from orchestrator.jobs.classification import Diagnosis
 from orchestrator.jobs.refusals import refusal
+from orchestrator.jobs.steps import shielded
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, normalised
 from orchestrator.llm.prompts import HINT, Failure
@@ -45,7 +46,7 @@ from orchestrator.types import (
 )
 
 Kind = Literal["candidate", "tests"]
-Record = Callable[[Attempt], None]
+Record = Callable[[Attempt], Awaitable[None]]
 OnEvent = Callable[[Event], None]
 
 HOTTEST = 1.3
@@ -93,7 +94,7 @@ class Sealed:
         return self._result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Judged:
     """What became of the code in an answer."""
 
@@ -144,14 +145,16 @@ class Work(Protocol):
         ...
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Ledger:
     """All attempts of one task, of all kinds, in the order they were finished."""
 
     task: str
     record: Record
-    on_event: OnEvent
+    on_event: OnEvent = lambda event: None
     attempts: list[Attempt] = field(default_factory=list)
+    _recording: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Attempts are recorded in the order of their indices."""
 
     def of(self, kind: Kind) -> list[Attempt]:
         """Attempts of a kind in the order of rounds and samples, which does not depend on who finished first."""
@@ -171,14 +174,18 @@ class Ledger:
                 return item
         return None
 
-    def add(self, attempt: Attempt) -> Attempt:
-        """Record an attempt with the next index and tell the watcher."""
+    async def add(self, attempt: Attempt) -> Attempt:
+        """Record an attempt with the next index, then tell the watcher. What was judged is recorded under a cancellation too."""
         index = 1 + max((item.index for item in self.attempts), default=-1)
         attempt = attempt.model_copy(update={"index": index})
-        self.attempts.append(attempt)
-        self.record(attempt)
-        self.on_event(Event(kind="attempt_finished", task=self.task, round=attempt.round, sample=attempt.sample, attempt=attempt))
+        self.attempts.append(attempt)  # its index is taken, and a repetition of it is known from here on
+        await shielded(self._record(attempt))
         return attempt
+
+    async def _record(self, attempt: Attempt) -> None:
+        async with self._recording:
+            await self.record(attempt)
+        self.on_event(Event(kind="attempt_finished", task=self.task, round=attempt.round, sample=attempt.sample, attempt=attempt))
 
     @property
     def usage(self) -> Usage:
@@ -271,7 +278,7 @@ class Pen:
         self._free.release()
 
 
-async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger, pen: Pen) -> Attempt | None:
+async def search(work: Work, model: Model, options: LoopOptions, *, ledger: Ledger, pen: Pen) -> Attempt | None:
     """Draw, judge and correct until an answer is done or the rounds are out; return the attempt that was done.
 
     Attempts that the ledger holds already are not repeated. A round in which the sandbox failed under every sample, or the
@@ -292,7 +299,8 @@ async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger,
         if not work.wanted:
             return None
         ledger.on_event(Event(kind="round_started", task=work.task, round=round_, text=work.kind))
-        done = await _Round(work, model, options, ledger, pen, round_).draw(missing)
+        samples = _Round(work=work, model=model, options=options, ledger=ledger, pen=pen, round=round_)
+        done = await samples.draw(missing)
         if done is not None:
             return done
         if all(_is_hopeless(item) for item in ledger.of(work.kind) if item.round == round_):
@@ -316,7 +324,7 @@ def is_done(attempt: Attempt) -> bool:
     return attempt.evidence.get("done") is True
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Round:
     """The samples of one round: each is judged while the next is written."""
 
@@ -345,7 +353,7 @@ class _Round:
         async def write() -> None:
             # One sample after the other, so that another search comes to the pen between two of ours.
             for sample, draft in rest:
-                start(self._judge(sample, draft, *await self._write(sample, draft)))
+                start(self._judge(await self._write(sample, draft)))
 
         writers = [start(write()) for _ in range(min(self.options.parallel, len(drafts)))]
         error: OrchestratorError | None = None
@@ -372,71 +380,76 @@ class _Round:
             raise error
         return None
 
-    async def _write(self, sample: int, draft: Draft) -> tuple[tuple[Message, ...], Sampling, Completion]:
+    async def _write(self, sample: int, draft: Draft) -> Attempt:
         """Let the model write an answer; a refusal of this one prompt is one."""
-        messages = self.work.first() if draft.parent is None else self.work.correction(self._failure(draft.parent))
-        sampling = Sampling(
-            temperature=draft.temperature,
-            max_new_tokens=self.options.max_new_tokens,
-            seed=seed_of(self.options.seed, self.work.task, self.work.kind, self.round, sample),
+        work = self.work
+        asked = Attempt(
+            task=work.task,
+            index=0,
+            kind=work.kind,
+            round=self.round,
+            sample=sample,
+            parent=None if draft.parent is None else draft.parent.index,
+            messages=work.first() if draft.parent is None else work.correction(self._failure(draft.parent)),
+            sampling=Sampling(
+                temperature=draft.temperature,
+                max_new_tokens=self.options.max_new_tokens,
+                seed=seed_of(self.options.seed, work.task, work.kind, self.round, sample),
+            ),
+            completion=Completion(text=""),
         )
 
         def on_token(text: str) -> None:
-            self.ledger.on_event(Event(kind="token", task=self.work.task, round=self.round, sample=sample, text=text))
+            self.ledger.on_event(Event(kind="token", task=work.task, round=self.round, sample=sample, text=text))
 
         try:
             async with self.pen:
-                completions = await self.model.chat(messages, sampling, on_token)
+                completions = await self.model.chat(asked.messages, asked.sampling, on_token)
         except CompletionError as error:
-            return messages, sampling, refusal(error)
+            completions = [refusal(error)]
         if not completions:
             raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
-        return messages, sampling, completions[0]
+        return asked.model_copy(update={"completion": completions[0], "created": time.time()})
 
     def _failure(self, parent: Attempt) -> Failure:
         """What a correction may know of the attempt it corrects. `Attempt.hidden` has no place in it."""
         code = parent.code or self.work.extract(parent.completion.text).draft
         return Failure(code=code, fault=parent.fault, feedback=parent.feedback)
 
-    async def _judge(
-        self, sample: int, draft: Draft, messages: tuple[Message, ...], sampling: Sampling, completion: Completion
-    ) -> Attempt:
+    async def _judge(self, attempt: Attempt) -> Attempt:
         """Extract, look whether it was there already, run and judge, record."""
-        attempt = Attempt(
-            task=self.work.task,
-            index=0,
-            kind=self.work.kind,
-            round=self.round,
-            sample=sample,
-            parent=None if draft.parent is None else draft.parent.index,
-            messages=messages,
-            sampling=sampling,
-            completion=completion,
-            created=time.time(),
-        )
+        completion = attempt.completion
         if completion.refused:
-            return self.ledger.add(attempt.model_copy(update={"feedback": f"not answerable: {completion.refused}"}))
+            return await self.ledger.add(attempt.model_copy(update={"feedback": f"not answerable: {completion.refused}"}))
         extraction = self.work.extract(completion.text)
         known = self.ledger.like(self.work.kind, extraction.code, completion.text)
         if known is not None:
-            copied = ("code", "fault", "feedback", "report", "hidden", "verdict", "reward")
-            evidence = {key: value for key, value in known.evidence.items() if key != "done"}
-            update = {name: getattr(known, name) for name in copied}
-            return self.ledger.add(attempt.model_copy(update={**update, "evidence": {**evidence, "same_as": known.index}}))
+            return await self.ledger.add(_repeated(attempt, known))
         judged = await self.work.judge(extraction)
         if judged.diagnosis.fault is Fault.SANDBOX:
             judged = await self.work.judge(extraction)
-        return self.ledger.add(
-            attempt.model_copy(
-                update={
-                    "code": judged.code,
-                    "fault": judged.diagnosis.fault,
-                    "feedback": judged.diagnosis.feedback,
-                    "evidence": {**judged.diagnosis.evidence, "score": judged.score, "done": judged.done},
-                    "report": judged.report,
-                    "hidden": None if judged.hidden is None else judged.hidden.open_for_record(),
-                    "verdict": judged.verdict,
-                    "reward": binary_reward(judged.verdict),
-                }
-            )
-        )
+        return await self.ledger.add(_judged(attempt, judged))
+
+
+def _repeated(attempt: Attempt, known: Attempt) -> Attempt:
+    """The record of an answer that was there already: what became of that one."""
+    copied = ("code", "fault", "feedback", "report", "hidden", "verdict", "reward")
+    evidence = {key: value for key, value in known.evidence.items() if key != "done"}
+    update = {name: getattr(known, name) for name in copied}
+    return attempt.model_copy(update={**update, "evidence": {**evidence, "same_as": known.index}})
+
+
+def _judged(attempt: Attempt, judged: Judged) -> Attempt:
+    """The record of an answer and what became of it."""
+    return attempt.model_copy(
+        update={
+            "code": judged.code,
+            "fault": judged.diagnosis.fault,
+            "feedback": judged.diagnosis.feedback,
+            "evidence": {**judged.diagnosis.evidence, "score": judged.score, "done": judged.done},
+            "report": judged.report,
+            "hidden": None if judged.hidden is None else judged.hidden.open_for_record(),
+            "verdict": judged.verdict,
+            "reward": binary_reward(judged.verdict),
+        }
+    )

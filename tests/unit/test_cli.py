@@ -18,8 +18,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from orchestrator import __version__, types
-from orchestrator.applications.evaluation.job import EvalJob
-from orchestrator.applications.loss_functions.job import KIND, LossJob
+from orchestrator.applications.evaluation.options import EvalJob
+from orchestrator.applications.loss_functions.job import LossJob, LossSolving
 from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
@@ -29,7 +29,7 @@ from orchestrator.cli.shared import size
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import SandboxUnavailable, UsageError
-from orchestrator.jobs.job import Elsewhere
+from orchestrator.jobs.job import ResumeOverrides
 from orchestrator.processes import owner
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
@@ -280,7 +280,7 @@ def test_resume_takes_no_other_options(cli: Cli) -> None:
 
 
 def test_a_run_may_be_resumed_with_another_server() -> None:
-    moved = Elsewhere(base_url="http://127.0.0.1:9", parallel=4)
+    moved = ResumeOverrides(base_url="http://127.0.0.1:9", parallel=4)
     loss, evaluation = LossJob(tasks=("focal",), model="m"), EvalJob(dataset="humaneval", n=3)
     assert LossJob.model_validate(moved.of(loss.model_dump(mode="json"))).options.parallel == 4
     there = EvalJob.model_validate(moved.of(evaluation.model_dump(mode="json")))
@@ -303,7 +303,7 @@ def finished_job(state: Literal["finished", "interrupted"], train: str = "") -> 
     job = LossJob(tasks=("focal",), base_url="http://127.0.0.1:9", train=train)
     outcome = LossOutcome(task="focal", title="Focal loss", verdict=Verdict.ACCEPTED, code="def focal_loss(): ...\n", attempts=3)
     with RunStore.open(Settings().database_url) as store:
-        run = store.create_run(KIND, job.model_dump(mode="json"), ModelInfo(model="m"), "sha256:1")
+        run = store.create_run(LossSolving.kind, job.model_dump(mode="json"), ModelInfo(model="m"), "sha256:1")
         store.finish(run.id, state, {"accepted": 1, "tasks": [outcome.model_dump(mode="json")]})
     return run.id
 
@@ -350,7 +350,7 @@ def test_a_model_url_that_refuses(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_run_whose_process_is_gone_is_shown_as_interrupted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunStore.open(Settings().database_url) as records:
-        records.create_run(KIND, {})
+        records.create_run(LossSolving.kind, {})
     assert json.loads(cli("runs", "show", "--json").stdout)["state"] == "running"  # this process is there
     machine = owner().split(":")[0]
     monkeypatch.setattr("orchestrator.data.store.owner", lambda: f"{machine}:{2**22 + 1}:1")

@@ -32,6 +32,18 @@ from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Faul
 RIGHT = "```python\ndef f(x):\n    return x\n```"
 
 
+def right(code: str) -> Judged:
+    return Judged(diagnosis=Diagnosis(fault=Fault.NONE), verdict=Verdict.ACCEPTED, code=code, score=100.0, done=True)
+
+
+def ledger(recorded: list[Attempt], events: list[Event] | None = None, previous: Sequence[Attempt] = ()) -> Ledger:
+    async def record(attempt: Attempt) -> None:
+        recorded.append(attempt)
+
+    on_event = (lambda event: None) if events is None else events.append
+    return Ledger(task="toy", record=record, on_event=on_event, attempts=list(previous))
+
+
 def answer(value: int | str) -> str:
     return f"```python\ndef f(x):\n    return {value}\n```"
 
@@ -62,12 +74,13 @@ class Toy:
         if self.judging is not None:
             return self.judging(extraction.code)
         if not extraction.usable:
-            return Judged(Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason), Verdict.INVALID_CANDIDATE)
+            return Judged(diagnosis=Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason), verdict=Verdict.INVALID_CANDIDATE)
         value = extraction.code.rpartition("return ")[2].strip()
         if value == "x":
-            return Judged(Diagnosis(fault=Fault.NONE), Verdict.ACCEPTED, extraction.code, 100.0, done=True)
+            return right(extraction.code)
         diagnosis = Diagnosis(fault=Fault.CANDIDATE, feedback=f"expected x, got {value}")
-        return Judged(diagnosis, Verdict.WRONG_ANSWER, extraction.code, float(value) if value.isdigit() else 0.0)
+        score = float(value) if value.isdigit() else 0.0
+        return Judged(diagnosis=diagnosis, verdict=Verdict.WRONG_ANSWER, code=extraction.code, score=score)
 
 
 @dataclass
@@ -89,8 +102,9 @@ async def tell(
     recorded: list[Attempt] = []
     events: list[Event] = []
     model = ScriptedModel(answers)
-    ledger = Ledger("toy", recorded.append, events.append, list(previous))
-    found = await search(work or Toy(), model, options or LoopOptions(samples=1), ledger, Pen())
+    found = await search(
+        work or Toy(), model, options or LoopOptions(samples=1), ledger=ledger(recorded, events, previous), pen=Pen()
+    )
     return Story(found, recorded, events, model)
 
 
@@ -224,36 +238,61 @@ class SlowModel(ScriptedModel):
 async def test_the_first_accepted_answer_cancels_the_one_being_written() -> None:
     model = SlowModel([RIGHT, answer(1)], [0.0, 30.0])
     recorded: list[Attempt] = []
-    found = await search(Toy(), model, LoopOptions(samples=3), Ledger("toy", recorded.append, lambda event: None), Pen())
+    found = await search(Toy(), model, LoopOptions(samples=3), ledger=ledger(recorded), pen=Pen())
     assert found is not None
     assert model.cancelled == 1
     assert len(recorded) == 1
 
 
 async def test_an_answer_is_judged_while_the_next_is_written() -> None:
-    order: list[str] = []
+    judging, written = asyncio.Event(), asyncio.Event()
 
     class Watched(ScriptedModel):
         async def chat(
             self, messages: Sequence[Message], sampling: Sampling, on_token: Callable[[str], None] | None = None
         ) -> list[Completion]:
-            order.append("write")
-            await asyncio.sleep(0.01)
+            if self.calls:
+                await asyncio.wait_for(judging.wait(), 10)
+                written.set()
             return await super().chat(messages, sampling, on_token)
 
-    work = Toy(delay=0.005)
-    ledger = Ledger("toy", lambda attempt: order.append("recorded"), lambda event: None)
-    await search(work, Watched([answer(1), answer(2), answer(3)]), LoopOptions(rounds=1, samples=3), ledger, Pen())
-    assert order == ["write", "write", "recorded", "write", "recorded", "recorded"]
+    class Waiting(Toy):
+        async def judge(self, extraction: Extraction) -> Judged:
+            judging.set()
+            await asyncio.wait_for(written.wait(), 10)
+            return await super().judge(extraction)
+
+    recorded: list[Attempt] = []
+    await search(Waiting(), Watched([answer(1), answer(2)]), LoopOptions(rounds=1, samples=2), ledger=ledger(recorded), pen=Pen())
+    assert len(recorded) == 2
+
+
+async def test_an_attempt_that_is_being_recorded_is_recorded_under_a_cancellation() -> None:
+    recorded: list[Attempt] = []
+    writing, disk = asyncio.Event(), asyncio.Event()
+
+    async def record(attempt: Attempt) -> None:
+        writing.set()
+        await disk.wait()
+        recorded.append(attempt)
+
+    slow = Ledger(task="toy", record=record)
+    task = asyncio.create_task(search(Toy(), ScriptedModel([answer(1)]), LoopOptions(samples=1), ledger=slow, pen=Pen()))
+    await writing.wait()
+    task.cancel()
+    asyncio.get_running_loop().call_later(0.01, disk.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert recorded == slow.attempts
 
 
 async def test_more_answers_are_written_at_once_where_the_server_can() -> None:
     model = SlowModel([answer(i) for i in range(4)], [0.02] * 4)
     started = asyncio.get_running_loop().time()
-    ledger = Ledger("toy", lambda attempt: None, lambda event: None)
-    await search(Toy(), model, LoopOptions(rounds=1, samples=4, parallel=4), ledger, Pen(4))
+    recorded: list[Attempt] = []
+    await search(Toy(), model, LoopOptions(rounds=1, samples=4, parallel=4), ledger=ledger(recorded), pen=Pen(4))
     assert asyncio.get_running_loop().time() - started < 0.06
-    assert len(ledger.attempts) == 4
+    assert len(recorded) == 4
 
 
 async def test_cancelling_keeps_what_was_recorded() -> None:
@@ -261,12 +300,12 @@ async def test_cancelling_keeps_what_was_recorded() -> None:
     recorded: list[Attempt] = []
     one_is_recorded = asyncio.Event()
 
-    def record(attempt: Attempt) -> None:
+    async def record(attempt: Attempt) -> None:
         recorded.append(attempt)
         one_is_recorded.set()
 
-    ledger = Ledger("toy", record, lambda event: None)
-    task = asyncio.create_task(search(Toy(), model, LoopOptions(samples=2), ledger, Pen()))
+    kept = Ledger(task="toy", record=record)
+    task = asyncio.create_task(search(Toy(), model, LoopOptions(samples=2), ledger=kept, pen=Pen()))
     await one_is_recorded.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -278,9 +317,8 @@ async def test_cancelling_keeps_what_was_recorded() -> None:
 async def test_a_model_that_fails_loses_no_answer_that_was_written() -> None:
     recorded: list[Attempt] = []
     model = ScriptedModel([answer(1), CompletionError("The server is gone.")])
-    ledger = Ledger("toy", recorded.append, lambda event: None)
     with pytest.raises(CompletionError, match="gone"):
-        await search(Toy(delay=0.01), model, LoopOptions(samples=2), ledger, Pen())
+        await search(Toy(delay=0.01), model, LoopOptions(samples=2), ledger=ledger(recorded), pen=Pen())
     assert len(recorded) == 1
 
 
@@ -316,7 +354,7 @@ async def test_no_sandbox_is_an_error_and_no_verdict() -> None:
 
 
 def unscored(code: str) -> Judged:
-    return Judged(Diagnosis(fault=Fault.SANDBOX), Verdict.UNSCORED, code)
+    return Judged(diagnosis=Diagnosis(fault=Fault.SANDBOX), verdict=Verdict.UNSCORED, code=code)
 
 
 async def test_a_dead_sandbox_is_tried_again_and_never_blamed_on_the_answer() -> None:
@@ -332,7 +370,7 @@ async def test_a_sandbox_that_comes_back_is_not_mentioned() -> None:
     turns = iter([True, False])
 
     def judging(code: str) -> Judged:
-        return unscored(code) if next(turns) else Judged(Diagnosis(fault=Fault.NONE), Verdict.ACCEPTED, code, done=True)
+        return unscored(code) if next(turns) else right(code)
 
     story = await tell([answer(1)], work=Toy(judging=judging))
     assert story.attempts[0].verdict is Verdict.ACCEPTED

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from orchestrator.applications.loss_functions.contract import PREFIX
-from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, brief_of, solve, solve_many
+from orchestrator.applications.loss_functions.job import LossJob, LossSolving
+from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, brief_of, solve
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks, custom_task
+from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import judged
+from orchestrator.errors import CompletionError
 from orchestrator.llm.prompts import (
     Brief,
     Failure,
@@ -24,6 +28,7 @@ from orchestrator.llm.prompts import (
     write_tests,
 )
 from orchestrator.llm.scripted import ScriptedModel
+from orchestrator.settings import Settings
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -190,7 +195,11 @@ async def tell(
     events: list[Event] = []
     model = Writer(functions, tests, verdict)
     options = options or LossOptions(samples=1, rounds=4)
-    outcome = await solve(task, model, sandboxes.execute, options, recorded.append, previous, events.append)
+
+    async def record(attempt: Attempt) -> None:
+        recorded.append(attempt)
+
+    outcome = await solve(task, model, sandboxes.execute, options, record=record, previous=previous, on_event=events.append)
     prompts = ["\n".join(message.content for message in call.messages) for call in model.calls]
     return Story(outcome, recorded, events, prompts, sandboxes)
 
@@ -423,18 +432,52 @@ async def test_the_tests_are_asked_for_between_two_functions() -> None:
     assert asked == ["function", "tests", "function"]
 
 
-async def test_many_tasks_come_back_in_their_order() -> None:
-    tasks = [TASK.model_copy(update={"name": name}) for name in ("a", "b", "c")]
+class Engine:
+    """Scripted sandboxes as an engine."""
+
+    image = "sha256:test"
+
+    def __init__(self) -> None:
+        self.execute = Sandboxes().execute
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[RunStore]:
+    with RunStore.open(f"sqlite:///{tmp_path / 'runs.sqlite3'}") as store:
+        yield store
+
+
+def many(**options: object) -> LossJob:
+    tasks = tuple(TASK.model_copy(update={"name": name}) for name in ("a", "b", "c"))
+    return LossJob(tasks=tasks, options=LossOptions(samples=1, **options))  # type: ignore[arg-type]
+
+
+async def test_many_tasks_are_solved_recorded_and_saved_in_their_order(records: RunStore, tmp_path: Path) -> None:
     model = Writer([SUM, RIGHT, RIGHT, ALSO_RIGHT, RIGHT, RIGHT], [TESTS] * 3)
-    recorded: list[Attempt] = []
-    outcomes = await solve_many(
-        tasks, model, Sandboxes().execute, LossOptions(samples=1, tasks_at_once=2), recorded.append, (), lambda event: None
-    )
-    assert [outcome.task for outcome in outcomes] == ["a", "b", "c"]
-    assert {attempt.task for attempt in recorded} == {"a", "b", "c"}
+    result = await LossSolving(Settings(home=tmp_path), records, engine=Engine(), model=model).run_job(many(tasks_at_once=2))
+    assert result.run.state == "finished"
+    assert result.accepted
+    assert [outcome.task for outcome in result.outcomes] == ["a", "b", "c"]
     for name in ("a", "b", "c"):
-        own = [attempt.index for attempt in recorded if attempt.task == name]
+        own = [attempt.index for attempt in records.attempts(result.run.id, name)]
         assert own == list(range(len(own)))
+        assert (tmp_path / "runs" / result.run.id / f"{name}.py").exists()
+    again = LossSolving(Settings(home=tmp_path), records, engine=Engine(), model=Writer([], []))
+    assert (await again.resume_job(result.run.id)).outcomes == result.outcomes
+
+
+async def test_a_model_that_stops_fails_the_job_and_what_was_solved_stays_so(records: RunStore, tmp_path: Path) -> None:
+    model = Writer([RIGHT, CompletionError("The server is gone.")], [TESTS, TESTS])
+    settings = Settings(home=tmp_path)
+    with pytest.raises(CompletionError, match="gone"):
+        await LossSolving(settings, records, engine=Engine(), model=model).run_job(many())
+    run = records.run("last")
+    assert run.state == "failed"
+    rest = Writer([SUM, RIGHT, RIGHT], [TESTS] * 2)
+    resumed = await LossSolving(settings, records, engine=Engine(), model=rest).resume_job(run.id)
+    assert [outcome.verdict for outcome in resumed.outcomes] == [Verdict.ACCEPTED] * 3
+    assert resumed.outcomes[0].attempts == 2
+    assert len(rest.calls) <= 5  # nothing of the first task
 
 
 async def test_the_watcher_gets_the_row_of_the_table() -> None:

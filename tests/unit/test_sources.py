@@ -9,9 +9,9 @@ import warnings
 import pytest
 
 from orchestrator.applications.loss_functions.hints import hint
-from orchestrator.applications.unit_tests.job import with_module
 from orchestrator.applications.unit_tests.mutants import mutants
 from orchestrator.applications.unit_tests.score import copied, uses
+from orchestrator.applications.unit_tests.subjects import with_module
 from orchestrator.data.benchmarks.formats import _called
 from orchestrator.data.benchmarks.names import with_helpers
 from orchestrator.engine.apart import why_together

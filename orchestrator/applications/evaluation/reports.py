@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.applications.evaluation.job import EvalResult, Row, counts_of
+from orchestrator.applications.evaluation.results import EvalResult, Row, counts_of
 from orchestrator.jobs.reports import write_files
 from orchestrator.scoring.pass_at_k import Estimate, estimate
 from orchestrator.types import Verdict

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.applications.unit_tests.job import TestsResult
+from orchestrator.applications.unit_tests.results import TestsResult
 from orchestrator.jobs.reports import write_files
 
 FILES = ("results.jsonl", "report.json", "report.md")

@@ -1,0 +1,30 @@
+"""What a model is asked: the task, and of an answer that failed what visible tests say.
+
+Left out: continuations of a text, which are the task's own (`samples`).
+"""
+
+from __future__ import annotations
+
+from orchestrator.data.benchmarks import BenchmarkTask
+from orchestrator.types import Attempt, Message
+
+
+def ask(task: BenchmarkTask, failed: Attempt | None) -> tuple[Message, ...]:
+    """A conversation of its own for each round: the task, and what failed of it, by visible evidence alone."""
+    if task.cases:
+        parts = ["Solve this task with a Python program that reads stdin and writes to stdout.", task.prompt.strip()]
+    elif task.continues:
+        parts = ["Complete this Python function.", f"```python\n{task.prompt.strip()}\n```"]
+    else:
+        name = f" Define `{task.entry_point}`." if task.entry_point else ""
+        parts = [f"Solve this task in Python.{name}", task.prompt.strip()]
+    if failed is not None:
+        parts += [
+            "This answer is wrong:",
+            f"```python\n{(failed.code or failed.completion.text).strip()}\n```",
+            f"It fails with:\n{failed.feedback.strip()[:1500]}",
+            "Correct it.",
+        ]
+    what = "program" if task.cases else "function"
+    parts.append(f"Answer with one python code block that holds the imports and the whole {what}, and nothing else.")
+    return (Message(role="user", content="\n\n".join(parts)),)
