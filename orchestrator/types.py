@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -275,6 +275,15 @@ class Fault(StrEnum):
     SANDBOX = "sandbox"
 
 
+class OwnTests(Value):
+    """What tests that the model wrote said of a candidate that it wrote, by their names."""
+
+    passed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    """Those that this candidate showed to be wrong."""
+
+
 class Attempt(Value):
     """One completion of a model and everything that became of it."""
 
@@ -296,8 +305,24 @@ class Attempt(Value):
     fault: Fault = Fault.NONE
     feedback: str = ""
     """The smallest useful failure, from visible evidence alone: what a correction prompt shows."""
+    hint: str = ""
+    """What usually helps against that, in one sentence."""
+    blamed: tuple[str, ...] = ()
+    """Names of the model-written tests that `fault` follows from."""
+    own_tests: OwnTests | None = None
+    """What the model's own tests said; None where they were not run."""
+    score: float = 0.0
+    """How good it is as a place to go on from, by visible evidence: higher is better."""
+    done: bool = False
+    """It ended the search for an answer of its kind."""
+    same_as: int | None = None
+    """`index` of the attempt that it repeats, and whose result it has."""
+    extracted: bool = False
+    """The completion was recorded elsewhere and is the answer of a chat, the code in which was judged."""
+    details: dict[str, JsonValue] = {}
+    """What its application reads back, as one type of the application's writes it."""
     evidence: dict[str, object] = {}
-    """Facts behind `fault`, for people and for later analysis."""
+    """Facts behind `fault`, for people: nothing is decided by them."""
     report: ExecutionResult | None = None
     """The judged run with visible checks."""
     hidden: ExecutionResult | None = None
@@ -336,8 +361,12 @@ class Event(Value):
     text: str = ""
     """The piece of text for `token`; one sentence for `note`."""
     attempt: Attempt | None = None
-    summary: dict[str, object] = {}
-    """For `task_finished`: the row of the final table."""
+    verdict: Verdict | None = None
+    """For `task_finished`."""
+    attempts: int = 0
+    """For `task_finished`: how many it took."""
+    wall_time: float = 0.0
+    """For `task_finished`: seconds."""
 
 
 class IOCase(Value):

@@ -78,11 +78,8 @@ class Progress:
                     self._attempt(event.attempt)
             case "task_finished":
                 self._finished += 1
-                accepted = event.summary.get("verdict") == "accepted"
-                self._accepted += accepted
-                attempts, seconds = event.summary.get("attempts"), event.summary.get("wall_time")
-                spent = f" after {attempts} attempts, {seconds:.0f} s" if isinstance(seconds, int | float) else ""
-                self.line(f"{event.task}: {event.summary.get('verdict')}{spent}")
+                self._accepted += event.verdict == "accepted"
+                self.line(f"{event.task}: {event.verdict} after {event.attempts} attempts, {event.wall_time:.0f} s")
             case "note":
                 self._status = event.text
                 self.line(event.text)

@@ -137,6 +137,9 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
     screen.print(table)
 
 
+_FACTS = {"blamed", "own_tests", "score", "done", "same_as", "extracted", "details"}
+
+
 def _show_attempt(screen: Console, item: Attempt) -> None:
     usage = item.completion.usage
     screen.print(
@@ -154,7 +157,9 @@ def _show_attempt(screen: Console, item: Attempt) -> None:
     _section(screen, "not answerable: the server refused the prompt", item.completion.refused)
     _section(screen, "code", item.code, python=True)
     _section(screen, "feedback", item.feedback)
-    _section(screen, "evidence", json.dumps(item.evidence, indent=2) if item.evidence else "")
+    _section(screen, "hint", item.hint)
+    facts = item.model_dump(mode="json", include=_FACTS, exclude_defaults=True) | item.evidence
+    _section(screen, "evidence", json.dumps(facts, indent=2) if facts else "")
     _show_result(screen, "visible checks", item.report)
     _show_result(screen, "hidden tests", item.hidden)
 

@@ -10,7 +10,7 @@ A run is read as `interrupted` when its process is gone without a word, after SI
         run = store.create_run("solve-loss", {"seed": 1})
         store.add_attempt(run.id, attempt)
 
-Left out: migrations (there is one schema so far), and any judgement on what is stored.
+Left out: what earlier versions wrote otherwise (`migrations`), and any judgement on what is stored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -30,11 +30,12 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchM
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from orchestrator.data import migrations
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.processes import is_alive, owner
 from orchestrator.types import Attempt, ModelInfo, RunRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT = 15.0
 """Seconds a write waits for another process that is writing."""
 
@@ -301,6 +302,14 @@ class RunStore:
                 f"(schema {version}, this one knows {SCHEMA_VERSION}).",
                 remedy="Upgrade Fumehood, or set FUMEHOOD_DB to another store.",
             )
+        for step in range(version + 1, SCHEMA_VERSION + 1):
+            self._migrate(step)
+
+    def _migrate(self, step: int) -> None:
+        with suppress(IntegrityError), self._translated(), self._engine.begin() as connection:
+            # First, so that another process waits here until the step is taken, and then takes it no more.
+            connection.execute(_Schema.__table__.insert().values(version=step))  # type: ignore[attr-defined]
+            migrations.STEPS[step](connection)
 
     def _version(self) -> int:
         with Session(self._engine) as session:

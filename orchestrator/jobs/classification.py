@@ -29,7 +29,7 @@ from pydantic import Field
 
 from orchestrator.llm.extraction import Extraction
 from orchestrator.sources import parse
-from orchestrator.types import ExecutionResult, Fault, RunReport, Status, TestOutcome, TestResult, Value, Verdict
+from orchestrator.types import ExecutionResult, Fault, OwnTests, RunReport, Status, TestOutcome, TestResult, Value, Verdict
 
 LONGEST = 700
 """Characters of one failure in a prompt. Small models lose the thread of long ones."""
@@ -58,17 +58,16 @@ class Diagnosis(Value):
     fault: Fault
     feedback: str = ""
     """The smallest useful failure, from visible evidence alone."""
+    hint: str = ""
+    """What usually helps against it."""
+    blamed: tuple[str, ...] = ()
+    """Names of the model-written tests that `fault` follows from."""
+    own_tests: OwnTests | None = None
+    """What the model-written tests said; None where they were not run."""
     evidence: dict[str, object] = Field(default_factory=dict)
-    """Facts behind `fault`."""
+    """Facts behind `fault`, for people."""
     decided: bool = True
     """False: the evidence does not tell the candidate's fault from the tests'; `fault` is a guess."""
-
-
-class OtherCandidate(Value):
-    """What the model-written tests said of another candidate that meets the trusted checks."""
-
-    passed: frozenset[str]
-    failed: frozenset[str]
 
 
 def _no_advice(message: str, code: str) -> str:
@@ -83,7 +82,7 @@ def classify(
     checks_source: str = "",
     tests_source: str = "",
     on_reference: RunReport | None = None,
-    on_others: Sequence[OtherCandidate] = (),
+    on_others: Sequence[OwnTests] = (),
     advise: Callable[[str, str], str] = _no_advice,
 ) -> Diagnosis:
     """Say whose fault a candidate's failure is; `Fault.NONE` when nothing failed.
@@ -110,12 +109,13 @@ def classify(
     fault = _fault_of_checks(checks)
     if fault is not Fault.NONE:
         feedback = smallest_failure(checks, checks_source)
-        if fault is Fault.CANDIDATE:
-            feedback = f"{feedback}\n{advise(feedback, extraction.code)}".rstrip()
-        return Diagnosis(fault=fault, feedback=feedback, evidence=evidence)
+        hint = advise(feedback, extraction.code) if fault is Fault.CANDIDATE else ""
+        return Diagnosis(fault=fault, feedback=feedback, hint=hint, evidence=evidence)
     if tests is None:
         return Diagnosis(fault=Fault.NONE, evidence=evidence)
-    return _classify_by_tests(tests, tests_source, evidence, on_reference, on_others)
+    found = _classify_by_tests(tests, tests_source, on_reference, on_others)
+    own_tests = OwnTests(passed=tuple(sorted(passed_names(tests))), failed=tuple(sorted(failed_names(tests))))
+    return found.model_copy(update={"own_tests": own_tests, "evidence": {**evidence, **found.evidence}})
 
 
 def _fault_of_checks(report: ExecutionResult) -> Fault:
@@ -128,45 +128,36 @@ def _fault_of_checks(report: ExecutionResult) -> Fault:
 
 
 def _classify_by_tests(
-    tests: ExecutionResult,
-    source: str,
-    evidence: dict[str, object],
-    on_reference: RunReport | None,
-    on_others: Sequence[OtherCandidate],
+    tests: ExecutionResult, source: str, on_reference: RunReport | None, on_others: Sequence[OwnTests]
 ) -> Diagnosis:
     failed = [test for test in tests.tests if test.outcome in _FAILED]
-    evidence = {
-        **evidence,
-        "tests_passed": sorted(passed_names(tests)),
-        "tests_failed": sorted(test.name for test in failed),
-    }
     if tests.status is Status.SANDBOX_ERROR:
-        return Diagnosis(fault=Fault.SANDBOX, evidence=evidence)
+        return Diagnosis(fault=Fault.SANDBOX)
     if tests.verdict is Verdict.ACCEPTED:
-        return Diagnosis(fault=Fault.NONE, evidence=evidence)
+        return Diagnosis(fault=Fault.NONE)
     if tests.status in _LIMITS:
         # The candidate has met the trusted checks within the same limits.
         ends_elsewhere = on_reference is not None and on_reference.status is Status.OK
         fault = Fault.RESOURCE_LIMIT if ends_elsewhere else Fault.TESTS
-        return Diagnosis(fault=fault, feedback=_LIMITS[tests.status], evidence=evidence)
+        return Diagnosis(fault=fault, feedback=_LIMITS[tests.status])
     if not failed:
         # Not collected, skipped, or left early, with a candidate that the trusted checks could import and run.
-        return Diagnosis(fault=Fault.TESTS, feedback=smallest_failure(tests, source), evidence=evidence)
+        return Diagnosis(fault=Fault.TESTS, feedback=smallest_failure(tests, source))
     blames = [(test, _blame(test, on_reference, on_others)) for test in failed]
-    evidence["blames"] = {test.name: str(blame) for test, blame in blames}
     for wanted in (Fault.CANDIDATE, None, Fault.TESTS):
         blamed = [test for test, blame in blames if blame is wanted]
         if blamed:
             return Diagnosis(
                 fault=wanted or Fault.CANDIDATE,
                 feedback=describe(blamed[0], source),
-                evidence={**evidence, "blamed": [test.name for test in blamed]},
+                blamed=tuple(test.name for test in blamed),
+                evidence={"blames": {test.name: str(blame) for test, blame in blames}},
                 decided=wanted is not None,
             )
     raise AssertionError("a failed test has a blame")
 
 
-def _blame(test: TestResult, on_reference: RunReport | None, on_others: Sequence[OtherCandidate]) -> Fault | None:
+def _blame(test: TestResult, on_reference: RunReport | None, on_others: Sequence[OwnTests]) -> Fault | None:
     if on_reference is not None:
         return Fault.CANDIDATE if test.name in passed_names(on_reference) else Fault.TESTS
     if any(test.name in other.passed for other in on_others):

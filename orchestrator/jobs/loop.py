@@ -30,7 +30,7 @@ from orchestrator.jobs.refusals import refusal
 from orchestrator.jobs.steps import shielded
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, normalised
-from orchestrator.llm.prompts import HINT, Failure
+from orchestrator.llm.prompts import Failure
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.types import (
     Attempt,
@@ -235,25 +235,19 @@ def best(attempts: Sequence[Attempt]) -> Attempt | None:
     """
     showable = [item for item in attempts if item.feedback and item.fault not in (Fault.SANDBOX, Fault.NONE)]
     refused = {item.parent for item in attempts if item.completion.refused}  # a correction of it is too long, or filtered
-    showable = [item for item in showable if "same_as" not in item.evidence and item.index not in refused]
+    showable = [item for item in showable if item.same_as is None and item.index not in refused]
     if not showable:
         return None
     tried = {item.index: sum(other.parent == item.index for other in attempts) for item in showable}
-    remedy = {item.index: HINT in item.feedback and not tried[item.index] for item in showable}
-    return max(showable, key=lambda item: (remedy[item.index], score_of(item), -tried[item.index], item.round, item.sample))
-
-
-def score_of(attempt: Attempt) -> float:
-    """The score an attempt was recorded with."""
-    score = attempt.evidence.get("score", 0.0)
-    return float(score) if isinstance(score, int | float) else 0.0
+    remedy = {item.index: bool(item.hint) and not tried[item.index] for item in showable}
+    return max(showable, key=lambda item: (remedy[item.index], item.score, -tried[item.index], item.round, item.sample))
 
 
 def _rounds_of_repeats(attempts: Sequence[Attempt]) -> int:
     """How many of the latest rounds, one after another, gave an answer that was there already."""
     count = 0
     for round_ in sorted({item.round for item in attempts}, reverse=True):
-        if not any("same_as" in item.evidence for item in attempts if item.round == round_):
+        if not any(item.same_as is not None for item in attempts if item.round == round_):
             break
         count += 1
     return count
@@ -289,7 +283,7 @@ async def search(work: Work, model: Model, options: LoopOptions, *, ledger: Ledg
         PrerequisiteError, SandboxError: no sandbox; what was recorded stays.
     """
     for round_ in range(options.rounds):
-        done = next((item for item in ledger.of(work.kind) if is_done(item)), None)
+        done = next((item for item in ledger.of(work.kind) if item.done), None)
         if done is not None:
             return done
         drafts = plan(ledger.of(work.kind), round_, options)
@@ -311,17 +305,12 @@ async def search(work: Work, model: Model, options: LoopOptions, *, ledger: Ledg
 def is_over(attempts: Sequence[Attempt], options: LoopOptions) -> bool:
     """Would a search with these attempts of its kind ask nothing more: one is done, or every sample of every round is there?"""
     places = {(item.round, item.sample) for item in attempts}
-    return any(is_done(item) for item in attempts) or places >= set(product(range(options.rounds), range(options.samples)))
+    return any(item.done for item in attempts) or places >= set(product(range(options.rounds), range(options.samples)))
 
 
 def _is_hopeless(attempt: Attempt) -> bool:
     """The next would end alike: the sandbox failed, or the server refused the question itself."""
     return attempt.fault is Fault.SANDBOX or (bool(attempt.completion.refused) and attempt.parent is None)
-
-
-def is_done(attempt: Attempt) -> bool:
-    """Did this attempt end its search?"""
-    return attempt.evidence.get("done") is True
 
 
 @dataclass(kw_only=True)
@@ -370,7 +359,7 @@ class _Round:
                     for writer in writers:
                         writer.cancel()
                     continue
-                if attempt is not None and is_done(attempt):
+                if attempt is not None and attempt.done:
                     return attempt
         finally:
             for task in tasks:
@@ -414,7 +403,7 @@ class _Round:
     def _failure(self, parent: Attempt) -> Failure:
         """What a correction may know of the attempt it corrects. `Attempt.hidden` has no place in it."""
         code = parent.code or self.work.extract(parent.completion.text).draft
-        return Failure(code=code, fault=parent.fault, feedback=parent.feedback)
+        return Failure(code=code, fault=parent.fault, feedback=parent.feedback, hint=parent.hint)
 
     async def _judge(self, attempt: Attempt) -> Attempt:
         """Extract, look whether it was there already, run and judge, record."""
@@ -431,22 +420,32 @@ class _Round:
         return await self.ledger.add(_judged(attempt, judged))
 
 
+_OF_CODE = (
+    *("code", "fault", "feedback", "hint", "blamed", "own_tests", "score", "details", "evidence"),
+    *("report", "hidden", "verdict", "reward"),
+)
+"""Fields of an attempt that its code alone decides."""
+
+
 def _repeated(attempt: Attempt, known: Attempt) -> Attempt:
     """The record of an answer that was there already: what became of that one."""
-    copied = ("code", "fault", "feedback", "report", "hidden", "verdict", "reward")
-    evidence = {key: value for key, value in known.evidence.items() if key != "done"}
-    update = {name: getattr(known, name) for name in copied}
-    return attempt.model_copy(update={**update, "evidence": {**evidence, "same_as": known.index}})
+    return attempt.model_copy(update={name: getattr(known, name) for name in _OF_CODE} | {"same_as": known.index})
 
 
 def _judged(attempt: Attempt, judged: Judged) -> Attempt:
     """The record of an answer and what became of it."""
+    diagnosis = judged.diagnosis
     return attempt.model_copy(
         update={
             "code": judged.code,
-            "fault": judged.diagnosis.fault,
-            "feedback": judged.diagnosis.feedback,
-            "evidence": {**judged.diagnosis.evidence, "score": judged.score, "done": judged.done},
+            "fault": diagnosis.fault,
+            "feedback": diagnosis.feedback,
+            "hint": diagnosis.hint,
+            "blamed": diagnosis.blamed,
+            "own_tests": diagnosis.own_tests,
+            "evidence": diagnosis.evidence,
+            "score": judged.score,
+            "done": judged.done,
             "report": judged.report,
             "hidden": None if judged.hidden is None else judged.hidden.open_for_record(),
             "verdict": judged.verdict,

@@ -23,8 +23,6 @@ IDIOMS = (
 )
 """What small models most often get wrong about the library, whatever the task."""
 
-HINT = "Hint: "
-"""What the remedy in a failure's feedback begins with, where it has one."""
 SYSTEM = "You are an expert in Python and PyTorch. You answer with one python code block and nothing else."
 
 
@@ -48,6 +46,8 @@ class Failure(Value):
     fault: Fault
     feedback: str
     """The smallest useful failure, from visible evidence alone."""
+    hint: str = ""
+    """What usually helps against it."""
 
 
 def write_candidate(brief: Brief) -> tuple[Message, ...]:
@@ -66,7 +66,6 @@ def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
     The code to complete begins with a comment: the hint, where the failure has one. Small models write down what they were
     told before and then repeat their mistake; what stands in their own code they follow.
     """
-    hint = failure.feedback.rpartition(HINT)[2].strip() if HINT in failure.feedback else ""
     return _chat(
         _task(brief),
         "This answer is wrong:",
@@ -74,7 +73,7 @@ def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
         _complaint(failure),
         f"Write the corrected function `{brief.signature}`. {IDIOMS}\nAnswer with one python code block: the imports, the whole "
         "function, and in its first line a comment that names the mistake. No docstring, no examples. Complete this:",
-        _block(f"{brief.stub.rstrip()}\n    # {hint or 'The mistake was'}"),
+        _block(f"{brief.stub.rstrip()}\n    # {failure.hint or 'The mistake was'}"),
     )
 
 
@@ -174,7 +173,8 @@ def _complaint(failure: Failure) -> str:
         Fault.FORMAT: "It cannot be used:",
         Fault.RESOURCE_LIMIT: "It was stopped:",
     }.get(failure.fault, "Running it gave:")
-    return f"{introduction}\n{failure.feedback.strip()}"
+    hint = f"\nHint: {failure.hint}" if failure.hint else ""
+    return f"{introduction}\n{failure.feedback.strip()}{hint}"
 
 
 def _wanted_tests(brief: Brief) -> str:

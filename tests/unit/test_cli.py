@@ -608,9 +608,7 @@ def test_plain_progress_is_a_line_for_each_attempt(capsys: pytest.CaptureFixture
         for piece in ("def ", "loss"):
             progress.event(Event(kind="token", task="focal", text=piece))
         progress.event(Event(kind="attempt_finished", task="focal", attempt=ATTEMPTS[0]))
-        progress.event(
-            Event(kind="task_finished", task="focal", summary={"verdict": "accepted", "attempts": 2, "wall_time": 3.0})
-        )
+        progress.event(Event(kind="task_finished", task="focal", verdict=Verdict.ACCEPTED, attempts=2, wall_time=3.0))
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [

@@ -61,7 +61,7 @@ def test_a_wrong_value_gets_a_hint_only_where_the_code_sums_over_everything() ->
 
 def test_there_is_one_hint_at_a_time() -> None:
     both = "Failed: loss(pred, target) returned nan\nRuntimeError: 1D tensors expected"
-    assert hint(both, SUMS).count("Hint:") == 1
+    assert hint(both, SUMS) == hint(both.splitlines()[0], SUMS)
 
 
 @pytest.mark.parametrize("name", sorted(builtin_tasks()))

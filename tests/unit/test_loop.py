@@ -19,7 +19,6 @@ from orchestrator.jobs.loop import (
     Pen,
     Sealed,
     best,
-    is_done,
     plan,
     search,
     seed_of,
@@ -111,7 +110,7 @@ async def tell(
 async def test_the_first_answer_may_be_accepted() -> None:
     story = await tell([RIGHT])
     assert story.found is not None
-    assert is_done(story.found)
+    assert story.found.done
     assert [(item.index, item.round, item.sample, item.verdict, item.reward) for item in story.attempts] == [
         (0, 0, 0, Verdict.ACCEPTED, 1.0)
     ]
@@ -147,7 +146,7 @@ async def test_a_repeated_answer_is_not_judged_again_and_raises_the_temperature_
     same_in_other_words = "```python\ndef f(x):\n    # again\n    return (1)\n```"
     story = await tell([answer(1), same_in_other_words, answer(1), RIGHT], LoopOptions(samples=1), work)
     assert len(work.judged) == 2
-    assert [item.evidence.get("same_as") for item in story.attempts] == [None, 0, 0, None]
+    assert [item.same_as for item in story.attempts] == [None, 0, 0, None]
     assert story.attempts[1].feedback == story.attempts[0].feedback
     temperatures = [item.sampling.temperature for item in story.attempts]
     assert temperatures == sorted(temperatures)
@@ -388,7 +387,7 @@ async def test_the_watcher_sees_rounds_tokens_and_attempts() -> None:
     assert "".join(event.text for event in story.events if event.kind == "token") == answer(1) + RIGHT
 
 
-def done(round_: int, sample: int, score: float = 0.0, parent: int | None = None, **evidence: object) -> Attempt:
+def done(round_: int, sample: int, score: float = 0.0, parent: int | None = None, same_as: int | None = None) -> Attempt:
     return Attempt(
         task="toy",
         index=10 * round_ + sample,
@@ -399,7 +398,8 @@ def done(round_: int, sample: int, score: float = 0.0, parent: int | None = None
         fault=Fault.CANDIDATE,
         feedback="wrong",
         verdict=Verdict.WRONG_ANSWER,
-        evidence={"score": score, **evidence},
+        score=score,
+        same_as=same_as,
     )
 
 
@@ -423,7 +423,7 @@ def test_an_attempt_that_was_corrected_in_vain_gives_way_to_its_equal() -> None:
 
 def test_a_known_remedy_is_tried_first_and_once() -> None:
     good = done(0, 0, score=0.9)
-    simple = done(1, 0, score=0.1, parent=good.index).model_copy(update={"feedback": "TypeError\nHint: write x.clamp(min=0)."})
+    simple = done(1, 0, score=0.1, parent=good.index).model_copy(update={"hint": "write x.clamp(min=0)."})
     assert best([good, simple]) is simple
     in_vain = done(2, 0, score=0.1, parent=simple.index)
     assert best([good, simple, in_vain]) is good

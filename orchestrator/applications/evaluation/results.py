@@ -204,7 +204,7 @@ def _row(rounds: Sequence[Attempt]) -> Row:
         model_time=sum(one.completion.wall_time for one in rounds),
         tokens=usage.prompt_tokens + usage.completion_tokens,
         sends=1 if result is None else result.attempts,
-        extracted=bool(last.evidence.get("extracted")),
+        extracted=last.extracted,
         rounds=last.round,
         first_verdict=rounds[0].verdict,
         tests_by_name={} if result is None else {test.name: str(test.outcome) for test in result.tests},

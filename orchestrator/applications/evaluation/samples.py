@@ -64,10 +64,10 @@ def recorded(job: EvalJob, task: BenchmarkTask, number: int, sample: Sample) -> 
     attempt = Attempt(task=task.task_id, index=number, sample=number, completion=Completion(text=sample.text), code=code)
     if job.raw or not is_answer(sample.text, code):
         return attempt
-    return attempt.model_copy(update=_code_in(task, sample.text) | {"evidence": {"extracted": True}})
+    return attempt.model_copy(update=_code_in(task, sample.text) | {"extracted": True})
 
 
-def _code_in(task: BenchmarkTask, answer: str) -> dict[str, str]:
+def _code_in(task: BenchmarkTask, answer: str) -> dict[str, object]:
     """The code in the answer of a chat, or why there is none."""
     found = _found(task, answer)
     if not found.code:

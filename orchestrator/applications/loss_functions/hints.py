@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import re
 
-from orchestrator.llm.prompts import HINT
 from orchestrator.sources import parse
 
 _BY_MESSAGE: tuple[tuple[str, str], ...] = (
@@ -60,10 +59,10 @@ def hint(message: str, code: str) -> str:
     for pattern, text in _BY_MESSAGE:
         match = re.search(pattern, message)
         if match:
-            return HINT + text.format(*match.groups())
+            return text.format(*match.groups())
     if "must be" in message and _means_a_number(code):
         return (
-            f"{HINT}.sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something "
+            ".sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something "
             "is meant for each sample, sum with x.flatten(1).sum(1) and take the mean last."
         )
     return ""

@@ -27,11 +27,9 @@ from orchestrator.applications.loss_functions.tasks import TENSORS, LossTask, st
 from orchestrator.errors import CompletionError
 from orchestrator.jobs.classification import (
     Diagnosis,
-    OtherCandidate,
     classify,
     describe,
     drop_tests,
-    failed_names,
     passed_names,
     smallest_failure,
 )
@@ -45,9 +43,7 @@ from orchestrator.jobs.loop import (
     Record,
     Sealed,
     best,
-    is_done,
     is_over,
-    score_of,
     search,
     seed_of,
 )
@@ -71,6 +67,7 @@ from orchestrator.types import (
     Fault,
     Limits,
     Message,
+    OwnTests,
     Program,
     Sampling,
     Usage,
@@ -162,11 +159,15 @@ async def solve(
     candidates = _Candidates(
         spec=task, brief=brief, model=model, execute=execute, options=options, ledger=ledger, pen=pen, tests=tests
     )
-    accepted = next((attempt for attempt in ledger.of("candidate") if is_done(attempt)), None)
+    accepted = next((attempt for attempt in ledger.of("candidate") if attempt.done), None)
     if not is_over(ledger.of("candidate"), options):
         accepted = await _find(candidates, tests)
     outcome = _outcome(task, ledger, accepted, tests.standing(ledger), time.monotonic() - started)
-    on_event(Event(kind="task_finished", task=task.name, summary=outcome.model_dump(mode="json")))
+    on_event(
+        Event(
+            kind="task_finished", task=task.name, verdict=outcome.verdict, attempts=outcome.attempts, wall_time=outcome.wall_time
+        )
+    )
     return outcome
 
 
@@ -234,8 +235,8 @@ class _Tests:
     def recall(self, ledger: Ledger) -> None:
         """Drop again what an interrupted call had come to drop."""
         for attempt in ledger.of("candidate"):
-            names = attempt.evidence.get("tests_dropped")
-            self.dropped |= {str(name) for name in names} if isinstance(names, list) else set()
+            if attempt.own_tests is not None:
+                self.dropped.update(attempt.own_tests.dropped)
 
     async def current(self) -> str:
         """The tests as they stand, once they are written; empty where there are none."""
@@ -246,7 +247,7 @@ class _Tests:
 
     def standing(self, ledger: Ledger) -> str:
         """The tests that nothing speaks against, without waiting for any."""
-        return self._left(next((attempt for attempt in ledger.of("tests") if is_done(attempt)), None))
+        return self._left(next((attempt for attempt in ledger.of("tests") if attempt.done), None))
 
     def _left(self, attempt: Attempt | None) -> str:
         return drop_tests(attempt.code, self.dropped) if attempt is not None and attempt.code else ""
@@ -373,14 +374,14 @@ class _Candidates:
         hidden = Sealed(await self.execute(Program(code=code, tests=self.spec.hidden_tests), self.options.limits))
         accepted = hidden.verdict is Verdict.ACCEPTED
         if hidden.verdict in (Verdict.ACCEPTED, Verdict.UNSCORED):
-            diagnosis = Diagnosis(fault=Fault.NONE if accepted else Fault.SANDBOX, evidence=diagnosis.evidence)
+            diagnosis = diagnosis.model_copy(update={"fault": Fault.NONE if accepted else Fault.SANDBOX})
         else:
             diagnosis = await self._try_tests(extraction, checks)
             if diagnosis.fault not in (Fault.CANDIDATE, Fault.RESOURCE_LIMIT):
                 # Nothing visible is wrong with it: there is nothing to tell the model, and a fresh start is due.
-                diagnosis = Diagnosis(fault=Fault.CANDIDATE, evidence=diagnosis.evidence)
+                diagnosis = diagnosis.model_copy(update={"fault": Fault.CANDIDATE, "feedback": ""})
         return Judged(
-            diagnosis=diagnosis.model_copy(update={"evidence": {**diagnosis.evidence, "decided_by": "hidden tests"}}),
+            diagnosis=diagnosis,
             verdict=hidden.verdict,
             code=code,
             score=score + accepted,
@@ -393,8 +394,7 @@ class _Candidates:
         """Run the model's tests on a candidate that meets the trusted checks; drop those that evidence speaks against."""
         source = await self.tests.current()
         if not source:
-            found = classify(extraction, checks, advise=hint)
-            return found.model_copy(update={"evidence": {**found.evidence, "decided_by": "trusted checks"}})
+            return classify(extraction, checks)
         result = await self.execute(Program(code=extraction.code, tests=source), self.options.limits)
         writing = await asyncio.shield(self.tests.writing) if self.tests.writing is not None else None
         found = classify(
@@ -407,32 +407,22 @@ class _Candidates:
         )
         if not found.decided:
             found = await self._ask(extraction, found, source)
-        if found.fault is Fault.TESTS:
-            blamed = found.evidence.get("blamed")
-            names = (
-                {str(name) for name in blamed} if isinstance(blamed, list) else set(failed_names(result) | passed_names(result))
-            )
-            self.tests.dropped |= names
-            # The other tests have passed, or some test would be blamed on the candidate.
-            found = found.model_copy(
-                update={"fault": Fault.NONE, "feedback": "", "evidence": {**found.evidence, "tests_dropped": sorted(names)}}
-            )
-        decided_by = "trusted checks and model-written tests" if found.evidence.get("tests_passed") else "trusted checks"
-        return found.model_copy(update={"evidence": {**found.evidence, "decided_by": decided_by}})
+        if found.fault is not Fault.TESTS or found.own_tests is None:
+            return found
+        names = found.blamed or (*found.own_tests.passed, *found.own_tests.failed)
+        self.tests.dropped.update(names)
+        own_tests = found.own_tests.model_copy(update={"dropped": tuple(sorted(names))})
+        # The other tests have passed, or some test would be blamed on the candidate.
+        return found.model_copy(update={"fault": Fault.NONE, "feedback": "", "own_tests": own_tests})
 
-    def _others(self, code: str) -> list[OtherCandidate]:
+    def _others(self, code: str) -> list[OwnTests]:
         """What the model's tests said of the other candidates that met the trusted checks."""
-        others: list[OtherCandidate] = []
-        for attempt in self.ledger.of("candidate"):
-            passed, failed = attempt.evidence.get("tests_passed"), attempt.evidence.get("tests_failed")
-            if attempt.code != code and isinstance(passed, list) and isinstance(failed, list):
-                others.append(OtherCandidate(passed=frozenset(map(str, passed)), failed=frozenset(map(str, failed))))
-        return others
+        return [
+            attempt.own_tests for attempt in self.ledger.of("candidate") if attempt.code != code and attempt.own_tests is not None
+        ]
 
     async def _ask(self, extraction: Extraction, found: Diagnosis, source: str) -> Diagnosis:
         """The evidence does not decide: ask the model. No clear answer leaves the blame with the candidate."""
-        blamed = found.evidence.get("blamed")
-        names = [str(name) for name in blamed] if isinstance(blamed, list) else []
         failure = Failure(code=source, fault=found.fault, feedback=found.feedback)
         sampling = Sampling(
             temperature=0.0, max_new_tokens=8, seed=seed_of(self.options.seed, self.task, "tests", 0, len(self.ledger.attempts))
@@ -445,13 +435,13 @@ class _Candidates:
             if not error.prompt_refused:
                 raise
         fault = (read_fault(answers[0].text) if answers else None) or Fault.CANDIDATE
-        evidence = {**found.evidence, "asked_model": str(fault), "blamed": names}
-        return Diagnosis(fault=fault, feedback=found.feedback, evidence=evidence)
+        evidence = {**found.evidence, "asked_model": str(fault)}
+        return found.model_copy(update={"fault": fault, "decided": True, "evidence": evidence})
 
 
 def _outcome(task: LossTask, ledger: Ledger, accepted: Attempt | None, tests: str, wall_time: float) -> LossOutcome:
     candidates = ledger.of("candidate")
-    chosen = accepted or best(candidates) or max(candidates, key=score_of, default=None)
+    chosen = accepted or best(candidates) or max(candidates, key=lambda attempt: attempt.score, default=None)
     failed = next((attempt for attempt in candidates if attempt.verdict is not Verdict.ACCEPTED), None)
     at_first = accepted is not None and (accepted.round, accepted.sample) == (0, 0)
     return LossOutcome(
@@ -464,11 +454,18 @@ def _outcome(task: LossTask, ledger: Ledger, accepted: Attempt | None, tests: st
         rounds=1 + max((attempt.round for attempt in candidates), default=-1),
         first_failure=_line(failed) if failed is not None and not at_first else "",
         fixed_by=_fixed_by(accepted, ledger) if accepted is not None and not at_first else "",
-        decided_by=str(chosen.evidence.get("decided_by", "trusted checks")) if chosen is not None else "",
+        decided_by=_decided_by(chosen) if chosen is not None else "",
         accepted_at_first=at_first,
         usage=ledger.usage,
         wall_time=wall_time,
     )
+
+
+def _decided_by(chosen: Attempt) -> str:
+    """What a verdict rests on."""
+    if chosen.hidden is not None:
+        return "hidden tests"
+    return "trusted checks and model-written tests" if chosen.own_tests and chosen.own_tests.passed else "trusted checks"
 
 
 def _fixed_by(accepted: Attempt, ledger: Ledger) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.applications.unit_tests.judge import LIMITS, Subject, Surveyed, TestsJudgement, judge_tests, survey
 from orchestrator.applications.unit_tests.options import UnitTestJob
-from orchestrator.applications.unit_tests.results import TestsResult, row_of
+from orchestrator.applications.unit_tests.results import TestsDetails, TestsResult, row_of
 from orchestrator.applications.unit_tests.score import accepted
 from orchestrator.applications.unit_tests.subjects import shown, subject_of_task, with_module
 from orchestrator.data.benchmarks import load
@@ -168,16 +168,11 @@ def _judged(job: UnitTestJob, answered: Attempt, found: Extraction, judgement: T
     else:
         verdict = Verdict.WRONG_ANSWER if score.valid else Verdict.INVALID_TESTS
         fault, reward = Fault.TESTS if found.code else Fault.FORMAT, score.reward
-    evidence = {
-        "score": score.model_dump(mode="json"),
-        "seen": judgement.seen.model_dump(mode="json"),
-        "cpu_time": sum(run.cpu_time for run in judgement.runs),
-    }
     update = {
         "code": found.code,
         "fault": fault,
         "feedback": found.reason or judgement.feedback,
-        "evidence": evidence,
+        "details": TestsDetails(score=score, seen=judgement.seen).model_dump(mode="json"),
         "report": _report(judgement, verdict, reward),
         "verdict": verdict,
         "reward": reward,

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from orchestrator.applications.unit_tests.options import UnitTestJob
+from orchestrator.applications.unit_tests.score import Observed, TestsScore
 from orchestrator.errors import OrchestratorError
 from orchestrator.jobs.job import JobResult
 from orchestrator.jobs.refusals import Answers
@@ -134,21 +135,26 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+class TestsDetails(Value):
+    """What is recorded of a judgement beside the common fields: `Attempt.details`."""
+
+    __test__ = False
+    score: TestsScore
+    seen: Observed
+
+
 def row_of(attempt: Attempt) -> TestsRow:
     """What a table shows of an attempt."""
-    score, seen = attempt.evidence.get("score"), attempt.evidence.get("seen")
-    score = score if isinstance(score, dict) else {}
-    seen = seen if isinstance(seen, dict) else {}
-    names = ("valid", "flaky", "worthless", "line_coverage", "branch_coverage", "mutation_score", "killed", "survived")
     usage = attempt.completion.usage
+    details = TestsDetails.model_validate(attempt.details) if attempt.details else None  # none: its prompt was refused
     return TestsRow(
         task_id=attempt.task,
         completion_id=attempt.index,
         verdict=attempt.verdict,
         reward=attempt.reward,
-        **{name: score[name] for name in (*names, "equivalent", "components") if name in score},
-        tests=seen.get("collected", 0),
-        tests_passed=seen.get("passed", 0),
+        **(details.score.model_dump(exclude={"reward"}) if details else {}),
+        tests=details.seen.collected if details else 0,
+        tests_passed=details.seen.passed if details else 0,
         message=(attempt.feedback or attempt.completion.refused)[:2000],
         finish_reason=attempt.completion.reason or attempt.completion.finish_reason,
         refused=attempt.completion.refused,
