@@ -177,8 +177,8 @@ def test_one_test_that_the_reference_passes_is_enough() -> None:
 
 def test_without_a_reference_another_candidate_decides() -> None:
     tests = ran(failing("test_a"), told("test_b"))
-    passes = OwnTests(passed=({"test_a", "test_b"}), failed=frozenset())
-    fails = OwnTests(passed=({"test_b"}), failed=({"test_a"}))
+    passes = OwnTests(passed=("test_a", "test_b"))
+    fails = OwnTests(passed=("test_b",), failed=("test_a",))
     assert classify(USABLE, GOOD, tests, on_others=[passes, fails]).fault is Fault.CANDIDATE
     suspect = classify(USABLE, GOOD, tests, on_others=[fails, fails])
     assert suspect.fault is Fault.TESTS
