@@ -50,21 +50,6 @@ class Settings(BaseSettings):
     data: Path | None = None
     """Folder with data sets."""
 
-    tests_syntax: float = Field(default=0.05, ge=0)
-    """Reward of generated unit tests that parse and use the function. The next five are added to it, each after those before."""
-    tests_runs: float = Field(default=0.05, ge=0)
-    """They are collected and run, and one passes on the reference."""
-    tests_passes: float = Field(default=0.1, ge=0)
-    """All pass on the reference, each time and in every order."""
-    tests_line_coverage: float = Field(default=0.1, ge=0)
-    """Times the fraction of the function's lines that they pass."""
-    tests_branch_coverage: float = Field(default=0.1, ge=0)
-    """Times the fraction of its branches."""
-    tests_mutation: float = Field(default=0.6, ge=0)
-    """Times the mutation score."""
-    tests_threshold: float = Field(default=0.5, ge=0, le=1)
-    """Mutation score from which generated tests are accepted."""
-
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the run store."""

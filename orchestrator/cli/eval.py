@@ -281,7 +281,7 @@ def unit_tests(
             "base_url": chosen.base_url if base_url is None else base_url,
             "model": chosen.model if model is None else model,
         }
-        job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
+        job = checked(UnitTestJob, **with_mutation(options, mutants=mutants, seed=seed, threshold=threshold))
     if out is not None:
         check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval unit-tests --resume"

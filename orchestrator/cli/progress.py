@@ -115,9 +115,8 @@ class Progress:
         self._attempts += 1
         self._tokens += usage.completion_tokens
         self._text, self._pieces = "", 0
-        what = "tests" if attempt.kind == "tests" else "loss"
         self.line(
-            f"{attempt.task}: {what}, round {attempt.round} sample {attempt.sample}: {attempt.verdict}"
+            f"{attempt.task}: {attempt.kind}, round {attempt.round} sample {attempt.sample}: {attempt.verdict}"
             f" ({usage.completion_tokens} tokens, {attempt.completion.wall_time:.1f} s){_because(attempt)}"
         )
 

@@ -20,6 +20,7 @@ from orchestrator.printable import printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+    from pydantic_settings import BaseSettings
 
     from orchestrator.cli.screen import Screen
     from orchestrator.data.store import RunStore
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 M = TypeVar("M", bound="BaseModel")
+S = TypeVar("S", bound="BaseSettings")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
@@ -109,14 +111,24 @@ def settings(**changes: object) -> Settings:
     Raises:
         UsageError: an environment variable makes no sense.
     """
-    from pydantic import ValidationError
-
     from orchestrator.settings import Settings
 
+    return from_environment(Settings, **changes)
+
+
+def from_environment(kind: type[S], **changes: object) -> S:
+    """Settings of one kind from the environment, with what the command line changes.
+
+    Raises:
+        UsageError: an environment variable makes no sense.
+    """
+    from pydantic import ValidationError
+
+    prefix = kind.model_config["env_prefix"]
     try:
-        return Settings(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
+        return kind(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        _refuse(error, lambda name: f"--{name.replace('_', '-')}" if name in changes else f"FUMEHOOD_{name.upper()}")
+        _refuse(error, lambda name: f"--{name.replace('_', '-')}" if name in changes else f"{prefix}{name.upper()}")
 
 
 def store() -> RunStore:

@@ -12,6 +12,7 @@ from orchestrator.cli.shared import (
     Json,
     checked,
     console,
+    from_environment,
     guarded,
     make_folder,
     note,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from orchestrator.applications.loss_functions.job import LossJob, LossResult
     from orchestrator.applications.loss_functions.tasks import LossTask
     from orchestrator.applications.unit_tests.results import TestsResult
-    from orchestrator.settings import Settings
 
 DEMO_TASKS = ("huber", "triplet")
 """Small enough for a coffee, hard enough that something is corrected."""
@@ -188,7 +188,7 @@ def unit_tests(
             "base_url": chosen.base_url if base_url is None else base_url,
             "model": chosen.model if model is None else model,
         }
-        job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
+        job = checked(UnitTestJob, **with_mutation(options, mutants=mutants, seed=seed, threshold=threshold))
     again = "fumehood solve tests --resume"
     with resumable(again) as (records, watcher):
         writing = UnitTestWriting(chosen, records, watcher=watcher)
@@ -216,22 +216,20 @@ def unit_tests(
     raise typer.Exit(0 if wanted <= solved else 1)
 
 
-def with_mutation(
-    options: dict[str, Any], chosen: Settings, mutants: int | None, seed: int | None, threshold: float | None
-) -> dict[str, Any]:
+def with_mutation(options: dict[str, Any], *, mutants: int | None, seed: int | None, threshold: float | None) -> dict[str, Any]:
     """Options of a job with how mutants are made, what rewards are made of, and what is enough.
 
     Raises:
         UsageError: one of them is out of its range.
     """
     from orchestrator.applications.unit_tests.judge import MutationOptions
-    from orchestrator.applications.unit_tests.score import Weights
+    from orchestrator.applications.unit_tests.settings import TestsSettings
 
-    weights = Weights(**{name: getattr(chosen, f"tests_{name}") for name in Weights.model_fields})
+    chosen = from_environment(TestsSettings)
     return options | {
         "mutation": checked(MutationOptions, mutants=mutants, seed=seed),
-        "weights": weights,
-        "threshold": chosen.tests_threshold if threshold is None else threshold,
+        "weights": chosen.weights,
+        "threshold": chosen.threshold if threshold is None else threshold,
     }
 
 

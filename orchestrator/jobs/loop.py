@@ -25,12 +25,11 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from orchestrator.errors import CompletionError, OrchestratorError
-from orchestrator.jobs.classification import Diagnosis
+from orchestrator.jobs.classification import Diagnosis, Failure
 from orchestrator.jobs.refusals import refusal
 from orchestrator.jobs.steps import shielded
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, normalised
-from orchestrator.llm.prompts import Failure
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.types import (
     Attempt,

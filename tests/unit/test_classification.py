@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from orchestrator.applications.loss_functions.hints import hint
+from orchestrator.applications.loss_functions.hints import ADVICE
 from orchestrator.engine.engine import judged
 from orchestrator.jobs.classification import classify, drop_tests, smallest_failure
 from orchestrator.llm.extraction import Extraction
@@ -72,7 +72,9 @@ def test_every_status_has_its_fault(status: Status, fault: Fault) -> None:
 
 
 def test_a_limit_tells_what_to_avoid() -> None:
-    assert "loops" in classify(USABLE, ran(status=Status.TIMED_OUT_CPU, complete=False)).feedback
+    slow = ran(status=Status.TIMED_OUT_CPU, complete=False)
+    assert classify(USABLE, slow).feedback == "It used too much computing time."
+    assert classify(USABLE, slow, advice=ADVICE).feedback.startswith("It used too much computing time. Use tensor operations")
 
 
 def test_a_trusted_check_that_fails_is_the_candidates_fault() -> None:
@@ -107,9 +109,9 @@ def test_a_failing_example_is_shown_with_its_call_and_one_failing_check() -> Non
 
 def test_a_hint_follows_what_the_candidate_did_wrong_and_nothing_else() -> None:
     checks = ran(told("test_contract_finite", "failed", CONTRACT, "tests"))
-    assert classify(USABLE, checks, advise=hint).hint.startswith("never take torch.log of a sigmoid")
+    assert classify(USABLE, checks, advice=ADVICE).hint.startswith("never take torch.log of a sigmoid")
     slow = ran(told("test_contract_finite", "failed", CONTRACT, "tests"), status=Status.TIMED_OUT_CPU, complete=False)
-    assert classify(USABLE, slow, advise=hint).hint == ""
+    assert classify(USABLE, slow, advice=ADVICE).hint == ""
 
 
 def test_what_the_message_told_is_not_told_again() -> None:

@@ -613,7 +613,7 @@ def test_plain_progress_is_a_line_for_each_attempt(capsys: pytest.CaptureFixture
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "   1.5 s  focal: Focal loss",
-        "   1.5 s  focal: loss, round 0 sample 0: wrong_answer (20 tokens, 0.0 s): expected 1.0, got 2.0",
+        "   1.5 s  focal: candidate, round 0 sample 0: wrong_answer (20 tokens, 0.0 s): expected 1.0, got 2.0",
         "   1.5 s  focal: accepted after 2 attempts, 3 s",
     ]
 

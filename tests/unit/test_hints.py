@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.applications.loss_functions import hints
 from orchestrator.applications.loss_functions.hints import hint
+from orchestrator.applications.loss_functions.prompts import IDIOMS
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
-from orchestrator.llm.prompts import IDIOMS
 
 CODE = "def loss(pred, target):\n    return (pred - target).abs().mean()\n"
 SUMS = "def loss(pred, target):\n    return ((pred * target).sum() / pred.sum()).mean()\n"

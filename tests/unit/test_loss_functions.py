@@ -12,14 +12,8 @@ import pytest
 
 from orchestrator.applications.loss_functions.contract import PREFIX
 from orchestrator.applications.loss_functions.job import LossJob, LossSolving
-from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, brief_of, solve
-from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks, custom_task
-from orchestrator.data.store import RunStore
-from orchestrator.engine.engine import judged
-from orchestrator.errors import CompletionError
-from orchestrator.llm.prompts import (
+from orchestrator.applications.loss_functions.prompts import (
     Brief,
-    Failure,
     ask_fault,
     correct_candidate,
     correct_tests,
@@ -27,6 +21,12 @@ from orchestrator.llm.prompts import (
     write_candidate,
     write_tests,
 )
+from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, brief_of, solve
+from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks, custom_task
+from orchestrator.data.store import RunStore
+from orchestrator.engine.engine import judged
+from orchestrator.errors import CompletionError
+from orchestrator.jobs.classification import Failure
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
 from orchestrator.types import (

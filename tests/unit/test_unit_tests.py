@@ -14,15 +14,15 @@ from worthless_tests import GOOD, WORDS, WORTHLESS
 from orchestrator.applications.unit_tests.job import UnitTestWriting
 from orchestrator.applications.unit_tests.judge import MutationOptions, Subject, judge_tests, survey
 from orchestrator.applications.unit_tests.options import UnitTestJob
+from orchestrator.applications.unit_tests.prompts import write_unit_tests
 from orchestrator.applications.unit_tests.reports import FILES, write_reports
 from orchestrator.applications.unit_tests.score import Weights
 from orchestrator.applications.unit_tests.subjects import shown, subject_of, subject_of_task, with_module
 from orchestrator.cli import app
-from orchestrator.cli.solve import _write_tests
+from orchestrator.cli.solve import _write_tests, with_mutation
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.jobs.watcher import Watcher
-from orchestrator.llm.prompts import write_unit_tests
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Fault, Status, Verdict
@@ -456,6 +456,16 @@ def test_wrong_arguments_end_with_a_sentence(arguments, words, tmp_path, monkeyp
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_the_environment_says_what_is_paid_and_what_is_enough(monkeypatch):
+    monkeypatch.setenv("FUMEHOOD_TESTS_MUTATION", "2")
+    monkeypatch.setenv("FUMEHOOD_TESTS_THRESHOLD", "0.25")
+    chosen = with_mutation({}, mutants=None, seed=None, threshold=None)
+    assert (chosen["weights"], chosen["threshold"]) == (Weights(mutation=2), 0.25)
+    monkeypatch.setenv("FUMEHOOD_TESTS_THRESHOLD", "2")
+    with pytest.raises(UsageError, match="FUMEHOOD_TESTS_THRESHOLD must be at most 1"):
+        with_mutation({}, mutants=None, seed=None, threshold=0.5)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Left out: continuations of a text, which are the task's own (`samples`).
 from __future__ import annotations
 
 from orchestrator.data.benchmarks import BenchmarkTask
+from orchestrator.llm.prompts import block, conversation
 from orchestrator.types import Attempt, Message
 
 
@@ -14,17 +15,17 @@ def ask(task: BenchmarkTask, failed: Attempt | None) -> tuple[Message, ...]:
     if task.cases:
         parts = ["Solve this task with a Python program that reads stdin and writes to stdout.", task.prompt.strip()]
     elif task.continues:
-        parts = ["Complete this Python function.", f"```python\n{task.prompt.strip()}\n```"]
+        parts = ["Complete this Python function.", block(task.prompt)]
     else:
         name = f" Define `{task.entry_point}`." if task.entry_point else ""
         parts = [f"Solve this task in Python.{name}", task.prompt.strip()]
     if failed is not None:
         parts += [
             "This answer is wrong:",
-            f"```python\n{(failed.code or failed.completion.text).strip()}\n```",
+            block(failed.code or failed.completion.text),
             f"It fails with:\n{failed.feedback.strip()[:1500]}",
             "Correct it.",
         ]
     what = "program" if task.cases else "function"
     parts.append(f"Answer with one python code block that holds the imports and the whole {what}, and nothing else.")
-    return (Message(role="user", content="\n\n".join(parts)),)
+    return conversation(*parts)

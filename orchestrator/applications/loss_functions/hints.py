@@ -1,4 +1,4 @@
-"""What usually helps against a failure in PyTorch: one sentence for each of the commonest.
+"""What usually helps against a failure in PyTorch: one sentence for each of the commonest, and for limits.
 
 Small models recognise a failure and still cannot think of the remedy; told the remedy, they apply it. A hint follows from the
 message and the code alone, never from the task, and it is added to feedback that is visible anyway.
@@ -11,7 +11,9 @@ from __future__ import annotations
 import ast
 import re
 
+from orchestrator.jobs.classification import Advice
 from orchestrator.sources import parse
+from orchestrator.types import Status
 
 _BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (
@@ -80,3 +82,15 @@ def _means_a_number(code: str) -> bool:
             if len(node.args) == int(of_torch):
                 return True
     return False
+
+
+_NO_LOOPS = "Use tensor operations instead of loops, and end every loop."
+
+ADVICE = Advice(
+    hint=hint,
+    on_limits={
+        Status.TIMED_OUT_WALL: _NO_LOOPS,
+        Status.TIMED_OUT_CPU: _NO_LOOPS,
+        Status.MEMORY_EXCEEDED: "Do not build tensors that are larger than the inputs need.",
+    },
+)

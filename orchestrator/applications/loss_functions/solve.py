@@ -22,11 +22,21 @@ from dataclasses import dataclass, field
 from pydantic import Field
 
 from orchestrator.applications.loss_functions.contract import contract_program
-from orchestrator.applications.loss_functions.hints import hint
+from orchestrator.applications.loss_functions.hints import ADVICE
+from orchestrator.applications.loss_functions.prompts import (
+    Brief,
+    ask_fault,
+    correct_candidate,
+    correct_tests,
+    read_fault,
+    write_candidate,
+    write_tests,
+)
 from orchestrator.applications.loss_functions.tasks import TENSORS, LossTask, stub
 from orchestrator.errors import CompletionError
 from orchestrator.jobs.classification import (
     Diagnosis,
+    Failure,
     classify,
     describe,
     drop_tests,
@@ -49,16 +59,6 @@ from orchestrator.jobs.loop import (
 )
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, extract
-from orchestrator.llm.prompts import (
-    Brief,
-    Failure,
-    ask_fault,
-    correct_candidate,
-    correct_tests,
-    read_fault,
-    write_candidate,
-    write_tests,
-)
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -276,7 +276,7 @@ class _Tests:
         if any(run.verdict is Verdict.UNSCORED for run in (on_idle, report)):
             return Judged(diagnosis=Diagnosis(fault=Fault.SANDBOX, evidence=evidence), verdict=Verdict.UNSCORED, report=report)
         if not report.tests:
-            diagnosis = Diagnosis(fault=Fault.TESTS, feedback=smallest_failure(report, code), evidence=evidence)
+            diagnosis = Diagnosis(fault=Fault.TESTS, feedback=smallest_failure(report, code, ADVICE), evidence=evidence)
             return Judged(diagnosis=diagnosis, verdict=Verdict.INVALID_TESTS, report=report)
         idle_passes = passed_names(on_idle)
         if not on_reference:
@@ -351,7 +351,7 @@ class _Candidates:
             return Judged(diagnosis=classify(extraction), verdict=Verdict.INVALID_CANDIDATE)
         code = extraction.code
         checks = await self.execute(contract_program(self.spec, code), self.options.limits)
-        diagnosis = classify(extraction, checks, checks_source=self.spec.visible_tests, advise=hint)
+        diagnosis = classify(extraction, checks, checks_source=self.spec.visible_tests, advice=ADVICE)
         score = float(len(passed_names(checks)))
         if diagnosis.fault is not Fault.NONE:
             # The checks are ours, so they are not at fault, however early the candidate broke them.
@@ -404,6 +404,7 @@ class _Candidates:
             tests_source=source,
             on_reference=writing.report if writing is not None and self.spec.reference else None,
             on_others=self._others(extraction.code),
+            advice=ADVICE,
         )
         if not found.decided:
             found = await self._ask(extraction, found, source)

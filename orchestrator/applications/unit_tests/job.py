@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestrator.applications.unit_tests.judge import LIMITS, Subject, Surveyed, TestsJudgement, judge_tests, survey
 from orchestrator.applications.unit_tests.options import UnitTestJob
+from orchestrator.applications.unit_tests.prompts import write_unit_tests
 from orchestrator.applications.unit_tests.results import TestsDetails, TestsResult, row_of
 from orchestrator.applications.unit_tests.score import accepted
 from orchestrator.applications.unit_tests.subjects import shown, subject_of_task, with_module
@@ -24,7 +25,6 @@ from orchestrator.jobs.loop import seed_of
 from orchestrator.jobs.refusals import answers_in
 from orchestrator.jobs.steps import Step
 from orchestrator.llm.extraction import MODULE, Extraction, extract
-from orchestrator.llm.prompts import write_unit_tests
 from orchestrator.scoring.pass_at_k import estimates_of, refuse_k, tally
 from orchestrator.types import (
     Attempt,
