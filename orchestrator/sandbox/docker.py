@@ -395,6 +395,7 @@ class DockerProvider:
                 raise _NamespacesRefused
             protocol.read(channel.read_exactly)  # it is warm
             sandbox = DockerSandbox(self, name, channel, spec)
+            _log.info("Sandbox %s of %s is warm.", name[:12], spec.image)
             self._remove_left()
             return sandbox
         except _NamespacesRefused:
