@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from orchestrator import __version__
 from orchestrator.cli.bench import bench_app
@@ -23,12 +21,12 @@ from orchestrator.cli.collect import collect
 from orchestrator.cli.eval import eval_app
 from orchestrator.cli.execute import run
 from orchestrator.cli.machine import doctor, image_app, model_app
+from orchestrator.cli.manual import context_of, manual
 from orchestrator.cli.messages import complain, out, set_up
 from orchestrator.cli.records import runs_app
 from orchestrator.cli.redteam import redteam
 from orchestrator.cli.shared import guarded
 from orchestrator.cli.solve import solve_app, tasks
-from orchestrator.errors import UsageError
 
 app = typer.Typer(
     name="fumehood",
@@ -82,34 +80,12 @@ def show_help(
     """Show the help of one command, or a manual of all of them."""
     from pydoc import pager
 
-    root = typer.Context(context.find_root().command, info_name="fumehood")
+    command: Any = context.find_root().command
+    chosen = context_of(command, words or [])
     if words:
-        out(_help_of(_descend(root, words)))
+        out(chosen.command.get_help(chosen))
     else:
-        pager("\n\n\n".join(_manual(root)))
-
-
-def _descend(context: typer.Context, words: list[str]) -> typer.Context:
-    for word in words:
-        group = context.command
-        found = group.commands.get(word) if isinstance(group, TyperGroup) else None
-        if found is None:
-            known = ", ".join(group.commands) if isinstance(group, TyperGroup) else "nothing"
-            raise UsageError(f"`{context.command_path}` has no command {word!r}.", remedy=f"It has: {known}.")
-        context = typer.Context(found, info_name=word, parent=context)
-    return context
-
-
-def _help_of(context: typer.Context) -> str:
-    return context.command.get_help(context)
-
-
-def _manual(context: typer.Context) -> Iterator[str]:
-    """The help of a command and of all below it."""
-    yield _help_of(context)
-    if isinstance(context.command, TyperGroup):
-        for name, command in context.command.commands.items():
-            yield from _manual(typer.Context(command, info_name=name, parent=context))
+        pager("\n\n\n".join(manual(chosen)))
 
 
 def main() -> None:
