@@ -24,7 +24,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from .. import light_tests
+from .. import light_tests, protocol
 from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
@@ -476,7 +476,11 @@ class _Judge:
         return self._finish()
 
     def _pytest(self, tree: ast.Module, libraries: dict[str, Any]) -> int:
-        import pytest
+        try:
+            import pytest
+        except ModuleNotFoundError as exc:
+            exc.msg = protocol.NO_PYTEST
+            return self.collection_error(exc)
 
         from ..reporter import Reporter
 
