@@ -25,7 +25,7 @@ from orchestrator.applications.unit_tests.mutants import Mutant, mutants
 from orchestrator.applications.unit_tests.score import Observed, Outcome, TestsScore, Weights, copied, score, uses
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import SandboxError, UsageError
-from orchestrator.sources import parse
+from orchestrator.sources import imports, parse
 from orchestrator.types import ExecutionResult, Limits, MiB, Program, Status, Value, Verdict
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
@@ -419,13 +419,11 @@ def _imports(source: str, *, guessed: bool = False) -> set[str]:
         tree = parse(source)
     except SyntaxError:
         return set()
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names if guessed and node.module != "candidate"}
-        elif guessed and isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _IMPORTING:
-            found |= {one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    named = [one for one in imports(tree) if not one.level]
+    found = {one.module for one in named}
+    if guessed:
+        found |= {f"{one.module}.{one.name}" for one in named if one.name and one.module != "candidate"}
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        arguments = [one for call in calls if ast.unparse(call.func).rpartition(".")[2] in _IMPORTING for one in call.args]
+        found |= {one.value for one in arguments if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return found - {"candidate", "__future__"}
