@@ -20,6 +20,7 @@ from orchestrator.cli.shared import (
     out_json,
     resumable,
     run_async,
+    run_or_resume,
     settings,
     store,
 )
@@ -106,7 +107,6 @@ def dataset(
     from orchestrator.applications.evaluation.job import Evaluation
     from orchestrator.applications.evaluation.options import EvalJob
     from orchestrator.applications.evaluation.reports import FILES, write_reports
-    from orchestrator.jobs.job import ResumeOverrides
     from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
@@ -146,20 +146,18 @@ def dataset(
         }
         if beside := [option for option, value in asked.items() if value is not None]:
             raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
+    job = None
+    if resume is None:
+        options["parallel"] = parallel
+        options["base_url"] = chosen.base_url if base_url is None else base_url
+        options["model"] = chosen.model if model is None else model
+        job = _job(EvalJob, name or "", options, timeout)
     if out is not None:
         check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
         evaluation = Evaluation(chosen, records, watcher=watcher)
-        if resume is not None:
-            overrides = ResumeOverrides(base_url=base_url, model=model, parallel=parallel)
-            result = run_async(evaluation.resume_job(resume, overrides))
-        else:
-            options["parallel"] = parallel
-            options["base_url"] = chosen.base_url if base_url is None else base_url
-            options["model"] = chosen.model if model is None else model
-            job = _job(EvalJob, name or "", options, timeout)
-            result = run_async(evaluation.run_job(job))
+        result = run_or_resume(evaluation, job, resume, base_url=base_url, model=model, parallel=parallel)
     _finish(result, write_reports, _show, again, out, json_)
 
 
@@ -254,7 +252,6 @@ def unit_tests(
     from orchestrator.applications.unit_tests.options import UnitTestJob
     from orchestrator.applications.unit_tests.reports import FILES, write_reports
     from orchestrator.cli.solve import with_mutation
-    from orchestrator.jobs.job import ResumeOverrides
     from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
@@ -287,11 +284,7 @@ def unit_tests(
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
         writing = UnitTestWriting(chosen, records, watcher=watcher)
-        if job is None:
-            overrides = ResumeOverrides(base_url=base_url, model=model, parallel=parallel)
-            result = run_async(writing.resume_job(resume or "", overrides))
-        else:
-            result = run_async(writing.run_job(job))
+        result = run_or_resume(writing, job, resume, base_url=base_url, model=model, parallel=parallel)
     _finish(result, write_reports, _show_unit_tests, again, out, json_)
 
 

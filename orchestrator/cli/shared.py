@@ -27,14 +27,17 @@ if TYPE_CHECKING:
 
     from orchestrator.cli.screen import Screen
     from orchestrator.data.store import RunStore
+    from orchestrator.jobs.job import JobResult, RecordedJob
     from orchestrator.jobs.watcher import Watcher
     from orchestrator.settings import Settings
-    from orchestrator.types import RunRecord
+    from orchestrator.types import RunRecord, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
 M = TypeVar("M", bound="BaseModel")
 S = TypeVar("S", bound="BaseSettings")
+J = TypeVar("J", bound="Value")
+R = TypeVar("R", bound="JobResult")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
@@ -241,6 +244,21 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
         if begun:
             note(f"Nothing that was finished is lost. Resume with `{again} {begun[0].id}`.")
         raise
+
+
+def run_or_resume(
+    work: RecordedJob[J, R], job: J | None, run: str | None, *, base_url: str | None, model: str | None, parallel: int | None
+) -> R:
+    """Do a job from its beginning; without one go on with a recorded run, its model being served as the options say.
+
+    Raises:
+        UsageError, PrerequisiteError, CompletionError, StoreError: as `RecordedJob.run_job`.
+    """
+    from orchestrator.jobs.job import ResumeOverrides
+
+    if job is not None:
+        return run_async(work.run_job(job))
+    return run_async(work.resume_job(run or "", ResumeOverrides(base_url=base_url, model=model, parallel=parallel)))
 
 
 def nothing_beside_resume(what: str, *given: object) -> None:

@@ -20,7 +20,7 @@ from orchestrator.cli.shared import (
     out_json,
     read_text,
     resumable,
-    run_async,
+    run_or_resume,
     settings,
 )
 from orchestrator.errors import UsageError
@@ -78,7 +78,6 @@ def loss(
     Without --base-url the embedded model server is started for as long as it takes.
     """
     from orchestrator.applications.loss_functions.job import LossSolving
-    from orchestrator.jobs.job import ResumeOverrides
 
     if out is not None:
         make_folder(out, "--out")
@@ -105,11 +104,7 @@ def loss(
     with resumable("fumehood solve loss --resume") as (records, watcher):
         solving = LossSolving(chosen, records, watcher=watcher)
         solving.out = out
-        if job is None:
-            overrides = ResumeOverrides(base_url=base_url, model=model, parallel=parallel)
-            result = run_async(solving.resume_job(resume or "", overrides))
-        else:
-            result = run_async(solving.run_job(job))
+        result = run_or_resume(solving, job, resume, base_url=base_url, model=model, parallel=parallel)
     _show(result, chosen.home if out is None else out, demo=demo, as_json=json_)
     raise typer.Exit(0 if result.accepted else 1)
 
@@ -158,7 +153,6 @@ def unit_tests(
     from orchestrator.applications.unit_tests.job import UnitTestWriting
     from orchestrator.applications.unit_tests.options import UnitTestJob
     from orchestrator.applications.unit_tests.subjects import subject_of, with_module
-    from orchestrator.jobs.job import ResumeOverrides
     from orchestrator.llm.extraction import MODULE
 
     if out is not None:
@@ -192,11 +186,7 @@ def unit_tests(
     again = "fumehood solve tests --resume"
     with resumable(again) as (records, watcher):
         writing = UnitTestWriting(chosen, records, watcher=watcher)
-        if job is None:
-            overrides = ResumeOverrides(base_url=base_url, model=model, parallel=parallel)
-            result = run_async(writing.resume_job(resume or "", overrides))
-        else:
-            result = run_async(writing.run_job(job))
+        result = run_or_resume(writing, job, resume, base_url=base_url, model=model, parallel=parallel)
     for problem in result.problems:
         note(f"  {problem}")
     if json_:

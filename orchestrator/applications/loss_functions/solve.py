@@ -8,7 +8,7 @@ The model writes the function and unit tests for it. Sandboxes run them:
 
 A task without hidden tests is accepted when 1 and 2 pass.
 
-Left out: training with the loss (`training_runs`), and storing what happened: that is the caller's `record`.
+Left out: training with the loss (`training`), and storing what happened: that is the caller's `record`.
 """
 
 from __future__ import annotations
@@ -138,9 +138,9 @@ async def solve(
         model: who writes.
         execute: runs a program in a sandbox within limits and judges it.
         options: rounds, samples, seed, limits.
-        record: called with each attempt as soon as it is judged, before anything else happens.
+        record: puts each attempt on the disk as soon as it is judged, before it counts.
         previous: attempts of an interrupted call with the same options: they are not repeated.
-        on_event: told about rounds, tokens and attempts.
+        on_event: called with rounds, tokens and attempts.
         pen: shared by callers that let one model write for several tasks.
 
     Raises:

@@ -69,7 +69,7 @@ class MutationOptions(Value):
     """Seconds that one meeting of tests and function may take."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Surveyed:
     """A subject with its mutants."""
 
@@ -81,7 +81,7 @@ class Surveyed:
     """How many inputs were tried."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TestsJudgement:
     """What became of one test module."""
 
@@ -125,7 +125,7 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
             how[rest[0]] = "slow"  # the run was cut off in this one
         left = {name: source for name, source in left.items() if name not in how}
     distinct = frozenset(name for name, told in how.items() if told != "same") if inputs else frozenset()
-    return Surveyed(subject, tuple(made), distinct, inputs)
+    return Surveyed(subject=subject, mutants=tuple(made), distinct=distinct, inputs=inputs)
 
 
 async def judge_tests(
@@ -148,26 +148,29 @@ async def judge_tests(
     seen = Observed(parses=parses, uses=named)
     if not parses or not named:
         why = wrong or f"The tests never use {subject.function}."
-        return TestsJudgement(score(seen, weights), seen, why)
+        return TestsJudgement(score=score(seen, weights), seen=seen, feedback=why)
     if where := copied(tests, subject.module, subject.function):
         seen = seen.model_copy(update={"copies": (where,)})
         found = score(seen, weights)
-        return TestsJudgement(found, seen, found.worthless)
-    trial = _Trial(surveyed, options)
+        return TestsJudgement(score=found, seen=seen, feedback=found.worthless)
+    trial = _Trial(surveyed=surveyed, options=options)
     while True:
         program = _program(subject, tests, trial.next(), options)
         result = await execute(program, LIMITS)
         if result.verdict is Verdict.UNSCORED:
-            return TestsJudgement(score(seen, weights), seen, result.detail, unscored=True, runs=(*trial.runs, result))
+            runs = (*trial.runs, result)
+            return TestsJudgement(score=score(seen, weights), seen=seen, feedback=result.detail, unscored=True, runs=runs)
         trial.take(result)
         if trial.over:
             break
     seen = trial.observed().model_copy(update={"parses": True, "uses": True})
     found = score(seen, weights)
-    return TestsJudgement(found, seen, _feedback(trial, found), runs=tuple(trial.runs), outcomes=trial.outcomes)
+    return TestsJudgement(
+        score=found, seen=seen, feedback=_feedback(trial, found), runs=tuple(trial.runs), outcomes=trial.outcomes
+    )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Trial:
     """What the runs of one test module have told so far."""
 

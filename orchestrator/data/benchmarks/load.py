@@ -50,7 +50,7 @@ DATASETS = {
 _ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Loaded:
     """A data set and what was wrong with it."""
 
@@ -100,7 +100,7 @@ def load(name: str, data: Path | None = None, folder: Path | None = None, *, spl
         raise UsageError(
             f"{source} holds no task.{told}", remedy="Give a file with one JSON object a line; see `design/evaluation.md`."
         )
-    return Loaded(name, source, tasks, problems, outside)
+    return Loaded(name=name, source=source, tasks=tasks, problems=problems, outside=outside)
 
 
 def _split(name: str, split: str) -> tuple[range | None, str]:
