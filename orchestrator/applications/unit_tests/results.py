@@ -5,11 +5,9 @@ Left out: reports for people (`reports`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from pydantic import Field
 
 from orchestrator.applications.unit_tests.options import UnitTestJob
 from orchestrator.applications.unit_tests.score import Observed, TestsScore
@@ -17,23 +15,14 @@ from orchestrator.jobs.sampled import SampledResult, SampledRow
 from orchestrator.types import Attempt, Value, Verdict
 
 
-class TestsRow(SampledRow):
-    """One judged answer. `TestsScore` says what its fields mean."""
+class TestsRow(SampledRow, TestsScore):
+    """One judged answer and its score."""
 
     __test__ = False
     judging: str = "apart"
     valid: bool = False
-    flaky: bool = False
-    worthless: str = ""
     tests: int = 0
     tests_passed: int = 0
-    line_coverage: float | None = None
-    branch_coverage: float | None = None
-    mutation_score: float | None = None
-    killed: int = 0
-    survived: int = 0
-    equivalent: int = 0
-    components: Mapping[str, float] = Field(default_factory=dict)
     code: str = ""
 
 
