@@ -55,7 +55,7 @@ class Evaluation(SampledJob[EvalJob, EvalResult]):
 
     async def one(self, step: Step) -> None:
         """One sample from its text to its verdict, corrections included."""
-        task = await self._with_tests.get(step.task)
+        task = await self._ready(step.task)
         if task is None:
             return
         attempt = self._last(step)
@@ -132,12 +132,14 @@ class Evaluation(SampledJob[EvalJob, EvalResult]):
     def _wants_repair(self, attempt: Attempt) -> bool:
         return bool(attempt.feedback) and attempt.round < self.job.repair and not self.job.samples
 
-    async def _make_tests(self, name: str) -> BenchmarkTask | None:
+    async def _ready(self, name: str) -> BenchmarkTask | None:
         """The task with its tests; None where its reference fails."""
         task = self.tasks[name]
-        if task.inputs is None or task.tests:
-            return task
-        made = await with_outputs(task, self.engine.execute, self.settings.home / "reference-outputs")
+        return task if task.inputs is None or task.tests else await self._with_tests.get(name)
+
+    async def _make_tests(self, name: str) -> BenchmarkTask | None:
+        """Tests from the outputs of the reference."""
+        made = await with_outputs(self.tasks[name], self.engine.execute, self.settings.home / "reference-outputs")
         if isinstance(made, BenchmarkTask):
             return made
         self.problems.append(str(made))
@@ -175,7 +177,7 @@ class Evaluation(SampledJob[EvalJob, EvalResult]):
 
     async def _judge_reference(self, name: str) -> ExecutionResult:
         """The reference, judged by its own tests."""
-        task = await self._with_tests.get(name)
+        task = await self._ready(name)
         assert task is not None
         return await self._judge().hidden(task, task.reference)
 
