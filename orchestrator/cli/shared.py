@@ -120,15 +120,15 @@ def from_environment(kind: type[S], **changes: object) -> S:
         _refuse(error, lambda name: f"--{name.replace('_', '-')}" if name in changes else f"{prefix}{name.upper()}")
 
 
-def store() -> RunStore:
-    """The run store of the settings.
+def store(*, to_read: bool = False) -> RunStore:
+    """The run store of the settings; `to_read` for commands that write nothing to it.
 
     Raises:
         UsageError, StoreError: see `RunStore.open`.
     """
     from orchestrator.data.store import RunStore
 
-    return RunStore.open(settings().database_url)
+    return RunStore.open(settings().database_url, to_read=to_read)
 
 
 def checked(kind: type[M], **values: object) -> M:

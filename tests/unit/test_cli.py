@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
 from orchestrator.cli.execute import exit_code
 from orchestrator.cli.progress import Lines, Progress, duration
+from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import size
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
@@ -577,12 +579,54 @@ def test_no_runs_yet(cli: Cli) -> None:
 
 
 def test_a_run_is_shown(cli: Cli, recorded: str) -> None:
-    for name in (recorded, recorded[:12], "last"):
+    for name in (recorded, recorded[:12], recorded[-4:], "last"):
         shown = json.loads(cli("runs", "show", name, "--json").stdout)
         assert shown["id"] == recorded
         assert [Attempt.model_validate(item) for item in shown["attempts"]] == [ATTEMPTS[2], *ATTEMPTS[:2]]
     text = cli("runs", "show").stdout
     assert all(word in text for word in (recorded, "the-model", "cafe", "sha256:beef", "wrong_answer", "expected 1.0, got 2.0"))
+
+
+def test_only_what_failed_is_shown(cli: Cli, recorded: str) -> None:
+    (only,) = json.loads(cli("runs", "show", "--failed", "--json").stdout)["attempts"]
+    assert only["verdict"] == "wrong_answer"
+    assert "dice" not in cli("runs", "show", "--failed").stdout.partition("feedback")[2]
+
+
+def test_runs_are_listed_in_80_columns_with_what_they_are_about(cli: Cli, recorded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunStore.open(f"sqlite:///{Path.cwd()}/home/runs.sqlite3") as store:
+        model = ModelInfo(model="a-model-with-a-name-that-is-longer-than-a-terminal-is-wide-and-then-some-more")
+        run = store.create_run("eval", {"dataset": "humaneval"}, model, "")
+        store.finish(run.id, "finished", {"verdicts": {"accepted": 31, "wrong_answer": 9}, "samples": 40})
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(
+        "orchestrator.cli.records.console", lambda **_: Screen(width=80, markup=False, highlight=False, emoji=False)
+    )
+    lines = cli("runs", "ls").stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert f"{run.id}  eval humaneval" in lines[1]
+    assert "31 of 40" in lines[1]
+    assert f"{recorded}  solve-loss focal, dice" in lines[2]
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here")
+def test_a_home_that_cannot_be_written_is_read(cli: Cli, recorded: str, tmp_path: Path) -> None:
+    """A file system of its own that is mounted read-only, for root may write to any folder."""
+    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && exec fumehood runs"
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def runs(home: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = ["unshare", "--mount", "--map-root-user", "sh", "-c", f"{script} {' '.join(words)}"]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment | {"FUMEHOOD_HOME": f"{tmp_path}/{home}"}
+        )
+
+    assert recorded in runs("home", "ls").stdout
+    assert "focal" in runs("home", "show").stdout
+    assert "No run yet" in runs("nothing", "ls").stderr
+    refused = runs("home", "rm", "last")
+    assert refused.returncode == 3
+    assert "cannot be" in refused.stderr or "read" in refused.stderr
 
 
 def test_an_attempt_is_shown_with_its_hidden_tests(cli: Cli, recorded: str) -> None:
