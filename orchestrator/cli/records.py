@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from orchestrator.types import Attempt, ExecutionResult, RunRecord
 
-_UNCUT = 28
-"""Characters of a column that are shown however narrow the terminal is; of the model's name what there is room for."""
+_ABOUT = 28
+"""Characters that say what a run is about."""
 runs_app = typer.Typer(help="Show recorded runs.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -39,14 +39,14 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")]
         return
     from rich.table import Table
 
-    rows = [(run.id, _what(run), run.state, _accepted(run), run.model.model if run.model else "") for run in found]
-    table = Table(box=None, pad_edge=False)
-    for name, column in zip(("run", "what", "state", "accepted", "model"), zip(*rows, strict=True), strict=True):
-        least = min(_UNCUT, max(map(len, column))) if name != "model" else None
-        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least)
-    for row in rows:
-        table.add_row(*row)
-    console().print(table)
+    screen = console()
+    rows = [(run.id, _cut(_what(run), _ABOUT), run.state, _accepted(run)) for run in found]
+    widths = [max(map(len, column)) for column in zip(*rows, ("run", "what", "state", "accepted"), strict=True)]
+    room = max(8, screen.width - sum(width + 2 for width in widths))
+    table = Table("run", "what", "state", "accepted", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for run, row in zip(found, rows, strict=True):
+        table.add_row(*row, _cut(run.model.model, room) if run.model else "")
+    screen.print(table)
 
 
 @runs_app.command()
@@ -197,6 +197,10 @@ def _section(screen: Console, title: str, text: str, *, python: bool = False) ->
 
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.rstrip("\n").splitlines())
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _what(run: RunRecord) -> str:
