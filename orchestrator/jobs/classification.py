@@ -37,7 +37,7 @@ LONGEST = 700
 
 _NOISE = re.compile(
     r"^test_\w+\.py:\d+ in .*\n"  # the test's own source or message says the same
-    r"|\n \* \(.*"  # the signatures that torch lists
+    r"|\n \* \(.*"  # signatures that a library lists, one below the other
     r"|(?P<told>^AssertionError: .*\bgot\b.*)\nassert .*(?:\n .*)*",  # pytest's retelling of what the message told
     re.MULTILINE,
 )

@@ -73,7 +73,16 @@ class Evaluation(SampledJob[EvalJob, EvalResult]):
         rows = [by_step[step] for step in self.order if step in by_step]
         before = estimates_of(counts_of(rows, first=True), job.ks, seed=job.seed)[0] if job.repair else []
         base = estimates_of(base_counts_of(rows), job.ks, seed=job.seed)[0]
-        result = EvalResult(run=run, job=job, source=self.source, rows=rows, before=before, base=base, planned=len(self.order))
+        result = EvalResult(
+            run=run,
+            job=job,
+            source=self.source,
+            rows=rows,
+            before=before,
+            base=base,
+            planned=len(self.order),
+            prompts={name: task.prompt for name, task in self.tasks.items()},
+        )
         return self.complete(result, notes_on(rows), continues=job.style == "complete" and self.asks_model)
 
     @property

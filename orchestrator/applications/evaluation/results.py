@@ -59,6 +59,8 @@ class EvalResult(SampledResult):
     """By the original tests alone, where the data set tells them apart from added ones."""
     planned: int = 0
     """Samples that there are when all is done."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Task -> what it asks, as the data set has it."""
 
     @property
     def progress(self) -> str:
