@@ -18,6 +18,7 @@ from orchestrator.cli.shared import (
     note,
     nothing_beside_resume,
     out_json,
+    read_text,
     resumable,
     run_async,
     run_or_resume,
@@ -80,9 +81,16 @@ def dataset(
     split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples a task. [1]")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", metavar="P", help="[0.95]")] = None,
+    stop: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Ends an answer (\\n: new line); repeatable.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="System prompt. [none]")] = None,
+    template: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is asked, with {prompt} and {entry_point} in it. [our own words]")
+    ] = None,
     max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[512]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="S", help="[0]")] = None,
     limit: Annotated[int | None, typer.Option(metavar="K", help="The first K tasks only.")] = None,
+    task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
     chat: Annotated[bool | None, typer.Option("--chat/--complete", help="Ask in a chat, or continue a text. [chat]")] = None,
     k: Annotated[
         str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are samples]")
@@ -117,9 +125,14 @@ def dataset(
         "split": split,
         "n": n,
         "temperature": temperature,
+        "top_p": top_p,
+        "stop": tuple(text.replace("\\n", "\n").replace("\\t", "\t") for text in stop) if stop else None,
+        "system": None if system is None else _text_or_file(system),
+        "template": None if template is None else _template(template),
         "max_new_tokens": max_new_tokens,
         "seed": seed,
         "limit": limit,
+        "only": tuple(task) if task else None,
         "style": None if chat is None else "chat" if chat else "complete",
         "ks": None if k is None else _ks(k),
         "repair": repair,
@@ -136,6 +149,10 @@ def dataset(
         asked = {
             "--n": n,
             "--temperature": temperature,
+            "--top-p": top_p,
+            "--stop": stop,
+            "--system": system,
+            "--template": template,
             "--max-new-tokens": max_new_tokens,
             "--chat/--complete": chat,
             "--repair": repair,
@@ -144,7 +161,7 @@ def dataset(
             "--base-url": base_url,
             "--model": model,
         }
-        if beside := [option for option, value in asked.items() if value is not None]:
+        if beside := [option for option, value in asked.items() if value not in (None, [])]:
             raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
     job = None
     if resume is None:
@@ -228,6 +245,7 @@ def unit_tests(
     max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[700]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="S", help="Of answers, mutants and orders. [0]")] = None,
     limit: Annotated[int | None, typer.Option(metavar="K", help="The first K functions only.")] = None,
+    task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
     docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
     k: Annotated[
         str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are answers]")
@@ -263,6 +281,7 @@ def unit_tests(
         "max_new_tokens": max_new_tokens,
         "seed": seed,
         "limit": limit,
+        "only": tuple(task) if task else None,
         "docstrings": docstrings,
         "ks": None if k is None else _ks(k),
     }
@@ -359,6 +378,21 @@ def _job(kind: type[EvalJob], name: str, options: dict[str, object], timeout: fl
     return job.model_copy(
         update={"limits": job.limits.model_copy(update={"cpu_time": limits.cpu_time, "wall_time": limits.wall_time})}
     )
+
+
+def _text_or_file(text: str) -> str:
+    return read_text(text[1:], "--system") if text.startswith("@") else text
+
+
+def _template(path: Path) -> str:
+    from orchestrator.applications.evaluation.prompts import FIELDS
+
+    text = read_text(str(path), "--template")
+    if FIELDS[0] not in text:
+        raise UsageError(
+            f"{path} has no {FIELDS[0]} in it, so no task would be asked.", remedy=f"Put {FIELDS[0]} where the task goes."
+        )
+    return text
 
 
 def _ks(text: str) -> tuple[int, ...]:

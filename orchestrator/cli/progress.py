@@ -39,6 +39,8 @@ class Progress:
         self._tokens = 0
         self._accepted = 0
         self._finished = 0
+        self._planned: int | None = None
+        """Of how many steps; None where tasks are told one by one."""
         self._status = ""
         self._percent = -1
         self._panel: Live | None = None
@@ -93,6 +95,10 @@ class Progress:
             self.line(self._status)
         self._percent = percent
 
+    def counts(self, done: int, planned: int, accepted: int) -> None:
+        """How far a job of many samples is."""
+        self._finished, self._planned, self._accepted = done, planned, accepted
+
     def line(self, text: str) -> None:
         """One line that stays, with the seconds so far."""
         told = f"{self._elapsed():6.1f} s  {text}"
@@ -130,7 +136,7 @@ class Progress:
         head = [
             f"{self._elapsed():.0f} s",
             f"{self._task or 'preparing'}" + (f", round {self._round} sample {self._sample}" if self._task else ""),
-            f"{self._attempts} attempts",
+            f"{self._attempts} attempts" if self._planned is None else f"{self._finished} of {self._planned} judged",
             f"{self._accepted} of {self._finished} accepted",
             f"{self._tokens + self._pieces} tokens" + (f", {speed:.1f} tok/s" if speed else ""),
         ]
@@ -171,6 +177,7 @@ class Lines:
     def count(self, done: int, total: int) -> None:
         """Show how much is done, and when the rest will be if it goes on like this; or for how long nothing was."""
         now = self._clock()
+        self._progress.counts(done, total, self._accepted)
         if done == self._done:
             if now - max(self._told, self._news) > _SILENCE:
                 self._told = now

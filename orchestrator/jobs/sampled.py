@@ -7,15 +7,16 @@ Left out: how an answer is judged, and whether it is corrected.
 
 from __future__ import annotations
 
+import difflib
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.jobs.endpoint import ModelEndpoint
 from orchestrator.jobs.job import JobResult, RecordedJob
 from orchestrator.jobs.refusals import Answers, answers_in
@@ -34,9 +35,17 @@ class SampledOptions(Value):
     """Of a data set that has splits; empty takes its standard one."""
     limit: int | None = Field(default=None, ge=1)
     """The first so many tasks."""
+    only: tuple[str, ...] = ()
+    """Tasks by name; empty: all."""
     n: int = Field(default=1, ge=1, le=1000)
     """Samples for each task."""
     temperature: float = Field(default=0.0, ge=0, le=5)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    """What is drawn from where the temperature is above 0."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer, beside those that end a continued function."""
+    system: str = ""
+    """What the model is told that it is; empty: nothing."""
     max_new_tokens: int = Field(default=512, ge=1)
     seed: int = 0
     ks: tuple[int, ...] = ()
@@ -131,6 +140,29 @@ class SampledResult(JobResult):
         """All but the rows, and what the run's record says already."""
         told = self.as_json()
         return {key: value for key, value in told.items() if key not in ("results", "run", "state", "model", "image")}
+
+
+def chosen(names: Iterable[str], job: SampledOptions) -> list[str]:
+    """Those of a data set's tasks that a job is about, in their order.
+
+    Raises:
+        UsageError: it names one that is not there.
+    """
+    known = list(names)
+    if job.only:
+        for name in job.only:
+            if name not in known:
+                near = ", ".join(difflib.get_close_matches(name, known, n=3)) or ", ".join(known[:3])
+                raise UsageError(f"The data set has no task {name!r}.", remedy=f"It has for example: {near}.")
+        known = [name for name in known if name in job.only]
+    return known[: job.limit]
+
+
+def greedy_note(job: SampledOptions) -> list[str]:
+    """What to say of several samples that are all the same."""
+    if job.n == 1 or job.temperature > 0:
+        return []
+    return [f"{job.n} samples a task at temperature 0 are {job.n} times the same answer: give --temperature 0.8"]
 
 
 Options = TypeVar("Options", bound=SampledOptions)

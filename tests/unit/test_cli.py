@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import json
 import os
 import shutil
@@ -609,6 +610,11 @@ def test_runs_are_listed_in_80_columns_with_what_they_are_about(cli: Cli, record
     assert f"{recorded}  solve-loss focal, dice" in lines[2]
 
 
+def test_a_template_without_a_place_for_the_task(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("Write code.")
+    explained(cli("eval", "humaneval", "--template", "t.txt"), 2, "has no {prompt} in it")
+
+
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here")
 def test_a_home_that_cannot_be_written_is_read(cli: Cli, recorded: str, tmp_path: Path) -> None:
     """A file system of its own that is mounted read-only, for root may write to any folder."""
@@ -728,6 +734,14 @@ def test_long_work_says_how_far_it_is_and_how_long_it_will_take(capsys: pytest.C
         lines.event(Event(kind="attempt_finished", task=attempt.task, attempt=attempt))
         lines.count(done, 300)
     assert capsys.readouterr().err == "   8.0 s  2 of 300 judged, 1 accepted; now at t2; about 20 min left\n"
+
+
+def test_a_terminal_shows_how_many_are_judged() -> None:
+    progress = Progress(live=False)
+    Lines(progress).count(12, 164)
+    screen = Screen(file=io.StringIO(), width=100)
+    screen.print(progress.render())
+    assert "12 of 164 judged" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_silence_is_told_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:

@@ -726,3 +726,32 @@ async def test_a_sample_on_its_word_fails_where_the_reference_needs_none(tmp_pat
         assert [row.verdict for row in result.rows] == [verdict, Verdict.ACCEPTED]
         found = await validate_dataset(load(str(data)), engine, Limits())
         assert found.on_word == (["t0"] if "WORD" in reference else [])
+
+
+async def test_prompts_tasks_and_sampling_are_the_users(dataset, settings, records, engine):
+    model = ScriptedModel([fenced("RIGHT")])
+    job = EvalJob(
+        dataset=dataset,
+        only=("t2",),
+        system="You are careful.",
+        template="Task {entry_point}: {prompt} {braces}",
+        top_p=0.5,
+        stop=("END",),
+        temperature=1.0,
+    )
+    result = await evaluate(job, settings, records, engine=engine, model=model)
+    assert [row.task_id for row in result.rows] == ["t2"]
+    (attempt,) = records.attempts(result.run.id)
+    assert [(message.role, message.content) for message in attempt.messages] == [
+        ("system", "You are careful."),
+        ("user", "Task f: Write f. {braces}"),
+    ]
+    assert (attempt.sampling.top_p, attempt.sampling.stop) == (0.5, ("END",))
+    with pytest.raises(UsageError, match=r"no task 't9'.*t0"):
+        await evaluate(EvalJob(dataset=dataset, only=("t9",)), settings, records, engine=engine, model=model)
+
+
+async def test_several_samples_at_temperature_0_are_said_to_be_the_same(dataset, settings, records, engine):
+    job = EvalJob(dataset=dataset, n=2, limit=1)
+    result = await evaluate(job, settings, records, engine=engine, model=ScriptedModel([fenced("RIGHT")] * 2))
+    assert any("2 times the same answer" in problem for problem in result.problems)

@@ -17,7 +17,7 @@ from orchestrator.applications.evaluation.reference_outputs import with_outputs
 from orchestrator.applications.evaluation.results import EvalResult, base_counts_of, counts_of, notes_on, rows_of
 from orchestrator.data.benchmarks import BenchmarkTask, Loaded, Sample, load, read_samples
 from orchestrator.errors import UsageError
-from orchestrator.jobs.sampled import SampledJob
+from orchestrator.jobs.sampled import SampledJob, chosen, greedy_note
 from orchestrator.jobs.steps import Step
 from orchestrator.scoring.pass_at_k import estimates_of, refuse_k
 from orchestrator.scoring.verdicts import binary_reward
@@ -46,7 +46,8 @@ class Evaluation(SampledJob[EvalJob, EvalResult]):
         loaded = checked(await asyncio.to_thread(load, job.dataset, place, self.settings.data, split=job.split))
         self.problems += map(str, loaded.problems)
         self.source = loaded.source
-        self.tasks = {task.task_id: task for task in list(loaded.tasks.values())[: job.limit]}
+        self.tasks = {name: loaded.tasks[name] for name in chosen(loaded.tasks, job)}
+        self.problems += [] if job.samples else greedy_note(job)
         self.samples = await asyncio.to_thread(self._read, loaded) if job.samples else {}
         self.order = list(self.samples) if job.samples else [Step(task, n) for task in self.tasks for n in range(job.n)]
         self._with_tests = self.shared(self._make_tests)
@@ -122,7 +123,7 @@ class Evaluation(SampledJob[EvalJob, EvalResult]):
         read = read_samples(Path(path), loaded.tasks.keys() | loaded.outside, self.tasks)
         self.problems += map(str, read.problems)
         if read.elsewhere:
-            self.problems.append(f"{read.elsewhere} samples are of tasks of other splits, or beyond --limit")
+            self.problems.append(f"{read.elsewhere} samples are of tasks of other splits, or not chosen")
         if without := len(self.tasks) - len({sample.task_id for sample in read.samples}):
             self.problems.append(f"{path}: {without} of {len(self.tasks)} tasks have no sample and are in no pass@k")
         return {Step(one.task_id, one.completion_id): one for one in read.samples}

