@@ -614,7 +614,7 @@ async def test_samples_outside_of_the_split_are_counted_and_not_named_one_by_one
     job = EvalJob(dataset="mbpp", data=str(tmp_path), samples=path)
     result = await evaluate(job, settings, records, engine=engine)
     assert [row.task_id for row in result.rows] == ["11"]
-    assert result.problems == ["3 samples are of tasks of other splits, or beyond --limit"]
+    assert result.problems == ["3 samples are of tasks of other splits, or not chosen"]
     whole = await evaluate(job.model_copy(update={"split": "all"}), settings, records, engine=engine)
     assert len(whole.rows) == 4
 
