@@ -17,7 +17,8 @@ from collections.abc import Iterable
 
 from ..expected import Reading
 from ..hanging import CLOCKS
-from ..light_tests import Definition, operands
+from ..light_tests import Definition
+from .evidence import Evidence
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 _CLOCKS = frozenset(
@@ -37,7 +38,7 @@ class Sides:
         """Whether both sides of the assertion that stands there are the candidate's."""
         place = line, column
         if place not in self._known:
-            self._known[place] = any(self._are_both(*found) for found in self._assertions.get(place, ()))
+            self._known[place] = self._evidence.is_lacking(line, column)
         return self._known[place]
 
     def uses(self, test: str, names: set[str]) -> bool:
@@ -107,12 +108,6 @@ class Sides:
                 found |= self._spread(part, found, place, under=under or given)
         return found
 
-    def _are_both(self, scope: Scope, pair: tuple[ast.expr, ast.expr], around: list[ast.comprehension]) -> bool:
-        names = self._names_in(scope)
-        for one in around:
-            names = names | self._bound(one.target, one.iter, names)
-        return all(self._leads(side, names) and not self._has_own(side, names) for side in pair)
-
     # Names that lead to the candidate
 
     @functools.cached_property
@@ -125,22 +120,8 @@ class Sides:
         return ast.parse(self._tests)
 
     @functools.cached_property
-    def _assertions(self) -> dict[tuple[int, int], list[tuple[Scope, tuple[ast.expr, ast.expr], list[ast.comprehension]]]]:
-        """What is compared in the assertion at a place, with the function that it is in."""
-        found: dict[tuple[int, int], list[tuple[Scope, tuple[ast.expr, ast.expr], list[ast.comprehension]]]] = {}
-        todo: list[tuple[Scope, ast.AST]] = [(self.tree, self.tree)]
-        for scope, node in todo:  # it grows meanwhile
-            inner = node if isinstance(node, Scope) else scope
-            for child in ast.iter_child_nodes(node):
-                if isinstance(child, ast.stmt):
-                    todo.append((inner, child))
-                elif isinstance(child, ast.ExceptHandler | ast.match_case):
-                    todo.append((scope, child))
-            if isinstance(node, ast.Assert | ast.Expr):
-                asserted = node.test if isinstance(node, ast.Assert) else node.value
-                pairs = [(scope, pair, around) for pair, around in operands(asserted)]
-                found[node.lineno, node.col_offset] = pairs
-        return found
+    def _evidence(self) -> Evidence:
+        return Evidence(self.tree, self._reading, self._given, self._entry_point)
 
     @functools.cache  # noqa: B019  the run ends with it
     def _names_in(self, scope: Scope) -> frozenset[str]:
@@ -189,25 +170,12 @@ class Sides:
             return found
         return _names_of(target) if self._leads(value, names) else frozenset()
 
-    def _has_own(self, node: ast.AST, names: frozenset[str]) -> bool:
-        """Whether an expression computes with a variable of the tests' own; what is passed to the candidate is another thing."""
-        if isinstance(node, ast.Name):
-            return not (node.id in names or node.id in self._given)
-        if isinstance(node, ast.Call):
-            theirs = self._leads(node.func, names)
-            parts: list[ast.AST] = [] if theirs else [*node.args, *(word.value for word in node.keywords)]
-            return any(self._has_own(part, names) for part in (node.func, *parts))
-        if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp):
-            pulled = frozenset[str]().union(*(_names_of(one.target) for one in node.generators))
-            return self._has_own(node.elt, names | pulled)
-        return any(self._has_own(part, names) for part in ast.iter_child_nodes(node))
-
     @functools.cached_property
     def _given(self) -> frozenset[str]:
         """Names of Python's and of libraries'."""
         imports = (node for node in ast.walk(self.tree) if isinstance(node, ast.Import | ast.ImportFrom))
         names = {alias.asname or alias.name.split(".")[0] for node in imports for alias in node.names}
-        return frozenset(names | set(dir(builtins)) | set(sys.stdlib_module_names) | {"np", "self"})
+        return frozenset(names | set(dir(builtins)) | set(sys.stdlib_module_names) | {"np", "self", "cls"})
 
     def _leads(self, node: ast.AST, names: frozenset[str]) -> bool:
         """Whether an expression uses the candidate, or what was made with it."""

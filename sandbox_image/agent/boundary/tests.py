@@ -468,7 +468,7 @@ class _Judge:
             if name:
                 self.begin(name)
             if broken is None:
-                code = light_tests.compiled([statement], self._path, self._tests, self._expected.marked)
+                code = light_tests.compiled([statement], self._path, self._tests, self._expected.marked, asserts.functions)
                 exc = _outcome(functools.partial(exec, code, names))
                 if name is not None:
                     self.test(name, "failed" if exc else "passed", exc)
