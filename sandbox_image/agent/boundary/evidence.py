@@ -90,10 +90,12 @@ class Evidence:
         self._assertions: dict[tuple[int, int], list[tuple[list[Definition], ast.stmt]]] = {}
         self._functions: list[list[Definition]] = []
         """Each with those around it."""
+        self._sets_elsewhere = False
         self._enter(tree, [])
         self.module = _Frame(self, tree, None, {})
         self.module.read()
-        self._read_functions()
+        if self._sets_elsewhere:
+            self._read_functions()
 
     def is_lacking(self, line: int, column: int) -> bool:
         """Whether the assertion that stands there has none."""
@@ -135,6 +137,8 @@ class Evidence:
                 self._functions.append(inner)
                 if isinstance(node, ast.ClassDef):
                     self.methods[child.name] = child
+            elif isinstance(child, ast.Global | ast.Assign):
+                self._sets_elsewhere |= any(isinstance(one, ast.Attribute) for one in getattr(child, "targets", [ast.Attribute()]))
             elif isinstance(child, ast.Assert | ast.Expr | ast.If):
                 self._assertions.setdefault((child.lineno, child.col_offset), []).append((functions, child))
             if not isinstance(child, ast.expr):
@@ -153,6 +157,7 @@ class _Frame:
         self._local: list[dict[str, Kind]] = []
         """Names of the comprehensions that are being read."""
         self._global: set[str] = set()
+        self._loops = False
         self._blank: frozenset[str] = frozenset()
         """Names that are being set: what they add to themselves is known already."""
 
@@ -166,7 +171,7 @@ class _Frame:
                 self.returned = self.kind(self._node.body)
             else:
                 self._block(self._node.body, Kind.NEUTRAL)
-            if self._kinds == self._before:
+            if self._kinds == self._before or not self._loops:
                 break
 
     # Assertions
@@ -219,12 +224,14 @@ class _Frame:
         elif isinstance(node, ast.AnnAssign | ast.AugAssign) and node.value is not None:
             self._bind(node.target, node.value, under)
         elif isinstance(node, ast.For | ast.AsyncFor):
+            self._loops = True
             self._bind_items(node.target, node.iter)
         elif isinstance(node, ast.With | ast.AsyncWith):
             self._with(node)
         elif isinstance(node, ast.Return) and node.value is not None:
             self.returned = max(self.returned, _chosen(self.kind(node.value), under))
         elif isinstance(node, ast.If | ast.While):
+            self._loops |= isinstance(node, ast.While)
             under = max(under, _deciding(self._truth(node.test)))
         elif isinstance(node, ast.Expr):
             self._expression(node.value, under)
@@ -261,7 +268,7 @@ class _Frame:
         self.kind(node)
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING and node.args):
             return
-        kind = _chosen(max(map(self.kind, node.args)), under)
+        kind = _filtered(max(map(self.kind, node.args)), under)
         several = Kind.MET if node.func.attr == "add" else Kind.GATHERED
         if self.kind(node.func.value) < Kind.GIVEN or kind >= Kind.MET:
             self._set_all(node.func.value, several if kind is Kind.GIVEN else kind)
@@ -376,8 +383,9 @@ class _Frame:
         return _together([self._part(part) for part in parts])
 
     def _part(self, node: ast.expr) -> Kind:
-        kind = self.kind(node)
-        return Kind.OWN if isinstance(node, ast.Name) and node.id not in self._file.given and kind < Kind.OWN else kind
+        if isinstance(node, ast.Name) and node.id not in (*self._blank, *self._file.given):
+            return max(self.kind(node), Kind.OWN)
+        return self.kind(node)
 
     def _of_constant(self, node: ast.Constant) -> Kind:
         if not is_neutral(node):
@@ -472,7 +480,7 @@ class _Frame:
                 under = max(under, _deciding(kind))
                 from_them |= kind is Kind.GIVEN
         made = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-        kind = _chosen(max(self.kind(one) for one in made), under)
+        kind = _filtered(max(self.kind(one) for one in made), under)
         self._local.pop()
         if from_them:
             return max(kind, Kind.GIVEN)
@@ -577,6 +585,11 @@ def _identical(left: Kind, right: Kind) -> Kind:
 def _chosen(kind: Kind, under: Kind) -> Kind:
     """What a value is that is taken where a condition of this kind holds: of the tests' own values, the condition says which."""
     return max(kind, under) if kind < Kind.GIVEN else kind
+
+
+def _filtered(kind: Kind, under: Kind) -> Kind:
+    """What a list is of values that are taken where a condition of this kind holds: it says that some differ, or none."""
+    return max(kind, Kind.MET) if under is Kind.AGREEMENT else _chosen(kind, under)
 
 
 def _deciding(kind: Kind) -> Kind:
