@@ -5,7 +5,8 @@
 followed through variables, attributes, conditions, loops, comprehensions and functions of the tests' own. What is passed to the
 candidate does not matter, for it gives the answer; of several values the one decides that says least.
 
-Left out: how often its values agree (`n == 3`); identity, which the boundary keeps itself; what the candidate does to the tests' own lists and objects (`sharing.py`).
+Left out: how often its values agree (`n == 3`); identity, which the boundary keeps itself;
+what the candidate does to the tests' own lists and objects (`sharing.py`).
 """
 
 from __future__ import annotations
@@ -137,8 +138,10 @@ class Evidence:
                 self._functions.append(inner)
                 if isinstance(node, ast.ClassDef):
                     self.methods[child.name] = child
-            elif isinstance(child, ast.Global | ast.Assign):
-                self._sets_elsewhere |= any(isinstance(one, ast.Attribute) for one in getattr(child, "targets", [ast.Attribute()]))
+            elif isinstance(child, ast.Global):
+                self._sets_elsewhere = True
+            elif isinstance(child, ast.Assign):
+                self._sets_elsewhere |= any(isinstance(one, ast.Attribute) for one in child.targets)
             elif isinstance(child, ast.Assert | ast.Expr | ast.If):
                 self._assertions.setdefault((child.lineno, child.col_offset), []).append((functions, child))
             if not isinstance(child, ast.expr):

@@ -258,7 +258,7 @@ class _Judge:
         """Whether by the tests' source an exception comes from them, and from nothing that hangs on the candidate."""
         if not frames_in(exc, self._path) or isinstance(exc, Broken | MemoryError | RecursionError):
             return False
-        if isinstance(exc, OSError) and self._link.changed_files:
+        if isinstance(exc, OSError) and self._is_of_their_files(exc):
             return False
         seen: BaseException | None = exc
         while seen is not None:
@@ -267,6 +267,11 @@ class _Judge:
                 return False
             seen = seen.__cause__ or seen.__context__
         return True
+
+    def _is_of_their_files(self, error: OSError) -> bool:
+        """Whether a file that could not be used is one that the candidate touched, or whose name it was handed."""
+        folders = self._link.folders
+        return folders is not None and (folders.may_have_caused(error) or self._hanging.was_handed(str(error.filename)))
 
     def watch_skips(self) -> None:
         """Note where a test of unittest's skips itself: pytest shows no more than that it did."""
