@@ -178,20 +178,23 @@ def test_one_that_does_not_is_the_tests_own(bare: Apart, line: str, used: str) -
     assert _verdict(result) is Verdict.INVALID_TESTS, result
 
 
-WRITES = "def save(path):\n    with open('log.txt', 'w') as file: file.write('x')\n    return 1\n"
+WRITES = "def save(path):\n    with open('{log}', 'w') as file: file.write('x')\n    return 1\n"
+READS = "import os\nfrom candidate import save\nsave('out')\nD = {line}\ndef test_a(): assert save('out') == 1\n"
 
 
-@pytest.mark.parametrize("line", ["open('no such file')", "os.listdir('none/of/these')", "open('log.txt/x')", "os.rmdir('/tmp')"])
-def test_a_file_that_is_missing_is_the_tests_own_fault_where_the_candidate_touched_another(bare: Apart, line: str) -> None:
-    tests = f"import os, pytest\nfrom candidate import save\nsave('made.txt')\nD = {line}\ndef test_a(): assert save('made.txt') == 1\n"
-    own = "log" not in line and "/tmp" not in line
-    assert (_verdict(bare.run(WRITES, tests)) is Verdict.INVALID_TESTS) is own
+@pytest.mark.parametrize("line", ["open('no such file')", "os.listdir('none/of/these')"])
+def test_a_missing_file_is_the_tests_own_fault_where_the_candidate_touched_another(bare: Apart, line: str) -> None:
+    result = bare.run(WRITES.format(log="log_0"), READS.format(line=line))
+    assert _verdict(result) is Verdict.INVALID_TESTS, result
 
 
-@pytest.mark.parametrize("line", ["open('made.txt')", "open('./made.txt')", "os.mkdir('log.txt')", "os.listdir('log.txt')"])
+@pytest.mark.parametrize(
+    "line", ["open('./out')", "open('out/a')", "os.mkdir('log_1')", "os.listdir('log_2')", "open('log_3/x')"]
+)
 def test_one_that_it_was_to_make_or_that_it_made_is_not(bare: Apart, line: str) -> None:
-    tests = f"import os, pytest\nfrom candidate import save\nsave('made.txt')\nD = {line}\ndef test_a(): assert save('made.txt') == 1\n"
-    assert _verdict(bare.run(WRITES, tests)) is Verdict.RUNTIME_ERROR
+    log = line.partition("('")[2].partition("'")[0].partition("/")[0]  # files stay from run to run
+    result = bare.run(WRITES.format(log=log if log.startswith("log") else "log_0"), READS.format(line=line))
+    assert _verdict(result) is Verdict.RUNTIME_ERROR, result
 
 
 @pytest.mark.parametrize(
