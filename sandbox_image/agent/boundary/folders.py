@@ -146,14 +146,13 @@ class Folders:
                 self._do(key, target, mode, changed, content)
         return touched
 
-<<<<<<< HEAD
     def _is_own(self, key: tuple[int, str], target: str) -> bool:
         """Whether this side made or changed it: also where there is too much to be looked at each time."""
         if key in self._own or not os.path.lexists(target):
             return key in self._own
         info, known = os.lstat(target), self._known.get(key)
         return known is None or (stat.S_ISREG(info.st_mode) and known[1] != info.st_ctime_ns)
-=======
+
     def may_have_caused(self, error: OSError) -> bool:
         """Whether what the other side did may be why a file could not be used: it touched that file or a folder around it.
 
@@ -163,7 +162,6 @@ class Folders:
         if not named or error.errno == errno.ENOTEMPTY or len(self._theirs) >= _REMEMBERED:
             return bool(self._theirs)
         return any(part in self._theirs for path in named for part in _with_folders(_real(path)))
->>>>>>> da5772d (One reading of what hangs on the candidate for skips, imports and errors that it ended; clocks are libraries', files those that it touched)
 
     def _checked(self, change: Any) -> Change:
         if type(change) is not tuple or len(change) != 5:
