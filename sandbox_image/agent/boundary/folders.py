@@ -158,7 +158,8 @@ class Folders:
 
         So it may where the error names no file, or a folder that is not empty.
         """
-        named = [os.fsdecode(one) for one in (error.filename, error.filename2) if isinstance(one, str | bytes)]
+        given = [os.fsdecode(one) for one in (error.filename, error.filename2) if isinstance(one, str | bytes)]
+        named = [path for path in given if "\0" not in path]
         if not named or error.errno == errno.ENOTEMPTY or len(self._theirs) >= _REMEMBERED:
             return bool(self._theirs)
         return any(part in self._theirs for path in named for part in _with_folders(_real(path)))

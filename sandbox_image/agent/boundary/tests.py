@@ -258,12 +258,12 @@ class _Judge:
         """Whether by the tests' source an exception comes from them, and from nothing that hangs on the candidate."""
         if not frames_in(exc, self._path) or isinstance(exc, Broken | MemoryError | RecursionError):
             return False
-        if isinstance(exc, OSError) and self._is_of_their_files(exc):
-            return False
         seen: BaseException | None = exc
         while seen is not None:
             lines = [line for _, line, _ in frames_in(seen, self._path)]
             if marked(seen) is not None or self._hanging.at(lines, skipping=skipping):
+                return False
+            if isinstance(seen, OSError) and self._is_of_their_files(seen):
                 return False
             seen = seen.__cause__ or seen.__context__
         return True
@@ -271,7 +271,10 @@ class _Judge:
     def _is_of_their_files(self, error: OSError) -> bool:
         """Whether a file that could not be used is one that the candidate touched, or whose name it was handed."""
         folders = self._link.folders
-        return folders is not None and (folders.may_have_caused(error) or self._hanging.was_handed(str(error.filename)))
+        if folders is None:
+            return False
+        handed = isinstance(error.filename, str) and self._hanging.was_handed(error.filename)
+        return handed or folders.may_have_caused(error)
 
     def watch_skips(self) -> None:
         """Note where a test of unittest's skips itself: pytest shows no more than that it did."""
