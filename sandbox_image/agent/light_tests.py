@@ -49,7 +49,7 @@ _HOOKS = frozenset(
     ]
 )
 _ORDERING = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equal", "equals", "eq"))
+COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equal", "equals", "eq", "ne"))
 """Calls that compare their first two arguments, beside `assert...`."""
 TRUTHS = frozenset(("all", "any", "bool", "assertTrue", "assertFalse"))
 """Calls that ask for the truth of their first argument."""
@@ -182,7 +182,7 @@ class _Asserts:
             if isinstance(statement, Definition):
                 self._own.add(statement.name)
             agrees = not in_class and _may_agree(statement, self._own)
-            made += [_compared(statement), statement] if agrees and isinstance(statement, ast.If) else [statement]
+            made += [_compared(statement), statement] if agrees and is_check(statement) else [statement]
             if agrees and isinstance(statement, ast.Expr):
                 made.append(_compared(statement))
             own = isinstance(statement, ast.ClassDef)  # names of ours would become attributes of it
@@ -327,7 +327,7 @@ def is_failing(node: ast.stmt) -> bool:
 
 def is_check(node: ast.stmt) -> bool:
     """Whether this is a condition under which a test fails: an assertion written out."""
-    return isinstance(node, ast.If) and any(map(is_failing, (*node.body, *node.orelse)))
+    return isinstance(node, ast.If | ast.While) and any(map(is_failing, (*node.body, *node.orelse)))
 
 
 def _values_in(node: ast.AST, own: Collection[str]) -> int:

@@ -32,6 +32,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 _ROW = (ast.Tuple, ast.List)
 _DIFFERENCES = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.BitXor)
+_COMPARING = frozenset(("__eq__", "__ne__", "__contains__", "issubset", "issuperset", "isdisjoint", "startswith", "endswith"))
+"""Methods that compare what they are called on."""
 _SPREADS = frozenset(
     (
         *("set", "frozenset", "Counter", "fromkeys", "unique", "nunique"),
@@ -83,8 +85,9 @@ class Evidence:
         self.given, self.foreign, self.taken, self.imports = given, reading.foreign, reading.taken, reading.imports
         self.entry_point = entry_point
         self.attributes: dict[str, Kind] = {}
-        """Of the tests' own objects, as `self.stack`, and names of the module that functions set."""
+        """Of the tests' own objects, as `self.stack`."""
         self.methods: dict[str, Definition] = {}
+        self.classes: set[str] = set()
         self.depth = 0
         """How many calls of functions are being followed."""
         self._known: dict[tuple[int, tuple[tuple[str, Kind], ...]], _Frame] = {}
@@ -124,8 +127,8 @@ class Evidence:
     def _read_functions(self) -> None:
         """Learn what functions set elsewhere: attributes, and names of the module."""
         before: object = None
-        while before != self.attributes:
-            before = dict(self.attributes)
+        while before != (self.attributes, self.module.lasting):
+            before = dict(self.attributes), dict(self.module.lasting)
             self._known.clear()
             for functions in self._functions:
                 self._frame(functions)
@@ -138,11 +141,13 @@ class Evidence:
                 self._functions.append(inner)
                 if isinstance(node, ast.ClassDef):
                     self.methods[child.name] = child
+            elif isinstance(child, ast.ClassDef):
+                self.classes.add(child.name)
             elif isinstance(child, ast.Global):
                 self._sets_elsewhere = True
             elif isinstance(child, ast.Assign):
                 self._sets_elsewhere |= any(isinstance(one, ast.Attribute) for one in child.targets)
-            elif isinstance(child, ast.Assert | ast.Expr | ast.If):
+            elif isinstance(child, ast.Assert | ast.Expr | ast.If | ast.While):
                 self._assertions.setdefault((child.lineno, child.col_offset), []).append((functions, child))
             if not isinstance(child, ast.expr):
                 self._enter(child, inner)
@@ -157,9 +162,14 @@ class _Frame:
         self._functions: dict[str, Function] = {}
         self._kinds: dict[str, Kind] = {}
         self._before: dict[str, Kind] = {}
+        self.lasting: dict[str, Kind] = {}
+        """What functions inside make of names."""
+        self._instances: set[str] = set()
+        """Names of objects of the tests' own classes."""
         self._local: list[dict[str, Kind]] = []
         """Names of the comprehensions that are being read."""
-        self._global: set[str] = set()
+        self._outside: set[str] = set()
+        """Names that are set around it: `global`."""
         self._loops = False
         self._blank: frozenset[str] = frozenset()
         """Names that are being set: what they add to themselves is known already."""
@@ -219,8 +229,8 @@ class _Frame:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for name in self._file.imports(node):
                 self._set(name, Kind.GIVEN)
-        elif isinstance(node, ast.Global):
-            self._global |= set(node.names)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            self._outside |= set(node.names)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._bind(target, node.value, under)
@@ -252,6 +262,7 @@ class _Frame:
                 for target in inner.targets:
                     if isinstance(target, ast.Name):
                         self._set(f"self.{target.id}", self.kind(inner.value))
+                        self._set(f"{node.name}.{target.id}", self.kind(inner.value))
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
@@ -274,7 +285,14 @@ class _Frame:
         kind = _filtered(max(map(self.kind, node.args)), under)
         several = Kind.MET if node.func.attr == "add" else Kind.GATHERED
         if self.kind(node.func.value) < Kind.GIVEN or kind >= Kind.MET:
-            self._set_all(node.func.value, several if kind is Kind.GIVEN else kind)
+            self._fill(node.func.value, several if kind is Kind.GIVEN else kind)
+
+    def _fill(self, filled: ast.expr, kind: Kind) -> None:
+        """Something holds this among others, be it a variable of this function or of one around it."""
+        if isinstance(filled, ast.Name) and filled.id not in self._kinds and (owner := self._owner(filled.id)) is not self:
+            owner.lasting[filled.id] = max(kind, owner.lasting.get(filled.id, Kind.NEUTRAL))
+        else:
+            self._set_all(filled, kind)
 
     # Names
 
@@ -297,10 +315,17 @@ class _Frame:
         return Kind.GIVEN if entered or name in self._file.foreign else Kind.OWN
 
     def _set(self, name: str, kind: Kind) -> None:
-        if "." in name or name in self._global:
-            self._file.attributes[name] = max(kind, self._file.attributes.get(name, Kind.NEUTRAL))
-        else:
-            self._kinds[name] = max(kind, self._kinds.get(name, Kind.NEUTRAL))
+        known = self._file.attributes if "." in name else self._kinds
+        if name in self._outside and (owner := self._owner(name)) is not self:
+            known = owner.lasting
+        known[name] = max(kind, known.get(name, Kind.NEUTRAL))
+
+    def _owner(self, name: str) -> _Frame:
+        """The function around that has set a name, or the module."""
+        frame = self._outer
+        while frame is not None and frame._outer is not None and name not in frame._kinds:
+            frame = frame._outer
+        return frame or self
 
     def _set_all(self, target: ast.expr, kind: Kind) -> None:
         """A target holds this, or something of it."""
@@ -316,13 +341,15 @@ class _Frame:
             else:
                 scope[target.id] = max(kind, scope.get(target.id, Kind.NEUTRAL))
         elif isinstance(target, ast.Subscript):
-            self._set_all(target.value, Kind.GATHERED if kind is Kind.GIVEN else kind)
+            self._fill(target.value, Kind.GATHERED if kind is Kind.GIVEN else kind)
         elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
             self._set(f"{target.value.id}.{target.attr}", kind)
 
     def _bind(self, target: ast.expr, value: ast.expr, under: Kind) -> None:
-        if isinstance(value, ast.Lambda) and isinstance(target, ast.Name):
+        if isinstance(target, ast.Name) and isinstance(value, ast.Lambda):
             self._functions[target.id] = value
+        if isinstance(target, ast.Name) and self._is_own_object(value):
+            self._instances.add(target.id)
         if isinstance(target, _ROW) and isinstance(value, _ROW) and len(target.elts) == len(value.elts):
             for one, part in zip(target.elts, value.elts, strict=True):
                 self._bind(one, part, under)
@@ -355,10 +382,11 @@ class _Frame:
         for scope in reversed(self._local):
             if name in scope:
                 return scope[name]
-        elsewhere = self._file.attributes if self._outer is None else {}
-        for known in (elsewhere, self._kinds, self._before):
+        for known in (self._kinds, self._before):
             if name in known:
-                return known[name]
+                return max(known[name], self.lasting.get(name, Kind.NEUTRAL))
+        if name in self.lasting:
+            return self.lasting[name]
         if self._outer is not None:
             return self._outer._lookup(name)
         if name in self._file.foreign:
@@ -503,6 +531,8 @@ class _Frame:
             return called.returned
         if not isinstance(node.func, ast.Attribute) and self.kind(node.func) in _THEIRS:
             return Kind.GIVEN
+        if (mapped := self._mapped(node)) is not None:
+            return mapped
         if name in TRUTHS and args:
             kind = self._truth(args[0])
             return Kind.GIVEN if kind is Kind.GATHERED else kind
@@ -512,12 +542,13 @@ class _Frame:
         parts = [*receiver, *args, *(word.value for word in node.keywords)]
         if name in _KINDS or asserts_another_thing(name):
             return max(map(self.kind, parts), default=Kind.NEUTRAL)
-        sides = [receiver[0], args[0]] if name in COMPARING and receiver and args else [] if receiver else compared_by(node)
-        if sides:
+        if receiver and args and (name in COMPARING or name in _COMPARING):
+            return _compared(self.kind(receiver[0]), self.kind(args[0]))
+        if not receiver and (sides := compared_by(node)):
             return _compared(*map(self.kind, sides))
         if receiver and self.kind(receiver[0]) in (Kind.GIVEN, Kind.GATHERED):
             return Kind.GIVEN
-        if args and self._is_taken(args[0]):  # `map(f, xs)`
+        if any(map(self._is_taken, (*args[:1], *(word.value for word in node.keywords)))):  # `map(f, xs)`, `key=f`
             return Kind.GIVEN
         return self._of_library(name, parts)
 
@@ -547,17 +578,61 @@ class _Frame:
 
     def _called(self, node: ast.Call) -> _Frame | None:
         """The tests' own function that is called, with what it is passed; None where that cannot be followed."""
-        function, outer, skipped = None, self, 0
+        function, outer, bound = None, self, False
         if isinstance(node.func, ast.Name):
             function, outer = self._function(node.func.id)
-        elif isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") in _SELF:
-            function, outer, skipped = self._file.methods.get(node.func.attr), self._file.module, 1
-        if function is None or self._file.depth > _DEEPEST or any(isinstance(one, ast.Starred) for one in node.args):
+        elif isinstance(node.func, ast.Lambda):
+            function = node.func
+        elif isinstance(node.func, ast.Attribute) and self._is_own_object(node.func.value):
+            function, outer, bound = self._file.methods.get(node.func.attr), self._file.module, True
+        given = {word.arg: self._part(word.value) for word in node.keywords if word.arg is not None}
+        return None if function is None else self._passed(function, outer, node.args, given, bound=bound)
+
+    def _passed(
+        self, function: Function, outer: _Frame, args: list[ast.expr], given: dict[str, Kind], *, bound: bool = False
+    ) -> _Frame | None:
+        """A function of the tests' own, called with this. `bound` says that it is a method of an object."""
+        if self._file.depth > _DEEPEST:
             return None
-        names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)][skipped:]
-        given = dict(zip(names, map(self._part, node.args), strict=False))
-        given |= {word.arg: self._part(word.value) for word in node.keywords if word.arg is not None}
+        names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
+        names = names[1:] if bound and names and names[0] in _SELF else names
+        for number, one in enumerate(args):
+            if isinstance(one, ast.Starred):
+                given |= dict.fromkeys(names[number:], _item(self.kind(one.value)))
+                break
+            given |= dict.fromkeys(names[number : number + 1], self._part(one))
         return self._file.frame(function, outer, given)
+
+    def _is_own_object(self, node: ast.expr) -> bool:
+        """Whether this is the test itself, or an object of a class of the tests' own that does not use the candidate."""
+        if isinstance(node, ast.Call):
+            name = last_name(node)
+            return name in self._file.classes and name not in self._file.foreign
+        frame: _Frame | None = self
+        while frame is not None and isinstance(node, ast.Name):
+            if node.id in _SELF or node.id in frame._instances:
+                return True
+            frame = frame._outer
+        return False
+
+    def _mapped(self, node: ast.Call) -> Kind | None:
+        """What `map` gives, or what `filter` leaves, by a function of the tests' own; None for all else."""
+        if last_name(node) not in ("map", "filter", "starmap") or len(node.args) < 2:
+            return None
+        function, outer = (
+            (node.args[0], self) if isinstance(node.args[0], ast.Lambda) else self._function(last_name(node.args[0]))
+        )
+        if function is None or self._file.depth > _DEEPEST:
+            return None
+        names = [one.arg for one in function.args.args]
+        items = [_item(self.kind(one)) for one in node.args[1:]]
+        several = len(items) == len(names)
+        found = self._file.frame(
+            function, outer, dict(zip(names, items, strict=True)) if several else dict.fromkeys(names, items[0])
+        )
+        if last_name(node) == "filter":
+            return _filtered(items[0], _deciding(found.returned))
+        return Kind.GATHERED if found.returned is Kind.GIVEN and max(items) < Kind.GIVEN else found.returned
 
 
 def _together(kinds: list[Kind]) -> Kind:
@@ -582,7 +657,7 @@ def _identical(left: Kind, right: Kind) -> Kind:
     less, more = sorted((left, right))
     if more < Kind.GIVEN:
         return more
-    return Kind.AGREEMENT if more is Kind.AGREEMENT and less < Kind.OWN else Kind.EVIDENCE
+    return Kind.AGREEMENT if more in (Kind.MET, Kind.AGREEMENT) and less < Kind.OWN else Kind.EVIDENCE
 
 
 def _chosen(kind: Kind, under: Kind) -> Kind:
