@@ -5,14 +5,13 @@
 followed through variables, attributes, conditions, loops, comprehensions and functions of the tests' own. What is passed to the
 candidate does not matter, for it gives the answer; of several values the one decides that says least.
 
-Left out: how often its values agree (`n == 3`); identity, which the boundary keeps itself;
-what the candidate does to the tests' own lists and objects (`sharing.py`).
+Left out: how often its values agree (`n == 3`); returns before a `fail()`; identity, which the boundary keeps itself; and what
+the candidate does to the tests' own lists and objects (`sharing.py`).
 """
 
 from __future__ import annotations
 
 import ast
-import enum
 from collections.abc import Iterator
 
 from ..expected import Reading
@@ -27,6 +26,7 @@ from ..light_tests import (
     is_written_out,
     last_name,
 )
+from .kinds import THEIRS, Kind, chosen, compared, deciding, filtered, identical, item, together
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
@@ -43,39 +43,13 @@ _SPREADS = frozenset(
 """What shows of several values how they differ."""
 _EMPTY = frozenset(("set", "dict", "list", "tuple", "frozenset", "Counter", "zeros", "zeros_like"))
 """What makes nothing of nothing: as neutral as what is written out."""
-_KINDS = frozenset(("isinstance", "issubclass", "hasattr", "callable"))
+_ASKING = frozenset(("isinstance", "issubclass", "hasattr", "callable"))
 _FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "put"))
 _SELF = ("self", "cls")
 _CATCHING = frozenset(("raises", "assertRaises", "assertRaisesRegex", "warns"))
 _DEEPEST = 6
 """Calls of the tests' own functions in each other that are followed."""
 _PASSES = 4
-
-
-class Kind(enum.IntEnum):
-    """What an expression is made of. Several together are the greatest of theirs."""
-
-    NEUTRAL = 0
-    """Written out, and no more than what a comparison gives: nothing, a truth, 0 or 1."""
-    SMALL = 1
-    """A tolerance."""
-    WRITTEN = 2
-    """Any other constant, a library's too."""
-    OWN = 3
-    """A variable of the tests', made without the candidate."""
-    GIVEN = 4
-    """A value of the candidate's, or what is computed from one."""
-    GATHERED = 5
-    """Several of its values side by side."""
-    MET = 6
-    """How its values differ from each other."""
-    EVIDENCE = 7
-    """What values of the candidate's and of the tests' own make together."""
-    AGREEMENT = 8
-    """Whether the candidate's values are alike: it says so of itself."""
-
-
-_THEIRS = (Kind.GIVEN, Kind.GATHERED, Kind.MET)
 
 
 class Evidence:
@@ -90,7 +64,7 @@ class Evidence:
         self.classes: set[str] = set()
         self.depth = 0
         """How many calls of functions are being followed."""
-        self._known: dict[tuple[int, tuple[tuple[str, Kind], ...]], _Frame] = {}
+        self._known: dict[tuple[int, int, tuple[tuple[str, Kind], ...]], _Frame] = {}
         self._assertions: dict[tuple[int, int], list[tuple[list[Definition], ast.stmt]]] = {}
         self._functions: list[list[Definition]] = []
         """Each with those around it."""
@@ -98,19 +72,17 @@ class Evidence:
         self._enter(tree, [])
         self.module = _Frame(self, tree, None, {})
         self.module.read()
+        self._known.clear()  # not all of the module was known then
         if self._sets_elsewhere:
             self._read_functions()
 
     def is_lacking(self, line: int, column: int) -> bool:
         """Whether the assertion that stands there has none."""
-        try:
-            return any(self._frame(functions).lacks(node) for functions, node in self._assertions.get((line, column), ()))
-        except RecursionError:
-            return True
+        return any(self._frame(functions).lacks(node) for functions, node in self._assertions.get((line, column), ()))
 
     def frame(self, function: Function, outer: _Frame, given: dict[str, Kind]) -> _Frame:
         """What the names of a function hold where it is called with this."""
-        key = id(function), tuple(sorted(given.items()))
+        key = id(function), id(outer), tuple(sorted(given.items()))
         if key not in self._known:
             self._known[key] = found = _Frame(self, function, outer, given)
             self.depth += 1
@@ -190,7 +162,7 @@ class _Frame:
     # Assertions
 
     def lacks(self, node: ast.stmt) -> bool:
-        """Whether a statement is an assertion without evidence."""
+        """Whether a statement is an assertion without evidence, or calls a function of the tests' own in which one is then."""
         if isinstance(node, ast.Assert) or is_check(node):
             return self._truth(node.test) is Kind.AGREEMENT  # type: ignore[attr-defined]
         if not isinstance(node, ast.Expr):
@@ -242,10 +214,10 @@ class _Frame:
         elif isinstance(node, ast.With | ast.AsyncWith):
             self._with(node)
         elif isinstance(node, ast.Return) and node.value is not None:
-            self.returned = max(self.returned, _chosen(self.kind(node.value), under))
+            self.returned = max(self.returned, chosen(self.kind(node.value), under))
         elif isinstance(node, ast.If | ast.While):
             self._loops |= isinstance(node, ast.While)
-            under = max(under, _deciding(self._truth(node.test)))
+            under = max(under, deciding(self._truth(node.test)))
         elif isinstance(node, ast.Expr):
             self._expression(node.value, under)
         elif isinstance(node, ast.Assert):
@@ -265,13 +237,13 @@ class _Frame:
                         self._set(f"{node.name}.{target.id}", self.kind(inner.value))
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
-        for item in node.items:
-            if item.optional_vars is None:
+        for one in node.items:
+            if one.optional_vars is None:
                 continue
-            if last_name(item.context_expr) in _CATCHING:
-                self._set_all(item.optional_vars, self._raised_in(node.body))
+            if last_name(one.context_expr) in _CATCHING:
+                self._set_all(one.optional_vars, self._raised_in(node.body))
             else:
-                self._bind(item.optional_vars, item.context_expr, Kind.NEUTRAL)
+                self._bind(one.optional_vars, one.context_expr, Kind.NEUTRAL)
 
     def _raised_in(self, body: list[ast.stmt]) -> Kind:
         """What an error is that comes from there: the candidate's, if it is used."""
@@ -282,7 +254,7 @@ class _Frame:
         self.kind(node)
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING and node.args):
             return
-        kind = _filtered(max(map(self.kind, node.args)), under)
+        kind = filtered(max(map(self.kind, node.args)), under)
         several = Kind.MET if node.func.attr == "add" else Kind.GATHERED
         if self.kind(node.func.value) < Kind.GIVEN or kind >= Kind.MET:
             self._fill(node.func.value, several if kind is Kind.GIVEN else kind)
@@ -331,7 +303,7 @@ class _Frame:
         """A target holds this, or something of it."""
         if isinstance(target, _ROW):
             for one in target.elts:
-                self._set_all(one, _item(kind))
+                self._set_all(one, item(kind))
         elif isinstance(target, ast.Starred):
             self._set_all(target.value, kind)
         elif isinstance(target, ast.Name):
@@ -357,7 +329,7 @@ class _Frame:
         self._blank, outside = frozenset(_stored(target)), self._blank
         kind = self.kind(value)
         self._blank = outside
-        self._set_all(target, _chosen(kind, under))
+        self._set_all(target, chosen(kind, under))
 
     def _bind_items(self, target: ast.expr, value: ast.expr) -> None:
         """A target holds the items of a value, one after the other."""
@@ -374,7 +346,7 @@ class _Frame:
             for part in value.elts:
                 self._bind(target, part, Kind.OWN)
             return
-        self._set_all(target, _item(self.kind(value)))
+        self._set_all(target, item(self.kind(value)))
 
     def _lookup(self, name: str) -> Kind:
         if name in self._blank:
@@ -411,7 +383,7 @@ class _Frame:
 
     def _computed(self, parts: list[ast.expr]) -> Kind:
         """What is computed from these. A variable of the tests' own counts, be it written out elsewhere."""
-        return _together([self._part(part) for part in parts])
+        return together([self._part(part) for part in parts])
 
     def _part(self, node: ast.expr) -> Kind:
         if isinstance(node, ast.Name) and node.id not in (*self._blank, *self._file.given):
@@ -453,31 +425,31 @@ class _Frame:
 
     def _of_binop(self, node: ast.BinOp) -> Kind:
         kinds = [self._part(node.left), self._part(node.right)]
-        if isinstance(node.op, _DIFFERENCES) and all(kind in _THEIRS for kind in kinds):
+        if isinstance(node.op, _DIFFERENCES) and all(kind in THEIRS for kind in kinds):
             return Kind.MET
-        return _together(kinds)
+        return together(kinds)
 
     def _of_boolop(self, node: ast.BoolOp) -> Kind:
         return max(map(self._truth, node.values))
 
     def _of_ifexp(self, node: ast.IfExp) -> Kind:
-        return _chosen(max(self.kind(node.body), self.kind(node.orelse)), _deciding(self._truth(node.test)))
+        return chosen(max(self.kind(node.body), self.kind(node.orelse)), deciding(self._truth(node.test)))
 
     def _of_compare(self, node: ast.Compare) -> Kind:
         found = []
         for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False):
             if isinstance(operator, ast.Is | ast.IsNot):
-                found.append(_identical(self.kind(left), self.kind(right)))
+                found.append(identical(self.kind(left), self.kind(right)))
             else:
                 order = isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE)
-                found.append(_compared(self.kind(left), self.kind(right), order=order))
+                found.append(compared(self.kind(left), self.kind(right), order=order))
         return Kind.EVIDENCE if Kind.EVIDENCE in found else max(found)
 
     def _of_list(self, node: ast.List | ast.Tuple) -> Kind:
         kinds = [self.kind(one) for one in node.elts]
         if is_written_out(node):
             return Kind.WRITTEN if node.elts else Kind.NEUTRAL
-        return max(Kind.GATHERED, *kinds) if sum(kind in _THEIRS for kind in kinds) > 1 else max(kinds)
+        return max(Kind.GATHERED, *kinds) if sum(kind in THEIRS for kind in kinds) > 1 else max(kinds)
 
     _of_tuple = _of_list
 
@@ -508,10 +480,10 @@ class _Frame:
             self._bind_items(one.target, one.iter)
             for condition in one.ifs:
                 kind = self._truth(condition)
-                under = max(under, _deciding(kind))
+                under = max(under, deciding(kind))
                 from_them |= kind is Kind.GIVEN
         made = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-        kind = _filtered(max(self.kind(one) for one in made), under)
+        kind = filtered(max(self.kind(one) for one in made), under)
         self._local.pop()
         if from_them:
             return max(kind, Kind.GIVEN)
@@ -529,7 +501,7 @@ class _Frame:
         name, args = last_name(node), node.args
         if (called := self._called(node)) is not None:
             return called.returned
-        if not isinstance(node.func, ast.Attribute) and self.kind(node.func) in _THEIRS:
+        if not isinstance(node.func, ast.Attribute) and self.kind(node.func) in THEIRS:
             return Kind.GIVEN
         if (mapped := self._mapped(node)) is not None:
             return mapped
@@ -540,12 +512,12 @@ class _Frame:
             return self.kind(args[0])
         receiver = self._receiver(node)
         parts = [*receiver, *args, *(word.value for word in node.keywords)]
-        if name in _KINDS or asserts_another_thing(name):
+        if name in _ASKING or asserts_another_thing(name):
             return max(map(self.kind, parts), default=Kind.NEUTRAL)
         if receiver and args and (name in COMPARING or name in _COMPARING):
-            return _compared(self.kind(receiver[0]), self.kind(args[0]))
+            return compared(self.kind(receiver[0]), self.kind(args[0]))
         if not receiver and (sides := compared_by(node)):
-            return _compared(*map(self.kind, sides))
+            return compared(*map(self.kind, sides))
         if receiver and self.kind(receiver[0]) in (Kind.GIVEN, Kind.GATHERED):
             return Kind.GIVEN
         if any(map(self._is_taken, (*args[:1], *(word.value for word in node.keywords)))):  # `map(f, xs)`, `key=f`
@@ -554,10 +526,10 @@ class _Frame:
 
     def _of_library(self, name: str, parts: list[ast.expr]) -> Kind:
         kinds = [self._part(part) for part in parts]
-        kind = _together(kinds)
+        kind = together(kinds)
         if kind < Kind.OWN:
             return Kind.NEUTRAL if name in _EMPTY and (not parts or name.startswith("zeros")) else kind
-        if kind in _THEIRS and (sum(one in _THEIRS for one in kinds) > 1 or (kind is Kind.GATHERED and name in _SPREADS)):
+        if kind in THEIRS and (sum(one in THEIRS for one in kinds) > 1 or (kind is Kind.GATHERED and name in _SPREADS)):
             return Kind.MET
         return kind
 
@@ -598,7 +570,7 @@ class _Frame:
         names = names[1:] if bound and names and names[0] in _SELF else names
         for number, one in enumerate(args):
             if isinstance(one, ast.Starred):
-                given |= dict.fromkeys(names[number:], _item(self.kind(one.value)))
+                given |= dict.fromkeys(names[number:], item(self.kind(one.value)))
                 break
             given |= dict.fromkeys(names[number : number + 1], self._part(one))
         return self._file.frame(function, outer, given)
@@ -619,65 +591,17 @@ class _Frame:
         """What `map` gives, or what `filter` leaves, by a function of the tests' own; None for all else."""
         if last_name(node) not in ("map", "filter", "starmap") or len(node.args) < 2:
             return None
-        function, outer = (
-            (node.args[0], self) if isinstance(node.args[0], ast.Lambda) else self._function(last_name(node.args[0]))
-        )
+        given = node.args[0]
+        function, outer = (given, self) if isinstance(given, ast.Lambda) else self._function(last_name(given))
         if function is None or self._file.depth > _DEEPEST:
             return None
         names = [one.arg for one in function.args.args]
-        items = [_item(self.kind(one)) for one in node.args[1:]]
-        several = len(items) == len(names)
-        found = self._file.frame(
-            function, outer, dict(zip(names, items, strict=True)) if several else dict.fromkeys(names, items[0])
-        )
+        items = [item(self.kind(one)) for one in node.args[1:]]
+        passed = items if len(items) == len(names) else items[:1] * len(names)
+        found = self._file.frame(function, outer, dict(zip(names, passed, strict=True)))
         if last_name(node) == "filter":
-            return _filtered(items[0], _deciding(found.returned))
+            return filtered(items[0], deciding(found.returned))
         return Kind.GATHERED if found.returned is Kind.GIVEN and max(items) < Kind.GIVEN else found.returned
-
-
-def _together(kinds: list[Kind]) -> Kind:
-    """What is computed from values of these kinds."""
-    kind = max(kinds, default=Kind.WRITTEN)
-    return Kind.EVIDENCE if kind in _THEIRS and Kind.OWN in kinds else kind
-
-
-def _compared(left: Kind, right: Kind, *, order: bool = False) -> Kind:
-    """What a comparison says. `order` says that it asks which is greater."""
-    less, more = sorted((left, right))
-    if more < Kind.GIVEN or Kind.EVIDENCE in (less, more):
-        return Kind.EVIDENCE if more > Kind.OWN else more
-    if less >= Kind.GIVEN or (more is Kind.AGREEMENT and less < Kind.OWN):
-        return Kind.AGREEMENT
-    neutral = less is Kind.NEUTRAL or (order and less is Kind.SMALL)
-    return Kind.AGREEMENT if more is Kind.MET and neutral else Kind.EVIDENCE
-
-
-def _identical(left: Kind, right: Kind) -> Kind:
-    """What a question for identity says: `(f(1) == f(2)) is True`."""
-    less, more = sorted((left, right))
-    if more < Kind.GIVEN:
-        return more
-    return Kind.AGREEMENT if more in (Kind.MET, Kind.AGREEMENT) and less < Kind.OWN else Kind.EVIDENCE
-
-
-def _chosen(kind: Kind, under: Kind) -> Kind:
-    """What a value is that is taken where a condition of this kind holds: of the tests' own values, the condition says which."""
-    return max(kind, under) if kind < Kind.GIVEN else kind
-
-
-def _filtered(kind: Kind, under: Kind) -> Kind:
-    """What a list is of values that are taken where a condition of this kind holds: it says that some differ, or none."""
-    return max(kind, Kind.MET) if under is Kind.AGREEMENT else _chosen(kind, under)
-
-
-def _deciding(kind: Kind) -> Kind:
-    """What a condition of this kind makes of what it decides."""
-    return kind if kind > Kind.MET else Kind.NEUTRAL
-
-
-def _item(kind: Kind) -> Kind:
-    """What the items of a value are."""
-    return Kind.GIVEN if kind in _THEIRS else max(kind, Kind.OWN)
 
 
 def _stored(target: ast.expr) -> Iterator[str]:
