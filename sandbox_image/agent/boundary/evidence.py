@@ -131,6 +131,7 @@ class _Frame:
     def __init__(self, file: Evidence, node: ast.Module | Function, outer: _Frame | None, given: dict[str, Kind]) -> None:
         self._file, self._node, self._outer, self._given = file, node, outer, given
         self.returned = Kind.NEUTRAL
+        self._has_lacking: bool | None = None
         self._functions: dict[str, Function] = {}
         self._kinds: dict[str, Kind] = {}
         self._before: dict[str, Kind] = {}
@@ -176,9 +177,11 @@ class _Frame:
 
     def has_lacking(self) -> bool:
         """Whether any assertion of the function is without evidence."""
-        if isinstance(self._node, ast.Lambda):
-            return False
-        return any(map(self.lacks, _statements(self._node.body)))
+        if self._has_lacking is None:
+            self._has_lacking = False  # where it calls itself
+            body = [] if isinstance(self._node, ast.Lambda) else self._node.body
+            self._has_lacking = any(map(self.lacks, _statements(body)))
+        return self._has_lacking
 
     def _truth(self, node: ast.expr) -> Kind:
         kind = self.kind(node)
