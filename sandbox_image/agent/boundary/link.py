@@ -570,8 +570,6 @@ class Link:
         """The folders that the tests share with the candidate, if they may share files."""
         self._named_folders = False
         """Whether the candidate has heard that they do."""
-        self.changed_files = False
-        """Whether the candidate has made, changed or removed any."""
         self._objection = ""
         """What the candidate did that makes its answer count for nothing."""
         self._in_module = False
@@ -1325,10 +1323,8 @@ class Link:
         if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
         files = extras.pop("files", None)
-        if files is not None and self.folders is not None:
-            self.changed_files |= bool(files)
-            if self.folders.apply(files):
-                self.rest_on("word")  # what the tests look at may be what they wrote down as expected
+        if files is not None and self.folders is not None and self.folders.apply(files):
+            self.rest_on("word")  # what the tests look at may be what they wrote down as expected
         if not extras:
             return
         torch = values.library("torch")
