@@ -17,7 +17,7 @@ import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .exceptions import is_verdict, mark, marked
-from .values import ESTIMATORS, ITERATORS, Named, NotApart
+from .values import ESTIMATORS, ITERATORS, UNCHANGING, Named, NotApart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,8 +132,7 @@ class HandleMeta(type):
 
     def __instancecheck__(cls, value: Any) -> bool:
         """Whether this is the class of an object. A named tuple without methods of its own has arrived as its items and names."""
-        below = value.__dict__.get("_fumehood_handle") if hasattr(type(value), "_fumehood_extended") else None
-        if below is not None:
+        if (below := handle_of(value)) is not None:
             return type.__instancecheck__(cls, below)
         if isinstance(value, Named):
             return cls._fumehood_base is tuple and type(value).__name__ == cls.__name__
@@ -267,6 +266,8 @@ class Handle(metaclass=HandleMeta):
             raise AttributeError(name)
         kind = type(self)
         link = kind._fumehood_link
+        if kind._fumehood_base in UNCHANGING and _is_plain_part(kind, name):
+            return getattr(plain_of(self), name)
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
@@ -281,14 +282,15 @@ class Handle(metaclass=HandleMeta):
 
     def __hash__(self) -> int:
         base = type(self)._fumehood_base
-        if base is not None and base.__hash__ is not None:
-            return hash(plain_of(self))
+        plain = hash(plain_of(self)) if base is not None and base.__hash__ is not None else None
+        if plain is not None and "hash" not in type(self)._fumehood_own:
+            return plain
         link = type(self)._fumehood_link
-        if self._fumehood_id not in link.made:
-            link.rest_on("word")  # whether two are one in a set or a dictionary is for the candidate to say
         value = link.ask("operator", "hash", (self,), {})
         if type(value) is not int:
             raise mark(TypeError("__hash__ method should return an integer"))
+        if value != plain and self._fumehood_id not in link.made:
+            link.rest_on("word")  # whether two are one in a set or a dictionary is for the candidate to say
         return value
 
     def __repr__(self) -> str:
@@ -328,6 +330,15 @@ def _unpickled(data: bytes) -> Any:
     return Handle._fumehood_here[-1].ask("loads", data)
 
 
+class Extended(type):
+    """The class of classes of plain values that have more than that (`extended.py`)."""
+
+
+def handle_of(value: Any) -> Any:
+    """The object behind a plain value that has more; None where there is none."""
+    return value.__dict__["_fumehood_handle"] if type(type(value)) is Extended else None
+
+
 def plain_of(handle: Handle) -> Any:
     """The plain value inside an object whose class is a subclass of plain data's."""
     kind = type(handle)
@@ -339,6 +350,11 @@ def plain_of(handle: Handle) -> Any:
     if base is None or not isinstance(value, base) or isinstance(value, Handle):
         raise link.refuse(TypeError(f"a {kind._fumehood_name} that is no {getattr(base, '__name__', base)}"))
     return value
+
+
+def _is_plain_part(kind: HandleMeta, name: str) -> bool:
+    """Whether objects of a class have an attribute from the plain class that theirs derives from, and in no other way."""
+    return hasattr(kind._fumehood_base, name) and name not in kind._fumehood_methods and f".{name}" not in kind._fumehood_own
 
 
 def _is_arrays_own(name: str, args: list[Any]) -> bool:

@@ -24,9 +24,10 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import extended, own, sharing, vacuous, values, views
+from . import own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
+from .extended import extended
 from .folders import Folders
 from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
 from .handles import (
@@ -41,11 +42,12 @@ from .handles import (
     class_below,
     generated,
     guarded,
+    handle_of,
     library_class,
     refusal,
 )
 from .module import Module
-from .operators import ARITHMETIC, COMMON, DESCRIPTORS, SPECIALS, predicate
+from .operators import COMMON, DESCRIPTORS, SPECIALS, predicate
 from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
@@ -112,7 +114,7 @@ class _Writer(values.Writer):
         kind, link = type(value), self.link
         if issubclass(kind, Handle | Function):
             self._handle(value._fumehood_id)
-        elif (handle := extended.handle_of(value)) is not None:
+        elif (handle := handle_of(value)) is not None:
             self._handle(handle._fumehood_id)
         elif kind is Module:
             self._handle(0)
@@ -1140,10 +1142,10 @@ class Link:
         """What the tests get for an object: a handle, or a plain value with what its class adds, if that never changes."""
         bare = self._asking == "new" or (number in self._handles and number not in self._extended)
         handle = self.handle(number, kind, nature, base)
-        if bare or nature != "value" or getattr(kind, "_fumehood_base", None) not in extended.BASES:
+        if bare or nature != "value" or getattr(kind, "_fumehood_base", None) not in values.UNCHANGING:
             return handle
         self._extended.add(number)
-        return extended.extended(handle, base[0], ARITHMETIC)
+        return extended(handle, base[0])
 
     def named(self, name: str, value: Any) -> Any:
         """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing.

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from . import views
 from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
-from .handles import Handle, HandleMeta, call, has_protocol, plain_of, pull, refusal, refused, size_of
-from .values import NotApart
+from .handles import Handle, HandleMeta, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
+from .values import NotApart, dumps, loads
 
 if TYPE_CHECKING:
     from .link import Link
@@ -64,9 +64,10 @@ def _refused(own: Handle, name: str, *args: Any) -> Any:
     return refused(own, f"__{name}__", functools.partial(_ask, own, name, *args))
 
 
-def _own_way(own: Handle, name: str) -> bool:
-    """Whether an object whose class derives from plain data's has another way of its own, and is what the tests test."""
-    return _made(own) and name in type(own)._fumehood_own
+def _bare(value: Any) -> Any:
+    """The object behind a plain value that has more than that, or the value itself."""
+    handle = handle_of(value)
+    return value if handle is None else handle
 
 
 def _ask(own: Handle, name: str, *args: Any) -> Any:
@@ -106,11 +107,13 @@ def _singled_out(own: Handle, value: Any, answers: list[tuple[Any, Answer]], *, 
 
 
 def _equal(self: Handle, other: Any) -> Any:
-    kind = type(self)
+    kind, other = type(self), _bare(other)
     if is_object(other):
         return _equal_objects(self, other)
-    if kind._fumehood_base is not None and not _own_way(self, "eq"):
+    if _is_plain(self, "eq"):
         return plain_of(self) == other
+    if _is_checked(self, "eq"):
+        return _agreed(self, "eq", other)
     if not kind._fumehood_link.crosses(other):
         if isinstance(other, list | tuple | set | frozenset) and kind._fumehood_link.crosses(other, passing=True):
             return _shows(self, other) and _ask(self, "eq", other) is True  # objects of the tests' own, which it keeps
@@ -120,15 +123,20 @@ def _equal(self: Handle, other: Any) -> Any:
 
 
 def _unequal(self: Handle, other: Any) -> Any:
-    kind = type(self)
+    kind, other = type(self), _bare(other)
     if is_object(other):
         value = _ask(self, "ne", other)
         kind._fumehood_link.rest_on("word")
         return value if value is not False else not _equal_objects(self, other)
-    if kind._fumehood_base is not None and not _own_way(self, "eq"):
+    if _is_plain(self, "ne"):
         return plain_of(self) != other
+    if _is_checked(self, "ne"):
+        return _agreed(self, "ne", other)
     if not kind._fumehood_link.crosses(other):
         return NotImplemented
+    if kind._fumehood_base is not None:
+        kind._fumehood_link.rest_on("word")
+        return _unclear(self, "ne", _lined_up(self, "ne", other)[0], other)
     # By its equality alone: a question about what is unequal would tell it the one value.
     answer, counts = _claims(self, other)
     if answer[1] is True and not counts:
@@ -148,7 +156,8 @@ def _claims(own: Handle, other: Any) -> tuple[Answer, bool]:
     answer, rest = _lined_up(own, "eq", other)
     if before not in (None, answer):
         raise refusal(own, "__eq__")
-    return answer, answer[1] is True and _singled_out(own, other, rest)
+    coarse = _COARSE if type(own)._fumehood_base is not None else 0.0  # a number modulo five equals many
+    return answer, answer[1] is True and _singled_out(own, other, rest, coarse=coarse)
 
 
 def _shows(own: Handle, other: Any) -> bool:
@@ -223,7 +232,7 @@ def _equal_objects(own: Handle, other: Handle) -> Any:
             rest = [answer for answer in answers[1:] if answer[0]]
             share = sum(answer[1] is True for answer in rest) / len(rest) if rest else 1.0
             if rest and share >= (_OWN_EQUALITY if _made(own) and _made(other) else _COARSE):
-                return False
+                raise link.refuse(TypeError(f"{type(own).__name__} is equal to whatever it is compared with"))
         break
     link.rest_on("word")
     return True
@@ -240,13 +249,15 @@ def _order(name: str) -> Callable[..., Any]:
     """Whether a larger other makes it true."""
 
     def method(self: Handle, other: Any) -> Any:
-        kind = type(self)
+        kind, other = type(self), _bare(other)
         link = kind._fumehood_link
         if is_object(other):
             link.rest_on("word")
             return _ask(self, name, other)
-        if kind._fumehood_base is not None:
+        if _is_plain(self, name):
             return getattr(operator, name)(plain_of(self), other)
+        if _is_checked(self, name):
+            return _agreed(self, name, other)
         if not link.crosses(other):
             return NotImplemented
         if not is_number(other) or isinstance(other, complex):
@@ -298,10 +309,12 @@ def _by_word(own: Handle, name: str, other: Any) -> Any:
 
 
 def _contains(self: Handle, item: Any) -> bool:
-    kind = type(self)
+    kind, item = type(self), _bare(item)
     link = kind._fumehood_link
-    if kind._fumehood_base is not None and not is_object(item) and not _own_way(self, "contains"):
+    if not is_object(item) and _is_plain(self, "contains"):
         return item in plain_of(self)
+    if not is_object(item) and _is_checked(self, "contains"):
+        return bool(_agreed(self, "contains", item))
     if not is_object(item) and not link.crosses(item) and not _made(self):  # an object of the tests' own
         if not has_protocol(kind, "__iter__"):
             raise refusal(self, "__contains__")
@@ -337,6 +350,8 @@ def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     """
     link = type(own)._fumehood_link
     ask = functools.partial(link.ask, "method", own, name, args, kwargs)
+    if hasattr(type(own)._fumehood_base, name):
+        return _held(own, name, ask(), _tried(getattr(plain_of(own), name), *args, **kwargs))
     if len(args) != 1 or kwargs or is_object(args[0]) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
         return refused(own, name, ask)
     if name in _EQUALITIES:
@@ -384,6 +399,9 @@ def _arithmetic(name: str) -> Callable[..., Any]:
     function = _LOCAL.get(name.removeprefix("i") if name in _IN_PLACE else name)
 
     def method(self: Handle, other: Any, *more: Any) -> Any:
+        return _credited(self, compute(self, _bare(other), *more))
+
+    def compute(self: Handle, other: Any, *more: Any) -> Any:
         kind = type(self)
         link = kind._fumehood_link
         if is_object(other):
@@ -392,7 +410,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
                 link.rest_on("word")
             return value
         if kind._fumehood_base is not None and function is not None and not _made(self):
-            return function(plain_of(self), other)
+            return _of_plain(self, name, other, *more) if name in kind._fumehood_own else function(plain_of(self), other)
         if not link.crosses(other):
             if not (_made(self) and link.crosses(other, passing=True)):
                 return NotImplemented
@@ -479,6 +497,115 @@ def _fixed(name: str, function: Any, told: list[tuple[Any, Any]]) -> bool:
         )
     except (ArithmeticError, TypeError, ValueError, StopIteration):
         return False
+
+
+# Objects whose classes derive from plain data
+
+
+def _is_plain(own: Handle, name: str) -> bool:
+    """Whether the plain value of an object answers for it: its class has this operator from plain data."""
+    kind = type(own)
+    return kind._fumehood_base is not None and name not in kind._fumehood_own
+
+
+def _is_checked(own: Handle, name: str) -> bool:
+    """Whether its plain value has an operator too that its class has in a way of its own, where it was handed out."""
+    return hasattr(type(own)._fumehood_base, f"__{name}__") and not _made(own)
+
+
+def _tried(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Answer:
+    """What a plain value answers, if it does."""
+    try:
+        value = function(*args, **kwargs)
+    except Exception:
+        return False, None
+    return value is not NotImplemented, value
+
+
+def _held(own: Handle, name: str, value: Any, plain: Answer) -> Any:
+    """What an object said of itself that its plain value says as well: else it would have to say that it is right."""
+    if plain[0] and _alike(value, plain[1]):
+        return value
+    raise refusal(own, name)
+
+
+def _agreed(own: Handle, name: str, other: Any) -> Any:
+    """How an object compares with plain data, in its own way and as its plain value. It does not learn with what."""
+    if not type(own)._fumehood_link.crosses(other):
+        return NotImplemented
+    answer = _lined_up(own, name, other)[0]
+    if not answer[0]:
+        return _raised(own, name, other)
+    return answer[1] if answer[1] is NotImplemented else _held(own, f"__{name}__", answer[1], _tried(_PLAIN[name], plain_of(own), other))
+
+
+_JOINING: dict[type | None, tuple[str, ...]] = {
+    **dict.fromkeys((str, bytes), ("add", "radd", "mul", "rmul", "mod", "truediv", "rtruediv")),
+    **dict.fromkeys((list, tuple), ("add", "radd", "mul", "rmul", "matmul", "rmatmul")),
+    **dict.fromkeys((dict, set, frozenset), ("add", "radd", "mul", "rmul")),
+}
+"""By which operators texts and containers become others: what they are joined with is not what is expected.
+
+A difference would say whether it is right, as any operator of a number would.
+"""
+
+
+def _of_plain(own: Handle, name: str, other: Any, *more: Any) -> Any:
+    """What an object that was handed out gives with plain data in its own way."""
+    link, way = type(own)._fumehood_link, name.removeprefix("i") if name in _IN_PLACE else name
+    if not link.crosses(other):
+        return NotImplemented
+    once = more or name in _IN_PLACE  # it may change
+    answer = (True, _ask(own, name, other, *more)) if once else _lined_up(own, name, other)[0]
+    if not answer[0]:
+        return _raised(own, name, other)
+    value = answer[1]
+    if value is NotImplemented or any(heard and _alike(value, plain) for heard, plain in _plainly(own, way, other, *more)):
+        return value
+    if way not in _JOINING.get(type(own)._fumehood_base, ()):
+        raise refusal(own, f"__{name}__")
+    link.rest_on("word")
+    return value
+
+
+def _plainly(own: Handle, name: str, other: Any, *more: Any) -> list[Answer]:
+    """What the plain value of an object gives, and what each of its items does: a vector's difference is that of its items."""
+    function, plain = _LOCAL[name], plain_of(own)
+    found = [_tried(function, plain, other, *more)]
+    if isinstance(plain, list | tuple):
+        others = other if isinstance(other, list | tuple) else [other] * len(plain)
+        found.append(_tried(lambda: type(plain)(function(*pair) for pair in zip(plain, others, strict=True))))
+    return found
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values are one as plain data."""
+    try:
+        mine, theirs = (dumps(plain_of(_bare(value)) if is_object(_bare(value)) else value) for value in (one, other))
+    except (TypeError, ValueError, AttributeError):
+        return False
+    one, other = loads(mine), loads(theirs)
+    if is_number(one) and is_number(other):
+        return bool(one == other) or (isinstance(one, float) and math.isclose(one, other, rel_tol=1e-9))
+    return mine == theirs or (type(one) is type(other) and type(one) in (list, tuple, dict, set, frozenset) and bool(one == other))
+
+
+def _credited(own: Handle, value: Any) -> Any:
+    """What an operator gives: another of its class, of one that the tests made, is taken for one that they made."""
+    handle = handle_of(value)
+    if handle is not None and type(handle) is type(own) and _made(own):
+        type(own)._fumehood_link.made[handle._fumehood_id] = type(own), (plain_of(handle),), {}
+    return value
+
+
+def held(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
+    """A view of an object whose value never changes, or what an operator gives of it alone: as the plain value's, if that has it."""
+    plain = _tried(_PLAIN[name], plain_of(own), *args)
+    if plain[0] and _made(own) and not _alike(value, plain[1]):
+        type(own)._fumehood_link.rest_on("word")
+    elif plain[0]:
+        return _credited(own, _held(own, f"__{name}__", value, plain))
+    return _credited(own, value)
 
 
 # What asks about nothing but the object
@@ -668,11 +795,23 @@ def _descriptor(name: str) -> Callable[..., Any]:
     return method
 
 
+ASKED_ALONE = (
+    *("len", "iter", "reversed", "getitem", "bool", "neg", "pos", "abs", "invert", "int", "float", "complex", "index"),
+    *("round", "trunc", "floor", "ceil", "bytes"),
+)
+"""Operators that are asked about nothing that is expected."""
+_PLAIN: dict[str, Callable[..., Any]] = {
+    **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge", "contains", "getitem")},
+    **{name: getattr(operator, name) for name in ("neg", "pos", "abs", "invert", "index")},
+    **{name: getattr(math, name) for name in ("trunc", "floor", "ceil")},
+    **{kind.__name__: kind for kind in (bool, int, float, complex, bytes)},
+    **{"len": len, "round": round, "iter": list, "reversed": lambda plain: list(reversed(plain))},
+}
+"""What plain values answer."""
 COMMON: dict[str, Any] = {"__eq__": _equal, "__ne__": _unequal, "__bool__": _truth, "__hash__": Handle.__hash__}
 """What every object has."""
 SPECIALS: dict[str, Any] = {name: _order(name) for name in ("lt", "le", "gt", "ge")}
-ARITHMETIC: dict[str, Any] = {name: _arithmetic(name) for name in _LOCAL}
-SPECIALS |= ARITHMETIC | {name: _arithmetic(name) for name in _IN_PLACE}
+SPECIALS |= {name: _arithmetic(name) for name in (*_LOCAL, *_IN_PLACE)}
 SPECIALS |= {
     name: _unary(name)
     for name in (

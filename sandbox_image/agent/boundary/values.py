@@ -544,6 +544,10 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 """Plain base classes, and how to get the plain value of a subclass's instance without asking the subclass."""
 
 
+UNCHANGING = (str, int, float, tuple, frozenset, complex, bytes, Decimal, dt.date, dt.timedelta)
+"""Plain classes whose values never change."""
+
+
 def base_of(kind: type) -> type | None:
     """The plain base class of a class, if it has one."""
     return next((base for base, _ in _BASES if issubclass(kind, base)), None)
@@ -620,6 +624,11 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
 
 _LIBRARY_WRITERS: dict[str, Callable[[Writer, Any, Any], bool]] = {"numpy": _put_numpy, "torch": _put_torch}
 """What writes the values of a library, once that is loaded; it says whether it did."""
+
+
+def is_written(kind: type) -> bool:
+    """Whether a class is of a library whose values are written in ways of their own."""
+    return str(kind.__module__).partition(".")[0] in _LIBRARY_WRITERS
 
 
 def add_library(name: str, put: Callable[[Writer, Any, Any], bool], tag: bytes, read: Callable[[Reader], Any]) -> None:
