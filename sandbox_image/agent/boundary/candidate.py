@@ -229,6 +229,12 @@ class _Writer(values.Writer):
     def foreign(self, value: Any) -> None:
         self._object(value)
 
+    def factory(self, value: Any) -> None:
+        if values.library_path(value) is not None:  # it would run at the tests'
+            super().factory(value)
+        else:
+            self.put(value)
+
     def _number(self, tag: bytes, value: Any) -> int:
         number: int = self.server.keep(value)
         self.out += tag
@@ -460,6 +466,9 @@ class _Reader(values.Reader):
         number, nature = self.expect(int), self.expect(str)
         about = self.take()
         return self.server.callback(number, nature, about)
+
+    def factory(self) -> Any:
+        return self.deeper()
 
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())

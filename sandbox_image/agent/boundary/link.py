@@ -171,6 +171,9 @@ class _Writer(values.Writer):
             values.put_tensor(self, value.detach(), torch)
         return True
 
+    def factory(self, value: Any) -> None:
+        self.put(value)
+
     def _leaf(self, value: Any, torch: Any) -> tuple[bool, Any] | None:
         """Whether a leaf of the tests' own is a parameter, and its gradient; None for what is only computed with."""
         large = value.numel() * value.element_size() > MAX_LEAF
@@ -446,6 +449,12 @@ class _Reader(values.Reader):
             return value
         places = {name: property(functools.partial(_given, found)) for name, found in kept.items()}
         return tuple.__new__(type(type(value).__name__, (type(value),), {"__slots__": (), **places}), value)
+
+    def factory(self) -> Any:
+        """What makes the items that a dictionary lacks: at the candidate's, or at the tests' if it was theirs."""
+        if self.data[self.pos] not in b"(chk":
+            raise Garbled("a function of a library where none belongs")
+        return self.deeper()
 
     def masked(self, array: Any) -> Any:
         """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""

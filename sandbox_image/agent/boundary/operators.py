@@ -510,7 +510,8 @@ def _is_plain(own: Handle, name: str) -> bool:
 
 def _is_checked(own: Handle, name: str) -> bool:
     """Whether its plain value has an operator too that its class has in a way of its own, where it was handed out."""
-    return hasattr(type(own)._fumehood_base, f"__{name}__") and not _made(own)
+    base = type(own)._fumehood_base
+    return base is not None and hasattr(base, f"__{name}__") and not _made(own)
 
 
 def _tried(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Answer:

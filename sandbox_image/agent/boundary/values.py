@@ -55,6 +55,7 @@ TYPE_NAMES = {value: name for name, value in TYPES.items() if name not in ("IOEr
 _FACTORIES = {
     "": None,
     **{cls.__name__: cls for cls in (int, float, str, bytes, bool, list, dict, set, tuple, frozenset, complex)},
+    **{cls.__name__: cls for cls in (Counter, OrderedDict, defaultdict, deque, Decimal, Fraction)},
 }
 _FACTORY_NAMES = {cls: name for name, cls in _FACTORIES.items()}
 LIBRARIES = frozenset(
@@ -192,6 +193,10 @@ class Writer:
     def foreign(self, value: Any) -> None:
         """Write a value that is not plain, contains itself, or is too deep."""
         raise TypeError(f"{type(value).__name__} is not a plain value")
+
+    def factory(self, value: Any) -> None:
+        """Write what makes the items that a dictionary lacks, where no class of Python's own does. A plain one has none."""
+        _put_str(self, "")
 
     def put(self, value: Any) -> None:
         """Write one value.
@@ -423,9 +428,11 @@ def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
             return
         active.add(key)
         if tag == b"E":
-            factory = _FACTORY_NAMES.get(value.default_factory, "") if _hashable(value.default_factory) else ""
             writer.out += tag
-            _put_str(writer, factory or "")
+            if (factory := factory_name(value.default_factory)) is not None:
+                _put_str(writer, factory)
+            else:
+                writer.factory(value.default_factory)
             writer.out += _U32.pack(len(value))
         else:
             writer.out += TAGGED_COUNT.pack(tag, len(value))
@@ -438,8 +445,9 @@ def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
     return write
 
 
-def _hashable(value: Any) -> bool:
-    return value is None or type(value) is type
+def factory_name(value: Any) -> str | None:
+    """The name of what makes items that a dictionary lacks, if it is a class of Python's own, or nothing."""
+    return _FACTORY_NAMES.get(value) if value is None or isinstance(value, type) else None
 
 
 def _parts(tag: bytes, parts: Callable[[Any], tuple[Any, ...]]) -> Callable[[Writer, Any], None]:
@@ -742,6 +750,10 @@ class Reader:
         """A built-in class, by its name."""
         return TYPES[self.name()]
 
+    def factory(self) -> Any:
+        """What makes the items that a dictionary lacks, where no class of Python's own does."""
+        raise Garbled("a function where none belongs")
+
     def masked(self, array: Any) -> Any:
         """A masked array, or one item that is masked, as this side has it."""
         return array
@@ -845,7 +857,7 @@ def _read_pairs(reader: Reader) -> list[tuple[Any, Any]]:
 
 
 def _read_defaultdict(reader: Reader) -> Any:
-    factory = _FACTORIES[reader.name()]
+    factory = _FACTORIES[reader.name()] if reader.data[reader.pos] == ord("s") else reader.factory()
     return defaultdict(factory, _read_pairs(reader))
 
 
