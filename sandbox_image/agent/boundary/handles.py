@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import copy
 import functools
 import inspect
 import re
@@ -327,7 +328,14 @@ def _pickled(link: Link, own: Any) -> bytes:
 
 def _unpickled(data: bytes) -> Any:
     """What the candidate makes of bytes that it pickled: an object that it hands out."""
-    return Handle._fumehood_here[-1].ask("loads", data)
+    return _unraised(Handle._fumehood_here[-1].ask("loads", data))
+
+
+def _unraised(value: Any) -> Any:
+    """An exception that was not raised: it is the tests' until the candidate raises it."""
+    if isinstance(value, BaseException):
+        value.__dict__.pop("_fumehood", None)
+    return value
 
 
 class Extended(type):
@@ -416,8 +424,33 @@ class ExceptionMeta(type):
         made = call(link, "new", (cls, args, kwargs), args, kwargs)
         if not isinstance(made, cls):
             raise link.refuse(TypeError(f"{cls.__name__}() gave something else"))
-        made.__dict__.pop("_fumehood", None)  # it is the tests' until the candidate raises it
-        return made
+        return _unraised(made)
+
+
+def _reduced(exc: Any, protocol: Any) -> Any:
+    if "_fumehood_id" not in exc.__dict__:  # of a class of the tests' own below it
+        return BaseException.__reduce_ex__(exc, protocol)
+    return _unpickled, (_pickled(type(exc)._fumehood_link, exc),)
+
+
+def _copied(exc: Any) -> Any:
+    return _copy_of(exc, "copy", lambda value: value)
+
+
+def _copied_deeply(exc: Any, memo: Any) -> Any:
+    return _copy_of(exc, "deepcopy", lambda value: copy.deepcopy(value, memo))
+
+
+def _copy_of(exc: Any, name: str, part: Callable[[Any], Any]) -> Any:
+    if "_fumehood_id" in exc.__dict__:
+        return _unraised(type(exc)._fumehood_link.ask("operator", name, (exc,), {}))
+    made = type(exc)(*part(exc.args))
+    made.__dict__.update(part(exc.__dict__))
+    return made
+
+
+COPYING = {"__reduce_ex__": _reduced, "__copy__": _copied, "__deepcopy__": _copied_deeply}
+"""What the candidate does with its own exceptions, if their classes do more than to be one."""
 
 
 def pull(value: Any) -> Any:

@@ -31,6 +31,7 @@ from .extended import extended
 from .folders import Folders
 from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
 from .handles import (
+    COPYING,
     MAX_ITEMS,
     ExceptionMeta,
     Function,
@@ -424,6 +425,7 @@ class _Reader(values.Reader):
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
             about |= {"_fumehood_link": self.link, "_fumehood_adds": "init" in special}
+            about |= COPYING if "init" in special else {}
             return exception_class(name, bases or [Exception], about, ExceptionMeta)
         return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
 
