@@ -32,6 +32,7 @@ _SYMBOLS = {
     ast.NotIn: "not in",
 }
 _EXPLAIN, _FAILING, _RUNNING, _DECORATING, _COMPARED = "@explain", "@failing", "@running", "@decorating", "@compared"
+_CLASS = "@class"
 """What compiled tests call: no names that source could have."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
@@ -524,11 +525,29 @@ class Asserts:
 def compiled(statements: list[ast.stmt], path: str, source: str, marked: Mapping[int, str] | None = None) -> Any:
     """Code of statements of `source` whose assertions explain themselves, and whose `marked` functions say that they run."""
     tree = ast.Module(_Asserts(source, marked or {}).rewrite(statements), [])
+    if "type(" in source:
+        _ask_classes(tree)
     return compile(tree, path, "exec", dont_inherit=True)
+
+
+def _ask_classes(tree: ast.Module) -> None:
+    """Let `type(x)` ask for the class of a value, as its tests know it, where `type` is Python's own."""
+    nodes = list(ast.walk(tree))
+    if any(isinstance(node, ast.Name) and node.id == "type" and not isinstance(node.ctx, ast.Load) for node in nodes):
+        return
+    if any("type" in (getattr(node, "arg", ""), getattr(node, "name", ""), getattr(node, "asname", "")) for node in nodes):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "type":
+            if len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred):
+                node.func.id = _CLASS
 
 
 class Calls(Protocol):
     """What compiled tests call."""
+
+    def class_of(self, value: Any) -> type:
+        """The class of a value."""
 
     def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
         """An assertion failed; returns what is raised."""
@@ -554,6 +573,7 @@ def hooks(calls: Calls) -> dict[str, Any]:
         _RUNNING: calls.running,
         _DECORATING: calls.decorating,
         _COMPARED: calls.compared,
+        _CLASS: calls.class_of,
     }
 
 

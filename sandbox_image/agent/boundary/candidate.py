@@ -291,7 +291,7 @@ class _Writer(values.Writer):
             nature = "begun" if inspect.getgeneratorstate(value) == inspect.GEN_SUSPENDED else "generator"
         elif isinstance(value, types.CoroutineType):
             nature = "coroutine"
-        elif value is not self.force and is_extended(type(value)):
+        elif issubclass(type(value), values.UNCHANGING):
             nature = "value"
         self.put(nature)
         if _base_of(type(value)) is not None:
@@ -346,12 +346,6 @@ def _does_more_than_its_base(kind: Any) -> bool:
 
 def _is_named(kind: type) -> bool:
     return issubclass(kind, tuple) and hasattr(kind, "_fields")
-
-
-def is_extended(kind: Any) -> bool:
-    """Whether a class adds to a plain one whose values never change."""
-    unchanging = issubclass(kind, values.UNCHANGING) and not _is_named(kind) and not issubclass(kind, enum.Enum)
-    return unchanging and does_more_than_its_base(kind)
 
 
 def _is_own_part(name: str, part: Any) -> bool:

@@ -4,7 +4,7 @@ The tests get a real text, number or tuple, so that all of Python takes it for o
 and its hash are those of the plain value. What plain data lacks is asked of the candidate: attributes, methods, how it looks, and
 operators that its class has in a way of its own, which `operators.py` holds against the plain value.
 
-Left out: values that can change, and objects that the tests made. Those are handles.
+Left out: values that can change. Those are handles.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ _CLASSES: dict[type, Any] = {}
 
 def extended(handle: Handle, plain: Any) -> Any:
     """The plain value of an object, with what its class adds."""
+    if (known := getattr(handle, "_fumehood_extended", None)) is not None:
+        return known
     kind = type(handle)
     made = _CLASSES.get(kind)
     if made is None:
         made = _CLASSES[kind] = _class(kind, type(plain))
     parts = _MADE_OF.get(type(plain), lambda plain: (plain,))(plain)
     value: Any = type(plain).__new__(made, *parts)
-    value.__dict__["_fumehood_handle"] = handle
+    object.__setattr__(value, "_fumehood_handle", handle)
+    object.__setattr__(handle, "_fumehood_extended", value)
     return value
 
 
@@ -41,17 +44,17 @@ def _class(kind: HandleMeta, base: Any) -> Any:
     own_ways = kind._fumehood_own
 
     def own(self: Any, name: str) -> Any:
-        if name in kind._fumehood_methods or f".{name}" in own_ways:
-            return getattr(base.__getattribute__(self, "_fumehood_handle"), name)
+        if name in kind._fumehood_methods or name == "__dict__" or f".{name}" in own_ways:
+            return getattr(handle_of(self), name)
         return base.__getattribute__(self, name)
 
     body: dict[str, Any] = {
         "__getattribute__": own,
-        "__getattr__": lambda self, name: getattr(self._fumehood_handle, name),
-        "__setattr__": lambda self, name, value: setattr(self._fumehood_handle, name, value),
-        "__delattr__": lambda self, name: delattr(self._fumehood_handle, name),
+        "__getattr__": lambda self, name: getattr(handle_of(self), name),
+        "__setattr__": lambda self, name, value: setattr(handle_of(self), name, value),
+        "__delattr__": lambda self, name: delattr(handle_of(self), name),
         "__class__": property(lambda self: kind),
-        "__reduce_ex__": lambda self, protocol: self._fumehood_handle.__reduce_ex__(protocol),
+        "__reduce_ex__": lambda self, protocol: handle_of(self).__reduce_ex__(protocol),
         "__copy__": lambda self: self,
         "__deepcopy__": lambda self, memo: self,
         "__hash__": base.__hash__ if "hash" not in own_ways else kind.__hash__ and _asked(Handle.__hash__),
@@ -66,19 +69,16 @@ def _class(kind: HandleMeta, base: Any) -> Any:
 
 
 def _asked(ask: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, *args, **kwargs: ask(self._fumehood_handle, *args, **kwargs)
+    return lambda self, *args, **kwargs: ask(handle_of(self), *args, **kwargs)
 
 
 def _looked_at(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
     """What is asked of it alone: the plain value shows the same, if it has such a view at all."""
 
     def method(self: Any, *args: Any) -> Any:
-        value = ask(self._fumehood_handle, *args)
+        value = ask(handle_of(self), *args)
         if name not in ("iter", "reversed"):
-            return held(self._fumehood_handle, name, args, value)
-        return iter(held(self._fumehood_handle, name, args, list(itertools.islice(value, MAX_ITEMS))))
+            return held(handle_of(self), name, args, value)
+        return iter(held(handle_of(self), name, args, list(itertools.islice(value, MAX_ITEMS))))
 
     return method
-
-
-__all__ = ["extended", "handle_of"]

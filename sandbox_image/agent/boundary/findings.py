@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import light_tests
 from .exceptions import Broken, marked
-from .handles import Function
+from .handles import Function, bare
 from .values import NotApart
 
 _FORGIVING = frozenset(("AssertionError", "Exception", "BaseException", "failureException"))
@@ -82,6 +82,10 @@ class Findings:
         self._done[number] = False
         yield
         self._done[number] = True
+
+    def class_of(self, value: Any) -> type:
+        """The class of a value, the candidate's own where it came as plain data with more."""
+        return type(bare(value))
 
     def decorating(self, decorator: Any) -> Any:
         """A decorator of a test. What the candidate makes of a test is called by a function that pytest can read."""

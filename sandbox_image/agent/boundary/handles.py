@@ -18,7 +18,7 @@ import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .exceptions import is_verdict, mark, marked
-from .values import ESTIMATORS, ITERATORS, UNCHANGING, Named, NotApart
+from .values import ESTIMATORS, ITERATORS, Named, NotApart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,8 +127,8 @@ class HandleMeta(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Have the candidate make an object."""
         made = call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
-        if isinstance(type(made), HandleMeta):
-            cls._fumehood_link.was_made(made, cls, args, kwargs, sys._getframe(1))
+        if isinstance(type(behind := bare(made)), HandleMeta):
+            cls._fumehood_link.was_made(behind, cls, args, kwargs, sys._getframe(1))
         return made
 
     def __instancecheck__(cls, value: Any) -> bool:
@@ -163,7 +163,7 @@ class HandleMeta(type):
     def __contains__(cls, item: Any) -> bool:
         link = cls._fumehood_link
         ask = functools.partial(link.ask, "operator", "contains", (cls, item), {})
-        if not isinstance(type(item), HandleMeta) and not link.is_known(cls):
+        if not isinstance(type(bare(item)), HandleMeta) and not link.is_known(cls):
             return bool(refused(cls, "__contains__", ask))
         link.rest_on("word")
         return bool(ask())
@@ -209,7 +209,7 @@ def guarded(own: Any, name: str, value: Any) -> Any:
 
     @functools.wraps(value, ())
     def called(*args: Any, **kwargs: Any) -> Any:
-        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
+        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(bare(arg)), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)):
             return refused(own, name, functools.partial(value, *args, **kwargs))
         return value(*args, **kwargs)
@@ -243,10 +243,12 @@ class OwnDoc:
 class Handle(metaclass=HandleMeta):
     """An object that lives at the candidate's. Never equal to plain data, unless its class is a subclass of plain data's."""
 
-    __slots__ = ("__weakref__", "_fumehood_id", "_fumehood_value")
+    __slots__ = ("__weakref__", "_fumehood_extended", "_fumehood_id", "_fumehood_value")
 
     _fumehood_id: int
     _fumehood_value: Any
+    _fumehood_extended: Any
+    """What the tests have of it, if that is its plain value with what its class adds: the same for the same object."""
     _fumehood_link: Link
     _fumehood_methods: frozenset[str] = frozenset()
     _fumehood_base: type | None = None
@@ -267,8 +269,6 @@ class Handle(metaclass=HandleMeta):
             raise AttributeError(name)
         kind = type(self)
         link = kind._fumehood_link
-        if kind._fumehood_base in UNCHANGING and _is_plain_part(kind, name):
-            return getattr(plain_of(self), name)
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
@@ -344,7 +344,13 @@ class Extended(type):
 
 def handle_of(value: Any) -> Any:
     """The object behind a plain value that has more; None where there is none."""
-    return value.__dict__["_fumehood_handle"] if type(type(value)) is Extended else None
+    return object.__getattribute__(value, "_fumehood_handle") if type(type(value)) is Extended else None
+
+
+def bare(value: Any) -> Any:
+    """The object behind a plain value that has more, or the value itself."""
+    handle = handle_of(value)
+    return value if handle is None else handle
 
 
 def plain_of(handle: Handle) -> Any:
@@ -358,11 +364,6 @@ def plain_of(handle: Handle) -> Any:
     if base is None or not isinstance(value, base) or isinstance(value, Handle):
         raise link.refuse(TypeError(f"a {kind._fumehood_name} that is no {getattr(base, '__name__', base)}"))
     return value
-
-
-def _is_plain_part(kind: HandleMeta, name: str) -> bool:
-    """Whether objects of a class have an attribute from the plain class that theirs derives from, and in no other way."""
-    return hasattr(kind._fumehood_base, name) and name not in kind._fumehood_methods and f".{name}" not in kind._fumehood_own
 
 
 def _is_arrays_own(name: str, args: list[Any]) -> bool:
@@ -581,7 +582,7 @@ class Method:
         """Have the candidate call it."""
         handle, name = self._handle, self.__name__
         link = type(handle)._fumehood_link
-        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
+        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(bare(arg)), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)) and handle._fumehood_id not in link.made:
             return link.predicate(handle, name, args, kwargs)
         if name in _PREDICATES and handle._fumehood_id not in link.made:

@@ -40,6 +40,7 @@ from .handles import (
     Method,
     OwnDoc,
     awaited,
+    bare,
     class_below,
     generated,
     guarded,
@@ -538,8 +539,6 @@ class Link:
         self.classes: dict[int, type] = {}
         self._class_numbers: dict[type, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-        self._extended: set[int] = set()
-        """Numbers of those that the tests have as plain values with what their classes add."""
         self.sources: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         """Our generators and coroutines -> the handles that they pull from."""
         self._taken: dict[int, int] = {}
@@ -1151,12 +1150,9 @@ class Link:
 
     def value(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
         """What the tests get for an object: a handle, or a plain value with what its class adds, if that never changes."""
-        bare = self._asking == "new" or (number in self._handles and number not in self._extended)
         handle = self.handle(number, kind, nature, base)
-        if bare or nature != "value" or getattr(kind, "_fumehood_base", None) not in values.UNCHANGING:
-            return handle
-        self._extended.add(number)
-        return extended(handle, base[0])
+        unchanging = nature == "value" and getattr(kind, "_fumehood_base", None) in values.UNCHANGING
+        return extended(handle, base[0]) if unchanging else handle
 
     def named(self, name: str, value: Any) -> Any:
         """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing.
@@ -1198,7 +1194,6 @@ class Link:
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""
         self.drop.add(number)
-        self._extended.discard(number)
         self.made.pop(number, None)
         self.worlds.pop(number, None)
         self._views.pop(number, None)
@@ -1266,7 +1261,7 @@ class Link:
             )
 
     def _is_harmless(self, value: Any) -> bool:
-        if type(value) in (Function, Method) or isinstance(type(value), HandleMeta) or self.has_number(value):
+        if type(value) in (Function, Method) or isinstance(type(bare(value)), HandleMeta) or self.has_number(value):
             return True
         if not isinstance(value, type):
             return self.is_own(type(value)) or _is_torch_module(value)

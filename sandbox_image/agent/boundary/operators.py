@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from . import views
 from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
-from .handles import Handle, HandleMeta, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
+from .handles import Handle, HandleMeta, bare, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
 from .values import NotApart, dumps, loads
 
 if TYPE_CHECKING:
@@ -64,12 +64,6 @@ def _refused(own: Handle, name: str, *args: Any) -> Any:
     return refused(own, f"__{name}__", functools.partial(_ask, own, name, *args))
 
 
-def _bare(value: Any) -> Any:
-    """The object behind a plain value that has more than that, or the value itself."""
-    handle = handle_of(value)
-    return value if handle is None else handle
-
-
 def _ask(own: Handle, name: str, *args: Any) -> Any:
     return type(own)._fumehood_link.ask("operator", name, (own, *args), {})
 
@@ -107,7 +101,7 @@ def _singled_out(own: Handle, value: Any, answers: list[tuple[Any, Answer]], *, 
 
 
 def _equal(self: Handle, other: Any) -> Any:
-    kind, other = type(self), _bare(other)
+    kind, other = type(self), bare(other)
     if is_object(other):
         return _equal_objects(self, other)
     if _is_plain(self, "eq"):
@@ -123,7 +117,7 @@ def _equal(self: Handle, other: Any) -> Any:
 
 
 def _unequal(self: Handle, other: Any) -> Any:
-    kind, other = type(self), _bare(other)
+    kind, other = type(self), bare(other)
     if is_object(other):
         value = _ask(self, "ne", other)
         kind._fumehood_link.rest_on("word")
@@ -249,7 +243,7 @@ def _order(name: str) -> Callable[..., Any]:
     """Whether a larger other makes it true."""
 
     def method(self: Handle, other: Any) -> Any:
-        kind, other = type(self), _bare(other)
+        kind, other = type(self), bare(other)
         link = kind._fumehood_link
         if is_object(other):
             link.rest_on("word")
@@ -309,7 +303,7 @@ def _by_word(own: Handle, name: str, other: Any) -> Any:
 
 
 def _contains(self: Handle, item: Any) -> bool:
-    kind, item = type(self), _bare(item)
+    kind, item = type(self), bare(item)
     link = kind._fumehood_link
     if not is_object(item) and _is_plain(self, "contains"):
         return item in plain_of(self)
@@ -352,7 +346,7 @@ def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     ask = functools.partial(link.ask, "method", own, name, args, kwargs)
     if hasattr(type(own)._fumehood_base, name):
         return _held(own, name, ask(), _tried(getattr(plain_of(own), name), *args, **kwargs))
-    if len(args) != 1 or kwargs or is_object(args[0]) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
+    if len(args) != 1 or kwargs or is_object(bare(args[0])) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
         return refused(own, name, ask)
     if name in _EQUALITIES:
         return _shows(own, args[0]) and ask() is True
@@ -399,7 +393,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
     function = _LOCAL.get(name.removeprefix("i") if name in _IN_PLACE else name)
 
     def method(self: Handle, other: Any, *more: Any) -> Any:
-        return _credited(self, compute(self, _bare(other), *more))
+        return _credited(self, compute(self, bare(other), *more))
 
     def compute(self: Handle, other: Any, *more: Any) -> Any:
         kind = type(self)
@@ -582,7 +576,7 @@ def _plainly(own: Handle, name: str, other: Any, *more: Any) -> list[Answer]:
 def _alike(one: Any, other: Any) -> bool:
     """Whether two values are one as plain data."""
     try:
-        mine, theirs = (dumps(plain_of(_bare(value)) if is_object(_bare(value)) else value) for value in (one, other))
+        mine, theirs = (dumps(plain_of(bare(value)) if is_object(bare(value)) else value) for value in (one, other))
     except (TypeError, ValueError, AttributeError):
         return False
     one, other = loads(mine), loads(theirs)
