@@ -273,7 +273,7 @@ class _Writer(values.Writer):
             self.put(base) if exception else self._class(base)
         special = tuple(name for name in SPECIAL if getattr(kind, f"__{name}__", None) is not None)
         if exception:  # what the tests make of one that does more is made here
-            special = ("init",) if _adds(kind) else ()
+            special = ("init", *(name for name in _COMMON if _differs(kind, BaseException, name))) if _adds(kind) else ()
         methods = {
             n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
         }
@@ -315,9 +315,13 @@ class _Writer(values.Writer):
         return True
 
 
+def _differs(kind: type, base: type, name: str) -> bool:
+    return getattr(kind, f"__{name}__", None) is not getattr(base, f"__{name}__", None)
+
+
 def _own_ways(kind: type, base: type) -> tuple[str, ...]:
     """Protocols in which a class differs from the plain one below it, and its attributes, with a dot, in the place of methods."""
-    protocols = (name for name in (*SPECIAL, *_COMMON) if getattr(kind, f"__{name}__", None) is not getattr(base, f"__{name}__", None))
+    protocols = (name for name in (*SPECIAL, *_COMMON) if _differs(kind, base, name))
     own = itertools.takewhile(lambda one: one is not base, kind.__mro__)
     parts = {name: part for one in own for name, part in vars(one).items() if name[:1] != "_" and hasattr(base, name)}
     return (*protocols, *sorted(f".{name}" for name, part in parts.items() if not isinstance(part, types.FunctionType)))

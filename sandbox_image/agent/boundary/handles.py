@@ -287,9 +287,7 @@ class Handle(metaclass=HandleMeta):
         if plain is not None and "hash" not in type(self)._fumehood_own:
             return plain
         link = type(self)._fumehood_link
-        value = link.ask("operator", "hash", (self,), {})
-        if type(value) is not int:
-            raise mark(TypeError("__hash__ method should return an integer"))
+        value = _hash_of(link, self)
         if value != plain and self._fumehood_id not in link.made:
             link.rest_on("word")  # whether two are one in a set or a dictionary is for the candidate to say
         return value
@@ -316,6 +314,13 @@ class Handle(metaclass=HandleMeta):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _unpickled, (_pickled(type(self)._fumehood_link, self),)
+
+
+def _hash_of(link: Link, own: Any) -> int:
+    value = link.ask("operator", "hash", (own,), {})
+    if type(value) is not int:
+        raise mark(TypeError("__hash__ method should return an integer"))
+    return value
 
 
 def _pickled(link: Link, own: Any) -> bytes:
@@ -450,8 +455,33 @@ def _copy_of(exc: Any, name: str, part: Callable[[Any], Any]) -> Any:
     return made
 
 
-COPYING = {"__reduce_ex__": _reduced, "__copy__": _copied, "__deepcopy__": _copied_deeply}
-"""What the candidate does with its own exceptions, if their classes do more than to be one."""
+def _equal_errors(exc: Any, other: Any) -> Any:
+    if not all("_fumehood_id" in getattr(one, "__dict__", {}) for one in (exc, other)):
+        return NotImplemented
+    type(exc)._fumehood_link.rest_on("word")
+    return type(exc)._fumehood_link.ask("operator", "eq", (exc, other), {})
+
+
+def _hash_of_error(exc: Any) -> int:
+    return _hash_of(type(exc)._fumehood_link, exc) if "_fumehood_id" in exc.__dict__ else BaseException.__hash__(exc)
+
+
+def _repr_of_error(exc: Any) -> str:
+    if "_fumehood_id" not in exc.__dict__:
+        return BaseException.__repr__(exc)
+    return _check_text(type(exc)._fumehood_link.ask("operator", "repr", (exc,), {}), "__repr__")
+
+
+_OF_ERRORS = {"eq": _equal_errors, "hash": _hash_of_error, "repr": _repr_of_error}
+
+
+def of_errors(special: tuple[str, ...], *, hashable: bool) -> dict[str, Any]:
+    """What the candidate does with its own exceptions, where their class does more than to be one: `special` says so."""
+    if "init" not in special:
+        return {}
+    ways = {f"__{name}__": way for name, way in _OF_ERRORS.items() if name in special}
+    copying = {"__reduce_ex__": _reduced, "__copy__": _copied, "__deepcopy__": _copied_deeply}
+    return {"__hash__": BaseException.__hash__ if hashable else None, **ways, **copying}
 
 
 def pull(value: Any) -> Any:

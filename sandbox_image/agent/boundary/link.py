@@ -31,7 +31,6 @@ from .extended import extended
 from .folders import Folders
 from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
 from .handles import (
-    COPYING,
     MAX_ITEMS,
     ExceptionMeta,
     Function,
@@ -46,6 +45,7 @@ from .handles import (
     guarded,
     handle_of,
     library_class,
+    of_errors,
     refusal,
 )
 from .module import Module
@@ -426,7 +426,7 @@ class _Reader(values.Reader):
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
             about |= {"_fumehood_link": self.link, "_fumehood_adds": "init" in special}
-            about |= COPYING if "init" in special else {}
+            about |= of_errors(special, hashable=hashable is True)
             return exception_class(name, bases or [Exception], about, ExceptionMeta)
         return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
 

@@ -528,10 +528,12 @@ def _agreed(own: Handle, name: str, other: Any) -> Any:
     """How an object compares with plain data, in its own way and as its plain value. It does not learn with what."""
     if not type(own)._fumehood_link.crosses(other):
         return NotImplemented
-    answer = _lined_up(own, name, other)[0]
+    plain = _tried(_PLAIN[name], plain_of(own), other)
+    known = name == "eq" and plain[1] is True  # it has that value
+    answer = (True, _ask(own, name, other)) if known else _lined_up(own, name, other)[0]
     if not answer[0]:
         return _raised(own, name, other)
-    return answer[1] if answer[1] is NotImplemented else _held(own, f"__{name}__", answer[1], _tried(_PLAIN[name], plain_of(own), other))
+    return answer[1] if answer[1] is NotImplemented else _held(own, f"__{name}__", answer[1], plain)
 
 
 _JOINING: dict[type | None, tuple[str, ...]] = {
