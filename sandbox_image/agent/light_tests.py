@@ -32,7 +32,8 @@ _SYMBOLS = {
     ast.NotIn: "not in",
 }
 _EXPLAIN, _FAILING, _RUNNING, _DECORATING, _COMPARED = "@explain", "@failing", "@running", "@decorating", "@compared"
-_CLASS = "@class"
+_CLASSES = {"type": ("@class", 1), "issubclass": ("@subclass", 2)}
+"""What tests ask about classes, how it is asked here, and with how many arguments."""
 """What compiled tests call: no names that source could have."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
@@ -235,7 +236,7 @@ class _Asserts:
         return ast.unparse(node)
 
 
-def _place(node: ast.stmt) -> dict[str, Any]:
+def _place(node: ast.stmt | ast.expr) -> dict[str, Any]:
     return {
         "lineno": node.lineno,
         "col_offset": node.col_offset,
@@ -525,22 +526,24 @@ class Asserts:
 def compiled(statements: list[ast.stmt], path: str, source: str, marked: Mapping[int, str] | None = None) -> Any:
     """Code of statements of `source` whose assertions explain themselves, and whose `marked` functions say that they run."""
     tree = ast.Module(_Asserts(source, marked or {}).rewrite(statements), [])
-    if "type(" in source:
-        _ask_classes(tree)
+    for name in _CLASSES:
+        if f"{name}(" in source:
+            _ask(tree, name)
     return compile(tree, path, "exec", dont_inherit=True)
 
 
-def _ask_classes(tree: ast.Module) -> None:
-    """Let `type(x)` ask for the class of a value, as its tests know it, where `type` is Python's own."""
+def _ask(tree: ast.Module, name: str) -> None:
+    """Let a question about classes be asked of ours, where its name is Python's own."""
     nodes = list(ast.walk(tree))
-    if any(isinstance(node, ast.Name) and node.id == "type" and not isinstance(node.ctx, ast.Load) for node in nodes):
+    bound = any(name in (getattr(node, "arg", ""), getattr(node, "name", ""), getattr(node, "asname", "")) for node in nodes)
+    names = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
+    if bound or not all(isinstance(node.ctx, ast.Load) for node in names):
         return
-    if any("type" in (getattr(node, "arg", ""), getattr(node, "name", ""), getattr(node, "asname", "")) for node in nodes):
-        return
+    asked, count = _CLASSES[name]
     for node in nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "type":
-            if len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred):
-                node.func.id = _CLASS
+        if isinstance(node, ast.Call) and node.func in names and len(node.args) == count and not node.keywords:
+            if not any(isinstance(argument, ast.Starred) for argument in node.args):
+                node.func = ast.Name(asked, ast.Load(), **_place(node))
 
 
 class Calls(Protocol):
@@ -548,6 +551,9 @@ class Calls(Protocol):
 
     def class_of(self, value: Any) -> type:
         """The class of a value."""
+
+    def is_subclass(self, kind: Any, above: Any) -> bool:
+        """Whether a class derives from another, or from one of several."""
 
     def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
         """An assertion failed; returns what is raised."""
@@ -573,7 +579,8 @@ def hooks(calls: Calls) -> dict[str, Any]:
         _RUNNING: calls.running,
         _DECORATING: calls.decorating,
         _COMPARED: calls.compared,
-        _CLASS: calls.class_of,
+        _CLASSES["type"][0]: calls.class_of,
+        _CLASSES["issubclass"][0]: calls.is_subclass,
     }
 
 

@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from . import views
 from .handles import MAX_ITEMS, Extended, Handle, HandleMeta, handle_of
 from .operators import ASKED_ALONE, COMMON, SPECIALS, held
 
@@ -55,12 +56,12 @@ def _class(kind: HandleMeta, base: Any) -> Any:
         "__delattr__": lambda self, name: delattr(handle_of(self), name),
         "__class__": property(lambda self: kind),
         "__reduce_ex__": lambda self, protocol: handle_of(self).__reduce_ex__(protocol),
-        "__copy__": lambda self: self,
-        "__deepcopy__": lambda self, memo: self,
+        "__copy__": _asked(Handle.__copy__),
+        "__deepcopy__": _asked(Handle.__deepcopy__),
         "__hash__": base.__hash__ if "hash" not in own_ways else kind.__hash__ and _asked(Handle.__hash__),
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
-        **{f"__{name}__": _asked(getattr(Handle, f"__{name}__")) for name in _SHOWN if name in own_ways},
+        **{f"__{name}__": _shown(f"__{name}__") for name in _SHOWN if name in own_ways},
     }
     for name in own_ways & (SPECIALS.keys() | {"eq", "ne", "bool"}):
         ask = SPECIALS.get(name) or COMMON[f"__{name}__"]
@@ -70,6 +71,12 @@ def _class(kind: HandleMeta, base: Any) -> Any:
 
 def _asked(ask: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, *args, **kwargs: ask(handle_of(self), *args, **kwargs)
+
+
+def _shown(name: str) -> Callable[..., Any]:
+    """How it looks: the same at each look, or it is the candidate's word."""
+    ask = getattr(Handle, name)
+    return lambda self, *args: views.attribute(handle_of(self), f"{name}{args}", ask(handle_of(self), *args))
 
 
 def _looked_at(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:

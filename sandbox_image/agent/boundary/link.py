@@ -1123,7 +1123,8 @@ class Link:
         found = self._handles.get(number)
         if found is not None and type(found) is kind:
             self.made.pop(number, None)
-            if base and (getattr(kind, "_fumehood_base", None) in _MUTABLE or self._asking == "new"):
+            plain = getattr(kind, "_fumehood_base", None)
+            if base and (plain in _MUTABLE or (self._asking == "new" and plain not in values.UNCHANGING)):
                 object.__setattr__(found, "_fumehood_value", base[0])
             return found
         if not issubclass(kind, Handle):

@@ -39,7 +39,8 @@ _MEMBERS = 0.06
 _COARSE = 0.25
 """Share of decoys for which an answer may be the same and still be worth a word: a container has more than one member."""
 _OWN_EQUALITY = 0.9
-"""The same for two objects that the tests made: equality of a class may be as coarse as it likes, but not always true."""
+"""The same for two objects that the tests made, and for what shows the value beside: equality of a class may be as coarse as it
+likes, but not always true."""
 
 Answer = tuple[bool, Any]
 """Whether it was answered, and with what."""
@@ -88,7 +89,7 @@ def _singled_out(own: Handle, value: Any, answers: list[tuple[Any, Answer]], *, 
     if not share and answers:  # an object that the tests made may check what it has not found
         link.rest_on("line_up" if hides(value) and not _made(own) else "word")
         return True
-    if answers and share < (_OWN_EQUALITY if _made(own) and coarse else coarse):
+    if answers and share < coarse:
         link.rest_on("word")
         return True
     if not answers and _made(own):  # nothing looks like it: None, an empty list
@@ -150,7 +151,9 @@ def _claims(own: Handle, other: Any) -> tuple[Answer, bool]:
     answer, rest = _lined_up(own, "eq", other)
     if before not in (None, answer):
         raise refusal(own, "__eq__")
-    coarse = _COARSE if type(own)._fumehood_base is not None else 0.0  # a number modulo five equals many
+    coarse = 0.0
+    if type(own)._fumehood_base is not None:  # a number modulo five equals many
+        coarse = _OWN_EQUALITY if plain_of(own) == other else _COARSE
     return answer, answer[1] is True and _singled_out(own, other, rest, coarse=coarse)
 
 
@@ -325,7 +328,7 @@ def _contains(self: Handle, item: Any) -> bool:
     answer, rest = _lined_up(self, "contains", item)
     if answer[1] is not True:
         return bool(_unclear(self, "contains", answer, item))
-    if _singled_out(self, item, rest, coarse=_MEMBERS):
+    if _singled_out(self, item, rest, coarse=_OWN_EQUALITY if _made(self) else _MEMBERS):
         return True
     if _made(self):
         link.rest_on("word")
@@ -582,6 +585,8 @@ def _alike(one: Any, other: Any) -> bool:
     except (TypeError, ValueError, AttributeError):
         return False
     one, other = loads(mine), loads(theirs)
+    if all(type(value).__name__ in ("bool", "bool_") for value in (one, other)):
+        return bool(one) is bool(other)
     if is_number(one) and is_number(other):
         return bool(one == other) or (isinstance(one, float) and math.isclose(one, other, rel_tol=1e-9))
     return mine == theirs or (type(one) is type(other) and type(one) in (list, tuple, dict, set, frozenset) and bool(one == other))
@@ -601,8 +606,8 @@ def held(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
     if plain[0] and _made(own) and not _alike(value, plain[1]):
         type(own)._fumehood_link.rest_on("word")
     elif plain[0]:
-        return _credited(own, _held(own, f"__{name}__", value, plain))
-    return _credited(own, value)
+        value = _held(own, f"__{name}__", value, plain)
+    return value if name in _VIEWS else _credited(own, value)
 
 
 # What asks about nothing but the object
@@ -792,10 +797,9 @@ def _descriptor(name: str) -> Callable[..., Any]:
     return method
 
 
-ASKED_ALONE = (
-    *("len", "iter", "reversed", "getitem", "bool", "neg", "pos", "abs", "invert", "int", "float", "complex", "index"),
-    *("round", "trunc", "floor", "ceil", "bytes"),
-)
+_VIEWS = ("len", "iter", "reversed", "getitem", "bool", "int", "float", "complex", "index", "bytes")
+"""Operators that show what an object holds."""
+ASKED_ALONE = (*_VIEWS, "neg", "pos", "abs", "invert", "round", "trunc", "floor", "ceil")
 """Operators that are asked about nothing that is expected."""
 _PLAIN: dict[str, Callable[..., Any]] = {
     **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge", "contains", "getitem")},
