@@ -542,8 +542,8 @@ def _ask(tree: ast.Module, name: str) -> None:
     asked, count = _CLASSES[name]
     for node in nodes:
         if isinstance(node, ast.Call) and node.func in names and len(node.args) == count and not node.keywords:
-            if not any(isinstance(argument, ast.Starred) for argument in node.args):
-                node.func = ast.Name(asked, ast.Load(), **_place(node))
+            starred = any(isinstance(argument, ast.Starred) for argument in node.args)
+            node.func = node.func if starred else ast.Name(asked, ast.Load(), **_place(node))
 
 
 class Calls(Protocol):

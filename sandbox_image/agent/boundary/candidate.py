@@ -137,7 +137,7 @@ _CONTAINERS = (list, dict, set, bytearray, collections.deque)
 """Plain classes whose values can change, and whose subclasses may do more than they do."""
 _MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__")
 """What a class has for making its objects: a plain copy has no use for it."""
-_FIELD = type(collections.namedtuple("_Named", "item").item)
+_FIELD = type(vars(collections.namedtuple("_Named", "item"))["item"])
 """What a named tuple has under the names of its items."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
@@ -215,7 +215,13 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart(server.describe(value))
-        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum) or does_more_than_its_base(kind) or _has_more(value):
+        elif (
+            value is self.force
+            or server.keeps(value)
+            or issubclass(kind, enum.Enum)
+            or does_more_than_its_base(kind)
+            or _has_more(value)
+        ):
             self._object(value)
         elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
             self._function(value)

@@ -42,7 +42,7 @@ def extended(handle: Handle, plain: Any) -> Any:
 
 
 def _class(kind: HandleMeta, base: Any) -> Any:
-    own_ways = kind._fumehood_own
+    own_ways, hashable = kind._fumehood_own, vars(kind)["__hash__"] is not None
 
     def own(self: Any, name: str) -> Any:
         if name in kind._fumehood_methods or name == "__dict__" or f".{name}" in own_ways:
@@ -58,7 +58,7 @@ def _class(kind: HandleMeta, base: Any) -> Any:
         "__reduce_ex__": lambda self, protocol: handle_of(self).__reduce_ex__(protocol),
         "__copy__": _asked(Handle.__copy__),
         "__deepcopy__": _asked(Handle.__deepcopy__),
-        "__hash__": base.__hash__ if "hash" not in own_ways else kind.__hash__ and _asked(Handle.__hash__),
+        "__hash__": base.__hash__ if "hash" not in own_ways else _asked(Handle.__hash__) if hashable else None,
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         **{f"__{name}__": _shown(f"__{name}__") for name in _SHOWN if name in own_ways},

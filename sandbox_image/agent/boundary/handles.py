@@ -272,6 +272,8 @@ class Handle(metaclass=HandleMeta):
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
+        if name in _PREDICATES and hasattr(kind._fumehood_base, name) and f".{name}" not in kind._fumehood_own:
+            return getattr(plain_of(self), name)
         value = link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
         return _throwing(link, value) if name == "athrow" else value
 

@@ -23,7 +23,8 @@ from . import views
 from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
 from .handles import Handle, HandleMeta, bare, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
-from .values import NotApart, dumps, loads
+from .plainly import JOINING, LOCAL, PLAIN, Answer, alike, plainly, tried
+from .values import NotApart
 
 if TYPE_CHECKING:
     from .link import Link
@@ -41,9 +42,6 @@ _COARSE = 0.25
 _OWN_EQUALITY = 0.9
 """The same for two objects that the tests made, and for what shows the value beside: equality of a class may be as coarse as it
 likes, but not always true."""
-
-Answer = tuple[bool, Any]
-"""Whether it was answered, and with what."""
 
 
 def is_object(value: Any) -> bool:
@@ -348,7 +346,7 @@ def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     link = type(own)._fumehood_link
     ask = functools.partial(link.ask, "method", own, name, args, kwargs)
     if hasattr(type(own)._fumehood_base, name):
-        return _held(own, name, ask(), _tried(getattr(plain_of(own), name), *args, **kwargs))
+        return _held(own, name, ask(), tried(getattr(plain_of(own), name), *args, **kwargs))
     if len(args) != 1 or kwargs or is_object(bare(args[0])) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
         return refused(own, name, ask)
     if name in _EQUALITIES:
@@ -376,24 +374,11 @@ _SOLVE: dict[str, Callable[[Any, Any], Any]] = {
     "rpow": lambda result, other: math.log(result) / math.log(other),
 }
 """The number that an operation was done with, from its result and the other operand."""
-_BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
-
-
-def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda own, other: function(other, own)
-
-
-_LOCAL: dict[str, Callable[[Any, Any], Any]] = {
-    **{name.rstrip("_"): getattr(operator, name) for name in _BINARY},
-    **{"r" + name.rstrip("_"): _reflected(getattr(operator, name)) for name in _BINARY},
-    "divmod": divmod,
-    "rdivmod": lambda own, other: divmod(other, own),
-}
-_IN_PLACE = frozenset("i" + name.rstrip("_") for name in _BINARY)
+_IN_PLACE = frozenset(f"i{name}" for name in LOCAL if f"r{name}" in LOCAL and name != "divmod")
 
 
 def _arithmetic(name: str) -> Callable[..., Any]:
-    function = _LOCAL.get(name.removeprefix("i") if name in _IN_PLACE else name)
+    function = LOCAL.get(name.removeprefix("i") if name in _IN_PLACE else name)
 
     def method(self: Handle, other: Any, *more: Any) -> Any:
         return _credited(self, compute(self, bare(other), *more))
@@ -511,18 +496,9 @@ def _is_checked(own: Handle, name: str) -> bool:
     return base is not None and hasattr(base, f"__{name}__") and not _made(own)
 
 
-def _tried(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Answer:
-    """What a plain value answers, if it does."""
-    try:
-        value = function(*args, **kwargs)
-    except Exception:
-        return False, None
-    return value is not NotImplemented, value
-
-
 def _held(own: Handle, name: str, value: Any, plain: Answer) -> Any:
     """What an object said of itself that its plain value says as well: else it would have to say that it is right."""
-    if plain[0] and _alike(value, plain[1]):
+    if plain[0] and alike(value, plain[1]):
         return value
     raise refusal(own, name)
 
@@ -531,23 +507,12 @@ def _agreed(own: Handle, name: str, other: Any) -> Any:
     """How an object compares with plain data, in its own way and as its plain value. It does not learn with what."""
     if not type(own)._fumehood_link.crosses(other):
         return NotImplemented
-    plain = _tried(_PLAIN[name], plain_of(own), other)
+    plain = tried(PLAIN[name], plain_of(own), other)
     known = name == "eq" and plain[1] is True  # it has that value
     answer = (True, _ask(own, name, other)) if known else _lined_up(own, name, other)[0]
     if not answer[0]:
         return _raised(own, name, other)
     return answer[1] if answer[1] is NotImplemented else _held(own, f"__{name}__", answer[1], plain)
-
-
-_JOINING: dict[type | None, tuple[str, ...]] = {
-    **dict.fromkeys((str, bytes), ("add", "radd", "mul", "rmul", "mod", "truediv", "rtruediv")),
-    **dict.fromkeys((list, tuple), ("add", "radd", "mul", "rmul", "matmul", "rmatmul")),
-    **dict.fromkeys((dict, set, frozenset), ("add", "radd", "mul", "rmul")),
-}
-"""By which operators texts and containers become others: what they are joined with is not what is expected.
-
-A difference would say whether it is right, as any operator of a number would.
-"""
 
 
 def _of_plain(own: Handle, name: str, other: Any, *more: Any) -> Any:
@@ -560,36 +525,12 @@ def _of_plain(own: Handle, name: str, other: Any, *more: Any) -> Any:
     if not answer[0]:
         return _raised(own, name, other)
     value = answer[1]
-    if value is NotImplemented or any(heard and _alike(value, plain) for heard, plain in _plainly(own, way, other, *more)):
+    if value is NotImplemented or any(heard and alike(value, plain) for heard, plain in plainly(own, way, other, *more)):
         return value
-    if way not in _JOINING.get(type(own)._fumehood_base, ()):
+    if way not in JOINING.get(type(own)._fumehood_base, ()):
         raise refusal(own, f"__{name}__")
     link.rest_on("word")
     return value
-
-
-def _plainly(own: Handle, name: str, other: Any, *more: Any) -> list[Answer]:
-    """What the plain value of an object gives, and what each of its items does: a vector's difference is that of its items."""
-    function, plain = _LOCAL[name], plain_of(own)
-    found = [_tried(function, plain, other, *more)]
-    if isinstance(plain, list | tuple):
-        others = other if isinstance(other, list | tuple) else [other] * len(plain)
-        found.append(_tried(lambda: type(plain)(function(*pair) for pair in zip(plain, others, strict=True))))
-    return found
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two values are one as plain data."""
-    try:
-        mine, theirs = (dumps(plain_of(bare(value)) if is_object(bare(value)) else value) for value in (one, other))
-    except (TypeError, ValueError, AttributeError):
-        return False
-    one, other = loads(mine), loads(theirs)
-    if all(type(value).__name__ in ("bool", "bool_") for value in (one, other)):
-        return bool(one) is bool(other)
-    if is_number(one) and is_number(other):
-        return bool(one == other) or (isinstance(one, float) and math.isclose(one, other, rel_tol=1e-9))
-    return mine == theirs or (type(one) is type(other) and type(one) in (list, tuple, dict, set, frozenset) and bool(one == other))
 
 
 def _credited(own: Handle, value: Any) -> Any:
@@ -601,9 +542,9 @@ def _credited(own: Handle, value: Any) -> Any:
 
 
 def held(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
-    """A view of an object whose value never changes, or what an operator gives of it alone: as the plain value's, if that has it."""
-    plain = _tried(_PLAIN[name], plain_of(own), *args)
-    if plain[0] and _made(own) and not _alike(value, plain[1]):
+    """A view of an object, or what an operator gives of it alone: that of its plain value, if it has one."""
+    plain = tried(PLAIN[name], plain_of(own), *args)
+    if plain[0] and _made(own) and not alike(value, plain[1]):
         type(own)._fumehood_link.rest_on("word")
     elif plain[0]:
         value = _held(own, f"__{name}__", value, plain)
@@ -801,18 +742,10 @@ _VIEWS = ("len", "iter", "reversed", "getitem", "bool", "int", "float", "complex
 """Operators that show what an object holds."""
 ASKED_ALONE = (*_VIEWS, "neg", "pos", "abs", "invert", "round", "trunc", "floor", "ceil")
 """Operators that are asked about nothing that is expected."""
-_PLAIN: dict[str, Callable[..., Any]] = {
-    **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge", "contains", "getitem")},
-    **{name: getattr(operator, name) for name in ("neg", "pos", "abs", "invert", "index")},
-    **{name: getattr(math, name) for name in ("trunc", "floor", "ceil")},
-    **{kind.__name__: kind for kind in (bool, int, float, complex, bytes)},
-    **{"len": len, "round": round, "iter": list, "reversed": lambda plain: list(reversed(plain))},
-}
-"""What plain values answer."""
 COMMON: dict[str, Any] = {"__eq__": _equal, "__ne__": _unequal, "__bool__": _truth, "__hash__": Handle.__hash__}
 """What every object has."""
 SPECIALS: dict[str, Any] = {name: _order(name) for name in ("lt", "le", "gt", "ge")}
-SPECIALS |= {name: _arithmetic(name) for name in (*_LOCAL, *_IN_PLACE)}
+SPECIALS |= {name: _arithmetic(name) for name in (*LOCAL, *_IN_PLACE)}
 SPECIALS |= {
     name: _unary(name)
     for name in (

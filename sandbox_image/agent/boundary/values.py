@@ -52,7 +52,7 @@ TYPES: dict[str, type] = {name: value for name, value in vars(builtins).items() 
 TYPES |= {"NoneType": type(None), "ellipsis": type(Ellipsis), "NotImplementedType": type(NotImplemented)}
 TYPES |= {"function": types.FunctionType, "generator": types.GeneratorType, "module": types.ModuleType}
 TYPE_NAMES = {value: name for name, value in TYPES.items() if name not in ("IOError", "EnvironmentError")}
-_FACTORIES = {
+_FACTORIES: dict[str, Any] = {
     "": None,
     **{cls.__name__: cls for cls in (int, float, str, bytes, bool, list, dict, set, tuple, frozenset, complex)},
     **{cls.__name__: cls for cls in (Counter, OrderedDict, defaultdict, deque, Decimal, Fraction)},
@@ -429,7 +429,7 @@ def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
         active.add(key)
         if tag == b"E":
             writer.out += tag
-            if (factory := factory_name(value.default_factory)) is not None:
+            if (factory := _factory_name(value.default_factory)) is not None:
                 _put_str(writer, factory)
             else:
                 writer.factory(value.default_factory)
@@ -445,7 +445,7 @@ def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
     return write
 
 
-def factory_name(value: Any) -> str | None:
+def _factory_name(value: Any) -> str | None:
     """The name of what makes items that a dictionary lacks, if it is a class of Python's own, or nothing."""
     return _FACTORY_NAMES.get(value) if value is None or isinstance(value, type) else None
 
