@@ -236,10 +236,12 @@ class _Writer(values.Writer):
         self._object(value)
 
     def factory(self, value: Any) -> None:
-        if values.library_path(value) is not None:  # it would run at the tests'
-            super().factory(value)
-        else:
+        if values.library_path(value) is None:
             self.put(value)
+        elif isinstance(value, type):
+            super().factory(value)
+        else:  # what crosses by its name would run at the tests'
+            self._object(value)
 
     def _number(self, tag: bytes, value: Any) -> int:
         number: int = self.server.keep(value)

@@ -432,6 +432,8 @@ class ExceptionMeta(type):
         made = call(link, "new", (cls, args, kwargs), args, kwargs)
         if not isinstance(made, cls):
             raise link.refuse(TypeError(f"{cls.__name__}() gave something else"))
+        if (number := made.__dict__.get("_fumehood_id")) is not None:
+            link.made[number] = cls, args, kwargs
         return _unraised(made)
 
 
@@ -460,8 +462,7 @@ def _copy_of(exc: Any, name: str, part: Callable[[Any], Any]) -> Any:
 def _equal_errors(exc: Any, other: Any) -> Any:
     if not all("_fumehood_id" in getattr(one, "__dict__", {}) for one in (exc, other)):
         return NotImplemented
-    type(exc)._fumehood_link.rest_on("word")
-    return type(exc)._fumehood_link.ask("operator", "eq", (exc, other), {})
+    return type(exc)._fumehood_link.equal_errors(exc, other)
 
 
 def _hash_of_error(exc: Any) -> int:

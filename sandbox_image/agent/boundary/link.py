@@ -49,7 +49,7 @@ from .handles import (
     refusal,
 )
 from .module import Module
-from .operators import COMMON, DESCRIPTORS, SPECIALS, predicate
+from .operators import COMMON, DESCRIPTORS, SPECIALS, equal_objects, predicate
 from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
@@ -802,6 +802,10 @@ class Link:
                     raise self.refuse(RuntimeError(_REPLACED))
         return views.attribute(own, name, value)
 
+    def equal_errors(self, exc: Any, other: Any) -> Any:
+        """Whether two exceptions of the candidate's are equal, in the way of their class."""
+        return equal_objects(exc, other)
+
     def attribute_of(self, exc: Any, name: str) -> Any:
         """A property or a method of a candidate's exception."""
         return guarded(exc, name, self.ask("get", exc, name))
@@ -1056,6 +1060,7 @@ class Link:
             exc.__notes__ = notes
         if number >= 0 and hasattr(type(exc), "_fumehood_link"):
             exc.__dict__["_fumehood_id"] = number
+            self.made.pop(number, None)
             weakref.finalize(exc, self.let_go, number).atexit = False
         if cause is not None:
             exc.__cause__ = self.exception(cause)

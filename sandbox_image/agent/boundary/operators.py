@@ -102,7 +102,7 @@ def _singled_out(own: Handle, value: Any, answers: list[tuple[Any, Answer]], *, 
 def _equal(self: Handle, other: Any) -> Any:
     kind, other = type(self), bare(other)
     if is_object(other):
-        return _equal_objects(self, other)
+        return equal_objects(self, other)
     if _is_plain(self, "eq"):
         return plain_of(self) == other
     if _is_checked(self, "eq"):
@@ -120,7 +120,7 @@ def _unequal(self: Handle, other: Any) -> Any:
     if is_object(other):
         value = _ask(self, "ne", other)
         kind._fumehood_link.rest_on("word")
-        return value if value is not False else not _equal_objects(self, other)
+        return value if value is not False else not equal_objects(self, other)
     if _is_plain(self, "ne"):
         return plain_of(self) != other
     if _is_checked(self, "ne"):
@@ -206,7 +206,7 @@ def _unclear(own: Handle, name: str, answer: Answer, other: Any) -> Any:
     return value
 
 
-def _equal_objects(own: Handle, other: Handle) -> Any:
+def equal_objects(own: Any, other: Any) -> Any:
     """Equality of two objects of the candidate's, one of which the tests made: it is lined up with others made alike.
 
     What the tests expect, they have told the candidate when they made it, so more than its word this never is.
