@@ -63,7 +63,7 @@ def _class(kind: HandleMeta, base: Any) -> Any:
         "__qualname__": kind.__qualname__,
         **{f"__{name}__": _shown(f"__{name}__") for name in _SHOWN if name in own_ways},
     }
-    for name in own_ways & (SPECIALS.keys() | {"eq", "ne", "bool"}):
+    for name in own_ways & (SPECIALS.keys() - {"array"} | {"eq", "ne", "bool"}):  # an array is made of the plain value
         ask = SPECIALS.get(name) or COMMON[f"__{name}__"]
         body[f"__{name}__"] = _looked_at(name, ask) if name in ASKED_ALONE else _asked(ask)
     return Extended(kind.__name__, (base,), body)

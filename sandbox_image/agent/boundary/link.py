@@ -878,7 +878,8 @@ class Link:
     def _send(self, seq: int, kind: str, body: _Writer) -> None:
         extras: dict[str, Any] = {}
         if self.drop:
-            extras["drop"], self.drop = list(self.drop), set()
+            dropped, self.drop = self.drop, set()  # the collector may add to it at any time
+            extras["drop"] = list(dropped)
         if self.seeds:
             extras["seeds"], self.seeds = self.seeds, []
         if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
