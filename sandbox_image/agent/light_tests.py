@@ -32,9 +32,10 @@ _SYMBOLS = {
     ast.NotIn: "not in",
 }
 _EXPLAIN, _FAILING, _RUNNING, _DECORATING, _COMPARED = "@explain", "@failing", "@running", "@decorating", "@compared"
+_FORMATTING = "@formatting"
+"""What compiled tests call: no names that source could have."""
 _CLASSES = {"type": ("@class", 1), "issubclass": ("@subclass", 2)}
 """What tests ask about classes, how it is asked here, and with how many arguments."""
-"""What compiled tests call: no names that source could have."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
     [
@@ -236,6 +237,18 @@ class _Asserts:
         return ast.unparse(node)
 
 
+class _Formats(ast.NodeTransformer):
+    """Has `x.format` looked at where `x` is no text that is written out."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if node.attr not in ("format", "format_map") or not isinstance(node.ctx, ast.Load):
+            return node
+        if isinstance(node.value, ast.Constant):
+            return node
+        return _call(_FORMATTING, [node.value, ast.Constant(node.attr, **_place(node))], node)
+
+
 def _place(node: ast.stmt | ast.expr) -> dict[str, Any]:
     return {
         "lineno": node.lineno,
@@ -245,7 +258,7 @@ def _place(node: ast.stmt | ast.expr) -> dict[str, Any]:
     }
 
 
-def _call(name: str, arguments: list[ast.expr], node: ast.stmt) -> ast.Call:
+def _call(name: str, arguments: list[ast.expr], node: ast.stmt | ast.expr) -> ast.Call:
     place = _place(node)
     return ast.Call(ast.Name(name, ast.Load(), **place), arguments, [], **place)
 
@@ -525,6 +538,8 @@ class Asserts:
 
 def compiled(statements: list[ast.stmt], path: str, source: str, marked: Mapping[int, str] | None = None) -> Any:
     """Code of statements of `source` whose assertions explain themselves, and whose `marked` functions say that they run."""
+    if "format" in source:
+        statements = [_Formats().visit(statement) for statement in statements]
     tree = ast.Module(_Asserts(source, marked or {}).rewrite(statements), [])
     for name in _CLASSES:
         if f"{name}(" in source:
@@ -570,6 +585,9 @@ class Calls(Protocol):
     def compared(self, line: int, column: int) -> None:
         """The assertion that stands there compared two things, neither of them written out, and passed."""
 
+    def formatting(self, value: Any, name: str) -> Any:
+        """The attribute `format` or `format_map` of something that is not written out."""
+
 
 def hooks(calls: Calls) -> dict[str, Any]:
     """The names that compiled tests need."""
@@ -581,6 +599,7 @@ def hooks(calls: Calls) -> dict[str, Any]:
         _COMPARED: calls.compared,
         _CLASSES["type"][0]: calls.class_of,
         _CLASSES["issubclass"][0]: calls.is_subclass,
+        _FORMATTING: calls.formatting,
     }
 
 
