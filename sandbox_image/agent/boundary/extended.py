@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import views
-from .handles import MAX_ITEMS, Extended, Handle, HandleMeta, handle_of
+from .handles import Extended, Handle, HandleMeta, handle_of, plain_of
 from .operators import ASKED_ALONE, COMMON, SPECIALS, held
 
 _SHOWN = ("str", "repr", "format")
@@ -65,7 +65,10 @@ def _class(kind: HandleMeta, base: Any) -> Any:
     }
     for name in own_ways & (SPECIALS.keys() - {"array"} | {"eq", "ne", "bool"}):  # an array is made of the plain value
         ask = SPECIALS.get(name) or COMMON[f"__{name}__"]
-        body[f"__{name}__"] = _looked_at(name, ask) if name in ASKED_ALONE else _asked(ask)
+        if name in ("iter", "reversed") and hasattr(base, "__iter__"):
+            body[f"__{name}__"] = _iterated(name, ask)
+        else:
+            body[f"__{name}__"] = _looked_at(name, ask) if name in ASKED_ALONE else _asked(ask)
     return Extended(kind.__name__, (base,), body)
 
 
@@ -81,11 +84,17 @@ def _shown(name: str) -> Callable[..., Any]:
 
 def _looked_at(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
     """What is asked of it alone: the plain value shows the same, if it has such a view at all."""
+    return lambda self, *args: held(handle_of(self), name, args, ask(handle_of(self), *args))
 
-    def method(self: Any, *args: Any) -> Any:
-        value = ask(handle_of(self), *args)
-        if name not in ("iter", "reversed"):
-            return held(handle_of(self), name, args, value)
-        return iter(held(handle_of(self), name, args, list(itertools.islice(value, MAX_ITEMS))))
+
+def _iterated(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+    """The items of what has items as a plain value too: they are the same."""
+
+    def method(self: Any) -> Any:
+        handle = handle_of(self)
+        items = ask(handle)
+        first = list(itertools.islice(items, len(plain_of(handle)) + 1))
+        held(handle, name, (), first)
+        return itertools.chain(first, items)
 
     return method

@@ -548,7 +548,7 @@ def held(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
         type(own)._fumehood_link.rest_on("word")
     elif plain[0]:
         value = _held(own, f"__{name}__", value, plain)
-    return value if name in _VIEWS else _credited(own, value)
+    return _credited(own, value) if name in _ALONE else value
 
 
 # What asks about nothing but the object
@@ -738,10 +738,10 @@ def _descriptor(name: str) -> Callable[..., Any]:
     return method
 
 
-_VIEWS = ("len", "iter", "reversed", "getitem", "bool", "int", "float", "complex", "index", "bytes")
-"""Operators that show what an object holds."""
-ASKED_ALONE = (*_VIEWS, "neg", "pos", "abs", "invert", "round", "trunc", "floor", "ceil")
-"""Operators that are asked about nothing that is expected."""
+_ALONE = ("neg", "pos", "abs", "invert", "round", "trunc", "floor", "ceil")
+"""Operators that compute with an object alone."""
+ASKED_ALONE = ("len", "getitem", "bool", "int", "float", "complex", "index", "bytes", *_ALONE)
+"""Those, and the ones that show what an object holds: they are asked about nothing that is expected."""
 COMMON: dict[str, Any] = {"__eq__": _equal, "__ne__": _unequal, "__bool__": _truth, "__hash__": Handle.__hash__}
 """What every object has."""
 SPECIALS: dict[str, Any] = {name: _order(name) for name in ("lt", "le", "gt", "ge")}
