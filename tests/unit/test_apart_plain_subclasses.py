@@ -368,3 +368,15 @@ def f(n): return Number(seen[-1] if len(seen) == 1 else 5)
 """
     tests = "from candidate import f\ndef test_a():\n    f(1) == 7\n    assert f(1) == 7\n"
     assert not bare.run(code, tests).accepted
+
+
+def test_scalars_of_a_library_are_what_they_are(heavy):
+    code = "import numpy as np\nclass Temp(float): unit = 'C'\ndef f(): return np.float64(2.5), Temp(2.5)\n"
+    tests = (
+        "import numpy as np\nfrom candidate import Temp, f\ndef test_a():\n    number, temp = f()\n"
+        "    assert type(number) is np.float64 and number == 2.5 and type(temp) is Temp and temp.unit == 'C'\n"
+        "    assert np.allclose([number, temp], 2.5) and np.asarray(temp).dtype == 'float64'\n"
+    )
+    result = heavy.run(code, tests)
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == "data"
