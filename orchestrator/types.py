@@ -92,7 +92,10 @@ class Program(Value):
     tests: str | None = None
     """pytest source that imports the candidate by the name in `module`."""
     module: str = "candidate"
-    """Import name of `code` when there are tests."""
+    """Import name of `code` when there are tests. With dots it is a module of a package, whose other modules are in `files`:
+    such a program is judged together."""
+    file: str = "main.py"
+    """Name of `code` in the work folder when there are no tests, as tracebacks and `sys.argv[0]` show it."""
     entry_point: str = ""
     """Where `tests` define `check(candidate)` (HumanEval): the function of `code` that is passed to it."""
     defines: tuple[str, ...] = ()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import codecs
 import fnmatch
 import os
+import re
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +32,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
 
 if TYPE_CHECKING:
+    from orchestrator.engine.on_disk import Work
     from orchestrator.settings import Settings
     from orchestrator.types import ExecutionResult, Limits, Program
 
@@ -50,9 +54,24 @@ class Isolation(StrEnum):
 
 
 def run(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Python program, or the module that the tests import; - is stdin.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|FOLDER|NOTEBOOK",
+            help="Python file, folder with a __main__.py or main.py, or .ipynb; - reads a program from stdin.",
+        ),
+    ],
     args: Annotated[list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Its arguments, after --.")] = None,
-    tests: Annotated[str | None, typer.Option(metavar="FILE", help="pytest tests that import it as `candidate`.")] = None,
+    main: Annotated[str, typer.Option(metavar="FILE", help="The file of a folder to run. [__main__.py, main.py]")] = "",
+    tests: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="pytest tests that import it as `candidate` or by its own name; repeatable, all are run."
+        ),
+    ] = None,
+    module: Annotated[
+        str, typer.Option(metavar="NAME", help="What the tests import it as. [what they say: candidate, or its file's name]")
+    ] = "",
     judging: Annotated[
         Judging,
         typer.Option(help="Candidate and tests in two sandboxes (apart) or in one (together); auto: apart where possible."),
@@ -62,14 +81,24 @@ def run(
     ] = "",
     in_place: Annotated[bool, typer.Option(help="Tests may look at what a function did to its arguments.")] = False,
     isolation: Annotated[Isolation | None, typer.Option(help="What each run gets. [auto]")] = None,
-    image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [our own]")] = "",
-    stdin: Annotated[str | None, typer.Option(metavar="FILE", help="What the program reads; - is our stdin.")] = None,
+    image: Annotated[
+        str, typer.Option(metavar="TAG", help="Sandbox image; `fumehood image build --with PACKAGE` makes some. [our own]")
+    ] = "",
+    stdin: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What the program reads; - is our stdin. [what is piped in, if it reads]")
+    ] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Environment variable; repeatable.")] = None,
     carry: Annotated[
-        list[str] | None, typer.Option("--file", metavar="PATH", help="File to place in its folder (or NAME=PATH); repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--file",
+            "--with-folder",
+            metavar="PATH[:NAME]",
+            help="File or folder to place beside the program, under its own name or NAME; repeatable.",
+        ),
     ] = None,
     test_file: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help="File for the tests alone (or NAME=PATH); repeatable.")
+        list[str] | None, typer.Option(metavar="PATH[:NAME]", help="File or folder for the tests alone; repeatable.")
     ] = None,
     artifact: Annotated[
         list[str] | None,
@@ -87,13 +116,16 @@ def run(
     processes: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")] = None,
     json_: Json = False,
 ) -> None:
-    """Run a Python file in a sandbox.
+    """Run a Python file, a folder or a notebook in a sandbox.
+
+    A folder is the program's work folder, with its data; hidden files, caches and virtual environments stay behind. The sandbox
+    has no network and the packages of its image. Several files of --tests are run one after the other.
 
     Exit code 0: it ended well (with --tests: it was accepted), and each --artifact gave a file; 1: not so; 3: the sandbox failed.
     """
-    from orchestrator.types import Limits, Program
+    from orchestrator.types import Limits
 
-    if [file, tests, stdin].count("-") > 1:
+    if [what, *(tests or ()), stdin].count("-") > 1:
         raise UsageError("Only one of FILE, --tests and --stdin can be `-`.", remedy="Put the others into files.")
     limits = checked(
         Limits,
@@ -105,33 +137,107 @@ def run(
         processes=processes,
         artifacts=size(artifact_limit, "--artifact-limit"),
     )
-    program = Program(
-        code=read_text(file, "The program"),
-        tests=None if tests is None else read_text(tests, "The tests"),
-        args=tuple(args or ()),
-        stdin=b"" if stdin is None else read_bytes(stdin, "The input"),
-        env=dict(_variable(item) for item in env or ()),
-        files=dict(_carried(item) for item in carry or ()),
-        test_files=dict(_carried(item) for item in test_file or ()),
-        artifacts=tuple(artifact or ()),
-        judging=judging.value,
-        entry_point=entry_point,
-        in_place=in_place,
-    )
-    given: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
-    chosen = settings(workers=1, **{name: value for name, value in given.items() if value is not None})
+    common = {
+        "args": tuple(args or ()),
+        "env": dict(_variable(item) for item in env or ()),
+        "artifacts": tuple(artifact or ()),
+        "judging": judging.value,
+        "entry_point": entry_point,
+        "in_place": in_place,
+    }
+    programs = _programs(what, main, tests or (), module, carry or (), test_file or (), limits.disk)
+    given = _input(what, stdin, programs)
+    programs = {name: program.model_copy(update=common | {"stdin": given}) for name, program in programs.items()}
+    changes: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
+    chosen = settings(workers=1, **{name: value for name, value in changes.items() if value is not None})
     if out_dir is not None and not artifact:
         raise UsageError("--out is for artefacts.", remedy="Name some with --artifact, or leave it out.")
     if out_dir is not None:
         check_empty(out_dir)
-    result = run_async(_execute(chosen, program, limits, watched=not json_))
-    written = result.artifacts if json_ and out_dir is None else _write(result.artifacts, program.artifacts, out_dir)
-    result = _with_missing(result, program.artifacts, written)
+    result = run_async(_execute(chosen, programs, limits, watched=not json_))
+    patterns = tuple(artifact or ())
+    written = result.artifacts if json_ and out_dir is None else _write(result.artifacts, patterns, out_dir)
+    result = _with_missing(result, patterns, written)
     if json_:
         out_json(result.model_dump(mode="json"))
     else:
-        _show(result, program)
+        _show(result, judged=bool(tests), in_place=in_place)
     raise typer.Exit(exit_code(result) or int(bool(result.artifact_errors)))
+
+
+def _programs(
+    what: str,
+    main: str,
+    tests: Sequence[str],
+    module: str,
+    carry: Sequence[str],
+    test_file: Sequence[str],
+    room: int,
+) -> dict[str, Program]:
+    """A program for each file of tests, by its name; one without a name where there are none. What came along is told."""
+    from orchestrator.engine.on_disk import Script, check_room, read_tests, read_work
+
+    if what == "-":
+        if main:
+            raise UsageError("--main is for folders.", remedy="Leave it out, or name a folder.")
+        work: Work = Script(read_text(what, "The program"))
+    else:
+        work = read_work(Path(what), main=main, room=room)
+    sources = {"-": read_text("-", "The tests")} if "-" in tests else {}
+    named, beside, notes = read_tests([Path(path) for path in dict.fromkeys(tests) if path != "-"], room)
+    sources |= named
+    if module and not sources:
+        raise UsageError(
+            "--module is what tests import the program as, and there are none.", remedy="Add --tests, or leave it out."
+        )
+    files, for_tests = _carried(carry, room, notes), beside | _carried(test_file, room, notes)
+    if for_tests and not sources:
+        raise UsageError("There are files for tests, and no tests.", remedy="Give them with --file, as the program's own.")
+    programs = {name: work.under(source, module) for name, source in sources.items()} or {"": work.alone()}
+    for note_ in (*work.notes, *notes):
+        note(note_)
+    for program in programs.values():
+        check_room([*program.files.values(), *files.values()], room)
+    return {
+        name: program.model_copy(update={"files": program.files | files, "test_files": for_tests})
+        for name, program in programs.items()
+    }
+
+
+_READS = re.compile(rb"\b(?:input\s*\(|stdin\b|fileinput\b|open\(\s*0\b)")
+_PATIENCE = 3.0
+"""Seconds for which nothing is said of an input that has not ended."""
+
+
+def _input(what: str, stdin: str | None, programs: Mapping[str, Program]) -> bytes:
+    """What the program reads: a file by its name, or what is piped into this command if the program looks as if it read that.
+
+    Only a pipe or a file is read without being asked for: a terminal would be waited for, and tests have no input.
+    """
+    if stdin is not None:
+        return read_bytes(stdin, "The input")
+    (program,) = programs.values() if "" in programs else (None,)
+    if program is None or what == "-" or not _is_piped():
+        return b""
+    texts = [(program.code or "").encode(), *(content for path, content in program.files.items() if path.endswith(".py"))]
+    if not any(_READS.search(text) for text in texts):
+        return b""
+    told = "The program's input is read from the pipe, which has not ended yet. --stdin FILE gives another."
+    waiting = Timer(_PATIENCE, note, [told])
+    waiting.daemon = True
+    waiting.start()
+    try:
+        return sys.stdin.buffer.read()
+    finally:
+        waiting.cancel()
+
+
+def _is_piped() -> bool:
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):  # closed, or no stream of the system's
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
 
 def _write(artifacts: Mapping[str, bytes], patterns: Sequence[str], out_dir: Path | None) -> dict[str, bytes]:
@@ -173,9 +279,10 @@ def exit_code(result: ExecutionResult) -> int:
     return 0 if good else 1
 
 
-async def _execute(chosen: Settings, program: Program, limits: Limits, *, watched: bool) -> ExecutionResult:
+async def _execute(chosen: Settings, programs: Mapping[str, Program], limits: Limits, *, watched: bool) -> ExecutionResult:
     from orchestrator.engine.engine import Engine
     from orchestrator.sandbox.docker import needs_libraries
+    from orchestrator.scoring.verdicts import together
 
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
     decoders = {name: codecs.getincrementaldecoder("utf-8")("backslashreplace") for name in streams}
@@ -183,19 +290,23 @@ async def _execute(chosen: Settings, program: Program, limits: Limits, *, watche
     def pass_on(stream: str, chunk: bytes, *, final: bool = False) -> None:
         show(decoders[stream].decode(chunk, final), streams[stream])
 
-    async with Engine(chosen, limits=limits, refill=False, preload=needs_libraries(program)) as engine:
+    preload = any(map(needs_libraries, programs.values()))
+    async with Engine(chosen, limits=limits, refill=len(programs) > 1, preload=preload) as engine:
         # Output of a program is shown while it runs; that of tests would only repeat what the results say.
-        result = await engine.execute(program, limits, pass_on if watched and program.tests is None else None)
+        results = {
+            name: await engine.execute(program, limits, pass_on if watched and program.tests is None else None)
+            for name, program in programs.items()
+        }
     for name in streams:  # of a character that was never finished
         pass_on(name, b"", final=True)
-    return result
+    return together(results)
 
 
 BASES = {"data": "data", "line_up": "a line-up", "word": "the candidate's word"}
 """What a result rests on, in words."""
 
 
-def _show(result: ExecutionResult, program: Program) -> None:
+def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     from sandbox_image.agent.protocol import CANDIDATE_CHANGED
 
     for test in result.tests:
@@ -204,7 +315,7 @@ def _show(result: ExecutionResult, program: Program) -> None:
             note("".join(f"    {line}\n" for line in test.message.splitlines()).rstrip("\n"))
     if result.collection_error:
         note(result.collection_error)
-    if program.tests is not None and not result.tests:
+    if judged and not result.tests:
         for text in (result.stdout, result.stderr):
             if text.strip():
                 note(text.rstrip())
@@ -216,13 +327,13 @@ def _show(result: ExecutionResult, program: Program) -> None:
     if result.exit_code:
         word += f", exit code {result.exit_code}"
     measures = f"{result.wall_time:.2f} s, {result.cpu_time:.2f} s CPU, {result.memory_peak / 2**20:.0f} MiB"
-    judged = f", judging: {result.judging}" if result.judging != "none" else ""
+    judging = f", judging: {result.judging}" if result.judging != "none" else ""
     basis = f", resting on {BASES[result.basis]}" if result.basis else ""
     again = f"; one of {result.attempts} attempts" if result.attempts > 1 else ""
-    note(f"{word}: {measures}{judged}{basis}{again}")
+    note(f"{word}: {measures}{judging}{basis}{again}")
     if result.detail:
         note(result.detail)
-    if result.verdict != "accepted" and not program.in_place and CANDIDATE_CHANGED in result.unsure:
+    if result.verdict != "accepted" and not in_place and CANDIDATE_CHANGED in result.unsure:
         note("The candidate changed a value that the tests have. If that is its task, say --in-place.")
 
 
@@ -233,8 +344,29 @@ def _variable(item: str) -> tuple[str, str]:
     return name, value
 
 
-def _carried(item: str) -> tuple[str, bytes]:
-    name, equals, path = item.partition("=")
-    if not equals or os.path.exists(item):  # noqa: PTH110 - a name with `=` in it may be a file's
-        name, path = Path(item).name, item
-    return name, read_bytes(path, "The file")
+def _carried(items: Sequence[str], room: int, notes: list[str]) -> dict[str, bytes]:
+    """Files and folders by their names in the sandbox: PATH, PATH:NAME, or NAME=PATH."""
+    from orchestrator.engine.folders import read_folder
+
+    found: dict[str, bytes] = {}
+    for item in items:
+        path, name = _placed(item)
+        if path == "-" or not Path(path).is_dir():
+            found[name] = read_bytes(path, "The file")
+            continue
+        folder = read_folder(Path(path), room)
+        notes.append(f"{folder}")
+        found |= {inner if name == "." else f"{name}/{inner}": content for inner, content in folder.files.items()}
+    return found
+
+
+def _placed(item: str) -> tuple[str, str]:
+    """A path, and its name in the sandbox: the last part of the path unless one is given."""
+    if not os.path.exists(item):  # noqa: PTH110 - a name with `:` or `=` in it may be a file's
+        path, colon, name = item.rpartition(":")
+        if colon and name:
+            return path, name
+        name, equals, path = item.partition("=")
+        if equals:
+            return path, name
+    return item, Path(item).resolve().name

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import logging
 import os
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
@@ -479,7 +480,9 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     able = bool(getattr(provider, "judges_apart", False))
     if program.judging == "together" or (program.judging == "auto" and not able):
         return "together"
-    why = _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
+    why = _why_not_apart(program.module) or _why_together(
+        program.tests or "", program.module, frozenset(program.test_files.items())
+    )
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
@@ -487,6 +490,15 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     if not able:
         raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy=_TOGETHER)
     return "apart"
+
+
+def _why_not_apart(module: str) -> str:
+    """Why nothing can stand for a candidate of that name on the tests' side; "" where something can."""
+    if "." in module:
+        return f"they import `{module}`, a module of a package."
+    if module in sys.stdlib_module_names:
+        return f"they import `{module}`, which is a module of Python's own and would be the candidate's there."
+    return ""
 
 
 def _has_failed(report: RunReport) -> bool:
