@@ -16,7 +16,7 @@ import json
 import re
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -62,6 +62,29 @@ ENTRYPOINT ["python3", "-I", "/opt/agent"]
 USER 10001:10001
 """
 """What is laid on top of an image to make it a sandbox image. An image's PATH stays, and so does what python3 means in it."""
+
+
+_MORE = """\
+ARG IMAGE
+FROM ${IMAGE} AS packages
+LABEL fumehood.stage=packages
+USER 0:0
+COPY wheels/ /wheels/
+COPY pip/ /pip/
+RUN PYTHONPATH=$(echo /pip/*.whl) python3 -m pip install --no-index --no-deps --no-compile --no-cache-dir \\
+        --disable-pip-version-check --root-user-action=ignore --target /opt/more /wheels/*.whl \\
+ && rm -rf /opt/more/bin \\
+ && { python3 -m compileall -qq -j 0 -s /opt/more -p /opt/venv/lib/python3.11/site-packages /opt/more || true; }
+FROM ${IMAGE}
+COPY --from=packages /opt/more /opt/venv/lib/python3.11/site-packages
+ARG PACKAGES
+LABEL fumehood.with=${PACKAGES}
+"""
+"""What is laid on top of our own image to add packages: nothing in it is replaced. The user and the agent stay what they are."""
+_PACKAGE = re.compile(
+    r"[a-z\d](?:[\w.-]*[a-z\d])?(?:\[[\w,. -]+\])?\s*(?:[<>=!~]=?=?\s*[\w.*+!-]+\s*,?\s*)*", re.ASCII | re.IGNORECASE
+)
+"""A requirement by name, such as `requests` or `pillow>=10,<13`: no path, no address, no option of pip's."""
 
 
 class ImageInfo(Value):
@@ -191,6 +214,70 @@ def build(variant: Variant = "cpu", base: str | None = None, progress: Callable[
     if found is None:
         raise PrerequisiteError(f"The engine built {tag} and does not have it.", remedy="Check the engine's free disk space.")
     return found
+
+
+def build_with(
+    packages: Sequence[str],
+    variant: Variant = "cpu",
+    base: str | None = None,
+    tag: str = "",
+    progress: Callable[[str], None] = lambda line: None,
+) -> ImageInfo:
+    """Build the sandbox image with more packages, unless the engine has it already. What it has anyway keeps its version.
+
+    `packages` are requirements by name (`requests`, `pillow>=10`); what they need comes along, as wheels that the host's pip
+    fetches. `tag` is another name for the result, beside the one that names its content.
+
+    Raises:
+        PrerequisiteError: as `build`, or a package has no wheel for the image's Python beside what is in it.
+        UsageError: one is no name of a package, or `tag` is no name, or names an image that is no sandbox image.
+    """
+    wanted = sorted({" ".join(package.split()) for package in packages})
+    for package in wanted:
+        if not _PACKAGE.fullmatch(package):
+            raise UsageError(f"{package!r} is no name of a package.", remedy="Write one as for pip: requests, or pillow>=10.")
+    below = build(variant, base, progress)
+    made = f"{REPOSITORY}:{variant}-with-{_content({'Dockerfile': _MORE.encode()}, below.tag, *wanted)}"
+    with _engine() as client:
+        if tag:
+            tag = _free_tag(client, tag)
+        with _turn():
+            if _find(client, made) is None:
+                files = {"Dockerfile": _MORE.encode(), **_more_wheels(wanted, machine(client), variant, progress)}
+                build_from(client, files, [made], {"IMAGE": below.tag, "PACKAGES": " ".join(wanted)}, progress)
+        if tag:
+            client.images.get(made).tag(tag)
+        found = _find(client, tag or made)
+    if found is None:
+        raise PrerequisiteError(f"The engine built {made} and does not have it.", remedy="Check the engine's free disk space.")
+    return found
+
+
+def _more_wheels(
+    wanted: Sequence[str], processor: str, variant: Variant, progress: Callable[[str], None]
+) -> dict[str, Path | bytes]:
+    """Wheels of packages and of what they need, without those that our image has; and pip's own."""
+    has = {_canonical(line.partition("==")[0]) for line in wheels.lines(_ROOM / "requirements.txt")}
+    try:
+        fetched = wheels.fetch(
+            [*wanted, *wheels.lines(_ROOM / "requirements-build.txt")],
+            machine=processor,
+            constraints=_ROOM / "requirements.txt",
+            cuda=variant == "cuda",
+            progress=progress,
+        )
+    except PrerequisiteError as exc:
+        raise PrerequisiteError(
+            exc.message,
+            remedy=f"Check the names: {', '.join(wanted)}. A package needs a wheel for Python {wheels.PYTHON} that goes with the"
+            " versions in sandbox_image/requirements.txt; `fumehood image from` takes an image of your own.",
+        ) from exc
+    names = {path: _canonical(path.name.partition("-")[0]) for path in fetched}
+    return {f"{'pip' if name == 'pip' else 'wheels'}/{path.name}": path for path, name in names.items() if name not in has}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def from_image(source: str, tag: str = "", progress: Callable[[str], None] = lambda line: None) -> ImageInfo:
