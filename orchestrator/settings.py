@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.documented import document
+
 
 def _home() -> Path:
     return Path.home() / ".cache" / "fumehood"
@@ -69,3 +71,6 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """SQLAlchemy URL of the run store."""
         return self.db or f"sqlite:///{self.home / 'runs.sqlite3'}"
+
+
+document(Settings)

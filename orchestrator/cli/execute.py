@@ -333,6 +333,8 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     note(f"{word}: {measures}{judging}{basis}{again}")
     if result.detail:
         note(result.detail)
+    for hint in result.hints:
+        note(hint)
     if result.verdict != "accepted" and not in_place and CANDIDATE_CHANGED in result.unsure:
         note("The candidate changed a value that the tests have. If that is its task, say --in-place.")
 

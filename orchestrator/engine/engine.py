@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Literal
 
@@ -339,7 +339,7 @@ class Engine:
         caller: str = "",
         priority: int = 0,
         image: str = "",
-    ) -> AsyncIterator[tuple[int, ExecutionResult]]:
+    ) -> AsyncGenerator[tuple[int, ExecutionResult], None]:
         """Run programs, and yield (place in the input, result) as they finish.
 
         At most `in_flight` run or wait for a sandbox at a time (twice the number of sandboxes unless told otherwise), and as
