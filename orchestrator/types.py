@@ -157,6 +157,11 @@ class TestResult(Value):
     basis: Basis = ""
     """What a test that was judged apart rests on."""
 
+    def __repr__(self) -> str:
+        return f"<TestResult: {self.outcome} {self.name}{': ' if self.message else ''}{self.message.partition(chr(10))[0]}>"
+
+    __str__ = __repr__
+
 
 class RunReport(Value):
     """What a sandbox reports of one run: facts, no judgement."""

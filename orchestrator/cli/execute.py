@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from threading import Timer
@@ -162,6 +162,8 @@ def run(
         out_json(result.model_dump(mode="json"))
     else:
         _show(result, judged=bool(tests), in_place=in_place)
+        if result.judging == "together" and judging is Judging.AUTO:
+            note(f"Judged together, where a program could forge its tests: {_why_together(programs.values())}")
     raise typer.Exit(exit_code(result) or int(bool(result.artifact_errors)))
 
 
@@ -182,7 +184,8 @@ def _programs(
             raise UsageError("--main is for folders.", remedy="Leave it out, or name a folder.")
         work: Work = Script(read_text(what, "The program"))
     else:
-        work = read_work(Path(what), main=main, room=room)
+        secret = [Path(path) for path in (*tests, *(_placed(item)[0] for item in test_file)) if path != "-"]
+        work = read_work(Path(what), main=main, secret=secret, room=room)
     sources = {"-": read_text("-", "The tests")} if "-" in tests else {}
     named, beside, notes = read_tests([Path(path) for path in dict.fromkeys(tests) if path != "-"], room)
     sources |= named
@@ -300,6 +303,13 @@ async def _execute(chosen: Settings, programs: Mapping[str, Program], limits: Li
     for name in streams:  # of a character that was never finished
         pass_on(name, b"", final=True)
     return together(results)
+
+
+def _why_together(programs: Iterable[Program]) -> str:
+    from orchestrator.engine.engine import why_together
+
+    found = filter(None, map(why_together, programs))
+    return next(found, "The tests did what needs it in their own interpreter.")
 
 
 BASES = {"data": "data", "line_up": "a line-up", "word": "the candidate's word"}

@@ -268,7 +268,8 @@ def _variant(name: str) -> Variant:
 
 
 def _line(info: ImageInfo) -> str:
-    return f"{info.tag}  {info.size / 1e6:.0f} MB  {info.id}"
+    more = f"  with {info.packages}" if info.packages else ""
+    return f"{info.tag}  {info.size / 1e6:.0f} MB  {info.id}{more}"
 
 
 def _bar(done: int, total: int) -> None:

@@ -14,7 +14,6 @@ import contextlib
 import functools
 import logging
 import os
-import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from types import TracebackType
@@ -480,9 +479,7 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     able = bool(getattr(provider, "judges_apart", False))
     if program.judging == "together" or (program.judging == "auto" and not able):
         return "together"
-    why = _why_not_apart(program.module) or _why_together(
-        program.tests or "", program.module, frozenset(program.test_files.items())
-    )
+    why = why_together(program)
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
@@ -492,13 +489,11 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     return "apart"
 
 
-def _why_not_apart(module: str) -> str:
-    """Why nothing can stand for a candidate of that name on the tests' side; "" where something can."""
-    if "." in module:
-        return f"they import `{module}`, a module of a package."
-    if module in sys.stdlib_module_names:
-        return f"they import `{module}`, which is a module of Python's own and would be the candidate's there."
-    return ""
+def why_together(program: Program) -> str:
+    """Why the tests of a program need it in their own interpreter, before anything runs: one sentence; "" where they do not."""
+    if "." in program.module:
+        return f"The tests import {program.module.removesuffix('.__init__')}, a module of a package."
+    return _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
 
 
 def _has_failed(report: RunReport) -> bool:

@@ -79,6 +79,11 @@ class Script:
                 f"The tests import `{package}.{stem}`, a module of a package, and only {self._path} is given.",
                 remedy=f"Name the package's folder: fumehood run {self._path.parent} --tests ...",
             )
+        if stem in roots and stem in sys.stdlib_module_names:
+            raise UsageError(
+                f"The tests import `{stem}`, which is a module of Python's own.",
+                remedy="Rename the file, or let the tests import it as `candidate`.",
+            )
         return stem if stem in roots else "candidate"
 
 
@@ -101,10 +106,13 @@ class Notebook(Script):
 class Tree:
     """A folder: run by its main file, as the work folder and as a package of its own name."""
 
-    def __init__(self, path: Path, main: str, room: int) -> None:
+    def __init__(self, path: Path, main: str, secret: Collection[Path], room: int) -> None:
         self._folder = read_folder(path, min(room, _ROOM))
         self._name = path.resolve().name
-        self._main = main
+        files = self._folder.files
+        self._main = main or next((name for name in _MAINS if name in files), "")
+        hidden = {place.resolve() for place in secret}
+        self._secret = [name for name in files if _is_of_tests(name) or hidden & {(path / name).resolve(), *_above(path, name)}]
         self._left: list[str] = []
 
     @property
@@ -116,17 +124,16 @@ class Tree:
     def alone(self) -> Program:
         """Its files lie in the work folder, where the program also starts; relative imports work, and `import NAME` does."""
         files = self._folder.files
-        main = self._main or next((name for name in _MAINS if name in files), "")
-        if main not in files:
+        if self._main not in files:
             has = [name for name in files if name.endswith(".py") and "/" not in name]
             raise UsageError(
-                f"{self._folder.path} has no {main or ' and no '.join(_MAINS)}.",
+                f"{self._folder.path} has no {self._main or ' and no '.join(_MAINS)}.",
                 remedy="Name the file to run with --main FILE" + (f"; it has {', '.join(has[:6])}." if has else "."),
             )
         usual = self._name.isidentifier() and self._name not in sys.stdlib_module_names
         taken = {name.partition("/")[0].removesuffix(".py") for name in files}
         package = self._name if usual and self._name not in taken else "_program"
-        return Program(code=_launching(f"run_folder({package!r}, {main!r})"), file=_LAUNCHER, files=files)
+        return Program(code=_launching(f"run_folder({package!r}, {self._main!r})"), file=_LAUNCHER, files=files)
 
     def under(self, tests: str, module: str = "") -> Program:
         """The module of it that tests import; one at its top is judged apart where that can be, one of a package is not."""
@@ -135,6 +142,8 @@ class Tree:
         modules = {_module_of(path): path for path in files if path.endswith(".py")}
         wanted = [path for path in ([module] if module else found) if path in modules]
         wanted.sort(key=lambda path: (-path.count("."), path))
+        if not wanted and "candidate" in found and self._main in files:
+            return Program(code=as_text(files.pop(self._main), self._main), tests=tests, files=files)
         if not wanted:
             roots = sorted({path.partition(".")[0] for path in found} - sys.stdlib_module_names - {"pytest"})
             has = ", ".join(sorted(modules)[:8]) or "no modules"
@@ -152,7 +161,7 @@ class Tree:
 
         Tests do not come along: a candidate shall not have them.
         """
-        self._left = [path for path in self._folder.files if _is_of_tests(path)]
+        self._left = self._secret
         files = {path: content for path, content in self._folder.files.items() if path not in self._left}
         tops = {path.removeprefix("src/").partition("/")[0].removesuffix(".py") for path in files}
         if self._name in roots and self._name not in tops:
@@ -160,14 +169,16 @@ class Tree:
         return {path.removeprefix("src/"): content for path, content in files.items()}
 
 
-def read_work(path: Path, *, main: str = "", room: int = _ROOM) -> Work:
+def read_work(path: Path, *, main: str = "", secret: Collection[Path] = (), room: int = _ROOM) -> Work:
     """What lies at a path: a folder, of which `main` names the file to run, a notebook, or a Python file.
+
+    `secret` is what a program under tests does not get, though it lies in its folder: files and folders of the tests.
 
     Raises:
         UsageError: it cannot be read, or holds more than `room` bytes.
     """
     if path.is_dir():
-        return Tree(path, main, room)
+        return Tree(path, main, secret, room)
     text = read_text(path, "The program")
     if main:
         raise UsageError("--main is for folders.", remedy="Leave it out, or name a folder.")
@@ -227,6 +238,11 @@ def imported(tests: str) -> set[str]:
 
 def _launching(call: str) -> str:
     return f"{sandboxed('orchestrator.engine', 'launch')}\n\n{call}\n"
+
+
+def _above(folder: Path, name: str) -> set[Path]:
+    """The folders inside `folder` in which a file of it lies."""
+    return {(folder / place).resolve() for place in Path(name).parents if str(place) != "."}
 
 
 def _module_of(path: str) -> str:

@@ -36,6 +36,7 @@ Variant = Literal["cpu", "cuda"]
 REPOSITORY = "fumehood-sandbox"
 LABEL = "fumehood.image"
 _STAGE_LABEL = "fumehood.stage"
+_WITH_LABEL = "fumehood.with"
 _PART = "[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 """What the engine puts around a step's stderr."""
@@ -98,6 +99,8 @@ class ImageInfo(Value):
     created: float
     """Seconds since the epoch."""
     variant: str
+    packages: str = ""
+    """What it has besides, where it was built with more packages."""
 
 
 def image_tag(variant: Variant = "cpu", base: str | None = None) -> str:
@@ -119,6 +122,8 @@ def tag_for(settings: Settings) -> str:
 
 def how_to_build(tag: str) -> str:
     """The command that makes one of our own images."""
+    if "-with-" in tag:
+        return "Run `fumehood image build --with PACKAGES` for what it is to have; `fumehood image ls` lists what is there."
     return "Run `fumehood image build --variant cuda`." if ":cuda-" in tag else "Run `fumehood image build`."
 
 
@@ -477,5 +482,12 @@ def _find(client: DockerClient, tag: str) -> ImageInfo | None:
 
 def _info(image: Any, tag: str) -> ImageInfo:
     created = datetime.fromisoformat(image.attrs["Created"][:19] + "+00:00").timestamp()
-    variant = (image.labels or {}).get("fumehood.variant", "")
-    return ImageInfo(tag=tag, id=image.id, size=image.attrs["Size"], created=created, variant=variant)
+    labels = image.labels or {}
+    return ImageInfo(
+        tag=tag,
+        id=image.id,
+        size=image.attrs["Size"],
+        created=created,
+        variant=labels.get("fumehood.variant", ""),
+        packages=labels.get(_WITH_LABEL, ""),
+    )

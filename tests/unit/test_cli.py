@@ -155,8 +155,19 @@ def test_a_missing_file(cli: Cli) -> None:
     explained(cli("run", "none.py"), 2, "none.py cannot be read: No such file")
 
 
-def test_a_folder_in_place_of_a_file(cli: Cli, tmp_path: Path) -> None:
-    explained(cli("run", str(tmp_path)), 2, "cannot be read: Is a directory")
+def test_a_folder_without_a_main_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("")
+    result = cli("run", str(tmp_path))
+    explained(result, 2, "has no __main__.py and no main.py")
+    assert "it has app.py" in result.stderr
+    explained(cli("run", str(tmp_path), "--main", "gone.py"), 2, "has no gone.py")
+    explained(cli("run", "app.py", "--main", "app.py"), 2, "--main is for folders")
+
+
+def test_tests_that_are_not_used_are_told(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("")
+    explained(cli("run", "p.py", "--module", "p"), 2, "--module is what tests import")
+    explained(cli("run", "p.py", "--test-file", "p.py"), 2, "no tests")
 
 
 def test_a_file_that_is_not_utf8(cli: Cli, tmp_path: Path) -> None:
