@@ -159,7 +159,7 @@ def run(
     written = result.artifacts if json_ and out_dir is None else _write(result.artifacts, patterns, out_dir)
     result = _with_missing(result, patterns, written)
     if json_:
-        out_json(result.model_dump(mode="json"))
+        out_json(result.model_dump(mode="json") | {"hints": result.hints})
     else:
         _show(result, judged=bool(tests), in_place=in_place)
         if result.judging == "together" and judging is Judging.AUTO:

@@ -73,6 +73,8 @@ class _Background:
         return self.do(collect())
 
     def close(self) -> None:
+        if self._loop.is_closed():
+            return
         self.do(self._engine.__aexit__(None, None, None))
         self._stop()
 

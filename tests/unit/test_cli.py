@@ -23,7 +23,8 @@ from orchestrator.applications.loss_functions.job import KIND, LossJob
 from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
-from orchestrator.cli.execute import exit_code
+from orchestrator.cli.execute import _input, _placed, exit_code
+from orchestrator.cli.machine import _packages
 from orchestrator.cli.progress import Lines, Progress, duration
 from orchestrator.cli.shared import size
 from orchestrator.data.store import RunStore
@@ -239,6 +240,56 @@ def test_what_is_no_size(text: str) -> None:
 def test_a_variable_without_a_value(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("")
     explained(cli("run", "p.py", "--env", "DEBUG"), 2, "--env 'DEBUG' is not a variable")
+
+
+@pytest.mark.parametrize(
+    ("given", "packages"),
+    [
+        (["a,b"], ["a", "b"]),
+        (["a", "b>=1, <2,c"], ["a", "b>=1,<2", "c"]),
+        (["a,,"], ["a"]),
+    ],
+)
+def test_packages_are_separated_by_commas(given: list[str], packages: list[str]) -> None:
+    assert _packages(given) == packages
+
+
+def test_an_images_name_belongs_to_its_packages(cli: Cli) -> None:
+    explained(cli("image", "build", "--tag", "mine"), 2, "--tag names an image that --with makes")
+    explained(cli("image", "build", "--with", "./mine"), 2, "'./mine' is no name of a package")
+
+
+@pytest.mark.parametrize(
+    ("item", "placed"),
+    [
+        ("d/x.csv", ("d/x.csv", "x.csv")),
+        ("d/x.csv:in/y.csv", ("d/x.csv", "in/y.csv")),
+        ("in/y.csv=d/x.csv", ("d/x.csv", "in/y.csv")),
+        ("is:there", ("is:there", "is:there")),
+        ("d/..", ("d/..", "here")),
+    ],
+)
+def test_a_carried_file_has_its_own_name_or_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: str, placed: tuple[str, str]
+) -> None:
+    (tmp_path / "here/d").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    Path("is:there").touch()
+    assert _placed(item) == placed
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [("print(input())", b"3\n"), ("import sys\nfor line in sys.stdin: pass", b"3\n"), ("print('no input')", b"")],
+)
+def test_what_is_piped_in_is_read_by_programs_that_read(monkeypatch: pytest.MonkeyPatch, code: str, read: bytes) -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, b"3\n")
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert _input("p.py", None, {"": types.Program(code=code)}) == read
+        assert _input("p.py", None, {"t.py": types.Program(code=code, tests="")}) == b""
 
 
 def test_stdin_can_be_read_once(cli: Cli) -> None:
