@@ -248,8 +248,13 @@ def build_with(
             tag = _free_tag(client, tag)
         with _turn():
             if _find(client, made) is None:
-                files = {"Dockerfile": _MORE.encode(), **_more_wheels(wanted, machine(client), variant, progress)}
-                build_from(client, files, [made], {"IMAGE": below.tag, "PACKAGES": " ".join(wanted)}, progress)
+                fetched = _more_wheels(wanted, machine(client), variant, progress)
+                if any(name.startswith("wheels/") for name in fetched):
+                    files = {"Dockerfile": _MORE.encode(), **fetched}
+                    build_from(client, files, [made], {"IMAGE": below.tag, "PACKAGES": " ".join(wanted)}, progress)
+                else:
+                    progress("The sandbox image has all of that already.")
+                    client.images.get(below.tag).tag(made)
         if tag:
             client.images.get(made).tag(tag)
         found = _find(client, tag or made)

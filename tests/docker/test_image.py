@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import PrerequisiteError, UsageError
-from orchestrator.sandbox import image
+from orchestrator.sandbox import image, wheels
 from orchestrator.sandbox.engine import connect
 from sandbox_image.agent import protocol
 
@@ -267,7 +267,8 @@ def test_more_packages_go_on_top_and_replace_nothing(built: image.ImageInfo):
         with started(container.with_kwargs(entrypoint=["sleep", "60"], network_mode="none", read_only=True, init=True)) as made:
             code = "import numpy, six, pathlib; print(numpy.__version__, pathlib.Path(six.__cached__).is_file())"
             assert run(made, "id", "-u") == "10001"
-            assert run(made, "python3", "-c", code) == "2.4.6 True"
+            pins = dict(line.split("==") for line in wheels.lines(ROOT / "sandbox_image/requirements.txt"))
+            assert run(made, "python3", "-c", code) == f"{pins['numpy']} True"
     finally:
         for found in image.ls():
             if found.id == info.id:
