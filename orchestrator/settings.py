@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     model: str = ""
     """Model name for the server, or `0.5b`/`1.5b` for the embedded one (default 1.5b)."""
     api_key: str = ""
+    """Bearer token for the model server."""
     image: str = ""
     """Sandbox image; empty means the tag computed from `sandbox_image/`."""
     base_image: str = ""

@@ -16,7 +16,10 @@ from orchestrator.printable import printable
 _MOST = 20_000
 """Characters of one output that a page shows."""
 _MISSING = re.compile(r"^(?:E\s+)?(?:\w+: )?ModuleNotFoundError: No module named '([A-Za-z_]\w*)", re.MULTILINE)
-_OFFLINE = re.compile(r"Network is unreachable|Temporary failure in name resolution|Name or service not known")
+_OFFLINE = re.compile(
+    "Network is unreachable|Address family not supported by protocol"
+    "|Temporary failure in name resolution|Name or service not known"
+)
 _NO_INPUT = re.compile(r"^EOFError: EOF when reading a line", re.MULTILINE)
 _DISTRIBUTIONS = {
     "attr": "attrs",
