@@ -196,7 +196,7 @@ def _programs(
     files, for_tests = _carried(carry, room, notes), beside | _carried(test_file, room, notes)
     if for_tests and not sources:
         raise UsageError("There are files for tests, and no tests.", remedy="Give them with --file, as the program's own.")
-    programs = {name: work.under(source, module) for name, source in sources.items()} or {"": work.alone()}
+    programs = {name: work.under(source, module, for_tests) for name, source in sources.items()} or {"": work.alone()}
     for note_ in (*work.notes, *notes):
         note(note_)
     for program in programs.values():

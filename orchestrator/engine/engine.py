@@ -492,7 +492,8 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
 def why_together(program: Program) -> str:
     """Why the tests of a program need it in their own interpreter, before anything runs: one sentence; "" where they do not."""
     if "." in program.module:
-        return f"The tests import {program.module.removesuffix('.__init__')}, a module of a package."
+        name = program.module.removesuffix(".__init__")
+        return f"The tests have {name} in hand as a module of a package; only names of one (`from {name} import ...`) can pass."
     return _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
 
 

@@ -7,18 +7,18 @@ Left out: what a user said on the command line besides. That is added to the pro
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator.engine.apart import why_together
 from orchestrator.engine.folders import human, read_folder
+from orchestrator.engine.imports import by_names, import_any, imported
 from orchestrator.engine.notebooks import cells_of
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import UsageError
 from orchestrator.files import as_text, read_text
-from orchestrator.sources import parse
 from orchestrator.types import Program
 from sandbox_image.agent.protocol import MAX_BODY
 
@@ -42,8 +42,10 @@ class Work(Protocol):
         """The program, to be run."""
         ...
 
-    def under(self, tests: str, module: str = "") -> Program:
+    def under(self, tests: str, module: str = "", beside: Mapping[str, bytes] | None = None) -> Program:
         """The program with tests, as the module that they import; `module` says which where that is not to be seen.
+
+        `beside` are files of the tests.
 
         Raises:
             UsageError: there is no such module.
@@ -64,7 +66,7 @@ class Script:
         usual = name.endswith(".py") and name.removesuffix(".py") not in sys.stdlib_module_names
         return Program(code=self._source, file=name if usual else "main.py")
 
-    def under(self, tests: str, module: str = "") -> Program:
+    def under(self, tests: str, module: str = "", beside: Mapping[str, bytes] | None = None) -> Program:
         """The module that its tests import: `candidate`, or its own name."""
         return Program(code=self._source, tests=tests, module=module or self._module(tests))
 
@@ -135,8 +137,8 @@ class Tree:
         package = self._name if usual and self._name not in taken else "_program"
         return Program(code=_launching(f"run_folder({package!r}, {self._main!r})"), file=_LAUNCHER, files=files)
 
-    def under(self, tests: str, module: str = "") -> Program:
-        """The module of it that tests import; one at its top is judged apart where that can be, one of a package is not."""
+    def under(self, tests: str, module: str = "", beside: Mapping[str, bytes] | None = None) -> Program:
+        """The module of it that tests import, or the names that they import of its modules; else a module of a package."""
         found = imported(tests)
         files = self._as_imported({path.partition(".")[0] for path in found})
         modules = {_module_of(path): path for path in files if path.endswith(".py")}
@@ -153,6 +155,11 @@ class Tree:
                 remedy=f"It has {has}. Name the folder that holds what they import, or the module with --module.",
             )
         path = modules[wanted[0]]
+        if len(wanted) == 1 and path == f"{wanted[0]}.py":
+            return Program(code=as_text(files.pop(path), path), tests=tests, module=wanted[0], files=files)
+        named = None if module else by_names(tests, modules)
+        if named and not why_together(named[1], "candidate", beside) and not import_any(beside, modules):
+            return Program(code=named[0], tests=named[1], files=files)
         code = as_text(files.pop(path), path)
         return Program(code=code, tests=tests, module=path.removesuffix(".py").replace("/", "."), files=files)
 
@@ -221,19 +228,6 @@ def check_room(files: Iterable[bytes], room: int) -> None:
             f"The files need {human(size)}, and there is room for {human(min(room, _ROOM))}.",
             remedy="Give more room with --disk, or fewer files." if size < _ROOM else "Give fewer files.",
         )
-
-
-def imported(tests: str) -> set[str]:
-    """Modules that tests import by absolute names, and for `from a import b` also `a.b`, which may be one."""
-    try:
-        nodes = list(ast.walk(parse(tests)))
-    except SyntaxError:
-        return set()
-    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
 
 
 def _launching(call: str) -> str:

@@ -186,8 +186,24 @@ def test_a_folder_with_a_package_its_data_and_its_tests(place: Place) -> None:
     assert "left out: .git." in done.stderr
     judged = place.run("run", "proj", "--tests", "proj/tests", "--json")
     result = json.loads(judged.stdout)
-    assert (judged.returncode, result["verdict"], result["judging"]) == (1, "runtime_error", "together")
+    assert (judged.returncode, result["verdict"], result["judging"]) == (1, "runtime_error", "apart")
     assert [(test["outcome"], test["side"]) for test in result["tests"]] == [("passed", ""), ("failed", "candidate")]
+    place.write("proj/tests/test_core.py", "import proj.core\ndef test_b(): assert proj.core.wrong() == 1")
+    judged = place.run("run", "proj", "--tests", "proj/tests")
+    assert "runtime_error" in judged.stderr
+    assert "Judged together" in judged.stderr
+    assert "from proj.core import" in judged.stderr
+
+
+def test_names_of_a_package_are_judged_apart(place: Place) -> None:
+    (place.folder / "pk").mkdir()
+    place.write("pk/shapes.py", "from .base import Shape\nclass Square(Shape):\n    def area(self): return self.side ** 2")
+    place.write("pk/base.py", "class Shape:\n    def __init__(self, side): self.side = side\ndef double(x): return 2 * x")
+    tests = "from pk.shapes import Square\nfrom pk.base import double\n"
+    tests += "def test_a(): assert Square(double(2)).area() == 16\ndef test_b(): assert double(2) == 5\n"
+    result = json.loads(place.run("run", "pk", "--tests", place.write("t.py", tests), "--json").stdout)
+    assert (result["verdict"], result["judging"], result["basis"]) == ("wrong_answer", "apart", "data")
+    assert [test["outcome"] for test in result["tests"]] == ["passed", "failed"]
 
 
 def test_all_of_several_tests_are_run_apart_by_the_modules_own_name(place: Place) -> None:

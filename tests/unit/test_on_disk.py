@@ -174,7 +174,8 @@ PROJECT = {
         ("import pk.core", "pk.core", "C = 1"),
         ("from pk import core", "pk.core", "C = 1"),
         ("import pk", "pk.__init__", ""),
-        ("from proj.near import N", "proj.near", "N = 1"),
+        ("import proj.near", "proj.near", "N = 1"),
+        ("from proj.near import N", "candidate", "from proj.near import N\n"),
         ("from candidate import M", "candidate", "M = 1"),
     ],
 )
@@ -184,6 +185,42 @@ def test_tests_import_a_module_of_a_folder_and_are_not_sent_with_it(tmp_path, te
     assert (program.module, program.code) == (module, code)
     assert not any(word in name for word in ("test", "key") for name in program.files)
     assert bool(why_together(program)) is ("." in module)
+
+
+BOTH = "from pk.core import C\nimport numpy\ndef test_a():\n    x = 'near'; from near import N as n\n    assert C == n"
+
+
+def test_names_of_several_modules_can_be_judged_apart(tmp_path):
+    work = read_work(place(tmp_path / "proj", PROJECT))
+    program = work.under(BOTH)
+    assert program.code == "from pk.core import C\nfrom near import N\n"
+    assert program.tests == BOTH.replace("pk.core", "candidate").replace("from near", "from candidate")
+    assert (program.module, why_together(program)) == ("candidate", "")
+    assert {"pk/core.py", "near.py", "main.py"} <= set(program.files)
+    helper = {"helper.py": b"from pk.core import C"}
+    assert work.under(BOTH + "\nimport helper", beside=helper).module == "pk.core"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "import pk.core",
+        "import pk",
+        "from pk import core",
+        "from near import C",  # which one?
+        "import importlib\nm = importlib.import_module('pk.core')",
+        "from unittest.mock import patch\npatch('near.N')",
+        "from candidate import z",
+        "from . import z",
+        "from pk.core \\\n import C",
+        "def test_b(monkeypatch): pass",
+    ],
+)
+def test_tests_with_a_module_in_hand_have_it_as_it_is(tmp_path, more):
+    tests = f"{BOTH}\n{more}\n"
+    program = read_work(place(tmp_path / "proj", PROJECT)).under(tests)
+    assert (program.module, program.tests) == ("pk.core", tests)
+    assert why_together(program)
 
 
 def test_modules_below_src_are_found(tmp_path):
