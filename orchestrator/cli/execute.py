@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import codecs
 import fnmatch
-import os
-import re
-import stat
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from threading import Timer
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.shared import (
-    Json,
-    checked,
-    note,
-    out_json,
-    read_bytes,
-    read_text,
-    run_async,
-    settings,
-    show,
-    size,
-)
+from orchestrator.cli import given
+from orchestrator.cli.shared import Json, checked, note, out_json, run_async, settings, show, size
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
 
 if TYPE_CHECKING:
-    from orchestrator.engine.on_disk import Work
     from orchestrator.settings import Settings
     from orchestrator.types import ExecutionResult, Limits, Program
 
@@ -137,17 +122,17 @@ def run(
         processes=processes,
         artifacts=size(artifact_limit, "--artifact-limit"),
     )
-    common = {
+    common: dict[str, object] = {
         "args": tuple(args or ()),
-        "env": dict(_variable(item) for item in env or ()),
+        "env": dict(given.variable(item) for item in env or ()),
         "artifacts": tuple(artifact or ()),
         "judging": judging.value,
         "entry_point": entry_point,
         "in_place": in_place,
     }
-    programs = _programs(what, main, tests or (), module, carry or (), test_file or (), limits.disk)
-    given = _input(what, stdin, programs)
-    programs = {name: program.model_copy(update=common | {"stdin": given}) for name, program in programs.items()}
+    programs = given.programs(what, main, tests or (), module, carry or (), test_file or (), limits.disk)
+    common["stdin"] = given.input_of(what, stdin, programs)
+    programs = {name: program.model_copy(update=common) for name, program in programs.items()}
     changes: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
     chosen = settings(workers=1, **{name: value for name, value in changes.items() if value is not None})
     if out_dir is not None and not artifact:
@@ -165,82 +150,6 @@ def run(
         if result.judging == "together" and judging is Judging.AUTO:
             note(f"Judged together, where a program could forge its tests: {_why_together(programs.values())}")
     raise typer.Exit(exit_code(result) or int(bool(result.artifact_errors)))
-
-
-def _programs(
-    what: str,
-    main: str,
-    tests: Sequence[str],
-    module: str,
-    carry: Sequence[str],
-    test_file: Sequence[str],
-    room: int,
-) -> dict[str, Program]:
-    """A program for each file of tests, by its name; one without a name where there are none. What came along is told."""
-    from orchestrator.engine.on_disk import Script, check_room, read_tests, read_work
-
-    if what == "-":
-        if main:
-            raise UsageError("--main is for folders.", remedy="Leave it out, or name a folder.")
-        work: Work = Script(read_text(what, "The program"))
-    else:
-        secret = [Path(path) for path in (*tests, *(_placed(item)[0] for item in test_file)) if path != "-"]
-        work = read_work(Path(what), main=main, secret=secret, room=room)
-    sources = {"-": read_text("-", "The tests")} if "-" in tests else {}
-    named, beside, notes = read_tests([Path(path) for path in dict.fromkeys(tests) if path != "-"], room)
-    sources |= named
-    if module and not sources:
-        raise UsageError(
-            "--module is what tests import the program as, and there are none.", remedy="Add --tests, or leave it out."
-        )
-    files, for_tests = _carried(carry, room, notes), beside | _carried(test_file, room, notes)
-    if for_tests and not sources:
-        raise UsageError("There are files for tests, and no tests.", remedy="Give them with --file, as the program's own.")
-    programs = {name: work.under(source, module, for_tests) for name, source in sources.items()} or {"": work.alone()}
-    for note_ in (*work.notes, *notes):
-        note(note_)
-    for program in programs.values():
-        check_room([*program.files.values(), *files.values()], room)
-    return {
-        name: program.model_copy(update={"files": program.files | files, "test_files": for_tests})
-        for name, program in programs.items()
-    }
-
-
-_READS = re.compile(rb"\b(?:input\s*\(|stdin\b|fileinput\b|open\(\s*0\b)")
-_PATIENCE = 3.0
-"""Seconds for which nothing is said of an input that has not ended."""
-
-
-def _input(what: str, stdin: str | None, programs: Mapping[str, Program]) -> bytes:
-    """What the program reads: a file by its name, or what is piped into this command if the program looks as if it read that.
-
-    Only a pipe or a file is read without being asked for: a terminal would be waited for, and tests have no input.
-    """
-    if stdin is not None:
-        return read_bytes(stdin, "The input")
-    (program,) = programs.values() if "" in programs else (None,)
-    if program is None or what == "-" or not _is_piped():
-        return b""
-    texts = [(program.code or "").encode(), *(content for path, content in program.files.items() if path.endswith(".py"))]
-    if not any(_READS.search(text) for text in texts):
-        return b""
-    told = "The program's input is read from the pipe, which has not ended yet. --stdin FILE gives another."
-    waiting = Timer(_PATIENCE, note, [told])
-    waiting.daemon = True
-    waiting.start()
-    try:
-        return sys.stdin.buffer.read()
-    finally:
-        waiting.cancel()
-
-
-def _is_piped() -> bool:
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError, AttributeError):  # closed, or no stream of the system's
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
 
 def _write(artifacts: Mapping[str, bytes], patterns: Sequence[str], out_dir: Path | None) -> dict[str, bytes]:
@@ -347,38 +256,3 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
         note(hint)
     if result.verdict != "accepted" and not in_place and CANDIDATE_CHANGED in result.unsure:
         note("The candidate changed a value that the tests have. If that is its task, say --in-place.")
-
-
-def _variable(item: str) -> tuple[str, str]:
-    name, equals, value = item.partition("=")
-    if not equals or not name or "\0" in item:
-        raise UsageError(f"--env {item!r} is not a variable.", remedy="Write NAME=VALUE.")
-    return name, value
-
-
-def _carried(items: Sequence[str], room: int, notes: list[str]) -> dict[str, bytes]:
-    """Files and folders by their names in the sandbox: PATH, PATH:NAME, or NAME=PATH."""
-    from orchestrator.engine.folders import read_folder
-
-    found: dict[str, bytes] = {}
-    for item in items:
-        path, name = _placed(item)
-        if path == "-" or not Path(path).is_dir():
-            found[name] = read_bytes(path, "The file")
-            continue
-        folder = read_folder(Path(path), room)
-        notes.append(f"{folder}")
-        found |= {inner if name == "." else f"{name}/{inner}": content for inner, content in folder.files.items()}
-    return found
-
-
-def _placed(item: str) -> tuple[str, str]:
-    """A path, and its name in the sandbox: the last part of the path unless one is given."""
-    if not os.path.exists(item):  # noqa: PTH110 - a name with `:` or `=` in it may be a file's
-        path, colon, name = item.rpartition(":")
-        if colon and name:
-            return path, name
-        name, equals, path = item.partition("=")
-        if equals:
-            return path, name
-    return item, Path(item).resolve().name

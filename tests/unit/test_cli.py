@@ -23,7 +23,8 @@ from orchestrator.applications.loss_functions.job import KIND, LossJob
 from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
-from orchestrator.cli.execute import _input, _placed, exit_code
+from orchestrator.cli.execute import exit_code
+from orchestrator.cli.given import input_of, placed
 from orchestrator.cli.machine import _packages
 from orchestrator.cli.progress import Lines, Progress, duration
 from orchestrator.cli.shared import size
@@ -260,7 +261,7 @@ def test_an_images_name_belongs_to_its_packages(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "placed"),
+    ("item", "where"),
     [
         ("d/x.csv", ("d/x.csv", "x.csv")),
         ("d/x.csv:in/y.csv", ("d/x.csv", "in/y.csv")),
@@ -270,17 +271,17 @@ def test_an_images_name_belongs_to_its_packages(cli: Cli) -> None:
     ],
 )
 def test_a_carried_file_has_its_own_name_or_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: str, placed: tuple[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: str, where: tuple[str, str]
 ) -> None:
     (tmp_path / "here/d").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     Path("is:there").touch()
-    assert _placed(item) == placed
+    assert placed(item) == where
 
 
 @pytest.mark.parametrize(
     ("code", "read"),
-    [("print(input())", b"3\n"), ("import sys\nfor line in sys.stdin: pass", b"3\n"), ("print('no input')", b"")],
+    [("print(input())", b"3\n"), ("import sys\nfor line in sys.stdin: pass", b"3\n"), ("subprocess.run('x', stdin=None)", b"")],
 )
 def test_what_is_piped_in_is_read_by_programs_that_read(monkeypatch: pytest.MonkeyPatch, code: str, read: bytes) -> None:
     ours, theirs = os.pipe()
@@ -288,8 +289,8 @@ def test_what_is_piped_in_is_read_by_programs_that_read(monkeypatch: pytest.Monk
     os.close(theirs)
     with os.fdopen(ours) as pipe:
         monkeypatch.setattr(sys, "stdin", pipe)
-        assert _input("p.py", None, {"": types.Program(code=code)}) == read
-        assert _input("p.py", None, {"t.py": types.Program(code=code, tests="")}) == b""
+        assert input_of("p.py", None, {"": types.Program(code=code)}) == read
+        assert input_of("p.py", None, {"t.py": types.Program(code=code, tests="")}) == b""
 
 
 def test_stdin_can_be_read_once(cli: Cli) -> None:
