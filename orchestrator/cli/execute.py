@@ -103,6 +103,13 @@ def run(
 ) -> None:
     """Run a Python file, a folder or a notebook in a sandbox.
 
+    \b
+    fumehood run stack.py --tests test_stack.py     tests say `from stack import Stack`, or from candidate
+    fumehood run proj -- --epochs 3                 proj/__main__.py or main.py, with all that lies there
+    fumehood run proj --tests proj/tests            every file of tests in a folder
+    fumehood run n.ipynb --file data.csv            cells in order, with a file beside it
+    echo 3 | fumehood run prog.py                   input from a pipe
+
     A folder is the program's work folder, with its data; hidden files, caches and virtual environments stay behind. The sandbox
     has no network and the packages of its image. Several files of --tests are run one after the other.
 
