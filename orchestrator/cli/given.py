@@ -51,7 +51,7 @@ def programs(
         secret = [Path(path) for path in (*tests, *(placed(item)[0] for item in test_file)) if path != "-"]
         work = read_work(Path(what), main=main, secret=secret, room=room)
     sources = {"-": read_text("-", "The tests")} if "-" in tests else {}
-    named, beside, notes = read_tests([Path(path) for path in dict.fromkeys(tests) if path != "-"], room)
+    named, beside, notes = read_tests([Path(path) for path in dict.fromkeys(tests) if path != "-"], Path(what), room)
     sources |= named
     if module and not sources:
         raise UsageError(

@@ -40,6 +40,8 @@ def cells_of(text: str, name: str) -> tuple[list[str], list[str]]:
         raise UsageError(f"{name} is not a notebook.", remedy="Open and save it with a Jupyter of today (format 4).") from None
     if language != "python":
         raise UsageError(f"{name} is a notebook of {language}.", remedy="Sandboxes run Python: name one with Python cells.")
+    if not sources:
+        raise UsageError(f"{name} has no code cells.", remedy="Name a notebook that has some.")
     notes: list[str] = []
     return [_plain(source, f"cell {number} of {name}", notes) for number, source in enumerate(sources, 1)], notes
 

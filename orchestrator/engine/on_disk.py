@@ -192,8 +192,12 @@ def read_work(path: Path, *, main: str = "", secret: Collection[Path] = (), room
     return Notebook(text, path) if path.suffix == ".ipynb" else Script(text, path)
 
 
-def read_tests(paths: Iterable[Path], room: int = _ROOM) -> tuple[dict[str, str], dict[str, bytes], list[str]]:
+def read_tests(
+    paths: Iterable[Path], of: Path | None = None, room: int = _ROOM
+) -> tuple[dict[str, str], dict[str, bytes], list[str]]:
     """Tests by the names of their files, other files of their folders, and sentences on what was left out.
+
+    Where tests lie in the folder of the program that they are of, the others are the program's.
 
     Raises:
         UsageError: one cannot be read, or a folder has no tests.
@@ -210,9 +214,11 @@ def read_tests(paths: Iterable[Path], room: int = _ROOM) -> tuple[dict[str, str]
         if not named:
             raise UsageError(f"{path} has no tests.", remedy="Files of tests are named test_*.py or *_test.py.")
         tests |= {str(path / name): read_text(path / name, "The tests") for name in named}
-        others |= {name: content for name, content in folder.files.items() if name not in named}
-        if any(name.rpartition("/")[2] == _CONFTEST for name in others):
+        shared = [name for name in folder.files if name.rpartition("/")[2] == _CONFTEST]
+        if shared:
             notes.append(f"{path}: {_CONFTEST} is not read. Fixtures belong into the files of the tests.")
+        if of is None or path.resolve() != of.resolve():
+            others |= {name: content for name, content in folder.files.items() if name not in (*named, *shared)}
     return tests, others, notes
 
 

@@ -118,6 +118,8 @@ def test_what_is_no_notebook_of_python(tmp_path):
     (tmp_path / "n.ipynb").write_text("[1]")
     with pytest.raises(UsageError, match="not a notebook"):
         read_work(tmp_path / "n.ipynb")
+    with pytest.raises(UsageError, match="no code cells"):
+        read_work(notebook(tmp_path / "e.ipynb"))
     with pytest.raises(UsageError, match="a notebook of R"):
         read_work(notebook(tmp_path / "r.ipynb", "1", language="R"))
 
@@ -250,7 +252,8 @@ def test_a_folder_of_tests_is_each_of_them_and_what_they_read(tmp_path):
     files = {"test_a.py": "A", "sub/b_test.py": "B", "conftest.py": "", "data/x.csv": "1"}
     tests, others, notes = read_tests([place(tmp_path / "tests", files)])
     assert tests == {str(tmp_path / "tests/sub/b_test.py"): "B", str(tmp_path / "tests/test_a.py"): "A"}
-    assert others["data/x.csv"] == b"1"
+    assert others == {"data/x.csv": b"1"}
     assert "conftest.py is not read" in notes[0]
+    assert read_tests([tmp_path / "tests"], tmp_path / "tests")[1] == {}
     with pytest.raises(UsageError, match="has no tests"):
         read_tests([place(tmp_path / "none", {"a.py": ""})])
