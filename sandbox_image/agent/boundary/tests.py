@@ -24,7 +24,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from .. import light_tests
+from .. import light_tests, protocol
 from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
@@ -35,6 +35,7 @@ from .folders import Folders, roots, wanted
 from .handles import Function, Handle
 from .link import Link
 from .module import Module
+from .named import Named
 from .sides import Sides
 from .silent import Silent
 from .unreached import Unreached
@@ -90,6 +91,7 @@ class _Judge:
         self._expected = _NO_TESTS
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
+        self._named = Named(self._tests, link.refuse)
         self._silent = Silent(lambda error: link.unreached.silenced(error))
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
@@ -370,7 +372,9 @@ class _Judge:
         # A candidate that calls something `math` would be asked whether it is right.
         libraries: dict[str, Any] = {name: importlib.import_module(library) for name, library in known.libraries().items()}
         bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
-        libraries |= {name: own for name, own in _own_builtins(link).items() if name in known.used and name not in bound}
+        libraries |= {
+            name: own for name, own in _own_builtins(link, self._named).items() if name in known.used and name not in bound
+        }
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._names = names_of_candidate
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
@@ -397,6 +401,7 @@ class _Judge:
         link.expects_stop, link.expects, link.expects_error = findings.expects_stop, findings.expects, findings.expects_error
         self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
         findings.compared = self._compared
+        findings.formatting = self._named.formatting
         link.unreached = Unreached(self._sides, self._path)
         if kind == "pytest":
             return self._pytest(tree, libraries)
@@ -476,7 +481,11 @@ class _Judge:
         return self._finish()
 
     def _pytest(self, tree: ast.Module, libraries: dict[str, Any]) -> int:
-        import pytest
+        try:
+            import pytest
+        except ModuleNotFoundError as exc:
+            exc.msg = protocol.NO_PYTEST
+            return self.collection_error(exc)
 
         from ..reporter import Reporter
 
@@ -541,8 +550,8 @@ class _Judge:
                     judge._finish(2)
 
         folder = os.path.dirname(self._path)
-        with open(self._path, "w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(self._tests)
+        with open(self._path, "w"):
+            pass  # pytest wants a file by this name: what is in it would be there for a path that the candidate hands out
         hooks = light_tests.hooks(self._findings) | libraries
         code = light_tests.compiled(tree.body, self._path, self._tests, self._expected.marked)
         sys.meta_path.insert(0, _Import(self._path, code, hooks, self._raise_found))
@@ -582,8 +591,8 @@ def _rebinds(tests: str, used: set[str]) -> bool:
     return any(name.startswith("test") for name in used) or any(way in tests for way in _REBINDING)
 
 
-def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id` and `next` for the tests' own file.
+def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
+    """`hash`, `id`, `next` and `getattr` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -609,7 +618,7 @@ def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
             raise mark(RuntimeError("StopIteration out of next()")) from None
 
     own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
-    return {"hash": own_hash, "id": own_id, "next": own_next}
+    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr}
 
 
 def _is_salted(value: Any) -> bool:
