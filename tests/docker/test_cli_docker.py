@@ -204,6 +204,12 @@ def test_names_of_a_package_are_judged_apart(place: Place) -> None:
     result = json.loads(place.run("run", "pk", "--tests", place.write("t.py", tests), "--json").stdout)
     assert (result["verdict"], result["judging"], result["basis"]) == ("wrong_answer", "apart", "data")
     assert [test["outcome"] for test in result["tests"]] == ["passed", "failed"]
+    hostile = "class Liar(int):\n    def __eq__(self, other): return True\n    def __hash__(self): return 0\n"
+    place.write("pk/base.py", f"{hostile}class Shape:\n    side = Liar(3)\ndef double(x): return Liar(7)\n")
+    place.write("pk/shapes.py", "class Square:\n    def __init__(self, side): pass\n    def area(self): return 0")
+    result = json.loads(place.run("run", "pk", "--tests", "t.py", "--json").stdout)
+    assert (result["verdict"], result["judging"]) == ("wrong_answer", "apart")
+    assert [test["outcome"] for test in result["tests"]] == ["failed", "failed"]
 
 
 def test_all_of_several_tests_are_run_apart_by_the_modules_own_name(place: Place) -> None:
