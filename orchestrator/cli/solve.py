@@ -116,6 +116,22 @@ def _tests_in(path: Path) -> str:
     return tests
 
 
+def _function(place: str) -> str:
+    """`FILE::function`, also of `FILE:function`.
+
+    Raises:
+        UsageError: it names a method, which has no mutants here.
+    """
+    path, _, name = place.rpartition(":")
+    path = path.removesuffix(":")
+    if "." in name and path.endswith(".py"):
+        raise UsageError(
+            f"{name} is a method, and tests are scored for functions at the top of a module.",
+            remedy=f"Name a function; your own tests of a class are judged by `fumehood run {path} --tests FILE`.",
+        )
+    return f"{path}::{name}" if path else place
+
+
 def _write_tests(out: Path, function: str, code: str, run: str) -> None:
     """Write tests; beside a file that is there already, for it may be somebody's work."""
     path = out / f"test_{function}.py"
@@ -174,7 +190,7 @@ def unit_tests(
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
         options |= {
-            "subjects": [subject_of(place) for place in dict.fromkeys(what)],
+            "subjects": [subject_of(place) for place in dict.fromkeys(map(_function, what))],
             "given": "" if given is None else _tests_in(given),
             "n": 1 if given is not None else count,
             "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,
