@@ -6,6 +6,7 @@ Left out: who carries the frames. `docker.py` does.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Collection
 from typing import Any, Literal
 
@@ -38,6 +39,9 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
     elif program.tests is not None:
         if not all(part.isidentifier() for part in program.module.split(".")):
             raise UsageError(f"The module name {program.module!r} is not a Python identifier.")
+        if (root := program.module.partition(".")[0]) in _TAKEN:
+            why = f"Tests know {root!r} as a library: a candidate of that name would stand in for it."
+            raise UsageError(why, remedy="Give the candidate another module name.")
         mode, file = "pytest", f"test_{program.module.rpartition('.')[2]}.py"
         tests = program.tests.encode("utf-8", "surrogatepass")
         if program.judging == "apart":
@@ -76,6 +80,10 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
     parts = [program.stdin, *files.values(), *test_files.values(), *texts]
     header["parts"] = [len(part) for part in parts]
     return header, b"".join(parts)
+
+
+_TAKEN = frozenset((*sys.stdlib_module_names, "numpy", "torch", "pandas", "sklearn", "scipy", "pytest", "_pytest", "agent"))
+"""Modules that tests have of their own."""
 
 
 def _check(files: Collection[str]) -> None:
