@@ -31,6 +31,7 @@ from orchestrator.cli.machine import _packages
 from orchestrator.cli.progress import Lines, Progress, duration
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import size
+from orchestrator.cli.solve import _wanted
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import SandboxUnavailable, UsageError
@@ -370,6 +371,19 @@ def test_tasks_exclude_each_other(cli: Cli) -> None:
     explained(cli("solve", "loss", "focal", "--signature", "f(a, b)"), 2, "belong to a description")
     explained(cli("solve", "loss", "focal", "focal"), 2, "named twice")
     explained(cli("solve", "loss", "a robust regression loss", "--task", "focal"), 2, "exclude each other")
+
+
+def test_quoted_descriptions_are_tasks_of_their_own_and_words_are_one() -> None:
+    def wanted(*what: str) -> list[str]:
+        tasks, _ = _wanted([*what], None, None, [], False, False, None)
+        return [task if isinstance(task, str) else task.description for task in tasks]
+
+    assert wanted("masks of thin vessels", "regression with outliers") == ["masks of thin vessels", "regression with outliers"]
+    assert wanted("focal", "regression with outliers") == ["focal", "regression with outliers"]
+    assert wanted("regression", "with", "outliers") == ["regression with outliers"]
+    assert wanted("focal", "dice") == ["focal", "dice"]
+    with pytest.raises(UsageError, match="no built-in task 'focl'"):
+        wanted("focl", "regression with outliers")
 
 
 def test_a_data_set_that_does_not_fit(cli: Cli) -> None:
