@@ -72,6 +72,7 @@ _NAMES = {
         ("sys.setrecursionlimit", "decimal.getcontext", "decimal.localcontext"), "set what holds for one interpreter"
     ),
     "string.Formatter": _NAMED_BY_TEXT,
+    **dict.fromkeys(("functools.singledispatch", "functools.singledispatchmethod"), _CODE_IN_TEXT),
     **dict.fromkeys(("locale.setlocale", "os.environ", "os.putenv", "os.getenv", "os.chdir"), "set what holds for one process"),
     **dict.fromkeys(("numpy.seterr", "numpy.errstate", "torch.set_default_dtype"), "set what holds for one interpreter"),
     **dict.fromkeys(
@@ -118,8 +119,7 @@ _RUNS_TEXT = frozenset(
 """Functions that run the text that they are given, or import by it: apart, only what is written out in the tests."""
 _LOOKS_UP = frozenset(("operator.attrgetter", "operator.methodcaller", "inspect.getattr_static"))
 """Functions that ask for attributes by the text that they are given."""
-_MAKES_CLASSES = frozenset(("dataclasses.make_dataclass", "typing.NamedTuple", "typing.TypedDict", "types.new_class"))
-"""Functions that make a class of annotations that they are given, which may be texts."""
+_FORMATS = ("format", "format_map")
 _QUERIES = frozenset(("query", "eval"))
 """Methods of pandas' tables that run text."""
 _BINDING = frozenset(("update", "setdefault", "__setitem__"))
@@ -327,20 +327,33 @@ class _Reading:
             yield "serialise objects"
         if self._path(function) == "numpy.load" and (len(node.args) > 2 or not _are_plain(node)):
             yield "serialise objects"
-        if self._path(function) in _MAKES_CLASSES and "typing.get_type_hints" in self._all_paths:
+        if self._runs_hints(node):
             yield _CODE_IN_TEXT
+        named = node.args[1] if len(node.args) > 1 else None
+        if _is_call_of(node, ("getattr",)) and self._has_tables and not isinstance(named, ast.Constant):
+            yield _CODE_IN_TEXT
+        if (
+            self._path(function) == "operator.methodcaller"
+            and getattr(node.args[0] if node.args else None, "value", "") in _FORMATS
+        ):
+            yield _NAMED_BY_TEXT
         if isinstance(function, ast.Attribute) and function.attr in _BINDING and _is_call_of(function.value, ("globals", "vars")):
             yield _NAMED_BY_TEXT
 
+    def _runs_hints(self, node: ast.Call) -> bool:
+        """Whether a call may run annotations of the tests' own, which may be texts of the candidate's."""
+        path = self._path(node.func)
+        evaluates = any(word.arg in ("eval_str", None) for word in node.keywords)
+        reads = path == "typing.get_type_hints" or (path in ("inspect.get_annotations", "inspect.signature") and evaluates)
+        return reads and not (node.args and self._of_candidate(node.args[0]))
+
     @functools.cached_property
-    def _all_paths(self) -> frozenset[str]:
-        """Where any name in the tests leads."""
-        return frozenset(map(self._path, ast.walk(self._tree)))
+    def _has_tables(self) -> bool:
+        return any(path.partition(".")[0] == "pandas" for path in self._paths.values())
 
     def _run_text(self) -> Iterator[str]:
         """Functions that run text, or look up by it, used otherwise than called with text that is written out, or a function."""
         called = {id(node.func) for node in ast.walk(self._tree) if isinstance(node, ast.Call) and _is_written_out(node)}
-        has_tables = any(path.partition(".")[0] == "pandas" for path in self._paths.values())
         for node in ast.walk(self._tree):
             path = self._path(node)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in self._paths:
@@ -349,7 +362,7 @@ class _Reading:
                 yield _CODE_IN_TEXT
             if id(node) in called:
                 continue
-            if path in _RUNS_TEXT or (has_tables and isinstance(node, ast.Attribute) and node.attr in _QUERIES):
+            if path in _RUNS_TEXT or (self._has_tables and isinstance(node, ast.Attribute) and node.attr in _QUERIES):
                 yield _CODE_IN_TEXT
             if path in _LOOKS_UP:
                 yield _NAMED_BY_TEXT
@@ -365,7 +378,7 @@ class _Reading:
 def _names_by_text(tree: ast.Module) -> bool:
     """Whether attributes are asked for by texts that are not written out."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in ("format", "format_map") and not isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Attribute) and node.attr in _FORMATS and not isinstance(node.value, ast.Constant):
             return True
         name = node.args[1] if isinstance(node, ast.Call) and len(node.args) > 1 else None
         if _is_call_of(node, ("getattr",)) and not isinstance(name, ast.Constant):

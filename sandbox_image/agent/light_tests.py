@@ -34,6 +34,8 @@ _SYMBOLS = {
 _EXPLAIN, _FAILING, _RUNNING, _DECORATING, _COMPARED = "@explain", "@failing", "@running", "@decorating", "@compared"
 _FORMATTING = "@formatting"
 """What compiled tests call: no names that source could have."""
+_CLASSES = {"type": ("@class", 1), "issubclass": ("@subclass", 2)}
+"""What tests ask about classes, how it is asked here, and with how many arguments."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
     [
@@ -616,7 +618,11 @@ def compiled(
     if "format" in source:
         statements = [_Formats().visit(statement) for statement in statements]
     made = _Asserts(source, marked or {}, _functions_in(statements) | set(functions))
-    return compile(ast.Module(made.rewrite(statements), []), path, "exec", dont_inherit=True)
+    tree = ast.Module(made.rewrite(statements), [])
+    for name in _CLASSES:
+        if f"{name}(" in source:
+            _ask(tree, name)
+    return compile(tree, path, "exec", dont_inherit=True)
 
 
 def _functions_in(statements: list[ast.stmt]) -> set[str]:
@@ -627,8 +633,28 @@ def _functions_in(statements: list[ast.stmt]) -> set[str]:
     return found | {one.id for one in named if isinstance(one, ast.Name)}
 
 
+def _ask(tree: ast.Module, name: str) -> None:
+    """Let a question about classes be asked of ours, where its name is Python's own."""
+    nodes = list(ast.walk(tree))
+    bound = any(name in (getattr(node, "arg", ""), getattr(node, "name", ""), getattr(node, "asname", "")) for node in nodes)
+    names = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
+    if bound or not all(isinstance(node.ctx, ast.Load) for node in names):
+        return
+    asked, count = _CLASSES[name]
+    for node in nodes:
+        if isinstance(node, ast.Call) and node.func in names and len(node.args) == count and not node.keywords:
+            starred = any(isinstance(argument, ast.Starred) for argument in node.args)
+            node.func = node.func if starred else ast.Name(asked, ast.Load(), **_place(node))
+
+
 class Calls(Protocol):
     """What compiled tests call."""
+
+    def class_of(self, value: Any) -> type:
+        """The class of a value."""
+
+    def is_subclass(self, kind: Any, above: Any) -> bool:
+        """Whether a class derives from another, or from one of several."""
 
     def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
         """An assertion failed; returns what is raised."""
@@ -657,6 +683,8 @@ def hooks(calls: Calls) -> dict[str, Any]:
         _RUNNING: calls.running,
         _DECORATING: calls.decorating,
         _COMPARED: calls.compared,
+        _CLASSES["type"][0]: calls.class_of,
+        _CLASSES["issubclass"][0]: calls.is_subclass,
         _FORMATTING: calls.formatting,
     }
 
