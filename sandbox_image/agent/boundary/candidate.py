@@ -35,6 +35,7 @@ from ..frames import frames_in, shown
 from . import sharing, values
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
+from .loops import CandidatesLoops
 from .standins import StandIn, StandInMeta, stand_in, stand_in_class
 
 WORK = "/box/work"
@@ -129,6 +130,11 @@ SPECIAL = frozenset(
 """Protocols that a handle has where its object's class has them, without their underscores."""
 _BUILT = (object, functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller)
 """Classes of which things of the tests' are made anew here, and go back as what they are."""
+_RESUMED = (types.GeneratorType, types.CoroutineType)
+"""Those of what goes on step by step."""
+_TURNS = ("start", "turn", "run")
+"""What the tests ask of the event loop itself."""
+_NOTHING = contextlib.nullcontext()
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
 _UNCHANGING = (str, int, float, tuple, frozenset)
@@ -205,7 +211,7 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        is_theirs = kind in _BUILT or kind is types.GeneratorType or issubclass(kind, StandIn | StandInMeta)
+        is_theirs = kind in _BUILT or kind in _RESUMED or issubclass(kind, StandIn | StandInMeta)
         if is_theirs and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
@@ -513,7 +519,7 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
         if kind == inspect.Parameter.POSITIONAL_ONLY and (place + 1 == len(parameters) or parameters[place + 1][1] != kind):
             shown.append("/")
         passed.append(f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else f"{star}{name}")
-    source = f"{'async ' * asynchronous}def made({', '.join(shown)}): return __ask__({', '.join(passed)})"
+    source = f"{'async ' * asynchronous}def made({', '.join(shown)}): return {'await ' * asynchronous}__ask__({', '.join(passed)})"
     exec(source, given)
     made = given["made"]
     made.__annotations__ = {name: more["annotation"] for name, _, more in parameters if "annotation" in more}
@@ -554,7 +560,9 @@ class Server:
         self._depth = 0
         self._seq = 0
         self._grad = True
-        self._loop: Any = None
+        self._loops = CandidatesLoops(lambda number, how: self._ask_tests(number, (how,), {}))
+        self._loop = 0
+        """The number of the tests' event loop that runs while they ask; 0 where none does."""
         self.kept: dict[int, Any] = {0: module}
         self._numbers: dict[int, int] = {id(module): 0}
         self._next = 1
@@ -622,6 +630,8 @@ class Server:
             made = _TestIterator(lambda: self._ask_tests(number, (), {}))
         elif nature == "generator":
             made = _test_generator(lambda how, sent: self._ask_tests(number, (how, sent), {}))
+        elif nature == "awaitable":
+            made = self._loops.theirs(number)
         elif nature == "partial":
             function, args, kwargs = about
             made = functools.partial(function, *args, **kwargs)
@@ -770,11 +780,11 @@ class Server:
             raise _Left from None
         seq, kind, extra = values.head(data)
         reader = _Reader(data, self, values.HEAD)
-        self._grad = True
+        self._grad, self._loop = True, 0
         if extra:
             extras = reader.take()
             self._note(extras)
-            self._grad = extras.get("grad", True)
+            self._grad, self._loop = extras.get("grad", True), extras.get("loop", 0)
         self._sharing.reads(reader)
         value = reader.take()
         self._sharing.read(reader)
@@ -803,10 +813,7 @@ class Server:
         seq = self._seq
         self._depth += 1
         try:
-            if not self._grad:
-                with sys.modules["torch"].no_grad():
-                    value = self._do(kind, box.pop())
-            else:
+            with self._without_grad(), self._within_loop(kind):
                 value = self._do(kind, box.pop())
             outcome = "ok"
         except _Left:
@@ -817,6 +824,12 @@ class Server:
             self._depth -= 1
         with self._lock:
             self._reply(seq, outcome, value, kind == "new")
+
+    def _without_grad(self) -> contextlib.AbstractContextManager[Any]:
+        return _NOTHING if self._grad else sys.modules["torch"].no_grad()
+
+    def _within_loop(self, kind: str) -> contextlib.AbstractContextManager[Any]:
+        return self._loops.within(self._loop) if self._loop and kind not in _TURNS else _NOTHING
 
     def _reply(self, seq: int, outcome: str, value: Any, new: bool) -> None:
         with contextlib.suppress(Exception):
@@ -912,8 +925,8 @@ class Server:
             return [_answered(_OPERATORS[name], own, *args) for own, args in asked]
         if kind == "siblings":
             return self._siblings(*operands)
-        if kind == "run":
-            return self._run_to_end(*operands)
+        if kind in ("start", "cancel", "result", "turn", "run"):
+            return self._turn(kind, operands)
         if kind == "resume":
             return self._resume(*operands)
         if kind == "plain":
@@ -955,28 +968,16 @@ class Server:
         chosen = [n for n in public if n in names] if isinstance(public, list | tuple) else [n for n in names if n[:1] != "_"]
         return [name for name in chosen[:10_000] if type(name) is str]
 
-    def _run_to_end(self, awaitable: Any) -> Any:
-        import asyncio  # half of the start of a zygote, for the few who need it
-
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-
-        async def wait() -> Any:
-            return await awaitable
-
-        running = asyncio._get_running_loop()
-        if running is None:
-            return self._loop.run_until_complete(wait())
-        # Asked from within a callback of something awaited: it gets a loop of its own.
-        asyncio._set_running_loop(None)
-        try:
-            loop = asyncio.new_event_loop()
-            try:
-                return loop.run_until_complete(wait())
-            finally:
-                loop.close()
-        finally:
-            asyncio._set_running_loop(running)
+    def _turn(self, kind: str, operands: tuple[Any, ...]) -> Any:
+        """What is asked of the event loop."""
+        loops, asked, more = self._loops, operands[0], operands[1:]
+        if kind == "turn":
+            return loops.turn(asked, *more)
+        if kind == "run":
+            return loops.run(asked)
+        if kind == "start":
+            return loops.start(self._loop, self.keep(asked), asked)
+        return loops.cancel(self.keep(asked)) if kind == "cancel" else loops.result(self.keep(asked), *more)
 
     def _resume(self, generator: Any, how: str, value: Any) -> Any:
         """Go on with a generator: (True, item), or (False, returned) at its end."""

@@ -99,7 +99,7 @@ def _is_protocol(name: str) -> bool:
     that `__array_interface__` names, and pandas takes for a table what says so as `_typ`. What Python's own operators ask is
     defined on handles, one by one.
     """
-    return name == "_typ" or name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+    return name == "_typ" or name.startswith((*_OURS, "_asyncio")) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
 
 
 def says_of_itself(name: str) -> bool:
@@ -464,7 +464,7 @@ def _throwing(link: Link, athrow: Any) -> Any:
 
 async def awaited(link: Link, source: Any) -> Any:
     """A coroutine of ours for one of the candidate's."""
-    return link.ask("run", source)
+    return await link.loops.result(source)
 
 
 class Function:

@@ -44,6 +44,7 @@ from .handles import (
     library_class,
     refusal,
 )
+from .loops import TestsLoops
 from .module import Module
 from .operators import ARITHMETIC, COMMON, DESCRIPTORS, SPECIALS, predicate
 from .sides import Sides
@@ -54,12 +55,14 @@ BASES = ("data", "line_up", "word")
 """What a passed test can rest on, the strongest first: values that crossed, an answer singled out among decoys, or what the
 candidate says of itself."""
 _CHANCE = random.SystemRandom()
+TURNING = ("run", "start", "cancel", "result", "turn")
+"""What is asked of the candidate's event loop."""
 _CHANGING = frozenset(
-    ("call", "new", "method", "set", "delete", "resume", "run", "next", "setitem", "delitem", "enter", "exit", "aenter", "aexit")
+    ("call", "new", "method", "set", "delete", "resume", "next", "setitem", "delitem", "enter", "exit", "aenter", "aexit", *TURNING)
 )
 """What may change objects, and with them what they show."""
 _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")}
-_STOPPING = ("next", "anext", "resume", "run")
+_STOPPING = ("next", "anext", "resume", "run", "start", "result")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
 _HARMLESS = (int, float, complex, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None))
@@ -195,6 +198,9 @@ class _Writer(values.Writer):
         elif type(value) is types.GeneratorType:
             number = link.callable_number(value, functools.partial(_resumed, value))
             nature = "generator"
+        elif type(value) is types.CoroutineType:
+            number = link.coroutine_number(value)
+            nature = "awaitable"
         elif isinstance(value, _ITERATORS):
             number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
@@ -566,6 +572,7 @@ class Link:
         self.expects: Callable[[str], bool] = lambda name: False
         """Whether the tests name this class of exceptions in a handler where they stand."""
         self.empties = vacuous.Empties(self, tests)
+        self.loops = TestsLoops(self)
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
         self._named_folders = False
@@ -867,6 +874,8 @@ class Link:
             extras["seeds"], self.seeds = self.seeds, []
         if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
             extras["files"], self._named_folders = changes, True
+        if "asyncio" in sys.modules and (number := self.loops.number()):
+            extras["loop"] = number
         if (torch := sys.modules.get("torch")) is not None:
             if not torch.is_grad_enabled():
                 extras["grad"] = False
@@ -986,8 +995,6 @@ class Link:
                 self.rest_on("word")
                 self._put.add((id(value), args[1] if len(args) > 1 else ""))
             value = target(*args, **kwargs)
-            if inspect.iscoroutine(value) and value not in self.sources:
-                value = _run_apart(value)
             body.put(value)
         except Broken:
             raise
@@ -1279,6 +1286,11 @@ class Link:
             self.callables[number] = (value, target)
         return number
 
+    def coroutine_number(self, value: Any) -> int:
+        """The number under which the candidate may await a coroutine of the tests'."""
+        target = self.loops.serving(value, lambda: self._callable_numbers[id(value)])
+        return self.callable_number(value, target)
+
     # Tensors
 
     def mirror_number(self, tensor: Any) -> int | None:
@@ -1374,19 +1386,3 @@ def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:
         if type(name) is str and name.isidentifier() and not name.startswith("_"):
             exc.__dict__[name] = guarded(exc, name, value)
 
-
-def _run_apart(coroutine: Any) -> Any:
-    """Run a coroutine of the tests' to its end, whatever loop runs already.
-
-    In this thread: another one could not ask the candidate anything, which waits for what the coroutine gives.
-    """
-    import asyncio
-
-    running = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(coroutine)
-    finally:
-        loop.close()
-        asyncio._set_running_loop(running)

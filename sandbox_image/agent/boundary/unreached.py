@@ -30,6 +30,7 @@ _CHECKS = ("raises", "warns", "deprecated_call")
 _EXPRESSIONS = (ast.Lambda, ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
 _CONDITIONS = (ast.If, ast.While, ast.Match, ast.IfExp, ast.BoolOp)
 _LEAVING = (ast.Return, ast.Break, ast.Continue)
+_CODES = ("__code__", "gi_code", "cr_code")
 _SHOWN = 300
 _NOTHING = contextlib.nullcontext()
 _Place = tuple[int, int]
@@ -87,11 +88,15 @@ class Unreached:
         """What the candidate was asked for failed as a whole: after the first `count` it has ended none that it passed on."""
         self._left[count:] = [(what, error) for what, error in self._left[count:] if what and error != id(by)]
 
+    def passed_on(self, error: BaseException) -> None:
+        """The candidate passed on an error that it was told of before."""
+        self._left = [(what, one) for what, one in self._left if one != id(error)]
+
     def asserts(self, value: Any) -> bool:
         """Whether a function or a generator of the tests' asserts anything, or an iterator that calls one."""
         if isinstance(value, map | filter | zip | enumerate | tuple):  # a zip keeps its parts in one
             return any(map(self.asserts, gc.get_referents(value)))
-        code = getattr(value, "__code__", getattr(value, "gi_code", None))
+        code = next((found for name in _CODES if (found := getattr(value, name, None)) is not None), None)
         if code is None or code.co_filename != self._path:
             return False
         for node in self._nodes:

@@ -1204,7 +1204,7 @@ _KINDS = (
         "set",
         "delete",
         "operator",
-        "run",
+        *("run", "start", "turn", "cancel", "result"),
         "resume",
         "plain",
         "names",
