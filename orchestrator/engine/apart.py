@@ -92,11 +92,6 @@ _NAMES = {
     "dataclasses.is_dataclass": "look into dataclasses",
     "builtins.open": _SHARE,
     "sqlite3.connect": "share a data base with the candidate",
-    **dict.fromkeys(
-        ("asyncio.wait_for", "asyncio.timeout", "asyncio.wait", "asyncio.create_task", "asyncio.ensure_future"),
-        "run coroutines of the candidate's beside others",
-    ),
-    **dict.fromkeys(("asyncio.TaskGroup", "asyncio.as_completed"), "run coroutines of the candidate's beside others"),
 }
 """Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
 _DRAWS = frozenset(

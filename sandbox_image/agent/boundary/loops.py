@@ -38,6 +38,8 @@ class TestsLoops:
         self._link = link
         self._waiting: dict[int, Any] = {}
         """What the tests wait for: by the number of the candidate's coroutine, a future of the tests' loop."""
+        self._over: set[int] = set()
+        """Those that are at their end and have not been asked for what they gave."""
         self._ended: list[int] = []
         """Coroutines of the tests' that the candidate awaits and that are at their end, until it is told."""
         self._busy = False
@@ -67,15 +69,15 @@ class TestsLoops:
     async def _waited(self, source: Any, loop: Any) -> Any:
         from asyncio import CancelledError
 
-        cancelled = None
-        while True:
-            future = self._waiting[source._fumehood_id] = loop.create_future()
+        cancelled, number = None, source._fumehood_id
+        while number not in self._over:
+            future = self._waiting[number] = loop.create_future()
             try:
                 await future
-                break
             except CancelledError as exc:
                 cancelled = exc
                 self._link.ask("cancel", source)
+        self._over.discard(number)
         try:
             ended, value = _pair(self._link.ask("result", source, cancelled is not None))
         except BaseException as exc:
@@ -102,15 +104,13 @@ class TestsLoops:
         told, busy = _pair(self._link.ask("turn", ended, wait))
         if type(told) is not list or type(busy) is not bool:
             raise Garbled("a turn that is none")
-        for number in told:
-            future = self._waiting.pop(number, None)
-            if future is not None and not future.done():
-                future.set_result(None)
+        _wake(told, self._waiting, self._over)
         self._busy = busy
 
     def serving(self, coroutine: Any, number: Callable[[], int]) -> Callable[[str], Any]:
         """What is called for what the candidate asks of a coroutine of the tests', which it knows by a number."""
         task: Any = None
+        cancelled = False
 
         def ended(_: Any) -> None:
             self._link.handed.pop(id(coroutine), None)
@@ -118,17 +118,41 @@ class TestsLoops:
             self._busy = True
 
         def serve(how: str) -> Any:
-            nonlocal task
+            nonlocal task, cancelled
             if how == "start" and task is None:
                 self._link.handed[id(coroutine)] = coroutine  # until it is at its end
                 task = running().create_task(coroutine)
                 task.add_done_callback(ended)
             elif how == "cancel" and task is not None:
                 task.cancel()
+                cancelled = True
             elif how == "result":
-                return run_apart(coroutine) if task is None else task.result()
+                if task is None:
+                    return True, run_apart(coroutine)
+                if cancelled and task.cancelled():
+                    self._link.unreached.ended(_cancellation(task))
+                    return False, None
+                return True, task.result()
 
         return serve
+
+
+def _cancellation(task: Any) -> BaseException:
+    """What ended a task that was cancelled, with the place where it stood."""
+    try:
+        task.result()
+    except BaseException as exc:
+        return exc
+    raise AssertionError  # not reached
+
+
+def _wake(told: list[int], waiting: dict[int, Any], over: set[int]) -> None:
+    """Note what is at its end, and wake who waits for it."""
+    for number in told:
+        over.add(number)
+        future = waiting.pop(number, None)
+        if future is not None and not future.done():
+            future.set_result(None)
 
 
 def _pair(answer: Any) -> tuple[Any, Any]:
@@ -167,6 +191,8 @@ class CandidatesLoops:
         """Numbers of those at their end, until the tests are told."""
         self._awaited: dict[int, Any] = {}
         """Coroutines of the tests' that are awaited: futures of our loop."""
+        self._over: set[int] = set()
+        """Those at their end."""
 
     def _enter(self, number: int) -> Any:
         """The loop that goes with one of the tests' loops. What an earlier one left behind ends with it, as in one interpreter."""
@@ -229,10 +255,9 @@ class CandidatesLoops:
         import asyncio
 
         loop = self._loop
-        for number in ended:
-            future = self._awaited.pop(number, None)
-            if future is not None and not future.done():
-                future.set_result(None)
+        if loop is None or running() is not None:
+            return [], False
+        _wake(ended, self._awaited, self._over)
         asked = len(self._awaited)
         self._turn()
         if wait and not self._ended and len(self._awaited) == asked:
@@ -258,17 +283,22 @@ class CandidatesLoops:
         if loop is self._loop:
             self._ask(number, "start")
             await self._waited(number, loop)
-        return self._ask(number, "result")
+            self._over.discard(number)
+        ended, value = self._ask(number, "result")
+        if not ended:
+            from asyncio import CancelledError
+
+            raise CancelledError
+        return value
 
     async def _waited(self, number: int, loop: Any) -> None:
         from asyncio import CancelledError
 
-        while True:
+        while number not in self._over:
             future = self._awaited[number] = loop.create_future()
             loop.stop()  # the tests go on with it
             try:
                 await future
-                return
             except CancelledError:
                 self._ask(number, "cancel")
 
