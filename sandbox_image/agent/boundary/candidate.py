@@ -36,7 +36,7 @@ from . import sharing, values
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
 from .loops import CandidatesLoops
-from .standins import StandIn, StandInMeta, stand_in, stand_in_class
+from .standins import StandIn, StandInMeta, signature_of, stand_in, stand_in_class
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -526,6 +526,13 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
     return made
 
 
+def _own_parameter(parameters: list[tuple[str, int, dict[str, Any]]]) -> tuple[str, int, dict[str, Any]]:
+    """The first parameter of a method, before those that its callers see."""
+    taken = {name for name, _, _ in parameters}
+    kinds = [kind for _, kind, _ in parameters if kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    return "self" if "self" not in taken else "_self", min([*kinds, int(inspect.Parameter.POSITIONAL_OR_KEYWORD)]), {}
+
+
 class _Pickler(pickle.Pickler):
     """Pickles what lives here; what stands for something of the tests' keeps its number."""
 
@@ -649,10 +656,13 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        name, qualname, doc, parameters, exact, attributes, module = about
+        name, qualname, doc, parameters, exact, attributes, module, owner = about
+        bound = 0
+        if owner is not None and parameters is not None:
+            bound, parameters = 1, [_own_parameter(parameters), *parameters]
 
         def ask(*args: Any, **kwargs: Any) -> Any:
-            return self._ask_tests(number, args, kwargs)
+            return self._ask_tests(number, args[bound:], kwargs)
 
         callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
         callback.__dict__.update(attributes)
@@ -660,10 +670,8 @@ class Server:
         callback.__doc__, callback.__module__ = doc, module
         with contextlib.suppress(ValueError, TypeError):
             if parameters is not None and not exact:
-                callback.__signature__ = inspect.Signature(
-                    [inspect.Parameter(n, inspect._ParameterKind(kind), **more) for n, kind, more in parameters]
-                )
-        return callback
+                callback.__signature__ = signature_of(parameters)
+        return types.MethodType(callback, owner) if bound else callback
 
     def own_error(self, number: int, name: str, base: type) -> type:
         """The class that stands for an exception class of the tests'."""

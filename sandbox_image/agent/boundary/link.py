@@ -182,7 +182,7 @@ class _Writer(values.Writer):
         return isinstance(value, torch.nn.Parameter), self.link.leaf(value).grad
 
     def foreign(self, value: Any) -> None:
-        link = self.link
+        link, about = self.link, None
         if id(value) in self.active:
             raise NotApart("A value that contains itself cannot be passed to a candidate judged apart", kind=False)
         if type(value) in values.WRITE:
@@ -210,9 +210,13 @@ class _Writer(values.Writer):
         elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
+            owner = value.__self__ if type(value) is types.MethodType else None
+            about = (*_about(value, link.shown), owner if link.is_own(type(owner)) else None)
         elif self.passing and link.is_own(value if isinstance(value, type) else type(value)):
             number = (
-                link.callable_number(value, None) if link.has_number(value) else link.callable_number(value, own.serving(value))
+                link.callable_number(value, None)
+                if link.has_number(value)
+                else link.callable_number(value, own.serving(value, link.shown))
             )
             nature = "class" if isinstance(value, type) else "object"
         else:
@@ -231,7 +235,7 @@ class _Writer(values.Writer):
         elif nature == "class":
             self.put_apart(own.describe(value, link.own_module))
         else:
-            self.put_apart(_about(value) if nature in ("", "coroutine") else None)
+            self.put_apart(about)
 
 
 _FOLLOWING = ("builtins", "collections", "array", "itertools", "numpy", "torch", "pandas")
@@ -301,30 +305,23 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _about(function: Any) -> tuple[Any, ...]:
+def _about(function: Any, shown: Callable[[Any], Any]) -> tuple[Any, ...]:
     """Name, documentation and parameters of a callable of the tests'."""
     name = getattr(function, "__name__", None)
     doc = getattr(function, "__doc__", None)
     parameters, exact = None, True
     if isinstance(function, types.FunctionType | types.MethodType):
-        parameters = []
-        for found in inspect.signature(function).parameters.values():
-            more = {}
-            for field in ("default", "annotation"):
-                value = getattr(found, field)
-                if value is not inspect.Parameter.empty:
-                    plain = _is_plain(value)
-                    exact = exact and plain
-                    more[field] = value if plain else repr(value)[:200]
-            parameters.append((found.name, int(found.kind), more))
-    own = {
+        parameters = own.parameters(function, shown)
+        defaults = [found.default for found in inspect.signature(function).parameters.values()]
+        exact = all(value is inspect.Parameter.empty or shown(value) is value for value in defaults)
+    attributes = {
         key: value
         for key, value in getattr(function, "__dict__", {}).items()
         if type(key) is str and not key.startswith("_") and _is_plain(value)
     }
     qualname = getattr(function, "__qualname__", name)
     names = [text if type(text) is str else type(function).__name__ for text in (name, qualname)]
-    return (*names, doc if type(doc) is str else None, parameters, exact, own, _module_of(function))
+    return (*names, doc if type(doc) is str else None, parameters, exact, attributes, _module_of(function))
 
 
 def _module_of(function: Any) -> str | None:
@@ -839,6 +836,10 @@ class Link:
         except (TypeError, ValueError):
             return False
         return True
+
+    def shown(self, value: Any) -> Any:
+        """A value as it is passed to the candidate; a text where it cannot cross."""
+        return value if self.crosses(value, passing=True) else repr(value)[:200]
 
     def _answers(self, count: int, told: Any) -> list[tuple[bool, Any]]:
         if type(told) is not list or len(told) != count:
