@@ -32,7 +32,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..frames import frames_in, shown
-from . import sharing, values
+from . import enums, sharing, values
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
 from .loops import CandidatesLoops
@@ -211,10 +211,12 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        is_theirs = kind in _BUILT or kind in _RESUMED or issubclass(kind, StandIn | StandInMeta)
+        is_theirs = kind in _BUILT or kind in _RESUMED or issubclass(kind, StandIn | StandInMeta | enum.EnumMeta)
         if is_theirs and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
+        elif issubclass(kind, enum.Enum) and server.asked_for(kind) is not None:
+            enums.put(self, value)
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart(server.describe(value))
@@ -451,6 +453,9 @@ class _Reader(values.Reader):
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())
 
+    def _member(self) -> Any:
+        return enums.read(self, lambda kind: self.server.asked_for(kind) is not None)
+
     def _own_error(self) -> Any:
         number, name, base = self.expect(int), self.expect(str), self.take()
         return self.server.own_error(number, name, base)
@@ -468,6 +473,7 @@ class _Reader(values.Reader):
 
 _Reader.more = {ord("#"): _Reader._handle, ord("k"): _Reader._callable, ord("e"): _Reader._exception, ord("G"): _Reader._input}
 _Reader.more[ord("x")] = _Reader._own_error
+_Reader.more[ord(enums.TAG)] = _Reader._member
 
 
 class _TestIterator:
@@ -647,6 +653,8 @@ class Server:
             made = kind(*args)
         elif nature == "object":
             made = stand_in(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
+        elif nature == "enum":
+            made = enums.twin(about)
         elif nature == "class":
             made = stand_in_class(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), about)
         else:

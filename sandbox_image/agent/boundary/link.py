@@ -24,7 +24,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import extended, own, sharing, vacuous, values, views
+from . import enums, extended, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .folders import Folders
@@ -132,6 +132,10 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
+        elif self.passing and kind.__module__ == link.own_module and issubclass(kind, enum.Enum):
+            if not enums.is_simple(kind, link.own_module):
+                raise NotApart(f"A member of an enumeration with methods ({kind.__name__}) cannot be passed to a candidate judged apart")
+            enums.put(self, value)
         elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
@@ -212,6 +216,9 @@ class _Writer(values.Writer):
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
             owner = value.__self__ if type(value) is types.MethodType else None
             about = (*_about(value, link.shown), owner if link.is_own(type(owner)) else None)
+        elif self.passing and isinstance(value, type) and enums.is_simple(value, link.own_module):
+            number = link.callable_number(value, None)
+            nature, about = "enum", enums.describe(value)
         elif self.passing and link.is_own(value if isinstance(value, type) else type(value)):
             number = (
                 link.callable_number(value, None)
@@ -472,6 +479,10 @@ class _Reader(values.Reader):
         """A callable of the tests' own that comes back."""
         return self.link.callables[self.number()][0]
 
+    def member(self) -> Any:
+        """A member of an enumeration of the tests'."""
+        return enums.read(self, self.link.has_number)
+
     def own_error(self) -> Any:
         """An exception class of the tests' that comes back."""
         return self.link.errors[self.number()]
@@ -491,6 +502,7 @@ _Reader.more = {
     ord("c"): _Reader.class_of_its_own,
     ord("("): _Reader.function,
     ord("k"): _Reader.asked,
+    ord(enums.TAG): _Reader.member,
     ord("x"): _Reader.own_error,
     ord("e"): _Reader.exception,
     ord("p"): _Reader.mirror,
