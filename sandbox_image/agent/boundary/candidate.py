@@ -8,6 +8,7 @@ Left out: tests, expected values, verdicts. They never come here.
 
 from __future__ import annotations
 
+import abc
 import builtins
 import collections
 import collections.abc
@@ -28,6 +29,7 @@ import socket
 import sys
 import threading
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +37,7 @@ from ..frames import frames_in, shown
 from . import enums, sharing, values
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
+from .hints import is_hint
 from .loops import CandidatesLoops
 from .standins import StandIn, StandInMeta, signature_of, stand_in, stand_in_class
 
@@ -193,6 +196,8 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     "isinstance": isinstance,
+    "issubclass": issubclass,
+    "hints": typing.get_type_hints,
 }
 
 
@@ -248,7 +253,7 @@ class _Writer(values.Writer):
             return
         self._number(b"(", value)
         names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__", "__module__")]
-        self.put((*names, inspect.iscoroutinefunction(value)))
+        self.put((*names, inspect.iscoroutinefunction(value), type(value) is types.MethodType))
 
     def _class(self, kind: type) -> None:
         own = self.server.own_errors.get(kind)
@@ -280,7 +285,9 @@ class _Writer(values.Writer):
         differs = tuple(name for name in (*SPECIAL, "eq") if plain_base is not None and _differs(kind, plain_base, f"__{name}__"))
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), differs))
         abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
-        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None, abstract))
+        lacking = tuple(sorted(map(_named, getattr(kind, "__abstractmethods__", ()))))
+        hashable = getattr(kind, "__hash__", None) is not None
+        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], hashable, abstract, lacking, _checks(kind)))
 
     def _object(self, value: Any) -> None:
         self._number(b"h", value)
@@ -312,6 +319,13 @@ class _Writer(values.Writer):
             return True
         values.put_tensor(self, value.detach(), torch)
         return True
+
+
+def _checks(kind: type) -> bool:
+    """Whether a class may take objects for its own that are not of it, or of a class below it."""
+    own = type(kind).__instancecheck__, type(kind).__subclasscheck__
+    plain = own == (type.__instancecheck__, type.__subclasscheck__)
+    return issubclass(kind, type) or not (plain or type(kind) is abc.ABCMeta or values.library_path(kind) is not None)
 
 
 def _differs(kind: type, base: type, name: str) -> bool:
@@ -1046,20 +1060,27 @@ def _leaves_of(graded: list[Any], torch: Any) -> list[Any]:
     return list(found.values())
 
 
-def _signature(function: Any) -> list[tuple[Any, ...]]:
+def _signature(function: Any) -> tuple[list[tuple[Any, ...]], tuple[Any, ...]]:
+    """Name, kind, default and annotation of each parameter; and what it returns, if that is said."""
     found = []
-    for parameter in inspect.signature(function).parameters.values():
-        more: dict[str, Any] = {}
-        for name in ("default", "annotation"):
-            value = getattr(parameter, name)
-            if value is not inspect.Parameter.empty:
-                try:
-                    values.dumps(value)
-                    more[name] = value
-                except (TypeError, ValueError):
-                    more[name] = repr(value)[:200]
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        told = {name: getattr(parameter, name) for name in ("default", "annotation")}
+        more = {name: _shown(value) for name, value in told.items() if value is not inspect.Parameter.empty}
         found.append((parameter.name, int(parameter.kind), more))
-    return found
+    returned = signature.return_annotation
+    return found, () if returned is inspect.Signature.empty else (_shown(returned),)
+
+
+def _shown(value: Any) -> Any:
+    """A class, a function or a plain value as it is, of others their text."""
+    if isinstance(value, type | types.FunctionType) or is_hint(value):
+        return value
+    try:
+        values.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)[:200]
+    return value
 
 
 def _seed(library: str, args: tuple[Any, ...]) -> None:

@@ -5,6 +5,7 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
+import abc
 import collections
 import collections.abc
 import enum
@@ -41,9 +42,14 @@ from .handles import (
     class_below,
     generated,
     guarded,
+    is_below,
     library_class,
+    make_class,
+    own_mro,
     refusal,
+    shared_class,
 )
+from .hints import is_hint
 from .loops import TestsLoops
 from .module import Module
 from .operators import ARITHMETIC, COMMON, DESCRIPTORS, SPECIALS, predicate
@@ -301,6 +307,8 @@ def _derives_from_plain(kind: type) -> bool:
 
 def _is_borrowed(value: Any) -> bool:
     """Whether a value is a class that is not the candidate's own. Those of errors count only for who catches them."""
+    if is_hint(value):
+        return True
     return isinstance(value, type) and not isinstance(value, HandleMeta) and not issubclass(value, BaseException)
 
 
@@ -420,8 +428,8 @@ class _Reader(values.Reader):
             else:
                 bases.append(self.expect_class())
         special, methods, base, real, own = self.expect(tuple)
-        doc, hashable, abstract = self.expect(tuple)
-        texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()))
+        doc, hashable, abstract, lacking, checks = self.expect(tuple)
+        texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()), *lacking)
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
         if base is not None and not isinstance(base, type):
@@ -430,14 +438,15 @@ class _Reader(values.Reader):
         if exception:
             about |= {"_fumehood_link": self.link, "_fumehood_adds": "init" in special}
             return exception_class(name, bases or [Exception], about, ExceptionMeta)
-        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
+        more = own, frozenset(lacking), checks
+        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, *more, about)
 
     def function(self) -> Any:
         number = self.number()
-        *texts, asynchronous = self.short(self.expect(tuple))
-        if [type(text) for text in texts] != [str] * 4 or type(asynchronous) is not bool:
+        *texts, asynchronous, bound = self.short(self.expect(tuple))
+        if [type(text) for text in texts] != [str] * 4 or type(asynchronous) is not bool or type(bound) is not bool:
             raise Garbled("a function that is none")
-        return self.link.function(number, texts, asynchronous)
+        return self.link.function(number, texts, asynchronous, bound)
 
     def from_library(self) -> Any:
         """A part of a library. What the tests make of a class that the candidate chose is not their own doing."""
@@ -1092,6 +1101,8 @@ class Link:
         hashable: Any,
         abstract: Any,
         differs: tuple[str, ...],
+        lacking: frozenset[str],
+        checks: Any,
         about: dict[str, Any],
     ) -> type:
         """A class whose objects are handles: ours, made after a description."""
@@ -1108,18 +1119,22 @@ class Link:
             "_fumehood_own": frozenset(differs),
             "_fumehood_real": library_class(real, name, bases) or class_below(base, about),
             "_fumehood_name": name,
+            "_fumehood_is": shared_class(real),
+            "_fumehood_checks": checks is True,
             "__doc__": OwnDoc(about["__doc__"]),
         }
         if hashable is not True:
             body["__hash__"] = None
         parents = tuple(b for b in bases if issubclass(b, Handle)) or (Handle,)
         try:
-            made = HandleMeta._make(name, parents, body)
+            made = make_class(name, parents, body, lacking)
         except TypeError:  # bases that Python would not combine in this order
-            made = HandleMeta._make(name, (Handle,), body)
+            made = make_class(name, (Handle,), body, lacking)
         for kind in values.ABSTRACT:
             if kind in abstract:
                 getattr(collections.abc, kind).register(made)
+        if is_below(made, abc.ABC):
+            abc.ABC.register(made)
         return made
 
     def handle(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
@@ -1184,7 +1199,7 @@ class Link:
 
     def is_known(self, kind: type) -> bool:
         """Whether the tests named this class, or one that it derives from, and have it in no other way."""
-        return self._handed[kind] <= 0 and any(base in self.known for base in kind.__mro__)
+        return self._handed[kind] <= 0 and any(base in self.known for base in own_mro(kind))
 
     def was_made(self, value: Any, kind: type, args: Any, kwargs: Any, frame: types.FrameType) -> None:
         """Note an object that the tests made, where they know its class by name; `frame` called it.
@@ -1213,11 +1228,11 @@ class Link:
         self.listings.pop(number, None)
         self._taken.pop(number, None)
 
-    def function(self, number: int, texts: list[str], asynchronous: bool) -> Any:
+    def function(self, number: int, texts: list[str], asynchronous: bool, bound: bool) -> Any:
         """What stands for a function of the candidate's. The texts are its name, qualified name, documentation and module."""
         found = self._handles.get(number)
         if type(found) is not Function:
-            found = Function(self, number, texts, asynchronous)
+            found = Function(self, number, texts, asynchronous, bound)
             self._handles[number] = found
             self.drop.discard(number)
             weakref.finalize(found, self.let_go, number).atexit = False

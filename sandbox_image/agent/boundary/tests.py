@@ -21,6 +21,7 @@ import socket
 import sys
 import traceback
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ from . import fixtures, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .folders import Folders, roots, wanted
-from .handles import Function, Handle
+from .handles import Function, Handle, HandleMeta, Method, is_below
 from .link import Link
 from .module import Module
 from .sides import Sides
@@ -583,7 +584,7 @@ def _rebinds(tests: str, used: set[str]) -> bool:
 
 
 def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id` and `next` for the tests' own file.
+    """`hash`, `id`, `next` and `issubclass` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -608,8 +609,32 @@ def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
                 raise
             raise mark(RuntimeError("StopIteration out of next()")) from None
 
-    own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
-    return {"hash": own_hash, "id": own_id, "next": own_next}
+    def own_issubclass(kind: Any, others: Any) -> bool:
+        if isinstance(kind, HandleMeta) and any(isinstance(one, type) and is_below(kind, one) for one in _flat(others)):
+            return True
+        return issubclass(kind, others)
+
+    found = {"hash": own_hash, "id": own_id, "next": own_next, "issubclass": own_issubclass}
+    for name, function in found.items():
+        function.__name__ = name
+    return found
+
+
+def _flat(kinds: Any) -> Any:
+    """The classes that `issubclass` is asked about, which may stand in tuples of tuples."""
+    return [one for kind in kinds for one in _flat(kind)] if isinstance(kinds, tuple) else [kinds]
+
+
+def _hints(link: Link, original: Any) -> Any:
+    """`typing.get_type_hints`: the candidate reads its own annotations, and nothing that it writes there is run here."""
+
+    @functools.wraps(original)
+    def get_type_hints(obj: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(obj, HandleMeta) or type(obj) in (Function, Method):
+            return link.ask("operator", "hints", (obj,), {})
+        return original(obj, *args, **kwargs)
+
+    return get_type_hints
 
 
 def _is_salted(value: Any) -> bool:
@@ -712,6 +737,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     folder = os.getcwd()
     run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")
+    typing.get_type_hints = _hints(link, typing.get_type_hints)
     try:
         exc = link.greet()
     except Broken as broken:
