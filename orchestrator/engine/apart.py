@@ -62,6 +62,7 @@ _NAMES = {
     ),
     **dict.fromkeys(("inspect.stack", "inspect.currentframe", "sys._getframe", "sys.settrace", "sys.setprofile"), "walk frames"),
     **dict.fromkeys(("importlib.reload", "importlib.util", "importlib.machinery"), "load the candidate's module again"),
+    "inspect.getattr_static": "look into the candidate's objects",
     "sys.modules": "change sys.modules",
     "shutil.unpack_archive": "unpack archives, whose members may have any path",
     **dict.fromkeys(("sys.stdin", "sys.stdout", "sys.stderr", "sys.argv"), "share the interpreter's streams or arguments"),
@@ -305,6 +306,8 @@ class _Reading:
                 yield "patch modules or their objects (delattr)"
             elif function.id in ("vars", "dir") and node.args and self._path(node.args[0]) == self._module:
                 yield "look at the candidate's module itself"
+            elif function.id == "vars" and node.args and self._of_candidate(node.args[0]):
+                yield "look into the candidate's objects"
             elif function.id == "__import__" and not _is_written_out(node):
                 yield "import by computed names"
         if any(keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True) is not False for keyword in node.keywords):

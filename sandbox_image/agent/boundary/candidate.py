@@ -198,6 +198,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "isinstance": isinstance,
     "issubclass": issubclass,
     "hints": typing.get_type_hints,
+    "annotations": inspect.get_annotations,
 }
 
 
@@ -275,7 +276,7 @@ class _Writer(values.Writer):
         self.out += values.TAGGED_COUNT.pack(b"l", len(mine))
         for base in mine:
             self.put(base) if exception else self._class(base)
-        special = tuple(name for name in SPECIAL if getattr(kind, f"__{name}__", None) is not None)
+        special = tuple(name for name in SPECIAL if _has(kind, f"__{name}__"))
         if exception:  # what the tests make of one that does more is made here
             special = ("init",) if _adds(kind) else ()
         methods = {
@@ -285,9 +286,8 @@ class _Writer(values.Writer):
         differs = tuple(name for name in (*SPECIAL, "eq") if plain_base is not None and _differs(kind, plain_base, f"__{name}__"))
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), differs))
         abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
-        lacking = tuple(sorted(map(_named, getattr(kind, "__abstractmethods__", ()))))
         hashable = getattr(kind, "__hash__", None) is not None
-        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], hashable, abstract, lacking, _checks(kind)))
+        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], hashable, abstract, _checks(kind)))
 
     def _object(self, value: Any) -> None:
         self._number(b"h", value)
@@ -319,6 +319,11 @@ class _Writer(values.Writer):
             return True
         values.put_tensor(self, value.detach(), torch)
         return True
+
+
+def _has(kind: type, name: str) -> bool:
+    """Whether objects of a class have a special method. What its metaclass has is the class's own."""
+    return getattr(kind, name, None) is not None and any(name in vars(base) for base in kind.__mro__)
 
 
 def _checks(kind: type) -> bool:

@@ -8,6 +8,7 @@ Left out: the protocols of Python's operators. `operators.py` has them.
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import inspect
 import re
@@ -90,6 +91,9 @@ _TELLING = frozenset(
         "__origin__",
         "__args__",
         "__parameters__",
+        "__total__",
+        "__required_keys__",
+        "__optional_keys__",
     )
 )
 """Special names that only tell something of an object."""
@@ -154,6 +158,11 @@ class HandleMeta(type):
         return tuple(object if kind is Handle else _shown_class(kind) for kind in type.__dict__["__bases__"].__get__(cls))
 
     @property
+    def __flags__(cls) -> int:  # type: ignore[override]
+        own: int = type.__dict__["__flags__"].__get__(cls)
+        return own | inspect.TPFLAGS_IS_ABSTRACT if getattr(cls, "__abstractmethods__", None) else own
+
+    @property
     def __annotations__(cls) -> Any:  # type: ignore[override]
         return _attribute(cls._fumehood_link, cls, "__annotations__", known=True)
 
@@ -200,12 +209,10 @@ class HandleMeta(type):
         return list(cls._fumehood_link.ask("operator", "dir", (cls,), {}))
 
 
-def make_class(name: str, bases: tuple[type, ...], body: dict[str, Any], abstract: frozenset[str]) -> HandleMeta:
-    """A class after one of the candidate's. `abstract` has the methods that it lacks."""
+def make_class(name: str, bases: tuple[type, ...], body: dict[str, Any]) -> HandleMeta:
+    """A class after one of the candidate's."""
     made = type.__new__(HandleMeta, name, bases, body)
     type.__setattr__(made, "__slots__", _Told("__slots__"))
-    if abstract:
-        type.__setattr__(made, "__abstractmethods__", abstract)
     return made
 
 
@@ -679,6 +686,8 @@ def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
         found = None
         if module == "builtins" and word in _KINDS:
             found = TYPES[word]
+        elif module == "enum":
+            found = vars(enum).get(word)
         elif module == "iterators":
             found = ITERATORS.get(word)
         elif module == "torch.nn" and "torch" in sys.modules:
@@ -688,6 +697,8 @@ def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
         return found if isinstance(found, type) else None
     above = next((base._fumehood_real for base in bases if issubclass(base, Handle) and base._fumehood_real), None)
     torch = sys.modules.get("torch")
+    if above is not None and issubclass(above, enum.Enum):  # without members
+        return types.new_class(name, (above,))
     if above is not None and torch is not None and issubclass(above, torch.nn.Module):
         return type(name, (above,), {})
     return above if above is not None and above.__module__.startswith(ESTIMATORS) else None

@@ -428,8 +428,8 @@ class _Reader(values.Reader):
             else:
                 bases.append(self.expect_class())
         special, methods, base, real, own = self.expect(tuple)
-        doc, hashable, abstract, lacking, checks = self.expect(tuple)
-        texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()), *lacking)
+        doc, hashable, abstract, checks = self.expect(tuple)
+        texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()))
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
         if base is not None and not isinstance(base, type):
@@ -438,8 +438,8 @@ class _Reader(values.Reader):
         if exception:
             about |= {"_fumehood_link": self.link, "_fumehood_adds": "init" in special}
             return exception_class(name, bases or [Exception], about, ExceptionMeta)
-        more = own, frozenset(lacking), checks
-        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, *more, about)
+        more = own, checks, about
+        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, *more)
 
     def function(self) -> Any:
         number = self.number()
@@ -1101,7 +1101,6 @@ class Link:
         hashable: Any,
         abstract: Any,
         differs: tuple[str, ...],
-        lacking: frozenset[str],
         checks: Any,
         about: dict[str, Any],
     ) -> type:
@@ -1127,9 +1126,9 @@ class Link:
             body["__hash__"] = None
         parents = tuple(b for b in bases if issubclass(b, Handle)) or (Handle,)
         try:
-            made = make_class(name, parents, body, lacking)
+            made = make_class(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
-            made = make_class(name, (Handle,), body, lacking)
+            made = make_class(name, (Handle,), body)
         for kind in values.ABSTRACT:
             if kind in abstract:
                 getattr(collections.abc, kind).register(made)

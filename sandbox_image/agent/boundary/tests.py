@@ -14,6 +14,7 @@ import datetime
 import functools
 import importlib
 import importlib.machinery
+import inspect
 import json
 import linecache
 import os
@@ -625,16 +626,20 @@ def _flat(kinds: Any) -> Any:
     return [one for kind in kinds for one in _flat(kind)] if isinstance(kinds, tuple) else [kinds]
 
 
-def _hints(link: Link, original: Any) -> Any:
-    """`typing.get_type_hints`: the candidate reads its own annotations, and nothing that it writes there is run here."""
+def _read_annotations_there(link: Link) -> None:
+    """Let the candidate read its own annotations: nothing that it writes there is run here."""
 
-    @functools.wraps(original)
-    def get_type_hints(obj: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(obj, HandleMeta) or type(obj) in (Function, Method):
-            return link.ask("operator", "hints", (obj,), {})
-        return original(obj, *args, **kwargs)
+    def asking(original: Any, name: str) -> Any:
+        @functools.wraps(original)
+        def ask(obj: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(obj, HandleMeta) or type(obj) in (Function, Method):
+                return link.ask("operator", name, (obj,), {})
+            return original(obj, *args, **kwargs)
 
-    return get_type_hints
+        return ask
+
+    typing.get_type_hints = asking(typing.get_type_hints, "hints")
+    inspect.get_annotations = asking(inspect.get_annotations, "annotations")
 
 
 def _is_salted(value: Any) -> bool:
@@ -737,7 +742,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     folder = os.getcwd()
     run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")
-    typing.get_type_hints = _hints(link, typing.get_type_hints)
+    _read_annotations_there(link)
     try:
         exc = link.greet()
     except Broken as broken:
