@@ -544,7 +544,9 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
         if kind == inspect.Parameter.POSITIONAL_ONLY and (place + 1 == len(parameters) or parameters[place + 1][1] != kind):
             shown.append("/")
         passed.append(f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else f"{star}{name}")
-    source = f"{'async ' * asynchronous}def made({', '.join(shown)}): return {'await ' * asynchronous}__ask__({', '.join(passed)})"
+    source = (
+        f"{'async ' * asynchronous}def made({', '.join(shown)}): return {'await ' * asynchronous}__ask__({', '.join(passed)})"
+    )
     exec(source, given)
     made = given["made"]
     made.__annotations__ = {name: more["annotation"] for name, _, more in parameters if "annotation" in more}

@@ -108,7 +108,11 @@ def _is_protocol(name: str) -> bool:
     that `__array_interface__` names, and pandas takes for a table what says so as `_typ`. What Python's own operators ask is
     defined on handles, one by one.
     """
-    return name == "_typ" or name.startswith((*_OURS, "_asyncio")) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+    return (
+        name == "_typ"
+        or name.startswith((*_OURS, "_asyncio"))
+        or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+    )
 
 
 def says_of_itself(name: str) -> bool:
@@ -150,7 +154,7 @@ class HandleMeta(type):
     # What Python's libraries look at to learn of a class
 
     @property
-    def __mro__(cls) -> tuple[type, ...]:  # type: ignore[override]
+    def __mro__(cls) -> tuple[type, ...]:
         return tuple(map(_shown_class, (kind for kind in own_mro(cls) if kind is not Handle)))
 
     @property
@@ -158,7 +162,7 @@ class HandleMeta(type):
         return tuple(object if kind is Handle else _shown_class(kind) for kind in type.__dict__["__bases__"].__get__(cls))
 
     @property
-    def __flags__(cls) -> int:  # type: ignore[override]
+    def __flags__(cls) -> int:
         own: int = type.__dict__["__flags__"].__get__(cls)
         return own | inspect.TPFLAGS_IS_ABSTRACT if getattr(cls, "__abstractmethods__", None) else own
 
@@ -342,7 +346,7 @@ class Handle(metaclass=HandleMeta):
     _fumehood_here: ClassVar[list[Link]] = []
     """The links of this process, the last of which answers."""
 
-    __init__ = _Told("__init__")  # type: ignore[assignment]
+    __init__ = _Told("__init__")
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -441,7 +445,8 @@ def has_protocol(kind: type, name: str) -> bool:
 def refusal(own: Any, what: str) -> BaseException:
     """What is raised where an object would have to say of itself that it is right: noted at once, for a test may catch it."""
     name = (own if isinstance(own, HandleMeta) else type(own)).__name__
-    return Handle._fumehood_here[-1].refuse(
+    here: Link = Handle._fumehood_here[-1]
+    return here.refuse(
         TypeError(
             f"{what} between plain data and an object that the candidate handed out ({name}), which does not single out the "
             "right answer: judged apart, only an object that the tests made is taken at its word"

@@ -19,8 +19,8 @@ from . import values
 
 _ALIASES: tuple[type, ...] = (
     type(typing.List[int]),  # noqa: UP006 - the very kind
-    type(typing.Optional[int]),  # noqa: UP007, UP045
-    type(typing.Callable[[int], int]),  # noqa: UP006
+    type(typing.Optional[int]),  # noqa: UP045
+    type(typing.Callable[[int], int]),
     type(typing.Literal[1]),
 )
 _ORIGINS = frozenset((list, dict, tuple, set, frozenset, type))

@@ -63,9 +63,8 @@ candidate says of itself."""
 _CHANCE = random.SystemRandom()
 TURNING = ("run", "start", "cancel", "result", "turn")
 """What is asked of the candidate's event loop."""
-_CHANGING = frozenset(
-    ("call", "new", "method", "set", "delete", "resume", "next", "setitem", "delitem", "enter", "exit", "aenter", "aexit", *TURNING)
-)
+_CHANGING = frozenset((*TURNING, "call", "new", "method", "set", "delete", "resume", "next", "setitem", "delitem"))
+_CHANGING |= {"enter", "exit", "aenter", "aexit"}
 """What may change objects, and with them what they show."""
 _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")}
 _STOPPING = ("next", "anext", "resume", "run", "start", "result")
@@ -140,7 +139,9 @@ class _Writer(values.Writer):
             self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
         elif self.passing and kind.__module__ == link.own_module and issubclass(kind, enum.Enum):
             if not enums.is_simple(kind, link.own_module):
-                raise NotApart(f"A member of an enumeration with methods ({kind.__name__}) cannot be passed to a candidate judged apart")
+                raise NotApart(
+                    f"A member of an enumeration with methods ({kind.__name__}) cannot be passed to a candidate judged apart"
+                )
             enums.put(self, value)
         elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
@@ -1126,15 +1127,15 @@ class Link:
             body["__hash__"] = None
         parents = tuple(b for b in bases if issubclass(b, Handle)) or (Handle,)
         try:
-            made = make_class(name, parents, body)
+            made: Any = make_class(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
             made = make_class(name, (Handle,), body)
         for kind in values.ABSTRACT:
             if kind in abstract:
                 getattr(collections.abc, kind).register(made)
         if is_below(made, abc.ABC):
-            abc.ABC.register(made)
-        return made
+            abc.ABCMeta.register(abc.ABC, made)
+        return made  # type: ignore[no-any-return]
 
     def handle(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
         """What stands for an object of the candidate's: the same for the same object.
@@ -1152,7 +1153,7 @@ class Link:
             raise Garbled("an object of no class")
         self.drop.discard(number)  # not told yet, and not true any more
         self.made.pop(number, None)
-        made = object.__new__(kind)
+        made: Any = object.__new__(kind)
         object.__setattr__(made, "_fumehood_id", number)
         if base:
             object.__setattr__(made, "_fumehood_value", base[0])
@@ -1412,4 +1413,3 @@ def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:
     for name, value in attributes.items():
         if type(name) is str and name.isidentifier() and not name.startswith("_"):
             exc.__dict__[name] = guarded(exc, name, value)
-

@@ -195,7 +195,7 @@ class CandidatesLoops:
         """Those at their end."""
 
     def _enter(self, number: int) -> Any:
-        """The loop that goes with one of the tests' loops. What an earlier one left behind ends with it, as in one interpreter."""
+        """The loop that goes with one of the tests'. What an earlier one left behind ends with it, as in one interpreter."""
         import asyncio
 
         if number != self._number:

@@ -88,7 +88,7 @@ def describe(kind: type, module: str) -> tuple[Any, ...]:
 
 
 def parameters(function: Any, shown: Callable[[Any], Any]) -> list[tuple[str, int, dict[str, Any]]]:
-    """Name, kind, default and annotation of each parameter of a function or a class. `shown` makes a text of what cannot cross."""
+    """Name, kind, default and annotation of each parameter. `shown` makes a text of what cannot cross."""
     found = []
     for parameter in inspect.signature(function).parameters.values():
         told = {name: getattr(parameter, name) for name in ("default", "annotation")}

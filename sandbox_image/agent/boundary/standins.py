@@ -53,7 +53,7 @@ class StandInMeta(type):
     # What Python and its libraries look at to learn of a class
 
     @property
-    def __mro__(cls) -> tuple[type, ...]:  # type: ignore[override]
+    def __mro__(cls) -> tuple[type, ...]:
         return tuple(kind for kind in type.__dict__["__mro__"].__get__(cls) if kind is not StandIn)
 
     @property
@@ -69,7 +69,7 @@ class StandInMeta(type):
         told = _reflected(cls)
         return signature_of(told["signature"]) if "signature" in told else None
 
-    @property
+    @property  # type: ignore[misc]
     def __dict__(cls) -> Any:  # type: ignore[override]
         told = _reflected(cls)
         shown = {name: _part(cls, name) for name in told.get("names", ())}

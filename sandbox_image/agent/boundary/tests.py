@@ -615,7 +615,7 @@ def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
             return True
         return issubclass(kind, others)
 
-    found = {"hash": own_hash, "id": own_id, "next": own_next, "issubclass": own_issubclass}
+    found: dict[str, Any] = {"hash": own_hash, "id": own_id, "next": own_next, "issubclass": own_issubclass}
     for name, function in found.items():
         function.__name__ = name
     return found
