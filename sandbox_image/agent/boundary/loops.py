@@ -11,7 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
+import itertools
+import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +80,7 @@ class TestsLoops:
                 await future
             except CancelledError as exc:
                 cancelled = exc
+                self._leave()
                 self._link.ask("cancel", source)
         self._over.discard(number)
         try:
@@ -86,6 +91,34 @@ class TestsLoops:
         if cancelled is not None and not ended:
             raise cancelled
         return value
+
+    def _leave(self) -> None:
+        """A task that waits for the candidate is cancelled, and with it an assertion: by the tests, or because all is at its end."""
+        stack: list[types.FrameType] = []
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            stack.append(frame)
+            frame = frame.f_back
+        chain = itertools.takewhile(lambda one: one.f_code.co_flags & inspect.CO_COROUTINE, stack[1:])
+        if not (what := self._link.unreached.before(list(chain))):
+            return
+        from asyncio import current_task
+
+        once = current_task().cancelling() < 2  # type: ignore[union-attr]
+        if once and any(one.f_code.co_name == "_cancel_all_tasks" for one in stack):
+            self._link.unreached.abandoned(what)
+        else:
+            self._link.rest_on("word")
+
+    def finish(self, task: Any) -> None:
+        """A test is at its end and a task is not: what it waits for may be the candidate."""
+        frames, awaited = [], task.get_coro()
+        while (frame := getattr(awaited, "cr_frame", None)) is not None:
+            frames.append(frame)
+            awaited = awaited.cr_await
+        if any(frame.f_code is TestsLoops._waited.__code__ for frame in frames):
+            if what := self._link.unreached.before(frames):
+                self._link.unreached.abandoned(what)
 
     def _select(self, loop: Any, select: Callable[[float | None], Any], timeout: float | None = None) -> Any:
         """What the tests' loop does once in each turn: it waits until something happens, on the candidate's side too."""

@@ -92,7 +92,7 @@ class _Judge:
         self._expected = _NO_TESTS
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
-        self._silent = Silent(lambda error: link.unreached.silenced(error))
+        self._silent = Silent(lambda error: link.unreached.silenced(error), link.loops.finish)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
