@@ -93,7 +93,7 @@ class TestsLoops:
         return value
 
     def _leave(self) -> None:
-        """A task that waits for the candidate is cancelled, and with it an assertion: by the tests, or because all is at its end."""
+        """A task that waits for the candidate is cancelled, and with it an assertion: by the tests, or at the end of all."""
         stack: list[types.FrameType] = []
         frame: Any = sys._getframe(1)
         while frame is not None:
@@ -116,9 +116,9 @@ class TestsLoops:
         while (frame := getattr(awaited, "cr_frame", None)) is not None:
             frames.append(frame)
             awaited = awaited.cr_await
-        if any(frame.f_code is TestsLoops._waited.__code__ for frame in frames):
-            if what := self._link.unreached.before(frames):
-                self._link.unreached.abandoned(what)
+        waits = any(frame.f_code is TestsLoops._waited.__code__ for frame in frames)
+        if waits and (what := self._link.unreached.before(frames)):
+            self._link.unreached.abandoned(what)
 
     def _select(self, loop: Any, select: Callable[[float | None], Any], timeout: float | None = None) -> Any:
         """What the tests' loop does once in each turn: it waits until something happens, on the candidate's side too."""

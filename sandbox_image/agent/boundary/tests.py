@@ -404,7 +404,8 @@ class _Judge:
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
         names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], findings) | libraries
-        sys.modules[names["__name__"]] = _module_of(names)
+        sys.modules[names["__name__"]] = own = _module_of(names)
+        names = own.__dict__
         try:
             if kind != "functions":
                 for name in known.wanted(module.__name__, bound, self._entry_point, self._defines):
@@ -414,7 +415,7 @@ class _Judge:
             calls = "check" if kind == "check" else ""
             body = [node for node in tree.body if not _calls(node, calls)]
             entry = self._import(module, self._entry_point) if kind == "check" else None
-            own = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
+            tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
             exec(light_tests.compiled(body, self._path, self._tests, self._expected.marked), names)
             self._raise_found()
         except BaseException as exc:
@@ -422,8 +423,8 @@ class _Judge:
         if kind == "check":
             found = {"check": lambda: names["check"](entry)}
         else:
-            found = {name: names[name] for name in dict.fromkeys(own) if self._is_test(names.get(name))}
-            if len(found) < len(set(own)):  # something else stands under their names now
+            found = {name: names[name] for name in dict.fromkeys(tests) if self._is_test(names.get(name))}
+            if len(found) < len(set(tests)):  # something else stands under their names now
                 self._expected = Reading(ast.parse(self._tests, self._path), link.module, names_of_candidate)
         return self._functions(found)
 
