@@ -91,6 +91,9 @@ _TELLING = frozenset(
         "__origin__",
         "__args__",
         "__parameters__",
+        "__supertype__",
+        "__bound__",
+        "__constraints__",
         "__total__",
         "__required_keys__",
         "__optional_keys__",
@@ -363,6 +366,10 @@ class Handle(metaclass=HandleMeta):
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
         value = link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
         return _throwing(link, value) if name == "athrow" else value
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return _signature(type(self)._fumehood_link, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         type(self)._fumehood_link.ask("set", self, name, value)

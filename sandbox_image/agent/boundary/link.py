@@ -219,6 +219,7 @@ class _Writer(values.Writer):
             number = link.callable_number(value, value)
             nature = "partial" if type(value) is functools.partial else "getter"
         elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
+            value = link.same_method(value)
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
             owner = value.__self__ if type(value) is types.MethodType else None
@@ -539,6 +540,8 @@ class Link:
         self.callables: dict[int, tuple[Any, Any]] = {}
         """What the tests passed that can be called: by number, the object itself and what is called."""
         self._callable_numbers: dict[int, int] = {}
+        self._methods: dict[tuple[int, int], Any] = {}
+        """Methods of objects of the tests' that were passed, by the `id` of both."""
         self.own_module = f"test_{module}"
         """The name of the tests' own module."""
         self._own_classes: dict[type, bool] = {}
@@ -1313,6 +1316,12 @@ class Link:
             number = self._callable_numbers[id(value)] = len(self.callables) + 1
             self.callables[number] = (value, target)
         return number
+
+    def same_method(self, value: Any) -> Any:
+        """A method that was passed before, where this is the same one of the same object: each look makes a new one."""
+        if type(value) is not types.MethodType:
+            return value
+        return self._methods.setdefault((id(value.__self__), id(value.__func__)), value)  # kept, and its object with it
 
     def coroutine_number(self, value: Any) -> int:
         """The number under which the candidate may await a coroutine of the tests'."""

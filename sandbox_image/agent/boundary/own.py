@@ -119,6 +119,8 @@ def _reflected(kind: type, shown: Callable[[Any], Any]) -> dict[str, Any]:
         told["init"] = parameters(made, shown), {name: shown(found) for name, found in _hints(made).items()}
     if dataclasses.is_dataclass(kind):
         told["fields"] = [_field(found, shown) for found in dataclasses.fields(kind)]
+        params: Any = kind.__dataclass_params__  # type: ignore[attr-defined]
+        told["params"] = {name: getattr(params, name) for name in params.__slots__}
     return told
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,8 @@ class StandInMeta(type):
         return shown | {"__annotations__": dict(told.get("hints", {}))}
 
 
-_TOLD = {"__slots__": "slots", "__match_args__": "match_args", "__dataclass_fields__": "fields", "__init__": "init"}
+_TOLD = {"__slots__": "slots", "__match_args__": "match_args", "__init__": "init"}
+_TOLD |= {"__dataclass_fields__": "fields", "__dataclass_params__": "params"}
 """What a class may have and its objects have too: how it is told."""
 
 
@@ -100,6 +102,8 @@ def _told(cls: StandInMeta, name: str) -> Any:
     value = found[_TOLD[name]]
     if name == "__dataclass_fields__":
         return {field.name: field for field in map(_field, value)}
+    if name == "__dataclass_params__":
+        return types.SimpleNamespace(**value)
     return _making(*value) if name == "__init__" else value
 
 
