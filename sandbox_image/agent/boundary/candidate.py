@@ -1007,14 +1007,7 @@ class Server:
 
     def _turn(self, kind: str, operands: tuple[Any, ...]) -> Any:
         """What is asked of the event loop."""
-        loops, asked, more = self._loops, operands[0], operands[1:]
-        if kind == "turn":
-            return loops.turn(asked, *more)
-        if kind == "run":
-            return loops.run(asked)
-        if kind == "start":
-            return loops.start(self._loop, self.keep(asked), asked)
-        return loops.cancel(self.keep(asked)) if kind == "cancel" else loops.result(self.keep(asked), *more)
+        return self._loops.start(self._loop, *operands) if kind == "start" else getattr(self._loops, kind)(*operands)
 
     def _resume(self, generator: Any, how: str, value: Any) -> Any:
         """Go on with a generator: (True, item), or (False, returned) at its end."""

@@ -19,8 +19,6 @@ import types
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .values import Garbled
-
 if TYPE_CHECKING:
     from .link import Link
 
@@ -41,14 +39,15 @@ class TestsLoops:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._waiting: dict[int, Any] = {}
-        """What the tests wait for: by the number of the candidate's coroutine, a future of the tests' loop."""
+        """What the tests wait for, by its number: futures of their loop."""
         self._over: set[int] = set()
         """Those that are at their end and have not been asked for what they gave."""
         self._ended: list[int] = []
         """Coroutines of the tests' that the candidate awaits and that are at their end, until it is told."""
         self._busy = False
         """Whether the candidate's loop may have something to do."""
-        self._count = 0
+        self._count = self._asked = 0
+        """How many loops have used the candidate, and how often they have awaited something of its."""
 
     def number(self) -> int:
         """The number of the loop that runs: 1, 2, ... in the order in which loops used the candidate; 0 where none runs."""
@@ -67,13 +66,14 @@ class TestsLoops:
         ask, loop = self._link.ask, running()
         if loop is None:  # stepped by hand
             return ask("run", source)
-        ended, value = _pair(ask("start", source))
-        return value if ended else await self._waited(source, loop)
+        number = self._asked = self._asked + 1
+        ended, value = self._pair(ask("start", source, number))
+        return value if ended else await self._waited(number, loop)
 
-    async def _waited(self, source: Any, loop: Any) -> Any:
+    async def _waited(self, number: int, loop: Any) -> Any:
         from asyncio import CancelledError
 
-        cancelled, number = None, source._fumehood_id
+        cancelled = None
         while number not in self._over:
             future = self._waiting[number] = loop.create_future()
             try:
@@ -81,10 +81,11 @@ class TestsLoops:
             except CancelledError as exc:
                 cancelled = exc
                 self._leave()
-                self._link.ask("cancel", source)
+                self._link.ask("cancel", number)
+        del self._waiting[number]
         self._over.discard(number)
         try:
-            ended, value = _pair(self._link.ask("result", source, cancelled is not None))
+            ended, value = self._pair(self._link.ask("result", number, cancelled is not None))
         except BaseException as exc:
             self._link.unreached.passed_on(exc)
             raise
@@ -134,11 +135,16 @@ class TestsLoops:
 
     def _turn(self, wait: float) -> None:
         ended, self._ended = self._ended, []
-        told, busy = _pair(self._link.ask("turn", ended, wait))
-        if type(told) is not list or type(busy) is not bool:
-            raise Garbled("a turn that is none")
+        told, busy = self._pair(self._link.ask("turn", ended, wait))
+        if type(told) is not list or type(busy) is not bool or any(type(number) is not int for number in told):
+            self._link.tamper("a turn that is none")
         _wake(told, self._waiting, self._over)
         self._busy = busy
+
+    def _pair(self, answer: Any) -> tuple[Any, Any]:
+        if type(answer) is not tuple or len(answer) != 2:
+            self._link.tamper("an answer of no kind")
+        return answer  # type: ignore[no-any-return]
 
     def serving(self, coroutine: Any, number: Callable[[], int]) -> Callable[[str], Any]:
         """What is called for what the candidate asks of a coroutine of the tests', which it knows by a number."""
@@ -182,16 +188,11 @@ def _cancellation(task: Any) -> BaseException:
 def _wake(told: list[int], waiting: dict[int, Any], over: set[int]) -> None:
     """Note what is at its end, and wake who waits for it."""
     for number in told:
-        over.add(number)
-        future = waiting.pop(number, None)
-        if future is not None and not future.done():
-            future.set_result(None)
-
-
-def _pair(answer: Any) -> tuple[Any, Any]:
-    if type(answer) is not tuple or len(answer) != 2:
-        raise Garbled("an answer of no kind")
-    return answer
+        future = waiting.get(number)
+        if future is not None:
+            over.add(number)
+            if not future.done():
+                future.set_result(None)
 
 
 def run_apart(coroutine: Any) -> Any:
@@ -254,8 +255,8 @@ class CandidatesLoops:
         finally:
             asyncio._set_running_loop(None)
 
-    def start(self, loop_number: int, number: int, awaitable: Any) -> tuple[bool, Any]:
-        """Take the first step of an awaitable: (whether it is at its end, what it gave)."""
+    def start(self, loop_number: int, awaitable: Any, number: int) -> tuple[bool, Any]:
+        """Take the first step of an awaitable, which has this number: (whether it is at its end, what it gave)."""
         if running() is not None or not loop_number:
             return True, self.run(awaitable)
         loop = self._enter(loop_number)
@@ -316,6 +317,7 @@ class CandidatesLoops:
         if loop is self._loop:
             self._ask(number, "start")
             await self._waited(number, loop)
+            del self._awaited[number]
             self._over.discard(number)
         ended, value = self._ask(number, "result")
         if not ended:
