@@ -17,7 +17,7 @@ import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .exceptions import is_verdict, mark, marked
-from .values import ESTIMATORS, ITERATORS, LIBRARIES, TYPES, Named, NotApart, library
+from .values import ESTIMATORS, ITERATORS, LIBRARIES, TYPES, Named, NotApart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -687,7 +687,9 @@ def shared_class(path: Any) -> type | None:
     if type(path) is not tuple or len(path) != 2:
         return None
     module, word = path
-    found = TYPES.get(word) if module == "builtins" else vars(library(module)).get(word) if module in LIBRARIES else None
+    if module == "builtins":
+        return TYPES.get(word)
+    found = vars(sys.modules[module]).get(word) if module in LIBRARIES and module in sys.modules else None
     return found if isinstance(found, type) else None
 
 
