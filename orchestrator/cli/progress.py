@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from orchestrator.cli import messages
 from orchestrator.cli.shared import console, note
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Progress:
     """Shows the events of a job. Use it as a context manager, so that the terminal is left in order."""
 
     def __init__(self, *, live: bool | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.live = sys.stderr.isatty() if live is None else live
+        self.live = sys.stderr.isatty() and not messages.quiet if live is None else live
         self._clock = clock
         self._began = clock()
         self._task = ""

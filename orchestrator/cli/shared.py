@@ -11,12 +11,15 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
+from orchestrator.cli.messages import complain as complain
+from orchestrator.cli.messages import note as note
+from orchestrator.cli.messages import out as out
+from orchestrator.cli.messages import show as show
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.printable import printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -55,10 +58,10 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             show_error(error, as_json=bool(kwargs.get("json_")))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            note("Interrupted.")
+            complain("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
         except Terminated:
-            note("Terminated.")
+            complain("Terminated.")
             raise typer.Exit(TERMINATED) from None
 
     return wrapper
@@ -66,33 +69,16 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
 
 def show_error(error: OrchestratorError, *, as_json: bool) -> None:
     """The sentence and its remedy to stderr; with `as_json` an object to stdout too."""
-    note(f"fumehood: {error.message}")
+    complain(f"fumehood: {error.message}")
     if error.remedy:
-        note(f"  {error.remedy}")
+        complain(f"  {error.remedy}")
     if as_json:
         out_json({"error": error.message, "remedy": error.remedy})
-
-
-def out(text: str) -> None:
-    """A line to stdout; what the terminal's encoding lacks, or what would steer it, is shown as an escape."""
-    show(f"{text}\n", sys.stdout)
 
 
 def out_json(value: object) -> None:
     """A value as JSON to stdout."""
     out(json.dumps(value, indent=2))
-
-
-def note(text: str) -> None:
-    """A line to stderr."""
-    show(f"{text}\n", sys.stderr)
-
-
-def show(text: str, stream: TextIO) -> None:
-    """Text to a stream, as `out` writes it, with no end of line but its own."""
-    encoding = stream.encoding or "utf-8"
-    stream.write(printable(text).encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
 
 
 def console(*, stderr: bool = False) -> Screen:

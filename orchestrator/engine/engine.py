@@ -259,6 +259,7 @@ class Engine:
             result = await self._proved(program, result, run)
         self.metrics.runs[result.status, result.verdict or ""] += 1
         self.metrics.tampered += bool(result.attack)
+        _log.debug("A run ended: %s %s after %.3f s.", result.status, result.verdict or "", result.wall_time)
         return result
 
     async def _proved(

@@ -32,6 +32,7 @@ _SYMBOLS = {
     ast.NotIn: "not in",
 }
 _EXPLAIN, _FAILING, _RUNNING, _DECORATING, _COMPARED = "@explain", "@failing", "@running", "@decorating", "@compared"
+_FORMATTING = "@formatting"
 """What compiled tests call: no names that source could have."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
@@ -234,7 +235,19 @@ class _Asserts:
         return ast.unparse(node)
 
 
-def _place(node: ast.stmt) -> dict[str, Any]:
+class _Formats(ast.NodeTransformer):
+    """Has `x.format` looked at where `x` is no text that is written out."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if node.attr not in ("format", "format_map") or not isinstance(node.ctx, ast.Load):
+            return node
+        if isinstance(node.value, ast.Constant):
+            return node
+        return _call(_FORMATTING, [node.value, ast.Constant(node.attr, **_place(node))], node)
+
+
+def _place(node: ast.stmt | ast.expr) -> dict[str, Any]:
     return {
         "lineno": node.lineno,
         "col_offset": node.col_offset,
@@ -243,7 +256,7 @@ def _place(node: ast.stmt) -> dict[str, Any]:
     }
 
 
-def _call(name: str, arguments: list[ast.expr], node: ast.stmt) -> ast.Call:
+def _call(name: str, arguments: list[ast.expr], node: ast.stmt | ast.expr) -> ast.Call:
     place = _place(node)
     return ast.Call(ast.Name(name, ast.Load(), **place), arguments, [], **place)
 
@@ -523,6 +536,8 @@ class Asserts:
 
 def compiled(statements: list[ast.stmt], path: str, source: str, marked: Mapping[int, str] | None = None) -> Any:
     """Code of statements of `source` whose assertions explain themselves, and whose `marked` functions say that they run."""
+    if "format" in source:
+        statements = [_Formats().visit(statement) for statement in statements]
     tree = ast.Module(_Asserts(source, marked or {}).rewrite(statements), [])
     return compile(tree, path, "exec", dont_inherit=True)
 
@@ -545,6 +560,9 @@ class Calls(Protocol):
     def compared(self, line: int, column: int) -> None:
         """The assertion that stands there compared two things, neither of them written out, and passed."""
 
+    def formatting(self, value: Any, name: str) -> Any:
+        """The attribute `format` or `format_map` of something that is not written out."""
+
 
 def hooks(calls: Calls) -> dict[str, Any]:
     """The names that compiled tests need."""
@@ -554,6 +572,7 @@ def hooks(calls: Calls) -> dict[str, Any]:
         _RUNNING: calls.running,
         _DECORATING: calls.decorating,
         _COMPARED: calls.compared,
+        _FORMATTING: calls.formatting,
     }
 
 

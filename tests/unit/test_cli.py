@@ -151,6 +151,35 @@ def test_wrong_usage_is_2(cli: Cli, command: str) -> None:
 # -- bad input -------------------------------------------------------------------------------------------------------
 
 
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "orchestrator", "version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __version__
+
+
+def test_help_of_one_command_and_of_all(cli: Cli) -> None:
+    assert cli("help", "runs", "ls").stdout.startswith("Usage: fumehood runs ls ")
+    manual = cli("help").stdout
+    assert manual.startswith("Usage: fumehood ")
+    assert "Usage: fumehood solve loss " in manual
+    explained(cli("help", "runs", "nothing"), 2, "has no command 'nothing'")
+
+
+def test_quiet_leaves_errors_and_results(cli: Cli, tmp_path: Path) -> None:
+    assert "No run yet" in cli("runs", "ls").stderr
+    assert cli("-q", "runs", "ls").stderr == ""
+    explained(cli("-q", "run", "missing.py"), 2, "missing.py")
+    explained(cli("-q", "-v", "version"), 2, "exclude each other")
+
+
+def test_a_log_file_has_what_was_said(cli: Cli, tmp_path: Path) -> None:
+    cli("-q", "--log-file", "log", "runs", "ls")
+    cli("--log-file", "log", "run", "missing.py")
+    first, second, _ = (tmp_path / "log").read_text().splitlines()
+    assert "INFO fumehood.cli: No run yet" in first
+    assert "ERROR fumehood.cli: fumehood: " in second
+    explained(cli("--log-file", "no/log", "version"), 2, "--log-file no/log cannot be written")
+
+
 def test_a_missing_file(cli: Cli) -> None:
     explained(cli("run", "none.py"), 2, "none.py cannot be read: No such file")
 

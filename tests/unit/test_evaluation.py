@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.applications.evaluation import reports
 from orchestrator.applications.evaluation.job import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
 from orchestrator.applications.evaluation.reference_outputs import tests_of as source_of_tests
 from orchestrator.applications.evaluation.reports import FILES, markdown, write_reports
@@ -422,11 +423,27 @@ async def test_reports_are_whole_and_need_no_other_file(tmp_path, dataset, setti
         ("t0", "passed", True),
         ("t1", "failed: assert 1 == 2", False),
     ]
-    page = written[3].read_text()
-    assert page.count("data:image/png;base64,") == 2
+    page, text = written[3].read_text(), written[2].read_text()
+    assert "data:image/png" not in page, "a curve of one point"
+    assert "&lt;script&gt;alert(1)" in page
     assert "<script" not in page
     assert "http" not in page
-    assert "| pass@1 | 50.0 % |" in written[2].read_text()
+    assert "| pass@1 | 50.0 % |" in text
+    for one in (page, text):  # the failure by its kind, the sample with prompt, code and reason
+        assert all(part in one for part in ("wrong_answer", "assert 1 == 2", "alert(1)", "t1"))
+
+
+async def test_a_report_groups_failures_and_draws_a_curve(tmp_path, dataset, settings, records, engine, monkeypatch):
+    path = samples_file(tmp_path, *((f"t{i}", text) for i in range(4) for text in ("wrong", "RIGHT")))
+    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    page = reports.page(result)
+    assert page.count("data:image/png;base64,") == 1
+    assert page.count("<details id=") == 4
+    assert "(4)" in page
+    assert "t3: 1 of 2" in page
+    monkeypatch.setattr(reports, "SHOWN", 1)
+    assert "(1 of 4)" in reports.page(result)
+    assert "3 more are in results.jsonl" in reports.markdown(result)
 
 
 async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(

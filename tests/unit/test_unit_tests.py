@@ -405,7 +405,9 @@ async def test_a_data_set_gives_its_references(store, tmp_path):
     paths = write_reports(result, tmp_path / "out")
     assert [item.name for item in paths] == list(FILES)
     assert json.loads(paths[0].read_text().splitlines()[0])["mutation_score"] == 1.0
-    assert "pass@1 | 100.0%" in paths[2].read_text()
+    assert "pass@1 | 100.0 %" in paths[2].read_text()
+    for page in paths[2:]:
+        assert all(part in page.read_text() for part in ("T/0", "reward 1.00", "from candidate import", "T/1"))
 
 
 def test_a_task_without_a_reference_is_a_problem_and_inputs_are_trusted():

@@ -178,6 +178,8 @@ class EvalResult:
     """Why it stopped half-way; None where all was done."""
     answers: Answers = field(default_factory=Answers)
     """How many answers were refused, empty or cut off."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Task -> what it asks, as the data set has it."""
 
     @property
     def progress(self) -> str:
@@ -646,6 +648,7 @@ class _Evaluation:
             wall_time=time.monotonic() - began,
             error=self.error,
             answers=answers,
+            prompts={name: task.prompt for name, task in self.tasks.items()},
         )
 
 

@@ -41,6 +41,8 @@ class Findings:
         """What failed in it for good."""
         self.compared: Callable[[int, int], None] = lambda line, column: None
         """Called with the place of an assertion that passed and compared two things, neither of them written out."""
+        self.formatting: Callable[[Any, str], Any] = getattr
+        """Called for the attribute `format` of what is not written out."""
         self.entered: set[int] = set()
         """Marked functions that ever ran."""
         self._handled: dict[frozenset[str], list[tuple[tuple[int, int], bool]]] = {}

@@ -25,7 +25,7 @@ from .values import MAX_FRAME, Garbled
 _WANTED = re.compile(
     r"\bopen\s*\(|\b(?:tempfile|shutil|pathlib|glob|tmp_path|tmpdir|tmp_path_factory|sqlite3|zipfile|tarfile)\b|\bos\."
     r"|\b(?:savetxt|loadtxt|genfromtxt|fromfile|tofile|ElementTree|configparser)\b|\b(?:np|numpy)\.(?:save|savez|load)\b"
-    r"|\b(?:to|read)_(?:csv|json|excel|parquet|html|xml)\b"
+    r"|\b(?:to|read)_(?:csv|json|excel|parquet|html|xml)\b|\.(?:(?:read|write)_(?:text|bytes)|iterdir|touch|is_file)\s*\("
 )
 _MOST = 4000
 """Files and folders on one side."""
@@ -133,10 +133,17 @@ class Folders:
             target = f"{self._places[number]}/{path}"
             if os.path.realpath(os.path.dirname(target)) != os.path.realpath(self._places[number]) + _above(path):
                 continue  # through a link of this side's own
-            touched = touched or key in self._own
+            touched = touched or self._is_own(key, target)
             with contextlib.suppress(OSError):
                 self._do(key, target, mode, changed, content)
         return touched
+
+    def _is_own(self, key: tuple[int, str], target: str) -> bool:
+        """Whether this side made or changed it: also where there is too much to be looked at each time."""
+        if key in self._own or not os.path.lexists(target):
+            return key in self._own
+        info, known = os.lstat(target), self._known.get(key)
+        return known is None or (stat.S_ISREG(info.st_mode) and known[1] != info.st_ctime_ns)
 
     def _checked(self, change: Any) -> Change:
         if type(change) is not tuple or len(change) != 5:

@@ -26,7 +26,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .. import light_tests
+from .. import light_tests, protocol
 from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
@@ -37,6 +37,7 @@ from .folders import Folders, roots, wanted
 from .handles import Function, Handle, HandleMeta, Method, is_below
 from .link import Link
 from .module import Module
+from .named import Named
 from .sides import Sides
 from .silent import Silent
 from .unreached import Unreached
@@ -92,6 +93,7 @@ class _Judge:
         self._expected = _NO_TESTS
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
+        self._named = Named(self._tests, link.refuse)
         self._silent = Silent(lambda error: link.unreached.silenced(error), link.loops.finish)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
@@ -372,7 +374,9 @@ class _Judge:
         # A candidate that calls something `math` would be asked whether it is right.
         libraries: dict[str, Any] = {name: importlib.import_module(library) for name, library in known.libraries().items()}
         bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
-        libraries |= {name: own for name, own in _own_builtins(link).items() if name in known.used and name not in bound}
+        libraries |= {
+            name: own for name, own in _own_builtins(link, self._named).items() if name in known.used and name not in bound
+        }
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._names = names_of_candidate
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
@@ -399,6 +403,7 @@ class _Judge:
         link.expects_stop, link.expects, link.expects_error = findings.expects_stop, findings.expects, findings.expects_error
         self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
         findings.compared = self._compared
+        findings.formatting = self._named.formatting
         link.unreached = Unreached(self._sides, self._path)
         if kind == "pytest":
             return self._pytest(tree, libraries)
@@ -479,7 +484,11 @@ class _Judge:
         return self._finish()
 
     def _pytest(self, tree: ast.Module, libraries: dict[str, Any]) -> int:
-        import pytest
+        try:
+            import pytest
+        except ModuleNotFoundError as exc:
+            exc.msg = protocol.NO_PYTEST
+            return self.collection_error(exc)
 
         from ..reporter import Reporter
 
@@ -544,8 +553,8 @@ class _Judge:
                     judge._finish(2)
 
         folder = os.path.dirname(self._path)
-        with open(self._path, "w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(self._tests)
+        with open(self._path, "w"):
+            pass  # pytest wants a file by this name: what is in it would be there for a path that the candidate hands out
         hooks = light_tests.hooks(self._findings) | libraries
         code = light_tests.compiled(tree.body, self._path, self._tests, self._expected.marked)
         sys.meta_path.insert(0, _Import(self._path, code, hooks, self._raise_found))
@@ -585,8 +594,8 @@ def _rebinds(tests: str, used: set[str]) -> bool:
     return any(name.startswith("test") for name in used) or any(way in tests for way in _REBINDING)
 
 
-def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id`, `next` and `issubclass` for the tests' own file.
+def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
+    """`hash`, `id`, `next`, `issubclass` and `getattr` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -619,7 +628,7 @@ def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
     found: dict[str, Any] = {"hash": own_hash, "id": own_id, "next": own_next, "issubclass": own_issubclass}
     for name, function in found.items():
         function.__name__ = name
-    return found
+    return found | {"getattr": named.own_getattr}
 
 
 def _flat(kinds: Any) -> Any:
