@@ -64,7 +64,6 @@ _NAMES = {
     ),
     **dict.fromkeys(("inspect.stack", "inspect.currentframe", "sys._getframe", "sys.settrace", "sys.setprofile"), "walk frames"),
     **dict.fromkeys(("importlib.reload", "importlib.util", "importlib.machinery"), "load the candidate's module again"),
-    "inspect.getattr_static": "look into the candidate's objects",
     "sys.modules": "change sys.modules",
     "shutil.unpack_archive": "unpack archives, whose members may have any path",
     **dict.fromkeys(("sys.stdin", "sys.stdout", "sys.stderr", "sys.argv"), "share the interpreter's streams or arguments"),

@@ -88,7 +88,6 @@ TOGETHER = {
     "import pickle\nfrom candidate import f\nload = pickle.loads": "serialise",
     "from pickle import Unpickler\nUnpickler(None)": "serialise",
     "import random\nfrom candidate import f\nassert f() == random.random()": "random",
-    "import inspect\nfrom candidate import C\nassert inspect.getattr_static(C, 'p')": "look into",
     "from candidate import C\nassert 'p' in vars(C)": "look into",
     "from candidate import f\n@f\nclass A: pass": "change their classes",
     "from candidate import f\nclass A: pass\n@f(A)\ndef g(): pass": "change their classes",
