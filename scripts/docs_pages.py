@@ -103,11 +103,19 @@ def _descended(words: list[str]) -> tuple[typer.Context, list[str]]:
 @functools.cache
 def _variables() -> set[str]:
     """Names of settings that something in the project reads."""
-    from orchestrator.settings import Settings
-
     texts = [ROOT / "compose.yaml", ROOT / "scripts/setup", *(ROOT / "llm_server").rglob("*.py")]
     named = {name for path in texts for name in _VARIABLE.findall(path.read_text(encoding="utf-8"))}
-    return named | {f"FUMEHOOD_{name.upper()}" for name in Settings.model_fields}
+    return named | set(settings())
+
+
+def settings() -> list[str]:
+    """Variables of all settings there are."""
+    from orchestrator.applications.unit_tests.settings import TestsSettings
+    from orchestrator.settings import Settings
+
+    return [
+        f"{kind.model_config['env_prefix']}{name.upper()}" for kind in (Settings, TestsSettings) for name in kind.model_fields
+    ]
 
 
 def main() -> int:

@@ -268,7 +268,10 @@ class DockerSandbox:
 def needs_libraries(program: Program) -> bool:
     """Whether a run is likely to use what sandboxes import ahead. A guess, of which only time depends."""
     texts = [program.code or "", program.tests or ""]
-    return any(_ARRAYS.search(text) for text in texts) or (program.judging == "together" and bool(_PYTEST.search(texts[1])))
+    files = (content.decode("utf-8", "replace") for path, content in program.files.items() if path.endswith(".py"))
+    return any(_ARRAYS.search(text) for text in (*texts, *files)) or (
+        program.judging == "together" and bool(_PYTEST.search(texts[1]))
+    )
 
 
 def _relay(channel: Channel, data: bytes, *, end: bool) -> None:

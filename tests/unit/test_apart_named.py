@@ -38,6 +38,20 @@ def name(x): return x
         ),
         ("def f(n): return n.get('__init__.__globals__.EXPECTED')", "assert f(Node(a=1)) == EXPECTED"),
         (
+            "class C:\n    looks = 0\n    @property\n    def fn(self):\n        self.looks += 1\n"
+            "        return self.g if self.looks > 1 else 'x'\n"
+            "def f(g):\n    c = C()\n    c.g = g\n    return c, '{0.fn.__globals__[EXPECTED]}'",
+            "c, text = f(name); assert text.format(c) == EXPECTED",
+        ),
+        (
+            "class T(str):\n    def __str__(self): return 'x'\ndef f(): return T('{0.__globals__[EXPECTED]}')",
+            "assert f().format(name) == EXPECTED",
+        ),
+        (
+            "class T(str):\n    def m(self): pass\ndef f(): return T('__globals__')",
+            "assert getattr(name, f())['EXPECTED'] == EXPECTED",
+        ),
+        (
             "class C: pass\ndef f(): return C(), '{0._fumehood_link.unreached._sides.tree.body[2].value.value}'",
             "c, text = f(); assert text.format(c) == EXPECTED",
         ),

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.applications.evaluation.job import EvalResult, Row, counts_of
+from orchestrator.applications.evaluation.results import EvalResult, Row, counts_of
 from orchestrator.jobs.reports import render, write_files
 from orchestrator.scoring.pass_at_k import Estimate, estimate
 from orchestrator.types import Verdict

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestrator.applications.unit_tests.job import TestsResult, TestsRow
+from orchestrator.applications.unit_tests.results import TestsResult, TestsRow
 from orchestrator.jobs.reports import percent, render, write_files
 
 FILES = ("results.jsonl", "report.json", "report.md", "report.html")

@@ -10,6 +10,7 @@ Left out: what a class of the tests' own does with a text otherwise, as a dictio
 from __future__ import annotations
 
 import _string  # type: ignore[import-not-found]
+import string
 import types
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ class Named:
 
     def own_getattr(self, value: Any, name: str, *default: Any) -> Any:
         """`getattr` for the tests."""
+        name = _text(name)
         if type(name) is not str or not (f"'{name}'" in self._tests or f'"{name}"' in self._tests):
             self._check(value, name)
         return getattr(value, name, *default)
@@ -39,36 +41,17 @@ class Named:
         """What the attribute `format` or `format_map` of something is, in the tests."""
         if value is str:
             return lambda text, *args, **fields: self.formatting(text, name)(*args, **fields)
-        if not isinstance(value, str):
+        if not issubclass(type(value), str):
             return getattr(value, name)
 
-        def format(*args: Any, **fields: Any) -> str:
+        def format(*args: Any, **fields: Any) -> Any:
+            found = getattr(value, name)
+            if type(found) is not types.BuiltinFunctionType:
+                return found(*args, **fields)
             by_name = args[0] if name == "format_map" and args else fields
-            self._look_into(str(value), args, by_name)
-            found: str = getattr(value, name)(*args, **fields)
-            return found
+            return _Looking(self._check).vformat(_text(value), args, by_name)
 
         return format
-
-    def _look_into(self, text: str, args: tuple[Any, ...], fields: Any) -> None:
-        """Go through the fields of a text as formatting will, and look at each step."""
-        number = 0
-        for _, field, spec, _ in _string.formatter_parser(text):
-            if field is None:
-                continue
-            first, steps = _string.formatter_field_name_split(field)
-            if first == "":
-                first, number = number, number + 1
-            try:
-                value = args[first] if isinstance(first, int) else fields[first]
-                for is_attribute, step in steps:
-                    if is_attribute:
-                        self._check(value, step)
-                    value = getattr(value, step) if is_attribute else value[step]
-            except (LookupError, AttributeError):
-                continue  # formatting will say so itself
-            if spec:
-                self._look_into(spec, args, fields)
 
     def _check(self, value: Any, name: Any) -> None:
         if type(name) is not str:
@@ -76,3 +59,25 @@ class Named:
         hidden = name.startswith("__") and name not in _TELLING if isinstance(value, _FUNCTIONS) else isinstance(value, _RUNNING)
         if hidden or name.startswith("_fumehood"):
             raise self._refuse(TypeError(f"A text asks for {name!r} of a {type(value).__name__}, which leads behind the tests"))
+
+
+class _Looking(string.Formatter):
+    """Formats a text and looks at each step that its fields take: once, for the candidate's objects may change meanwhile."""
+
+    def __init__(self, check: Callable[[Any, Any], None]) -> None:
+        self._check = check
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        """The value that a field names, and its first name."""
+        first, steps = _string.formatter_field_name_split(field_name)
+        value = self.get_value(first, args, kwargs)
+        for is_attribute, step in steps:
+            if is_attribute:
+                self._check(value, step)
+            value = getattr(value, step) if is_attribute else value[step]
+        return value, first
+
+
+def _text(value: Any) -> Any:
+    """What Python takes for the text of a value, whatever a class below texts says of it."""
+    return str.__str__(value) if issubclass(type(value), str) else value

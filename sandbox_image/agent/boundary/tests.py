@@ -260,15 +260,23 @@ class _Judge:
         """Whether by the tests' source an exception comes from them, and from nothing that hangs on the candidate."""
         if not frames_in(exc, self._path) or isinstance(exc, Broken | MemoryError | RecursionError):
             return False
-        if isinstance(exc, OSError) and self._link.changed_files:
-            return False
         seen: BaseException | None = exc
         while seen is not None:
             lines = [line for _, line, _ in frames_in(seen, self._path)]
             if marked(seen) is not None or self._hanging.at(lines, skipping=skipping):
                 return False
+            if isinstance(seen, OSError) and self._is_of_their_files(seen):
+                return False
             seen = seen.__cause__ or seen.__context__
         return True
+
+    def _is_of_their_files(self, error: OSError) -> bool:
+        """Whether a file that could not be used is one that the candidate touched, or whose name it was handed."""
+        folders = self._link.folders
+        if folders is None:
+            return False
+        handed = isinstance(error.filename, str) and self._hanging.was_handed(error.filename)
+        return handed or folders.may_have_caused(error)
 
     def watch_skips(self) -> None:
         """Note where a test of unittest's skips itself: pytest shows no more than that it did."""
@@ -471,7 +479,7 @@ class _Judge:
             if name:
                 self.begin(name)
             if broken is None:
-                code = light_tests.compiled([statement], self._path, self._tests, self._expected.marked)
+                code = light_tests.compiled([statement], self._path, self._tests, self._expected.marked, asserts.functions)
                 exc = _outcome(functools.partial(exec, code, names))
                 if name is not None:
                     self.test(name, "failed" if exc else "passed", exc)
