@@ -18,7 +18,7 @@ import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .exceptions import is_verdict, mark, marked
-from .values import ESTIMATORS, ITERATORS, LIBRARIES, TYPES, Named, NotApart
+from .values import ESTIMATORS, ITERATORS, LIBRARIES, TYPES, Named, NotApart, library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,8 +234,8 @@ def _shown_class(kind: type) -> type:
     return vars(kind).get("_fumehood_is") or kind
 
 
-def is_below(kind: HandleMeta, other: type) -> bool:
-    """Whether a class of the candidate's derives from one of a library's, by what it says."""
+def is_below(kind: HandleMeta, other: Any) -> bool:
+    """Whether a class of the candidate's derives from one of a library's, or one of several, by what it says."""
     return any(issubclass(found, other) for one in own_mro(kind) if (found := vars(one).get("_fumehood_is")) is not None)
 
 
@@ -772,7 +772,7 @@ def shared_class(path: Any) -> type | None:
     module, word = path
     if module == "builtins":
         return TYPES.get(word)
-    found = vars(sys.modules[module]).get(word) if module in LIBRARIES and module in sys.modules else None
+    found = vars(library(module)).get(word) if module in LIBRARIES else None
     return found if isinstance(found, type) else None
 
 

@@ -34,7 +34,7 @@ from . import fixtures, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .folders import Folders, roots, wanted
-from .handles import Function, Handle, HandleMeta, Method, is_below
+from .handles import Function, Handle, HandleMeta, Method
 from .link import Link
 from .module import Module
 from .named import Named
@@ -603,7 +603,7 @@ def _rebinds(tests: str, used: set[str]) -> bool:
 
 
 def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id`, `next`, `issubclass` and `getattr` for the tests' own file.
+    """`hash`, `id`, `next` and `getattr` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -628,20 +628,8 @@ def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
                 raise
             raise mark(RuntimeError("StopIteration out of next()")) from None
 
-    def own_issubclass(kind: Any, others: Any) -> bool:
-        if isinstance(kind, HandleMeta) and any(isinstance(one, type) and is_below(kind, one) for one in _flat(others)):
-            return True
-        return issubclass(kind, others)
-
-    found: dict[str, Any] = {"hash": own_hash, "id": own_id, "next": own_next, "issubclass": own_issubclass}
-    for name, function in found.items():
-        function.__name__ = name
-    return found | {"getattr": named.own_getattr}
-
-
-def _flat(kinds: Any) -> Any:
-    """The classes that `issubclass` is asked about, which may stand in tuples of tuples."""
-    return [one for kind in kinds for one in _flat(kind)] if isinstance(kinds, tuple) else [kinds]
+    own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
+    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr}
 
 
 def _read_annotations_there(link: Link) -> None:
