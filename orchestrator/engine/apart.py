@@ -96,11 +96,6 @@ _NAMES = {
     "dataclasses.is_dataclass": "look into dataclasses",
     "builtins.open": _SHARE,
     "sqlite3.connect": "share a data base with the candidate",
-    **dict.fromkeys(
-        ("asyncio.wait_for", "asyncio.timeout", "asyncio.wait", "asyncio.create_task", "asyncio.ensure_future"),
-        "run coroutines of the candidate's beside others",
-    ),
-    **dict.fromkeys(("asyncio.TaskGroup", "asyncio.as_completed"), "run coroutines of the candidate's beside others"),
 }
 """Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
 _DRAWS = frozenset(
@@ -321,6 +316,8 @@ class _Reading:
                 yield "patch modules or their objects (delattr)"
             elif function.id in ("vars", "dir") and node.args and self._path(node.args[0]) == self._module:
                 yield "look at the candidate's module itself"
+            elif function.id == "vars" and node.args and self._of_candidate(node.args[0]):
+                yield "look into the candidate's objects"
             elif function.id == "__import__" and not _is_written_out(node):
                 yield "import by computed names"
         if any(keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True) is not False for keyword in node.keywords):

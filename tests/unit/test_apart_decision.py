@@ -38,6 +38,7 @@ APART = [
     "import operator\nfrom candidate import f\nassert sorted(f(), key=operator.attrgetter('x'))",
     "from candidate import f\nassert f('{}').format(3) == '3' and getattr(f, name()) == 1",
     "import asyncio, inspect\nfrom candidate import f\ndef test_a():\n    assert inspect.signature(f) and asyncio.run(f()) == 1",
+    "import asyncio\nfrom candidate import f\nasyncio.run(asyncio.wait_for(f(), 1))",
 ]
 TOGETHER = {
     "def test_a(monkeypatch): pass": "monkeypatch",
@@ -88,7 +89,7 @@ TOGETHER = {
     "import pickle\nfrom candidate import f\nload = pickle.loads": "serialise",
     "from pickle import Unpickler\nUnpickler(None)": "serialise",
     "import random\nfrom candidate import f\nassert f() == random.random()": "random",
-    "import asyncio\nfrom candidate import f\nasyncio.run(asyncio.wait_for(f(), 1))": "beside",
+    "from candidate import C\nassert 'p' in vars(C)": "look into",
     "from candidate import f\n@f\nclass A: pass": "change their classes",
     "from candidate import f\nclass A: pass\n@f(A)\ndef g(): pass": "change their classes",
     "from datetime import datetime\nfrom candidate import Zone\nhere = Zone()\nx = datetime(2000, 1, 1, tzinfo=here)": "time zones",

@@ -10,6 +10,7 @@ Left out: values that can change. Those are handles.
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,8 @@ def extended(handle: Handle, plain: Any) -> Any:
 
 def _class(kind: HandleMeta, base: Any) -> Any:
     own_ways, hashable = kind._fumehood_own, vars(kind)["__hash__"] is not None
+    real = kind._fumehood_real
+    shown = real if real is not None and issubclass(real, enum.Enum) else kind
 
     def own(self: Any, name: str) -> Any:
         if name in kind._fumehood_methods or name == "__dict__" or f".{name}" in own_ways:
@@ -54,7 +57,7 @@ def _class(kind: HandleMeta, base: Any) -> Any:
         "__getattr__": lambda self, name: getattr(handle_of(self), name),
         "__setattr__": lambda self, name, value: setattr(handle_of(self), name, value),
         "__delattr__": lambda self, name: delattr(handle_of(self), name),
-        "__class__": property(lambda self: kind),
+        "__class__": property(lambda self: shown),
         "__reduce_ex__": lambda self, protocol: handle_of(self).__reduce_ex__(protocol),
         "__copy__": _asked(Handle.__copy__),
         "__deepcopy__": _asked(Handle.__deepcopy__),

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from . import views
 from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
-from .handles import Handle, HandleMeta, bare, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
+from .handles import Handle, HandleMeta, awaited, bare, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
 from .plainly import JOINING, LOCAL, PLAIN, Answer, alike, plainly, tried
 from .values import NotApart
 
@@ -681,7 +681,7 @@ def _entering(name: str) -> Callable[..., Any]:
 
 async def _soon(link: Link, awaitable: Any, *, heard: bool = True) -> Any:
     try:
-        value = await awaitable if type(awaitable) is types.CoroutineType else link.ask("run", awaitable)
+        value = await (awaitable if type(awaitable) is types.CoroutineType else awaited(link, awaitable))
     except Exception:
         if heard:
             raise
@@ -694,12 +694,7 @@ def _call_handle(self: Handle, *args: Any, **kwargs: Any) -> Any:
 
 
 def _wait_for(self: Handle) -> Any:
-    return _soon_iter(type(self)._fumehood_link, self)
-
-
-def _soon_iter(link: Link, awaitable: Any) -> Any:
-    return link.ask("run", awaitable)
-    yield  # a generator, as __await__ must return an iterator
+    return awaited(type(self)._fumehood_link, self).__await__()
 
 
 def _truth(self: Handle) -> bool:

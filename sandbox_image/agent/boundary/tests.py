@@ -14,6 +14,7 @@ import datetime
 import functools
 import importlib
 import importlib.machinery
+import inspect
 import json
 import linecache
 import os
@@ -21,6 +22,7 @@ import socket
 import sys
 import traceback
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +34,7 @@ from . import fixtures, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .folders import Folders, roots, wanted
-from .handles import Function, Handle
+from .handles import Function, Handle, HandleMeta, Method
 from .link import Link
 from .module import Module
 from .named import Named
@@ -92,7 +94,7 @@ class _Judge:
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
         self._named = Named(self._tests, link.refuse)
-        self._silent = Silent(lambda error: link.unreached.silenced(error))
+        self._silent = Silent(lambda error: link.unreached.silenced(error), link.loops.finish)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
@@ -415,7 +417,8 @@ class _Judge:
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
         names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], findings) | libraries
-        sys.modules[names["__name__"]] = _module_of(names)
+        sys.modules[names["__name__"]] = own = _module_of(names)
+        names = own.__dict__
         try:
             if kind != "functions":
                 for name in known.wanted(module.__name__, bound, self._entry_point, self._defines):
@@ -425,7 +428,7 @@ class _Judge:
             calls = "check" if kind == "check" else ""
             body = [node for node in tree.body if not _calls(node, calls)]
             entry = self._import(module, self._entry_point) if kind == "check" else None
-            own = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
+            tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
             exec(light_tests.compiled(body, self._path, self._tests, self._expected.marked), names)
             self._raise_found()
         except BaseException as exc:
@@ -433,8 +436,8 @@ class _Judge:
         if kind == "check":
             found = {"check": lambda: names["check"](entry)}
         else:
-            found = {name: names[name] for name in dict.fromkeys(own) if self._is_test(names.get(name))}
-            if len(found) < len(set(own)):  # something else stands under their names now
+            found = {name: names[name] for name in dict.fromkeys(tests) if self._is_test(names.get(name))}
+            if len(found) < len(set(tests)):  # something else stands under their names now
                 self._expected = Reading(ast.parse(self._tests, self._path), link.module, names_of_candidate)
         return self._functions(found)
 
@@ -629,6 +632,22 @@ def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
     return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr}
 
 
+def _read_annotations_there(link: Link) -> None:
+    """Let the candidate read its own annotations: nothing that it writes there is run here."""
+
+    def asking(original: Any, name: str) -> Any:
+        @functools.wraps(original)
+        def ask(obj: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(obj, HandleMeta) or type(obj) in (Function, Method):
+                return link.ask("operator", name, (obj,), {})
+            return original(obj, *args, **kwargs)
+
+        return ask
+
+    typing.get_type_hints = asking(typing.get_type_hints, "hints")
+    inspect.get_annotations = asking(inspect.get_annotations, "annotations")
+
+
 def _is_salted(value: Any) -> bool:
     """Whether Python hashes a value differently in each process that it starts."""
     if type(value) in (tuple, frozenset):
@@ -729,6 +748,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     folder = os.getcwd()
     run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")
+    _read_annotations_there(link)
     try:
         exc = link.greet()
     except Broken as broken:

@@ -51,6 +51,7 @@ TYPES: dict[str, type] = {name: value for name, value in vars(builtins).items() 
 """Built-in types, which cross by name. Names of others are garbled."""
 TYPES |= {"NoneType": type(None), "ellipsis": type(Ellipsis), "NotImplementedType": type(NotImplemented)}
 TYPES |= {"function": types.FunctionType, "generator": types.GeneratorType, "module": types.ModuleType}
+TYPES |= {"async_generator": types.AsyncGeneratorType}
 TYPE_NAMES = {value: name for name, value in TYPES.items() if name not in ("IOError", "EnvironmentError")}
 _FACTORIES: dict[str, Any] = {
     "": None,
@@ -1225,7 +1226,7 @@ _KINDS = (
         "set",
         "delete",
         "operator",
-        "run",
+        *("run", "start", "turn", "cancel", "result"),
         "resume",
         "plain",
         "names",
