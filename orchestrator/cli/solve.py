@@ -379,6 +379,10 @@ def _show(result: LossResult, home: Path, *, demo: bool, as_json: bool) -> None:
         screen.print(_trained(report), soft_wrap=True)
         if report.picture is not None:
             screen.print(f"Learning curves: {report.picture}", soft_wrap=True)
+    if demo:
+        for outcome in result.outcomes:
+            if outcome.verdict == "accepted":
+                screen.print(f"\nThe accepted {outcome.task}:\n\n{outcome.code.strip()}\n")
     for task, path in result.saved.items():
         screen.print(f"The accepted {task} is in {path}", soft_wrap=True)
     screen.print(f"Recorded as {run.id}: `fumehood runs show {run.id}` shows every attempt.", soft_wrap=True)
