@@ -49,9 +49,7 @@ _READING = frozenset(
 )
 """What tests that have files of their own read those with."""
 _NAMES = {
-    **dict.fromkeys(
-        ("mock.patch", "unittest.mock.patch", "patch.object", "patch.dict"), "patch what the candidate uses (mock.patch)"
-    ),
+    "unittest.mock.patch.dict": "patch what the candidate uses (mock.patch.dict)",
     **dict.fromkeys(("contextlib.redirect_stdout", "contextlib.redirect_stderr"), "read what the candidate prints"),
     **dict.fromkeys(("pytest.warns", "pytest.deprecated_call"), "look at the candidate's warnings"),
     "pytest.MonkeyPatch": "patch what the candidate uses (monkeypatch)",

@@ -29,13 +29,14 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from ..frames import frames_in, shown
 from . import sharing, values
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
-from .standins import StandIn, StandInMeta, stand_in, stand_in_class
+from .standins import StandIn, StandInMeta, mocked, stand_in, stand_in_class
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -574,6 +575,8 @@ class Server:
         self._graphs: dict[int, tuple[list[Any], list[Any]]] = {}
         self._folders: Folders | None = None
         """The folders that are kept as the tests have theirs, once they say that they share them."""
+        self._patched: dict[int, Callable[[], None]] = {}
+        """What sets back what the tests patched, by number."""
 
     # What is kept
 
@@ -630,6 +633,8 @@ class Server:
             made = kind(*args)
         elif nature == "object":
             made = stand_in(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
+        elif nature == "mock":
+            made = mocked(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
         elif nature == "class":
             made = stand_in_class(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), about)
         else:
@@ -926,11 +931,26 @@ class Server:
             unpickler = _Unpickler(io.BytesIO(operands[0]))
             unpickler.server = self
             return unpickler.load()
+        if kind == "patch":
+            return self._patch(*operands)
+        if kind == "unpatch":
+            return self._patched.pop(operands[0])()
         if kind == "signature":
             return _signature(operands[0])
         if kind == "grad":
             return self._gradients(*operands)
         raise ValueError(f"an unknown request {kind!r}")
+
+    def _patch(self, module: str, path: tuple[str, ...], name: str, value: Any) -> int:
+        """Set what the tests patch in a library. Returns the number under which it is set back."""
+        target: Any = import_module(module)
+        for part in path:
+            target = getattr(target, part)
+        old = vars(target).get(name, self)
+        setattr(target, name, value)
+        self._next, number = self._next + 1, self._next
+        self._patched[number] = functools.partial(*((delattr, target, name) if old is self else (setattr, target, name, old)))
+        return number
 
     def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
         """What an object answers for each of these: (True, answer), or (False, None) where it raises."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import extended, own, sharing, vacuous, values, views
+from . import extended, mocks, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .folders import Folders
@@ -192,6 +192,10 @@ class _Writer(values.Writer):
         if type(value) is object:
             number = link.callable_number(value, None)
             nature = "token"
+        elif self.passing and mocks.is_mock(value):
+            about = mocks.describe(value, link.own_module)
+            number = link.callable_number(value, mocks.serving(value, link.own_module))
+            nature = "mock"
         elif type(value) is types.GeneratorType:
             number = link.callable_number(value, functools.partial(_resumed, value))
             nature = "generator"
@@ -222,6 +226,8 @@ class _Writer(values.Writer):
             self.put(value.__reduce__()[:2])
         elif nature == "object":
             self.put_apart((type(value), own.hash_of(value)))
+        elif nature == "mock":
+            self.put_apart(about)
         elif nature == "class":
             self.put_apart(own.describe(value, link.own_module))
         else:
@@ -1222,18 +1228,21 @@ class Link:
     def _is_theirs(self, number: int) -> bool:
         """Whether a number is that of an object or of a class of the tests' own."""
         value = self.callables[number][0]
-        return self.is_own(value if isinstance(value, type) else type(value))
+        return mocks.is_mock(value) or self.is_own(value if isinstance(value, type) else type(value))
 
     def _way(self, number: int, args: tuple[Any, ...]) -> str:
         """What the candidate asks of an object of the tests' own, by its name; empty where it calls something else."""
         return args[0] if args and type(args[0]) is str and self._is_theirs(number) else ""
 
     def _is_kept(self, number: int, args: tuple[Any, ...]) -> bool:
-        """Whether the candidate asked for an attribute that an object of the tests' own keeps, and that it has not set itself."""
-        if len(args) != 2 or self._way(number, args) != "get":
-            return False
-        value = self.callables[number][0]
-        return own.keeps(value, args[1]) and (id(value), args[1]) not in self._put
+        """Whether the candidate asked for what an object of the tests' own keeps, and that it has not set itself.
+
+        So does a mock with what it gives when it is called, unless a function makes that.
+        """
+        way, value = self._way(number, args), self.callables[number][0]
+        if way == "get" and len(args) == 2:
+            return (mocks.is_mock(value) or own.keeps(value, args[1])) and (id(value), args[1]) not in self._put
+        return bool(way) and mocks.gives_its_own(value)
 
     def _check_tools(self, value: Any) -> None:
         """Refuse functions of libraries among what the candidate calls the tests with: they would run here.

@@ -121,6 +121,15 @@ def stand_in_class(ask: Ask, about: tuple[Any, ...]) -> type:
     return made  # type: ignore[no-any-return]
 
 
+def mocked(ask: Ask, protocols: tuple[str, ...], looks_like: Any) -> StandIn:
+    """What stands for a mock of the tests'."""
+    body: dict[str, Any] = {f"__{protocol}__": _protocol(protocol) for protocol in protocols}
+    body |= {"__slots__": (), "__module__": "unittest.mock", "_fumehood_ask": staticmethod(ask)}
+    if looks_like is not None:
+        body["__class__"] = property(lambda self: looks_like)
+    return stand_in(ask, StandInMeta("Mock", (StandIn,), body), None)
+
+
 def stand_in(ask: Ask, kind: type, own_hash: int | None) -> StandIn:
     """An object of such a class."""
     made: StandIn = object.__new__(kind)

@@ -14,7 +14,6 @@ import datetime
 import functools
 import importlib
 import importlib.machinery
-import json
 import linecache
 import os
 import socket
@@ -22,6 +21,8 @@ import sys
 import traceback
 import types
 from collections.abc import Callable
+from json import dumps
+from os import write
 from typing import Any
 
 from .. import light_tests
@@ -35,6 +36,7 @@ from .folders import Folders, roots, wanted
 from .handles import Function, Handle
 from .link import Link
 from .module import Module
+from .patches import Patches
 from .sides import Sides
 from .silent import Silent
 from .unreached import Unreached
@@ -62,9 +64,9 @@ class Report:
         """Report an event."""
         # Lone surrogates, which an exception's text may have, would make the whole report unreadable.
         clean = {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in event.items()}
-        data = json.dumps(clean).encode() + b"\n"
+        data = dumps(clean).encode() + b"\n"
         while data:
-            data = data[os.write(self._results, data) :]
+            data = data[write(self._results, data) :]
 
     def tampered(self, what: str) -> None:
         """Report that the candidate's side attacked the boundary."""
@@ -381,6 +383,7 @@ class _Judge:
             _compare_whole_arrays()
         link.empties.watch()
         self._silent.watch(self._tests)
+        Patches(link).watch(self._tests)
         kind = light_tests.kind_of(tree, self._entry_point)
         if kind in ("functions", "pytest") and not known.stars(link.module):  # they import what they use
             self._missing = frozenset(known.missing(bound))

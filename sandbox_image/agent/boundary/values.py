@@ -1215,6 +1215,8 @@ _KINDS = (
         "each",
         "dumps",
         "loads",
+        "patch",
+        "unpatch",
     ),
     *("returned", "raised", "ok", "asked"),
 )
