@@ -522,21 +522,27 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles what lives here; what stands for something of the tests' keeps its number."""
+    """Pickles what lives here; what stands for something of the tests' keeps its number, and so does a class made in passing."""
 
     server: Server
 
-    def persistent_id(self, value: Any) -> int | None:
-        """The number of something of the tests'."""
-        return self.server.asked_for(value)
+    def persistent_id(self, value: Any) -> tuple[str, int] | None:
+        """The number of something of the tests', or of a class that is found under no name."""
+        asked = self.server.asked_for(value)
+        if asked is not None:
+            return "theirs", asked
+        if isinstance(value, type) and value.__module__ == __name__ and globals().get(value.__qualname__) is not value:
+            return "ours", self.server.keep(value)  # its maker took this file for the one that asks for it
+        return None
 
 
 class _Unpickler(pickle.Unpickler):
     server: Server
 
-    def persistent_load(self, number: int) -> Any:
-        """What stands for something of the tests'."""
-        return self.server.stands_for(number)
+    def persistent_load(self, kept: tuple[str, int]) -> Any:
+        """What stands for something of the tests', or a class that is found under no name."""
+        whose, number = kept
+        return self.server.kept[number] if whose == "ours" else self.server.stands_for(number)
 
 
 class _Left(BaseException):
@@ -644,12 +650,14 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        name, qualname, doc, parameters, exact, attributes, module = about
+        name, qualname, doc, parameters, exact, attributes, module, returned = about
 
         def ask(*args: Any, **kwargs: Any) -> Any:
             return self._ask_tests(number, args, kwargs)
 
         callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
+        if returned:
+            callback.__annotations__["return"] = returned[0]
         callback.__dict__.update(attributes)
         callback.__name__, callback.__qualname__ = name, qualname
         callback.__doc__, callback.__module__ = doc, module

@@ -62,6 +62,7 @@ _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv"
 _STOPPING = ("next", "anext", "resume", "run")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
+_CHANGEABLE = (*_MUTABLE, collections.deque, collections.defaultdict, collections.Counter, collections.OrderedDict)
 _HARMLESS = (int, float, complex, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None))
 """Classes that may be called with anything."""
 
@@ -202,7 +203,7 @@ class _Writer(values.Writer):
         elif isinstance(value, _ITERATORS):
             number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
-        elif type(value) in _BUILT:
+        elif type(value) in _BUILT and not link.gathers(value):
             number = link.callable_number(value, value)
             nature = "partial" if type(value) is functools.partial else "getter"
         elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
@@ -302,21 +303,25 @@ def _is_plain(value: Any) -> bool:
 
 
 def _about(function: Any) -> tuple[Any, ...]:
-    """Name, documentation and parameters of a callable of the tests'."""
+    """Name, documentation, parameters and what it says to return of a callable of the tests'."""
     name = getattr(function, "__name__", None)
     doc = getattr(function, "__doc__", None)
     parameters, exact = None, True
+    returned: tuple[Any, ...] = ()
     if isinstance(function, types.FunctionType | types.MethodType):
         parameters = []
-        for found in inspect.signature(function).parameters.values():
+        for shown in inspect.signature(function).parameters.values():
             more = {}
             for field in ("default", "annotation"):
-                value = getattr(found, field)
+                value = getattr(shown, field)
                 if value is not inspect.Parameter.empty:
                     plain = _is_plain(value)
                     exact = exact and plain
                     more[field] = value if plain else repr(value)[:200]
-            parameters.append((found.name, int(found.kind), more))
+            parameters.append((shown.name, int(shown.kind), more))
+        if "return" in getattr(function, "__annotations__", {}):
+            found = function.__annotations__["return"]
+            returned = (found if _is_plain(found) else repr(found)[:200],)
     own = {
         key: value
         for key, value in getattr(function, "__dict__", {}).items()
@@ -324,7 +329,7 @@ def _about(function: Any) -> tuple[Any, ...]:
     }
     qualname = getattr(function, "__qualname__", name)
     names = [text if type(text) is str else type(function).__name__ for text in (name, qualname)]
-    return (*names, doc if type(doc) is str else None, parameters, exact, own, _module_of(function))
+    return (*names, doc if type(doc) is str else None, parameters, exact, own, _module_of(function), returned)
 
 
 def _module_of(function: Any) -> str | None:
@@ -1278,6 +1283,17 @@ class Link:
         """Whether the candidate knows something of the tests' already."""
         number = self._callable_numbers.get(id(value))
         return number is not None and self.callables[number][0] is value
+
+    def gathers(self, value: Any) -> bool:
+        """Whether a function of the tests' is bound to a value that it may change, of which the candidate would have a copy."""
+        if type(value) is not functools.partial or type(self._sharing) is sharing.Shared:
+            return False
+        theirs = isinstance(value.func, types.FunctionType) and self.is_tests_function(value.func)
+        return theirs and any(type(kept) in _CHANGEABLE for kept in (*value.args, *value.keywords.values()))
+
+    def is_tests_function(self, function: types.FunctionType) -> bool:
+        """Whether a function is of the tests' own file."""
+        return function.__globals__.get("__name__") == self.own_module
 
     def callable_number(self, value: Any, target: Any) -> int:
         """The number under which the candidate may call something of the tests'."""
