@@ -220,8 +220,8 @@ class _Reading:
             for decorator in node.decorator_list:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.ClassDef):
-            if any(self._of_candidate(base) for base in (*node.bases, *(keyword.value for keyword in node.keywords))):
-                yield "subclass the candidate's classes"
+            if any(self._of_candidate(base) for base in node.bases) and self._calls_base(node):
+                yield "call special methods of the candidate's classes by their names"
             for decorator in node.decorator_list:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.Attribute):
@@ -239,6 +239,11 @@ class _Reading:
                 path = self._path(inner) if inner is not None else ""
                 if path and not self._of_candidate(target) and path.split(".")[0] != self._module:
                     yield f"change {path}"
+
+    def _calls_base(self, node: ast.ClassDef) -> bool:
+        """Whether a class calls a special method by the name of a class (`Base.__init__(self)`), where `super()` would do."""
+        called = (inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute))
+        return any(one.attr.startswith("__") and not isinstance(one.value, ast.Call) for one in called)
 
     def _decorators(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
         """Decorators of the candidate that may change a class of the tests' own."""

@@ -939,6 +939,11 @@ class Server:
             unpickler = _Unpickler(io.BytesIO(operands[0]))
             unpickler.server = self
             return unpickler.load()
+        if kind == "subclass":
+            return _subclass(*operands)
+        if kind == "super":
+            own_class, own, name = operands
+            return getattr(super(own_class, own), name)
         if kind == "patch":
             return self._patch(*operands)
         if kind == "unpatch":
@@ -1026,6 +1031,26 @@ class Server:
                 outputs = [sum((output * grad).sum() for output, grad in zip(outputs, grads, strict=True))]
                 grads = [None]
             return list(torch.autograd.grad(outputs, leaves, grads, allow_unused=True, retain_graph=True, create_graph=create))
+
+
+_MEMBERS: dict[str, Callable[..., Any]] = {
+    "value": lambda value: value,
+    "staticmethod": staticmethod,
+    "classmethod": classmethod,
+    "property": property,
+}
+
+
+def _subclass(names: tuple[str, str, str, str | None], bases: tuple[Any, ...], members: list[tuple[str, str, Any]]) -> type:
+    """The class that the tests derive from classes of the candidate's; its functions ask the tests."""
+    name, qualname, module, doc = names
+
+    def fill(body: dict[str, Any]) -> None:
+        body |= {"__module__": module, "__qualname__": qualname, "__doc__": doc}
+        for key, how, parts in members:
+            body[key] = _MEMBERS[how](*parts)
+
+    return types.new_class(name, bases, {}, fill)
 
 
 def _answered(ask: Callable[..., Any], *operands: Any) -> tuple[bool, Any]:

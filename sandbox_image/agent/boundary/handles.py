@@ -118,10 +118,17 @@ class HandleMeta(type):
         return type.__new__(HandleMeta, name, bases, body)
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **more: Any) -> Any:
-        """Refuse what a class statement of the tests' would make."""
-        if bases:
-            raise NotApart("A class that lives at the candidate's cannot be subclassed by tests judged apart")
-        return type.__new__(cls, name, bases, body)
+        """Make what a class statement of the tests' derives from a class of the candidate's."""
+        if not bases:
+            return type.__new__(cls, name, bases, body)
+        from .derived import derive
+
+        if more:
+            raise NotApart("A class that lives at the candidate's cannot be derived with keywords by tests judged apart")
+        return derive(name, bases, body)
+
+    def __init__(cls, *args: Any, **more: Any) -> None:
+        """What a class statement makes is made already."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Have the candidate make an object."""

@@ -1168,6 +1168,11 @@ class Link:
             self._handed[value] -= 1
         return value
 
+    def derived(self, name: str, value: type) -> None:
+        """Note a class that the tests derive from the candidate's, under the name that they give it."""
+        self.known.setdefault(value, set()).add(name)
+        self._handed[value] -= 1
+
     def was_handed(self, value: type) -> None:
         """Note a class that arrives as a value. Where the tests took it by its name, `named` takes that back."""
         if type(value) is HandleMeta:

@@ -30,6 +30,7 @@ from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
 from . import fixtures, values
+from .derived import own_super
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .folders import Folders, roots, wanted
@@ -586,7 +587,7 @@ def _rebinds(tests: str, used: set[str]) -> bool:
 
 
 def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id` and `next` for the tests' own file.
+    """`hash`, `id`, `next` and `super` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -612,7 +613,7 @@ def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
             raise mark(RuntimeError("StopIteration out of next()")) from None
 
     own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
-    return {"hash": own_hash, "id": own_id, "next": own_next}
+    return {"hash": own_hash, "id": own_id, "next": own_next, "super": own_super(link)}
 
 
 def _is_salted(value: Any) -> bool:

@@ -1217,6 +1217,8 @@ _KINDS = (
         "loads",
         "patch",
         "unpatch",
+        "subclass",
+        "super",
     ),
     *("returned", "raised", "ok", "asked"),
 )
