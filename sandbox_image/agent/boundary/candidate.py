@@ -697,8 +697,12 @@ class Server:
                 if kind == "returned":
                     return value
                 if kind == "raised":
-                    what, place = value
+                    what, place, behind = value
                     exc = self.rebuild(what)
+                    if behind and behind[0] is not None:
+                        exc.__cause__ = behind[0]
+                    if behind and behind[1] is not None:
+                        exc.__context__ = behind[1]
                     self._raised[id(exc)] = (place, exc)
                     raise exc
                 box = [value]

@@ -15,7 +15,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from .handles import _PREDICATES, HandleMeta
+from .handles import _PREDICATES, Function, Handle, HandleMeta
 from .values import NotApart
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def _member(name: str, value: Any) -> tuple[str, tuple[Any, ...]]:
         return type(value).__name__, (value.__func__,)
     if type(value) is property:
         return "property", (value.fget, value.fset, value.fdel)
-    if type(value) in _PLAIN or isinstance(value, types.FunctionType) or hasattr(type(value), "_fumehood_link"):
-        return "value", (value,)
-    if "_fumehood_link" in getattr(value, "__dict__", ()):  # a function of the candidate's
+    if type(value) in _PLAIN or isinstance(value, types.FunctionType | Handle | Function):
         return "value", (value,)
     raise NotApart(f"A class of the tests' own ({name}) with such a part cannot be derived from one of a candidate judged apart")
 

@@ -36,6 +36,12 @@ def handle_of(value: Any) -> Handle | None:
     return value._fumehood_handle if type(type(value)) is _Extended else None
 
 
+def type_of(value: Any) -> Any:
+    """`type` in the tests' file: the class of such a value is the candidate's, as in one interpreter."""
+    handle = handle_of(value)
+    return type(value if handle is None else handle)
+
+
 class _Extended(type):
     """The class of their classes."""
 

@@ -214,7 +214,7 @@ def guarded(own: Any, name: str, value: Any) -> Any:
     if not callable(value) or not (name in _PREDICATES or any(hasattr(kind, name) for kind in _plain_kinds())):
         return value
 
-    @functools.wraps(value, ())
+    @functools.wraps(value, (), ())
     def called(*args: Any, **kwargs: Any) -> Any:
         plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)):
@@ -313,10 +313,12 @@ class Handle(metaclass=HandleMeta):
         return list(type(self)._fumehood_link.ask("operator", "dir", (self,), {}))
 
     def __copy__(self) -> Any:
-        return type(self)._fumehood_link.ask("operator", "copy", (self,), {})
+        link = type(self)._fumehood_link
+        return link.copied(link.made.get(self._fumehood_id), link.ask("operator", "copy", (self,), {}))
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return type(self)._fumehood_link.ask("operator", "deepcopy", (self,), {})
+        link = type(self)._fumehood_link
+        return link.copied(link.made.get(self._fumehood_id), link.ask("operator", "deepcopy", (self,), {}))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _unpickled, (_pickled(type(self)._fumehood_link, self),)
@@ -327,12 +329,14 @@ def _pickled(link: Link, own: Any) -> bytes:
     data = link.ask("dumps", own)
     if type(data) is not bytes:
         raise mark(TypeError("what was pickled is no bytes"))
+    link.pickled[data] = link.made.get(getattr(own, "_fumehood_id", -1))
     return data
 
 
 def _unpickled(data: bytes) -> Any:
     """What the candidate makes of bytes that it pickled: an object that it hands out."""
-    return Handle._fumehood_here[-1].ask("loads", data)
+    link = Handle._fumehood_here[-1]
+    return link.copied(link.pickled.get(data), link.ask("loads", data))
 
 
 def plain_of(handle: Handle) -> Any:
@@ -474,11 +478,19 @@ async def awaited(link: Link, source: Any) -> Any:
     return link.ask("run", source)
 
 
-class Function:
+class _Keeping:
+    """What keeps attributes of its own."""
+
+
+_kept_by = vars(_Keeping)["__dict__"].__get__
+"""What we keep of a function; its `__dict__` is what the candidate has set."""
+
+
+class Function(_Keeping):
     """A function that lives at the candidate's."""
 
     def __init__(self, link: Link, number: int, texts: list[str], asynchronous: bool) -> None:
-        own = self.__dict__
+        own = _kept_by(self)
         own["_fumehood_link"], own["_fumehood_id"] = link, number
         own["__name__"], own["__qualname__"], doc, own["__module__"] = texts
         own["__doc__"] = doc or None
@@ -499,6 +511,14 @@ class Function:
         return types.FunctionType
 
     @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        """What the candidate has set, as `functools.wraps` copies it. Nothing in it is called in the place of what compares."""
+        told = self._fumehood_link.ask("get", self, "__dict__")
+        if type(told) is not dict or not all(type(name) is str for name in told):
+            raise mark(TypeError("the attributes of a function are no dictionary"))
+        return {name: guarded(self, name, value) for name, value in told.items() if not name.startswith(("_", *_OURS))}
+
+    @property
     def __signature__(self) -> inspect.Signature:
         told = self._fumehood_link.ask("signature", self)
         kinds = list(inspect._ParameterKind)
@@ -513,7 +533,7 @@ class Function:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._fumehood_link.ask("set", self, name, value)
-        self.__dict__.pop(name, None)  # what it is called was noted when it came
+        _kept_by(self).pop(name, None)  # what it is called was noted when it came
 
     def __repr__(self) -> str:
         return f"<function {self.__qualname__}>"

@@ -565,6 +565,10 @@ class Link:
         """Names under which the tests took classes that are not the candidate's own."""
         self.made: dict[int, tuple[type, Any, Any]] = {}
         """Objects that the tests had made and that the candidate has not handed out since: class and arguments."""
+        self.pickled: dict[bytes, tuple[type, Any, Any] | None] = {}
+        """What was pickled in the test that runs, and how the tests had made it."""
+        self.discerning: set[type] = set()
+        """Classes whose equality has told objects apart that the tests made with other arguments."""
         self.given: set[type] = set()
         """Classes of libraries that the candidate handed out."""
         self.errors: dict[int, type[BaseException]] = {}
@@ -654,6 +658,7 @@ class Link:
         self.unreached.begin()
         self.refused.clear()
         self.handed.clear()
+        self.pickled.clear()
 
     def end(self) -> None:
         """A test has ended: what is asked until the next one begins goes for all that follow."""
@@ -1014,10 +1019,11 @@ class Link:
             place = self._next_raised = self._next_raised + 1
             self._raised[place] = exc
             self._raised.pop(place - _MAX_RAISED, None)
-            cause = exc.__cause__ if told is exc.args else None
-            what: Any = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), cause)
+            what: Any = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), None)
             made_there = told is exc.args and "_fumehood_id" in exc.__dict__
-            body.put((exc if made_there else what, place))
+            above = (exc.__cause__, exc.__context__) if told is exc.args else ()
+            behind = [None if one is None or is_verdict(one) else one for one in above]  # no more of what was expected
+            body.put((exc if made_there else what, place, behind))
         self._send(self._seq, kind, body)
 
     # What arrives
@@ -1191,6 +1197,12 @@ class Link:
             return
         if self._handed[kind] <= 0 or (self.is_tests(frame) and called_name(frame) in self.known[kind]):
             self.made[value._fumehood_id] = (kind, args, kwargs)
+
+    def copied(self, made: tuple[type, Any, Any] | None, value: Any) -> Any:
+        """A copy that the tests asked for: of what they made, it is as much their object as that, if it is of the same class."""
+        if made is not None and type(value) is made[0]:
+            self.made[value._fumehood_id] = made
+        return value
 
     def count_item(self, number: int) -> None:
         """Note that an iterator gives one more item. Raises RuntimeError beyond the cap."""
