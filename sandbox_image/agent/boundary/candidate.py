@@ -726,6 +726,8 @@ class Server:
             for name, value in list(own.items())[:20]
             if type(name) is str and (not name.startswith("_") or name == "__notes__")
         }
+        if exc.__suppress_context__:
+            attributes["__suppress_context__"] = True
         number = self.keep(exc) if values.library_path(kind) is None and kind not in values.TYPE_NAMES else -1
         place, kept = self._raised.get(id(exc), (-1, None))
         cause = exc.__cause__

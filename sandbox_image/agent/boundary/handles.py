@@ -102,6 +102,14 @@ def _is_protocol(name: str) -> bool:
     return name == "_typ" or name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
 
 
+_PYTHONS = frozenset(name for kind in vars(builtins).values() if isinstance(kind, type) for name in dir(kind))
+
+
+def is_special_of_nobody(name: str) -> bool:
+    """Whether a name is special and neither Python nor a library of arrays asks for it."""
+    return name.startswith("__") and name.endswith("__") and name not in _PYTHONS and not name.startswith((*_OURS, *_PROTOCOLS))
+
+
 def says_of_itself(name: str) -> bool:
     """Whether a name is one by which libraries or tests ask an object about itself: special, or a method of plain data."""
     return name.startswith("__") or _is_protocol(name) or name in _PREDICATES or name in _SAYING
@@ -270,10 +278,10 @@ class Handle(metaclass=HandleMeta):
         return kind._fumehood_real or kind._fumehood_base or kind
 
     def __getattr__(self, name: str) -> Any:
-        if _is_protocol(name):
-            raise AttributeError(name)
         kind = type(self)
         link = kind._fumehood_link
+        if _is_protocol(name) and not link.writes_out(name, sys._getframe(1)):
+            raise AttributeError(name)
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)

@@ -41,6 +41,7 @@ from .handles import (
     class_below,
     generated,
     guarded,
+    is_special_of_nobody,
     library_class,
     refusal,
 )
@@ -1064,6 +1065,7 @@ class Link:
             weakref.finalize(exc, self.let_go, number).atexit = False
         if cause is not None:
             exc.__cause__ = self.exception(cause)
+        exc.__suppress_context__ = attributes.get("__suppress_context__") is True
         return mark(exc, frames[-_TEXT:])
 
     def add_class(self, number: int, kind: type) -> None:
@@ -1295,6 +1297,10 @@ class Link:
     def is_tests(self, frame: types.FrameType) -> bool:
         """Whether a frame is the tests' own file's."""
         return frame.f_globals.get("__name__") == self.own_module
+
+    def writes_out(self, name: str, frame: types.FrameType) -> bool:
+        """Whether the tests write a special name that Python does not know (`x.__html__()`), and ask for it themselves."""
+        return self.is_tests(frame) and is_special_of_nobody(name) and f".{name}" in self._tests
 
     def has_number(self, value: Any) -> bool:
         """Whether the candidate knows something of the tests' already."""

@@ -48,7 +48,7 @@ _MESSAGE = 4000
 """Characters of a failure's message."""
 _REBINDING = ("globals", "locals", "vars(", "setattr", "exec(", "eval(", "__dict__", "sys.modules")
 """Words of source that may give a name another value without writing the name."""
-_TYPE_OF = "__fumehood_type_of"
+_TYPE_OF = "__fumehood_type_of__"
 _FAILING = ("failed", "error")
 _NO_TESTS = Reading(ast.Module([], []), "")
 """What is expected where the source is not read: all tests that run are functions of it, which nothing replaces."""
