@@ -26,7 +26,6 @@ _CODE = re.compile(r"\.(?:py|pyc|so|pth)(?![a-z])")
 _FIXTURES = {
     **dict.fromkeys(("capsys", "capfd", "capsysbinary", "capfdbinary"), "read what the candidate prints"),
     "caplog": "read the candidate's log",
-    "recwarn": "look at the candidate's warnings",
     "monkeypatch": "patch what the candidate uses (monkeypatch)",
     "mocker": "patch what the candidate uses (mocker)",
     **dict.fromkeys(("tmp_path", "tmpdir", "tmp_path_factory", "tmpdir_factory"), _SHARE),
@@ -38,7 +37,7 @@ _MODULES = {
     **dict.fromkeys(("pickle", "marshal", "shelve", "copyreg"), "serialise objects"),
     **dict.fromkeys(("gc", "weakref", "tracemalloc", "ctypes"), "look at the memory of the interpreter"),
     **dict.fromkeys(("doctest", "trace", "bdb", "dis", "linecache"), "look into the candidate's code"),
-    **dict.fromkeys(("logging", "warnings"), "look at what the candidate logs or warns of"),
+    "logging": "look at what the candidate logs",
     **dict.fromkeys(("socket", "http", "urllib"), "share connections with the candidate"),
     **dict.fromkeys(("code", "codeop", "pydoc"), _CODE_IN_TEXT),
     "tarfile": "unpack archives, whose members may have any path",
@@ -51,7 +50,6 @@ _READING = frozenset(
 _NAMES = {
     "unittest.mock.patch.dict": "patch what the candidate uses (mock.patch.dict)",
     **dict.fromkeys(("contextlib.redirect_stdout", "contextlib.redirect_stderr"), "read what the candidate prints"),
-    **dict.fromkeys(("pytest.warns", "pytest.deprecated_call"), "look at the candidate's warnings"),
     "pytest.MonkeyPatch": "patch what the candidate uses (monkeypatch)",
     "pytest.importorskip": "import what may be missing",
     **dict.fromkeys(
@@ -116,7 +114,6 @@ _QUERIES = frozenset(("query", "eval"))
 _ATTRIBUTES = {
     **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
     "getfixturevalue": "ask for fixtures by computed names",
-    **dict.fromkeys(("assertWarns", "assertWarnsRegex"), "look at the candidate's warnings"),
     **dict.fromkeys(("assertLogs", "assertNoLogs"), "read the candidate's log"),
 }
 
@@ -299,6 +296,8 @@ class _Reading:
 
     def _call(self, node: ast.Call) -> Iterator[str]:
         function = node.func
+        if _makes_errors(node) and self._path(function) in ("warnings.simplefilter", "warnings.filterwarnings"):
+            yield "have the candidate's warnings be errors"
         if any(keyword.arg == "tzinfo" and self._is_made_by_candidate(keyword.value) for keyword in node.keywords):
             yield "have dates in time zones of the candidate's"
         if isinstance(function, ast.Attribute) and function.attr.startswith("assert"):
@@ -337,6 +336,12 @@ class _Reading:
             return self._of_candidate(node.func)
         calls = [function for name, function in self._results if isinstance(node, ast.Name) and name == node.id]
         return self._of_candidate(node) or any(map(self._of_candidate, calls))
+
+
+def _makes_errors(node: ast.Call) -> bool:
+    """Whether a filter of warnings raises them where they are given, which the candidate may catch there."""
+    given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "action")]
+    return any(not isinstance(one, ast.Constant) or one.value == "error" for one in given)
 
 
 def _is_written_out(node: ast.Call) -> bool:

@@ -581,6 +581,8 @@ class Server:
         self._graphs: dict[int, tuple[list[Any], list[Any]]] = {}
         self._folders: Folders | None = None
         """The folders that are kept as the tests have theirs, once they say that they share them."""
+        self._warned: list[Any] = []
+        """Warnings that the tests have not heard of."""
         self._patched: dict[int, Callable[[], None]] = {}
         """What sets back what the tests patched, by number."""
 
@@ -803,6 +805,8 @@ class Server:
 
     def _note(self, extras: dict[str, Any]) -> None:
         self._drop(extras.get("drop", []))
+        if "warnings" in extras:
+            self._record_warnings()
         if "files" in extras:
             self._folders = self._folders or Folders(roots())
             self._folders.apply(extras["files"])
@@ -816,6 +820,13 @@ class Server:
             leaf.note()
         for number, data, grad in extras.get("inputs", []):
             self.inputs.told(number, data, grad)
+
+    def _record_warnings(self) -> None:
+        """Tell the tests of all warnings from now on, which their filters decide about."""
+        import warnings
+
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *about, **more: self._warned.append(message)
 
     def _answer(self, kind: str, box: list[tuple[Any, ...]]) -> None:
         """Do what the tests ask. The operands come in a box, so that nobody has them once it is done (`sharing.py`)."""
@@ -867,8 +878,10 @@ class Server:
             body.put_question(kind, value)
             self._sharing.wrote(body)
             files = self._folders.changes() if self._folders is not None else []
-            if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or files or self._holds():
-                extras.put(self._extras(body.graded, torch) | ({"files": files} if files else {}))
+            told = ({"files": files} if files else {}) | ({"warnings": list(self._warned)} if self._warned else {})
+            if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or told or self._holds():
+                extras.put(self._extras(body.graded, torch) | told)
+                self._warned.clear()
             values.send(self._sock, seq, kind, extras.out, body.out)
             self._sharing.sent(body)
         except OSError:

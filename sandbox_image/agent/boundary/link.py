@@ -93,6 +93,8 @@ _MAX_RAISED = 1000
 _MAX_KEPT = 4096
 """Tensors with gradients of the tests' whose graphs are remembered."""
 _REPLACED = "a parameter that the tests had set was changed by calling the module that holds it"
+_OF_WARNINGS = ("warnings", "warns", "deprecated_call", "recwarn", "assertWarns")
+_MAX_WARNED = 1000
 _TEXT = 10_000
 _MAX_WORD = 1000
 _GREETING = 64
@@ -584,6 +586,10 @@ class Link:
         self.empties = vacuous.Empties(self, tests)
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
+        self._warned: list[Warning] = []
+        """Warnings of the candidate's that the tests have not heard yet."""
+        self._named_warnings = False
+        """Whether the candidate has heard that the tests look at warnings."""
         self._named_folders = False
         """Whether the candidate has heard that they do."""
         self.changed_files = False
@@ -642,6 +648,11 @@ class Link:
     def masks(self) -> bool:
         """Whether the tests speak of masked arrays."""
         return vacuous.speaks_of_masks(self._tests)
+
+    @functools.cached_property
+    def warns(self) -> bool:
+        """Whether they look at warnings."""
+        return any(word in self._tests for word in _OF_WARNINGS)
 
     @functools.cached_property
     def missing(self) -> bool:
@@ -882,6 +893,8 @@ class Link:
             extras["drop"], self.drop = list(self.drop), set()
         if self.seeds:
             extras["seeds"], self.seeds = self.seeds, []
+        if self.warns and not self._named_warnings:
+            extras["warnings"] = self._named_warnings = True
         if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
             extras["files"], self._named_folders = changes, True
         if (torch := sys.modules.get("torch")) is not None:
@@ -940,11 +953,25 @@ class Link:
             if self._objection:
                 objection, self._objection = self._objection, ""
                 raise self.refuse(RuntimeError(objection))
+            if self._warned:
+                self._warn()
             if kind == "ok":
                 return value
             if kind == "raised":
                 raise value
             self._call_back(*value)
+
+    def _warn(self) -> None:
+        """Warn of what the candidate warned of, as if it were where the tests stand."""
+        import warnings
+
+        told, self._warned = self._warned, []
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None and not self.is_tests(frame):
+            frame = frame.f_back
+        place = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("candidate", 1)
+        for message in told:
+            warnings.warn_explicit(message, type(message), *place, module=self.own_module, registry={})
 
     def _receive(self, seq: int) -> tuple[str, Any]:
         try:
@@ -1377,6 +1404,9 @@ class Link:
             self.changed_files |= bool(files)
             if self.folders.apply(files):
                 self.rest_on("word")  # what the tests look at may be what they wrote down as expected
+        if not extras:
+            return
+        self._warned += [told for told in extras.pop("warnings", ())[:_MAX_WARNED] if isinstance(told, Warning)]
         if not extras:
             return
         torch = values.library("torch")
