@@ -217,6 +217,8 @@ class _Reading:
             for decorator in node.decorator_list:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.ClassDef):
+            if any(self._of_candidate(keyword.value) for keyword in node.keywords):
+                yield "subclass the candidate's classes"
             if any(self._of_candidate(base) for base in node.bases) and self._calls_base(node):
                 yield "call special methods of the candidate's classes by their names"
             for decorator in node.decorator_list:

@@ -103,6 +103,7 @@ def _is_protocol(name: str) -> bool:
 
 
 _PYTHONS = frozenset(name for kind in vars(builtins).values() if isinstance(kind, type) for name in dir(kind))
+_PYTHONS -= {"__wrapped__"}  # which only tells what is behind a function
 
 
 def is_special_of_nobody(name: str) -> bool:

@@ -1038,7 +1038,7 @@ class Link:
         except BaseException as exc:
             if not is_verdict(exc) or marked(exc) is not None:
                 self.unreached.ended(exc)
-            if isinstance(exc, NotApart) and not self._is_kept(number, args):
+            if isinstance(exc, NotApart) and not (self._is_kept(number, args) or self._keeps(args, value)):
                 exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
             if is_verdict(exc) and marked(exc) is None:
@@ -1294,6 +1294,12 @@ class Link:
         if way == "get" and len(args) == 2:
             return (mocks.is_mock(value) or own.keeps(value, args[1])) and (id(value), args[1]) not in self._put
         return bool(way) and mocks.gives_its_own(value)
+
+    def _keeps(self, args: tuple[Any, ...], value: Any) -> bool:
+        """Whether a callback gave what an object of the tests' own keeps that it was called with: that could be asked for too."""
+        theirs = [arg for arg in args if self.has_number(arg) and self.is_own(arg if isinstance(arg, type) else type(arg))]
+        kept = ((id(arg), name) for arg in theirs for name, found in vars(arg).items() if found is value)
+        return any(one not in self._put for one in kept)
 
     def _check_tools(self, value: Any) -> None:
         """Refuse functions of libraries among what the candidate calls the tests with: they would run here.
