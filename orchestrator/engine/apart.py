@@ -229,6 +229,8 @@ class _Reading:
             yield "show the candidate their own file"
         elif isinstance(node, ast.Assert):
             yield from self._draws(node.test)
+        elif isinstance(node, ast.Compare) and any(map(_is_not_implemented, (node.left, *node.comparators))):
+            yield "call operators by their names and look at what they do not know"
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
@@ -338,6 +340,10 @@ class _Reading:
             return self._of_candidate(node.func)
         calls = [function for name, function in self._results if isinstance(node, ast.Name) and name == node.id]
         return self._of_candidate(node) or any(map(self._of_candidate, calls))
+
+
+def _is_not_implemented(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "NotImplemented"
 
 
 def _makes_errors(node: ast.Call) -> bool:

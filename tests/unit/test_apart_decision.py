@@ -53,6 +53,7 @@ TOGETHER = {
     "def test_a(tmp_path): (tmp_path / 'made.py').write_text('x = 1')": "files",
     "import pytest\n@pytest.mark.usefixtures('tmp_path')\ndef test_a(): run('made.py')": "files",
     "from unittest import mock\n@mock.patch.dict('os.environ', {'A': '1'})\ndef test_a(): pass": "mock.patch.dict",
+    "from candidate import P\nassert P(1).__eq__(3) is NotImplemented": "do not know",
     "import candidate\nsetattr(candidate, 'x', 1)": "setattr",
     "from candidate import C\nsetattr(C, 'x', 1)": "setattr",
     "from candidate import C\ndelattr(C, 'x')": "delattr",

@@ -981,7 +981,7 @@ class Server:
         old = vars(target).get(name, self)
         setattr(target, name, value)
         self._next, number = self._next + 1, self._next
-        self._patched[number] = functools.partial(*((delattr, target, name) if old is self else (setattr, target, name, old)))
+        self._patched[number] = (lambda: delattr(target, name)) if old is self else (lambda: setattr(target, name, old))
         return number
 
     def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:

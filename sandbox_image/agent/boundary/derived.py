@@ -1,4 +1,4 @@
-"""Classes that the tests derive from the candidate's: the class is made at the candidate's, and what the tests wrote stays theirs.
+"""Classes that the tests derive from the candidate's: they are made at the candidate's, and what the tests wrote stays theirs.
 
 The candidate's class gets functions that ask the tests. Here the class that stands for it has the tests' own functions, so what
 the tests call of themselves runs with them and is never asked. Their objects live at the candidate's, which may do with them

@@ -1229,7 +1229,7 @@ class Link:
 
     def copied(self, made: tuple[type, Any, Any] | None, value: Any) -> Any:
         """A copy that the tests asked for: of what they made, it is as much their object as that, if it is of the same class."""
-        if made is not None and type(value) is made[0]:
+        if made is not None and isinstance(value, Handle) and type(value) is made[0]:
             self.made[value._fumehood_id] = made
         return value
 

@@ -47,7 +47,7 @@ class Patches:
             return
         import unittest.mock
 
-        kind: Any = unittest.mock._patch  # type: ignore[attr-defined]
+        kind: Any = unittest.mock._patch
         enter, leave = kind.__enter__, kind.__exit__
 
         @functools.wraps(enter)
