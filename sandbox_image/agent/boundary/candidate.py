@@ -132,11 +132,14 @@ _BUILT = (object, functools.partial, operator.itemgetter, operator.attrgetter, o
 """Classes of which things of the tests' are made anew here, and go back as what they are."""
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
-_UNCHANGING = (str, int, float, tuple, frozenset)
-_CONTAINERS = (list, dict, set, bytearray, collections.deque, *_UNCHANGING)
-"""Plain classes whose subclasses may do more than they do."""
-_MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__", "__repr__")
-"""What a class has for making its objects, and how they look: a plain copy has no use for it."""
+_COMMON = ("eq", "ne", "bool", "hash", "repr", "str")
+"""Protocols that all objects have, and that a subclass of a plain class may have in its own way."""
+_CONTAINERS = (list, dict, set, bytearray, collections.deque)
+"""Plain classes whose values can change, and whose subclasses may do more than they do."""
+_MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__")
+"""What a class has for making its objects: a plain copy has no use for it."""
+_FIELD = type(vars(collections.namedtuple("_Named", "item"))["item"])
+"""What a named tuple has under the names of its items."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
 
@@ -213,7 +216,13 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart(server.describe(value))
-        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum) or does_more_than_its_base(kind):
+        elif (
+            value is self.force
+            or server.keeps(value)
+            or issubclass(kind, enum.Enum)
+            or does_more_than_its_base(kind)
+            or _has_more(value)
+        ):
             self._object(value)
         elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
             self._function(value)
@@ -226,6 +235,14 @@ class _Writer(values.Writer):
 
     def foreign(self, value: Any) -> None:
         self._object(value)
+
+    def factory(self, value: Any) -> None:
+        if values.library_path(value) is None:
+            self.put(value)
+        elif isinstance(value, type):
+            super().factory(value)
+        else:  # what crosses by its name would run at the tests'
+            self._object(value)
 
     def _number(self, tag: bytes, value: Any) -> int:
         number: int = self.server.keep(value)
@@ -265,13 +282,13 @@ class _Writer(values.Writer):
             self.put(base) if exception else self._class(base)
         special = tuple(name for name in SPECIAL if getattr(kind, f"__{name}__", None) is not None)
         if exception:  # what the tests make of one that does more is made here
-            special = ("init",) if _adds(kind) else ()
+            special = ("init", *(name for name in _COMMON if _differs(kind, BaseException, name))) if _adds(kind) else ()
         methods = {
             n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
         }
         plain_base = _base_of(kind)
-        differs = tuple(name for name in (*SPECIAL, "eq") if plain_base is not None and _differs(kind, plain_base, f"__{name}__"))
-        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), differs))
+        own_ways = _own_ways(kind, plain_base) if plain_base is not None else ()
+        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), own_ways))
         abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
         self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None, abstract))
 
@@ -283,7 +300,7 @@ class _Writer(values.Writer):
             nature = "begun" if inspect.getgeneratorstate(value) == inspect.GEN_SUSPENDED else "generator"
         elif isinstance(value, types.CoroutineType):
             nature = "coroutine"
-        elif value is not self.force and is_extended(type(value)):
+        elif issubclass(type(value), values.UNCHANGING):
             nature = "value"
         self.put(nature)
         if _base_of(type(value)) is not None:
@@ -308,27 +325,54 @@ class _Writer(values.Writer):
 
 
 def _differs(kind: type, base: type, name: str) -> bool:
-    return getattr(kind, name, None) is not getattr(base, name, None)
+    return getattr(kind, f"__{name}__", None) is not getattr(base, f"__{name}__", None)
+
+
+def _own_ways(kind: type, base: type) -> tuple[str, ...]:
+    """Protocols in which a class differs from the plain one below it, and its attributes, with a dot, in the place of methods."""
+    protocols = (name for name in (*SPECIAL, *_COMMON) if _differs(kind, base, name))
+    own = itertools.takewhile(lambda one: one is not base, kind.__mro__)
+    parts = {name: part for one in own for name, part in vars(one).items() if name[:1] != "_" and hasattr(base, name)}
+    return (*protocols, *sorted(f".{name}" for name, part in parts.items() if not isinstance(part, types.FunctionType)))
 
 
 def does_more_than_its_base(kind: Any) -> bool:
-    """Whether a class derives from a container and does more than that: a plain copy would hide it."""
-    if kind not in _own_ways:
-        _own_ways[kind] = _does_more_than_its_base(kind)
-    return _own_ways[kind]
+    """Whether a class derives from a plain one and does more than that: a plain copy would hide it."""
+    if kind not in _more:
+        _more[kind] = _does_more_than_its_base(kind)
+    return _more[kind]
 
 
-_own_ways: dict[Any, bool] = {}
+_more: dict[Any, bool] = {}
 
 
 def _does_more_than_its_base(kind: Any) -> bool:
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple with methods is more than its items
-        return any(_is_own_part(name, part) for one in kind.__mro__ if one is not tuple for name, part in vars(one).items())
-    base = next((one for one in _CONTAINERS if issubclass(kind, one)), None)
-    if base is None or kind in values.WRITE:
+    if kind in values.WRITE or values.is_written(kind):
         return False
-    own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__)
+    named = _is_named(kind)
+    if issubclass(kind, values.UNCHANGING) and not named:
+        return True
+    base = tuple if named else next((one for one in _CONTAINERS if issubclass(kind, one)), None)
+    own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__ if base else ())
     return any(name in _CHANGES or _is_own_part(name, part) for one in own for name, part in vars(one).items())
+
+
+def _is_named(kind: type) -> bool:
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def _is_own_part(name: str, part: Any) -> bool:
+    """Whether a part of a class is one that a plain copy would miss: methods, and what all its objects have."""
+    if name in _MAKING or (name == "__repr__" and getattr(part, "__module__", "") == "collections"):  # of named tuples
+        return False
+    if name.startswith("__"):
+        return name.endswith("__") and (callable(part) or isinstance(part, property | classmethod | staticmethod))
+    return name[:1] != "_" and not isinstance(part, _FIELD | types.MemberDescriptorType)
+
+
+def _has_more(value: Any) -> bool:
+    """Whether an object has attributes of its own beside the plain value of its class."""
+    return issubclass(type(value), _CONTAINERS) and bool(getattr(value, "__dict__", None))
 
 
 def _adds(kind: type[BaseException]) -> bool:
@@ -340,19 +384,6 @@ def _adds(kind: type[BaseException]) -> bool:
 _OF_ANY_CLASS = frozenset(
     f"__{name}__" for name in ("module", "qualname", "doc", "weakref", "dict", "annotations", "orig_bases", "parameters")
 )
-
-
-def is_extended(kind: Any) -> bool:
-    """Whether a class adds to a plain one whose values never change."""
-    named = issubclass(kind, tuple) and hasattr(kind, "_fields")
-    return issubclass(kind, _UNCHANGING) and not named and not issubclass(kind, enum.Enum) and does_more_than_its_base(kind)
-
-
-def _is_own_part(name: str, part: Any) -> bool:
-    """Whether a part of a class is one that a plain copy would miss."""
-    if name in _MAKING or (name[:1] == "_" and not name.endswith("__")):
-        return False
-    return isinstance(part, types.FunctionType | property | classmethod | staticmethod)
 
 
 def _named(name: Any) -> str:
@@ -442,6 +473,9 @@ class _Reader(values.Reader):
         number, nature = self.expect(int), self.expect(str)
         about = self.take()
         return self.server.callback(number, nature, about)
+
+    def factory(self) -> Any:
+        return self.deeper()
 
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import copy
 import functools
 import inspect
 import re
@@ -142,14 +143,13 @@ class HandleMeta(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Have the candidate make an object."""
         made = call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
-        if isinstance(type(made), HandleMeta):
-            cls._fumehood_link.was_made(made, cls, args, kwargs, sys._getframe(1))
+        if isinstance(type(behind := bare(made)), HandleMeta):
+            cls._fumehood_link.was_made(behind, cls, args, kwargs, sys._getframe(1))
         return made
 
     def __instancecheck__(cls, value: Any) -> bool:
         """Whether this is the class of an object. A named tuple without methods of its own has arrived as its items and names."""
-        below = value.__dict__.get("_fumehood_handle") if hasattr(type(value), "_fumehood_extended") else None
-        if below is not None:
+        if (below := handle_of(value)) is not None:
             return type.__instancecheck__(cls, below)
         if isinstance(value, Named):
             return cls._fumehood_base is tuple and type(value).__name__ == cls.__name__
@@ -179,7 +179,7 @@ class HandleMeta(type):
     def __contains__(cls, item: Any) -> bool:
         link = cls._fumehood_link
         ask = functools.partial(link.ask, "operator", "contains", (cls, item), {})
-        if not isinstance(type(item), HandleMeta) and not link.is_known(cls):
+        if not isinstance(type(bare(item)), HandleMeta) and not link.is_known(cls):
             return bool(refused(cls, "__contains__", ask))
         link.rest_on("word")
         return bool(ask())
@@ -225,7 +225,7 @@ def guarded(own: Any, name: str, value: Any) -> Any:
 
     @functools.wraps(value, (), ())
     def called(*args: Any, **kwargs: Any) -> Any:
-        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
+        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(bare(arg)), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)):
             return refused(own, name, functools.partial(value, *args, **kwargs))
         return value(*args, **kwargs)
@@ -259,10 +259,12 @@ class OwnDoc:
 class Handle(metaclass=HandleMeta):
     """An object that lives at the candidate's. Never equal to plain data, unless its class is a subclass of plain data's."""
 
-    __slots__ = ("__weakref__", "_fumehood_id", "_fumehood_value")
+    __slots__ = ("__weakref__", "_fumehood_extended", "_fumehood_id", "_fumehood_value")
 
     _fumehood_id: int
     _fumehood_value: Any
+    _fumehood_extended: Any
+    """What the tests have of it, if that is its plain value with what its class adds: the same for the same object."""
     _fumehood_link: Link
     _fumehood_methods: frozenset[str] = frozenset()
     _fumehood_base: type | None = None
@@ -286,6 +288,8 @@ class Handle(metaclass=HandleMeta):
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
+        if name in _PREDICATES and hasattr(kind._fumehood_base, name) and f".{name}" not in kind._fumehood_own:
+            return getattr(plain_of(self), name)
         value = link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
         return _throwing(link, value) if name == "athrow" else value
 
@@ -297,14 +301,13 @@ class Handle(metaclass=HandleMeta):
 
     def __hash__(self) -> int:
         base = type(self)._fumehood_base
-        if base is not None and base.__hash__ is not None:
-            return hash(plain_of(self))
+        plain = hash(plain_of(self)) if base is not None and base.__hash__ is not None else None
+        if plain is not None and "hash" not in type(self)._fumehood_own:
+            return plain
         link = type(self)._fumehood_link
-        if self._fumehood_id not in link.made:
+        value = _hash_of(link, self)
+        if value != plain and self._fumehood_id not in link.made:
             link.rest_on("word")  # whether two are one in a set or a dictionary is for the candidate to say
-        value = link.ask("operator", "hash", (self,), {})
-        if type(value) is not int:
-            raise mark(TypeError("__hash__ method should return an integer"))
         return value
 
     def __repr__(self) -> str:
@@ -333,6 +336,13 @@ class Handle(metaclass=HandleMeta):
         return _unpickled, (_pickled(type(self)._fumehood_link, self),)
 
 
+def _hash_of(link: Link, own: Any) -> int:
+    value = link.ask("operator", "hash", (own,), {})
+    if type(value) is not int:
+        raise mark(TypeError("__hash__ method should return an integer"))
+    return value
+
+
 def _pickled(link: Link, own: Any) -> bytes:
     """What the candidate pickles of its own. These bytes are data here, and nothing here takes them apart."""
     data = link.ask("dumps", own)
@@ -345,7 +355,29 @@ def _pickled(link: Link, own: Any) -> bytes:
 def _unpickled(data: bytes) -> Any:
     """What the candidate makes of bytes that it pickled: an object that it hands out."""
     link = Handle._fumehood_here[-1]
-    return link.copied(link.pickled.get(data), link.ask("loads", data))
+    return link.copied(link.pickled.get(data), _unraised(link.ask("loads", data)))
+
+
+def _unraised(value: Any) -> Any:
+    """An exception that was not raised: it is the tests' until the candidate raises it."""
+    if isinstance(value, BaseException):
+        value.__dict__.pop("_fumehood", None)
+    return value
+
+
+class Extended(type):
+    """The class of classes of plain values that have more than that (`extended.py`)."""
+
+
+def handle_of(value: Any) -> Any:
+    """The object behind a plain value that has more; None where there is none."""
+    return object.__getattribute__(value, "_fumehood_handle") if type(type(value)) is Extended else None
+
+
+def bare(value: Any) -> Any:
+    """The object behind a plain value that has more, or the value itself."""
+    handle = handle_of(value)
+    return value if handle is None else handle
 
 
 def plain_of(handle: Handle) -> Any:
@@ -420,8 +452,59 @@ class ExceptionMeta(type):
         made = call(link, "new", (cls, args, kwargs), args, kwargs)
         if not isinstance(made, cls):
             raise link.refuse(TypeError(f"{cls.__name__}() gave something else"))
-        made.__dict__.pop("_fumehood", None)  # it is the tests' until the candidate raises it
-        return made
+        if (number := made.__dict__.get("_fumehood_id")) is not None:
+            link.made[number] = cls, args, kwargs
+        return _unraised(made)
+
+
+def _reduced(exc: Any, protocol: Any) -> Any:
+    if "_fumehood_id" not in exc.__dict__:  # of a class of the tests' own below it
+        return BaseException.__reduce_ex__(exc, protocol)
+    return _unpickled, (_pickled(type(exc)._fumehood_link, exc),)
+
+
+def _copied(exc: Any) -> Any:
+    return _copy_of(exc, "copy", lambda value: value)
+
+
+def _copied_deeply(exc: Any, memo: Any) -> Any:
+    return _copy_of(exc, "deepcopy", lambda value: copy.deepcopy(value, memo))
+
+
+def _copy_of(exc: Any, name: str, part: Callable[[Any], Any]) -> Any:
+    if "_fumehood_id" in exc.__dict__:
+        return _unraised(type(exc)._fumehood_link.ask("operator", name, (exc,), {}))
+    made = type(exc)(*part(exc.args))
+    made.__dict__.update(part(exc.__dict__))
+    return made
+
+
+def _equal_errors(exc: Any, other: Any) -> Any:
+    if not all("_fumehood_id" in getattr(one, "__dict__", {}) for one in (exc, other)):
+        return NotImplemented
+    return type(exc)._fumehood_link.equal_errors(exc, other)
+
+
+def _hash_of_error(exc: Any) -> int:
+    return _hash_of(type(exc)._fumehood_link, exc) if "_fumehood_id" in exc.__dict__ else BaseException.__hash__(exc)
+
+
+def _repr_of_error(exc: Any) -> str:
+    if "_fumehood_id" not in exc.__dict__:
+        return BaseException.__repr__(exc)
+    return _check_text(type(exc)._fumehood_link.ask("operator", "repr", (exc,), {}), "__repr__")
+
+
+_OF_ERRORS = {"eq": _equal_errors, "hash": _hash_of_error, "repr": _repr_of_error}
+
+
+def of_errors(special: tuple[str, ...], *, hashable: bool) -> dict[str, Any]:
+    """What the candidate does with its own exceptions, where their class does more than to be one: `special` says so."""
+    if "init" not in special:
+        return {}
+    ways = {f"__{name}__": way for name, way in _OF_ERRORS.items() if name in special}
+    copying = {"__reduce_ex__": _reduced, "__copy__": _copied, "__deepcopy__": _copied_deeply}
+    return {"__hash__": BaseException.__hash__ if hashable else None, **ways, **copying}
 
 
 def pull(value: Any) -> Any:
@@ -568,7 +651,7 @@ class Method:
         """Have the candidate call it."""
         handle, name = self._handle, self.__name__
         link = type(handle)._fumehood_link
-        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
+        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(bare(arg)), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)) and handle._fumehood_id not in link.made:
             return link.predicate(handle, name, args, kwargs)
         if name in _PREDICATES and handle._fumehood_id not in link.made:

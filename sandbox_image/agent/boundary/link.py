@@ -24,9 +24,10 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import extended, mocks, own, sharing, vacuous, values, views
+from . import mocks, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
+from .extended import extended
 from .folders import Folders
 from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
 from .handles import (
@@ -38,15 +39,18 @@ from .handles import (
     Method,
     OwnDoc,
     awaited,
+    bare,
     class_below,
     generated,
     guarded,
+    handle_of,
     is_special_of_nobody,
     library_class,
+    of_errors,
     refusal,
 )
 from .module import Module
-from .operators import ARITHMETIC, COMMON, DESCRIPTORS, SPECIALS, predicate
+from .operators import COMMON, DESCRIPTORS, SPECIALS, equal_objects, predicate
 from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
@@ -116,7 +120,7 @@ class _Writer(values.Writer):
         kind, link = type(value), self.link
         if issubclass(kind, Handle | Function):
             self._handle(value._fumehood_id)
-        elif (handle := extended.handle_of(value)) is not None:
+        elif (handle := handle_of(value)) is not None:
             self._handle(handle._fumehood_id)
         elif kind is Module:
             self._handle(0)
@@ -172,6 +176,9 @@ class _Writer(values.Writer):
         else:
             values.put_tensor(self, value.detach(), torch)
         return True
+
+    def factory(self, value: Any) -> None:
+        self.put(value)
 
     def _leaf(self, value: Any, torch: Any) -> tuple[bool, Any] | None:
         """Whether a leaf of the tests' own is a parameter, and its gradient; None for what is only computed with."""
@@ -433,6 +440,7 @@ class _Reader(values.Reader):
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
             about |= {"_fumehood_link": self.link, "_fumehood_adds": "init" in special}
+            about |= of_errors(special, hashable=hashable is True)
             return exception_class(name, bases or [Exception], about, ExceptionMeta)
         return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
 
@@ -458,6 +466,12 @@ class _Reader(values.Reader):
             return value
         places = {name: property(functools.partial(_given, found)) for name, found in kept.items()}
         return tuple.__new__(type(type(value).__name__, (type(value),), {"__slots__": (), **places}), value)
+
+    def factory(self) -> Any:
+        """What makes the items that a dictionary lacks: at the candidate's, or at the tests' if it was theirs."""
+        if self.data[self.pos] not in b"(chk":
+            raise Garbled("a function of a library where none belongs")
+        return self.deeper()
 
     def masked(self, array: Any) -> Any:
         """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""
@@ -539,8 +553,6 @@ class Link:
         self.classes: dict[int, type] = {}
         self._class_numbers: dict[type, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-        self._extended: set[int] = set()
-        """Numbers of those that the tests have as plain values with what their classes add."""
         self.sources: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         """Our generators and coroutines -> the handles that they pull from."""
         self._taken: dict[int, int] = {}
@@ -592,8 +604,6 @@ class Link:
         """Whether the candidate has heard that the tests look at warnings."""
         self._named_folders = False
         """Whether the candidate has heard that they do."""
-        self.changed_files = False
-        """Whether the candidate has made, changed or removed any."""
         self._objection = ""
         """What the candidate did that makes its answer count for nothing."""
         self._in_module = False
@@ -818,6 +828,10 @@ class Link:
                     raise self.refuse(RuntimeError(_REPLACED))
         return views.attribute(own, name, value)
 
+    def equal_errors(self, exc: Any, other: Any) -> Any:
+        """Whether two exceptions of the candidate's are equal, in the way of their class."""
+        return equal_objects(exc, other)
+
     def attribute_of(self, exc: Any, name: str) -> Any:
         """A property or a method of a candidate's exception."""
         return guarded(exc, name, self.ask("get", exc, name))
@@ -890,7 +904,8 @@ class Link:
     def _send(self, seq: int, kind: str, body: _Writer) -> None:
         extras: dict[str, Any] = {}
         if self.drop:
-            extras["drop"], self.drop = list(self.drop), set()
+            dropped, self.drop = self.drop, set()  # the collector may add to it at any time
+            extras["drop"] = list(dropped)
         if self.seeds:
             extras["seeds"], self.seeds = self.seeds, []
         if self.warns and not self._named_warnings:
@@ -1089,6 +1104,7 @@ class Link:
             exc.__notes__ = notes
         if number >= 0 and hasattr(type(exc), "_fumehood_link"):
             exc.__dict__["_fumehood_id"] = number
+            self.made.pop(number, None)
             weakref.finalize(exc, self.let_go, number).atexit = False
         if cause is not None:
             exc.__cause__ = self.exception(cause)
@@ -1157,7 +1173,8 @@ class Link:
         found = self._handles.get(number)
         if found is not None and type(found) is kind:
             self.made.pop(number, None)
-            if base and (getattr(kind, "_fumehood_base", None) in _MUTABLE or self._asking == "new"):
+            plain = getattr(kind, "_fumehood_base", None)
+            if base and (plain in _MUTABLE or (self._asking == "new" and plain not in values.UNCHANGING)):
                 object.__setattr__(found, "_fumehood_value", base[0])
             return found
         if not issubclass(kind, Handle):
@@ -1184,12 +1201,9 @@ class Link:
 
     def value(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
         """What the tests get for an object: a handle, or a plain value with what its class adds, if that never changes."""
-        bare = self._asking == "new" or (number in self._handles and number not in self._extended)
         handle = self.handle(number, kind, nature, base)
-        if bare or nature != "value" or getattr(kind, "_fumehood_base", None) not in extended.BASES:
-            return handle
-        self._extended.add(number)
-        return extended.extended(handle, base[0], ARITHMETIC)
+        unchanging = nature == "value" and getattr(kind, "_fumehood_base", None) in values.UNCHANGING
+        return extended(handle, base[0]) if unchanging else handle
 
     def named(self, name: str, value: Any) -> Any:
         """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing.
@@ -1242,7 +1256,6 @@ class Link:
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""
         self.drop.add(number)
-        self._extended.discard(number)
         self.made.pop(number, None)
         self.worlds.pop(number, None)
         self._views.pop(number, None)
@@ -1319,7 +1332,7 @@ class Link:
             )
 
     def _is_harmless(self, value: Any) -> bool:
-        if type(value) in (Function, Method) or isinstance(type(value), HandleMeta) or self.has_number(value):
+        if type(value) in (Function, Method) or isinstance(type(bare(value)), HandleMeta) or self.has_number(value):
             return True
         if not isinstance(value, type):
             return self.is_own(type(value)) or _is_torch_module(value)
@@ -1406,10 +1419,8 @@ class Link:
         if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
         files = extras.pop("files", None)
-        if files is not None and self.folders is not None:
-            self.changed_files |= bool(files)
-            if self.folders.apply(files):
-                self.rest_on("word")  # what the tests look at may be what they wrote down as expected
+        if files is not None and self.folders is not None and self.folders.apply(files):
+            self.rest_on("word")  # what the tests look at may be what they wrote down as expected
         if not extras:
             return
         self._warned += [told for told in extras.pop("warnings", ())[:_MAX_WARNED] if isinstance(told, Warning)]

@@ -149,17 +149,19 @@ class Unreached:
         ]
         calls = [node for node in found if isinstance(node, ast.Call)]
         around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
-        called = [node.func if last_name(node) in self._defined else node for node in calls]
-        return any(self._sides.decides(self._scopes_of(place), node, ()) for node in called or found or around[-1:])
+        scopes = self._scopes_of(place)
+        for node in calls or found or around[-1:]:
+            called = node.func if isinstance(node, ast.Call) and last_name(node) in self._defined else node
+            is_own = isinstance(called, ast.Name) and called is not node and not self._sides.is_foreign(called.id)
+            if not is_own and self._sides.decides(scopes, called, ()):
+                return True
+        return False
 
     @functools.cached_property
     def _defined(self) -> frozenset[str]:
-        """Names of the functions and classes of this file."""
-        return frozenset(node.name for node in self._nodes if isinstance(node, Definition | ast.ClassDef))
-
-    def _scope_of(self, place: _Place) -> Scope:
-        """The innermost function that has a place in it, or the module."""
-        return self._scopes_of(place)[-1]
+        """Names of the functions and classes of this file, where they stand for nothing else."""
+        stored = {node.id for node in self._nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        return frozenset(node.name for node in self._nodes if isinstance(node, Definition | ast.ClassDef)) - stored
 
     def _scopes_of(self, place: _Place) -> list[Scope]:
         """The functions that have a place in them, the innermost last, or the module."""
@@ -194,7 +196,7 @@ class Unreached:
     def _raises_by_an_answer(self, node: ast.If | ast.While) -> bool:
         if not any(isinstance(inner, ast.Raise) for inner in _walk(node)):
             return False
-        return self._sides.leads(self._scope_of((node.lineno, node.col_offset)), node.test)
+        return self._sides.leads(node.test)
 
     @property
     def _tree(self) -> ast.Module:
