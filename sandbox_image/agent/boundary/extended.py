@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,7 @@ def _class(kind: HandleMeta, base: Any) -> Any:
 
     body: dict[str, Any] = {
         "__getattribute__": own,
-        "__getattr__": lambda self, name: getattr(handle_of(self), name),
+        "__getattr__": lambda self, name: handle_of(self)._fumehood_get(name, sys._getframe(1)),
         "__setattr__": lambda self, name, value: setattr(handle_of(self), name, value),
         "__delattr__": lambda self, name: delattr(handle_of(self), name),
         "__class__": property(lambda self: kind),

@@ -281,9 +281,13 @@ class Handle(metaclass=HandleMeta):
         return kind._fumehood_real or kind._fumehood_base or kind
 
     def __getattr__(self, name: str) -> Any:
+        return self._fumehood_get(name, sys._getframe(1))
+
+    def _fumehood_get(self, name: str, frame: types.FrameType) -> Any:
+        """An attribute that `frame` asks for."""
         kind = type(self)
         link = kind._fumehood_link
-        if _is_protocol(name) and not link.writes_out(name, sys._getframe(1)):
+        if _is_protocol(name) and not link.writes_out(name, frame):
             raise AttributeError(name)
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
