@@ -28,7 +28,6 @@ _CODE = re.compile(r"\.(?:py|pyc|so|pth)(?![a-z])")
 _FIXTURES = {
     **dict.fromkeys(("capsys", "capfd", "capsysbinary", "capfdbinary"), "read what the candidate prints"),
     "caplog": "read the candidate's log",
-    "recwarn": "look at the candidate's warnings",
     "monkeypatch": "patch what the candidate uses (monkeypatch)",
     "mocker": "patch what the candidate uses (mocker)",
     **dict.fromkeys(("tmp_path", "tmpdir", "tmp_path_factory", "tmpdir_factory"), _SHARE),
@@ -40,7 +39,7 @@ _MODULES = {
     **dict.fromkeys(("pickle", "marshal", "shelve", "copyreg"), "serialise objects"),
     **dict.fromkeys(("gc", "weakref", "tracemalloc", "ctypes"), "look at the memory of the interpreter"),
     **dict.fromkeys(("doctest", "trace", "bdb", "dis", "linecache"), "look into the candidate's code"),
-    **dict.fromkeys(("logging", "warnings"), "look at what the candidate logs or warns of"),
+    "logging": "look at what the candidate logs",
     **dict.fromkeys(("socket", "http", "urllib"), "share connections with the candidate"),
     **dict.fromkeys(("code", "codeop", "pydoc"), _CODE_IN_TEXT),
     "tarfile": "unpack archives, whose members may have any path",
@@ -51,11 +50,8 @@ _READING = frozenset(
 )
 """What tests that have files of their own read those with."""
 _NAMES = {
-    **dict.fromkeys(
-        ("mock.patch", "unittest.mock.patch", "patch.object", "patch.dict"), "patch what the candidate uses (mock.patch)"
-    ),
+    "unittest.mock.patch.dict": "patch what the candidate uses (mock.patch.dict)",
     **dict.fromkeys(("contextlib.redirect_stdout", "contextlib.redirect_stderr"), "read what the candidate prints"),
-    **dict.fromkeys(("pytest.warns", "pytest.deprecated_call"), "look at the candidate's warnings"),
     "pytest.MonkeyPatch": "patch what the candidate uses (monkeypatch)",
     "pytest.importorskip": "import what may be missing",
     **dict.fromkeys(
@@ -122,7 +118,6 @@ _BINDING = frozenset(("update", "setdefault", "__setitem__"))
 _ATTRIBUTES = {
     **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
     "getfixturevalue": "ask for fixtures by computed names",
-    **dict.fromkeys(("assertWarns", "assertWarnsRegex"), "look at the candidate's warnings"),
     **dict.fromkeys(("assertLogs", "assertNoLogs"), "read the candidate's log"),
 }
 
@@ -228,8 +223,10 @@ class _Reading:
             for decorator in node.decorator_list:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.ClassDef):
-            if any(self._of_candidate(base) for base in (*node.bases, *(keyword.value for keyword in node.keywords))):
+            if any(self._of_candidate(keyword.value) for keyword in node.keywords):
                 yield "subclass the candidate's classes"
+            if any(self._of_candidate(base) for base in node.bases) and self._calls_base(node):
+                yield "call special methods of the candidate's classes by their names"
             for decorator in node.decorator_list:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.Attribute):
@@ -238,6 +235,8 @@ class _Reading:
             yield "show the candidate their own file"
         elif isinstance(node, ast.Assert):
             yield from self._draws(node.test)
+        elif isinstance(node, ast.Compare) and any(map(_is_not_implemented, (node.left, *node.comparators))):
+            yield "call operators by their names and look at what they do not know"
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
@@ -247,6 +246,11 @@ class _Reading:
                 path = self._path(inner) if inner is not None else ""
                 if path and not self._of_candidate(target) and path.split(".")[0] != self._module:
                     yield f"change {path}"
+
+    def _calls_base(self, node: ast.ClassDef) -> bool:
+        """Whether a class calls a special method by the name of a class (`Base.__init__(self)`), where `super()` would do."""
+        called = (inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute))
+        return any(one.attr.startswith("__") and not isinstance(one.value, ast.Call) for one in called)
 
     def _decorators(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
         """Decorators of the candidate that may change a class of the tests' own."""
@@ -302,6 +306,8 @@ class _Reading:
 
     def _call(self, node: ast.Call) -> Iterator[str]:
         function = node.func
+        if _makes_errors(node) and self._path(function) in ("warnings.simplefilter", "warnings.filterwarnings"):
+            yield "have the candidate's warnings be errors"
         if any(keyword.arg == "tzinfo" and self._is_made_by_candidate(keyword.value) for keyword in node.keywords):
             yield "have dates in time zones of the candidate's"
         if isinstance(function, ast.Attribute) and function.attr.startswith("assert"):
@@ -370,6 +376,16 @@ class _Reading:
             return self._of_candidate(node.func)
         calls = [function for name, function in self._results if isinstance(node, ast.Name) and name == node.id]
         return self._of_candidate(node) or any(map(self._of_candidate, calls))
+
+
+def _is_not_implemented(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "NotImplemented"
+
+
+def _makes_errors(node: ast.Call) -> bool:
+    """Whether a filter of warnings raises them where they are given, which the candidate may catch there."""
+    given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "action")]
+    return any(not isinstance(one, ast.Constant) or one.value == "error" for one in given)
 
 
 def _names_by_text(tree: ast.Module) -> bool:

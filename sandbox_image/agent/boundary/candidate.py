@@ -31,6 +31,7 @@ import threading
 import types
 import typing
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from ..frames import frames_in, shown
@@ -39,7 +40,7 @@ from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
 from .hints import is_hint
 from .loops import CandidatesLoops
-from .standins import StandIn, StandInMeta, signature_of, stand_in, stand_in_class
+from .standins import StandIn, StandInMeta, mocked, signature_of, stand_in, stand_in_class
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -595,21 +596,27 @@ def _own_parameter(parameters: list[tuple[str, int, dict[str, Any]]]) -> tuple[s
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles what lives here; what stands for something of the tests' keeps its number."""
+    """Pickles what lives here; what stands for something of the tests' keeps its number, and so does a class made in passing."""
 
     server: Server
 
-    def persistent_id(self, value: Any) -> int | None:
-        """The number of something of the tests'."""
-        return self.server.asked_for(value)
+    def persistent_id(self, value: Any) -> tuple[str, int] | None:
+        """The number of something of the tests', or of a class that is found under no name."""
+        asked = self.server.asked_for(value)
+        if asked is not None:
+            return "theirs", asked
+        if isinstance(value, type) and value.__module__ == __name__ and globals().get(value.__qualname__) is not value:
+            return "ours", self.server.keep(value)  # its maker took this file for the one that asks for it
+        return None
 
 
 class _Unpickler(pickle.Unpickler):
     server: Server
 
-    def persistent_load(self, number: int) -> Any:
-        """What stands for something of the tests'."""
-        return self.server.stands_for(number)
+    def persistent_load(self, kept: tuple[str, int]) -> Any:
+        """What stands for something of the tests', or a class that is found under no name."""
+        whose, number = kept
+        return self.server.kept[number] if whose == "ours" else self.server.stands_for(number)
 
 
 class _Left(BaseException):
@@ -650,6 +657,10 @@ class Server:
         self._graphs: dict[int, tuple[list[Any], list[Any]]] = {}
         self._folders: Folders | None = None
         """The folders that are kept as the tests have theirs, once they say that they share them."""
+        self._warned: list[Any] = []
+        """Warnings that the tests have not heard of."""
+        self._patched: dict[int, Callable[[], None]] = {}
+        """What sets back what the tests patched, by number."""
 
     # What is kept
 
@@ -710,6 +721,8 @@ class Server:
             made = stand_in(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
         elif nature == "enum":
             made = enums.twin(about)
+        elif nature == "mock":
+            made = mocked(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
         elif nature == "class":
             made = stand_in_class(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), about)
         else:
@@ -719,7 +732,7 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        name, qualname, doc, parameters, exact, attributes, module, owner = about
+        name, qualname, doc, parameters, exact, attributes, module, returned, owner = about
         bound = 0
         if owner is not None and parameters is not None:
             bound, parameters = 1, [_own_parameter(parameters), *parameters]
@@ -728,6 +741,8 @@ class Server:
             return self._ask_tests(number, args[bound:], kwargs)
 
         callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
+        if returned:
+            callback.__annotations__["return"] = returned[0]
         callback.__dict__.update(attributes)
         callback.__name__, callback.__qualname__ = name, qualname
         callback.__doc__, callback.__module__ = doc, module
@@ -765,8 +780,12 @@ class Server:
                 if kind == "returned":
                     return value
                 if kind == "raised":
-                    what, place = value
+                    what, place, behind = value
                     exc = self.rebuild(what)
+                    if behind and behind[0] is not None:
+                        exc.__cause__ = behind[0]
+                    if behind and behind[1] is not None:
+                        exc.__context__ = behind[1]
                     self._raised[id(exc)] = (place, exc)
                     raise exc
                 box = [value]
@@ -790,6 +809,8 @@ class Server:
             for name, value in list(own.items())[:20]
             if type(name) is str and (not name.startswith("_") or name == "__notes__")
         }
+        if exc.__suppress_context__:
+            attributes["__suppress_context__"] = True
         number = self.keep(exc) if values.library_path(kind) is None and kind not in values.TYPE_NAMES else -1
         place, kept = self._raised.get(id(exc), (-1, None))
         cause = exc.__cause__
@@ -865,6 +886,8 @@ class Server:
 
     def _note(self, extras: dict[str, Any]) -> None:
         self._drop(extras.get("drop", []))
+        if "warnings" in extras:
+            self._record_warnings()
         if "files" in extras:
             self._folders = self._folders or Folders(roots())
             self._folders.apply(extras["files"])
@@ -878,6 +901,13 @@ class Server:
             leaf.note()
         for number, data, grad in extras.get("inputs", []):
             self.inputs.told(number, data, grad)
+
+    def _record_warnings(self) -> None:
+        """Tell the tests of all warnings from now on, which their filters decide about."""
+        import warnings
+
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *about, **more: self._warned.append(message)
 
     def _answer(self, kind: str, box: list[tuple[Any, ...]]) -> None:
         """Do what the tests ask. The operands come in a box, so that nobody has them once it is done (`sharing.py`)."""
@@ -932,8 +962,10 @@ class Server:
             body.put_question(kind, value)
             self._sharing.wrote(body)
             files = self._folders.changes() if self._folders is not None else []
-            if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or files or self._holds():
-                extras.put(self._extras(body.graded, torch) | ({"files": files} if files else {}))
+            told = ({"files": files} if files else {}) | ({"warnings": list(self._warned)} if self._warned else {})
+            if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or told or self._holds():
+                extras.put(self._extras(body.graded, torch) | told)
+                self._warned.clear()
             values.send(self._sock, seq, kind, extras.out, body.out)
             self._sharing.sent(body)
         except OSError:
@@ -1010,11 +1042,31 @@ class Server:
             unpickler = _Unpickler(io.BytesIO(operands[0]))
             unpickler.server = self
             return unpickler.load()
+        if kind == "subclass":
+            return _subclass(*operands)
+        if kind == "super":
+            own_class, own, name = operands
+            return getattr(super(own_class, own), name)
+        if kind == "patch":
+            return self._patch(*operands)
+        if kind == "unpatch":
+            return self._patched.pop(operands[0])()
         if kind == "signature":
             return _signature(operands[0])
         if kind == "grad":
             return self._gradients(*operands)
         raise ValueError(f"an unknown request {kind!r}")
+
+    def _patch(self, module: str, path: tuple[str, ...], name: str, value: Any) -> int:
+        """Set what the tests patch in a library. Returns the number under which it is set back."""
+        target: Any = import_module(module)
+        for part in path:
+            target = getattr(target, part)
+        old = vars(target).get(name, self)
+        setattr(target, name, value)
+        self._next, number = self._next + 1, self._next
+        self._patched[number] = (lambda: delattr(target, name)) if old is self else (lambda: setattr(target, name, old))
+        return number
 
     def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
         """What an object answers for each of these: (True, answer), or (False, None) where it raises."""
@@ -1063,6 +1115,26 @@ class Server:
                 outputs = [sum((output * grad).sum() for output, grad in zip(outputs, grads, strict=True))]
                 grads = [None]
             return list(torch.autograd.grad(outputs, leaves, grads, allow_unused=True, retain_graph=True, create_graph=create))
+
+
+_MEMBERS: dict[str, Callable[..., Any]] = {
+    "value": lambda value: value,
+    "staticmethod": staticmethod,
+    "classmethod": classmethod,
+    "property": property,
+}
+
+
+def _subclass(names: tuple[str, str, str, str | None], bases: tuple[Any, ...], members: list[tuple[str, str, Any]]) -> type:
+    """The class that the tests derive from classes of the candidate's; its functions ask the tests."""
+    name, qualname, module, doc = names
+
+    def fill(body: dict[str, Any]) -> None:
+        body |= {"__module__": module, "__qualname__": qualname, "__doc__": doc}
+        for key, how, parts in members:
+            body[key] = _MEMBERS[how](*parts)
+
+    return types.new_class(name, bases, {}, fill)
 
 
 def _answered(ask: Callable[..., Any], *operands: Any) -> tuple[bool, Any]:

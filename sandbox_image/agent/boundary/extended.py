@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,12 @@ _MADE_OF: dict[type, Callable[[Any], tuple[Any, ...]]] = {
 }
 """What a plain value is made of, where it is not made of one like it."""
 _CLASSES: dict[type, Any] = {}
+
+
+def type_of(value: Any) -> Any:
+    """`type` in the tests' file: the class of such a value is the candidate's, as in one interpreter."""
+    handle = handle_of(value)
+    return type(value if handle is None else handle)
 
 
 def extended(handle: Handle, plain: Any) -> Any:
@@ -54,7 +61,7 @@ def _class(kind: HandleMeta, base: Any) -> Any:
 
     body: dict[str, Any] = {
         "__getattribute__": own,
-        "__getattr__": lambda self, name: getattr(handle_of(self), name),
+        "__getattr__": lambda self, name: handle_of(self)._fumehood_get(name, sys._getframe(1)),
         "__setattr__": lambda self, name, value: setattr(handle_of(self), name, value),
         "__delattr__": lambda self, name: delattr(handle_of(self), name),
         "__class__": property(lambda self: shown),

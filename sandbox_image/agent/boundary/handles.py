@@ -7,6 +7,7 @@ Left out: the protocols of Python's operators. `operators.py` has them.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import copy
 import enum
@@ -119,6 +120,15 @@ def _is_protocol(name: str) -> bool:
     )
 
 
+_PYTHONS = frozenset(name for kind in vars(builtins).values() if isinstance(kind, type) for name in dir(kind))
+_PYTHONS -= {"__wrapped__"}  # which only tells what is behind a function
+
+
+def is_special_of_nobody(name: str) -> bool:
+    """Whether a name is special and neither Python nor a library of arrays asks for it."""
+    return name.startswith("__") and name.endswith("__") and name not in _PYTHONS and not name.startswith((*_OURS, *_PROTOCOLS))
+
+
 def says_of_itself(name: str) -> bool:
     """Whether a name is one by which libraries or tests ask an object about itself: special, or a method of plain data."""
     return name.startswith("__") or _is_protocol(name) or name in _PREDICATES or name in _SAYING
@@ -131,10 +141,17 @@ class HandleMeta(type):
     _fumehood_link: Link
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **more: Any) -> Any:
-        """Refuse what a class statement of the tests' would make."""
-        if bases:
-            raise NotApart("A class that lives at the candidate's cannot be subclassed by tests judged apart")
-        return type.__new__(cls, name, bases, body)
+        """Make what a class statement of the tests' derives from a class of the candidate's."""
+        if not bases:
+            return type.__new__(cls, name, bases, body)
+        from .derived import derive
+
+        if more:
+            raise NotApart("A class that lives at the candidate's cannot be derived with keywords by tests judged apart")
+        return derive(name, bases, body)
+
+    def __init__(cls, *args: Any, **more: Any) -> None:
+        """What a class statement makes is made already."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Have the candidate make an object."""
@@ -295,7 +312,7 @@ def guarded(own: Any, name: str, value: Any) -> Any:
     if not callable(value) or not (name in _PREDICATES or any(hasattr(kind, name) for kind in _plain_kinds())):
         return value
 
-    @functools.wraps(value, ())
+    @functools.wraps(value, (), ())
     def called(*args: Any, **kwargs: Any) -> Any:
         plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(bare(arg)), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)):
@@ -359,10 +376,14 @@ class Handle(metaclass=HandleMeta):
         return kind._fumehood_real or kind._fumehood_base or kind
 
     def __getattr__(self, name: str) -> Any:
-        if _is_protocol(name) and not (name == "__wrapped__" and type(self)._fumehood_link.is_tests(sys._getframe(1))):
-            raise AttributeError(name)
+        return self._fumehood_get(name, sys._getframe(1))
+
+    def _fumehood_get(self, name: str, frame: types.FrameType) -> Any:
+        """An attribute that `frame` asks for."""
         kind = type(self)
         link = kind._fumehood_link
+        if _is_protocol(name) and not link.writes_out(name, frame):
+            raise AttributeError(name)
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
@@ -407,10 +428,12 @@ class Handle(metaclass=HandleMeta):
         return list(type(self)._fumehood_link.ask("operator", "dir", (self,), {}))
 
     def __copy__(self) -> Any:
-        return type(self)._fumehood_link.ask("operator", "copy", (self,), {})
+        link = type(self)._fumehood_link
+        return link.copied(link.made.get(self._fumehood_id), link.ask("operator", "copy", (self,), {}))
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return type(self)._fumehood_link.ask("operator", "deepcopy", (self,), {})
+        link = type(self)._fumehood_link
+        return link.copied(link.made.get(self._fumehood_id), link.ask("operator", "deepcopy", (self,), {}))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _unpickled, (_pickled(type(self)._fumehood_link, self),)
@@ -428,12 +451,14 @@ def _pickled(link: Link, own: Any) -> bytes:
     data = link.ask("dumps", own)
     if type(data) is not bytes:
         raise mark(TypeError("what was pickled is no bytes"))
+    link.pickled[data] = link.made.get(getattr(own, "_fumehood_id", -1))
     return data
 
 
 def _unpickled(data: bytes) -> Any:
     """What the candidate makes of bytes that it pickled: an object that it hands out."""
-    return _unraised(Handle._fumehood_here[-1].ask("loads", data))
+    link = Handle._fumehood_here[-1]
+    return link.copied(link.pickled.get(data), _unraised(link.ask("loads", data)))
 
 
 def _unraised(value: Any) -> Any:
@@ -649,11 +674,19 @@ async def awaited(link: Link, source: Any) -> Any:
     return await link.loops.result(source)
 
 
-class Function:
+class _Keeping:
+    """What keeps attributes of its own."""
+
+
+_kept_by = vars(_Keeping)["__dict__"].__get__
+"""What we keep of a function; its `__dict__` is what the candidate has set."""
+
+
+class Function(_Keeping):
     """A function that lives at the candidate's."""
 
     def __init__(self, link: Link, number: int, texts: list[str], asynchronous: bool, bound: bool) -> None:
-        own = self.__dict__
+        own = _kept_by(self)
         own["_fumehood_link"], own["_fumehood_id"], own["_fumehood_bound"] = link, number, bound
         own["__name__"], own["__qualname__"], doc, own["__module__"] = texts
         own["__doc__"] = doc or None
@@ -671,7 +704,15 @@ class Function:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return types.MethodType if self.__dict__["_fumehood_bound"] else types.FunctionType
+        return types.MethodType if _kept_by(self)["_fumehood_bound"] else types.FunctionType
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        """What the candidate has set, as `functools.wraps` copies it. Nothing in it is called in the place of what compares."""
+        told = self._fumehood_link.ask("get", self, "__dict__")
+        if type(told) is not dict or not all(type(name) is str for name in told):
+            raise mark(TypeError("the attributes of a function are no dictionary"))
+        return {name: guarded(self, name, value) for name, value in told.items() if not name.startswith(("_", *_OURS))}
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -686,7 +727,7 @@ class Function:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._fumehood_link.ask("set", self, name, value)
-        self.__dict__.pop(name, None)  # what it is called was noted when it came
+        _kept_by(self).pop(name, None)  # what it is called was noted when it came
 
     def __repr__(self) -> str:
         return f"<function {self.__qualname__}>"

@@ -25,7 +25,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import enums, own, sharing, vacuous, values, views
+from . import enums, mocks, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .extended import extended
@@ -46,6 +46,7 @@ from .handles import (
     guarded,
     handle_of,
     is_below,
+    is_special_of_nobody,
     library_class,
     make_class,
     of_errors,
@@ -74,6 +75,7 @@ _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv"
 _STOPPING = ("next", "anext", "resume", "run", "start", "result")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
+_CHANGEABLE = (*_MUTABLE, collections.deque, collections.defaultdict, collections.Counter, collections.OrderedDict)
 _HARMLESS = (int, float, complex, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None))
 """Classes that may be called with anything."""
 
@@ -103,6 +105,8 @@ _MAX_RAISED = 1000
 _MAX_KEPT = 4096
 """Tensors with gradients of the tests' whose graphs are remembered."""
 _REPLACED = "a parameter that the tests had set was changed by calling the module that holds it"
+_OF_WARNINGS = ("warnings", "warns", "deprecated_call", "recwarn", "assertWarns")
+_MAX_WARNED = 1000
 _TEXT = 10_000
 _MAX_WORD = 1000
 _GREETING = 64
@@ -200,7 +204,8 @@ class _Writer(values.Writer):
         return isinstance(value, torch.nn.Parameter), self.link.leaf(value).grad
 
     def foreign(self, value: Any) -> None:
-        link, about = self.link, None
+        link = self.link
+        about: Any = None
         if id(value) in self.active:
             raise NotApart("A value that contains itself cannot be passed to a candidate judged apart", kind=False)
         if type(value) in values.WRITE:
@@ -213,6 +218,10 @@ class _Writer(values.Writer):
         if type(value) is object:
             number = link.callable_number(value, None)
             nature = "token"
+        elif self.passing and mocks.is_mock(value):
+            about = mocks.describe(value, link.own_module)
+            number = link.callable_number(value, mocks.serving(value, link.own_module))
+            nature = "mock"
         elif type(value) is types.GeneratorType:
             number = link.callable_number(value, functools.partial(_resumed, value))
             nature = "generator"
@@ -222,7 +231,7 @@ class _Writer(values.Writer):
         elif isinstance(value, _ITERATORS):
             number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
-        elif type(value) in _BUILT:
+        elif type(value) in _BUILT and not link.gathers(value):
             number = link.callable_number(value, value)
             nature = "partial" if type(value) is functools.partial else "getter"
         elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
@@ -254,6 +263,8 @@ class _Writer(values.Writer):
             self.put(value.__reduce__()[:2])
         elif nature == "object":
             self.put_apart((type(value), own.hash_of(value)))
+        elif nature == "mock":
+            self.put_apart(about)
         elif nature == "class":
             self.put_apart(own.describe(value, link.own_module))
         else:
@@ -330,14 +341,17 @@ def _is_plain(value: Any) -> bool:
 
 
 def _about(function: Any, shown: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """Name, documentation and parameters of a callable of the tests'."""
+    """Name, documentation, parameters and what it says to return of a callable of the tests'."""
     name = getattr(function, "__name__", None)
     doc = getattr(function, "__doc__", None)
     parameters, exact = None, True
+    returned: tuple[Any, ...] = ()
     if isinstance(function, types.FunctionType | types.MethodType):
         parameters = own.parameters(function, shown)
         defaults = [found.default for found in inspect.signature(function).parameters.values()]
         exact = all(value is inspect.Parameter.empty or shown(value) is value for value in defaults)
+        if "return" in (annotations := getattr(function, "__annotations__", {})):
+            returned = (shown(annotations["return"]),)
     attributes = {
         key: value
         for key, value in getattr(function, "__dict__", {}).items()
@@ -345,7 +359,7 @@ def _about(function: Any, shown: Callable[[Any], Any]) -> tuple[Any, ...]:
     }
     qualname = getattr(function, "__qualname__", name)
     names = [text if type(text) is str else type(function).__name__ for text in (name, qualname)]
-    return (*names, doc if type(doc) is str else None, parameters, exact, attributes, _module_of(function))
+    return (*names, doc if type(doc) is str else None, parameters, exact, attributes, _module_of(function), returned)
 
 
 def _module_of(function: Any) -> str | None:
@@ -594,6 +608,10 @@ class Link:
         """Names under which the tests took classes that are not the candidate's own."""
         self.made: dict[int, tuple[type, Any, Any]] = {}
         """Objects that the tests had made and that the candidate has not handed out since: class and arguments."""
+        self.pickled: dict[bytes, tuple[type, Any, Any] | None] = {}
+        """What was pickled in the test that runs, and how the tests had made it."""
+        self.discerning: set[type] = set()
+        """Classes whose equality has told objects apart that the tests made with other arguments."""
         self.given: set[type] = set()
         """Classes of libraries that the candidate handed out."""
         self.errors: dict[int, type[BaseException]] = {}
@@ -609,6 +627,10 @@ class Link:
         self.loops = TestsLoops(self)
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
+        self._warned: list[Warning] = []
+        """Warnings of the candidate's that the tests have not heard yet."""
+        self._named_warnings = False
+        """Whether the candidate has heard that the tests look at warnings."""
         self._named_folders = False
         """Whether the candidate has heard that they do."""
         self._objection = ""
@@ -667,6 +689,11 @@ class Link:
         return vacuous.speaks_of_masks(self._tests)
 
     @functools.cached_property
+    def warns(self) -> bool:
+        """Whether they look at warnings."""
+        return any(word in self._tests for word in _OF_WARNINGS)
+
+    @functools.cached_property
     def missing(self) -> bool:
         """Whether they speak of missing items."""
         return vacuous.speaks_of_missing(self._tests)
@@ -682,6 +709,7 @@ class Link:
         self.unreached.begin()
         self.refused.clear()
         self.handed.clear()
+        self.pickled.clear()
 
     def end(self) -> None:
         """A test has ended: what is asked until the next one begins goes for all that follow."""
@@ -913,6 +941,8 @@ class Link:
             extras["drop"] = list(dropped)
         if self.seeds:
             extras["seeds"], self.seeds = self.seeds, []
+        if self.warns and not self._named_warnings:
+            extras["warnings"] = self._named_warnings = True
         if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
             extras["files"], self._named_folders = changes, True
         if "asyncio" in sys.modules and (number := self.loops.number()):
@@ -973,11 +1003,25 @@ class Link:
             if self._objection:
                 objection, self._objection = self._objection, ""
                 raise self.refuse(RuntimeError(objection))
+            if self._warned:
+                self._warn()
             if kind == "ok":
                 return value
             if kind == "raised":
                 raise value
             self._call_back(*value)
+
+    def _warn(self) -> None:
+        """Warn of what the candidate warned of, as if it were where the tests stand."""
+        import warnings
+
+        told, self._warned = self._warned, []
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None and not self.is_tests(frame):
+            frame = frame.f_back
+        place = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("candidate", 1)
+        for message in told:
+            warnings.warn_explicit(message, type(message), *place, module=self.own_module, registry={})
 
     def _receive(self, seq: int) -> tuple[str, Any]:
         try:
@@ -1042,7 +1086,7 @@ class Link:
         except BaseException as exc:
             if not is_verdict(exc) or marked(exc) is not None:
                 self.unreached.ended(exc)
-            if isinstance(exc, NotApart) and not self._is_kept(number, args):
+            if isinstance(exc, NotApart) and not (self._is_kept(number, args) or self._keeps(args, value)):
                 exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
             if is_verdict(exc) and marked(exc) is None:
@@ -1051,10 +1095,11 @@ class Link:
             place = self._next_raised = self._next_raised + 1
             self._raised[place] = exc
             self._raised.pop(place - _MAX_RAISED, None)
-            cause = exc.__cause__ if told is exc.args else None
-            what: Any = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), cause)
+            what: Any = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), None)
             made_there = told is exc.args and "_fumehood_id" in exc.__dict__
-            body.put((exc if made_there else what, place))
+            above = (exc.__cause__, exc.__context__) if told is exc.args else ()
+            behind = [None if one is None or is_verdict(one) else one for one in above]  # no more of what was expected
+            body.put((exc if made_there else what, place, behind))
         self._send(self._seq, kind, body)
 
     # What arrives
@@ -1096,6 +1141,7 @@ class Link:
             weakref.finalize(exc, self.let_go, number).atexit = False
         if cause is not None:
             exc.__cause__ = self.exception(cause)
+        exc.__suppress_context__ = attributes.get("__suppress_context__") is True
         return mark(exc, frames[-_TEXT:])
 
     def add_class(self, number: int, kind: type) -> None:
@@ -1209,6 +1255,11 @@ class Link:
             self._handed[value] -= 1
         return value
 
+    def derived(self, name: str, value: type) -> None:
+        """Note a class that the tests derive from the candidate's, under the name that they give it."""
+        self.known.setdefault(value, set()).add(name)
+        self._handed[value] -= 1
+
     def was_handed(self, value: type) -> None:
         """Note a class that arrives as a value. Where the tests took it by its name, `named` takes that back."""
         if type(value) is HandleMeta:
@@ -1227,6 +1278,12 @@ class Link:
             return
         if self._handed[kind] <= 0 or (self.is_tests(frame) and called_name(frame) in self.known[kind]):
             self.made[value._fumehood_id] = (kind, args, kwargs)
+
+    def copied(self, made: tuple[type, Any, Any] | None, value: Any) -> Any:
+        """A copy that the tests asked for: of what they made, it is as much their object as that, if it is of the same class."""
+        if made is not None and type(value) is made[0]:
+            self.made[value._fumehood_id] = made  # type: ignore[attr-defined]  # an object of such a class
+        return value
 
     def count_item(self, number: int) -> None:
         """Note that an iterator gives one more item. Raises RuntimeError beyond the cap."""
@@ -1273,18 +1330,27 @@ class Link:
     def _is_theirs(self, number: int) -> bool:
         """Whether a number is that of an object or of a class of the tests' own."""
         value = self.callables[number][0]
-        return self.is_own(value if isinstance(value, type) else type(value))
+        return mocks.is_mock(value) or self.is_own(value if isinstance(value, type) else type(value))
 
     def _way(self, number: int, args: tuple[Any, ...]) -> str:
         """What the candidate asks of an object of the tests' own, by its name; empty where it calls something else."""
         return args[0] if args and type(args[0]) is str and self._is_theirs(number) else ""
 
     def _is_kept(self, number: int, args: tuple[Any, ...]) -> bool:
-        """Whether the candidate asked for an attribute that an object of the tests' own keeps, and that it has not set itself."""
-        if len(args) != 2 or self._way(number, args) != "get":
-            return False
-        value = self.callables[number][0]
-        return own.keeps(value, args[1]) and (id(value), args[1]) not in self._put
+        """Whether the candidate asked for what an object of the tests' own keeps, and that it has not set itself.
+
+        So does a mock with what it gives when it is called, unless a function makes that.
+        """
+        way, value = self._way(number, args), self.callables[number][0]
+        if way == "get" and len(args) == 2:
+            return (mocks.is_mock(value) or own.keeps(value, args[1])) and (id(value), args[1]) not in self._put
+        return bool(way) and mocks.gives_its_own(value)
+
+    def _keeps(self, args: tuple[Any, ...], value: Any) -> bool:
+        """Whether a callback gave what an object of the tests' own keeps that it was called with: that could be asked for too."""
+        theirs = [arg for arg in args if self.has_number(arg) and self.is_own(arg if isinstance(arg, type) else type(arg))]
+        kept = ((id(arg), name) for arg in theirs for name, found in vars(arg).items() if found is value)
+        return any(one not in self._put for one in kept)
 
     def _check_tools(self, value: Any) -> None:
         """Refuse functions of libraries among what the candidate calls the tests with: they would run here.
@@ -1316,10 +1382,25 @@ class Link:
         """Whether a frame is the tests' own file's."""
         return frame.f_globals.get("__name__") == self.own_module
 
+    def writes_out(self, name: str, frame: types.FrameType) -> bool:
+        """Whether the tests write a special name that Python does not know (`x.__html__()`), and ask for it themselves."""
+        return self.is_tests(frame) and is_special_of_nobody(name) and f".{name}" in self._tests
+
     def has_number(self, value: Any) -> bool:
         """Whether the candidate knows something of the tests' already."""
         number = self._callable_numbers.get(id(value))
         return number is not None and self.callables[number][0] is value
+
+    def gathers(self, value: Any) -> bool:
+        """Whether a function of the tests' is bound to a value that it may change, of which the candidate would have a copy."""
+        if type(value) is not functools.partial or type(self._sharing) is sharing.Shared:
+            return False
+        theirs = isinstance(value.func, types.FunctionType) and self.is_tests_function(value.func)
+        return theirs and any(type(kept) in _CHANGEABLE for kept in (*value.args, *value.keywords.values()))
+
+    def is_tests_function(self, function: types.FunctionType) -> bool:
+        """Whether a function is of the tests' own file."""
+        return function.__globals__.get("__name__") == self.own_module
 
     def callable_number(self, value: Any, target: Any) -> int:
         """The number under which the candidate may call something of the tests'."""
@@ -1389,6 +1470,9 @@ class Link:
         files = extras.pop("files", None)
         if files is not None and self.folders is not None and self.folders.apply(files):
             self.rest_on("word")  # what the tests look at may be what they wrote down as expected
+        if not extras:
+            return
+        self._warned += [told for told in extras.pop("warnings", ())[:_MAX_WARNED] if isinstance(told, Warning)]
         if not extras:
             return
         torch = values.library("torch")

@@ -41,7 +41,8 @@ _COARSE = 0.25
 """Share of decoys for which an answer may be the same and still be worth a word: a container has more than one member."""
 _OWN_EQUALITY = 0.9
 """The same for two objects that the tests made, and for what shows the value beside: equality of a class may be as coarse as it
-likes, but not always true."""
+likes, but not always true. Whose equality has told others apart may find these alike: they were made with what it does not
+compare, as two empty containers are."""
 
 
 def is_object(value: Any) -> bool:
@@ -226,7 +227,10 @@ def equal_objects(own: Any, other: Any) -> Any:
             answers = link.siblings(one, kind, [([*args], kwargs), *alike])
             rest = [answer for answer in answers[1:] if answer[0]]
             share = sum(answer[1] is True for answer in rest) / len(rest) if rest else 1.0
-            if rest and share >= (_OWN_EQUALITY if _made(own) and _made(other) else _COARSE):
+            both = _made(own) and _made(other)
+            if rest and share < _COARSE:
+                link.discerning.add(kind)
+            elif rest and share >= (_OWN_EQUALITY if both else _COARSE) and not (both and kind in link.discerning):
                 raise link.refuse(TypeError(f"{type(own).__name__} is equal to whatever it is compared with"))
         break
     link.rest_on("word")

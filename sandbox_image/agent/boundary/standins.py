@@ -165,6 +165,18 @@ class _Attributes(dict[str, Any]):
         self._ask("del", name)
         super().__delitem__(name)
 
+    def setdefault(self, name: str, value: Any = None) -> Any:
+        if name not in self:
+            self[name] = value
+        return self[name]
+
+    def pop(self, name: str, *default: Any) -> Any:
+        if name not in self and default:
+            return default[0]
+        value = self[name]
+        del self[name]
+        return value
+
     def update(self, *args: Any, **kwargs: Any) -> None:
         for name, value in dict(*args, **kwargs).items():
             self[name] = value
@@ -238,6 +250,15 @@ def stand_in_class(ask: Ask, about: tuple[Any, ...]) -> type:
         if kind in abstract:
             getattr(collections.abc, kind).register(made)
     return made  # type: ignore[no-any-return]
+
+
+def mocked(ask: Ask, protocols: tuple[str, ...], looks_like: Any) -> StandIn:
+    """What stands for a mock of the tests'."""
+    body: dict[str, Any] = {f"__{protocol}__": _protocol(protocol) for protocol in protocols}
+    body |= {"__slots__": (), "__module__": "unittest.mock", "_fumehood_ask": staticmethod(ask)}
+    if looks_like is not None:
+        body["__class__"] = property(lambda self: looks_like)
+    return stand_in(ask, StandInMeta("Mock", (StandIn,), body), None)
 
 
 def stand_in(ask: Ask, kind: type, own_hash: int | None) -> StandIn:

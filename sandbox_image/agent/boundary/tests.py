@@ -15,7 +15,6 @@ import functools
 import importlib
 import importlib.machinery
 import inspect
-import json
 import linecache
 import os
 import socket
@@ -24,6 +23,8 @@ import traceback
 import types
 import typing
 from collections.abc import Callable
+from json import dumps
+from os import write
 from typing import Any
 
 from .. import light_tests, protocol
@@ -31,13 +32,16 @@ from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
 from . import fixtures, values
+from .derived import own_super
 from .exceptions import Broken, mark, marked
+from .extended import type_of
 from .findings import Findings
 from .folders import Folders, roots, wanted
 from .handles import Function, Handle, HandleMeta, Method
 from .link import Link
 from .module import Module
 from .named import Named
+from .patches import Patches
 from .sides import Sides
 from .silent import Silent
 from .unreached import Unreached
@@ -47,6 +51,7 @@ _MESSAGE = 4000
 """Characters of a failure's message."""
 _REBINDING = ("globals", "locals", "vars(", "setattr", "exec(", "eval(", "__dict__", "sys.modules")
 """Words of source that may give a name another value without writing the name."""
+_TYPE_OF = "__fumehood_type_of__"
 _FAILING = ("failed", "error")
 _NO_TESTS = Reading(ast.Module([], []), "")
 """What is expected where the source is not read: all tests that run are functions of it, which nothing replaces."""
@@ -65,9 +70,9 @@ class Report:
         """Report an event."""
         # Lone surrogates, which an exception's text may have, would make the whole report unreadable.
         clean = {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in event.items()}
-        data = json.dumps(clean).encode() + b"\n"
+        data = dumps(clean).encode() + b"\n"
         while data:
-            data = data[os.write(self._results, data) :]
+            data = data[write(self._results, data) :]
 
     def tampered(self, what: str) -> None:
         """Report that the candidate's side attacked the boundary."""
@@ -385,6 +390,9 @@ class _Judge:
         libraries |= {
             name: own for name, own in _own_builtins(link, self._named).items() if name in known.used and name not in bound
         }
+        if "type" not in bound:
+            tree = _Types().visit(tree)
+            libraries[_TYPE_OF] = type_of
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._names = names_of_candidate
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
@@ -395,6 +403,7 @@ class _Judge:
             _compare_whole_arrays()
         link.empties.watch()
         self._silent.watch(self._tests)
+        Patches(link).watch(self._tests)
         kind = light_tests.kind_of(tree, self._entry_point)
         if kind in ("functions", "pytest") and not known.stars(link.module):  # they import what they use
             self._missing = frozenset(known.missing(bound))
@@ -597,13 +606,23 @@ class _Import:
         self._then()
 
 
+class _Types(ast.NodeTransformer):
+    """Has the tests ask for the class of a value in our way. `type` itself stays: it is a class, and more than a question."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1 and not node.keywords:
+            node.func.id = _TYPE_OF
+        return node
+
+
 def _rebinds(tests: str, used: set[str]) -> bool:
     """Whether something else may come to stand under the name of a test than the function that the source has there."""
     return any(name.startswith("test") for name in used) or any(way in tests for way in _REBINDING)
 
 
 def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id`, `next` and `getattr` for the tests' own file.
+    """`hash`, `id`, `next`, `getattr` and `super` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -629,7 +648,7 @@ def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
             raise mark(RuntimeError("StopIteration out of next()")) from None
 
     own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
-    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr}
+    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr, "super": own_super(link)}
 
 
 def _read_annotations_there(link: Link) -> None:

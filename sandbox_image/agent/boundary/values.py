@@ -307,11 +307,14 @@ ITERATORS: dict[str, type] = {
 """What Python's own containers are read by."""
 
 
+_NAMED = type | types.FunctionType | types.BuiltinFunctionType | types.MethodType
+
+
 def library_path(value: Any) -> tuple[str, str] | None:
     """Module and name of a function, class or module of a library that both sides have."""
     if isinstance(value, types.ModuleType):
         return (value.__name__, "") if value.__name__ in LIBRARIES else None
-    if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType) and type(value).__module__ not in LIBRARIES:
+    if not isinstance(value, _NAMED) and type(value).__module__ not in LIBRARIES:
         return None
     module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
     if type(module) is not str or type(name) is not str:
@@ -1237,6 +1240,10 @@ _KINDS = (
         "each",
         "dumps",
         "loads",
+        "patch",
+        "unpatch",
+        "subclass",
+        "super",
     ),
     *("returned", "raised", "ok", "asked"),
 )
