@@ -16,6 +16,24 @@ A frame is two big-endian 32-bit lengths, a JSON object (the header, which has a
                     boundary  bytes for the other side
                     result    what happened; the body is stdout, stderr and the artefacts
 
+A session runs several commands at once, so its frames name the command by its `id`, a number that the host chose:
+
+    host -> agent   begin     somebody has the session now, and for how long
+                    start     a command; the body is the beginning of what it reads
+                    input     more of that, and whether it ends here
+                    signal    send a signal to its process group
+                    stop      kill it, and all that it started
+    agent -> host   hello, warm, and `begun` for `begin`
+                    taken     so many bytes were passed on, and as many more may be sent
+                    output    a chunk of what it wrote, to stdout, to stderr or into its channel
+                    ended     what became of it
+
+A cell's frames go between the host and the Python process that keeps the cells' state, through that command's channel. The agent
+does not read them:
+
+    host -> cells   cell      code to run
+    cells -> host   answered  what its last expression is, or what was raised; the body is its pictures
+
 Left out: compression and encryption. The stream is a pipe of the container engine.
 """
 
@@ -26,7 +44,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-VERSION = 5
+VERSION = 6
 MAX_HEADER = 8 * 1024 * 1024
 MAX_BODY = 512 * 1024 * 1024
 ENVIRONMENT = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
@@ -44,6 +62,18 @@ USERS = range(61184, 65280)
 By convention none of them is a person's (systemd gives them to services while they run), and an engine that maps users has them.
 """
 GROUP = 10001
+SESSION = "FUMEHOOD_SESSION"
+"""Environment variable that makes the agent serve a session: the user that its commands run as."""
+WINDOW = 1024 * 1024
+"""Bytes that a command's input may be ahead of what it has taken."""
+MOST_COMMANDS = 64
+"""Commands of a session at once, those included whose processes go on in the background."""
+MOST_ENTRIES = 10_000
+"""Entries of a folder that are listed."""
+MAX_FILE = 100 * 1024 * 1024
+"""Bytes of a file that is read or written."""
+OVER = 124
+"""Exit code of a session whose time to live is over."""
 _LENGTHS = struct.Struct(">II")
 
 
