@@ -246,21 +246,26 @@ def _be(user: int, work: dict[str, Any]) -> None:
     os.setgroups([])
     os.setresgid(protocol.GROUP, protocol.GROUP, protocol.GROUP)
     os.setresuid(user, user, user)
-    cpu = int(work["cpu_time"])
-    for kind, soft, hard in (
-        (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_NOFILE, _DESCRIPTORS, _DESCRIPTORS),
-        # Counted by user, and this session's is nobody else's: so what it may start is what the agent never needs.
-        (resource.RLIMIT_NPROC, work["processes"], work["processes"]),
-        *(((resource.RLIMIT_CPU, cpu + 1, cpu + 2),) if cpu else ()),
-    ):
-        resource.setrlimit(kind, (min(soft, limit := resource.getrlimit(kind)[1]) if limit >= 0 else soft, hard))
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, _DESCRIPTORS)
+    # Counted by user, and this session's is nobody else's: so what commands may start is what the agent never needs.
+    _limit(resource.RLIMIT_NPROC, work["processes"])
+    if cpu := int(work["cpu_time"]):
+        _limit(resource.RLIMIT_CPU, cpu + 1, cpu + 2)
     for folder in (WORK, "/box/tmp"):
         os.makedirs(folder, exist_ok=True)
     os.chdir(WORK)
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     seal(beside_agent=True)
+
+
+def _limit(kind: int, soft: int, hard: int = 0) -> None:
+    """Set a limit of this process, for good, as far as it is not lower already. Raises OSError."""
+    most = resource.getrlimit(kind)[1]
+    wanted = max(soft, hard)
+    hard = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(kind, (min(soft, hard), hard))
 
 
 def _connect(order: socket.socket, *, channel: bool) -> None:

@@ -10,6 +10,7 @@ import os
 import resource
 import select
 import signal
+from typing import Any
 
 from . import protocol
 from .files import WORK

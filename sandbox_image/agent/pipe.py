@@ -18,6 +18,7 @@ class Pipe:
         self.read, self._write = read, write
 
     def read_exactly(self, count: int) -> bytes:
+        """The next bytes. Raises EOFError."""
         chunks = []
         while count:
             data = os.read(self.read, min(count, 1 << 20))
@@ -28,10 +29,12 @@ class Pipe:
         return b"".join(chunks)
 
     def receive(self) -> tuple[dict[str, Any], bytes]:
+        """The next frame. Raises EOFError, ProtocolError."""
         frame: tuple[dict[str, Any], bytes] = protocol.read(self.read_exactly)
         return frame
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
+        """Write a frame, all of it."""
         view = memoryview(protocol.encode(header, body))
         while view:
             view = view[os.write(self._write, view) :]

@@ -110,6 +110,21 @@ def read(read_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
     return header, read_exactly(body_length) if body_length else b""
 
 
+def whole(data: bytearray, most_header: int, most_body: int) -> int | None:
+    """How long the frame is that `data` begins with, or None where it is not all there.
+
+    Raises:
+        ProtocolError: it announces more than it may.
+    """
+    if len(data) < _LENGTHS.size:
+        return None
+    header, body = _LENGTHS.unpack_from(data)
+    if header > most_header or body > most_body:
+        raise ProtocolError(f"A frame announces {header} + {body} bytes, more than it may have.")
+    size: int = _LENGTHS.size + header + body
+    return size if len(data) >= size else None
+
+
 def split(body: bytes, sizes: list[int]) -> list[bytes]:
     """The parts of a body.
 

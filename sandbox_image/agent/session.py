@@ -15,9 +15,7 @@ import marshal
 import os
 import selectors
 import signal
-import socket
 import time
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import protocol
