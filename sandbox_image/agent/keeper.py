@@ -109,7 +109,8 @@ def _only(*kept: int) -> None:
     """Close every descriptor but those."""
     low = 0
     for fd in (*sorted(kept), os.sysconf("SC_OPEN_MAX")):
-        os.closerange(low, fd)
+        if low < fd:  # an empty range that begins at 0 is all of them to CPython
+            os.closerange(low, fd)
         low = fd + 1
 
 
