@@ -213,8 +213,6 @@ class ExecResult(Value):
     wall_time: float = 0.0
     cpu_time: float = 0.0
     """Of all its processes that have ended."""
-    memory_peak: int = 0
-    """Bytes that its largest process had mapped in."""
     detail: str = ""
     """For limits and signals: one sentence."""
 

@@ -98,7 +98,6 @@ _FACTS = (
     "signal",
     "wall_time",
     "cpu_time",
-    "memory_peak",
     "stdout_truncated",
     "stderr_truncated",
 )

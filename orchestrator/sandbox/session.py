@@ -196,12 +196,12 @@ class DockerSession:
         """Send more input, no faster than it is taken. What has ended takes none."""
         view = memoryview(data)
         while len(view) or end:
-            while command.ahead >= protocol.WINDOW and not command.ended.done():
+            while command.ahead + protocol.PIECE > protocol.WINDOW and not command.ended.done():
                 command.taken.clear()
                 await command.taken.wait()
             if command.ended.done():
                 return
-            chunk, view = bytes(view[: protocol.WINDOW]), view[protocol.WINDOW :]
+            chunk, view = bytes(view[: protocol.PIECE]), view[protocol.PIECE :]
             command.ahead += len(chunk)
             last = end and not len(view)
             await self.tell({"type": "input", "id": command.number, "end": last}, chunk)
@@ -229,7 +229,7 @@ class DockerSession:
         on_output: OnOutput | None = None,
     ) -> tuple[dict[str, Any], Command]:
         """Run a command to its end. Raises SandboxUnavailable."""
-        first, rest = input[: protocol.WINDOW], input[protocol.WINDOW :]
+        first, rest = input[: protocol.PIECE], input[protocol.PIECE :]
         command = Command(on_output)
         try:
             await self.start(command, work, input=first, open_input=bool(rest), timeout=timeout, output=output)

@@ -1,4 +1,4 @@
-"""A process that waits to become a command, and the one that keeps what comes of it together.
+"""Processes that wait to become commands, and those that keep what comes of them together.
 
 A command may start processes that leave its group, its session and their own parents. They cannot leave their keeper: it is a
 subreaper, so whoever loses a parent becomes its child, and it lies above all of them. It runs as the agent's user, so no command
@@ -13,7 +13,9 @@ Left out: when a command must end, and what its end means. That is `session.py`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import gc
 import json
 import marshal
 import os
@@ -22,29 +24,33 @@ import select
 import signal
 import socket
 import stat
+import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import protocol
 from .files import WORK, open_plain
 from .isolation import seal
-from .linux import CAP_KILL, PR_SET_CHILD_SUBREAPER, drop_capabilities, prctl
+from .linux import PR_SET_CHILD_SUBREAPER, prctl
+from .pipe import widen
 
 STREAMS = ("stdin", "stdout", "stderr", "channel")
 """Of a command, in the order of their descriptors here."""
 TOLD = 512
 """Most bytes of what a keeper, or a child that could not begin, says at once."""
 _DESCRIPTORS = 1024
-_CHUNK = 1 << 18
+_CHUNK = 1 << 20
 _CHANNEL = 3
 _PAUSE = 0.001
+_LENGTH = struct.Struct("=I")
 _ROOM = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _CELLS = "import sys; sys.path.insert(0, sys.argv.pop()); from agent.cells import serve; serve(3)"
 
 
 class Keeper:
-    """The agent's side of a keeper and of the child below it, which waits for its order.
+    """The agent's side of a keeper, which keeps one command after the other, and of the child that waits below it.
 
     Raises (constructor):
         OSError: the kernel makes no process.
@@ -52,30 +58,48 @@ class Keeper:
 
     def __init__(self, user: int) -> None:
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.order, order = socket.socketpair()
+        self.order: socket.socket | None = None
+        """To the child that waits, and while it is the command's process; None while there is none."""
         try:
             self.pid = os.fork()
         except OSError:
-            for end in (self.control, self.order, control, order):
-                end.close()
+            self.control.close()
+            control.close()
             raise
         if self.pid == 0:
-            try:
-                _keep(control, order, user)
-            except BaseException as exc:
-                with contextlib.suppress(Exception):
-                    os.write(2, f"fumehood: a command could not begin: {exc}\n".encode())
-            finally:
-                os._exit(70)
+            _or_say_why(_keep, control, user)
         control.close()
-        order.close()
 
-    def started(self) -> dict[str, int]:
+    def hear(self) -> tuple[int, float] | None:
+        """What it has to say: the command's wait status and CPU time, or that a child waits (None), below `order`.
+
+        Raises:
+            EOFError: it is gone.
+        """
+        said, fds = b"", []
+        with contextlib.suppress(OSError):
+            said, fds, _, _ = socket.recv_fds(self.control, TOLD, 1)
+        if fds:
+            self.order = socket.socket(fileno=fds[0])
+            return None
+        if not said:
+            raise EOFError
+        told: tuple[int, float] = marshal.loads(said)
+        return told
+
+    def begin(self, work: dict[str, Any]) -> None:
+        """Order the child to become a command. Raises OSError."""
+        assert self.order is not None
+        data = marshal.dumps(work)
+        self.order.sendall(_LENGTH.pack(len(data)) + data)
+
+    def begun(self) -> dict[str, int]:
         """Our ends of the command's streams, once it has begun: to be asked when `order` can be read.
 
         Raises:
             OSError: it could not begin.
         """
+        assert self.order is not None
         said, fds, _, _ = socket.recv_fds(self.order, 1, len(STREAMS))
         if said != b"+":
             raise OSError(self.refusal() or "The process that was to become the command died.")
@@ -83,8 +107,9 @@ class Keeper:
 
     def refusal(self) -> str:
         """Why it did not begin, where it said so."""
-        with contextlib.suppress(OSError):
-            return self.order.recv(TOLD, socket.MSG_DONTWAIT).decode("utf-8", "replace")
+        if self.order is not None:
+            with contextlib.suppress(OSError):
+                return self.order.recv(TOLD, socket.MSG_DONTWAIT).decode("utf-8", "replace")
         return ""
 
     def kill(self) -> None:
@@ -97,12 +122,29 @@ class Keeper:
         with contextlib.suppress(OSError):
             self.control.send(b"%d" % number)
 
+    def forget(self) -> None:
+        """Let go of the child that has become a command."""
+        if self.order is not None:
+            self.order.close()
+            self.order = None
+
     def close(self) -> None:
-        """Let go of it; what it keeps is killed if there is anything left."""
+        """End it, with all that it keeps."""
+        self.forget()
         self.control.close()
-        self.order.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
+
+
+def _or_say_why(work: Callable[..., NoReturn], *args: Any) -> NoReturn:
+    """Do the work of a forked process, and never return to what its parent was doing."""
+    try:
+        work(*args)
+    except BaseException as exc:
+        with contextlib.suppress(Exception):
+            os.write(2, f"fumehood: a command could not begin: {exc}\n".encode())
+    finally:
+        os._exit(70)
 
 
 def _only(*kept: int) -> None:
@@ -114,32 +156,47 @@ def _only(*kept: int) -> None:
         low = fd + 1
 
 
-def _keep(control: socket.socket, order: socket.socket, user: int) -> NoReturn:
-    """In the keeper: wait for the command's end and for those whom it left behind, or kill them all when told to."""
+def _keep(control: socket.socket, user: int) -> NoReturn:
+    """In the keeper: have a child waiting; when it was a command and all is over, the next one."""
     os.setsid()
-    _only(0, 1, 2, control.fileno(), order.fileno())
+    _only(0, 1, 2, control.fileno())
+    gc.disable()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    command = os.fork()
-    if command == 0:
-        control.close()
-        _become(order, user)
-    order.close()
-    drop_capabilities(CAP_KILL)
     wake, woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    running = True
     poller = select.poll()
     for fd in (control.fileno(), wake):
         poller.register(fd, select.POLLIN)
+    while True:
+        ours, order = socket.socketpair()
+        # What a child inherits must not wake this process, and a signal that comes before it has its own is to end it.
+        child = os.fork()
+        if child == 0:
+            signal.set_wakeup_fd(-1)
+            control.close()
+            ours.close()
+            _or_say_why(_become, order, user)
+        order.close()
+        try:
+            socket.send_fds(control, [b"waiting"], [ours.fileno()])
+        except OSError:
+            os._exit(0)
+        ours.close()
+        _stay_with(child, control, wake, poller)
+
+
+def _stay_with(command: int, control: socket.socket, wake: int, poller: select.poll) -> None:
+    """Until the command has ended and nobody whom it left behind is there, or until they are killed on demand."""
+    running, before = True, resource.getrusage(resource.RUSAGE_CHILDREN)
     while True:
         try:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if ended[0] == command:
                     running = False
-                    _tell(control, ended[1])
+                    _tell(control, ended[1], before)
         except ChildProcessError:
-            os._exit(0)
+            return
         ready = {fd for fd, _ in poller.poll()}
         if wake in ready:
             os.read(wake, 4096)
@@ -151,15 +208,18 @@ def _keep(control: socket.socket, order: socket.socket, user: int) -> NoReturn:
                         os.killpg(command, int(word))
                 continue
             status = _end_all(command)
+            if not word:
+                os._exit(0)
             if running:
-                _tell(control, status)
-            os._exit(0)
+                _tell(control, status, before)
+            return
 
 
-def _tell(control: socket.socket, status: int) -> None:
+def _tell(control: socket.socket, status: int, before: resource.struct_rusage) -> None:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_time = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
     with contextlib.suppress(OSError):  # the agent is gone
-        control.send(marshal.dumps((status, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)))
+        control.send(marshal.dumps((status, cpu_time)))
 
 
 def _end_all(command: int) -> int:
@@ -202,6 +262,14 @@ def _below() -> set[int]:
 
 def _become(order: socket.socket, user: int) -> NoReturn:
     """In the child: wait for the order, give up what the agent has, and do it."""
+    os.setsid()
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    os.write(fd, b"1000")  # when memory runs out a command goes first, and the agent stays to tell
+    os.close(fd)
+    os.setgroups([])
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    order = socket.socket(fileno=_above(order.detach()))
 
     def read_exactly(count: int) -> bytes:
         data = bytearray()
@@ -212,28 +280,31 @@ def _become(order: socket.socket, user: int) -> NoReturn:
             data += more
         return bytes(data)
 
-    work, _ = protocol.read(read_exactly)
-    os.setsid()
-    order = socket.socket(fileno=_above(order.detach()))
+    (length,) = _LENGTH.unpack(read_exactly(_LENGTH.size))
+    work: dict[str, Any] = marshal.loads(read_exactly(length))
     try:
         _be(user, work)
-        _connect(order, channel=work["mode"] == "cells")
+        _connect(order, channel=work["mode"] == "cells", wide=work["wide"])
     except OSError as exc:
         order.sendall(f"-{exc}".encode("utf-8", "replace")[:TOLD])
         os._exit(70)
     try:
         code = _WORK[work["mode"]](work)
     except OSError as exc:
-        if exc.errno == 11:  # EAGAIN, from an exec of a user that has all the processes that it may
+        if exc.errno == errno.EAGAIN:  # from an exec of a user that has all the processes that it may
             order.sendall(f"No process could be started: {exc.strerror}.".encode())
-        print(exc.strerror, file=sys.stderr)
+        _say(exc.strerror or str(exc))
         code = _CODES.get(type(exc), 1)
     except ValueError as exc:
-        print(exc, file=sys.stderr)
+        _say(str(exc))
         code = 1
-    with contextlib.suppress(OSError):
-        sys.stderr.flush()
     os._exit(code)
+
+
+def _say(text: str, end: str = "\n") -> None:
+    """To the command's stderr, without Python's streams, which are slow to be made."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}{end}".encode("utf-8", "backslashreplace"))
 
 
 _CODES: dict[type[OSError], int] = {FileNotFoundError: 127, NotADirectoryError: 127, PermissionError: 126}
@@ -242,9 +313,6 @@ _CODES: dict[type[OSError], int] = {FileNotFoundError: 127, NotADirectoryError: 
 
 def _be(user: int, work: dict[str, Any]) -> None:
     """Become the command's user under its limits, without a way back. Raises OSError."""
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("1000")  # when memory runs out a command goes first, and the agent stays to tell
-    os.setgroups([])
     os.setresgid(protocol.GROUP, protocol.GROUP, protocol.GROUP)
     os.setresuid(user, user, user)
     _limit(resource.RLIMIT_CORE, 0)
@@ -253,11 +321,12 @@ def _be(user: int, work: dict[str, Any]) -> None:
     _limit(resource.RLIMIT_NPROC, work["processes"])
     if cpu := int(work["cpu_time"]):
         _limit(resource.RLIMIT_CPU, cpu + 1, cpu + 2)
-    for folder in (WORK, "/box/tmp"):
-        os.makedirs(folder, exist_ok=True)
-    os.chdir(WORK)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.chdir(WORK)
+    except FileNotFoundError:  # nobody was here before
+        for folder in (WORK, "/box/tmp"):
+            os.makedirs(folder, exist_ok=True)
+        os.chdir(WORK)
     seal(beside_agent=True)
 
 
@@ -269,7 +338,7 @@ def _limit(kind: int, soft: int, hard: int = 0) -> None:
     resource.setrlimit(kind, (min(soft, hard), hard))
 
 
-def _connect(order: socket.socket, *, channel: bool) -> None:
+def _connect(order: socket.socket, *, channel: bool, wide: bool) -> None:
     """Make the command's streams, so that they are its user's own, and send the other ends up. Raises OSError."""
     read, stdin = os.pipe()
     stdout, out = os.pipe()
@@ -279,6 +348,9 @@ def _connect(order: socket.socket, *, channel: bool) -> None:
         ours, other = socket.socketpair()
         own.append(ours.detach())
         theirs.append(other.detach())
+    if wide:
+        for fd in (read, stdout):
+            widen(fd)
     socket.send_fds(order, [b"+"], theirs)
     for fd in theirs:
         os.close(fd)
@@ -286,7 +358,6 @@ def _connect(order: socket.socket, *, channel: bool) -> None:
     for place, fd in enumerate(own):
         os.dup2(fd, place)
     _only(*range(len(own)), order.fileno())
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _above(fd: int) -> int:
@@ -300,12 +371,12 @@ def _exec(work: dict[str, Any]) -> int:
     try:
         os.chdir(work["cwd"] or WORK)
     except OSError as exc:
-        print(f"{work['cwd']}: {exc.strerror}", file=sys.stderr)
+        _say(f"{work['cwd']}: {exc.strerror}")
         return 126
     try:
         os.execvpe(argv[0], argv, work["env"])
     except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
-        print(f"{argv[0]}: ", end="", file=sys.stderr)
+        _say(argv[0], end=": ")
         raise exc
 
 

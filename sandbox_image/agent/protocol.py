@@ -64,8 +64,10 @@ By convention none of them is a person's (systemd gives them to services while t
 GROUP = 10001
 SESSION = "FUMEHOOD_SESSION"
 """Environment variable that makes the agent serve a session: the user that its commands run as."""
-WINDOW = 1024 * 1024
-"""Bytes that a command's input may be ahead of what it has taken."""
+PIECE = 1024 * 1024
+"""Bytes of a command's input in one frame."""
+WINDOW = 4 * PIECE
+"""How far its input may be ahead of what it has taken."""
 MOST_COMMANDS = 64
 """Commands of a session at once, those included whose processes go on in the background."""
 MOST_ENTRIES = 10_000

@@ -10,8 +10,8 @@ Left out: what keeps the processes of one command together. That is `keeper.py`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
-import marshal
 import os
 import selectors
 import signal
@@ -20,12 +20,14 @@ from typing import Any, NoReturn
 
 from . import protocol
 from .files import filled
-from .keeper import STREAMS, TOLD, Keeper
+from .keeper import STREAMS, Keeper
 from .linux import PR_SET_DUMPABLE, prctl
 from .meter import Meter
-from .pipe import Pipe, attached
+from .pipe import Pipe, attached, widen
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 20
+_MOST_WAITING = 8
+"""Children that wait: as many commands may come at once without waiting for a fork."""
 _MOST_READS = 64
 """Reads of one stream at a time: more than a pipe holds, and not for ever where somebody goes on writing."""
 
@@ -34,7 +36,8 @@ class Command:
     """What the agent knows of one command."""
 
     def __init__(self, keeper: Keeper, frame: dict[str, Any], body: bytes) -> None:
-        self.keeper = keeper
+        assert keeper.order is not None
+        self.keeper, self.order = keeper, keeper.order
         self.id: int = frame["id"]
         self.cap: int | None = frame["output"]
         """Bytes of stdout, and of stderr, that are passed on; None for all of them."""
@@ -61,9 +64,8 @@ class Session:
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, Command] = {}
         """Those that were not told of as ended."""
-        self._left: set[Command] = set()
-        """Those that have ended and left processes behind."""
-        self._waiting: list[Keeper] = []
+        self._keepers: dict[Keeper, Command | None] = {}
+        """With the command that each is at, or whose processes it waits for."""
 
     def serve(self) -> None:
         """Do what the host asks for, until it closes the stream: then EOFError is raised."""
@@ -77,9 +79,28 @@ class Session:
             self._look_at_clocks()
 
     def _prepare(self) -> None:
-        if not self._waiting:
+        """Have a child waiting, if there is none and nobody is about to make one."""
+        if None not in self._keepers.values():
             with contextlib.suppress(OSError):
-                self._waiting.append(Keeper(self._user))
+                self._add_keeper()
+
+    def _add_keeper(self) -> Keeper:
+        keeper = Keeper(self._user)
+        self._keepers[keeper] = None
+        self._selector.register(keeper.control, selectors.EVENT_READ, lambda: self._keeper_spoke(keeper))
+        return keeper
+
+    def _take_keeper(self) -> Keeper:
+        """One with a child that waits. Raises OSError."""
+        free = [keeper for keeper, command in self._keepers.items() if command is None]
+        keeper = next((keeper for keeper in free if keeper.order is not None), None) or (free[0] if free else self._add_keeper())
+        while keeper.order is None:
+            try:
+                keeper.hear()
+            except EOFError:
+                self._lose(keeper)
+                raise OSError(errno.EAGAIN, "The kernel makes no more processes") from None
+        return keeper
 
     def _patience(self) -> float | None:
         ends = [command.begun + command.time_limit for command in self._commands.values() if command.time_limit is not None]
@@ -120,20 +141,19 @@ class Session:
             self._stop(command, "signalled", "It was stopped.")
 
     def _start(self, frame: dict[str, Any], body: bytes) -> None:
-        if len(self._commands) + len(self._left) >= protocol.MOST_COMMANDS:
+        if sum(command is not None for command in self._keepers.values()) >= protocol.MOST_COMMANDS:
             self._refuse(frame, f"There are {protocol.MOST_COMMANDS} commands already, or processes that they left behind.")
             return
         try:
-            keeper = self._waiting.pop() if self._waiting else Keeper(self._user)
-            keeper.order.sendall(protocol.encode({"type": "work", **frame["work"]}))
+            keeper = self._take_keeper()
+            keeper.begin({**frame["work"], "wide": bool(body) or frame["work"]["mode"] == "read"})
         except OSError as exc:
             self._refuse(frame, f"No process could be started: {exc.strerror}.")
             return
         command = Command(keeper, frame, body)
         command.oom_kills, command.refused_forks = self._meter.oom_kills(), self._meter.refused_forks()
-        self._commands[command.id] = command
-        self._selector.register(keeper.control, selectors.EVENT_READ, lambda: self._keeper_spoke(command))
-        self._selector.register(keeper.order, selectors.EVENT_READ, lambda: self._began(command))
+        self._commands[command.id] = self._keepers[keeper] = command
+        self._selector.register(command.order, selectors.EVENT_READ, lambda: self._began(command))
 
     def _refuse(self, frame: dict[str, Any], detail: str) -> None:
         self._pipe.send({"type": "ended", "id": frame["id"], "status": "process_limit_exceeded", "detail": detail})
@@ -142,9 +162,9 @@ class Session:
 
     def _began(self, command: Command) -> None:
         """Its streams are there, or it could not begin."""
-        self._selector.unregister(command.keeper.order)
+        self._selector.unregister(command.order)
         try:
-            streams = command.keeper.started()
+            streams = command.keeper.begun()
         except OSError as exc:
             command.stopped = command.stopped or ("sandbox_error", str(exc))
             return
@@ -207,26 +227,31 @@ class Session:
         """Write what the command reads, as far as it takes it."""
         fd = command.streams.get("stdin")
         if fd is None:  # not there yet, or closed: then it wants no more
-            if command.streams or command.ended:
+            if command.streams:
                 self._taken(command, len(command.input))
+                command.input.clear()
             return
+        left = len(command.input)
         try:
             while command.input:
-                self._taken(command, os.write(fd, memoryview(command.input)[:_CHUNK]))
+                del command.input[: os.write(fd, command.input)]
         except BlockingIOError:
+            self._taken(command, left - len(command.input))
             with contextlib.suppress(KeyError):  # it waits already
                 self._selector.register(fd, selectors.EVENT_WRITE, lambda: self._feed(command))
             return
         except OSError:  # it reads no more
-            self._taken(command, len(command.input))
+            command.input.clear()
+            self._taken(command, left)
             command.input_ends = True
+        else:
+            self._taken(command, left)
         with contextlib.suppress(KeyError):
             self._selector.unregister(fd)
         if command.input_ends:
             self._close(command, "stdin")
 
     def _taken(self, command: Command, count: int) -> None:
-        del command.input[:count]
         if count and not command.input_ends:  # else the host has no more to send
             self._pipe.send({"type": "taken", "id": command.id, "size": count})
 
@@ -237,30 +262,50 @@ class Session:
                 self._selector.unregister(fd)
             os.close(fd)
 
-    def _keeper_spoke(self, command: Command) -> None:
-        """The command has ended, or with its keeper all that came of it."""
-        said = b""
-        with contextlib.suppress(OSError):
-            said = command.keeper.control.recv(TOLD)
-        if not command.ended:
-            self._tell_end(command, *(marshal.loads(said) if said else (None, 0.0, 0)))
-        if not said:
-            self._left.discard(command)
+    def _keeper_spoke(self, keeper: Keeper) -> None:
+        """A command has ended; or all that it left behind, and the next child waits; or the keeper itself."""
+        command = self._keepers[keeper]
+        try:
+            told = keeper.hear()
+        except EOFError:
+            self._lose(keeper)
+            return
+        if command is None:
+            return
+        if told is not None:
+            self._tell_end(command, *told)
+            keeper.forget()
+            return
+        for name in STREAMS:
+            self._close(command, name)
+        self._keepers[keeper] = None
+        if list(self._keepers.values()).count(None) > _MOST_WAITING:
+            self._dismiss(keeper)
+
+    def _lose(self, keeper: Keeper) -> None:
+        """It is gone: nobody but the kernel could do that. What it kept together is anybody's, and ends with the session."""
+        command = self._keepers[keeper]
+        if command is not None:
+            if not command.ended:
+                self._tell_end(command, None, 0.0)
             for name in STREAMS:
                 self._close(command, name)
-            self._selector.unregister(command.keeper.control)
-            command.keeper.close()
+        self._dismiss(keeper)
 
-    def _tell_end(self, command: Command, code: int | None, cpu_time: float, memory_peak: int) -> None:
+    def _dismiss(self, keeper: Keeper) -> None:
+        self._selector.unregister(keeper.control)
+        del self._keepers[keeper]
+        keeper.close()
+
+    def _tell_end(self, command: Command, code: int | None, cpu_time: float) -> None:
         wall_time = time.monotonic() - command.begun
-        if self._selector.get_map().get(command.keeper.order) is not None:
+        if self._selector.get_map().get(command.order) is not None:
             self._began(command)  # it was over before anybody looked
         for name in ("stdout", "stderr", "channel"):
             self._drain(command, name)
         self._close(command, "stdin")
         command.ended = True
         del self._commands[command.id]
-        self._left.add(command)
         status, detail = command.stopped or self._why(command, code)
         self._pipe.send(
             {
@@ -272,7 +317,6 @@ class Session:
                 "signal": os.WTERMSIG(code) if code is not None and os.WIFSIGNALED(code) else None,
                 "wall_time": wall_time,
                 "cpu_time": cpu_time,
-                "memory_peak": memory_peak,
                 "stdout_truncated": command.cap is not None and command.written["stdout"] > command.cap,
                 "stderr_truncated": command.cap is not None and command.written["stderr"] > command.cap,
             }
@@ -316,6 +360,7 @@ def start() -> int:
     # The kernel drops signals from inside for a PID 1 that has no handler; Python's own for SIGINT must go.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     pipe, meter = attached(), Meter()
+    widen(pipe.read)
     session = Session(pipe, int(os.environ[protocol.SESSION]), meter)
     hello = {"type": "hello", "version": protocol.VERSION, "cgroup": 2 if meter.v2 else 1, "meter": meter.present}
     pipe.send({**hello, "no_gpu": "", "refused": ""})
