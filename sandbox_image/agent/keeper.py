@@ -1,8 +1,8 @@
 """Processes that wait to become commands, and those that keep what comes of them together.
 
 A command may start processes that leave its group, its session and their own parents. They cannot leave their keeper: it is a
-subreaper, so whoever loses a parent becomes its child, and it lies above all of them. It runs as the agent's user, so no command
-can end it; its one capability is to end them.
+subreaper, so whoever loses a parent becomes its child, and it lies above all of them. It is the agent's user, so no command can
+end it. When nobody is left below it, it keeps the next command.
 
 The child becomes the command's user only when it has its order, so that no command can end one that waits. From then on it
 holds nothing of the agent's: its streams are pipes of its own, whose other ends it sends up.
@@ -16,6 +16,7 @@ import contextlib
 import errno
 import fcntl
 import gc
+import itertools
 import json
 import marshal
 import os
@@ -44,6 +45,10 @@ _DESCRIPTORS = 1024
 _CHUNK = 1 << 20
 _CHANNEL = 3
 _PAUSE = 0.001
+_WORD = struct.Struct("=II")
+"""A child's number, and a signal for its process group, or `_ALL`."""
+_ALL = 0
+"""Ends all that came of a command."""
 _LENGTH = struct.Struct("=I")
 _ROOM = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _CELLS = "import sys; sys.path.insert(0, sys.argv.pop()); from agent.cells import serve; serve(3)"
@@ -59,7 +64,9 @@ class Keeper:
     def __init__(self, user: int) -> None:
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.order: socket.socket | None = None
-        """To the child that waits, and while it is the command's process; None while there is none."""
+        """To the child that waits, and then to the command that it has become; None while there is none."""
+        self._round = 0
+        """Which child it is: what is meant for one must not reach the next."""
         try:
             self.pid = os.fork()
         except OSError:
@@ -80,7 +87,9 @@ class Keeper:
         with contextlib.suppress(OSError):
             said, fds, _, _ = socket.recv_fds(self.control, TOLD, 1)
         if fds:
+            self.forget()
             self.order = socket.socket(fileno=fds[0])
+            self._round += 1
             return None
         if not said:
             raise EOFError
@@ -114,13 +123,12 @@ class Keeper:
 
     def kill(self) -> None:
         """Have the command and all that came of it killed."""
-        with contextlib.suppress(OSError):
-            self.control.send(b"kill")
+        self.signal(_ALL)
 
     def signal(self, number: int) -> None:
         """Send a signal to the command's process group."""
         with contextlib.suppress(OSError):
-            self.control.send(b"%d" % number)
+            self.control.send(_WORD.pack(self._round, number))
 
     def forget(self) -> None:
         """Let go of the child that has become a command."""
@@ -168,9 +176,8 @@ def _keep(control: socket.socket, user: int) -> NoReturn:
     poller = select.poll()
     for fd in (control.fileno(), wake):
         poller.register(fd, select.POLLIN)
-    while True:
+    for number in itertools.count(1):
         ours, order = socket.socketpair()
-        # What a child inherits must not wake this process, and a signal that comes before it has its own is to end it.
         child = os.fork()
         if child == 0:
             signal.set_wakeup_fd(-1)
@@ -183,10 +190,11 @@ def _keep(control: socket.socket, user: int) -> NoReturn:
         except OSError:
             os._exit(0)
         ours.close()
-        _stay_with(child, control, wake, poller)
+        _stay_with(child, number, control, wake, poller)
+    raise AssertionError
 
 
-def _stay_with(command: int, control: socket.socket, wake: int, poller: select.poll) -> None:
+def _stay_with(command: int, number: int, control: socket.socket, wake: int, poller: select.poll) -> None:
     """Until the command has ended and nobody whom it left behind is there, or until they are killed on demand."""
     running, before = True, resource.getrusage(resource.RUSAGE_CHILDREN)
     while True:
@@ -201,11 +209,14 @@ def _stay_with(command: int, control: socket.socket, wake: int, poller: select.p
         if wake in ready:
             os.read(wake, 4096)
         if control.fileno() in ready:
-            word = control.recv(TOLD)
-            if word.isdigit():
+            word = control.recv(_WORD.size)
+            about, wanted = _WORD.unpack(word) if word else (number, _ALL)
+            if about != number:
+                continue  # it was meant for one that is gone
+            if wanted != _ALL:
                 if running:
                     with contextlib.suppress(ProcessLookupError):
-                        os.killpg(command, int(word))
+                        os.killpg(command, wanted)
                 continue
             status = _end_all(command)
             if not word:

@@ -30,7 +30,6 @@ NAMESPACES = (
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 32, 1 << 12, 1 << 14, 1 << 18
 
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_GET_TID_ADDRESS = 4, 22, 24, 36, 40
-CAP_KILL = 5
 _SECCOMP_MODE_FILTER = 2
 _MADV_HUGEPAGE, _MADV_COLLAPSE = 14, 25
 _HUGE = 2 << 20
@@ -110,16 +109,13 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     _check(result, f"mount {target}")
 
 
-def drop_capabilities(*kept: int) -> None:
-    """Give up all capabilities of this thread but those, for good: it has no-new-privileges set. Raises OSError."""
+def drop_capabilities() -> None:
+    """Give up all capabilities of this thread, for good: it has no-new-privileges set. Raises OSError."""
     with contextlib.suppress(OSError):  # EPERM where there is no capability to begin with, EINVAL after the last one
         for number in range(64):
             prctl(PR_CAPBSET_DROP, number)
     header = struct.pack("=Ii", 0x20080522, 0)  # version 3, this thread
-    mask = sum(1 << number for number in kept)
-    # Effective, permitted, inheritable, of the numbers below 32; then of the others.
-    sets = struct.pack("=6I", mask, mask, 0, 0, 0, 0)
-    _check(_libc.syscall(ctypes.c_long(_CAPSET), header, sets), "capset")
+    _check(_libc.syscall(ctypes.c_long(_CAPSET), header, bytes(24)), "capset")
 
 
 class Filter:

@@ -28,6 +28,8 @@ from .pipe import Pipe, attached, widen
 _CHUNK = 1 << 20
 _MOST_WAITING = 8
 """Children that wait: as many commands may come at once without waiting for a fork."""
+_TRIES = 3
+"""Children that are tried, where those that wait have died."""
 _MOST_READS = 64
 """Reads of one stream at a time: more than a pipe holds, and not for ever where somebody goes on writing."""
 
@@ -145,8 +147,7 @@ class Session:
             self._refuse(frame, f"There are {protocol.MOST_COMMANDS} commands already, or processes that they left behind.")
             return
         try:
-            keeper = self._take_keeper()
-            keeper.begin({**frame["work"], "wide": bool(body) or frame["work"]["mode"] == "read"})
+            keeper = self._ordered({**frame["work"], "wide": bool(body) or frame["work"]["mode"] == "read"})
         except OSError as exc:
             self._refuse(frame, f"No process could be started: {exc.strerror}.")
             return
@@ -154,6 +155,19 @@ class Session:
         command.oom_kills, command.refused_forks = self._meter.oom_kills(), self._meter.refused_forks()
         self._commands[command.id] = self._keepers[keeper] = command
         self._selector.register(command.order, selectors.EVENT_READ, lambda: self._began(command))
+
+    def _ordered(self, work: dict[str, Any]) -> Keeper:
+        """A keeper whose child has its order. Raises OSError."""
+        for _ in range(_TRIES - 1):
+            keeper = self._take_keeper()
+            try:
+                keeper.begin(work)
+                return keeper
+            except OSError:  # the child died while it waited
+                keeper.forget()
+        keeper = self._take_keeper()
+        keeper.begin(work)
+        return keeper
 
     def _refuse(self, frame: dict[str, Any], detail: str) -> None:
         self._pipe.send({"type": "ended", "id": frame["id"], "status": "process_limit_exceeded", "detail": detail})
