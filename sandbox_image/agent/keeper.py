@@ -83,7 +83,7 @@ class Keeper:
         Raises:
             EOFError: it is gone.
         """
-        said, fds = b"", []
+        said, fds = b"", list[int]()
         with contextlib.suppress(OSError):
             said, fds, _, _ = socket.recv_fds(self.control, TOLD, 1)
         if fds:
