@@ -53,6 +53,7 @@ class DockerSession:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over: SandboxUnavailable | None = None
         """Why it takes no further command."""
+        self._destroying, self._gone = threading.Lock(), False
         self._closing: asyncio.Future[None] | None = None
         self._cells = Cells(self)
 
@@ -323,8 +324,11 @@ class DockerSession:
 
     def destroy(self) -> None:
         """Destroy the container, from any thread. Safe to call twice."""
-        self._channel.close()
-        self._provider.remove(self.container)
+        with self._destroying:  # who comes second is to wait for the first
+            if not self._gone:
+                self._channel.close()
+                self._provider.remove(self.container)
+                self._gone = True
 
 
 class DockerSessions:

@@ -324,14 +324,15 @@ _CODES: dict[type[OSError], int] = {FileNotFoundError: 127, NotADirectoryError: 
 
 def _be(user: int, work: dict[str, Any]) -> None:
     """Become the command's user under its limits, without a way back. Raises OSError."""
-    os.setresgid(protocol.GROUP, protocol.GROUP, protocol.GROUP)
-    os.setresuid(user, user, user)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _DESCRIPTORS)
-    # Counted by user, and this session's is nobody else's: so what commands may start is what the agent never needs.
+    # Counted by user, and this session's is nobody else's: so what commands may start is what the agent never needs. It is
+    # looked at when the user changes, so this comes before.
     _limit(resource.RLIMIT_NPROC, work["processes"])
     if cpu := int(work["cpu_time"]):
         _limit(resource.RLIMIT_CPU, cpu + 1, cpu + 2)
+    os.setresgid(protocol.GROUP, protocol.GROUP, protocol.GROUP)
+    os.setresuid(user, user, user)
     try:
         os.chdir(WORK)
     except FileNotFoundError:  # nobody was here before
