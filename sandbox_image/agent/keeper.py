@@ -81,11 +81,13 @@ class Keeper:
         """What it has to say: the command's wait status and CPU time, or that a child waits (None), below `order`.
 
         Raises:
+            BlockingIOError: nothing now.
             EOFError: it is gone.
         """
-        said, fds = b"", list[int]()
-        with contextlib.suppress(OSError):
-            said, fds, _, _ = socket.recv_fds(self.control, TOLD, 1)
+        try:
+            said, fds, _, _ = socket.recv_fds(self.control, TOLD, 1, socket.MSG_DONTWAIT)
+        except ConnectionResetError:
+            said, fds = b"", []
         if fds:
             self.forget()
             self.order = socket.socket(fileno=fds[0])

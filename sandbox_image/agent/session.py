@@ -13,6 +13,7 @@ import contextlib
 import errno
 import gc
 import os
+import select
 import selectors
 import signal
 import time
@@ -97,6 +98,7 @@ class Session:
         free = [keeper for keeper, command in self._keepers.items() if command is None]
         keeper = next((keeper for keeper in free if keeper.order is not None), None) or (free[0] if free else self._add_keeper())
         while keeper.order is None:
+            select.select([keeper.control], [], [])
             try:
                 keeper.hear()
             except EOFError:
@@ -281,6 +283,8 @@ class Session:
         command = self._keepers[keeper]
         try:
             told = keeper.hear()
+        except BlockingIOError:
+            return  # somebody has listened since this was known to be there
         except EOFError:
             self._lose(keeper)
             return
