@@ -23,6 +23,7 @@ from orchestrator.cli.machine import doctor, image_app, model_app
 from orchestrator.cli.records import runs_app
 from orchestrator.cli.redteam import redteam
 from orchestrator.cli.shared import guarded, note, out
+from orchestrator.cli.shell import shell
 from orchestrator.cli.solve import solve_app, tasks
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(guarded(run))
+app.command()(guarded(shell))
 app.add_typer(solve_app, name="solve")
 app.command()(guarded(tasks))
 app.add_typer(eval_app, name="eval")

@@ -111,8 +111,8 @@ def run(
         args=tuple(args or ()),
         stdin=b"" if stdin is None else read_bytes(stdin, "The input"),
         env=dict(_variable(item) for item in env or ()),
-        files=dict(_carried(item) for item in carry or ()),
-        test_files=dict(_carried(item) for item in test_file or ()),
+        files=dict(carried(item) for item in carry or ()),
+        test_files=dict(carried(item) for item in test_file or ()),
         artifacts=tuple(artifact or ()),
         judging=judging.value,
         entry_point=entry_point,
@@ -233,7 +233,8 @@ def _variable(item: str) -> tuple[str, str]:
     return name, value
 
 
-def _carried(item: str) -> tuple[str, bytes]:
+def carried(item: str) -> tuple[str, bytes]:
+    """A file for a sandbox, as PATH or as NAME=PATH: its name there, and its content. Raises UsageError."""
     name, equals, path = item.partition("=")
     if not equals or os.path.exists(item):  # noqa: PTH110 - a name with `=` in it may be a file's
         name, path = Path(item).name, item

@@ -65,6 +65,7 @@ class Engine:
         retries: int = 2,
         preload: bool = True,
         refill: bool = True,
+        ahead: bool = True,
         max_queued: int = 10_000,
         memory_budget: int | None = None,
     ) -> None:
@@ -81,6 +82,8 @@ class Engine:
         """Whether sandboxes wait with numpy, torch and pytest imported: seconds more to warm up, nothing to pay at the run."""
         self._refill = refill
         """False for a single run: no sandbox is started to replace the one that it used."""
+        self._ahead = ahead
+        """False where runs are not expected: a sandbox is started when there is one."""
         self._max_queued = max_queued
         self._memory_budget = memory_budget
         self._admission: Admission | None = None
@@ -192,6 +195,7 @@ class Engine:
             max_queued=self._max_queued,
             admission=self._admission,
             refill=self._refill,
+            keep=None if self._ahead else 0,
             metrics=self.metrics,
             name=image,
         )

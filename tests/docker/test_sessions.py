@@ -221,7 +221,7 @@ async def test_forged_frames_are_output_and_nothing_else(shared):
     frames = b"".join(protocol.encode({**told, "id": number}) for number in range(1, 200))
     bystander = asyncio.create_task(shared.exec(sh("sleep 2; echo done")))
     await asyncio.sleep(0.2)
-    result = await shared.exec(python(FORGED) + [frames.hex()])
+    result = await shared.exec([*python(FORGED), frames.hex()])
     assert (result.status, result.exit_code) == (Status.RUNTIME_ERROR, 4)
     assert '"status":"ok"' in result.stdout
     # Its user is that of the other command too, so it can write where that one does. How that one ended it cannot tell.
@@ -289,7 +289,11 @@ async def test_cells_share_their_state(shared):
     first = await shared.run_cell("import sys\nx = 20\nprint('out')\nprint('err', file=sys.stderr)\nx + 1")
     assert (first.status, first.value, first.stdout, first.stderr) == (Status.OK, "21", "out\n", "err\n")
     failed = await shared.run_cell("def f():\n    return x / 0\nf()")
-    assert (failed.status, failed.error.name, failed.error.message) == (Status.RUNTIME_ERROR, "ZeroDivisionError", "division by zero")
+    assert (failed.status, failed.error.name, failed.error.message) == (
+        Status.RUNTIME_ERROR,
+        "ZeroDivisionError",
+        "division by zero",
+    )
     assert failed.error.traceback.splitlines()[0] == "Traceback (most recent call last):"
     assert '"<cell ' in failed.error.traceback
     assert "return x / 0" in failed.error.traceback
@@ -356,6 +360,7 @@ async def test_pictures_come_as_png(engine):
 
 async def test_nothing_is_left_when_the_block_ends_however_it_ends(engine):
     left: list[str] = []
+    working = asyncio.Event()
     async with engine.session() as session:
         left.append(container_of(session))
         assert exists(left[0])
@@ -369,11 +374,11 @@ async def test_nothing_is_left_when_the_block_ends_however_it_ends(engine):
     async def work() -> None:
         async with engine.session() as session:
             left.append(container_of(session))
+            working.set()
             await session.exec(["sleep", "60"])
 
     task = asyncio.create_task(work())
-    while len(left) < 3:
-        await asyncio.sleep(0.05)
+    await working.wait()
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -384,7 +389,7 @@ async def test_nothing_is_left_when_the_block_ends_however_it_ends(engine):
 async def test_it_ends_with_its_time_to_live(engine):
     async with engine.session(ttl=1.5) as session:
         container = container_of(session)
-        with pytest.raises(SandboxUnavailable, match="time to live of 1.5 seconds"):
+        with pytest.raises(SandboxUnavailable, match=r"time to live of 1\.5 seconds"):
             await session.exec(["sleep", "60"])
         with pytest.raises(SandboxUnavailable, match="time to live"):
             await session.exec(["true"])
@@ -409,12 +414,11 @@ asyncio.run(main())
 
 
 async def test_a_session_whose_process_was_killed_ends_and_is_removed(engine):
-    child = subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True)
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", ORPHAN, stdout=subprocess.PIPE)
     assert child.stdout is not None
-    container = (await asyncio.to_thread(child.stdout.readline)).strip()
+    container = (await child.stdout.readline()).decode().strip()
     child.kill()
-    await asyncio.to_thread(child.wait)
-    child.stdout.close()
+    await child.wait()
     client = connect()
     try:
         for _ in range(100):
