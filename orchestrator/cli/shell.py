@@ -31,7 +31,7 @@ eval "$1"
 
 def shell(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="Copied into its folder first (or NAME=PATH).")
+        list[str] | None, typer.Argument(metavar="FILE", help="Copied into its folder first (or NAME=PATH).")
     ] = None,
     image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [our own]")] = "",
     gpu: Annotated[bool, typer.Option("--gpu", help="With one of the GPUs that FUMEHOOD_GPUS names.")] = False,

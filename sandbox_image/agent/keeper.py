@@ -76,6 +76,7 @@ class Keeper:
         if self.pid == 0:
             _or_say_why(_keep, control, user)
         control.close()
+        self.control.setblocking(False)  # for `recv_fds` takes flags and forgets them
 
     def hear(self) -> tuple[int, float] | None:
         """What it has to say: the command's wait status and CPU time, or that a child waits (None), below `order`.
@@ -85,7 +86,7 @@ class Keeper:
             EOFError: it is gone.
         """
         try:
-            said, fds, _, _ = socket.recv_fds(self.control, TOLD, 1, socket.MSG_DONTWAIT)
+            said, fds, _, _ = socket.recv_fds(self.control, TOLD, 1)
         except ConnectionResetError:
             said, fds = b"", []
         if fds:
