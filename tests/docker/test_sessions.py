@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from orchestrator.engine.background import Background
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import SandboxUnavailable, UsageError
 from orchestrator.sandbox.base import Session
@@ -403,6 +405,7 @@ async def test_it_ends_with_its_time_to_live(engine):
 
 ORPHAN = """
 import asyncio
+from orchestrator.engine.background import Background
 from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 async def main():
@@ -448,3 +451,44 @@ async def test_limits_may_differ_from_the_engine_s(engine):
         assert (await session.exec(["sleep", "60"])).status is Status.TIMED_OUT_WALL
         assert (await session.exec(python("x = bytearray(120 << 20)"))).status is Status.MEMORY_EXCEEDED
         assert (await session.exec(["dd", "if=/dev/zero", "of=x", "bs=1M", "count=3"])).status is Status.DISK_EXCEEDED
+
+
+# Its doors
+
+
+async def test_callers_that_are_not_async_have_the_same(engine):
+    def work() -> tuple[str, bytes, str | None, bool]:
+        background = Background(Engine(Settings(workers=1), limits=LIMITS, ahead=False, refill=False))
+        try:
+            with background.session(LIMITS, ttl=60) as session:
+                session.write_file("name", "Ada")
+                said = session.exec(sh("cat name; printf ' %s' x > name")).stdout
+                read = session.read_file("name")
+                value = session.run_cell("open('name').read()").value
+                assert [entry.name for entry in session.list()] == ["name"]
+            return said, read, value, session.closed
+        finally:
+            background.close()
+
+    assert await asyncio.to_thread(work) == ("Ada", b" x", "' x'", True)
+
+
+async def command_line(*words: str, typed: str) -> tuple[int, str, str]:
+    call = [sys.executable, "-c", "from orchestrator.cli import main; main()", "shell", *words]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    child = await asyncio.create_subprocess_exec(*call, **pipes)
+    out, err = await child.communicate(typed.encode())
+    assert child.returncode is not None
+    return child.returncode, out.decode(), err.decode()
+
+
+async def test_the_shell_runs_what_it_is_given(tmp_path):
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n")
+    script = "wc -l < data.csv\nfor i in 1 2; do\n  echo $i\ndone\nexit 4\n"
+    code, out, err = await command_line(str(tmp_path / "data.csv"), typed=script)
+    assert (code, out, err) == (1, "2\n1\n2\n", "exit code 4\n")
+    code, out, _ = await command_line("--json", "--ttl", "60", typed="cd /tmp; export A=b\n\necho $PWD $A\nexit\nfalse\n")
+    results = [json.loads(line) for line in out.splitlines()]
+    assert (code, [result["stdout"] for result in results]) == (0, ["", "/tmp b\n"])
+    code, _, err = await command_line("--ttl", "-1", typed="true")
+    assert (code, "cannot live for -1 seconds" in err, "Traceback" in err) == (2, True, False)

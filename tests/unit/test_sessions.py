@@ -343,7 +343,7 @@ def ask(tmp_path: Path) -> Iterator[Callable[..., tuple[dict[str, Any], bytes]]]
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={"MPLBACKEND": "Agg", "HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path)},
+        env={"MPLBACKEND": "Agg", "HOME": str(Path.home())},
     )
     theirs.close()
 
