@@ -185,8 +185,13 @@ class Engine:
         self._watches.clear()
         await asyncio.gather(*(self._close(pool) for pool in self._all_pools()), *self._ends)
 
+    @property
+    def session_pools(self) -> list[Pool[OpenableSession]]:
+        """Where sessions wait for their owners."""
+        return self._sessions.pools if self._sessions else []
+
     def _all_pools(self) -> list[Pool[Any]]:
-        return [*self._pools.values(), *(self._sessions.pools if self._sessions else ())]
+        return [*self._pools.values(), *self.session_pools]
 
     async def _open(self, image: str, provider: Provider) -> Pool[Sandbox]:
         pool = Pool(
