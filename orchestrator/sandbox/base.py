@@ -83,7 +83,7 @@ class Session(Protocol):
     output. What comes out is what the session says of itself. To learn whether code is right, run it with tests (`execute`).
 
     The limits are those of a run: memory and disk for everything in it together, processes at once, and for each command wall
-    time, CPU time of each of its processes, and output. There is no network.
+    time, output, and CPU time of each of its processes (no less than a time limit that is given). There is no network.
     """
 
     @property

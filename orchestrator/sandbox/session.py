@@ -191,7 +191,10 @@ class DockerSession:
         self._commands[command.number] = command
         work = {"processes": self.limits.processes, "cpu_time": self.limits.cpu_time, **work}
         frame = {"type": "start", "id": command.number, "work": work, "timeout": timeout, "output": output}
-        await self.tell({**frame, "end": not open_input}, input)
+        try:
+            await self.tell({**frame, "end": not open_input}, input)
+        except protocol.ProtocolError as exc:
+            raise UsageError(f"The command is too long: {exc}", remedy="Pass what is long as `input`, or as a file.") from exc
 
     async def feed(self, command: Command, data: bytes, *, end: bool) -> None:
         """Send more input, no faster than it is taken. What has ended takes none."""
@@ -262,6 +265,8 @@ class DockerSession:
     ) -> ExecResult:
         """Run a command and report what happened; see `base.Session`."""
         work = {"mode": "exec", "argv": words(argv), "cwd": text(cwd), "env": protocol.ENVIRONMENT | variables(env)}
+        if timeout is not None:  # who gives a command more time means to have it used
+            work["cpu_time"] = max(self.limits.cpu_time, timeout)
         data = input.encode("utf-8", "surrogatepass") if isinstance(input, str) else input
         limit = seconds(timeout, self.limits.wall_time)
         told, command = await self._run(work, input=data, timeout=limit, output=self.limits.output, on_output=on_output)

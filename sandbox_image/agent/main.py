@@ -14,7 +14,7 @@ from typing import Any
 
 from . import protocol
 from .files import WORK
-from .gpu import Gpu, GpuError
+from .gpu import bound
 from .linux import PR_SET_DUMPABLE, prctl
 from .meter import Meter
 from .pipe import Pipe, attached
@@ -53,17 +53,6 @@ def _warm_up(heavy: Zygote, pipe: Pipe, *, judge: bool) -> None:
             heavy.prepare(TESTS)
 
 
-def _gpu() -> tuple[Gpu | None, str]:
-    """The GPU that the host has bound to this sandbox, or why it cannot be watched."""
-    wanted = os.environ.get("FUMEHOOD_GPU")
-    if not wanted:
-        return None, ""
-    try:
-        return Gpu(wanted, float(os.environ.get("FUMEHOOD_GPU_FRACTION", "1"))), ""
-    except GpuError as exc:
-        return None, str(exc)
-
-
 def main(pipe: Pipe) -> int:
     """Serve jobs. Returns the exit code of the container."""
     # Same-uid programs could otherwise open /proc/1/fd or read this process's memory.
@@ -85,7 +74,7 @@ def main(pipe: Pipe) -> int:
     bare.start(ahead=True)
     if preload and not namespaces:
         heavy.start(ahead=True)
-    gpu, no_gpu = _gpu()  # after the zygotes, which shall know nothing of the driver
+    gpu, no_gpu = bound()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
     hello = {
         "type": "hello",

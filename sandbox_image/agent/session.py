@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from . import protocol
 from .files import filled
+from .gpu import Gpu, bound
 from .keeper import STREAMS, Keeper
 from .linux import PR_SET_DUMPABLE, prctl
 from .meter import Meter
@@ -62,8 +63,8 @@ class Command:
 class Session:
     """Serves one session from its beginning to its end."""
 
-    def __init__(self, pipe: Pipe, user: int, meter: Meter) -> None:
-        self._pipe, self._user, self._meter = pipe, user, meter
+    def __init__(self, pipe: Pipe, user: int, meter: Meter, gpu: Gpu | None = None) -> None:
+        self._pipe, self._user, self._meter, self._gpu = pipe, user, meter, gpu
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, Command] = {}
         """Those that were not told of as ended."""
@@ -148,8 +149,11 @@ class Session:
         if sum(command is not None for command in self._keepers.values()) >= protocol.MOST_COMMANDS:
             self._refuse(frame, f"There are {protocol.MOST_COMMANDS} commands already, or processes that they left behind.")
             return
+        work = {**frame["work"], "wide": bool(body) or frame["work"]["mode"] == "read"}
+        if self._gpu is not None and "env" in work:
+            work["env"] = self._gpu.environment(work["env"])
         try:
-            keeper = self._ordered({**frame["work"], "wide": bool(body) or frame["work"]["mode"] == "read"})
+            keeper = self._ordered(work)
         except OSError as exc:
             self._refuse(frame, f"No process could be started: {exc.strerror}.")
             return
@@ -379,9 +383,10 @@ def start() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     pipe, meter = attached(), Meter()
     widen(pipe.read)
-    session = Session(pipe, int(os.environ[protocol.SESSION]), meter)
     hello = {"type": "hello", "version": protocol.VERSION, "cgroup": 2 if meter.v2 else 1, "meter": meter.present}
-    pipe.send({**hello, "no_gpu": "", "refused": ""})
+    gpu, no_gpu = bound()
+    pipe.send({**hello, "no_gpu": no_gpu, "refused": ""})
+    session = Session(pipe, int(os.environ[protocol.SESSION]), meter, gpu)
     gc.collect()
     gc.freeze()  # so that what a keeper shares with this process stays shared
     session._prepare()
