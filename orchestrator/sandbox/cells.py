@@ -9,14 +9,12 @@ Left out: the process itself, and how it is reached (`session.py`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from orchestrator.errors import SandboxUnavailable
 from orchestrator.sandbox.base import OnOutput
 from orchestrator.sandbox.commands import Command
 from orchestrator.types import CellError, CellResult, MiB, Status, Value
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 
 _GRACE = 1.0
 """Seconds that an interrupted cell has to end."""
+_SILENCE = 15.0
+"""Seconds after which an agent that does not tell of its end counts as dead."""
 _MOST_HEADER, _MOST_BODY = 8 * MiB, 32 * MiB
 """Bytes of an answer."""
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -194,9 +194,10 @@ class Cells:
         return found[0], f"{found[1]} {_LOST}"
 
     async def _kill(self, process: _Process) -> None:
+        """Kill the process, and wait for its end. Raises SandboxUnavailable."""
         await self._session.tell({"type": "stop", "id": process.number})
-        with contextlib.suppress(SandboxUnavailable):
-            await asyncio.shield(process.ended)
+        if not await _first(process.ended, timeout=_SILENCE):
+            raise await self._session.fell_silent()
 
     async def interrupt(self) -> None:
         """Interrupt the cell that runs."""

@@ -28,7 +28,7 @@ from orchestrator.sandbox.hardening import ROOM, ContainerSpec
 from orchestrator.types import CellResult, Entry, ExecResult, Limits, MiB, Status
 from sandbox_image.agent import protocol
 
-_GRACE = 15.0
+GRACE = 15.0
 """Seconds beyond a command's time limit before a silent agent counts as dead."""
 _FILE_TIMEOUT = 60.0
 """Seconds for a file's way in or out."""
@@ -86,7 +86,7 @@ class DockerSession:
     def _begin(self) -> None:
         if self.limits.memory != self._spec.limits.memory or self.limits.processes != self._spec.limits.processes:
             self._provider.set_limits(self.container, self.limits.memory, self.limits.processes + protocol.MOST_COMMANDS + ROOM)
-        self._channel.set_deadline(time.monotonic() + _GRACE)
+        self._channel.set_deadline(time.monotonic() + GRACE)
         try:
             self._channel.send(protocol.encode({"type": "begin", "ttl": self._ttl}))
             said, _ = protocol.read(self._channel.read_exactly)
@@ -94,7 +94,7 @@ class DockerSession:
             raise SandboxUnavailable(f"The sandbox of a new session does not answer: {str(exc) or type(exc).__name__}.") from exc
         if said["type"] != "begun":
             raise SandboxUnavailable(f"The sandbox of a new session answered {said['type']!r}.")
-        self._channel.set_deadline(time.monotonic() + self._ttl + _GRACE)
+        self._channel.set_deadline(time.monotonic() + self._ttl + GRACE)
 
     # What the agent says
 
@@ -237,14 +237,12 @@ class DockerSession:
         command = Command(on_output)
         try:
             await self.start(command, work, input=first, open_input=bool(rest), timeout=timeout, output=output)
-            async with asyncio.timeout(timeout + _GRACE):
+            async with asyncio.timeout(timeout + GRACE):
                 if rest:
                     await self.feed(command, rest, end=True)
                 return await asyncio.shield(command.ended), command
         except TimeoutError as exc:
-            self._died(SandboxUnavailable("The session fell silent."))
-            await self.close()
-            raise SandboxUnavailable("The session fell silent while a command ran in it.") from exc
+            raise await self.fell_silent() from exc
         except SandboxUnavailable as exc:
             raise _again(exc) from exc
         finally:
@@ -252,6 +250,12 @@ class DockerSession:
                 command.ended.cancel()
                 self._tell_soon({"type": "stop", "id": command.number})
             self._commands.pop(command.number, None)
+
+    async def fell_silent(self) -> SandboxUnavailable:
+        """End a session whose agent does not answer. Returns what is to be said of that."""
+        self._died(SandboxUnavailable("The session fell silent, and was ended."))
+        await self.close()
+        return SandboxUnavailable("The session fell silent while a command ran in it.")
 
     async def exec(
         self,
@@ -264,7 +268,12 @@ class DockerSession:
         on_output: OnOutput | None = None,
     ) -> ExecResult:
         """Run a command and report what happened; see `base.Session`."""
-        work = {"mode": "exec", "argv": words(argv), "cwd": text(cwd), "env": protocol.ENVIRONMENT | variables(env)}
+        work: dict[str, Any] = {
+            "mode": "exec",
+            "argv": words(argv),
+            "cwd": text(cwd),
+            "env": protocol.ENVIRONMENT | variables(env),
+        }
         if timeout is not None:  # who gives a command more time means to have it used
             work["cpu_time"] = max(self.limits.cpu_time, timeout)
         data = input.encode("utf-8", "surrogatepass") if isinstance(input, str) else input
