@@ -17,6 +17,8 @@ from orchestrator.types import ExecutionResult, Limits, Program
 
 TIME_TO_LIVE = 3600.0
 """Seconds after which a session ends unless it is asked for with another number."""
+LONGEST_LIFE = 30 * 86400.0
+"""Seconds that a session may live."""
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from types import TracebackType
 from typing import Any, Literal
 
-from orchestrator.engine.base import TIME_TO_LIVE, OnOutput
+from orchestrator.engine.base import LONGEST_LIFE, TIME_TO_LIVE, OnOutput
 from orchestrator.engine.sessions import Kind, SessionPools
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox.admission import Admission, host_memory
@@ -469,11 +469,15 @@ class Engine:
 
         It takes the place of no run: what bounds sessions is the memory that all share.
         """
-        self._pool_now("")
+        own = self._pool_now("")
         if self._sessions is None:
             raise UsageError("This engine has no sessions.", remedy="Make it with `sessions_of=`, or without `provider=`.")
         if gpus not in (0, 1):
             raise UsageError(f"A session cannot have {gpus} GPUs.", remedy="Give 0 or 1.")
+        if not 0 < ttl <= LONGEST_LIFE:
+            raise UsageError(f"A session cannot live for {ttl:g} seconds.", remedy=f"Give `ttl` of at most {LONGEST_LIFE:g}.")
+        if not own.is_open:
+            raise PoolExhausted("The engine takes no new sessions: it is drained or closed.")
         limits = limits or self.limits
         kind = Kind(image, limits.disk, gpus)
         return self._sessions.session(kind, limits, ttl, caller=caller, priority=priority, wait=wait)

@@ -177,7 +177,6 @@ class OpenableSession(Session, Place, Protocol):
         """Become the caller's for `ttl` seconds, with these limits; the disk is what it was made with.
 
         Raises:
-            UsageError: a time to live that makes no sense.
             SandboxUnavailable: it is somebody's already, or has died.
         """
         ...

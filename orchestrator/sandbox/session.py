@@ -34,8 +34,6 @@ _FILE_TIMEOUT = 60.0
 """Seconds for a file's way in or out."""
 _MESSAGE = 4096
 """Bytes of what is said of a file that could not be read or written."""
-_LONGEST = 30 * 86400.0
-"""Seconds that a session may live."""
 _ENTRIES = TypeAdapter(list[tuple[str, str, int]])
 
 
@@ -71,11 +69,8 @@ class DockerSession:
         """Become the session of whoever calls this, for `ttl` seconds.
 
         Raises:
-            UsageError: a time to live that makes no sense.
             SandboxUnavailable: it is somebody's already, or has died.
         """
-        if not 0 < ttl <= _LONGEST:
-            raise UsageError(f"A session cannot live for {ttl:g} seconds.", remedy=f"Give `ttl` of at most {_LONGEST:g}.")
         if self.spent:
             raise SandboxUnavailable("This session has an owner.")
         self._loop = asyncio.get_running_loop()

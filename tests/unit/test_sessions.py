@@ -20,7 +20,7 @@ import sandbox_image
 from orchestrator.engine.base import Executor
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.sessions import Kind
-from orchestrator.errors import SandboxUnavailable, UsageError
+from orchestrator.errors import PoolExhausted, SandboxUnavailable, UsageError
 from orchestrator.sandbox import commands
 from orchestrator.sandbox.base import Session
 from orchestrator.sandbox.cells import Answers
@@ -294,7 +294,7 @@ async def test_one_that_died_while_it_waited_is_replaced():
 async def test_sessions_share_the_memory_of_runs():
     async with engine(ScriptedSessions(), memory=900 * MiB) as made:
         async with made.session(), made.session():
-            with pytest.raises(Exception, match="free within"):
+            with pytest.raises(PoolExhausted, match="free within"):
                 async with made.session(wait=0.05):
                     pass
         async with made.session(wait=5):
@@ -305,6 +305,12 @@ async def test_what_an_engine_cannot_give_is_refused():
     async with engine(ScriptedSessions()) as made:
         with pytest.raises(UsageError, match="2 GPUs"):
             made.session(gpus=2)
+        for ttl in (0, -1, float("nan"), 1e9):
+            with pytest.raises(UsageError, match="cannot live"):
+                made.session(ttl=ttl)
+        await made.drain()
+        with pytest.raises(PoolExhausted):
+            made.session()
     async with Engine(Settings(workers=1), provider=ScriptedProvider([])) as made:
         with pytest.raises(UsageError, match="no sessions"):
             made.session()
