@@ -303,6 +303,7 @@ def _become(order: socket.socket, user: int) -> NoReturn:
         order.sendall(f"-{exc}".encode("utf-8", "replace")[:TOLD])
         os._exit(70)
     try:
+        _go_to_work()
         code = _WORK[work["mode"]](work)
     except OSError as exc:
         if exc.errno == errno.EAGAIN:  # from an exec of a user that has all the processes that it may
@@ -336,13 +337,17 @@ def _be(user: int, work: dict[str, Any]) -> None:
         _limit(resource.RLIMIT_CPU, cpu + 1, cpu + 2)
     os.setresgid(protocol.GROUP, protocol.GROUP, protocol.GROUP)
     os.setresuid(user, user, user)
+    seal(beside_agent=True)
+
+
+def _go_to_work() -> None:
+    """Be in the work folder, which may be whatever a command before has made of it. Raises OSError."""
     try:
         os.chdir(WORK)
     except FileNotFoundError:  # nobody was here before
         for folder in (WORK, "/box/tmp"):
             os.makedirs(folder, exist_ok=True)
         os.chdir(WORK)
-    seal(beside_agent=True)
 
 
 def _limit(kind: int, soft: int, hard: int = 0) -> None:
@@ -384,7 +389,7 @@ def _exec(work: dict[str, Any]) -> int:
     """A command line."""
     argv = work["argv"]
     try:
-        os.chdir(work["cwd"] or WORK)
+        os.chdir(work["cwd"] or ".")
     except OSError as exc:
         _say(f"{work['cwd']}: {exc.strerror}")
         return 126

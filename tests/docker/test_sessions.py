@@ -199,6 +199,15 @@ async def test_the_agent_survives_commands_that_kill_whatever_they_can(shared):
     assert (result.status, result.stdout) == (Status.OK, "still here\n")
 
 
+async def test_a_session_that_spoils_its_own_folder_has_done_that_itself(engine):
+    async with engine.session() as session:
+        await session.exec(sh("cd /; rm -rf /box/work /box/tmp; echo x > /box/work"))
+        result = await session.exec(["true"])
+        assert (result.status, result.stderr) == (Status.RUNTIME_ERROR, "Not a directory\n")
+        with pytest.raises(UsageError, match="Not a directory"):
+            await session.read_file("x")
+
+
 FORGED = """
 import glob, os, sys
 frame = bytes.fromhex(sys.argv[1])
@@ -449,8 +458,8 @@ async def test_limits_may_differ_from_the_engine_s(engine):
     limits = Limits(memory=100 * MiB, disk=2 * MiB, processes=10, wall_time=1)
     async with engine.session(limits) as session:
         assert (await session.exec(["sleep", "60"])).status is Status.TIMED_OUT_WALL
-        assert (await session.exec(python("x = bytearray(120 << 20)"))).status is Status.MEMORY_EXCEEDED
-        assert (await session.exec(["dd", "if=/dev/zero", "of=x", "bs=1M", "count=3"])).status is Status.DISK_EXCEEDED
+        assert (await session.exec(python("x = bytearray(120 << 20)"), timeout=20)).status is Status.MEMORY_EXCEEDED
+        assert (await session.exec(["dd", "if=/dev/zero", "of=x", "bs=1M", "count=3"], timeout=20)).status is Status.DISK_EXCEEDED
 
 
 # Its doors
@@ -490,5 +499,3 @@ async def test_the_shell_runs_what_it_is_given(tmp_path):
     code, out, _ = await command_line("--json", "--ttl", "60", typed="cd /tmp; export A=b\n\necho $PWD $A\nexit\nfalse\n")
     results = [json.loads(line) for line in out.splitlines()]
     assert (code, [result["stdout"] for result in results]) == (0, ["", "/tmp b\n"])
-    code, _, err = await command_line("--ttl", "-1", typed="true")
-    assert (code, "cannot live for -1 seconds" in err, "Traceback" in err) == (2, True, False)
