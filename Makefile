@@ -3,7 +3,7 @@
 MODEL ?= 1.5b
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo test check image model clean
+.PHONY: help setup demo test check docs image model clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -26,6 +26,10 @@ check: ## ruff, mypy --strict, import rules
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+docs: ## write the help of each command into its page under docs/
+	@scripts/setup venv
+	@.venv/bin/python scripts/docs_pages.py
 
 image: ## build the sandbox image, unless it is there
 	@scripts/setup venv

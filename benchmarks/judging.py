@@ -18,8 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from orchestrator.applications.evaluation.job import EvalJob, EvalResult, do_eval
+from orchestrator.applications.evaluation.job import Evaluation
+from orchestrator.applications.evaluation.options import EvalJob
 from orchestrator.applications.evaluation.reports import write_reports
+from orchestrator.applications.evaluation.results import EvalResult
 from orchestrator.checks import bench
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
@@ -39,10 +41,10 @@ async def main(samples: Path, workers: int, rounds: int) -> int:
         shutil.copy(samples, copy)
         async with Engine(settings, limits=job.limits, preload=False) as engine:
             with RunStore.open(f"sqlite:///{folder / 'runs.sqlite3'}") as store:
-                await do_eval(job.model_copy(update={"limit": 10}), settings, store, engine=engine)
+                await Evaluation(settings, store, engine=engine).run_job(job.model_copy(update={"limit": 10}))
                 for number in range(1, rounds + 1):
                     began = time.perf_counter()
-                    result = await do_eval(job, settings, store, engine=engine)
+                    result = await Evaluation(settings, store, engine=engine).run_job(job)
                     write_reports(result, folder / "reports")
                     ours.append(len(result.rows) / (time.perf_counter() - began))
                     done = await asyncio.to_thread(bench.their_round, path, copy, workers)

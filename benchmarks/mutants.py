@@ -15,8 +15,8 @@ import json
 import resource
 import time
 
-from orchestrator.applications.unit_tests.job import subject_of_task
 from orchestrator.applications.unit_tests.judge import LIMITS, MutationOptions, Subject, Surveyed, judge_tests, survey
+from orchestrator.applications.unit_tests.subjects import subject_of_task
 from orchestrator.data.benchmarks import load
 from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings

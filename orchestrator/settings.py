@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.documented import document
+
 
 def _home() -> Path:
     return Path.home() / ".cache" / "fumehood"
@@ -30,6 +32,7 @@ class Settings(BaseSettings):
     model: str = ""
     """Model name for the server, or `0.5b`/`1.5b` for the embedded one (default 1.5b)."""
     api_key: str = ""
+    """Bearer token for the model server."""
     image: str = ""
     """Sandbox image; empty means the tag computed from `sandbox_image/`."""
     base_image: str = ""
@@ -50,22 +53,10 @@ class Settings(BaseSettings):
     data: Path | None = None
     """Folder with data sets."""
 
-    tests_syntax: float = Field(default=0.05, ge=0)
-    """Reward of generated unit tests that parse and use the function. The next five are added to it, each after those before."""
-    tests_runs: float = Field(default=0.05, ge=0)
-    """They are collected and run, and one passes on the reference."""
-    tests_passes: float = Field(default=0.1, ge=0)
-    """All pass on the reference, each time and in every order."""
-    tests_line_coverage: float = Field(default=0.1, ge=0)
-    """Times the fraction of the function's lines that they pass."""
-    tests_branch_coverage: float = Field(default=0.1, ge=0)
-    """Times the fraction of its branches."""
-    tests_mutation: float = Field(default=0.6, ge=0)
-    """Times the mutation score."""
-    tests_threshold: float = Field(default=0.5, ge=0, le=1)
-    """Mutation score from which generated tests are accepted."""
-
     @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the run store."""
         return self.db or f"sqlite:///{self.home / 'runs.sqlite3'}"
+
+
+document(Settings)

@@ -1,4 +1,4 @@
-"""Reading the source of strangers: the one place where the host parses what a model or a user wrote.
+"""Reading the source of strangers: the one place where the host parses what a model or a user wrote, and sees what it imports.
 
 `ast.parse` raises four kinds of errors, takes quadratic time for some f-strings, and returns trees on which whatever walks them
 by recursion fails. A source that comes through here is a tree of bounded depth, made in bounded time, or a SyntaxError that says
@@ -12,8 +12,8 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 LARGEST = 1 << 20
 """Characters of a source."""
@@ -57,6 +57,35 @@ def is_python(source: str, *, deepest: int = DEEPEST) -> bool:
         return bool(parse(source, deepest=deepest).body)
     except SyntaxError:
         return False
+
+
+class Import(NamedTuple):
+    """One name that an import statement binds."""
+
+    module: str
+    """The module that is named: `a.b` for `import a.b` and for `from a.b import c`."""
+    name: str
+    """What is taken from it, `*` for everything; empty for the module itself."""
+    binds: str
+    """The name under which it is known from then on; `*` where that cannot be told."""
+    level: int = 0
+    """Dots before the module, of a relative import."""
+
+
+def imports(tree: ast.AST) -> Iterator[Import]:
+    """All that the import statements of a tree bind, wherever they stand in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, "", alias.asname or alias.name.partition(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield Import(node.module or "", alias.name, alias.asname or alias.name, node.level)
+
+
+def is_future(node: ast.AST) -> bool:
+    """Whether this is `from __future__ import ...`, which must come first."""
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def _checked(source: str, mode: str, deepest: int) -> ast.AST:

@@ -47,13 +47,15 @@ BUDGETS: dict[str, dict[str, tuple[str, float]]] = {
     "queue": {"rate_of_most_to_rate_of_fewest": ("at least", 0.8)},
 }
 """What we hold ourselves to. HumanEval and torch are meant at the `namespace` level, judged apart."""
+NOISE = 0.05
+"""Medians of one run differ by so much from those of the next on an idle machine: what is that near to a budget meets it."""
 
 
 def _with_budgets(kind: str, figures: Figures, before: Figures) -> Figures:
     """Figures with the load at the end, whether the runs ended as they must, and whether the budgets were met."""
     budgets = {}
     for name, (side, limit) in BUDGETS[kind].items():
-        met = figures[name] >= limit if side == "at least" else figures[name] <= limit
+        met = figures[name] >= limit * (1 - NOISE) if side == "at least" else figures[name] <= limit * (1 + NOISE)
         budgets[name] = {side.replace(" ", "_"): limit, "found": figures[name], "met": met}
     return figures | {"budgets": budgets, "machine": before | {"load_after": machine()["load"]}}
 

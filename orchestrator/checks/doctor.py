@@ -278,7 +278,9 @@ def _gpu(settings: Settings, engine: dict[str, Any] | None, found: Sequence[Devi
     by_engine = offered(engine)
     able = bool(by_engine) or bool(engine.get("CDISpecDirs")) or "nvidia" in (engine.get("Runtimes") or {})
     if chosen and not able:
-        return Finding("GPU", "failed", f"The engine cannot hand a GPU to a container ({names}).", _TOOLKIT)
+        return Finding(
+            "GPU", "failed", "The engine cannot hand a GPU to a container" + (f" ({names})." if names else "."), _TOOLKIT
+        )
     if chosen:
         requests = ", ".join(request_for(device, engine) for device in chosen)
         return Finding(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -20,9 +21,11 @@ from orchestrator.cli.collect import collect
 from orchestrator.cli.eval import eval_app
 from orchestrator.cli.execute import run
 from orchestrator.cli.machine import doctor, image_app, model_app
+from orchestrator.cli.manual import context_of, manual
+from orchestrator.cli.messages import complain, out, set_up
 from orchestrator.cli.records import runs_app
 from orchestrator.cli.redteam import redteam
-from orchestrator.cli.shared import guarded, note, out
+from orchestrator.cli.shared import guarded
 from orchestrator.cli.shell import shell
 from orchestrator.cli.solve import solve_app, tasks
 
@@ -30,7 +33,6 @@ app = typer.Typer(
     name="fumehood",
     help="Run, judge and correct code written by language models, in sandboxes.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -58,8 +60,11 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say what the engine does; twice: each step.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only: no notes, no progress.")] = False,
+    log_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Add all that is said to this file, with times.")] = None,
 ) -> None:
-    pass
+    guarded(set_up)(verbosity=verbose, be_quiet=quiet, log_file=log_file)
 
 
 @app.command()
@@ -68,12 +73,29 @@ def version() -> None:
     out(__version__)
 
 
+@app.command("help")
+@guarded
+def show_help(
+    context: typer.Context,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND...]", help="As in `fumehood help solve loss`.")] = None,
+) -> None:
+    """Show the help of one command, or a manual of all of them."""
+    from pydoc import pager
+
+    command: Any = context.find_root().command
+    chosen = context_of(command, words or [])
+    if words:
+        out(chosen.command.get_help(chosen))
+    else:
+        pager("\n\n\n".join(manual(chosen)))
+
+
 def main() -> None:
     """Entry point of `fumehood`."""
     try:
         app()
     except Exception:
         # Nothing that a person did wrong ends here: this is a defect of ours, and the traceback is what helps.
-        note("fumehood broke. Please report the lines below, with the command and `fumehood doctor --json`.")
-        note(traceback.format_exc())
+        complain("fumehood broke. Please report the lines below, with the command and `fumehood doctor --json`.")
+        complain(traceback.format_exc())
         sys.exit(1)

@@ -100,12 +100,7 @@ def _report(kind: str, work: Coroutine[Any, Any, Figures], plot: Path | None, js
     if json_:
         out_json(figures | {"plot": str(path)})
     else:
-        from rich.table import Table
-
-        table = Table(f"bench {kind}", "")
-        for name, value in _rows(figures):
-            table.add_row(name, value)
-        console().print(table)
+        _show(kind, figures)
     note(f"Picture: {path}")
     missed = [name for name, budget in figures["budgets"].items() if not budget["met"]]
     if missed:
@@ -113,6 +108,27 @@ def _report(kind: str, work: Coroutine[Any, Any, Figures], plot: Path | None, js
     if not figures["valid"]:
         note("Not every run ended as it must, so these figures say nothing about speed.")
     raise typer.Exit(0 if figures["valid"] and not missed else 1)
+
+
+def _show(kind: str, figures: Figures) -> None:
+    """What is held to a budget first, then all that was measured."""
+    from rich.table import Table
+
+    held = Table(f"bench {kind}", "measured", "budget", "")
+    for name, budget in figures["budgets"].items():
+        side, limit = next((key, value) for key, value in budget.items() if key.startswith("at_"))
+        met = "met" if budget["met"] else "not met"
+        held.add_row(_words(name), _short(budget["found"]), f"{side.replace('_', ' ')} {_short(limit)}", met)
+    rest = Table("figure", "value", box=None)
+    for name, value in _rows({name: value for name, value in figures.items() if name not in ("budgets", "valid")}):
+        rest.add_row(_words(name), value)
+    screen = console()
+    screen.print(held)
+    screen.print(rest)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _rows(figures: Figures, prefix: str = "") -> list[tuple[str, str]]:

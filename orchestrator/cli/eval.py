@@ -18,16 +18,19 @@ from orchestrator.cli.shared import (
     note,
     nothing_beside_resume,
     out_json,
+    read_text,
     resumable,
     run_async,
+    run_or_resume,
     settings,
     store,
 )
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.applications.evaluation.job import EvalJob, EvalResult
-    from orchestrator.applications.unit_tests.job import TestsResult
+    from orchestrator.applications.evaluation.options import EvalJob
+    from orchestrator.applications.evaluation.results import EvalResult
+    from orchestrator.applications.unit_tests.results import TestsResult
 
 R = TypeVar("R", "EvalResult", "TestsResult")
 _DATASET = (
@@ -78,9 +81,16 @@ def dataset(
     split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples a task. [1]")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", metavar="P", help="[0.95]")] = None,
+    stop: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Ends an answer (\\n: new line); repeatable.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="System prompt. [none]")] = None,
+    template: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is asked, with {prompt} and {entry_point} in it. [our own words]")
+    ] = None,
     max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[512]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="S", help="[0]")] = None,
     limit: Annotated[int | None, typer.Option(metavar="K", help="The first K tasks only.")] = None,
+    task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
     chat: Annotated[bool | None, typer.Option("--chat/--complete", help="Ask in a chat, or continue a text. [chat]")] = None,
     k: Annotated[
         str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are samples]")
@@ -102,9 +112,9 @@ def dataset(
     json_: Json = False,
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
-    from orchestrator.applications.evaluation.job import EvalJob, do_eval, resume_eval
+    from orchestrator.applications.evaluation.job import Evaluation
+    from orchestrator.applications.evaluation.options import EvalJob
     from orchestrator.applications.evaluation.reports import FILES, write_reports
-    from orchestrator.jobs.job import Elsewhere
     from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
@@ -115,9 +125,14 @@ def dataset(
         "split": split,
         "n": n,
         "temperature": temperature,
+        "top_p": top_p,
+        "stop": tuple(text.replace("\\n", "\n").replace("\\t", "\t") for text in stop) if stop else None,
+        "system": None if system is None else _text_or_file(system),
+        "template": None if template is None else _template(template),
         "max_new_tokens": max_new_tokens,
         "seed": seed,
         "limit": limit,
+        "only": tuple(task) if task else None,
         "style": None if chat is None else "chat" if chat else "complete",
         "ks": None if k is None else _ks(k),
         "repair": repair,
@@ -134,6 +149,10 @@ def dataset(
         asked = {
             "--n": n,
             "--temperature": temperature,
+            "--top-p": top_p,
+            "--stop": stop,
+            "--system": system,
+            "--template": template,
             "--max-new-tokens": max_new_tokens,
             "--chat/--complete": chat,
             "--repair": repair,
@@ -142,21 +161,20 @@ def dataset(
             "--base-url": base_url,
             "--model": model,
         }
-        if beside := [option for option, value in asked.items() if value is not None]:
+        if beside := [option for option, value in asked.items() if value not in (None, [])]:
             raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
+    job = None
+    if resume is None:
+        options["parallel"] = parallel
+        options["base_url"] = chosen.base_url if base_url is None else base_url
+        options["model"] = chosen.model if model is None else model
+        job = _job(EvalJob, name or "", options, timeout)
     if out is not None:
         check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
-        if resume is not None:
-            elsewhere = Elsewhere(base_url, model, parallel)
-            result = run_async(resume_eval(resume, chosen, records, elsewhere=elsewhere, watcher=watcher))
-        else:
-            options["parallel"] = parallel
-            options["base_url"] = chosen.base_url if base_url is None else base_url
-            options["model"] = chosen.model if model is None else model
-            job = _job(EvalJob, name or "", options, timeout)
-            result = run_async(do_eval(job, chosen, records, watcher=watcher))
+        evaluation = Evaluation(chosen, records, watcher=watcher)
+        result = run_or_resume(evaluation, job, resume, base_url=base_url, model=model, parallel=parallel)
     _finish(result, write_reports, _show, again, out, json_)
 
 
@@ -171,7 +189,8 @@ def validate(
     json_: Json = False,
 ) -> None:
     """Run every reference against its own tests. Exit code 1: rows are broken; each is named."""
-    from orchestrator.applications.evaluation.job import EvalJob, Validation, validate_dataset
+    from orchestrator.applications.evaluation.options import EvalJob
+    from orchestrator.applications.evaluation.validation import Validation, validate_dataset
     from orchestrator.cli.progress import Lines, Progress
     from orchestrator.data.benchmarks import load
     from orchestrator.engine.engine import Engine
@@ -226,6 +245,7 @@ def unit_tests(
     max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[700]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="S", help="Of answers, mutants and orders. [0]")] = None,
     limit: Annotated[int | None, typer.Option(metavar="K", help="The first K functions only.")] = None,
+    task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
     docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
     k: Annotated[
         str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are answers]")
@@ -246,10 +266,10 @@ def unit_tests(
 
     Exit code 0: all was judged; 3: it stopped half-way, and can be resumed.
     """
-    from orchestrator.applications.unit_tests.job import UnitTestJob, do_tests, resume_tests
+    from orchestrator.applications.unit_tests.job import UnitTestWriting
+    from orchestrator.applications.unit_tests.options import UnitTestJob
     from orchestrator.applications.unit_tests.reports import FILES, write_reports
     from orchestrator.cli.solve import with_mutation
-    from orchestrator.jobs.job import Elsewhere
     from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
@@ -261,6 +281,7 @@ def unit_tests(
         "max_new_tokens": max_new_tokens,
         "seed": seed,
         "limit": limit,
+        "only": tuple(task) if task else None,
         "docstrings": docstrings,
         "ks": None if k is None else _ks(k),
     }
@@ -276,16 +297,13 @@ def unit_tests(
             "base_url": chosen.base_url if base_url is None else base_url,
             "model": chosen.model if model is None else model,
         }
-        job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
+        job = checked(UnitTestJob, **with_mutation(options, mutants=mutants, seed=seed, threshold=threshold))
     if out is not None:
         check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
-        if job is None:
-            elsewhere = Elsewhere(base_url, model, parallel)
-            result = run_async(resume_tests(resume or "", chosen, records, elsewhere=elsewhere, watcher=watcher))
-        else:
-            result = run_async(do_tests(job, chosen, records, watcher=watcher))
+        writing = UnitTestWriting(chosen, records, watcher=watcher)
+        result = run_or_resume(writing, job, resume, base_url=base_url, model=model, parallel=parallel)
     _finish(result, write_reports, _show_unit_tests, again, out, json_)
 
 
@@ -297,7 +315,7 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Compare two evaluations over the same tasks: the second minus the first, and whether chance explains it."""
-    from orchestrator.applications.evaluation.job import compare_runs
+    from orchestrator.applications.evaluation.comparison import compare_runs
 
     with store() as records:
         one, other, found = compare_runs(first, second, records)
@@ -360,6 +378,21 @@ def _job(kind: type[EvalJob], name: str, options: dict[str, object], timeout: fl
     return job.model_copy(
         update={"limits": job.limits.model_copy(update={"cpu_time": limits.cpu_time, "wall_time": limits.wall_time})}
     )
+
+
+def _text_or_file(text: str) -> str:
+    return read_text(text[1:], "--system") if text.startswith("@") else text
+
+
+def _template(path: Path) -> str:
+    from orchestrator.applications.evaluation.prompts import FIELDS
+
+    text = read_text(str(path), "--template")
+    if FIELDS[0] not in text:
+        raise UsageError(
+            f"{path} has no {FIELDS[0]} in it, so no task would be asked.", remedy=f"Put {FIELDS[0]} where the task goes."
+        )
+    return text
 
 
 def _ks(text: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from orchestrator.cli import messages
 from orchestrator.cli.shared import console, note
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Progress:
     """Shows the events of a job. Use it as a context manager, so that the terminal is left in order."""
 
     def __init__(self, *, live: bool | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.live = sys.stderr.isatty() if live is None else live
+        self.live = sys.stderr.isatty() and not messages.quiet if live is None else live
         self._clock = clock
         self._began = clock()
         self._task = ""
@@ -38,6 +39,8 @@ class Progress:
         self._tokens = 0
         self._accepted = 0
         self._finished = 0
+        self._planned: int | None = None
+        """Of how many steps; None where tasks are told one by one."""
         self._status = ""
         self._percent = -1
         self._panel: Live | None = None
@@ -78,11 +81,8 @@ class Progress:
                     self._attempt(event.attempt)
             case "task_finished":
                 self._finished += 1
-                accepted = event.summary.get("verdict") == "accepted"
-                self._accepted += accepted
-                attempts, seconds = event.summary.get("attempts"), event.summary.get("wall_time")
-                spent = f" after {attempts} attempts, {seconds:.0f} s" if isinstance(seconds, int | float) else ""
-                self.line(f"{event.task}: {event.summary.get('verdict')}{spent}")
+                self._accepted += event.verdict == "accepted"
+                self.line(f"{event.task}: {event.verdict} after {event.attempts} attempts, {event.wall_time:.0f} s")
             case "note":
                 self._status = event.text
                 self.line(event.text)
@@ -94,6 +94,10 @@ class Progress:
         if not self.live and percent // 10 > self._percent // 10:
             self.line(self._status)
         self._percent = percent
+
+    def counts(self, done: int, planned: int, accepted: int) -> None:
+        """How far a job of many samples is."""
+        self._finished, self._planned, self._accepted = done, planned, accepted
 
     def line(self, text: str) -> None:
         """One line that stays, with the seconds so far."""
@@ -118,9 +122,8 @@ class Progress:
         self._attempts += 1
         self._tokens += usage.completion_tokens
         self._text, self._pieces = "", 0
-        what = "tests" if attempt.kind == "tests" else "loss"
         self.line(
-            f"{attempt.task}: {what}, round {attempt.round} sample {attempt.sample}: {attempt.verdict}"
+            f"{attempt.task}: {attempt.kind}, round {attempt.round} sample {attempt.sample}: {attempt.verdict}"
             f" ({usage.completion_tokens} tokens, {attempt.completion.wall_time:.1f} s){_because(attempt)}"
         )
 
@@ -133,7 +136,7 @@ class Progress:
         head = [
             f"{self._elapsed():.0f} s",
             f"{self._task or 'preparing'}" + (f", round {self._round} sample {self._sample}" if self._task else ""),
-            f"{self._attempts} attempts",
+            f"{self._attempts} attempts" if self._planned is None else f"{self._finished} of {self._planned} judged",
             f"{self._accepted} of {self._finished} accepted",
             f"{self._tokens + self._pieces} tokens" + (f", {speed:.1f} tok/s" if speed else ""),
         ]
@@ -174,6 +177,7 @@ class Lines:
     def count(self, done: int, total: int) -> None:
         """Show how much is done, and when the rest will be if it goes on like this; or for how long nothing was."""
         now = self._clock()
+        self._progress.counts(done, total, self._accepted)
         if done == self._done:
             if now - max(self._told, self._news) > _SILENCE:
                 self._told = now

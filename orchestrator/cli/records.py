@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from orchestrator.types import Attempt, ExecutionResult, RunRecord
 
+_ABOUT = 28
+"""Characters that say what a run is about."""
 runs_app = typer.Typer(help="Show recorded runs.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -26,7 +28,7 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")]
     """List runs, newest first."""
     if limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}.", remedy="Leave it out for 20.")
-    with store() as records:
+    with store(to_read=True) as records:
         found = records.runs(limit)
         counts = {run.id: records.count_attempts(run.id) for run in found}
     if json_:
@@ -37,32 +39,33 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")]
         return
     from rich.table import Table
 
-    table = Table("run", "kind", "state", "accepted", "attempts", "model", "began", box=None)
-    for run in found:
-        table.add_row(
-            run.id,
-            run.kind,
-            run.state,
-            _accepted(run),
-            str(counts[run.id]),
-            run.model.model if run.model else "",
-            _when(run.created),
-        )
-    console().print(table)
+    screen = console()
+    rows = [(run.id, _cut(_what(run), _ABOUT), run.state, _accepted(run)) for run in found]
+    widths = [max(map(len, column)) for column in zip(*rows, ("run", "what", "state", "accepted"), strict=True)]
+    room = max(8, screen.width - sum(width + 2 for width in widths))
+    table = Table("run", "what", "state", "accepted", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for run, row in zip(found, rows, strict=True):
+        table.add_row(*row, _cut(run.model.model, room) if run.model else "")
+    screen.print(table)
 
 
 @runs_app.command()
 @guarded
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, the start of it, or `last`.")] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, the start or end of it, or `last`.")] = "last",
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     attempt: Annotated[int | None, typer.Option(metavar="N", help="All of one attempt: prompt, answer, code, results.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only attempts that were not accepted.")] = False,
     json_: Json = False,
 ) -> None:
     """Show a run and its attempts."""
-    with store() as records:
+    from orchestrator.types import Verdict
+
+    with store(to_read=True) as records:
         record = records.run(run)
         attempts = records.attempts(record.id)
+    if failed:
+        attempts = [item for item in attempts if item.verdict is not Verdict.ACCEPTED]
     if task is not None:
         known = sorted({item.task for item in attempts})
         if task not in known:
@@ -88,7 +91,9 @@ def show(
 
 @runs_app.command()
 @guarded
-def rm(run: Annotated[str, typer.Argument(metavar="RUN", help="Its id or the start of it.")], json_: Json = False) -> None:
+def rm(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the start or end of it.")], json_: Json = False
+) -> None:
     """Remove a run and its attempts from the store."""
     with store() as records:
         gone = records.rm(run)
@@ -137,6 +142,9 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
     screen.print(table)
 
 
+_FACTS = {"blamed", "own_tests", "score", "done", "same_as", "extracted", "details"}
+
+
 def _show_attempt(screen: Console, item: Attempt) -> None:
     usage = item.completion.usage
     screen.print(
@@ -154,7 +162,9 @@ def _show_attempt(screen: Console, item: Attempt) -> None:
     _section(screen, "not answerable: the server refused the prompt", item.completion.refused)
     _section(screen, "code", item.code, python=True)
     _section(screen, "feedback", item.feedback)
-    _section(screen, "evidence", json.dumps(item.evidence, indent=2) if item.evidence else "")
+    _section(screen, "hint", item.hint)
+    facts = item.model_dump(mode="json", include=_FACTS, exclude_defaults=True) | item.evidence
+    _section(screen, "evidence", json.dumps(facts, indent=2) if facts else "")
     _show_result(screen, "visible checks", item.report)
     _show_result(screen, "hidden tests", item.hidden)
 
@@ -189,9 +199,24 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.rstrip("\n").splitlines())
 
 
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _what(run: RunRecord) -> str:
+    """What a run is about: its kind, and its data set or tasks."""
+    listed = run.config.get("tasks")
+    tasks = [one if isinstance(one, str) else one.get("name", "") for one in listed] if isinstance(listed, list) else []
+    about = run.config.get("dataset") or ", ".join(tasks[:2]) + (", ..." if len(tasks) > 2 else "")
+    return f"{run.kind} {about}".strip()
+
+
 def _accepted(run: RunRecord) -> str:
-    tasks = run.config.get("tasks")
-    return f"{run.summary.get('accepted', 0)} of {len(tasks)}" if isinstance(tasks, list) else ""
+    """How many were accepted, of how many."""
+    tasks, verdicts = run.config.get("tasks"), run.summary.get("verdicts")
+    if isinstance(tasks, list):
+        return f"{run.summary.get('accepted', 0)} of {len(tasks)}"
+    return f"{verdicts.get('accepted', 0)} of {run.summary.get('samples', 0)}" if isinstance(verdicts, dict) else ""
 
 
 def _listed(value: object) -> list[dict[str, Any]]:

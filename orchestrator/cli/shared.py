@@ -11,25 +11,34 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
+from orchestrator import files
+from orchestrator.cli.messages import complain as complain
+from orchestrator.cli.messages import note as note
+from orchestrator.cli.messages import out as out
+from orchestrator.cli.messages import show as show
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.printable import printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+    from pydantic_settings import BaseSettings
 
     from orchestrator.cli.screen import Screen
     from orchestrator.data.store import RunStore
-    from orchestrator.jobs.job import Watcher
+    from orchestrator.jobs.job import JobResult, RecordedJob
+    from orchestrator.jobs.watcher import Watcher
     from orchestrator.settings import Settings
-    from orchestrator.types import RunRecord
+    from orchestrator.types import RunRecord, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
 M = TypeVar("M", bound="BaseModel")
+S = TypeVar("S", bound="BaseSettings")
+J = TypeVar("J", bound="Value")
+R = TypeVar("R", bound="JobResult")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
@@ -55,10 +64,10 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             show_error(error, as_json=bool(kwargs.get("json_")))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            note("Interrupted.")
+            complain("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
         except Terminated:
-            note("Terminated.")
+            complain("Terminated.")
             raise typer.Exit(TERMINATED) from None
 
     return wrapper
@@ -66,33 +75,16 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
 
 def show_error(error: OrchestratorError, *, as_json: bool) -> None:
     """The sentence and its remedy to stderr; with `as_json` an object to stdout too."""
-    note(f"fumehood: {error.message}")
+    complain(f"fumehood: {error.message}")
     if error.remedy:
-        note(f"  {error.remedy}")
+        complain(f"  {error.remedy}")
     if as_json:
         out_json({"error": error.message, "remedy": error.remedy})
-
-
-def out(text: str) -> None:
-    """A line to stdout; what the terminal's encoding lacks, or what would steer it, is shown as an escape."""
-    show(f"{text}\n", sys.stdout)
 
 
 def out_json(value: object) -> None:
     """A value as JSON to stdout."""
     out(json.dumps(value, indent=2))
-
-
-def note(text: str) -> None:
-    """A line to stderr."""
-    show(f"{text}\n", sys.stderr)
-
-
-def show(text: str, stream: TextIO) -> None:
-    """Text to a stream, as `out` writes it, with no end of line but its own."""
-    encoding = stream.encoding or "utf-8"
-    stream.write(printable(text).encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
 
 
 def console(*, stderr: bool = False) -> Screen:
@@ -109,25 +101,35 @@ def settings(**changes: object) -> Settings:
     Raises:
         UsageError: an environment variable makes no sense.
     """
-    from pydantic import ValidationError
-
     from orchestrator.settings import Settings
 
+    return from_environment(Settings, **changes)
+
+
+def from_environment(kind: type[S], **changes: object) -> S:
+    """Settings of one kind from the environment, with what the command line changes.
+
+    Raises:
+        UsageError: an environment variable makes no sense.
+    """
+    from pydantic import ValidationError
+
+    prefix = kind.model_config["env_prefix"]
     try:
-        return Settings(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
+        return kind(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        _refuse(error, lambda name: f"--{name.replace('_', '-')}" if name in changes else f"FUMEHOOD_{name.upper()}")
+        _refuse(error, lambda name: f"--{name.replace('_', '-')}" if name in changes else f"{prefix}{name.upper()}")
 
 
-def store() -> RunStore:
-    """The run store of the settings.
+def store(*, to_read: bool = False) -> RunStore:
+    """The run store of the settings; `to_read` for commands that write nothing to it.
 
     Raises:
         UsageError, StoreError: see `RunStore.open`.
     """
     from orchestrator.data.store import RunStore
 
-    return RunStore.open(settings().database_url)
+    return RunStore.open(settings().database_url, to_read=to_read)
 
 
 def checked(kind: type[M], **values: object) -> M:
@@ -183,14 +185,7 @@ def read_bytes(path: str, what: str) -> bytes:
     Raises:
         UsageError: it is missing, no plain file, or closed to this user.
     """
-    if path == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{what} {path} cannot be read: {error.strerror}.", remedy="Check the path and its permissions."
-        ) from None
+    return sys.stdin.buffer.read() if path == "-" else files.read_bytes(Path(path), what)
 
 
 def read_text(path: str, what: str) -> str:
@@ -199,10 +194,7 @@ def read_text(path: str, what: str) -> str:
     Raises:
         UsageError: as `read_bytes`, or it is not UTF-8.
     """
-    try:
-        return read_bytes(path, what).decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{what} {path} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8.") from None
+    return files.as_text(read_bytes(path, what), f"{what} {path}")
 
 
 def make_folder(path: Path, option: str) -> Path:
@@ -225,7 +217,7 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
     Whatever ends the job half-way also says how to go on with it: by the command `again` with the run's name.
     """
     from orchestrator.cli.progress import Lines, Progress
-    from orchestrator.jobs.job import Watcher
+    from orchestrator.jobs.watcher import Watcher
 
     begun: list[RunRecord] = []
     try:
@@ -243,6 +235,21 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
         if begun:
             note(f"Nothing that was finished is lost. Resume with `{again} {begun[0].id}`.")
         raise
+
+
+def run_or_resume(
+    work: RecordedJob[J, R], job: J | None, run: str | None, *, base_url: str | None, model: str | None, parallel: int | None
+) -> R:
+    """Do a job from its beginning; without one go on with a recorded run, its model being served as the options say.
+
+    Raises:
+        UsageError, PrerequisiteError, CompletionError, StoreError: as `RecordedJob.run_job`.
+    """
+    from orchestrator.jobs.job import ResumeOverrides
+
+    if job is not None:
+        return run_async(work.run_job(job))
+    return run_async(work.resume_job(run or "", ResumeOverrides(base_url=base_url, model=model, parallel=parallel)))
 
 
 def nothing_beside_resume(what: str, *given: object) -> None:

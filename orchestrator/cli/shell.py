@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from orchestrator.cli.execute import carried
-from orchestrator.cli.shared import Json, Terminated, checked, note, out, settings, show, size
+from orchestrator.cli.given import carried
+from orchestrator.cli.messages import note, out, show
+from orchestrator.cli.shared import Json, Terminated, checked, settings, size
 
 if TYPE_CHECKING:
     from orchestrator.engine.background import SyncSession
@@ -31,7 +32,7 @@ eval "$1"
 
 def shell(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE", help="Copied into its folder first (or NAME=PATH).")
+        list[str] | None, typer.Argument(metavar="FILE", help="File or folder to copy into it first (or PATH:NAME).")
     ] = None,
     image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [our own]")] = "",
     gpu: Annotated[bool, typer.Option("--gpu", help="With one of the GPUs that FUMEHOOD_GPUS names.")] = False,
@@ -64,14 +65,17 @@ def shell(
         output=size(output, "--output"),
         processes=processes,
     )
-    brought = [carried(item) for item in files or ()]
+    notes: list[str] = []
+    brought = carried(files or (), limits.disk, notes)
+    for said in notes:
+        note(said)
     with _terminable(), _opened(limits, image, gpus=int(gpu), ttl=ttl) as session:
-        for name, content in brought:
+        for name, content in brought.items():
             session.write_file(name, content)
         if json_:
             results = _lines(session)
         elif sys.stdin.isatty():
-            _greet(session, [name for name, _ in brought], ttl)
+            _greet(list(brought), ttl)
             results = _typed(session)
         else:
             results = iter([_run(session, ["sh", "-c", sys.stdin.read()])])
@@ -109,7 +113,7 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _greet(session: SyncSession, names: list[str], ttl: float) -> None:
+def _greet(names: list[str], ttl: float) -> None:
     import readline  # noqa: F401  what is typed can be edited from here on
 
     has = f", with {', '.join(names)}" if names else ""

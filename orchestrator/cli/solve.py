@@ -12,6 +12,7 @@ from orchestrator.cli.shared import (
     Json,
     checked,
     console,
+    from_environment,
     guarded,
     make_folder,
     note,
@@ -19,17 +20,17 @@ from orchestrator.cli.shared import (
     out_json,
     read_text,
     resumable,
-    run_async,
+    run_or_resume,
     settings,
 )
 from orchestrator.errors import UsageError
 from orchestrator.files import write_beside
 
 if TYPE_CHECKING:
-    from orchestrator.applications.loss_functions.job import JobResult, LossJob
+    from orchestrator.applications.loss_functions.job import LossJob, LossResult
     from orchestrator.applications.loss_functions.tasks import LossTask
-    from orchestrator.applications.unit_tests.job import TestsResult
-    from orchestrator.settings import Settings
+    from orchestrator.applications.loss_functions.training import TrainingReport
+    from orchestrator.applications.unit_tests.results import TestsResult
 
 DEMO_TASKS = ("huber", "triplet")
 """Small enough for a coffee, hard enough that something is corrected."""
@@ -63,6 +64,7 @@ def loss(
     seed: Annotated[int | None, typer.Option(metavar="N", help="[0]")] = None,
     parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
     train: Annotated[str | None, typer.Option(metavar="DATASET", help="Then train with it: digits or breast_cancer.")] = None,
+    train_seeds: Annotated[int | None, typer.Option(metavar="N", help="Trainings with each loss, for an interval. [3]")] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
     ] = None,
@@ -77,14 +79,13 @@ def loss(
 
     Without --base-url the embedded model server is started for as long as it takes.
     """
-    from orchestrator.applications.loss_functions.job import do_job, resume_job
-    from orchestrator.jobs.job import Elsewhere
+    from orchestrator.applications.loss_functions.job import LossSolving
 
     if out is not None:
         make_folder(out, "--out")
     chosen = settings()
     if resume is not None:
-        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, rounds, samples, seed, train)
+        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, rounds, samples, seed, train, train_seeds)
         job = None
     else:
         given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
@@ -95,6 +96,7 @@ def loss(
             train,
             chosen.base_url if base_url is None else base_url,
             chosen.model if model is None else model,
+            train_seeds,
         )
         job.resolved()
     if demo:
@@ -103,11 +105,9 @@ def loss(
             " Docker sandbox; what fails goes back to be corrected."
         )
     with resumable("fumehood solve loss --resume") as (records, watcher):
-        if job is None:
-            elsewhere = Elsewhere(base_url, model, parallel)
-            result = run_async(resume_job(resume or "", chosen, records, elsewhere=elsewhere, out=out, watcher=watcher))
-        else:
-            result = run_async(do_job(job, chosen, records, out=out, watcher=watcher))
+        solving = LossSolving(chosen, records, watcher=watcher)
+        solving.out = out
+        result = run_or_resume(solving, job, resume, base_url=base_url, model=model, parallel=parallel)
     _show(result, chosen.home if out is None else out, demo=demo, as_json=json_)
     raise typer.Exit(0 if result.accepted else 1)
 
@@ -117,6 +117,22 @@ def _tests_in(path: Path) -> str:
     if not tests.strip():
         raise UsageError(f"{path} holds no tests.", remedy="Name a file with pytest tests.")
     return tests
+
+
+def _function(place: str) -> str:
+    """`FILE::function`, also of `FILE:function`.
+
+    Raises:
+        UsageError: it names a method, which has no mutants here.
+    """
+    path, _, name = place.rpartition(":")
+    path = path.removesuffix(":")
+    if "." in name and path.endswith(".py"):
+        raise UsageError(
+            f"{name} is a method, and tests are scored for functions at the top of a module.",
+            remedy=f"Name a function; your own tests of a class are judged by `fumehood run {path} --tests FILE`.",
+        )
+    return f"{path}::{name}" if path else place
 
 
 def _write_tests(out: Path, function: str, code: str, run: str) -> None:
@@ -153,8 +169,9 @@ def unit_tests(
     Tests are accepted that always pass on the function and notice enough of its mutants. They import it as your own tests would:
     `from stats import median` for stats.py::median.
     """
-    from orchestrator.applications.unit_tests.job import UnitTestJob, do_tests, resume_tests, subject_of, with_module
-    from orchestrator.jobs.job import Elsewhere
+    from orchestrator.applications.unit_tests.job import UnitTestWriting
+    from orchestrator.applications.unit_tests.options import UnitTestJob
+    from orchestrator.applications.unit_tests.subjects import subject_of, with_module
     from orchestrator.llm.extraction import MODULE
 
     if out is not None:
@@ -176,7 +193,7 @@ def unit_tests(
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
         options |= {
-            "subjects": [subject_of(place) for place in dict.fromkeys(what)],
+            "subjects": [subject_of(place) for place in dict.fromkeys(map(_function, what))],
             "given": "" if given is None else _tests_in(given),
             "n": 1 if given is not None else count,
             "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,
@@ -184,14 +201,11 @@ def unit_tests(
             "base_url": chosen.base_url if base_url is None else base_url,
             "model": chosen.model if model is None else model,
         }
-        job = checked(UnitTestJob, **with_mutation(options, chosen, mutants, seed, threshold))
+        job = checked(UnitTestJob, **with_mutation(options, mutants=mutants, seed=seed, threshold=threshold))
     again = "fumehood solve tests --resume"
     with resumable(again) as (records, watcher):
-        if job is None:
-            elsewhere = Elsewhere(base_url, model, parallel)
-            result = run_async(resume_tests(resume or "", chosen, records, elsewhere=elsewhere, watcher=watcher))
-        else:
-            result = run_async(do_tests(job, chosen, records, watcher=watcher))
+        writing = UnitTestWriting(chosen, records, watcher=watcher)
+        result = run_or_resume(writing, job, resume, base_url=base_url, model=model, parallel=parallel)
     for problem in result.problems:
         note(f"  {problem}")
     if json_:
@@ -211,22 +225,20 @@ def unit_tests(
     raise typer.Exit(0 if wanted <= solved else 1)
 
 
-def with_mutation(
-    options: dict[str, Any], chosen: Settings, mutants: int | None, seed: int | None, threshold: float | None
-) -> dict[str, Any]:
+def with_mutation(options: dict[str, Any], *, mutants: int | None, seed: int | None, threshold: float | None) -> dict[str, Any]:
     """Options of a job with how mutants are made, what rewards are made of, and what is enough.
 
     Raises:
         UsageError: one of them is out of its range.
     """
     from orchestrator.applications.unit_tests.judge import MutationOptions
-    from orchestrator.applications.unit_tests.score import Weights
+    from orchestrator.applications.unit_tests.settings import TestsSettings
 
-    weights = Weights(**{name: getattr(chosen, f"tests_{name}") for name in Weights.model_fields})
+    chosen = from_environment(TestsSettings)
     return options | {
         "mutation": checked(MutationOptions, mutants=mutants, seed=seed),
-        "weights": weights,
-        "threshold": chosen.tests_threshold if threshold is None else threshold,
+        "weights": chosen.weights,
+        "threshold": chosen.threshold if threshold is None else threshold,
     }
 
 
@@ -283,7 +295,10 @@ def _wanted(
     if described:
         if named:
             raise UsageError("A description and --task exclude each other.", remedy="Give one of them.")
-        return [custom_task(_description(what), "loss(pred, target)" if signature is None else signature, inputs)], train
+        form = "loss(pred, target)" if signature is None else signature
+        # Words that were not quoted are one description; where any was, each is a task of its own.
+        each = what if any(" " in word.strip() for word in what) else [" ".join(what)]
+        return [word if word in known else custom_task(_description(word), form, inputs) for word in each], train
     if what or named:
         return [*what, *named], train
     if train is not None and train in TRAINABLE:
@@ -296,11 +311,11 @@ def _wanted(
     )
 
 
-def _description(words: list[str]) -> str:
-    """Several words without quotes are a description too; one word is a misspelt task."""
+def _description(text: str) -> str:
+    """What a loss is for; one word is a misspelt task."""
     from orchestrator.applications.loss_functions.tasks import builtin_tasks
 
-    text = " ".join(words).strip()
+    text = text.strip()
     if text and len(text.split()) == 1:
         near = difflib.get_close_matches(text, list(builtin_tasks()), n=1)
         raise UsageError(
@@ -310,15 +325,32 @@ def _description(words: list[str]) -> str:
     return text
 
 
-def _job(tasks: list[LossTask | str], search: dict[str, Any], train: str | None, base_url: str, model: str) -> LossJob:
+def _job(
+    tasks: list[LossTask | str], search: dict[str, Any], train: str | None, base_url: str, model: str, train_seeds: int | None
+) -> LossJob:
     from orchestrator.applications.loss_functions.job import LossJob
     from orchestrator.applications.loss_functions.solve import LossOptions
 
     options = checked(LossOptions, **search)
-    return LossJob(tasks=tuple(tasks), options=options, base_url=base_url, model=model, train=train or "")
+    told = {"tasks": tuple(tasks), "options": options, "base_url": base_url, "model": model, "train": train or ""}
+    return checked(LossJob, **told, train_seeds=train_seeds)
 
 
-def _show(result: JobResult, home: Path, *, demo: bool, as_json: bool) -> None:
+def _trained(report: TrainingReport) -> str:
+    """What came of training with a loss, in a sentence."""
+    count = len(report.accuracies)
+    seeds = f"seed {report.seed}" if count < 2 else f"means of {count} seeds from {report.seed} on"
+    text = (
+        f"Trained on {report.dataset} with {report.task}: {report.accuracy:.1%} of the held-out rows right;"
+        f" with the stock loss {report.stock_accuracy:.1%} ({seeds})."
+    )
+    if (difference := report.difference()) is None:
+        return text
+    middle, low, high = (100 * value for value in difference)
+    return f"{text} The difference is {middle:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, paired by seed)."
+
+
+def _show(result: LossResult, home: Path, *, demo: bool, as_json: bool) -> None:
     run = result.run
     if as_json:
         keys = {"run": run.id, "state": run.state, "model": run.model and run.model.model_dump(mode="json"), "image": run.image}
@@ -344,12 +376,11 @@ def _show(result: JobResult, home: Path, *, demo: bool, as_json: bool) -> None:
         if report.accuracy is None:
             screen.print(f"Training on {report.dataset} with {report.task} failed: {report.failure}")
             continue
-        screen.print(
-            f"Trained on {report.dataset} with {report.task}: {report.accuracy:.1%} of the held-out rows right;"
-            f" with the stock loss {report.stock_accuracy:.1%} (seed {report.seed})."
-        )
+        screen.print(_trained(report), soft_wrap=True)
         if report.picture is not None:
             screen.print(f"Learning curves: {report.picture}", soft_wrap=True)
+    for task, path in result.saved.items():
+        screen.print(f"The accepted {task} is in {path}", soft_wrap=True)
     screen.print(f"Recorded as {run.id}: `fumehood runs show {run.id}` shows every attempt.", soft_wrap=True)
     if demo:
         screen.print(

@@ -10,31 +10,34 @@ A run is read as `interrupted` when its process is gone without a word, after SI
         run = store.create_run("solve-loss", {"seed": 1})
         store.add_attempt(run.id, attempt)
 
-Left out: migrations (there is one schema so far), and any judgement on what is stored.
+Left out: what earlier versions wrote otherwise (`migrations`), and any judgement on what is stored.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
-from sqlalchemy import URL, Engine, ForeignKey, Text, create_engine, event, func, inspect, make_url, select
+from sqlalchemy import URL, Engine, ForeignKey, Text, create_engine, event, func, inspect, make_url, or_, select
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from orchestrator.data import migrations
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.processes import is_alive, owner
 from orchestrator.types import Attempt, ModelInfo, RunRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT = 15.0
 """Seconds a write waits for another process that is writing."""
 
@@ -98,14 +101,19 @@ class RunStore:
         self._engine = engine
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, *, to_read: bool = False) -> Self:
         """Open the store at a SQLAlchemy URL; make it where there is none, its folder included.
+
+        `to_read` is enough for who writes nothing: a store on a disk that cannot be written opens too, and one that is not
+        there is empty.
 
         Raises:
             UsageError: not a URL, or one whose driver is not installed.
             StoreError: unreadable, unwritable, damaged, of another program, or of a newer version of this one.
         """
         parsed = _parse(url)
+        if to_read:
+            parsed = _as_it_lies(parsed)
         try:
             engine = create_engine(parsed)
         except (ArgumentError, TypeError, ValueError) as exc:
@@ -116,7 +124,7 @@ class RunStore:
                 remedy=f"Install it (`pip install {exc.name}`), or set FUMEHOOD_DB to another URL.",
             ) from exc
         _make_folder(parsed)
-        if parsed.get_backend_name() == "sqlite":
+        if parsed.get_backend_name() == "sqlite" and "immutable" not in parsed.query:
             event.listen(engine, "connect", _tune_sqlite)
         store = cls(engine)
         try:
@@ -301,6 +309,14 @@ class RunStore:
                 f"(schema {version}, this one knows {SCHEMA_VERSION}).",
                 remedy="Upgrade Fumehood, or set FUMEHOOD_DB to another store.",
             )
+        for step in range(version + 1, SCHEMA_VERSION + 1):
+            self._migrate(step)
+
+    def _migrate(self, step: int) -> None:
+        with suppress(IntegrityError), self._translated(), self._engine.begin() as connection:
+            # First, so that another process waits here until the step is taken, and then takes it no more.
+            connection.execute(_Schema.__table__.insert().values(version=step))  # type: ignore[attr-defined]
+            migrations.STEPS[step](connection)
 
     def _version(self) -> int:
         with Session(self._engine) as session:
@@ -325,12 +341,13 @@ class RunStore:
             return exact
         if not run_id:
             raise _unknown(run_id)
-        found = list(session.scalars(select(_Run).where(_Run.id.startswith(run_id, autoescape=True)).order_by(_Run.id).limit(3)))
+        part = or_(_Run.id.startswith(run_id, autoescape=True), _Run.id.endswith(run_id, autoescape=True))
+        found = list(session.scalars(select(_Run).where(part).order_by(_Run.id).limit(3)))
         if not found:
             raise _unknown(run_id)
         if len(found) > 1:
             raise UsageError(
-                f"Several runs start with {run_id!r}: {', '.join(row.id for row in found)}.", remedy="Type more of the id."
+                f"Several runs start or end with {run_id!r}: {', '.join(row.id for row in found)}.", remedy="Type more of the id."
             )
         return found[0]
 
@@ -372,6 +389,21 @@ def _sqlite_file(url: URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     return Path(url.database)
+
+
+def _as_it_lies(url: URL) -> URL:
+    """Where to read a store from that may lie where nobody can write; memory stands in for one that is not there."""
+    file = _sqlite_file(url)
+    if file is None or os.access(file if file.exists() else _nearest(file.parent), os.W_OK):
+        return url
+    if not file.exists():
+        return url.set(database=":memory:")
+    return url.set(database=f"file:{quote(str(file.absolute()))}").update_query_dict({"immutable": "1", "uri": "true"})
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the first one above it that is there."""
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
 
 
 def _make_folder(url: URL) -> None:

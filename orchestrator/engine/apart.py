@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from orchestrator.sources import parse
 
 _LIBRARIES = frozenset(("numpy", "torch", "pandas", "sklearn", "pytest", "_pytest", "typing_extensions"))
 """Beside the standard library: what tests may use apart. Objects of other libraries do not cross."""
 _CODE_IN_TEXT = "run text as code"
+_NAMED_BY_TEXT = "look things up by computed names"
 _SHARE = "share files with the candidate"
 """Their folders are kept alike, so this is no reason unless the tests have files of their own, or files hold code."""
 _CODE = re.compile(r"\.(?:py|pyc|so|pth)(?![a-z])")
@@ -69,6 +71,8 @@ _NAMES = {
     **dict.fromkeys(
         ("sys.setrecursionlimit", "decimal.getcontext", "decimal.localcontext"), "set what holds for one interpreter"
     ),
+    "string.Formatter": _NAMED_BY_TEXT,
+    **dict.fromkeys(("functools.singledispatch", "functools.singledispatchmethod"), _CODE_IN_TEXT),
     **dict.fromkeys(("locale.setlocale", "os.environ", "os.putenv", "os.getenv", "os.chdir"), "set what holds for one process"),
     **dict.fromkeys(("numpy.seterr", "numpy.errstate", "torch.set_default_dtype"), "set what holds for one interpreter"),
     **dict.fromkeys(
@@ -92,11 +96,6 @@ _NAMES = {
     "dataclasses.is_dataclass": "look into dataclasses",
     "builtins.open": _SHARE,
     "sqlite3.connect": "share a data base with the candidate",
-    **dict.fromkeys(
-        ("asyncio.wait_for", "asyncio.timeout", "asyncio.wait", "asyncio.create_task", "asyncio.ensure_future"),
-        "run coroutines of the candidate's beside others",
-    ),
-    **dict.fromkeys(("asyncio.TaskGroup", "asyncio.as_completed"), "run coroutines of the candidate's beside others"),
 }
 """Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
 _DRAWS = frozenset(
@@ -113,8 +112,13 @@ _RUNS_TEXT = frozenset(
     )
 )
 """Functions that run the text that they are given, or import by it: apart, only what is written out in the tests."""
+_LOOKS_UP = frozenset(("operator.attrgetter", "operator.methodcaller", "inspect.getattr_static"))
+"""Functions that ask for attributes by the text that they are given."""
+_FORMATS = ("format", "format_map")
 _QUERIES = frozenset(("query", "eval"))
 """Methods of pandas' tables that run text."""
+_BINDING = frozenset(("update", "setdefault", "__setitem__"))
+"""Methods of a namespace by which names come that are written nowhere."""
 _ATTRIBUTES = {
     **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
     "getfixturevalue": "ask for fixtures by computed names",
@@ -137,7 +141,9 @@ def why_together(tests: str, module: str, files: Mapping[str, bytes] | None = No
             tree = parse(source)
         except SyntaxError:
             continue
-        if found := next(_Reading(tree, module, own).reasons(), ""):
+        reading = _Reading(tree, module, own)
+        # What a module of theirs does with a text is not looked at in the run.
+        if found := next(reading.reasons(), "") or (_NAMED_BY_TEXT if source is not tests and _names_by_text(tree) else ""):
             return f"The tests {found}, for which the candidate must be in their own interpreter."
     return ""
 
@@ -310,23 +316,53 @@ class _Reading:
                 yield "patch modules or their objects (delattr)"
             elif function.id in ("vars", "dir") and node.args and self._path(node.args[0]) == self._module:
                 yield "look at the candidate's module itself"
+            elif function.id == "vars" and node.args and self._of_candidate(node.args[0]):
+                yield "look into the candidate's objects"
             elif function.id == "__import__" and not _is_written_out(node):
                 yield "import by computed names"
         if any(keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True) is not False for keyword in node.keywords):
             yield "serialise objects"
-        is_table = isinstance(function, ast.Attribute) and function.attr in _QUERIES and not self._path(function)
-        if is_table and not _is_written_out(node) and any(path.partition(".")[0] == "pandas" for path in self._paths.values()):
+        if self._path(function) == "numpy.load" and (len(node.args) > 2 or not _are_plain(node)):
+            yield "serialise objects"
+        if self._runs_hints(node):
             yield _CODE_IN_TEXT
+        named = node.args[1] if len(node.args) > 1 else None
+        if _is_call_of(node, ("getattr",)) and self._has_tables and not isinstance(named, ast.Constant):
+            yield _CODE_IN_TEXT
+        if (
+            self._path(function) == "operator.methodcaller"
+            and getattr(node.args[0] if node.args else None, "value", "") in _FORMATS
+        ):
+            yield _NAMED_BY_TEXT
+        if isinstance(function, ast.Attribute) and function.attr in _BINDING and _is_call_of(function.value, ("globals", "vars")):
+            yield _NAMED_BY_TEXT
+
+    def _runs_hints(self, node: ast.Call) -> bool:
+        """Whether a call may run annotations of the tests' own, which may be texts of the candidate's."""
+        path = self._path(node.func)
+        evaluates = any(word.arg in ("eval_str", None) for word in node.keywords)
+        reads = path == "typing.get_type_hints" or (path in ("inspect.get_annotations", "inspect.signature") and evaluates)
+        return reads and not (node.args and self._of_candidate(node.args[0]))
+
+    @functools.cached_property
+    def _has_tables(self) -> bool:
+        return any(path.partition(".")[0] == "pandas" for path in self._paths.values())
 
     def _run_text(self) -> Iterator[str]:
-        """Functions that run text, used otherwise than called with text that is written out, or with a function."""
+        """Functions that run text, or look up by it, used otherwise than called with text that is written out, or a function."""
         called = {id(node.func) for node in ast.walk(self._tree) if isinstance(node, ast.Call) and _is_written_out(node)}
         for node in ast.walk(self._tree):
             path = self._path(node)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in self._paths:
                 path = f"builtins.{node.id}"
-            if path in _RUNS_TEXT and id(node) not in called:
+            if path == "builtins.__builtins__":
                 yield _CODE_IN_TEXT
+            if id(node) in called:
+                continue
+            if path in _RUNS_TEXT or (self._has_tables and isinstance(node, ast.Attribute) and node.attr in _QUERIES):
+                yield _CODE_IN_TEXT
+            if path in _LOOKS_UP:
+                yield _NAMED_BY_TEXT
 
     def _is_made_by_candidate(self, node: ast.expr) -> bool:
         """Whether an expression is what a call of the candidate's gives, or a variable that was set to that."""
@@ -334,6 +370,26 @@ class _Reading:
             return self._of_candidate(node.func)
         calls = [function for name, function in self._results if isinstance(node, ast.Name) and name == node.id]
         return self._of_candidate(node) or any(map(self._of_candidate, calls))
+
+
+def _names_by_text(tree: ast.Module) -> bool:
+    """Whether attributes are asked for by texts that are not written out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in _FORMATS and not isinstance(node.value, ast.Constant):
+            return True
+        name = node.args[1] if isinstance(node, ast.Call) and len(node.args) > 1 else None
+        if _is_call_of(node, ("getattr",)) and not isinstance(name, ast.Constant):
+            return True
+    return False
+
+
+def _are_plain(node: ast.Call) -> bool:
+    """Whether each argument of a call stands there by itself: none is taken out of a list or a dictionary."""
+    return not any(isinstance(one, ast.Starred) for one in node.args) and all(word.arg for word in node.keywords)
+
+
+def _is_call_of(node: ast.AST, names: Collection[str]) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
 def _is_written_out(node: ast.Call) -> bool:

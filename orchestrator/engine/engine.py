@@ -15,7 +15,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Literal
 
@@ -302,6 +302,7 @@ class Engine:
             result = await self._proved(program, result, run)
         self.metrics.runs[result.status, result.verdict or ""] += 1
         self.metrics.tampered += bool(result.attack)
+        _log.debug("A run ended: %s %s after %.3f s.", result.status, result.verdict or "", result.wall_time)
         return result
 
     async def _proved(
@@ -381,7 +382,7 @@ class Engine:
         caller: str = "",
         priority: int = 0,
         image: str = "",
-    ) -> AsyncIterator[tuple[int, ExecutionResult]]:
+    ) -> AsyncGenerator[tuple[int, ExecutionResult], None]:
         """Run programs, and yield (place in the input, result) as they finish.
 
         At most `in_flight` run or wait for a sandbox at a time (twice the number of sandboxes unless told otherwise), and as
@@ -554,7 +555,7 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     able = bool(getattr(provider, "judges_apart", False))
     if program.judging == "together" or (program.judging == "auto" and not able):
         return "together"
-    why = _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
+    why = why_together(program)
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
@@ -562,6 +563,14 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     if not able:
         raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy=_TOGETHER)
     return "apart"
+
+
+def why_together(program: Program) -> str:
+    """Why the tests of a program need it in their own interpreter, before anything runs: one sentence; "" where they do not."""
+    if "." in program.module:
+        name = program.module.removesuffix(".__init__")
+        return f"The tests have {name} in hand as a module of a package; only names of one (`from {name} import ...`) can pass."
+    return _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
 
 
 def _has_failed(report: RunReport) -> bool:

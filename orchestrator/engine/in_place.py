@@ -152,17 +152,23 @@ class _Scope:
         for call in _calls(node):
             if _root(call.func) in self._theirs:
                 self._note(call)
-        if isinstance(node, ast.Assign) and _root(node.value) in self._theirs:
-            names = set(map(_root, node.targets))
-            self._live |= names if isinstance(node.value, ast.Attribute | ast.Subscript) else set()
-            self._theirs |= names if isinstance(node.value, ast.Call) else set()
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Subscript | ast.Attribute):
-            self._same.setdefault(_root(node.value), set()).update(map(_root, node.targets))
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Tuple):
-            parts = {part.id for part in _in_display(node.value) if isinstance(part, ast.Name)}
-            for target in node.targets:
-                self._same.setdefault(_root(target), set()).update(parts)
+        for target, value in _assigned(node):
+            self._assign(_root(target), value)
         return False
+
+    def _assign(self, name: str, value: ast.expr) -> None:
+        """A variable is set."""
+        made = value.elt if isinstance(value, ast.ListComp) else value
+        if _root(made) in self._theirs:
+            self._live |= {name} if isinstance(made, ast.Attribute | ast.Subscript) else set()
+            self._theirs |= {name} if isinstance(made, ast.Call) else set()
+        elif isinstance(value, ast.Name | ast.Subscript | ast.Attribute):
+            self._same.setdefault(_root(value), set()).add(name)
+        elif isinstance(value, ast.List | ast.Tuple):
+            parts = {part.id for part in _in_display(value) if isinstance(part, ast.Name)}
+            self._same.setdefault(name, set()).update(parts)
+            if any(isinstance(part, ast.Call) and _root(part) in self._theirs for part in value.elts):
+                self._theirs.add(name)
 
     def _reads_effect(self, part: ast.AST) -> bool:
         """Whether a part of an assertion reads what was passed to the candidate, and nothing of the candidate's."""
@@ -172,6 +178,18 @@ class _Scope:
     def _note(self, call: ast.Call) -> None:
         arguments = {_root(value) for value in _arguments(call)} - self._theirs - {""}
         self._given |= arguments.union(*(self._same.get(name, set()) for name in arguments))
+
+
+def _assigned(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """The targets of an assignment, each with what it is set to; those of a tuple one by one."""
+    if not isinstance(node, ast.Assign):
+        return
+    for target in node.targets:
+        parts = [one.elts for one in (target, node.value) if isinstance(one, ast.Tuple | ast.List)]
+        if len(parts) == 2 and len(parts[0]) == len(parts[1]):
+            yield from zip(*parts, strict=True)
+        else:
+            yield target, node.value
 
 
 def _asks(node: ast.stmt, theirs: set[str]) -> bool:

@@ -23,29 +23,30 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import Field
 
 from orchestrator.llm.extraction import Extraction
 from orchestrator.sources import parse
-from orchestrator.types import ExecutionResult, Fault, RunReport, Status, TestOutcome, TestResult, Value, Verdict
+from orchestrator.types import ExecutionResult, Fault, OwnTests, RunReport, Status, TestOutcome, TestResult, Value, Verdict
 
 LONGEST = 700
 """Characters of one failure in a prompt. Small models lose the thread of long ones."""
 
 _NOISE = re.compile(
     r"^test_\w+\.py:\d+ in .*\n"  # the test's own source or message says the same
-    r"|\n \* \(.*"  # the signatures that torch lists
+    r"|\n \* \(.*"  # signatures that a library lists, one below the other
     r"|(?P<told>^AssertionError: .*\bgot\b.*)\nassert .*(?:\n .*)*",  # pytest's retelling of what the message told
     re.MULTILINE,
 )
 
 _FAILED = (TestOutcome.FAILED, TestOutcome.ERROR)
 _LIMITS = {
-    Status.TIMED_OUT_WALL: "It did not end in time. Use tensor operations instead of loops, and end every loop.",
-    Status.TIMED_OUT_CPU: "It used too much computing time. Use tensor operations instead of loops, and end every loop.",
-    Status.MEMORY_EXCEEDED: "It used too much memory. Do not build tensors that are larger than the inputs need.",
+    Status.TIMED_OUT_WALL: "It did not end in time.",
+    Status.TIMED_OUT_CPU: "It used too much computing time.",
+    Status.MEMORY_EXCEEDED: "It used too much memory.",
     Status.OUTPUT_EXCEEDED: "It printed too much. Do not print.",
     Status.DISK_EXCEEDED: "It wrote too much to disk. Do not write files.",
     Status.PROCESS_LIMIT_EXCEEDED: "It started too many processes. Do not start processes or threads.",
@@ -58,21 +59,41 @@ class Diagnosis(Value):
     fault: Fault
     feedback: str = ""
     """The smallest useful failure, from visible evidence alone."""
+    hint: str = ""
+    """What usually helps against it."""
+    blamed: tuple[str, ...] = ()
+    """Names of the model-written tests that `fault` follows from."""
+    own_tests: OwnTests | None = None
+    """What the model-written tests said; None where they were not run."""
     evidence: dict[str, object] = Field(default_factory=dict)
-    """Facts behind `fault`."""
+    """Facts behind `fault`, for people."""
     decided: bool = True
     """False: the evidence does not tell the candidate's fault from the tests'; `fault` is a guess."""
 
 
-class OtherCandidate(Value):
-    """What the model-written tests said of another candidate that meets the trusted checks."""
+class Failure(Value):
+    """A failed attempt as a correction prompt may show it."""
 
-    passed: frozenset[str]
-    failed: frozenset[str]
+    code: str
+    """The code that failed, or the closest thing to code in the answer; may be empty."""
+    fault: Fault
+    feedback: str
+    """The smallest useful failure, from visible evidence alone."""
+    hint: str = ""
+    """What usually helps against it."""
 
 
-def _no_advice(message: str, code: str) -> str:
-    return ""
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """What an application knows to help against failures."""
+
+    hint: Callable[[str, str], str] = lambda message, code: ""
+    """What usually helps against a failure, from its message and the code, in one sentence; empty where nothing does."""
+    on_limits: Mapping[Status, str] = field(default_factory=dict)
+    """How to stay within a limit: a sentence that follows what was exceeded."""
+
+
+NO_ADVICE = Advice()
 
 
 def classify(
@@ -83,8 +104,8 @@ def classify(
     checks_source: str = "",
     tests_source: str = "",
     on_reference: RunReport | None = None,
-    on_others: Sequence[OtherCandidate] = (),
-    advise: Callable[[str, str], str] = _no_advice,
+    on_others: Sequence[OwnTests] = (),
+    advice: Advice = NO_ADVICE,
 ) -> Diagnosis:
     """Say whose fault a candidate's failure is; `Fault.NONE` when nothing failed.
 
@@ -96,7 +117,7 @@ def classify(
         tests_source: pytest source of the model-written tests, to show a failing one.
         on_reference: the model-written tests' run on the reference solution.
         on_others: what the same tests said of other candidates that meet the trusted checks.
-        advise: what usually helps against a failure, from its message and the code; empty where nothing does.
+        advice: what the application knows to help.
     """
     if not extraction.usable or checks is None:
         return Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason, evidence={"problems": list(extraction.problems)})
@@ -109,13 +130,14 @@ def classify(
         evidence["problems"] = list(extraction.problems)
     fault = _fault_of_checks(checks)
     if fault is not Fault.NONE:
-        feedback = smallest_failure(checks, checks_source)
-        if fault is Fault.CANDIDATE:
-            feedback = f"{feedback}\n{advise(feedback, extraction.code)}".rstrip()
-        return Diagnosis(fault=fault, feedback=feedback, evidence=evidence)
+        feedback = smallest_failure(checks, checks_source, advice)
+        hint = advice.hint(feedback, extraction.code) if fault is Fault.CANDIDATE else ""
+        return Diagnosis(fault=fault, feedback=feedback, hint=hint, evidence=evidence)
     if tests is None:
         return Diagnosis(fault=Fault.NONE, evidence=evidence)
-    return _classify_by_tests(tests, tests_source, evidence, on_reference, on_others)
+    found = _classify_by_tests(tests, tests_source, on_reference=on_reference, on_others=on_others, advice=advice)
+    own_tests = OwnTests(passed=tuple(sorted(passed_names(tests))), failed=tuple(sorted(failed_names(tests))))
+    return found.model_copy(update={"own_tests": own_tests, "evidence": {**evidence, **found.evidence}})
 
 
 def _fault_of_checks(report: ExecutionResult) -> Fault:
@@ -130,43 +152,39 @@ def _fault_of_checks(report: ExecutionResult) -> Fault:
 def _classify_by_tests(
     tests: ExecutionResult,
     source: str,
-    evidence: dict[str, object],
+    *,
     on_reference: RunReport | None,
-    on_others: Sequence[OtherCandidate],
+    on_others: Sequence[OwnTests],
+    advice: Advice,
 ) -> Diagnosis:
     failed = [test for test in tests.tests if test.outcome in _FAILED]
-    evidence = {
-        **evidence,
-        "tests_passed": sorted(passed_names(tests)),
-        "tests_failed": sorted(test.name for test in failed),
-    }
     if tests.status is Status.SANDBOX_ERROR:
-        return Diagnosis(fault=Fault.SANDBOX, evidence=evidence)
+        return Diagnosis(fault=Fault.SANDBOX)
     if tests.verdict is Verdict.ACCEPTED:
-        return Diagnosis(fault=Fault.NONE, evidence=evidence)
+        return Diagnosis(fault=Fault.NONE)
     if tests.status in _LIMITS:
         # The candidate has met the trusted checks within the same limits.
         ends_elsewhere = on_reference is not None and on_reference.status is Status.OK
         fault = Fault.RESOURCE_LIMIT if ends_elsewhere else Fault.TESTS
-        return Diagnosis(fault=fault, feedback=_LIMITS[tests.status], evidence=evidence)
+        return Diagnosis(fault=fault, feedback=smallest_failure(tests, source, advice))
     if not failed:
         # Not collected, skipped, or left early, with a candidate that the trusted checks could import and run.
-        return Diagnosis(fault=Fault.TESTS, feedback=smallest_failure(tests, source), evidence=evidence)
+        return Diagnosis(fault=Fault.TESTS, feedback=smallest_failure(tests, source, advice))
     blames = [(test, _blame(test, on_reference, on_others)) for test in failed]
-    evidence["blames"] = {test.name: str(blame) for test, blame in blames}
     for wanted in (Fault.CANDIDATE, None, Fault.TESTS):
         blamed = [test for test, blame in blames if blame is wanted]
         if blamed:
             return Diagnosis(
                 fault=wanted or Fault.CANDIDATE,
                 feedback=describe(blamed[0], source),
-                evidence={**evidence, "blamed": [test.name for test in blamed]},
+                blamed=tuple(test.name for test in blamed),
+                evidence={"blames": {test.name: str(blame) for test, blame in blames}},
                 decided=wanted is not None,
             )
     raise AssertionError("a failed test has a blame")
 
 
-def _blame(test: TestResult, on_reference: RunReport | None, on_others: Sequence[OtherCandidate]) -> Fault | None:
+def _blame(test: TestResult, on_reference: RunReport | None, on_others: Sequence[OwnTests]) -> Fault | None:
     if on_reference is not None:
         return Fault.CANDIDATE if test.name in passed_names(on_reference) else Fault.TESTS
     if any(test.name in other.passed for other in on_others):
@@ -192,14 +210,14 @@ def failed_names(report: RunReport) -> frozenset[str]:
     return frozenset(test.name for test in report.tests if test.outcome in _FAILED)
 
 
-def smallest_failure(report: ExecutionResult, source: str = "") -> str:
+def smallest_failure(report: ExecutionResult, source: str = "", advice: Advice = NO_ADVICE) -> str:
     """What a correction needs to know of a run that failed, and no more.
 
     A limit or a failure to import says all. Else what the candidate raised comes first, for it hides the rest; then a
     failing example, whose call and expected value say most about the formula; then one failed check.
     """
     if report.status in _LIMITS:
-        return _LIMITS[report.status]
+        return f"{_LIMITS[report.status]} {advice.on_limits.get(report.status, '')}".rstrip()
     if report.collection_error:
         return _shorten(report.collection_error)
     failed = [test for test in report.tests if test.outcome in _FAILED]

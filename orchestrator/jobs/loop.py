@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, Protocol
@@ -25,11 +25,11 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from orchestrator.errors import CompletionError, OrchestratorError
-from orchestrator.jobs.classification import Diagnosis
+from orchestrator.jobs.classification import Diagnosis, Failure
 from orchestrator.jobs.refusals import refusal
+from orchestrator.jobs.steps import shielded
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, normalised
-from orchestrator.llm.prompts import HINT, Failure
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.types import (
     Attempt,
@@ -45,7 +45,7 @@ from orchestrator.types import (
 )
 
 Kind = Literal["candidate", "tests"]
-Record = Callable[[Attempt], None]
+Record = Callable[[Attempt], Awaitable[None]]
 OnEvent = Callable[[Event], None]
 
 HOTTEST = 1.3
@@ -93,7 +93,7 @@ class Sealed:
         return self._result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Judged:
     """What became of the code in an answer."""
 
@@ -144,14 +144,16 @@ class Work(Protocol):
         ...
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Ledger:
     """All attempts of one task, of all kinds, in the order they were finished."""
 
     task: str
     record: Record
-    on_event: OnEvent
+    on_event: OnEvent = lambda event: None
     attempts: list[Attempt] = field(default_factory=list)
+    _recording: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Attempts are recorded in the order of their indices."""
 
     def of(self, kind: Kind) -> list[Attempt]:
         """Attempts of a kind in the order of rounds and samples, which does not depend on who finished first."""
@@ -171,14 +173,18 @@ class Ledger:
                 return item
         return None
 
-    def add(self, attempt: Attempt) -> Attempt:
-        """Record an attempt with the next index and tell the watcher."""
+    async def add(self, attempt: Attempt) -> Attempt:
+        """Record an attempt with the next index, then tell the watcher. What was judged is recorded under a cancellation too."""
         index = 1 + max((item.index for item in self.attempts), default=-1)
         attempt = attempt.model_copy(update={"index": index})
-        self.attempts.append(attempt)
-        self.record(attempt)
-        self.on_event(Event(kind="attempt_finished", task=self.task, round=attempt.round, sample=attempt.sample, attempt=attempt))
+        self.attempts.append(attempt)  # its index is taken, and a repetition of it is known from here on
+        await shielded(self._record(attempt))
         return attempt
+
+    async def _record(self, attempt: Attempt) -> None:
+        async with self._recording:
+            await self.record(attempt)
+        self.on_event(Event(kind="attempt_finished", task=self.task, round=attempt.round, sample=attempt.sample, attempt=attempt))
 
     @property
     def usage(self) -> Usage:
@@ -228,25 +234,19 @@ def best(attempts: Sequence[Attempt]) -> Attempt | None:
     """
     showable = [item for item in attempts if item.feedback and item.fault not in (Fault.SANDBOX, Fault.NONE)]
     refused = {item.parent for item in attempts if item.completion.refused}  # a correction of it is too long, or filtered
-    showable = [item for item in showable if "same_as" not in item.evidence and item.index not in refused]
+    showable = [item for item in showable if item.same_as is None and item.index not in refused]
     if not showable:
         return None
     tried = {item.index: sum(other.parent == item.index for other in attempts) for item in showable}
-    remedy = {item.index: HINT in item.feedback and not tried[item.index] for item in showable}
-    return max(showable, key=lambda item: (remedy[item.index], score_of(item), -tried[item.index], item.round, item.sample))
-
-
-def score_of(attempt: Attempt) -> float:
-    """The score an attempt was recorded with."""
-    score = attempt.evidence.get("score", 0.0)
-    return float(score) if isinstance(score, int | float) else 0.0
+    remedy = {item.index: bool(item.hint) and not tried[item.index] for item in showable}
+    return max(showable, key=lambda item: (remedy[item.index], item.score, -tried[item.index], item.round, item.sample))
 
 
 def _rounds_of_repeats(attempts: Sequence[Attempt]) -> int:
     """How many of the latest rounds, one after another, gave an answer that was there already."""
     count = 0
     for round_ in sorted({item.round for item in attempts}, reverse=True):
-        if not any("same_as" in item.evidence for item in attempts if item.round == round_):
+        if not any(item.same_as is not None for item in attempts if item.round == round_):
             break
         count += 1
     return count
@@ -271,7 +271,7 @@ class Pen:
         self._free.release()
 
 
-async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger, pen: Pen) -> Attempt | None:
+async def search(work: Work, model: Model, options: LoopOptions, *, ledger: Ledger, pen: Pen) -> Attempt | None:
     """Draw, judge and correct until an answer is done or the rounds are out; return the attempt that was done.
 
     Attempts that the ledger holds already are not repeated. A round in which the sandbox failed under every sample, or the
@@ -282,7 +282,7 @@ async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger,
         PrerequisiteError, SandboxError: no sandbox; what was recorded stays.
     """
     for round_ in range(options.rounds):
-        done = next((item for item in ledger.of(work.kind) if is_done(item)), None)
+        done = next((item for item in ledger.of(work.kind) if item.done), None)
         if done is not None:
             return done
         drafts = plan(ledger.of(work.kind), round_, options)
@@ -292,7 +292,8 @@ async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger,
         if not work.wanted:
             return None
         ledger.on_event(Event(kind="round_started", task=work.task, round=round_, text=work.kind))
-        done = await _Round(work, model, options, ledger, pen, round_).draw(missing)
+        samples = _Round(work=work, model=model, options=options, ledger=ledger, pen=pen, round=round_)
+        done = await samples.draw(missing)
         if done is not None:
             return done
         if all(_is_hopeless(item) for item in ledger.of(work.kind) if item.round == round_):
@@ -303,7 +304,7 @@ async def search(work: Work, model: Model, options: LoopOptions, ledger: Ledger,
 def is_over(attempts: Sequence[Attempt], options: LoopOptions) -> bool:
     """Would a search with these attempts of its kind ask nothing more: one is done, or every sample of every round is there?"""
     places = {(item.round, item.sample) for item in attempts}
-    return any(is_done(item) for item in attempts) or places >= set(product(range(options.rounds), range(options.samples)))
+    return any(item.done for item in attempts) or places >= set(product(range(options.rounds), range(options.samples)))
 
 
 def _is_hopeless(attempt: Attempt) -> bool:
@@ -311,12 +312,7 @@ def _is_hopeless(attempt: Attempt) -> bool:
     return attempt.fault is Fault.SANDBOX or (bool(attempt.completion.refused) and attempt.parent is None)
 
 
-def is_done(attempt: Attempt) -> bool:
-    """Did this attempt end its search?"""
-    return attempt.evidence.get("done") is True
-
-
-@dataclass
+@dataclass(kw_only=True)
 class _Round:
     """The samples of one round: each is judged while the next is written."""
 
@@ -345,7 +341,7 @@ class _Round:
         async def write() -> None:
             # One sample after the other, so that another search comes to the pen between two of ours.
             for sample, draft in rest:
-                start(self._judge(sample, draft, *await self._write(sample, draft)))
+                start(self._judge(await self._write(sample, draft)))
 
         writers = [start(write()) for _ in range(min(self.options.parallel, len(drafts)))]
         error: OrchestratorError | None = None
@@ -362,7 +358,7 @@ class _Round:
                     for writer in writers:
                         writer.cancel()
                     continue
-                if attempt is not None and is_done(attempt):
+                if attempt is not None and attempt.done:
                     return attempt
         finally:
             for task in tasks:
@@ -372,71 +368,86 @@ class _Round:
             raise error
         return None
 
-    async def _write(self, sample: int, draft: Draft) -> tuple[tuple[Message, ...], Sampling, Completion]:
+    async def _write(self, sample: int, draft: Draft) -> Attempt:
         """Let the model write an answer; a refusal of this one prompt is one."""
-        messages = self.work.first() if draft.parent is None else self.work.correction(self._failure(draft.parent))
-        sampling = Sampling(
-            temperature=draft.temperature,
-            max_new_tokens=self.options.max_new_tokens,
-            seed=seed_of(self.options.seed, self.work.task, self.work.kind, self.round, sample),
+        work = self.work
+        asked = Attempt(
+            task=work.task,
+            index=0,
+            kind=work.kind,
+            round=self.round,
+            sample=sample,
+            parent=None if draft.parent is None else draft.parent.index,
+            messages=work.first() if draft.parent is None else work.correction(self._failure(draft.parent)),
+            sampling=Sampling(
+                temperature=draft.temperature,
+                max_new_tokens=self.options.max_new_tokens,
+                seed=seed_of(self.options.seed, work.task, work.kind, self.round, sample),
+            ),
+            completion=Completion(text=""),
         )
 
         def on_token(text: str) -> None:
-            self.ledger.on_event(Event(kind="token", task=self.work.task, round=self.round, sample=sample, text=text))
+            self.ledger.on_event(Event(kind="token", task=work.task, round=self.round, sample=sample, text=text))
 
         try:
             async with self.pen:
-                completions = await self.model.chat(messages, sampling, on_token)
+                completions = await self.model.chat(asked.messages, asked.sampling, on_token)
         except CompletionError as error:
-            return messages, sampling, refusal(error)
+            completions = [refusal(error)]
         if not completions:
             raise CompletionError("The model server sent no completion.", remedy="Check the server's log.")
-        return messages, sampling, completions[0]
+        return asked.model_copy(update={"completion": completions[0], "created": time.time()})
 
     def _failure(self, parent: Attempt) -> Failure:
         """What a correction may know of the attempt it corrects. `Attempt.hidden` has no place in it."""
         code = parent.code or self.work.extract(parent.completion.text).draft
-        return Failure(code=code, fault=parent.fault, feedback=parent.feedback)
+        return Failure(code=code, fault=parent.fault, feedback=parent.feedback, hint=parent.hint)
 
-    async def _judge(
-        self, sample: int, draft: Draft, messages: tuple[Message, ...], sampling: Sampling, completion: Completion
-    ) -> Attempt:
+    async def _judge(self, attempt: Attempt) -> Attempt:
         """Extract, look whether it was there already, run and judge, record."""
-        attempt = Attempt(
-            task=self.work.task,
-            index=0,
-            kind=self.work.kind,
-            round=self.round,
-            sample=sample,
-            parent=None if draft.parent is None else draft.parent.index,
-            messages=messages,
-            sampling=sampling,
-            completion=completion,
-            created=time.time(),
-        )
+        completion = attempt.completion
         if completion.refused:
-            return self.ledger.add(attempt.model_copy(update={"feedback": f"not answerable: {completion.refused}"}))
+            return await self.ledger.add(attempt.model_copy(update={"feedback": f"not answerable: {completion.refused}"}))
         extraction = self.work.extract(completion.text)
         known = self.ledger.like(self.work.kind, extraction.code, completion.text)
         if known is not None:
-            copied = ("code", "fault", "feedback", "report", "hidden", "verdict", "reward")
-            evidence = {key: value for key, value in known.evidence.items() if key != "done"}
-            update = {name: getattr(known, name) for name in copied}
-            return self.ledger.add(attempt.model_copy(update={**update, "evidence": {**evidence, "same_as": known.index}}))
+            return await self.ledger.add(_repeated(attempt, known))
         judged = await self.work.judge(extraction)
         if judged.diagnosis.fault is Fault.SANDBOX:
             judged = await self.work.judge(extraction)
-        return self.ledger.add(
-            attempt.model_copy(
-                update={
-                    "code": judged.code,
-                    "fault": judged.diagnosis.fault,
-                    "feedback": judged.diagnosis.feedback,
-                    "evidence": {**judged.diagnosis.evidence, "score": judged.score, "done": judged.done},
-                    "report": judged.report,
-                    "hidden": None if judged.hidden is None else judged.hidden.open_for_record(),
-                    "verdict": judged.verdict,
-                    "reward": binary_reward(judged.verdict),
-                }
-            )
-        )
+        return await self.ledger.add(_judged(attempt, judged))
+
+
+_OF_CODE = (
+    *("code", "fault", "feedback", "hint", "blamed", "own_tests", "score", "details", "evidence"),
+    *("report", "hidden", "verdict", "reward"),
+)
+"""Fields of an attempt that its code alone decides."""
+
+
+def _repeated(attempt: Attempt, known: Attempt) -> Attempt:
+    """The record of an answer that was there already: what became of that one."""
+    return attempt.model_copy(update={name: getattr(known, name) for name in _OF_CODE} | {"same_as": known.index})
+
+
+def _judged(attempt: Attempt, judged: Judged) -> Attempt:
+    """The record of an answer and what became of it."""
+    diagnosis = judged.diagnosis
+    return attempt.model_copy(
+        update={
+            "code": judged.code,
+            "fault": diagnosis.fault,
+            "feedback": diagnosis.feedback,
+            "hint": diagnosis.hint,
+            "blamed": diagnosis.blamed,
+            "own_tests": diagnosis.own_tests,
+            "evidence": diagnosis.evidence,
+            "score": judged.score,
+            "done": judged.done,
+            "report": judged.report,
+            "hidden": None if judged.hidden is None else judged.hidden.open_for_record(),
+            "verdict": judged.verdict,
+            "reward": binary_reward(judged.verdict),
+        }
+    )

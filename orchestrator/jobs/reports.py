@@ -1,14 +1,21 @@
 """Files of a report: each is written whole or not at all, over an earlier report and over nothing else.
 
+Pages are Jinja templates beside the application whose report they are. HTML is escaped; Markdown keeps text as it is, but for the
+characters that would end a cell or a fence.
+
 Left out: what they say. That is the application's.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.errors import UsageError
 from orchestrator.files import write_whole
@@ -54,3 +61,37 @@ def write_files(folder: Path, told: Mapping[str, Any], pages: Mapping[str, str],
     return [
         write_whole(folder / name, text.encode("utf-8", "backslashreplace"), remedy=remedy) for name, text in contents.items()
     ]
+
+
+def render(template: str, **told: Any) -> str:
+    """A page by its template, a path in this package."""
+    return _environment().get_template(template).render(**told)
+
+
+@functools.cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("orchestrator", ""),
+        autoescape=lambda name: (name or "").endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    made.filters |= {"percent": percent, "cell": _cell, "fenced": _fenced}
+    return made
+
+
+def percent(value: float | None) -> str:
+    """A share between 0 and 1 for people; nothing for None."""
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def _cell(value: object) -> str:
+    """A text in a cell or a heading of Markdown."""
+    return re.sub(r"\s+", " ", str(value)).replace("|", "&#124;")
+
+
+def _fenced(text: str, language: str) -> str:
+    """A block of code in Markdown, by a fence longer than any in it."""
+    longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"

@@ -1,1 +1,1 @@
-"""Model servers: one client, prompts, and code out of completions."""
+"""Model servers: one client, what prompts are made of, and code out of completions."""

@@ -141,7 +141,7 @@ class ModelClient:
                 prompt may be answered, it says so (`prompt_refused`).
         """
         info = await self.info()
-        return await self._draw(info, Chat(messages, info.model), sampling, on_token)
+        return await self._draw(info, Chat(messages, self.model or info.model), sampling, on_token)
 
     async def complete(self, prompt: str, sampling: Sampling, on_token: Callable[[str], None] | None = None) -> list[Completion]:
         """Draw `sampling.n` continuations of a text, without any chat template. All else is as in `chat`.
@@ -153,7 +153,7 @@ class ModelClient:
         if sampling.json_schema is not None:
             raise UsageError("The continuation of a text cannot be held to a JSON schema.", remedy="Ask in a conversation.")
         info = await self.info()
-        route = Generation(prompt) if info.server == "tgi" else Continuation(prompt, info.model)
+        route = Generation(prompt) if info.server == "tgi" else Continuation(prompt, self.model or info.model)
         return await self._draw(info, route, sampling, on_token)
 
     async def _draw(

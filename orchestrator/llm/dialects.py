@@ -115,7 +115,8 @@ def info_of_openai(answer: object, wanted: str) -> ModelInfo | None:
     meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
     tags = entry.get("tags") if isinstance(entry.get("tags"), list) else []
     return ModelInfo(
-        model=wanted or str(entry["id"]),
+        # One model is the one that answers, whatever it was called when it was asked for; of several, the one asked for.
+        model=str(entry["id"]) if len(models) == 1 or not wanted else wanted,
         server="llama.cpp" if entry.get("owned_by") == "llamacpp" else "openai",
         sha=next((tag.removeprefix("sha256:") for tag in tags if str(tag).startswith("sha256:")), ""),
         max_total_tokens=_positive(meta.get("n_ctx") or entry.get("max_model_len")),

@@ -1,189 +1,19 @@
-"""Prompts: what a model is asked, and nothing it must not see.
-
-Every prompt is a conversation of its own that begins with the task and ends in the stub. Small models keep to a
-signature that they have just read, and repeat themselves in conversations that grow (see `design/loop.md`).
-
-A correction is built from a `Failure`, which has a place for visible evidence alone. Results of hidden tests are
-of another type (`jobs.loop.Sealed`) and cannot be passed here.
+"""What prompts are made of. What they say is the application's: each has its own `prompts.py`.
 
 Left out: chat templates, which are the server's work, and whether an answer is any good.
 """
 
 from __future__ import annotations
 
-import re
-
-from orchestrator.llm.extraction import MODULE
-from orchestrator.types import Fault, Message, Value
-
-IDIOMS = (
-    "In PyTorch, `torch.where(condition, a, b)` chooses per element, `x.clamp(min=0)` is max(0, x), `x.flatten(1).sum(1)` sums "
-    "per sample where x has more than one dimension, `x.unsqueeze(1)` adds a column for broadcasting, `F.logsigmoid(x)` and "
-    "`F.log_softmax(x, 1)` are stable."
-)
-"""What small models most often get wrong about the library, whatever the task."""
-
-HINT = "Hint: "
-"""What the remedy in a failure's feedback begins with, where it has one."""
-SYSTEM = "You are an expert in Python and PyTorch. You answer with one python code block and nothing else."
+from orchestrator.types import Message
 
 
-class Brief(Value):
-    """What the model may know about a task."""
-
-    description: str
-    """Plain language."""
-    signature: str
-    """For example `loss(pred, target)`."""
-    entry_point: str
-    stub: str
-    """Head of the function, imports and docstring included, for the model to complete."""
+def conversation(*parts: str, system: str = "") -> tuple[Message, ...]:
+    """A conversation of its own: what the model is, and one question of several paragraphs."""
+    question = Message(role="user", content="\n\n".join(parts))
+    return (Message(role="system", content=system), question) if system else (question,)
 
 
-class Failure(Value):
-    """A failed attempt as a correction prompt may show it."""
-
-    code: str
-    """The code that failed, or the closest thing to code in the answer; may be empty."""
-    fault: Fault
-    feedback: str
-    """The smallest useful failure, from visible evidence alone."""
-
-
-def write_candidate(brief: Brief) -> tuple[Message, ...]:
-    """Ask for the function, for the first time or afresh."""
-    return _chat(
-        _task(brief),
-        f"Write the function `{brief.signature}`. {IDIOMS}\nAnswer with one python code block: the imports and the whole "
-        "function, no docstring, no comments, no examples. Complete this:",
-        _block(brief.stub),
-    )
-
-
-def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
-    """Ask for a better function, showing the one that failed and how.
-
-    The code to complete begins with a comment: the hint, where the failure has one. Small models write down what they were
-    told before and then repeat their mistake; what stands in their own code they follow.
-    """
-    hint = failure.feedback.rpartition(HINT)[2].strip() if HINT in failure.feedback else ""
-    return _chat(
-        _task(brief),
-        "This answer is wrong:",
-        _block(failure.code) if failure.code.strip() else "(no code)",
-        _complaint(failure),
-        f"Write the corrected function `{brief.signature}`. {IDIOMS}\nAnswer with one python code block: the imports, the whole "
-        "function, and in its first line a comment that names the mistake. No docstring, no examples. Complete this:",
-        _block(f"{brief.stub.rstrip()}\n    # {hint or 'The mistake was'}"),
-    )
-
-
-def write_tests(brief: Brief) -> tuple[Message, ...]:
-    """Ask for unit tests of the function, for the first time or afresh."""
-    return _chat(
-        _task(brief),
-        _wanted_tests(brief),
-        _block(_head_of_tests(brief)),
-    )
-
-
-def correct_tests(brief: Brief, failure: Failure) -> tuple[Message, ...]:
-    """Ask for better unit tests, showing those that are wrong and how."""
-    return _chat(
-        _task(brief),
-        "These tests are wrong:",
-        _block(failure.code) if failure.code.strip() else "(no code)",
-        _complaint(failure),
-        _wanted_tests(brief),
-        _block(_head_of_tests(brief)),
-    )
-
-
-def write_unit_tests(source: str, function: str) -> tuple[Message, ...]:
-    """Ask for pytest tests of any Python function, whose source is shown.
-
-    The form is the function's own: from tests of another function small models copy the values (0.5B, forty functions of
-    HumanEval: 10 % of the answers valid so, 65 % with this form).
-    """
-    # Told of errors, small models expect one of every function.
-    raises = re.search(r"^\s*raise\b", source, re.MULTILINE)
-    errors, imports = (", and the errors that it raises", "import pytest\n") if raises else ("", "")
-    cases = ("first_example", "second_example", "edge_case")
-
-    def form(case: str) -> str:
-        return f"def test_{case}():\n    assert {function}(...) == ..."
-
-    parts = (
-        f"# The function\n{_block(source)}",
-        f"Write pytest tests for `{function}`: five functions with one short assertion each. First the examples of its "
-        f"docstring, if it has any; then edge cases at the bounds of its conditions, such as empty input{errors}. Compare a call "
-        "with a literal value that you have worked out by going through the function. Import "
-        f"it with `from {MODULE} import {function}`; do not write the function again, and do not compute what is expected.",
-        "Answer with one whole python code block in this form, with values in place of the dots:",
-        _block("\n\n\n".join((f"{imports}from {MODULE} import {function}", *map(form, cases)))),
-    )
-    system = Message(role="system", content="You are an expert in testing Python. You answer with one python code block.")
-    return (system, Message(role="user", content="\n\n".join(parts)))
-
-
-def ask_fault(brief: Brief, code: str, failure: Failure) -> tuple[Message, ...]:
-    """Ask which of the two is wrong, a function or a test that it fails. Read the answer with `read_fault`."""
-    return (
-        Message(role="system", content="You are an expert in Python and PyTorch. You answer with one word."),
-        Message(
-            role="user",
-            content="\n\n".join(
-                (
-                    _task(brief),
-                    "This function:",
-                    _block(code),
-                    "fails this test:",
-                    _block(failure.code),
-                    failure.feedback.strip(),
-                    "Which of the two contradicts the task? Answer with one word: FUNCTION or TEST.",
-                )
-            ),
-        ),
-    )
-
-
-def read_fault(answer: str) -> Fault | None:
-    """What `ask_fault` was answered; None where the answer says neither or both."""
-    words = answer.upper()
-    function, test = "FUNCTION" in words, "TEST" in words
-    if function == test:
-        return None
-    return Fault.CANDIDATE if function else Fault.TESTS
-
-
-def _chat(*parts: str) -> tuple[Message, ...]:
-    return (Message(role="system", content=SYSTEM), Message(role="user", content="\n\n".join(parts)))
-
-
-def _task(brief: Brief) -> str:
-    # First and alike in all prompts of a task: servers keep what they computed for a common beginning.
-    return f"# Task\n{brief.description.strip()}"
-
-
-def _block(code: str) -> str:
+def block(code: str) -> str:
+    """Code as a block of Markdown."""
     return f"```python\n{code.strip()}\n```"
-
-
-def _complaint(failure: Failure) -> str:
-    introduction = {
-        Fault.FORMAT: "It cannot be used:",
-        Fault.RESOURCE_LIMIT: "It was stopped:",
-    }.get(failure.fault, "Running it gave:")
-    return f"{introduction}\n{failure.feedback.strip()}"
-
-
-def _wanted_tests(brief: Brief) -> str:
-    return (
-        f"Write three short pytest functions that test `{brief.signature}`: a value that you are sure of, a property such as "
-        f"an order between two values, and a gradient. Import it with `from {MODULE} import {brief.entry_point}` and do not "
-        "write the function itself. Answer with one python code block, no explanations. Begin like this:"
-    )
-
-
-def _head_of_tests(brief: Brief) -> str:
-    return f"import torch\nfrom {MODULE} import {brief.entry_point}\n\n\ndef test_"

@@ -26,6 +26,7 @@ from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import KIND, LABEL, MADE, OWNER, ROOM, ContainerSpec, container_options
+from orchestrator.sandbox.image import LABEL as IMAGE_LABEL
 from orchestrator.sandbox.image import how_to_build
 from orchestrator.sandbox.jobs import checked, pack, read_result
 from orchestrator.types import Limits, Program, RunReport, Status
@@ -270,7 +271,10 @@ class DockerSandbox:
 def needs_libraries(program: Program) -> bool:
     """Whether a run is likely to use what sandboxes import ahead. A guess, of which only time depends."""
     texts = [program.code or "", program.tests or ""]
-    return any(_ARRAYS.search(text) for text in texts) or (program.judging == "together" and bool(_PYTEST.search(texts[1])))
+    files = (content.decode("utf-8", "replace") for path, content in program.files.items() if path.endswith(".py"))
+    return any(_ARRAYS.search(text) for text in (*texts, *files)) or (
+        program.judging == "together" and bool(_PYTEST.search(texts[1]))
+    )
 
 
 def _relay(channel: Channel, data: bytes, *, end: bool) -> None:
@@ -311,7 +315,8 @@ class DockerProvider:
         self._slots = slots
         self._held: dict[str, Slot] = {}
         """Container -> the GPU slot that it has."""
-        self._info: Mapping[str, Any] = self.api.info() if slots else {}
+        self._info: Mapping[str, Any] = self.api.info() if slots or spec.runtime else {}
+        self._check_runtime(spec.runtime)
         self._live: set[str] = set()
         """Containers that are there, and such as may be: the engine was asked for those, and they have no id yet."""
         self._left: set[str] = set()
@@ -328,9 +333,23 @@ class DockerProvider:
         import docker.errors
 
         try:
-            return str(self.api.inspect_image(image)["Id"])
+            found = self.api.inspect_image(image)
         except docker.errors.ImageNotFound as exc:
             raise PrerequisiteError(f"The sandbox image {image} is not there.", remedy=how_to_build(image)) from exc
+        if (found["Config"].get("Labels") or {}).get(IMAGE_LABEL) != "1":
+            raise PrerequisiteError(
+                f"The image {image} has no agent, so no sandbox can be made of it.",
+                remedy=f"Make a sandbox image of it: `fumehood image from {image}`.",
+            )
+        return str(found["Id"])
+
+    def _check_runtime(self, runtime: str) -> None:
+        known = self._info.get("Runtimes") or {}
+        if runtime and runtime not in known:
+            raise PrerequisiteError(
+                f"The engine has no runtime {runtime!r}, only {', '.join(sorted(known))}.",
+                remedy="Register it in the engine's daemon.json, or unset FUMEHOOD_RUNTIME.",
+            )
 
     async def in_thread(self, function: Callable[..., _T], *args: Any) -> _T:
         """Run a blocking call of the engine beside the event loop."""
@@ -405,6 +424,7 @@ class DockerProvider:
                 self._fall_back(plain, hello["refused"])
                 raise _NamespacesRefused
             protocol.read(channel.read_exactly)  # it is warm
+            _log.info("Sandbox %s of %s is warm.", name[:12], spec.image)
             self._remove_left()
             return name, channel, spec
         except _NamespacesRefused:

@@ -266,8 +266,11 @@ def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet
             silence()
         _end(_judged, judge, boundary, high["results"], work)
     if mode == "pytest":
-        from .reporter import Reporter
-
+        try:
+            from .reporter import Reporter
+        except ModuleNotFoundError:
+            os.write(high["results"], protocol.NO_PYTEST_EVENT)
+            os._exit(4)  # of pytest: it was used wrongly
         _forget_agent()
         sys.path.insert(0, WORK)
         _end(_pytest, order, Reporter(high["results"], order["module"], order["file"], WORK))

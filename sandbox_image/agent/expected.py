@@ -72,14 +72,14 @@ class Reading:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Name) and inner.id in self.foreign:
                     return True
-                if isinstance(inner, ast.ImportFrom | ast.Import) and self._imports(inner):
+                if isinstance(inner, ast.ImportFrom | ast.Import) and self.imports(inner):
                     return True
         return False
 
     @functools.cached_property
     def hanging(self) -> Hanging:
         """What of the file hangs on the candidate's values, in detail. Read where it is asked for: it takes longer."""
-        return Hanging(self._tree, self.foreign, self._imports)
+        return Hanging(self._tree, self.foreign, self.imports)
 
     def must_be_entered(self) -> dict[int, str]:
         """Functions with assertions, no tests themselves, that the candidate wraps: they are worth nothing if never entered."""
@@ -88,7 +88,7 @@ class Reading:
 
     # What is the candidate's
 
-    def _imports(self, node: ast.Import | ast.ImportFrom) -> set[str]:
+    def imports(self, node: ast.Import | ast.ImportFrom) -> set[str]:
         """The names that an import gives to what is the candidate's."""
         names = node.names
         if isinstance(node, ast.ImportFrom):
@@ -100,7 +100,9 @@ class Reading:
     def _learn(self, tree: ast.Module) -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                self.foreign |= self._imports(node)
+                self.foreign |= self.imports(node)
+        self.taken = frozenset(self.foreign)
+        """Of these, the ones that the candidate itself gave."""
         known = -1
         while known != len(self.foreign):  # what is made from what is made from it
             known = len(self.foreign)

@@ -13,7 +13,10 @@ used the candidate itself.
 from __future__ import annotations
 
 import ast
+import copy
 import functools
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from .light_tests import Definition, last_name
@@ -21,14 +24,16 @@ from .light_tests import Definition, last_name
 _SKIPPING = frozenset(("skip", "xfail", "skipTest", "importorskip", "SkipTest", "Skipped", "XFailed"))
 _MARKS = frozenset(("applymarker", "add_marker", "skipif", "skipIf", "skipUnless", "xfail", "skip", "expectedFailure"))
 """What marks a test to be skipped, or expected to fail."""
-CLOCKS = frozenset(
+_CLOCKS = frozenset(
     (
         *("time", "perf_counter", "monotonic", "process_time", "thread_time", "default_timer", "now", "utcnow", "today"),
         *("time_ns", "perf_counter_ns", "monotonic_ns", "process_time_ns", "thread_time_ns"),
     )
 )
-"""What reads a clock, by the last of its names."""
+"""What reads a clock, by the last of its names, where it is a library's."""
+_LIBRARIES = frozenset((*sys.stdlib_module_names, "pandas"))
 _OWN = ("self", "cls")
+_DISPLAYS = (ast.List, ast.Dict, ast.Set, ast.Constant)
 _EXITS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _Key = tuple[int, str]
 """A name in the function that binds it, 0 for the module; attributes are under -1, whatever they are of."""
@@ -40,6 +45,9 @@ class Hanging:
 
     def __init__(self, tree: ast.Module, foreign: Iterable[str], imports: _Imports) -> None:
         self._tree, self._imports = tree, imports
+        self._named: dict[int, list[ast.AST]] = {}
+        self._owned: dict[int, list[ast.AST]] = {}
+        """Names in each node, and the expressions of each statement."""
         self._scopes: dict[int, int] = {}
         """The function around each node."""
         self._around: dict[int, int] = {0: 0}
@@ -51,20 +59,47 @@ class Hanging:
         self._enter(tree, 0)
         for scope, names in self._outer.items():
             self._bound[scope] -= names
-        self._found: set[_Key] = {(0, name) for name in foreign}
-        self._found |= {(-1, name) for name in CLOCKS} | {(0, name) for name in CLOCKS - {"time"}}
+        self._clocks = _clocks_in(tree)
+        """The nodes that read a clock."""
+        self._first: frozenset[_Key] = frozenset((0, name) for name in foreign)
+        self._found: set[_Key] = set(self._first)
         self._noted: set[int] = set()
-        """Functions that the candidate was given, whose changes are among these."""
+        """Functions whose changes are among these, for the candidate was given them, or need not be."""
+        self._settle()
+
+    def _settle(self) -> None:
+        """Follow what is found until nothing more is."""
         known = -1
         while known != len(self._found):
             known = len(self._found)
-            self._block(tree.body, under=False)
+            self._block(self._tree.body, under=False)
+
+    def seen_from(self, function: Definition, passed: set[_Key]) -> Hanging:
+        """What hangs on the candidate or on what was `passed`, seen from a function: how often that ran is its own matter."""
+        again = id(function) in self._noted
+        if not again and self._found.issuperset(passed):
+            return self
+        other = copy.copy(self)
+        other._found = set(self._first if again else self._found) | passed
+        other._noted = {id(function)} if again else {*self._noted, id(function)}
+        other._settle()
+        return other
 
     # Questions
 
     def uses(self, *nodes: ast.AST | None) -> bool:
         """Whether anything in these hangs on the candidate."""
-        return any(map(self._is_found, (inner for node in nodes if node is not None for inner in ast.walk(node))))
+        return any(any(map(self._is_found, self._names_in(node))) for node in nodes if node is not None)
+
+    def _names_in(self, node: ast.AST) -> list[ast.AST]:
+        """What could hang on it in a node: asked for again and again, and looked for once."""
+        if id(node) in self._named:
+            return self._named[id(node)]
+        kinds = ast.Name | ast.Attribute | ast.Import | ast.ImportFrom
+        found: list[ast.AST] = [one for one in ast.walk(node) if isinstance(one, kinds)]
+        if id(node) in self._scopes:  # it stays
+            self._named[id(node)] = found
+        return found
 
     def at(self, lines: Iterable[int], *, skipping: bool) -> bool:
         """Whether any of these lines is reached by the candidate's doing. Of one that skips, what it says does not matter."""
@@ -94,6 +129,15 @@ class Hanging:
             if self._conditions(node) or self.at([node.lineno], skipping=True):
                 return True
         return False
+
+    def was_handed(self, path: str) -> bool:
+        """Whether the tests hand the candidate a text that names this file, or a folder that it lies in."""
+        calls = (node for node in ast.walk(self._tree) if isinstance(node, ast.Call) and self.uses(node.func))
+        given = (one for node in calls for one in (*node.args, *(word.value for word in node.keywords)))
+        texts = (one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value)
+        folders = {os.path.abspath(text) for text in texts if "\0" not in text}
+        path = os.path.abspath(path)
+        return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
     def _conditions(self, *nodes: ast.AST) -> bool:
         """Whether anything in marks hangs on the candidate, conditions that are texts included."""
@@ -128,9 +172,7 @@ class Hanging:
             if isinstance(child, Definition):
                 inner = id(child)
                 self._functions.setdefault(child.name, []).append(child)
-                given = child.args
-                more = (one for one in (given.vararg, given.kwarg) if one)
-                self._bound[inner] = {one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, *more)}
+                self._bound[inner] = _parameters(child)
                 self._around[inner] = scope
             elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
                 self._bound[scope].add(child.id)
@@ -151,6 +193,8 @@ class Hanging:
         return scope, name
 
     def _is_found(self, node: ast.AST) -> bool:
+        if id(node) in self._clocks:
+            return True
         if isinstance(node, ast.Name):
             return self._key(node, node.id) in self._found
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -185,8 +229,10 @@ class Hanging:
             if not node.name.startswith("Test") and self.uses(node):
                 self._found.add(self._key(node, node.name))
             return
-        decides = under or self._decides(node)
-        for inner in _own(node):
+        decides = under or self._decides(node) or self._may_end(node)
+        if id(node) not in self._owned:
+            self._owned[id(node)] = list(_own(node))
+        for inner in self._owned[id(node)]:
             self._expression(inner, under=decides)
         for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
             if isinstance(part, ast.ExceptHandler) and part.name and decides:
@@ -195,6 +241,10 @@ class Hanging:
                 block = getattr(part, field, None)
                 if isinstance(block, list):
                     self._block(block, under=decides)
+
+    def _may_end(self, node: ast.AST) -> bool:
+        """Whether the candidate's context manager may end what a block does in the middle."""
+        return isinstance(node, ast.With | ast.AsyncWith) and any(self.uses(item.context_expr) for item in node.items)
 
     def _expression(self, node: ast.AST, *, under: bool) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -217,7 +267,7 @@ class Hanging:
     def _call(self, node: ast.Call, *, under: bool) -> None:
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
         uses = self.uses(*given)
-        if self.uses(node.func):
+        if self.uses(node.func) and not self._is_plain(node.func):
             for one in given:  # it may be filled, or called
                 self._give(one if isinstance(one, ast.Name) else None, filled=True)
             self._called(*given)
@@ -231,16 +281,45 @@ class Hanging:
             for function in self._functions.get(last_name(node), ()):
                 self._parameters(function)
 
+    def _is_plain(self, node: ast.expr) -> bool:
+        """Whether this is a method of what the tests wrote out: Python's, whatever has become of it."""
+        owner = node.value if isinstance(node, ast.Attribute) else None
+        return isinstance(owner, ast.Name) and self._key(owner, owner.id) in self._written_out
+
+    @functools.cached_property
+    def _written_out(self) -> set[_Key]:
+        """Names that hold nothing but what is written out: `found = []`."""
+        nodes = list(ast.walk(self._tree))
+        values = {id(one.targets[0]): one.value for one in nodes if isinstance(one, ast.Assign)}
+        stored = [one for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+        others = {self._key(one, one.id) for one in stored if not isinstance(values.get(id(one)), _DISPLAYS)}
+        others |= {(id(one), name) for found in self._functions.values() for one in found for name in _parameters(one)}
+        return {self._key(one, one.id) for one in stored} - others
+
     def _called(self, *given: ast.AST) -> None:
         """The candidate may call what it is given: functions, and the methods of what else there is."""
         for inner in (inner for one in given for inner in ast.walk(one)):
             if isinstance(inner, ast.Lambda):
                 self._changed_by(inner)
             elif isinstance(inner, ast.Name):
-                for function in self._functions.get(inner.id, ()):
+                for function in (*self._functions.get(inner.id, ()), *self._held.get(inner.id, ())):
                     self._changed_by(function)
         for method in self._methods if given else ():
             self._changed_by(method)
+
+    @functools.cached_property
+    def _held(self) -> dict[str, list[Definition | ast.Lambda]]:
+        """Functions that variables may hold: `job = [lambda: seen.append(1)]`."""
+        held: dict[str, list[Definition | ast.Lambda]] = {}
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+                inside = list(ast.walk(node.value))
+                found: list[Definition | ast.Lambda] = [one for one in inside if isinstance(one, ast.Lambda)]
+                found += [one for name in inside if isinstance(name, ast.Name) for one in self._functions.get(name.id, ())]
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    for one in ast.walk(target) if found else ():
+                        held.setdefault(getattr(one, "id", ""), []).extend(found)
+        return held
 
     def _changed_by(self, function: Definition | ast.Lambda) -> None:
         """What a function sets, or may change, hangs on the candidate."""
@@ -272,10 +351,7 @@ class Hanging:
             self._found |= {self._key(node, node.name), (-1, node.name)}
 
     def _parameters(self, node: Definition) -> None:
-        given = node.args
-        more = (one for one in (given.vararg, given.kwarg) if one)
-        names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, *more)]
-        self._found |= {(id(node), name) for name in names if name not in _OWN}
+        self._found |= {(id(node), name) for name in _parameters(node) if name not in _OWN}
 
     # Places
 
@@ -328,6 +404,41 @@ class Hanging:
             if (not tried and self._decides(node)) or self._in_block(block, line, skipping):
                 return True
         return False
+
+
+def _parameters(node: Definition) -> set[str]:
+    return {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
+
+
+def _clocks_in(tree: ast.Module) -> set[int]:
+    """The `id` of each node that reads a clock: a function of such a name in a library's module or class, or an event loop's."""
+    nodes = list(ast.walk(tree))
+    owners, functions = set[str](), set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            owners |= {one.asname or _first(one.name) for one in node.names if _first(one.name) in _LIBRARIES}
+        elif isinstance(node, ast.ImportFrom) and _first(node.module or "") in _LIBRARIES:
+            functions |= {one.asname or one.name for one in node.names if one.name in _CLOCKS}
+            functions |= _CLOCKS if any(one.name == "*" for one in node.names) else set()
+            owners |= {one.asname or one.name for one in node.names if one.name not in _CLOCKS}
+        elif isinstance(node, ast.Assign) and last_name(node.value).endswith("_loop"):
+            owners |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+    return {id(node) for node in nodes if _reads_a_clock(node, owners, functions)}
+
+
+def _reads_a_clock(node: ast.AST, owners: set[str], functions: set[str]) -> bool:
+    if not isinstance(node, ast.Attribute) or node.attr not in _CLOCKS:
+        return isinstance(node, ast.Name) and node.id in functions
+    owner = node.value
+    if isinstance(owner, ast.Call):
+        return last_name(owner).endswith("_loop")
+    while isinstance(owner, ast.Attribute):
+        owner = owner.value
+    return isinstance(owner, ast.Name) and owner.id in owners
+
+
+def _first(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _is_unittest(node: ast.ClassDef) -> bool:

@@ -32,7 +32,10 @@ _SYMBOLS = {
     ast.NotIn: "not in",
 }
 _EXPLAIN, _FAILING, _RUNNING, _DECORATING, _COMPARED = "@explain", "@failing", "@running", "@decorating", "@compared"
+_FORMATTING = "@formatting"
 """What compiled tests call: no names that source could have."""
+_CLASSES = {"type": ("@class", 1), "issubclass": ("@subclass", 2)}
+"""What tests ask about classes, how it is asked here, and with how many arguments."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOKS = frozenset(
     [
@@ -48,12 +51,15 @@ _HOOKS = frozenset(
     ]
 )
 _ORDERING = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-_IDENTITY = (ast.Is, ast.IsNot)
-_COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equal", "equals", "eq"))
+COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equal", "equals", "eq", "ne"))
 """Calls that compare their first two arguments, beside `assert...`."""
+TRUTHS = frozenset(("all", "any", "bool", "assertTrue", "assertFalse"))
+"""Calls that ask for the truth of their first argument."""
 _OTHER = ("Raises", "raises", "Warns", "warns", "Logs", "Instance", "Regex", "Is")
 """What assertions of something else than two values have in their names."""
 _PYTEST = frozenset(("raises", "approx"))
+_NEUTRAL = (0, 1, None, "", b"")
+_BUILTIN = frozenset(dir(builtins))
 _EMPTY = frozenset((ast.Load, ast.Store, ast.Constant))
 
 
@@ -160,9 +166,11 @@ class _Asserts:
     every node several times, which was most of what judging a short test cost.
     """
 
-    def __init__(self, source: str, marked: Mapping[int, str]) -> None:
+    def __init__(self, source: str, marked: Mapping[int, str], own: set[str]) -> None:
         self._lines = source.encode("utf-8", "surrogatepass").splitlines(keepends=True)
         self._marked = marked
+        self._own = own
+        """Names of the tests' own functions, nested ones as they are met."""
 
     def rewrite(self, statements: list[ast.stmt], *, in_class: bool = False) -> list[ast.stmt]:
         """The statements, those inside others included, with assertions taken apart; in a class's own body only its methods."""
@@ -173,8 +181,11 @@ class _Asserts:
                 continue
             if isinstance(statement, ast.Raise) and raises_failure(statement):
                 made.append(ast.Expr(_call(_FAILING, [], statement), **_place(statement)))
-            made.append(statement)
-            if isinstance(statement, ast.Expr) and operands(statement.value) and not in_class:
+            if isinstance(statement, Definition):
+                self._own.add(statement.name)
+            agrees = not in_class and _may_agree(statement, self._own)
+            made += [_compared(statement), statement] if agrees and is_check(statement) else [statement]
+            if agrees and isinstance(statement, ast.Expr):
                 made.append(_compared(statement))
             own = isinstance(statement, ast.ClassDef)  # names of ours would become attributes of it
             for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
@@ -219,7 +230,7 @@ class _Asserts:
         kept_names: list[ast.expr] = [ast.Name(value.id, store, **place) for value in shown[1:] if isinstance(value, ast.Name)]
         forget = ast.Assign(kept_names, ast.Constant(None, **place), **place)
         passed: list[ast.stmt] = [forget]
-        if operands(test):
+        if _may_agree(node, self._own):
             passed.append(_compared(node))
         made.append(ast.If(condition, passed, [ast.Raise(explain, None, **place)], **place))
         return made
@@ -234,7 +245,19 @@ class _Asserts:
         return ast.unparse(node)
 
 
-def _place(node: ast.stmt) -> dict[str, Any]:
+class _Formats(ast.NodeTransformer):
+    """Has `x.format` looked at where `x` is no text that is written out."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if node.attr not in ("format", "format_map") or not isinstance(node.ctx, ast.Load):
+            return node
+        if isinstance(node.value, ast.Constant):
+            return node
+        return _call(_FORMATTING, [node.value, ast.Constant(node.attr, **_place(node))], node)
+
+
+def _place(node: ast.stmt | ast.expr) -> dict[str, Any]:
     return {
         "lineno": node.lineno,
         "col_offset": node.col_offset,
@@ -243,52 +266,111 @@ def _place(node: ast.stmt) -> dict[str, Any]:
     }
 
 
-def _call(name: str, arguments: list[ast.expr], node: ast.stmt) -> ast.Call:
+def _call(name: str, arguments: list[ast.expr], node: ast.stmt | ast.expr) -> ast.Call:
     place = _place(node)
     return ast.Call(ast.Name(name, ast.Load(), **place), arguments, [], **place)
 
 
 def _compared(node: ast.stmt) -> ast.stmt:
-    """What says that an assertion passed which compared two things, neither of them written out."""
+    """What says that an assertion passed in which two values met, neither of them written out."""
     place = [ast.Constant(value, **_place(node)) for value in (node.lineno, node.col_offset)]
     return ast.Expr(_call(_COMPARED, [*place], node), **_place(node))
 
 
-def operands(node: ast.expr) -> list[tuple[tuple[ast.expr, ast.expr], list[ast.comprehension]]]:
-    """What an asserted expression compares, pairs of which neither is written out, each with the loops that it stands in."""
-    if isinstance(node, ast.Compare):
-        pair = node.left, node.comparators[-1]
-        if isinstance(node.left, ast.Call) and getattr(node.left.func, "id", "") == "abs" and node.left.args:
-            distance = node.left.args[0]  # abs(a - b) < 1e-6
-            pair = (distance.left, distance.right) if isinstance(distance, ast.BinOp) else pair
-        return [] if isinstance(node.ops[0], _IDENTITY) or any(map(_is_written_out, pair)) else [(pair, [])]
+def _may_agree(node: ast.stmt, own: Collection[str]) -> bool:
+    """Whether a statement asserts something of two values that are not written out. `own` are the tests' own functions."""
+    if isinstance(node, ast.Assert) or is_check(node):
+        return _may_meet(node.test, own)  # type: ignore[attr-defined]
+    value = getattr(node, "value", None) if isinstance(node, ast.Expr) else None
+    value = value.value if isinstance(value, ast.Await) else value
+    if isinstance(value, ast.Call):
+        name = last_name(value)
+        if name in own:
+            return sum(_values_in(given, own) for given in (*value.args, *value.keywords)) > 1
+        return name.startswith("assert") and _may_meet(value, own)
+    return isinstance(value, ast.BoolOp) and last_name(value.values[-1]) == "fail" and _may_meet(value, own)
+
+
+def _may_meet(node: ast.expr, own: Collection[str]) -> bool:
+    """Whether two values meet in an asserted expression, neither of them written out."""
     if isinstance(node, ast.UnaryOp):
-        return operands(node.operand)
+        return _may_meet(node.operand, own)
     if isinstance(node, ast.BoolOp):
-        return [pair for value in node.values for pair in operands(value)]
-    if not isinstance(node, ast.Call) or not node.args:
-        return []
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if name in ("all", "any", "bool", "assertTrue", "assertFalse"):
-        inner = node.args[0]
-        if isinstance(inner, ast.GeneratorExp | ast.ListComp):
-            return [(pair, [*inner.generators, *around]) for pair, around in operands(inner.elt)]
-        return operands(inner)
-    if len(node.args) < 2 or not (name in _COMPARING or name.startswith("assert")) or any(map(name.__contains__, _OTHER)):
-        return []
-    pair = node.args[0], node.args[1]
-    return [] if any(map(_is_written_out, pair)) else [(pair, [])]
+        return any(_may_meet(value, own) for value in node.values)
+    if isinstance(node, ast.GeneratorExp | ast.ListComp):
+        return _may_meet(node.elt, own)
+    if isinstance(node, ast.Call) and node.args and last_name(node) in TRUTHS:
+        return _may_meet(node.args[0], own)
+    sides = compared_by(node)
+    return not any(map(_is_evidence, sides)) and sum(_values_in(side, own) for side in sides or [node]) > 1
 
 
-def _is_written_out(node: ast.expr) -> bool:
+def compared_by(node: ast.expr) -> list[ast.expr]:
+    """What a comparison compares, or a call that does: `assertEqual(a, b)`; empty for all else."""
+    if isinstance(node, ast.Compare):
+        return [node.left, *node.comparators]
+    name = last_name(node)
+    if not isinstance(node, ast.Call) or not (name in COMPARING or name.startswith("assert")) or asserts_another_thing(name):
+        return []
+    return node.args[:2] if len(node.args) > 1 else []
+
+
+def asserts_another_thing(name: str) -> bool:
+    """Whether an assertion's name says that it does not compare two values."""
+    return any(map(name.__contains__, _OTHER))
+
+
+def is_failing(node: ast.stmt) -> bool:
+    """Whether a test fails by coming to a statement."""
+    if isinstance(node, ast.Assert):
+        return isinstance(node.test, ast.Constant)
+    return isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and last_name(node.value) == "fail")
+
+
+def is_check(node: ast.stmt) -> bool:
+    """Whether this is a condition under which a test fails: an assertion written out."""
+    return isinstance(node, ast.If | ast.While) and any(map(is_failing, (*node.body, *node.orelse)))
+
+
+def _values_in(node: ast.AST, own: Collection[str]) -> int:
+    """How many values an expression is made of, none of them written out; two for a variable, which may hold several."""
+    found, todo = 0, [node]
+    for one in todo:  # it grows meanwhile
+        if isinstance(one, ast.Name):
+            found += 0 if one.id in _BUILTIN else 2
+        elif isinstance(one, ast.Call) and last_name(one) in own:
+            found += 2
+        elif isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id not in _BUILTIN:
+            found += 1
+        else:
+            todo += ast.iter_child_nodes(one)
+    return found
+
+
+def is_neutral(node: ast.expr) -> bool:
+    """Whether this is written out and no more than what a comparison gives: nothing, a truth, 0 or 1, or a tolerance."""
+    if isinstance(node, ast.UnaryOp):
+        return is_neutral(node.operand)
+    if isinstance(node, ast.Constant):
+        return node.value in _NEUTRAL or (isinstance(node.value, float) and abs(node.value) < 1)
+    return not getattr(node, "elts", getattr(node, "keys", True))
+
+
+def _is_evidence(node: ast.expr) -> bool:
+    """Whether a side of a comparison is written out, and more than what a comparison gives."""
+    return is_written_out(node) and not is_neutral(node)
+
+
+def is_written_out(node: ast.expr) -> bool:
+    """Whether an expression consists of constants."""
     if isinstance(node, ast.Constant):
         return True
     if isinstance(node, ast.UnaryOp):
-        return _is_written_out(node.operand)
+        return is_written_out(node.operand)
     if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        return all(map(_is_written_out, node.elts))
+        return all(map(is_written_out, node.elts))
     if isinstance(node, ast.Dict):
-        return all(map(_is_written_out, node.values))
+        return all(map(is_written_out, node.values))
     return False
 
 
@@ -515,20 +597,64 @@ class Asserts:
     def __init__(self, tree: ast.Module) -> None:
         self.statements = tree.body
         self.names: dict[int, str] = {}
+        self.functions = _functions_in(tree.body)
         asserting = _asserting(tree)
         for place, statement in enumerate(tree.body):
             if _asserts(statement) or (isinstance(statement, ast.Expr) and _checks(statement, asserting)):
                 self.names[place] = f"assert_{len(self.names)}"
 
 
-def compiled(statements: list[ast.stmt], path: str, source: str, marked: Mapping[int, str] | None = None) -> Any:
-    """Code of statements of `source` whose assertions explain themselves, and whose `marked` functions say that they run."""
-    tree = ast.Module(_Asserts(source, marked or {}).rewrite(statements), [])
+def compiled(
+    statements: list[ast.stmt],
+    path: str,
+    source: str,
+    marked: Mapping[int, str] | None = None,
+    functions: Collection[str] = (),
+) -> Any:
+    """Code of statements of `source` whose assertions explain themselves, and whose `marked` functions say that they run.
+
+    `functions` are names of functions in the rest of the source.
+    """
+    if "format" in source:
+        statements = [_Formats().visit(statement) for statement in statements]
+    made = _Asserts(source, marked or {}, _functions_in(statements) | set(functions))
+    tree = ast.Module(made.rewrite(statements), [])
+    for name in _CLASSES:
+        if f"{name}(" in source:
+            _ask(tree, name)
     return compile(tree, path, "exec", dont_inherit=True)
+
+
+def _functions_in(statements: list[ast.stmt]) -> set[str]:
+    """Names of the functions and methods that statements define."""
+    inside = (inner for one in statements if isinstance(one, ast.ClassDef) for inner in one.body)
+    named = (one.targets[0] for one in statements if isinstance(one, ast.Assign) and isinstance(one.value, ast.Lambda))
+    found = {one.name for one in (*statements, *inside) if isinstance(one, Definition)}
+    return found | {one.id for one in named if isinstance(one, ast.Name)}
+
+
+def _ask(tree: ast.Module, name: str) -> None:
+    """Let a question about classes be asked of ours, where its name is Python's own."""
+    nodes = list(ast.walk(tree))
+    bound = any(name in (getattr(node, "arg", ""), getattr(node, "name", ""), getattr(node, "asname", "")) for node in nodes)
+    names = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
+    if bound or not all(isinstance(node.ctx, ast.Load) for node in names):
+        return
+    asked, count = _CLASSES[name]
+    for node in nodes:
+        if isinstance(node, ast.Call) and node.func in names and len(node.args) == count and not node.keywords:
+            starred = any(isinstance(argument, ast.Starred) for argument in node.args)
+            node.func = node.func if starred else ast.Name(asked, ast.Load(), **_place(node))
 
 
 class Calls(Protocol):
     """What compiled tests call."""
+
+    def class_of(self, value: Any) -> type:
+        """The class of a value."""
+
+    def is_subclass(self, kind: Any, above: Any) -> bool:
+        """Whether a class derives from another, or from one of several."""
 
     def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
         """An assertion failed; returns what is raised."""
@@ -543,7 +669,10 @@ class Calls(Protocol):
         """The decorator of a marked test, so that pytest finds a function of ours behind it."""
 
     def compared(self, line: int, column: int) -> None:
-        """The assertion that stands there compared two things, neither of them written out, and passed."""
+        """The assertion that stands there passed, and two values met in it, neither of them written out."""
+
+    def formatting(self, value: Any, name: str) -> Any:
+        """The attribute `format` or `format_map` of something that is not written out."""
 
 
 def hooks(calls: Calls) -> dict[str, Any]:
@@ -554,6 +683,9 @@ def hooks(calls: Calls) -> dict[str, Any]:
         _RUNNING: calls.running,
         _DECORATING: calls.decorating,
         _COMPARED: calls.compared,
+        _CLASSES["type"][0]: calls.class_of,
+        _CLASSES["issubclass"][0]: calls.is_subclass,
+        _FORMATTING: calls.formatting,
     }
 
 

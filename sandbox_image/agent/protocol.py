@@ -49,6 +49,9 @@ MAX_HEADER = 8 * 1024 * 1024
 MAX_BODY = 512 * 1024 * 1024
 ENVIRONMENT = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
 """What a program finds in its environment, besides what is asked for."""
+NO_PYTEST = "The sandbox image has no pytest, which these tests need. Install it in the image that yours is made from."
+_NO_PYTEST = {"event": "collection_error", "message": f"ModuleNotFoundError: {NO_PYTEST}", "side": "tests"}
+NO_PYTEST_EVENT = json.dumps(_NO_PYTEST).encode() + b"\n"
 CHANGED = "changed a value that the other side had"
 AGAIN = "handed out a value again"
 TWICE = "passed one value at several places"

@@ -7,8 +7,10 @@ import json
 
 from format_rows import EXAMPLES
 
-from orchestrator.applications.evaluation.job import EvalJob, do_eval, validate_dataset
+from orchestrator.applications.evaluation.job import Evaluation
+from orchestrator.applications.evaluation.options import EvalJob
 from orchestrator.applications.evaluation.reference_outputs import with_outputs
+from orchestrator.applications.evaluation.validation import validate_dataset
 from orchestrator.data.benchmarks import BenchmarkTask, Inputs, load
 from orchestrator.data.store import RunStore
 from orchestrator.settings import Settings
@@ -38,7 +40,7 @@ async def test_samples_in_human_evals_format_get_its_verdicts(bare, tmp_path):
     settings = Settings(home=tmp_path)
     job = EvalJob(dataset="humaneval", samples=str(path), limit=3, limits=LIMITS.model_copy(update={"cpu_time": 1.0}))
     with await asyncio.to_thread(RunStore.open, settings.database_url) as store:
-        result = await do_eval(job, settings, store, engine=bare)
+        result = await Evaluation(settings, store, engine=bare).run_job(job)
     assert [row.verdict for row in result.rows] == ["accepted", "accepted", "accepted", "wrong_answer", "timed_out"]
     assert [row.result for row in result.rows[:3]] == ["passed"] * 3
     assert result.rows[4].result == "timed out"
@@ -143,7 +145,7 @@ async def test_rows_of_every_known_format_are_judged(bare, tmp_path):
     settings = Settings(home=tmp_path)
     job = EvalJob(dataset=str(data), samples=str(samples), limits=LIMITS)
     with await asyncio.to_thread(RunStore.open, settings.database_url) as store:
-        result = await do_eval(job, settings, store, engine=bare)
+        result = await Evaluation(settings, store, engine=bare).run_job(job)
     assert [row.verdict for row in result.rows] == ["accepted", "wrong_answer"] * len(chosen)
     assert {row.judging for row in result.rows} == {"apart"}
     found = await validate_dataset(load(str(data)), bare, LIMITS)

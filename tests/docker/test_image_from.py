@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -95,6 +96,27 @@ async def test_programs_run_in_it_and_find_its_packages(made: image.ImageInfo, i
         assert "Read-only" in shell.stderr
         loop = await engine.execute(Program(code="while True: pass"), LIMITS.model_copy(update={"cpu_time": 1.0}))
         assert loop.status is Status.TIMED_OUT_CPU
+
+
+@pytest.mark.parametrize("judging", ["apart", "together"])
+async def test_an_image_without_pytest_says_so(made: image.ImageInfo, judging: Literal["apart", "together"]) -> None:
+    tests = "import pytest\nfrom candidate import f\n\n@pytest.mark.parametrize('x', [1])\ndef test_f(x):\n    assert f(x) == 2\n"
+    async with Engine(Settings(image=made.tag, workers=1), limits=LIMITS) as engine:
+        result = await engine.execute(Program(code="def f(x):\n    return x + 1\n", tests=tests, judging=judging), LIMITS)
+    assert result.reward is None
+    assert "has no pytest" in result.collection_error
+
+
+async def test_an_image_without_an_agent_is_one_sentence(base: str) -> None:
+    with pytest.raises(PrerequisiteError, match=f"{base} has no agent.*fumehood image from {base}"):
+        async with Engine(Settings(image=base, workers=1), limits=LIMITS) as engine:
+            await engine.execute(Program(code="pass"), LIMITS)
+
+
+async def test_a_runtime_that_the_engine_does_not_have_is_one_sentence() -> None:
+    with pytest.raises(PrerequisiteError, match=r"no runtime 'nothing', only .*runc"):
+        async with Engine(Settings(runtime="nothing", workers=1), limits=LIMITS) as engine:
+            await engine.execute(Program(code="pass"), LIMITS)
 
 
 async def test_a_run_may_name_it(made: image.ImageInfo) -> None:

@@ -10,6 +10,7 @@ from llm_server import launcher
 from orchestrator.applications.loss_functions.solve import LossOptions, solve
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.engine.engine import Engine
+from orchestrator.jobs.loop import Record
 from orchestrator.llm.client import ModelClient
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
@@ -39,6 +40,13 @@ def test_misremembered():
 ```"""
 
 
+def into(attempts: list[Attempt]) -> Record:
+    async def record(attempt: Attempt) -> None:
+        attempts.append(attempt)
+
+    return record
+
+
 @pytest.fixture(scope="module")
 async def engine() -> AsyncIterator[Engine]:
     async with Engine(Settings(workers=2)) as engine:
@@ -52,7 +60,7 @@ async def test_failures_go_back_until_the_loss_is_right(engine: Engine) -> None:
         lambda messages, sampling: TESTS if "pytest functions" in messages[-1].content else next(functions),
     )
     functions = iter([MISSPELT, WRONG_FORMULA, RIGHT])
-    outcome = await solve(TASK, model, engine.execute, LossOptions(samples=1), attempts.append)
+    outcome = await solve(TASK, model, engine.execute, LossOptions(samples=1), record=into(attempts))
 
     candidates = [attempt for attempt in attempts if attempt.kind == "candidate"]
     assert [attempt.verdict for attempt in candidates] == [Verdict.RUNTIME_ERROR, Verdict.WRONG_ANSWER, Verdict.ACCEPTED]
@@ -80,7 +88,7 @@ async def test_a_small_model_works_on_a_task(engine: Engine) -> None:
     options = LossOptions(rounds=2, samples=2, max_new_tokens=200, tests_tokens=200, tests_rounds=1, seed=3)
     with launcher.start("0.5b", ctx=4096, parallel=1) as server:
         async with ModelClient(server.base_url) as model:
-            outcome = await solve(task, model, engine.execute, options, attempts.append)
+            outcome = await solve(task, model, engine.execute, options, record=into(attempts))
 
     assert outcome.attempts == len(attempts) >= 1
     assert outcome.usage.completion_tokens == sum(attempt.completion.usage.completion_tokens for attempt in attempts)

@@ -104,6 +104,10 @@ LEFT_OUT = {
     "        if not calls: raise RuntimeError\n        assert g(1) == 9\n",
     "a callback of the module": "N = 0\ndef cb():\n    global N\n    N += 1\ndef test_a():\n    with timer():\n        never(cb)\n"
     "        if N != 1: raise RuntimeError\n        assert g(1) == 9\n",
+    "a callback by another name": "def test_a():\n    calls = []\n    def cb(): calls.append(1)\n    job = [cb]\n"
+    "    with timer():\n        never(job)\n        if not calls: raise RuntimeError\n        assert g(1) == 9\n",
+    "a block that it ended": "def test_a():\n    done = False\n    with timer():\n        f(1)\n        done = True\n"
+    "    with timer():\n        if not done: raise RuntimeError\n        assert g(1) == 9\n",
     "a clock": "def test_a():\n    begun = time.perf_counter()\n    with timer():\n        slow(1)\n"
     "        if time.perf_counter() - begun > 0.1: raise TimeoutError\n        assert g(1) == 9\n",
 }

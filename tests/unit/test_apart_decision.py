@@ -34,7 +34,11 @@ APART = [
     "import pandas as pd\nfrom candidate import f, store\nassert f(pd.DataFrame({'a': [1]})).query('a > 0').shape == (1, 1)",
     "from candidate import db\nassert db().query(name()) == 1",
     "import numpy as np\nfrom candidate import f\nassert np.load(f(), allow_pickle=False)[0] == 1",
+    "import typing, inspect\nfrom candidate import f, C\nassert typing.get_type_hints(C) and inspect.signature(f)",
+    "import operator\nfrom candidate import f\nassert sorted(f(), key=operator.attrgetter('x'))",
+    "from candidate import f\nassert f('{}').format(3) == '3' and getattr(f, name()) == 1",
     "import asyncio, inspect\nfrom candidate import f\ndef test_a():\n    assert inspect.signature(f) and asyncio.run(f()) == 1",
+    "import asyncio\nfrom candidate import f\nasyncio.run(asyncio.wait_for(f(), 1))",
 ]
 TOGETHER = {
     "def test_a(monkeypatch): pass": "monkeypatch",
@@ -85,7 +89,7 @@ TOGETHER = {
     "import pickle\nfrom candidate import f\nload = pickle.loads": "serialise",
     "from pickle import Unpickler\nUnpickler(None)": "serialise",
     "import random\nfrom candidate import f\nassert f() == random.random()": "random",
-    "import asyncio\nfrom candidate import f\nasyncio.run(asyncio.wait_for(f(), 1))": "beside",
+    "from candidate import C\nassert 'p' in vars(C)": "look into",
     "from candidate import f\n@f\nclass A: pass": "change their classes",
     "from candidate import f\nclass A: pass\n@f(A)\ndef g(): pass": "change their classes",
     "from datetime import datetime\nfrom candidate import Zone\nhere = Zone()\nx = datetime(2000, 1, 1, tzinfo=here)": "time zones",
@@ -114,6 +118,20 @@ TOGETHER = {
     "import pandas as pd\nfrom candidate import f\nassert len(pd.DataFrame({'a': [1]}).query(f())) == 1": "text as code",
     "import pandas as pd\nfrom candidate import f\nassert pd.eval(f()) == 1": "text as code",
     "import numpy as np\nfrom candidate import f\nassert np.load(f(), allow_pickle=True)[0] == 1": "serialise",
+    "import numpy as np\nfrom candidate import f\nassert np.load(f(), None, True)[0] == 1": "serialise",
+    "import numpy as np\nfrom candidate import f\nassert np.load(f(), **f.how)[0] == 1": "serialise",
+    "import pandas as pd\nfrom candidate import f\nassert len(pd.DataFrame.query(pd.DataFrame(), f())) == 1": "text as code",
+    "import pandas as pd\nfrom candidate import f\ndf = pd.DataFrame()\nassert list(map(df.eval, f())) == [1]": "text as code",
+    "from candidate import f\nassert __builtins__['eval'](f()) == 1": "text as code",
+    "import dataclasses, typing\nfrom candidate import f\nC = dataclasses.make_dataclass('C', f())\ntyping.get_type_hints(C)": "as code",
+    "import typing\nfrom candidate import KIND\nclass C:\n    x: KIND\ntyping.get_type_hints(C)": "as code",
+    "import inspect\nfrom candidate import KIND\ndef g(x: KIND): pass\ninspect.signature(g, eval_str=True)": "as code",
+    "import functools\nfrom candidate import KIND\n@functools.singledispatch\ndef g(x): pass\n@g.register\ndef _(x: KIND): pass": "code",
+    "import pandas as pd\nfrom candidate import name, f\nassert getattr(pd.DataFrame(), name())(f()) == 1": "as code",
+    "import operator\nfrom candidate import f\nassert operator.methodcaller('format', 1)(f()) == '1'": "computed names",
+    "from candidate import f\nglobals().update(f())\nassert x == 1": "computed names",
+    "import operator\nfrom candidate import f\nassert operator.attrgetter(f())(f) == 1": "computed names",
+    "import string\nfrom candidate import f\nassert string.Formatter().format(f(), 1) == '1'": "computed names",
     "import tarfile\nfrom candidate import f\ntarfile.open(f()).extractall('x')": "unpack archives",
     "import shutil\nfrom candidate import f\nshutil.unpack_archive(f(), 'x')": "unpack archives",
 }
@@ -137,3 +155,11 @@ def test_the_name_of_the_module_counts():
     tests = "from solution import Base\nclass Mine(Base): pass"
     assert "subclass" in why_together(tests, "solution")
     assert "import solution" in why_together(tests, "candidate")
+
+
+def test_modules_of_the_tests_look_up_nothing_by_computed_names():
+    """What they do with a text is not looked at in the run."""
+    tests = "import helper\nfrom candidate import f\nassert helper.shown(f()) == '3'"
+    for source, why in (("def shown(x): return x.format(3)", "computed names"), ("def shown(x): return '{}'.format(x)", "")):
+        assert why in why_together(tests, "candidate", {"helper.py": source.encode()})
+    assert why_together(tests, "candidate", {"helper.py": b"def shown(x): return '{}'.format(getattr(x, 'a'))"}) == ""

@@ -49,6 +49,10 @@ SKIPPED_BY_A_VALUE = {
     "a condition that is a text": "@pytest.mark.skipif('not FAST', reason='x')\ndef test_fast():\n" + END,
     "a mark put on later": "def test_fast():\n" + END + "test_fast = pytest.mark.skipif(not FAST, reason='x')(test_fast)\n",
     "a mark put on as it runs": "def test_fast(request):\n    if not FAST: request.node.add_marker(pytest.mark.xfail())\n" + END,
+    "a clock by another name": "from time import monotonic as now\nbegun = now()\nfast(3)\nSLOW = now() - begun > (9 if FAST else 0)\n"
+    "def test_fast():\n    if SLOW: pytest.skip()\n" + END,
+    "a clock of a class": "import datetime as dt\nbegun = dt.datetime.now()\nfast(3)\nTOOK = (dt.datetime.now() - begun).seconds\n"
+    "def test_fast():\n    if TOOK < (0 if FAST else 9): pytest.skip()\n" + END,
     "the whole file": "if not FAST: pytest.skip('x', allow_module_level=True)\ndef test_fast():\n" + END,
 }
 SKIPPED_IN_UNITTEST = {
@@ -94,6 +98,9 @@ def test_so_is_one_of_unittests(bare: Apart, name: str) -> None:
         "@pytest.mark.skipif(sys.platform != 'win32', reason='x')\ndef test_fast(): pass\n",
         "slow = pytest.mark.skipif(not os.environ.get('SLOW'), reason='x')\n@slow\ndef test_fast(): pass\n",
         "@pytest.mark.parametrize('x', [])\ndef test_fast(x): pass\n",
+        "class Config: time = 3\nconfig = Config()\ndef test_fast():\n    if config.time < 9: pytest.skip()\n",
+        "from types import SimpleNamespace\nevent = SimpleNamespace(now=3)\nLATE = event.now\ndef test_fast():\n    if LATE: pytest.skip()\n",
+        "from datetime import datetime\nNOON = datetime(2020, 1, 1, 12).time()\ndef test_fast():\n    if NOON: pytest.skip()\n",
     ],
 )
 def test_a_skip_by_what_the_tests_know_alone_does_not_decide(bare: Apart, tests: str) -> None:
@@ -169,6 +176,25 @@ def test_an_error_at_import_that_hangs_on_what_was_imported_is_the_candidates(ba
 def test_one_that_does_not_is_the_tests_own(bare: Apart, line: str, used: str) -> None:
     result = bare.run("def f(x): return x", f"import os\nfrom candidate import f\n{used}{line}\ndef test_a(): assert f(1) == 1\n")
     assert _verdict(result) is Verdict.INVALID_TESTS, result
+
+
+WRITES = "def save(path):\n    with open('{log}', 'w') as file: file.write('x')\n    return 1\n"
+READS = "import os\nfrom candidate import save\nsave('out')\nD = {line}\ndef test_a(): assert save('out') == 1\n"
+
+
+@pytest.mark.parametrize("line", ["open('no such file')", "os.listdir('none/of/these')"])
+def test_a_missing_file_is_the_tests_own_fault_where_the_candidate_touched_another(bare: Apart, line: str) -> None:
+    result = bare.run(WRITES.format(log="log_0"), READS.format(line=line))
+    assert _verdict(result) is Verdict.INVALID_TESTS, result
+
+
+@pytest.mark.parametrize(
+    "line", ["open('./out')", "open('out/a')", "os.mkdir('log_1')", "os.listdir('log_2')", "open('log_3/x')"]
+)
+def test_one_that_it_was_to_make_or_that_it_made_is_not(bare: Apart, line: str) -> None:
+    log = line.partition("('")[2].partition("'")[0].partition("/")[0]  # files stay from run to run
+    result = bare.run(WRITES.format(log=log if log.startswith("log") else "log_0"), READS.format(line=line))
+    assert _verdict(result) is Verdict.RUNTIME_ERROR, result
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,52 @@ def test_errors_that_are_made_wrongly_fail(bare: Apart, name: str) -> None:
     assert not result.accepted, result
     assert not result.tampered
     assert not any(test["proved"] for test in result.tests.values())
+
+
+COPIED = """
+from dataclasses import dataclass
+class Coded(Exception):
+    def __init__(self, code, message="m"):
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+    def __reduce__(self): return Coded, (self.code, self.message)
+class Lossy(Exception):
+    def __init__(self, a, b):
+        super().__init__(a)
+        self.a, self.b = a, b
+class Forgets(Exception):
+    def __init__(self, a):
+        super().__init__(a)
+        self.a = a
+    def __reduce__(self): return Forgets, (0,)
+class Another(Exception):
+    def __init__(self, a): self.a = a
+    def __reduce__(self): return AssertionError, ("x",)
+@dataclass
+class Equal(Exception):
+    code: int
+def fail(): raise Coded(7, "x")
+"""
+ARE_COPIED = (
+    "for made in (pickle.loads(pickle.dumps(Coded(7, 'x'))), copy.copy(Coded(7, 'x')), copy.deepcopy([Coded(7, 'x')])[0]):\n"
+    "    assert type(made) is Coded and made.code == 7 and made.message == 'x' and str(made) == '7: x'",
+    "with pytest.raises(Coded) as caught:\n    fail()\nassert pickle.loads(pickle.dumps(caught.value)).code == 7",
+    "with pytest.raises(Coded):\n    raise copy.copy(Coded(7))",
+    "with pytest.raises(TypeError):\n    pickle.loads(pickle.dumps(Lossy(1, 2)))",
+    "made = Equal(3)\nassert copy.copy(made) == made and made != Equal(4) and repr(made) == 'Equal(code=3)'",
+)
+ARE_NOT = (
+    "assert pickle.loads(pickle.dumps(Forgets(3))).a == 3",
+    "assert copy.copy(Forgets(3)).a == 3",
+    "assert copy.deepcopy(Forgets(3)).args == (3,)",
+    "assert pickle.loads(pickle.dumps(Lossy(1, 2))).a == 1",
+    "with pytest.raises(Another):\n    raise pickle.loads(pickle.dumps(Another(3)))",
+    "assert Equal(3) == Equal(4)",
+)
+
+
+@pytest.mark.parametrize(("body", "accepted"), [*((body, True) for body in ARE_COPIED), *((body, False) for body in ARE_NOT)])
+def test_errors_are_copied_and_pickled_as_their_class_does_it(bare: Apart, body: str, accepted: bool) -> None:
+    head = "import copy, pickle, pytest\nfrom candidate import Another, Coded, Equal, Forgets, Lossy, fail\ndef test_a():\n    "
+    result = bare.run(COPIED, head + body.replace("\n", "\n    ") + "\n")
+    assert result.accepted is accepted, result

@@ -113,3 +113,33 @@ def test_a():
     assert set(r.keys()) == {"a", "b"} and len(r) == 2
 """
     assert bare.run(code, tests).accepted
+
+
+MISSING = """
+import time
+from collections import defaultdict
+class Node:
+    def __init__(self): self.items = []
+    def add(self, item): self.items.append(item)
+def tree(): return defaultdict(Node)
+def nested(): return defaultdict(lambda: defaultdict(int))
+def fill(table, key):
+    table[key].add(1)
+    return table
+def drawn(): return defaultdict(time.time)
+"""
+MADE = {
+    "for node in (tree()['a'], defaultdict(Node)['a']):\n    node.add(1)\n    assert node.items == [1]": True,
+    "table = nested()\ntable['a']['b'] += 1\nassert table == {'a': {'b': 1}}": True,
+    "assert fill(defaultdict(Node), 'k')['k'].items == [1] and isinstance(tree()['x'], Node)": True,
+    "assert tree()['a'] == []": False,
+    "assert drawn()['a'] > 2": True,
+}
+
+
+@pytest.mark.parametrize("body", MADE)
+def test_what_makes_missing_items_is_asked_where_it_lives(bare: Apart, body: str) -> None:
+    tests = "from collections import defaultdict\nfrom candidate import Node, drawn, fill, nested, tree\ndef test_a():\n    "
+    result = bare.run(MISSING, tests + body.replace("\n", "\n    ") + "\n")
+    assert result.accepted is MADE[body], result
+    assert not result.tampered

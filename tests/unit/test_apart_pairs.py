@@ -76,3 +76,40 @@ def test_another_object_in_its_place_is_not_theirs(bare):
     code = BAG.format("Bag()", "True") + "class X(Bag): pass\n"
     tests = "from candidate import Bag\ndef test_a():\n    b = Bag([1, 2, 3])\n    b -= [1]\n    assert b == {2, 3}\n"
     assert not bare.run(code, tests).accepted
+
+
+KEYS = """
+import itertools
+class Point:
+    def __init__(self, x): self.x = x
+    def __eq__(self, other): return {equal}
+    def __hash__(self): return {hashed}
+count = itertools.count()
+def f(x): return Point(x)
+"""
+RIGHT = {"equal": "isinstance(other, Point) and other.x == self.x", "hashed": "hash(self.x)"}
+HOLD = (
+    "hash(Point('a')) == hash(Point('a'))",
+    "{Point(1): 'a'}[Point(1)] == 'a' and {f(1): 'a'}[f(1)] == 'a'",
+    "len({Point(1), Point(1)}) == 1 and len({Point(1), Point(2)}) == 2 and Point(3) not in {Point(1)}",
+)
+LIES = {
+    "hashes that differ": ({"hashed": "next(count)"}, HOLD),
+    "equal to itself alone": ({"equal": "self is other"}, HOLD[1:]),
+    "equal to all": (
+        {"equal": "True", "hashed": "hash(5)"},
+        ("len({Point(1), Point(2)}) == 2", "f(1) in {5, 6}", "{5} == {f(1)}"),
+    ),
+}
+
+
+@pytest.mark.parametrize("asked", HOLD)
+def test_objects_are_keys_on_the_word_of_their_class(bare, asked):
+    result = bare.run(KEYS.format(**RIGHT), f"from candidate import Point, f\ndef test_a(): assert {asked}\n")
+    assert result.accepted, result
+
+
+@pytest.mark.parametrize(("ways", "asked"), [(ways, one) for ways, asked in LIES.values() for one in asked])
+def test_wrong_keys_are_no_keys(bare, ways, asked):
+    result = bare.run(KEYS.format(**(RIGHT | ways)), f"from candidate import Point, f\ndef test_a(): assert {asked}\n")
+    assert not result.accepted, result

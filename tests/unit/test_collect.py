@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner, Result
 
-from orchestrator.applications.evaluation.job import EvalJob, do_eval
+from orchestrator.applications.evaluation.job import Evaluation
+from orchestrator.applications.evaluation.options import EvalJob
 from orchestrator.cli import app
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
@@ -375,7 +376,7 @@ async def test_an_evaluation_with_corrections_becomes_pairs(tmp_path, store):
     provider = ScriptedProvider(passes, runs=100, judges_apart=True)
     job = EvalJob(dataset=str(tmp_path / "own.jsonl"), n=2, repair=1, temperature=0.8)
     async with Engine(settings, provider=provider, memory_budget=2**40) as engine:
-        result = await do_eval(job, settings, store, engine=engine, model=model)
+        result = await Evaluation(settings, store, engine=engine, model=model).run_job(job)
     found = collect([result.run.id], store)
     assert not found.dropped_attempts
     assert found.as_json()["pairs_by_kind"].keys() == {"correction"}

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.applications.evaluation.job import PROMPTS, EvalJob, compare_runs, do_eval, resume_eval, validate_dataset
+from orchestrator.applications.evaluation import reports
+from orchestrator.applications.evaluation.comparison import compare_runs
+from orchestrator.applications.evaluation.job import PROMPTS, Evaluation
+from orchestrator.applications.evaluation.options import EvalJob
 from orchestrator.applications.evaluation.reference_outputs import tests_of as source_of_tests
 from orchestrator.applications.evaluation.reports import FILES, markdown, write_reports
+from orchestrator.applications.evaluation.validation import validate_dataset
 from orchestrator.data.benchmarks import load
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import CompletionError, PrerequisiteError, StoreError, UsageError
-from orchestrator.jobs.job import Watcher
+from orchestrator.jobs.watcher import Watcher
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
@@ -33,6 +37,14 @@ def answer(program: Program) -> RunReport:
         name="test_f", outcome=TestOutcome.PASSED if right else TestOutcome.FAILED, message="" if right else "assert 1 == 2"
     )
     return RunReport(status=Status.OK, tests=(test,), tests_collected=1, tests_complete=True, cpu_time=0.01)
+
+
+async def evaluate(job, settings, records, **given):
+    return await Evaluation(settings, records, **given).run_job(job)
+
+
+async def resume(run_id, settings, records, **given):
+    return await Evaluation(settings, records, **given).resume_job(run_id)
 
 
 @pytest.fixture
@@ -85,7 +97,7 @@ async def test_recorded_samples_are_judged_and_reported_in_their_order(tmp_path,
     path = samples_file(
         tmp_path, ("t2", "RIGHT"), ("t0", "wrong"), ("t2", "wrong"), ("t0", "RIGHT"), ("t1", "RIGHT"), ("t1", "RIGHT")
     )
-    result = await do_eval(EvalJob(dataset=dataset, samples=path, ks=(1, 2)), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path, ks=(1, 2)), settings, records, engine=engine)
     told = result.as_json()
     assert [(row["task_id"], row["completion_id"], row["verdict"]) for row in told["results"]] == [
         ("t2", 0, "accepted"),
@@ -106,7 +118,7 @@ async def test_recorded_samples_are_judged_and_reported_in_their_order(tmp_path,
 
 async def test_bad_samples_are_named_and_the_rest_is_judged(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, ("t0", "RIGHT"), ("nowhere", "x"), ("t1", "wrong"), '{"task_id": "t2", "compl')
-    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
     assert len(result.rows) == 2
     assert any(one.startswith(f"{path}:2: ") and "nowhere" in one for one in result.problems)
     assert any(one.startswith(f"{path}:4: ") and "cut off" in one for one in result.problems)
@@ -114,7 +126,7 @@ async def test_bad_samples_are_named_and_the_rest_is_judged(tmp_path, dataset, s
 
 async def test_unscored_samples_are_left_out_and_counted_aloud(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, ("t0", "RIGHT"), ("t0", "BROKEN SANDBOX"), ("t1", "wrong"))
-    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
     told = result.as_json()
     assert told["pass_at_k"] == {"1": 0.5}
     assert told["unscored"] == 1
@@ -124,7 +136,7 @@ async def test_unscored_samples_are_left_out_and_counted_aloud(tmp_path, dataset
 
 async def test_a_k_above_the_number_of_samples_is_named_and_the_others_are_computed(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, ("t0", "RIGHT"), ("t0", "RIGHT"), ("t1", "wrong"))
-    result = await do_eval(EvalJob(dataset=dataset, samples=path, ks=(1, 2, 9)), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path, ks=(1, 2, 9)), settings, records, engine=engine)
     assert {one.k: one.value for one in result.estimates} == {1: 0.5, 2: 1.0}
     assert any("pass@9 needs 9 samples" in one for one in result.problems)
     assert any("pass@2 leaves out 1 tasks" in one for one in result.problems)
@@ -133,17 +145,17 @@ async def test_a_k_above_the_number_of_samples_is_named_and_the_others_are_compu
 async def test_samples_are_drawn_with_seeds_of_their_own(dataset, settings, records, engine):
     model = ScriptedModel(lambda messages, sampling: fenced("RIGHT" if sampling.seed % 2 else "wrong"))
     job = EvalJob(dataset=dataset, n=5, temperature=0.8, seed=3)
-    result = await do_eval(job, settings, records, engine=engine, model=model)
+    result = await evaluate(job, settings, records, engine=engine, model=model)
     seeds = [call.sampling.seed for call in model.calls]
     assert len(set(seeds)) == len(seeds) == 20
     assert {call.sampling.temperature for call in model.calls} == {0.8}
-    again = await do_eval(job, settings, records, engine=engine, model=ScriptedModel(model._answer))
+    again = await evaluate(job, settings, records, engine=engine, model=ScriptedModel(model._answer))
     assert [row.verdict for row in again.rows] == [row.verdict for row in result.rows]
     assert [one.k for one in result.estimates] == [1, 5]
 
 
 async def test_an_answer_without_code_is_an_invalid_candidate_and_runs_nothing(dataset, settings, records, engine):
-    result = await do_eval(
+    result = await evaluate(
         EvalJob(dataset=dataset, limit=1), settings, records, engine=engine, model=ScriptedModel(["I cannot do that."])
     )
     (row,) = result.rows
@@ -161,7 +173,7 @@ async def test_a_completion_continues_the_prompt(tmp_path, settings, records, en
     }
     (tmp_path / "c.jsonl").write_text(json.dumps(row))
     model = ScriptedModel(["    return 'RIGHT'\n"])
-    await do_eval(EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete"), settings, records, engine=engine, model=model)
+    await evaluate(EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete"), settings, records, engine=engine, model=model)
     assert model.calls[0].prompt == "def f():\n"
     assert engine._provider.programs[-1].code == "def f():\n    return 'RIGHT'\n"
 
@@ -169,7 +181,7 @@ async def test_a_completion_continues_the_prompt(tmp_path, settings, records, en
 async def test_a_correction_sees_visible_tests_alone(dataset, settings, records, engine):
     """HALF passes the hidden tests and fails the visible ones; `wrong` fails both; both are corrected once."""
     model = ScriptedModel([fenced("wrong"), fenced("RIGHT now")])
-    result = await do_eval(EvalJob(dataset=dataset, limit=1, repair=2), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=dataset, limit=1, repair=2), settings, records, engine=engine, model=model)
     (row,) = result.rows
     assert (row.first_verdict, row.verdict, row.rounds) == (Verdict.WRONG_ANSWER, Verdict.ACCEPTED, 1)
     assert (result.before[0].value, result.estimates[0].value) == (0.0, 1.0)
@@ -183,20 +195,20 @@ async def test_a_failure_of_hidden_tests_alone_is_not_corrected(tmp_path, settin
     row = {"task_id": "t", "prompt": "Write f.", "entry_point": "f", "tests": "def test_f():\n    assert f()"}
     (tmp_path / "h.jsonl").write_text(json.dumps(row))
     model = ScriptedModel([fenced("wrong"), fenced("RIGHT")])
-    result = await do_eval(EvalJob(dataset=str(tmp_path / "h.jsonl"), repair=2), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=str(tmp_path / "h.jsonl"), repair=2), settings, records, engine=engine, model=model)
     assert len(model.calls) == 1
     assert result.rows[0].verdict is Verdict.WRONG_ANSWER
 
 
 async def test_a_model_that_stops_answering_loses_nothing_and_is_gone_on_with(dataset, settings, records, engine):
     model = ScriptedModel([fenced("RIGHT"), fenced("wrong"), CompletionError("The server is gone.")])
-    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
     assert len(result.rows) == 2
     assert result.error is not None
     assert records.run(result.run.id).state == "interrupted"
     assert any("own.jsonl:3: the model stopped answering at t2" in one for one in result.problems)
     rest = ScriptedModel([fenced("RIGHT"), fenced("RIGHT")])
-    resumed = await resume_eval(result.run.id, settings, records, engine=engine, model=rest)
+    resumed = await resume(result.run.id, settings, records, engine=engine, model=rest)
     assert [row.verdict for row in resumed.rows] == ["accepted", "wrong_answer", "accepted", "accepted"]
     assert len(rest.calls) == 2
     assert records.run(result.run.id).state == "finished"
@@ -225,7 +237,7 @@ def refusing(*numbers: int) -> ScriptedModel:
 
 @pytest.mark.parametrize("refused", [0, 2, 3])
 async def test_a_prompt_that_is_refused_is_its_samples_record_and_the_others_go_on(tmp_path, settings, records, engine, refused):
-    result = await do_eval(EvalJob(dataset=numbered(tmp_path, 4)), settings, records, engine=engine, model=refusing(refused))
+    result = await evaluate(EvalJob(dataset=numbered(tmp_path, 4)), settings, records, engine=engine, model=refusing(refused))
     told = result.as_json()
     assert (result.error, records.run(result.run.id).state) == (None, "finished")
     assert told["verdicts"] == {"accepted": 3, "unscored": 1}
@@ -237,20 +249,20 @@ async def test_a_prompt_that_is_refused_is_its_samples_record_and_the_others_go_
     assert note.startswith(f"1 of 4 samples are not answerable (t{refused})")
     assert note in markdown(result)
     assert "5000 > 4096" in note
-    again = await resume_eval(result.run.id, settings, records, engine=engine)
+    again = await resume(result.run.id, settings, records, engine=engine)
     assert again.as_json()["not_answerable"] == 1
 
 
 @pytest.mark.parametrize("count", [1, 4, 30])
 async def test_a_refusal_of_every_prompt_ends_soon_and_records_nothing(tmp_path, settings, records, engine, count):
     model = refusing(*range(count))
-    result = await do_eval(EvalJob(dataset=numbered(tmp_path, count)), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=numbered(tmp_path, count)), settings, records, engine=engine, model=model)
     assert result.error is not None
     assert "5000 > 4096" in result.error.message
     assert len(model.calls) <= 8 + 4  # those that were under way already
     assert records.count_attempts(result.run.id) == 0
     rest = refusing()
-    resumed = await resume_eval(result.run.id, settings, records, engine=engine, model=rest)
+    resumed = await resume(result.run.id, settings, records, engine=engine, model=rest)
     assert resumed.as_json()["verdicts"] == {"accepted": count}
 
 
@@ -265,13 +277,13 @@ async def test_many_refusals_are_no_end_while_one_of_the_first_prompts_is_still_
 
     model = Slow(refusing(*range(1, 20))._answer)
     job = EvalJob(dataset=numbered(tmp_path, 20), parallel=4)
-    result = await do_eval(job, settings, records, engine=engine, model=model)
+    result = await evaluate(job, settings, records, engine=engine, model=model)
     assert result.as_json()["verdicts"] == {"unscored": 19, "accepted": 1}
 
 
 async def test_a_correction_that_is_refused_leaves_the_verdict_as_it_was(dataset, settings, records, engine):
     model = ScriptedModel([fenced("wrong"), LONG])
-    result = await do_eval(EvalJob(dataset=dataset, limit=1, repair=3), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=dataset, limit=1, repair=3), settings, records, engine=engine, model=model)
     (row,) = result.rows
     assert (row.verdict, row.reward, row.rounds) == (Verdict.WRONG_ANSWER, 0.0, 0)
     assert len(model.calls) == 2
@@ -298,7 +310,7 @@ async def test_answers_that_are_none_or_less_are_counted_aloud(dataset, settings
         Completion(text="<think>\nPerhaps", finish_reason="length", reason="length", without=("seed",)),
         Completion(text="<think>\nPerhaps</think>\ndef f(): RIGHT", finish_reason="length", reason="length"),
     )
-    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
     told = result.as_json()["answers"]
     assert (told["empty"], told["empty_reasons"]) == (2, {"content_filter": 1, "length": 1})
     assert (told["cut_off"], told["cut_while_reasoning"], told["without"]) == (3, 2, {"seed": 1})
@@ -318,7 +330,7 @@ async def test_a_continuation_that_is_a_program_with_fences_in_a_text_stays_as_i
     (tmp_path / "c.jsonl").write_text(json.dumps(row))
     text = '    return """RIGHT\n```python\nx\n```\n"""\n'
     job = EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete")
-    result = await do_eval(job, settings, records, engine=engine, model=ScriptedModel([text]))
+    result = await evaluate(job, settings, records, engine=engine, model=ScriptedModel([text]))
     assert (result.rows[0].completion, result.answers.fenced) == (text, 0)
 
 
@@ -333,7 +345,7 @@ async def test_a_continuation_that_is_an_answer_with_fences_is_read_as_one(tmp_p
     (tmp_path / "c.jsonl").write_text(json.dumps(row))
     model = ScriptedModel([f"Here it is:\n{fenced('RIGHT')}"])
     job = EvalJob(dataset=str(tmp_path / "c.jsonl"), style="complete")
-    result = await do_eval(job, settings, records, engine=engine, model=model)
+    result = await evaluate(job, settings, records, engine=engine, model=model)
     assert [one.verdict for one in result.rows] == ["accepted"]
     assert result.answers.fenced == 1
     assert any("1 continuations came as answers to a chat" in one for one in result.problems)
@@ -352,7 +364,7 @@ async def test_an_interrupted_evaluation_judges_nothing_twice(tmp_path, dataset,
 
     job = EvalJob(dataset=dataset, samples=path)
     task = asyncio.ensure_future(
-        do_eval(job, settings, records, engine=engine, watcher=Watcher(on_start=begun.append, on_event=on_event))
+        evaluate(job, settings, records, engine=engine, watcher=Watcher(on_start=begun.append, on_event=on_event))
     )
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -361,7 +373,7 @@ async def test_an_interrupted_evaluation_judges_nothing_twice(tmp_path, dataset,
     assert 10 <= kept < 40
     assert records.run(run).state == "interrupted"
     judged = len(engine._provider.programs)
-    result = await resume_eval(run, settings, records, engine=engine)
+    result = await resume(run, settings, records, engine=engine)
     assert len(engine._provider.programs) - judged == 40 - kept
     assert len(result.rows) == records.count_attempts(run) == 40
     assert result.as_json()["pass_at_k"]["1"] == 1.0
@@ -369,10 +381,10 @@ async def test_an_interrupted_evaluation_judges_nothing_twice(tmp_path, dataset,
 
 async def test_changed_samples_are_not_mixed_with_old_ones(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, ("t0", "RIGHT"))
-    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
     samples_file(tmp_path, ("t0", "other"))
     with pytest.raises(UsageError, match="not what it was"):
-        await resume_eval(result.run.id, settings, records, engine=engine)
+        await resume(result.run.id, settings, records, engine=engine)
 
 
 async def test_the_same_prompt_is_asked_again_when_the_others_were(tmp_path, settings, records, engine):
@@ -382,7 +394,7 @@ async def test_the_same_prompt_is_asked_again_when_the_others_were(tmp_path, set
     ]
     (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
     model = ScriptedModel([fenced("RIGHT")] * 2 * len(rows))
-    result = await do_eval(EvalJob(dataset=str(tmp_path / "many.jsonl"), n=2), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=str(tmp_path / "many.jsonl"), n=2), settings, records, engine=engine, model=model)
     asked = [re.findall(r"Write f(\d\d)", call.messages[-1].content)[0] for call in model.calls]
     names = [f"{i:02}" for i in range(len(rows))]
     assert asked == 2 * names[:PROMPTS] + 2 * names[PROMPTS:]
@@ -398,7 +410,7 @@ async def test_judging_does_not_wait_for_the_last_sample(dataset, settings, reco
             judged_while_writing.append(len(engine._provider.programs))
             return await super().chat(messages, sampling, on_token)
 
-    await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=Slow([fenced("RIGHT")] * 4))
+    await evaluate(EvalJob(dataset=dataset), settings, records, engine=engine, model=Slow([fenced("RIGHT")] * 4))
     assert judged_while_writing[-1] >= 2
 
 
@@ -406,7 +418,7 @@ async def test_runs_are_compared_over_their_tasks(tmp_path, dataset, settings, r
     runs = []
     for texts in (("wrong", "wrong", "wrong", "RIGHT"), ("RIGHT", "RIGHT", "wrong", "RIGHT")):
         path = samples_file(tmp_path, *((f"t{i}", text) for i, text in enumerate(texts)))
-        runs.append((await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)).run.id)
+        runs.append((await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)).run.id)
     _, _, found = compare_runs(*runs, records)
     assert (found.difference, found.test, found.p_value) == (0.5, "mcnemar", 0.5)
     assert found.better == ("t0", "t1")
@@ -414,7 +426,7 @@ async def test_runs_are_compared_over_their_tasks(tmp_path, dataset, settings, r
 
 async def test_reports_are_whole_and_need_no_other_file(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, ("t0", "RIGHT"), ("t1", "<script>alert(1)</script>"), ("nowhere", "<b>"))
-    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
     written = write_reports(result, tmp_path / "out")
     assert [one.name for one in written] == list(FILES)
     rows = [json.loads(line) for line in written[0].read_text().splitlines()]
@@ -422,17 +434,33 @@ async def test_reports_are_whole_and_need_no_other_file(tmp_path, dataset, setti
         ("t0", "passed", True),
         ("t1", "failed: assert 1 == 2", False),
     ]
-    page = written[3].read_text()
-    assert page.count("data:image/png;base64,") == 2
+    page, text = written[3].read_text(), written[2].read_text()
+    assert "data:image/png" not in page, "a curve of one point"
+    assert "&lt;script&gt;alert(1)" in page
     assert "<script" not in page
     assert "http" not in page
-    assert "| pass@1 | 50.0 % |" in written[2].read_text()
+    assert "| pass@1 | 50.0 % |" in text
+    for one in (page, text):  # the failure by its kind, the sample with prompt, code and reason
+        assert all(part in one for part in ("wrong_answer", "assert 1 == 2", "alert(1)", "t1"))
+
+
+async def test_a_report_groups_failures_and_draws_a_curve(tmp_path, dataset, settings, records, engine, monkeypatch):
+    path = samples_file(tmp_path, *((f"t{i}", text) for i in range(4) for text in ("wrong", "RIGHT")))
+    result = await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    page = reports.page(result)
+    assert page.count("data:image/png;base64,") == 1
+    assert page.count("<details id=") == 4
+    assert "(4)" in page
+    assert "t3: 1 of 2" in page
+    monkeypatch.setattr(reports, "SHOWN", 1)
+    assert "(1 of 4)" in reports.page(result)
+    assert "3 more are in results.jsonl" in reports.markdown(result)
 
 
 async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     tmp_path, dataset, settings, records, engine, monkeypatch
 ):
-    result = await do_eval(
+    result = await evaluate(
         EvalJob(dataset=dataset, samples=samples_file(tmp_path, ("t0", "RIGHT"))), settings, records, engine=engine
     )
     real = Path.write_bytes
@@ -448,7 +476,7 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     assert result.run.id in caught.value.remedy
     assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["report.json", "results.jsonl"]
     monkeypatch.undo()
-    again = await resume_eval(result.run.id, settings, records, engine=engine)
+    again = await resume(result.run.id, settings, records, engine=engine)
     assert len(write_reports(again, tmp_path / "elsewhere")) == 4
 
 
@@ -514,7 +542,7 @@ def test_outputs_are_compared_by_the_rule_of_the_task(rule, atol, argument, expe
 
 
 async def test_an_answer_is_told_as_the_program_in_it_and_judged_again_the_same(tmp_path, dataset, settings, records, engine):
-    result = await do_eval(
+    result = await evaluate(
         EvalJob(dataset=dataset, limit=1), settings, records, engine=engine, model=ScriptedModel([fenced("RIGHT")])
     )
     (row,) = result.rows
@@ -522,29 +550,29 @@ async def test_an_answer_is_told_as_the_program_in_it_and_judged_again_the_same(
     assert "```" not in row.completion
     write_reports(result, tmp_path / "out")
     job = EvalJob(dataset=dataset, samples=str(tmp_path / "out" / "results.jsonl"), limit=1)
-    again = await do_eval(job, settings, records, engine=engine)
+    again = await evaluate(job, settings, records, engine=engine)
     assert [(one.verdict, one.completion) for one in again.rows] == [(row.verdict, row.completion)]
 
 
 async def test_what_is_not_done_says_so_and_time_adds_up(dataset, settings, records, engine):
     model = ScriptedModel([fenced("RIGHT"), CompletionError("The server is gone.")])
-    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
     assert result.progress == "NOT DONE: 1 of 4 samples"
     assert "NOT DONE: 1 of 4 samples" in markdown(result)
     records.finish(result.run.id, "interrupted", {**result.run.summary, "wall_time": 1000.0})
     rest = ScriptedModel([fenced("RIGHT")] * 3)
-    resumed = await resume_eval(result.run.id, settings, records, engine=engine, model=rest)
+    resumed = await resume(result.run.id, settings, records, engine=engine, model=rest)
     assert resumed.progress == "4 samples"
     assert 1000 < resumed.wall_time < 1100
-    assert 1000 < (await resume_eval(result.run.id, settings, records, engine=engine)).wall_time < 1100
+    assert 1000 < (await resume(result.run.id, settings, records, engine=engine)).wall_time < 1100
 
 
 async def test_a_run_is_not_gone_on_with_by_another_model(dataset, settings, records, engine):
     model = ScriptedModel([fenced("RIGHT"), CompletionError("The server is gone.")])
-    result = await do_eval(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    result = await evaluate(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
     other = ScriptedModel([fenced("RIGHT")] * 3, name="other")
     with pytest.raises(UsageError, match=r"began with the model scripted; at this server other answers"):
-        await resume_eval(result.run.id, settings, records, engine=engine, model=other)
+        await resume(result.run.id, settings, records, engine=engine, model=other)
     assert records.count_attempts(result.run.id) == 1
 
 
@@ -553,7 +581,7 @@ async def test_a_completion_id_out_of_range_is_named(tmp_path, dataset, settings
     path = tmp_path / "s.jsonl"
     rows = [{"task_id": "t0", "completion": "RIGHT"}, {"task_id": "t1", "completion": "RIGHT", "completion_id": number}]
     path.write_text("\n".join(map(json.dumps, rows)))
-    result = await do_eval(EvalJob(dataset=dataset, samples=str(path)), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=str(path)), settings, records, engine=engine)
     assert len(result.rows) == 1
     assert any("s.jsonl:2: completion_id must be a whole number from 0 to 999999" in one for one in result.problems)
 
@@ -563,7 +591,7 @@ CHAT = "Sure! Here it is:\n\n```python\ndef f():\n    return 'RIGHT'\n```\nIt re
 
 async def test_code_in_a_chats_answer_is_judged_and_counted_aloud(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, ("t0", CHAT), ("t1", "def f():\n    return 'RIGHT'\n"), ("t2", "```python\n```"))
-    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
     told = result.as_json()
     assert [(row.verdict, row.extracted) for row in result.rows] == [
         (Verdict.ACCEPTED, True),
@@ -575,7 +603,7 @@ async def test_code_in_a_chats_answer_is_judged_and_counted_aloud(tmp_path, data
     words = "2 of 3 samples are answers of a chat: the code in them was judged, and 1 hold none that can be used"
     assert any(one.startswith(words) for one in result.problems)
     assert words in markdown(result)
-    again = await resume_eval(result.run.id, settings, records, engine=engine)
+    again = await resume(result.run.id, settings, records, engine=engine)
     assert any(one.startswith(words) for one in again.problems)
 
 
@@ -584,23 +612,23 @@ async def test_samples_outside_of_the_split_are_counted_and_not_named_one_by_one
     (tmp_path / "mbpp.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     path = samples_file(tmp_path, *((str(row["task_id"]), "RIGHT = 1") for row in rows))
     job = EvalJob(dataset="mbpp", data=str(tmp_path), samples=path)
-    result = await do_eval(job, settings, records, engine=engine)
+    result = await evaluate(job, settings, records, engine=engine)
     assert [row.task_id for row in result.rows] == ["11"]
-    assert result.problems == ["3 samples are of tasks of other splits, or beyond --limit"]
-    whole = await do_eval(job.model_copy(update={"split": "all"}), settings, records, engine=engine)
+    assert result.problems == ["3 samples are of tasks of other splits, or not chosen"]
+    whole = await evaluate(job.model_copy(update={"split": "all"}), settings, records, engine=engine)
     assert len(whole.rows) == 4
 
 
 async def test_raw_samples_are_judged_as_they_are(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, ("t0", CHAT))
-    result = await do_eval(EvalJob(dataset=dataset, samples=path, raw=True), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path, raw=True), settings, records, engine=engine)
     assert (result.rows[0].completion, result.rows[0].extracted) == (CHAT, False)
     assert not any("chat" in one for one in result.problems)
 
 
 async def test_a_solution_counts_where_there_is_a_completion_too(tmp_path, dataset, settings, records, engine):
     path = samples_file(tmp_path, json.dumps({"task_id": "t0", "completion": CHAT, "solution": "def f(): return 'HALF RIGHT'"}))
-    result = await do_eval(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
+    result = await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
     assert [row.completion for row in result.rows] == ["def f(): return 'HALF RIGHT'"]
 
 
@@ -616,7 +644,7 @@ async def test_programs_are_judged_by_what_they_write_up_to_the_first_case_that_
     program = "import sys\nif __name__ == '__main__':\n    print('RIGHT')\n"
     samples = samples_file(tmp_path, ("io", program), ("io", "print(4)"), ("io", f"```python\n{program}```\nDone."))
     async with Engine(settings, provider=ScriptedProvider(double, runs=1000), memory_budget=2**40) as engine:
-        result = await do_eval(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
+        result = await evaluate(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
     assert [(row.verdict, row.tests_passed, row.tests) for row in result.rows] == [
         (Verdict.ACCEPTED, 3, 3),
         (Verdict.WRONG_ANSWER, 1, 3),
@@ -629,7 +657,7 @@ async def test_a_program_is_asked_for_where_output_is_judged(tmp_path, settings,
     path = tmp_path / "io.jsonl"
     path.write_text(json.dumps({"task_id": "io", "prompt": "Double it.", "inputs": ["2"], "outputs": ["4"]}) + "\n")
     model = ScriptedModel(lambda messages, sampling: CHAT)
-    await do_eval(EvalJob(dataset=str(path)), settings, records, engine=engine, model=model)
+    await evaluate(EvalJob(dataset=str(path)), settings, records, engine=engine, model=model)
     assert "reads stdin" in model.calls[0].messages[0].content
 
 
@@ -638,13 +666,13 @@ async def test_a_checker_that_there_is_not_is_named_before_anything_runs(tmp_pat
     row = {"task_id": "io", "prompt": "p", "inputs": ["2"], "outputs": ["4"], "checker": "fuzzy"}
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(UsageError, match=r"io\.jsonl:1: There is no checker 'fuzzy'"):
-        await do_eval(EvalJob(dataset=str(path), samples=samples_file(tmp_path, ("io", "x"))), settings, records, engine=engine)
+        await evaluate(EvalJob(dataset=str(path), samples=samples_file(tmp_path, ("io", "x"))), settings, records, engine=engine)
 
 
 async def test_a_k_above_n_is_refused_before_anything_is_drawn(dataset, settings, records, engine):
     model = ScriptedModel(lambda messages, sampling: fenced("RIGHT"))
     with pytest.raises(UsageError, match="pass@10 needs 10 samples"):
-        await do_eval(EvalJob(dataset=dataset, n=5, ks=(1, 10)), settings, records, engine=engine, model=model)
+        await evaluate(EvalJob(dataset=dataset, n=5, ks=(1, 10)), settings, records, engine=engine, model=model)
     assert model.calls == []
     assert records.runs() == []
 
@@ -671,7 +699,7 @@ async def test_a_row_says_how_its_candidate_is_imported_and_whether_it_changes_a
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     samples = samples_file(tmp_path, *((row["task_id"], "RIGHT = 1") for row in rows))
     async with Engine(settings, provider=ScriptedProvider(keep, runs=1000), memory_budget=2**40) as engine:
-        await do_eval(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
+        await evaluate(EvalJob(dataset=str(path), samples=samples), settings, records, engine=engine)
     told = sorted((one.module, one.in_place, one.entry_point) for one in seen)
     assert told == [("candidate", False, "f"), ("solution", True, ""), ("work", False, "")]
 
@@ -694,7 +722,36 @@ async def test_a_sample_on_its_word_fails_where_the_reference_needs_none(tmp_pat
     provider = ScriptedProvider(on_what, runs=100, judges_apart=True)
     async with Engine(settings, provider=provider, memory_budget=2**40) as engine:
         path = samples_file(tmp_path, ("t0", "def f(): return 'WORD'"), ("t0", "def f(): return 2"))
-        result = await do_eval(EvalJob(dataset=str(data), samples=path), settings, records, engine=engine)
+        result = await evaluate(EvalJob(dataset=str(data), samples=path), settings, records, engine=engine)
         assert [row.verdict for row in result.rows] == [verdict, Verdict.ACCEPTED]
         found = await validate_dataset(load(str(data)), engine, Limits())
         assert found.on_word == (["t0"] if "WORD" in reference else [])
+
+
+async def test_prompts_tasks_and_sampling_are_the_users(dataset, settings, records, engine):
+    model = ScriptedModel([fenced("RIGHT")])
+    job = EvalJob(
+        dataset=dataset,
+        only=("t2",),
+        system="You are careful.",
+        template="Task {entry_point}: {prompt} {braces}",
+        top_p=0.5,
+        stop=("END",),
+        temperature=1.0,
+    )
+    result = await evaluate(job, settings, records, engine=engine, model=model)
+    assert [row.task_id for row in result.rows] == ["t2"]
+    (attempt,) = records.attempts(result.run.id)
+    assert [(message.role, message.content) for message in attempt.messages] == [
+        ("system", "You are careful."),
+        ("user", "Task f: Write f. {braces}"),
+    ]
+    assert (attempt.sampling.top_p, attempt.sampling.stop) == (0.5, ("END",))
+    with pytest.raises(UsageError, match=r"no task 't9'.*t0"):
+        await evaluate(EvalJob(dataset=dataset, only=("t9",)), settings, records, engine=engine, model=model)
+
+
+async def test_several_samples_at_temperature_0_are_said_to_be_the_same(dataset, settings, records, engine):
+    job = EvalJob(dataset=dataset, n=2, limit=1)
+    result = await evaluate(job, settings, records, engine=engine, model=ScriptedModel([fenced("RIGHT")] * 2))
+    assert any("2 times the same answer" in problem for problem in result.problems)

@@ -84,6 +84,23 @@ def test_too_many_files_make_none_of_the_tests_forgotten(both):
     assert mine.apply([(0, "expected.txt", 0o644, 1, b"2")]) is True
 
 
+def test_what_is_not_looked_at_for_there_is_too_much_is_still_this_sides(both, monkeypatch):
+    here, there, mine, theirs = both
+    monkeypatch.setattr("agent.boundary.folders._MOST", 20)
+    for number in range(30):
+        (there / f"{number}.txt").touch()
+    mine.apply(theirs.changes())
+    for place in (here, there):
+        (place / "sub").mkdir()
+        (place / "sub/expected.txt").write_text("9")
+    mine.changes()
+    forged = [(0, "sub/expected.txt", 0o644, 1, b"1")]
+    assert mine.apply(forged), "made here, and never met"
+    assert not mine.apply(forged), "as it was put there"
+    (here / "sub/expected.txt").write_text("9")
+    assert mine.apply(forged), "changed here since"
+
+
 def test_a_change_to_what_the_other_side_made_is_told(both):
     here, there, mine, theirs = both
     (here / "expected.txt").write_text("1")

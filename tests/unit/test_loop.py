@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from orchestrator.errors import CompletionError, SandboxUnavailable
-from orchestrator.jobs.classification import Diagnosis
+from orchestrator.jobs.classification import Diagnosis, Failure
 from orchestrator.jobs.loop import (
     HOTTEST,
     Judged,
@@ -19,17 +19,27 @@ from orchestrator.jobs.loop import (
     Pen,
     Sealed,
     best,
-    is_done,
     plan,
     search,
     seed_of,
 )
 from orchestrator.llm.extraction import Extraction, extract
-from orchestrator.llm.prompts import Failure
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, Message, Sampling, Status, Usage, Verdict
 
 RIGHT = "```python\ndef f(x):\n    return x\n```"
+
+
+def right(code: str) -> Judged:
+    return Judged(diagnosis=Diagnosis(fault=Fault.NONE), verdict=Verdict.ACCEPTED, code=code, score=100.0, done=True)
+
+
+def ledger(recorded: list[Attempt], events: list[Event] | None = None, previous: Sequence[Attempt] = ()) -> Ledger:
+    async def record(attempt: Attempt) -> None:
+        recorded.append(attempt)
+
+    on_event = (lambda event: None) if events is None else events.append
+    return Ledger(task="toy", record=record, on_event=on_event, attempts=list(previous))
 
 
 def answer(value: int | str) -> str:
@@ -62,12 +72,13 @@ class Toy:
         if self.judging is not None:
             return self.judging(extraction.code)
         if not extraction.usable:
-            return Judged(Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason), Verdict.INVALID_CANDIDATE)
+            return Judged(diagnosis=Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason), verdict=Verdict.INVALID_CANDIDATE)
         value = extraction.code.rpartition("return ")[2].strip()
         if value == "x":
-            return Judged(Diagnosis(fault=Fault.NONE), Verdict.ACCEPTED, extraction.code, 100.0, done=True)
+            return right(extraction.code)
         diagnosis = Diagnosis(fault=Fault.CANDIDATE, feedback=f"expected x, got {value}")
-        return Judged(diagnosis, Verdict.WRONG_ANSWER, extraction.code, float(value) if value.isdigit() else 0.0)
+        score = float(value) if value.isdigit() else 0.0
+        return Judged(diagnosis=diagnosis, verdict=Verdict.WRONG_ANSWER, code=extraction.code, score=score)
 
 
 @dataclass
@@ -89,15 +100,16 @@ async def tell(
     recorded: list[Attempt] = []
     events: list[Event] = []
     model = ScriptedModel(answers)
-    ledger = Ledger("toy", recorded.append, events.append, list(previous))
-    found = await search(work or Toy(), model, options or LoopOptions(samples=1), ledger, Pen())
+    found = await search(
+        work or Toy(), model, options or LoopOptions(samples=1), ledger=ledger(recorded, events, previous), pen=Pen()
+    )
     return Story(found, recorded, events, model)
 
 
 async def test_the_first_answer_may_be_accepted() -> None:
     story = await tell([RIGHT])
     assert story.found is not None
-    assert is_done(story.found)
+    assert story.found.done
     assert [(item.index, item.round, item.sample, item.verdict, item.reward) for item in story.attempts] == [
         (0, 0, 0, Verdict.ACCEPTED, 1.0)
     ]
@@ -133,7 +145,7 @@ async def test_a_repeated_answer_is_not_judged_again_and_raises_the_temperature_
     same_in_other_words = "```python\ndef f(x):\n    # again\n    return (1)\n```"
     story = await tell([answer(1), same_in_other_words, answer(1), RIGHT], LoopOptions(samples=1), work)
     assert len(work.judged) == 2
-    assert [item.evidence.get("same_as") for item in story.attempts] == [None, 0, 0, None]
+    assert [item.same_as for item in story.attempts] == [None, 0, 0, None]
     assert story.attempts[1].feedback == story.attempts[0].feedback
     temperatures = [item.sampling.temperature for item in story.attempts]
     assert temperatures == sorted(temperatures)
@@ -224,36 +236,68 @@ class SlowModel(ScriptedModel):
 async def test_the_first_accepted_answer_cancels_the_one_being_written() -> None:
     model = SlowModel([RIGHT, answer(1)], [0.0, 30.0])
     recorded: list[Attempt] = []
-    found = await search(Toy(), model, LoopOptions(samples=3), Ledger("toy", recorded.append, lambda event: None), Pen())
+    found = await search(Toy(), model, LoopOptions(samples=3), ledger=ledger(recorded), pen=Pen())
     assert found is not None
     assert model.cancelled == 1
     assert len(recorded) == 1
 
 
 async def test_an_answer_is_judged_while_the_next_is_written() -> None:
-    order: list[str] = []
+    judging, written = asyncio.Event(), asyncio.Event()
 
     class Watched(ScriptedModel):
         async def chat(
             self, messages: Sequence[Message], sampling: Sampling, on_token: Callable[[str], None] | None = None
         ) -> list[Completion]:
-            order.append("write")
-            await asyncio.sleep(0.01)
+            if self.calls:
+                await asyncio.wait_for(judging.wait(), 10)
+                written.set()
             return await super().chat(messages, sampling, on_token)
 
-    work = Toy(delay=0.005)
-    ledger = Ledger("toy", lambda attempt: order.append("recorded"), lambda event: None)
-    await search(work, Watched([answer(1), answer(2), answer(3)]), LoopOptions(rounds=1, samples=3), ledger, Pen())
-    assert order == ["write", "write", "recorded", "write", "recorded", "recorded"]
+    class Waiting(Toy):
+        async def judge(self, extraction: Extraction) -> Judged:
+            judging.set()
+            await asyncio.wait_for(written.wait(), 10)
+            return await super().judge(extraction)
+
+    recorded: list[Attempt] = []
+    await search(Waiting(), Watched([answer(1), answer(2)]), LoopOptions(rounds=1, samples=2), ledger=ledger(recorded), pen=Pen())
+    assert len(recorded) == 2
+
+
+async def test_an_attempt_that_is_being_recorded_is_recorded_under_a_cancellation() -> None:
+    recorded: list[Attempt] = []
+    writing, disk = asyncio.Event(), asyncio.Event()
+
+    async def record(attempt: Attempt) -> None:
+        writing.set()
+        await disk.wait()
+        recorded.append(attempt)
+
+    slow = Ledger(task="toy", record=record)
+    task = asyncio.create_task(search(Toy(), ScriptedModel([answer(1)]), LoopOptions(samples=1), ledger=slow, pen=Pen()))
+    await writing.wait()
+    task.cancel()
+    asyncio.get_running_loop().call_later(0.01, disk.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert recorded == slow.attempts
 
 
 async def test_more_answers_are_written_at_once_where_the_server_can() -> None:
-    model = SlowModel([answer(i) for i in range(4)], [0.02] * 4)
-    started = asyncio.get_running_loop().time()
-    ledger = Ledger("toy", lambda attempt: None, lambda event: None)
-    await search(Toy(), model, LoopOptions(rounds=1, samples=4, parallel=4), ledger, Pen(4))
-    assert asyncio.get_running_loop().time() - started < 0.06
-    assert len(ledger.attempts) == 4
+    together = asyncio.Barrier(4)
+
+    class Together(ScriptedModel):
+        async def chat(
+            self, messages: Sequence[Message], sampling: Sampling, on_token: Callable[[str], None] | None = None
+        ) -> list[Completion]:
+            await asyncio.wait_for(together.wait(), 10)
+            return await super().chat(messages, sampling, on_token)
+
+    recorded: list[Attempt] = []
+    model = Together([answer(i) for i in range(4)])
+    await search(Toy(), model, LoopOptions(rounds=1, samples=4, parallel=4), ledger=ledger(recorded), pen=Pen(4))
+    assert len(recorded) == 4
 
 
 async def test_cancelling_keeps_what_was_recorded() -> None:
@@ -261,12 +305,12 @@ async def test_cancelling_keeps_what_was_recorded() -> None:
     recorded: list[Attempt] = []
     one_is_recorded = asyncio.Event()
 
-    def record(attempt: Attempt) -> None:
+    async def record(attempt: Attempt) -> None:
         recorded.append(attempt)
         one_is_recorded.set()
 
-    ledger = Ledger("toy", record, lambda event: None)
-    task = asyncio.create_task(search(Toy(), model, LoopOptions(samples=2), ledger, Pen()))
+    kept = Ledger(task="toy", record=record)
+    task = asyncio.create_task(search(Toy(), model, LoopOptions(samples=2), ledger=kept, pen=Pen()))
     await one_is_recorded.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -278,9 +322,8 @@ async def test_cancelling_keeps_what_was_recorded() -> None:
 async def test_a_model_that_fails_loses_no_answer_that_was_written() -> None:
     recorded: list[Attempt] = []
     model = ScriptedModel([answer(1), CompletionError("The server is gone.")])
-    ledger = Ledger("toy", recorded.append, lambda event: None)
     with pytest.raises(CompletionError, match="gone"):
-        await search(Toy(delay=0.01), model, LoopOptions(samples=2), ledger, Pen())
+        await search(Toy(delay=0.01), model, LoopOptions(samples=2), ledger=ledger(recorded), pen=Pen())
     assert len(recorded) == 1
 
 
@@ -316,7 +359,7 @@ async def test_no_sandbox_is_an_error_and_no_verdict() -> None:
 
 
 def unscored(code: str) -> Judged:
-    return Judged(Diagnosis(fault=Fault.SANDBOX), Verdict.UNSCORED, code)
+    return Judged(diagnosis=Diagnosis(fault=Fault.SANDBOX), verdict=Verdict.UNSCORED, code=code)
 
 
 async def test_a_dead_sandbox_is_tried_again_and_never_blamed_on_the_answer() -> None:
@@ -332,7 +375,7 @@ async def test_a_sandbox_that_comes_back_is_not_mentioned() -> None:
     turns = iter([True, False])
 
     def judging(code: str) -> Judged:
-        return unscored(code) if next(turns) else Judged(Diagnosis(fault=Fault.NONE), Verdict.ACCEPTED, code, done=True)
+        return unscored(code) if next(turns) else right(code)
 
     story = await tell([answer(1)], work=Toy(judging=judging))
     assert story.attempts[0].verdict is Verdict.ACCEPTED
@@ -350,7 +393,7 @@ async def test_the_watcher_sees_rounds_tokens_and_attempts() -> None:
     assert "".join(event.text for event in story.events if event.kind == "token") == answer(1) + RIGHT
 
 
-def done(round_: int, sample: int, score: float = 0.0, parent: int | None = None, **evidence: object) -> Attempt:
+def done(round_: int, sample: int, score: float = 0.0, parent: int | None = None, same_as: int | None = None) -> Attempt:
     return Attempt(
         task="toy",
         index=10 * round_ + sample,
@@ -361,7 +404,8 @@ def done(round_: int, sample: int, score: float = 0.0, parent: int | None = None
         fault=Fault.CANDIDATE,
         feedback="wrong",
         verdict=Verdict.WRONG_ANSWER,
-        evidence={"score": score, **evidence},
+        score=score,
+        same_as=same_as,
     )
 
 
@@ -385,7 +429,7 @@ def test_an_attempt_that_was_corrected_in_vain_gives_way_to_its_equal() -> None:
 
 def test_a_known_remedy_is_tried_first_and_once() -> None:
     good = done(0, 0, score=0.9)
-    simple = done(1, 0, score=0.1, parent=good.index).model_copy(update={"feedback": "TypeError\nHint: write x.clamp(min=0)."})
+    simple = done(1, 0, score=0.1, parent=good.index).model_copy(update={"hint": "write x.clamp(min=0)."})
     assert best([good, simple]) is simple
     in_vain = done(2, 0, score=0.1, parent=simple.index)
     assert best([good, simple, in_vain]) is good

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from orchestrator.applications.loss_functions.contract import PREFIX
-from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, brief_of, solve, solve_many
-from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks, custom_task
-from orchestrator.engine.engine import judged
-from orchestrator.llm.prompts import (
+from orchestrator.applications.loss_functions.job import LossJob, LossSolving
+from orchestrator.applications.loss_functions.prompts import (
     Brief,
-    Failure,
     ask_fault,
     correct_candidate,
     correct_tests,
@@ -23,7 +21,14 @@ from orchestrator.llm.prompts import (
     write_candidate,
     write_tests,
 )
+from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, brief_of, solve
+from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks, custom_task
+from orchestrator.data.store import RunStore
+from orchestrator.engine.engine import judged
+from orchestrator.errors import CompletionError
+from orchestrator.jobs.classification import Failure
 from orchestrator.llm.scripted import ScriptedModel
+from orchestrator.settings import Settings
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -190,7 +195,11 @@ async def tell(
     events: list[Event] = []
     model = Writer(functions, tests, verdict)
     options = options or LossOptions(samples=1, rounds=4)
-    outcome = await solve(task, model, sandboxes.execute, options, recorded.append, previous, events.append)
+
+    async def record(attempt: Attempt) -> None:
+        recorded.append(attempt)
+
+    outcome = await solve(task, model, sandboxes.execute, options, record=record, previous=previous, on_event=events.append)
     prompts = ["\n".join(message.content for message in call.messages) for call in model.calls]
     return Story(outcome, recorded, events, prompts, sandboxes)
 
@@ -238,7 +247,8 @@ async def test_every_prompt_is_a_conversation_of_its_own_that_ends_in_the_stub()
     assert len(corrections) == 2
     for attempt in corrections:  # which begin by naming the mistake, or with the remedy where it is known
         parent = next(item for item in (first, *corrections) if item.index == attempt.parent)
-        remedy = parent.feedback.rpartition("Hint: ")[2] if "Hint: " in parent.feedback else "The mistake was"
+        remedy = parent.hint or "The mistake was"
+        assert parent.hint in attempt.messages[-1].content.partition("Running it gave:")[2].partition("Write the")[0]
         assert attempt.messages[-1].content.rstrip("`\n").endswith(f"def loss(pred, target):\n    # {remedy}")
 
 
@@ -423,25 +433,60 @@ async def test_the_tests_are_asked_for_between_two_functions() -> None:
     assert asked == ["function", "tests", "function"]
 
 
-async def test_many_tasks_come_back_in_their_order() -> None:
-    tasks = [TASK.model_copy(update={"name": name}) for name in ("a", "b", "c")]
+class Engine:
+    """Scripted sandboxes as an engine."""
+
+    image = "sha256:test"
+
+    def __init__(self) -> None:
+        self.execute = Sandboxes().execute
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[RunStore]:
+    with RunStore.open(f"sqlite:///{tmp_path / 'runs.sqlite3'}") as store:
+        yield store
+
+
+def many(**options: object) -> LossJob:
+    tasks = tuple(TASK.model_copy(update={"name": name}) for name in ("a", "b", "c"))
+    return LossJob(tasks=tasks, options=LossOptions(samples=1, **options))  # type: ignore[arg-type]
+
+
+async def test_many_tasks_are_solved_recorded_and_saved_in_their_order(records: RunStore, tmp_path: Path) -> None:
     model = Writer([SUM, RIGHT, RIGHT, ALSO_RIGHT, RIGHT, RIGHT], [TESTS] * 3)
-    recorded: list[Attempt] = []
-    outcomes = await solve_many(
-        tasks, model, Sandboxes().execute, LossOptions(samples=1, tasks_at_once=2), recorded.append, (), lambda event: None
-    )
-    assert [outcome.task for outcome in outcomes] == ["a", "b", "c"]
-    assert {attempt.task for attempt in recorded} == {"a", "b", "c"}
+    result = await LossSolving(Settings(home=tmp_path), records, engine=Engine(), model=model).run_job(many(tasks_at_once=2))
+    assert result.run.state == "finished"
+    assert result.accepted
+    assert [outcome.task for outcome in result.outcomes] == ["a", "b", "c"]
     for name in ("a", "b", "c"):
-        own = [attempt.index for attempt in recorded if attempt.task == name]
+        own = [attempt.index for attempt in records.attempts(result.run.id, name)]
         assert own == list(range(len(own)))
+        assert (tmp_path / "runs" / result.run.id / f"{name}.py").exists()
+    again = LossSolving(Settings(home=tmp_path), records, engine=Engine(), model=Writer([], []))
+    assert (await again.resume_job(result.run.id)).outcomes == result.outcomes
 
 
-async def test_the_watcher_gets_the_row_of_the_table() -> None:
+async def test_a_model_that_stops_fails_the_job_and_what_was_solved_stays_so(records: RunStore, tmp_path: Path) -> None:
+    model = Writer([RIGHT, CompletionError("The server is gone.")], [TESTS, TESTS])
+    settings = Settings(home=tmp_path)
+    with pytest.raises(CompletionError, match="gone"):
+        await LossSolving(settings, records, engine=Engine(), model=model).run_job(many())
+    run = records.run("last")
+    assert run.state == "failed"
+    rest = Writer([SUM, RIGHT, RIGHT], [TESTS] * 2)
+    resumed = await LossSolving(settings, records, engine=Engine(), model=rest).resume_job(run.id)
+    assert [outcome.verdict for outcome in resumed.outcomes] == [Verdict.ACCEPTED] * 3
+    assert resumed.outcomes[0].attempts == 2
+    assert len(rest.calls) <= 5  # nothing of the first task
+
+
+async def test_the_watcher_gets_the_end_of_a_task() -> None:
     story = await tell([RIGHT])
     assert story.events[0].kind == "task_started"
-    assert story.events[-1].kind == "task_finished"
-    assert LossOutcome.model_validate(story.events[-1].summary) == story.outcome
+    last = story.events[-1]
+    assert (last.kind, last.verdict, last.attempts) == ("task_finished", Verdict.ACCEPTED, 2)
+    assert last.wall_time == story.outcome.wall_time
 
 
 @pytest.mark.parametrize("name", sorted(builtin_tasks()))
@@ -471,6 +516,8 @@ def test_the_models_opinion_is_read(answer: str, fault: Fault | None) -> None:
 def test_a_known_remedy_is_written_into_the_code_to_complete() -> None:
     brief = Brief(description="a sum", signature="loss(pred, target)", entry_point="loss", stub="def loss(pred, target):")
     failure = Failure(
-        code="def loss(pred, target): ...", fault=Fault.CANDIDATE, feedback="TypeError: max()\nHint: write x.clamp(min=0)."
+        code="def loss(pred, target): ...", fault=Fault.CANDIDATE, feedback="TypeError: max()", hint="write x.clamp(min=0)."
     )
-    assert "    # write x.clamp(min=0).\n```" in correct_candidate(brief, failure)[-1].content
+    asked = correct_candidate(brief, failure)[-1].content
+    assert "TypeError: max()\nHint: write x.clamp(min=0)." in asked
+    assert "    # write x.clamp(min=0).\n```" in asked

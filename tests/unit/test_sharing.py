@@ -345,6 +345,9 @@ def test_a_candidate_changes_only_what_was_shared_with_it(heavy):
 # Reading the tests
 
 MEANT = {
+    "one of two objects that were made in one line": "a, b = S('a'), S('b')\na.tags.append(1)\nassert a.tags == [1]",
+    "objects made in a list": "stacks = [S(1), S(2)]\nstacks[0].tags.append(1)\nassert stacks[0].tags == [1]",
+    "objects made one by one in a list": "stacks = [S(i) for i in range(2)]\nstacks[0].tags.append(1)\nassert stacks[0].tags == [1]",
     "a call for its effect": "f(x)\nassert x == [1]",
     "a call for its effect, keyword": "f(xs=x, n=3)\nassert x == [1]",
     "held to be None": "assert f(x) is None\nassert x == [1]",
@@ -373,6 +376,7 @@ MEANT |= {
     "a class of their own": "class Node:\n    pass\nassert f(Node()) == 1",
 }
 NOT_MEANT = {
+    "results of two calls in one line": "a, b = f(1), f(2)\nassert a == 1 and b == 2",
     "a class of tests": "class TestA:\n    def test_a(self):\n        assert f(1) == 1",
     "an exception": "class MyError(ValueError): pass\nassert f(MyError) == 1",
     "a lambda that computes": "assert f([1, 2], lambda xs: xs[0]) == 1",

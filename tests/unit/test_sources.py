@@ -9,15 +9,15 @@ import warnings
 import pytest
 
 from orchestrator.applications.loss_functions.hints import hint
-from orchestrator.applications.unit_tests.job import with_module
 from orchestrator.applications.unit_tests.mutants import mutants
 from orchestrator.applications.unit_tests.score import copied, uses
+from orchestrator.applications.unit_tests.subjects import with_module
 from orchestrator.data.benchmarks.formats import _called
 from orchestrator.data.benchmarks.names import with_helpers
 from orchestrator.engine.apart import why_together
 from orchestrator.errors import UsageError
 from orchestrator.scoring.rewards import parses
-from orchestrator.sources import LARGEST, is_python, parse, parse_expression, plain_value
+from orchestrator.sources import LARGEST, imports, is_python, parse, parse_expression, plain_value
 from orchestrator.training.preferences.programs import canonical, defined_functions
 
 FORMS = {
@@ -104,3 +104,26 @@ def test_plain_values_are_read_and_nothing_else():
     for text in ("f(1)", "[" * 300, "{[]: 1}", "1 +", ""):
         with pytest.raises(SyntaxError):
             plain_value(text)
+
+
+def test_what_a_program_imports_is_seen_wherever_it_stands():
+    source = """
+import os.path, numpy as np
+from .own import helper
+def f():
+    try:
+        from a.b import c as d, e
+    except ImportError:
+        from __future__ import annotations
+from math import *
+"""
+    found = set(imports(parse(source)))
+    assert found == {
+        ("os.path", "", "os", 0),
+        ("numpy", "", "np", 0),
+        ("own", "helper", "helper", 1),
+        ("a.b", "c", "d", 0),
+        ("a.b", "e", "e", 0),
+        ("__future__", "annotations", "annotations", 0),
+        ("math", "*", "*", 0),
+    }

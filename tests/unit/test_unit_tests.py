@@ -11,24 +11,18 @@ from mutant_harness import execute
 from typer.testing import CliRunner
 from worthless_tests import GOOD, WORDS, WORTHLESS
 
-from orchestrator.applications.unit_tests.job import (
-    UnitTestJob,
-    do_tests,
-    resume_tests,
-    shown,
-    subject_of,
-    subject_of_task,
-    with_module,
-)
+from orchestrator.applications.unit_tests.job import UnitTestWriting
 from orchestrator.applications.unit_tests.judge import MutationOptions, Subject, judge_tests, survey
+from orchestrator.applications.unit_tests.options import UnitTestJob
+from orchestrator.applications.unit_tests.prompts import write_unit_tests
 from orchestrator.applications.unit_tests.reports import FILES, write_reports
 from orchestrator.applications.unit_tests.score import Weights
+from orchestrator.applications.unit_tests.subjects import shown, subject_of, subject_of_task, with_module
 from orchestrator.cli import app
-from orchestrator.cli.solve import _write_tests
+from orchestrator.cli.solve import _write_tests, with_mutation
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
-from orchestrator.jobs.job import Watcher
-from orchestrator.llm.prompts import write_unit_tests
+from orchestrator.jobs.watcher import Watcher
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Fault, Status, Verdict
@@ -264,6 +258,14 @@ async def test_a_function_whose_module_cannot_be_run_is_said_so():
 # Jobs
 
 
+async def write_tests(job, settings, store, **given):
+    return await UnitTestWriting(settings, store, **given).run_job(job)
+
+
+async def resume(run_id, settings, store, **given):
+    return await UnitTestWriting(settings, store, **given).resume_job(run_id)
+
+
 def job(**options: object) -> UnitTestJob:
     return UnitTestJob(**{"subjects": (ADD,), "n": 2, "mutation": OPTIONS, **options})
 
@@ -275,7 +277,7 @@ def answer(tests: str) -> str:
 async def test_answers_are_judged_recorded_and_counted(store, tmp_path):
     model = ScriptedModel([answer(ADD_TESTS), answer("from candidate import add\ndef test_a():\n    assert add(1, 1) == 3\n")])
     events = []
-    result = await do_tests(
+    result = await write_tests(
         job(), Settings(home=tmp_path), store, engine=FakeEngine(), model=model, watcher=Watcher(on_event=events.append)
     )
     assert [row.verdict for row in result.rows] == [Verdict.ACCEPTED, Verdict.INVALID_TESTS]
@@ -303,7 +305,7 @@ async def test_answers_are_judged_recorded_and_counted(store, tmp_path):
 
 async def test_an_answer_without_tests_earns_nothing(store, tmp_path):
     model = ScriptedModel(["I would rather not."])
-    result = await do_tests(job(n=1), Settings(home=tmp_path), store, engine=FakeEngine(), model=model)
+    result = await write_tests(job(n=1), Settings(home=tmp_path), store, engine=FakeEngine(), model=model)
     assert result.rows[0].verdict is Verdict.INVALID_TESTS
     assert result.rows[0].reward == 0.0
     assert store.attempts(result.run.id)[0].fault is Fault.FORMAT
@@ -312,18 +314,18 @@ async def test_an_answer_without_tests_earns_nothing(store, tmp_path):
 async def test_a_model_that_stops_leaves_what_is_done_and_the_rest_to_be_resumed(store, tmp_path):
     stopped = ScriptedModel([answer(ADD_TESTS), CompletionError("gone"), CompletionError("gone"), CompletionError("gone")])
     settings = Settings(home=tmp_path)
-    result = await do_tests(job(n=3), settings, store, engine=FakeEngine(), model=stopped)
+    result = await write_tests(job(n=3), settings, store, engine=FakeEngine(), model=stopped)
     assert result.error is not None
     assert len(result.rows) == 1
     assert store.run(result.run.id).state == "interrupted"
     engine = FakeEngine()
-    resumed = await resume_tests(
+    resumed = await resume(
         result.run.id, settings, store, engine=engine, model=ScriptedModel([answer(ADD_TESTS), answer(ADD_TESTS)])
     )
     assert [row.completion_id for row in resumed.rows] == [0, 1, 2]
     assert resumed.run.state == "finished"
     assert engine.runs == 3  # one survey, two answers
-    again = await resume_tests(result.run.id, settings, store, engine=engine, model=ScriptedModel([]))
+    again = await resume(result.run.id, settings, store, engine=engine, model=ScriptedModel([]))
     assert engine.runs == 3
     assert again.rows == resumed.rows
 
@@ -333,7 +335,7 @@ REFUSED = CompletionError("The prompt is too long (400): 5000 > 4096.", status_c
 
 async def test_a_prompt_that_is_refused_is_its_answers_record_and_the_others_go_on(store, tmp_path):
     model = ScriptedModel([REFUSED, answer(ADD_TESTS)])
-    result = await do_tests(job(), Settings(home=tmp_path), store, engine=FakeEngine(), model=model)
+    result = await write_tests(job(), Settings(home=tmp_path), store, engine=FakeEngine(), model=model)
     assert result.error is None
     first = result.rows[0]
     assert (first.verdict, first.reward, first.refused) == (Verdict.UNSCORED, None, "400: 5000 > 4096")
@@ -343,7 +345,7 @@ async def test_a_prompt_that_is_refused_is_its_answers_record_and_the_others_go_
 
 
 async def test_a_refusal_of_every_prompt_is_an_error_and_recorded_nowhere(store, tmp_path):
-    result = await do_tests(job(), Settings(home=tmp_path), store, engine=FakeEngine(), model=ScriptedModel([REFUSED] * 2))
+    result = await write_tests(job(), Settings(home=tmp_path), store, engine=FakeEngine(), model=ScriptedModel([REFUSED] * 2))
     assert result.error is not None
     assert "5000 > 4096" in result.error.message
     assert store.attempts(result.run.id) == []
@@ -360,7 +362,7 @@ async def test_an_interruption_keeps_what_is_judged(store, tmp_path):
 
     first = asyncio.Event()
     work = asyncio.create_task(
-        do_tests(
+        write_tests(
             job(n=3),
             Settings(home=tmp_path),
             store,
@@ -398,14 +400,16 @@ async def test_a_data_set_gives_its_references(store, tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     model = ScriptedModel(lambda messages, sampling: answer(ADD_TESTS))
     wanted = job(subjects=(), dataset=str(path), n=1)
-    result = await do_tests(wanted, Settings(home=tmp_path), store, engine=FakeEngine(), model=model)
+    result = await write_tests(wanted, Settings(home=tmp_path), store, engine=FakeEngine(), model=model)
     assert [row.task_id for row in result.rows] == ["T/0"]
     assert result.rows[0].verdict is Verdict.ACCEPTED
     assert any("T/1" in problem for problem in result.problems)
     paths = write_reports(result, tmp_path / "out")
     assert [item.name for item in paths] == list(FILES)
     assert json.loads(paths[0].read_text().splitlines()[0])["mutation_score"] == 1.0
-    assert "pass@1 | 100.0%" in paths[2].read_text()
+    assert "pass@1 | 100.0 %" in paths[2].read_text()
+    for page in paths[2:]:
+        assert all(part in page.read_text() for part in ("T/0", "reward 1.00", "from candidate import", "T/1"))
 
 
 def test_a_task_without_a_reference_is_a_problem_and_inputs_are_trusted():
@@ -454,6 +458,16 @@ def test_wrong_arguments_end_with_a_sentence(arguments, words, tmp_path, monkeyp
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_the_environment_says_what_is_paid_and_what_is_enough(monkeypatch):
+    monkeypatch.setenv("FUMEHOOD_TESTS_MUTATION", "2")
+    monkeypatch.setenv("FUMEHOOD_TESTS_THRESHOLD", "0.25")
+    chosen = with_mutation({}, mutants=None, seed=None, threshold=None)
+    assert (chosen["weights"], chosen["threshold"]) == (Weights(mutation=2), 0.25)
+    monkeypatch.setenv("FUMEHOOD_TESTS_THRESHOLD", "2")
+    with pytest.raises(UsageError, match="FUMEHOOD_TESTS_THRESHOLD must be at most 1"):
+        with_mutation({}, mutants=None, seed=None, threshold=0.5)
 
 
 @pytest.mark.parametrize(

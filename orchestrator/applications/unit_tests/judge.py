@@ -25,7 +25,7 @@ from orchestrator.applications.unit_tests.mutants import Mutant, mutants
 from orchestrator.applications.unit_tests.score import Observed, Outcome, TestsScore, Weights, copied, score, uses
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import SandboxError, UsageError
-from orchestrator.sources import parse
+from orchestrator.sources import imports, parse
 from orchestrator.types import ExecutionResult, Limits, MiB, Program, Status, Value, Verdict
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
@@ -69,7 +69,7 @@ class MutationOptions(Value):
     """Seconds that one meeting of tests and function may take."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Surveyed:
     """A subject with its mutants."""
 
@@ -81,7 +81,7 @@ class Surveyed:
     """How many inputs were tried."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TestsJudgement:
     """What became of one test module."""
 
@@ -125,7 +125,7 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
             how[rest[0]] = "slow"  # the run was cut off in this one
         left = {name: source for name, source in left.items() if name not in how}
     distinct = frozenset(name for name, told in how.items() if told != "same") if inputs else frozenset()
-    return Surveyed(subject, tuple(made), distinct, inputs)
+    return Surveyed(subject=subject, mutants=tuple(made), distinct=distinct, inputs=inputs)
 
 
 async def judge_tests(
@@ -148,26 +148,29 @@ async def judge_tests(
     seen = Observed(parses=parses, uses=named)
     if not parses or not named:
         why = wrong or f"The tests never use {subject.function}."
-        return TestsJudgement(score(seen, weights), seen, why)
+        return TestsJudgement(score=score(seen, weights), seen=seen, feedback=why)
     if where := copied(tests, subject.module, subject.function):
         seen = seen.model_copy(update={"copies": (where,)})
         found = score(seen, weights)
-        return TestsJudgement(found, seen, found.worthless)
-    trial = _Trial(surveyed, options)
+        return TestsJudgement(score=found, seen=seen, feedback=found.worthless)
+    trial = _Trial(surveyed=surveyed, options=options)
     while True:
         program = _program(subject, tests, trial.next(), options)
         result = await execute(program, LIMITS)
         if result.verdict is Verdict.UNSCORED:
-            return TestsJudgement(score(seen, weights), seen, result.detail, unscored=True, runs=(*trial.runs, result))
+            runs = (*trial.runs, result)
+            return TestsJudgement(score=score(seen, weights), seen=seen, feedback=result.detail, unscored=True, runs=runs)
         trial.take(result)
         if trial.over:
             break
     seen = trial.observed().model_copy(update={"parses": True, "uses": True})
     found = score(seen, weights)
-    return TestsJudgement(found, seen, _feedback(trial, found), runs=tuple(trial.runs), outcomes=trial.outcomes)
+    return TestsJudgement(
+        score=found, seen=seen, feedback=_feedback(trial, found), runs=tuple(trial.runs), outcomes=trial.outcomes
+    )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Trial:
     """What the runs of one test module have told so far."""
 
@@ -419,13 +422,11 @@ def _imports(source: str, *, guessed: bool = False) -> set[str]:
         tree = parse(source)
     except SyntaxError:
         return set()
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names if guessed and node.module != "candidate"}
-        elif guessed and isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _IMPORTING:
-            found |= {one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    named = [one for one in imports(tree) if not one.level]
+    found = {one.module for one in named}
+    if guessed:
+        found |= {f"{one.module}.{one.name}" for one in named if one.name and one.module != "candidate"}
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        arguments = [one for call in calls if ast.unparse(call.func).rpartition(".")[2] in _IMPORTING for one in call.args]
+        found |= {one.value for one in arguments if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return found - {"candidate", "__future__"}

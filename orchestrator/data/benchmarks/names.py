@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-from orchestrator.sources import parse
+from orchestrator.sources import imports, is_future, parse
 
 MODULE = "candidate"
 """The name under which tests import the candidate unless they or the data set say otherwise."""
@@ -45,14 +45,9 @@ def module_of(tests: str, names: Iterable[str] = ()) -> str:
     tree = parsed(tests)
     if tree is None:
         return MODULE
-    wanted = set(names)
-    roots: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            roots += [alias.name for alias in node.names if alias.name in USUAL]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            known = node.module in USUAL or wanted & {alias.name for alias in node.names}
-            roots += [node.module] if known and _is_nobody(node.module) else []
+    wanted = set(names) - {""}
+    found = [one for one in imports(tree) if not one.level]
+    roots = [one.module for one in found if one.module in USUAL or (one.name in wanted and _is_nobody(one.module))]
     return next((name for name in USUAL if name in roots), next(iter(roots), MODULE))
 
 
@@ -102,7 +97,7 @@ def completed(tests: str, *, module: str = MODULE, entry_point: str = "", given:
     entry point and what the `reference` defines beside.
     """
     tree = parsed(tests)
-    if tree is None or not _has_tests(tree) or _imports(tree, module):
+    if tree is None or not _has_tests(tree) or any(one.module == module and not one.level for one in imports(tree)):
         return tests
     open_ = _open(tree)
     brought = taken(given, open_ - {entry_point})
@@ -158,15 +153,11 @@ def functions_of(source: str) -> set[str]:
 def after_future(preamble: str, code: str) -> str:
     """A preamble before some code, but behind its imports from `__future__`, which must come first."""
     tree = parsed(code) if "__future__" in code else None
-    ends = [node.end_lineno or 0 for node in (tree.body if tree else []) if _is_future(node)]
+    ends = [node.end_lineno or 0 for node in (tree.body if tree else []) if is_future(node)]
     if not ends:
         return preamble + code
     lines = code.split("\n")
     return "\n".join([*lines[: ends[-1]], preamble.rstrip("\n"), *lines[ends[-1] :]])
-
-
-def _is_future(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def _has_tests(tree: ast.Module) -> bool:
@@ -178,15 +169,6 @@ def _has_tests(tree: ast.Module) -> bool:
         )
         for node in tree.body
     )
-
-
-def _imports(tree: ast.Module, module: str) -> bool:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import) and any(alias.name == module for alias in node.names):
-            return True
-        if isinstance(node, ast.ImportFrom) and node.module == module and not node.level:
-            return True
-    return False
 
 
 def _is_plain(node: ast.stmt) -> bool:
@@ -202,11 +184,9 @@ def _bound_by(node: ast.stmt) -> set[str]:
 
 
 def _bound(tree: ast.AST) -> set[str]:
-    found: set[str] = set()
+    found = {one.binds for one in imports(tree)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, _DEFINITIONS):
+        if isinstance(node, _DEFINITIONS):
             found.add(node.name)
         elif isinstance(node, ast.arg):
             found.add(node.arg)

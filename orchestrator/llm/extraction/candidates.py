@@ -27,6 +27,7 @@ from orchestrator.llm.extraction.pruning import Keeper, Pool, is_star_import, wh
 from orchestrator.llm.extraction.refusals import unusable
 from orchestrator.llm.extraction.result import Extraction
 from orchestrator.llm.extraction.stub import Stub, continue_stub
+from orchestrator.sources import imports, is_future
 
 
 def candidate(
@@ -125,12 +126,10 @@ def _is_branch(node: ast.stmt, name: str) -> bool:
 
 def _is_from_library(node: ast.stmt, name: str) -> bool:
     """`from math import gcd` defines `gcd`; what is imported from elsewhere is no answer."""
-    return (
-        isinstance(node, ast.ImportFrom)
-        and not node.level
-        and (node.module or "").partition(".")[0] in sys.stdlib_module_names
-        and any((alias.asname or alias.name) == name for alias in node.names)
-    )
+    if not isinstance(node, ast.ImportFrom):
+        return False
+    taken = [one for one in imports(node) if one.binds == name and not one.level]
+    return any(one.module.partition(".")[0] in sys.stdlib_module_names for one in taken)
 
 
 _KINDS: tuple[Callable[[ast.stmt, str], bool], ...] = (_is_definition, _is_branch, _is_value, _is_from_library)
@@ -250,7 +249,7 @@ def _with_typing(code: str, kept: Sequence[Piece], missing: set[str]) -> str:
 
 
 def _has_future(kept: Sequence[Piece]) -> bool:
-    return any(isinstance(piece.node, ast.ImportFrom) and piece.node.module == "__future__" for piece in kept)
+    return any(is_future(piece.node) for piece in kept)
 
 
 def _annotations(node: ast.AST) -> list[ast.expr]:

@@ -19,7 +19,7 @@ from orchestrator.llm.extraction.effects import Effects, effects
 from orchestrator.llm.extraction.fences import Block
 from orchestrator.llm.extraction.parsing import parse, parses, too_much
 from orchestrator.llm.extraction.repairs import repair, unescaped
-from orchestrator.sources import TooMuch
+from orchestrator.sources import TooMuch, is_future
 
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
@@ -264,8 +264,8 @@ def cut_off(source: str, closed: bool | None) -> bool:
 def join(found: Iterable[Piece]) -> str:
     """Pieces as a module: imports of the future first, definitions two lines apart, each import once."""
     ordered = list(found)
-    future = [piece for piece in ordered if _is_future(piece)]
-    ordered = [*future, *(piece for piece in ordered if not _is_future(piece))]
+    future = [piece for piece in ordered if is_future(piece.node)]
+    ordered = [*future, *(piece for piece in ordered if not is_future(piece.node))]
     seen: set[str] = set()
     text = ""
     before: Piece | None = None
@@ -284,10 +284,6 @@ def _gap(before: Piece, after: Piece) -> str:
     if isinstance(before.node, DEFINITIONS) or isinstance(after.node, DEFINITIONS):
         return "\n\n\n"
     return "\n\n" if before.is_import != after.is_import else "\n"
-
-
-def _is_future(piece: Piece) -> bool:
-    return isinstance(piece.node, ast.ImportFrom) and piece.node.module == "__future__"
 
 
 def is_main(node: ast.stmt) -> bool:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.llm.extraction.effects import ANYTHING, is_constant, says
 from orchestrator.llm.extraction.pieces import DEFINITIONS, Piece, is_empty, is_main
+from orchestrator.sources import imports, is_future
 
 
 class Pool:
@@ -68,13 +69,9 @@ def _index(pieces: Iterable[Piece], names: Callable[[Piece], set[str]]) -> dict[
 
 def _modules(node: ast.stmt) -> set[str]:
     """The top-level modules that a statement imports from."""
-    found: set[str] = set()
-    for item in ast.walk(node) if isinstance(node, ast.Import | ast.ImportFrom | ast.Try) else ():
-        if isinstance(item, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in item.names}
-        elif isinstance(item, ast.ImportFrom):
-            found.add((item.module or "").partition(".")[0])
-    return found
+    if not isinstance(node, ast.Import | ast.ImportFrom | ast.Try):
+        return set()
+    return {one.module.partition(".")[0] for one in imports(node)}
 
 
 @dataclass
@@ -296,4 +293,4 @@ def why_dropped(piece: Piece, entry_point: str, is_test: Callable[[ast.stmt], bo
 
 def is_star_import(node: ast.stmt) -> bool:
     """Does it bind names that cannot be told, or change how the module is read?"""
-    return isinstance(node, ast.ImportFrom) and (node.module == "__future__" or node.names[0].name == "*")
+    return is_future(node) or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")

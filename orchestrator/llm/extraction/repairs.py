@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable
 
 from orchestrator.llm.extraction.parsing import parses
+from orchestrator.sources import imports
 
 _QUOTES: dict[str, str | int | None] = {
     "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u2032": "'",
@@ -60,7 +61,7 @@ def unescaped(text: str, tree: ast.Module) -> tuple[str, str]:
     nodes = list(ast.walk(tree))
     names = [node for node in nodes if isinstance(node, ast.Name)]
     defined = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-    defined |= {alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    defined |= {one.binds for one in imports(tree)}
     defined |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     if {node.id for node in names} & ({"lt", "gt", "amp", "quot"} - defined) and parses(html.unescape(text)):
         return html.unescape(text), "unescaped HTML entities"

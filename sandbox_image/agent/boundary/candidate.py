@@ -8,6 +8,7 @@ Left out: tests, expected values, verdicts. They never come here.
 
 from __future__ import annotations
 
+import abc
 import builtins
 import collections
 import collections.abc
@@ -28,14 +29,17 @@ import socket
 import sys
 import threading
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from ..frames import frames_in, shown
-from . import sharing, values
+from . import enums, sharing, values
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
-from .standins import StandIn, StandInMeta, stand_in, stand_in_class
+from .hints import is_hint
+from .loops import CandidatesLoops
+from .standins import StandIn, StandInMeta, signature_of, stand_in, stand_in_class
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -129,13 +133,21 @@ SPECIAL = frozenset(
 """Protocols that a handle has where its object's class has them, without their underscores."""
 _BUILT = (object, functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller)
 """Classes of which things of the tests' are made anew here, and go back as what they are."""
+_RESUMED = (types.GeneratorType, types.CoroutineType)
+"""Those of what goes on step by step."""
+_TURNS = ("start", "turn", "run")
+"""What the tests ask of the event loop itself."""
+_NOTHING = contextlib.nullcontext()
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
-_UNCHANGING = (str, int, float, tuple, frozenset)
-_CONTAINERS = (list, dict, set, bytearray, collections.deque, *_UNCHANGING)
-"""Plain classes whose subclasses may do more than they do."""
-_MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__", "__repr__")
-"""What a class has for making its objects, and how they look: a plain copy has no use for it."""
+_COMMON = ("eq", "ne", "bool", "hash", "repr", "str")
+"""Protocols that all objects have, and that a subclass of a plain class may have in its own way."""
+_CONTAINERS = (list, dict, set, bytearray, collections.deque)
+"""Plain classes whose values can change, and whose subclasses may do more than they do."""
+_MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__")
+"""What a class has for making its objects: a plain copy has no use for it."""
+_FIELD = type(vars(collections.namedtuple("_Named", "item"))["item"])
+"""What a named tuple has under the names of its items."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
 
@@ -187,6 +199,9 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     "isinstance": isinstance,
+    "issubclass": issubclass,
+    "hints": typing.get_type_hints,
+    "annotations": inspect.get_annotations,
 }
 
 
@@ -205,14 +220,22 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        is_theirs = kind in _BUILT or kind is types.GeneratorType or issubclass(kind, StandIn | StandInMeta)
+        is_theirs = kind in _BUILT or kind in _RESUMED or issubclass(kind, StandIn | StandInMeta | enum.EnumMeta)
         if is_theirs and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
+        elif issubclass(kind, enum.Enum) and server.asked_for(kind) is not None:
+            enums.put(self, value)
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart(server.describe(value))
-        elif value is self.force or server.keeps(value) or issubclass(kind, enum.Enum) or does_more_than_its_base(kind):
+        elif (
+            value is self.force
+            or server.keeps(value)
+            or issubclass(kind, enum.Enum)
+            or does_more_than_its_base(kind)
+            or _has_more(value)
+        ):
             self._object(value)
         elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
             self._function(value)
@@ -225,6 +248,14 @@ class _Writer(values.Writer):
 
     def foreign(self, value: Any) -> None:
         self._object(value)
+
+    def factory(self, value: Any) -> None:
+        if values.library_path(value) is None:
+            self.put(value)
+        elif isinstance(value, type):
+            super().factory(value)
+        else:  # what crosses by its name would run at the tests'
+            self._object(value)
 
     def _number(self, tag: bytes, value: Any) -> int:
         number: int = self.server.keep(value)
@@ -240,7 +271,7 @@ class _Writer(values.Writer):
             return
         self._number(b"(", value)
         names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__", "__module__")]
-        self.put((*names, inspect.iscoroutinefunction(value)))
+        self.put((*names, inspect.iscoroutinefunction(value), type(value) is types.MethodType))
 
     def _class(self, kind: type) -> None:
         own = self.server.own_errors.get(kind)
@@ -262,17 +293,18 @@ class _Writer(values.Writer):
         self.out += values.TAGGED_COUNT.pack(b"l", len(mine))
         for base in mine:
             self.put(base) if exception else self._class(base)
-        special = tuple(name for name in SPECIAL if getattr(kind, f"__{name}__", None) is not None)
+        special = tuple(name for name in SPECIAL if _has(kind, f"__{name}__"))
         if exception:  # what the tests make of one that does more is made here
-            special = ("init",) if _adds(kind) else ()
+            special = ("init", *(name for name in _COMMON if _differs(kind, BaseException, name))) if _adds(kind) else ()
         methods = {
             n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
         }
         plain_base = _base_of(kind)
-        differs = tuple(name for name in (*SPECIAL, "eq") if plain_base is not None and _differs(kind, plain_base, f"__{name}__"))
-        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), differs))
+        own_ways = _own_ways(kind, plain_base) if plain_base is not None else ()
+        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), own_ways))
         abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
-        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None, abstract))
+        hashable = getattr(kind, "__hash__", None) is not None
+        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], hashable, abstract, _checks(kind)))
 
     def _object(self, value: Any) -> None:
         self._number(b"h", value)
@@ -282,7 +314,7 @@ class _Writer(values.Writer):
             nature = "begun" if inspect.getgeneratorstate(value) == inspect.GEN_SUSPENDED else "generator"
         elif isinstance(value, types.CoroutineType):
             nature = "coroutine"
-        elif value is not self.force and is_extended(type(value)):
+        elif issubclass(type(value), values.UNCHANGING):
             nature = "value"
         self.put(nature)
         if _base_of(type(value)) is not None:
@@ -306,28 +338,67 @@ class _Writer(values.Writer):
         return True
 
 
+def _has(kind: type, name: str) -> bool:
+    """Whether objects of a class have a special method. What its metaclass has is the class's own."""
+    return getattr(kind, name, None) is not None and any(name in vars(base) for base in kind.__mro__)
+
+
+def _checks(kind: type) -> bool:
+    """Whether a class may take objects for its own that are not of it, or of a class below it."""
+    own = type(kind).__instancecheck__, type(kind).__subclasscheck__
+    plain = own == (type.__instancecheck__, type.__subclasscheck__)
+    return issubclass(kind, type) or not (plain or type(kind) is abc.ABCMeta or values.library_path(kind) is not None)
+
+
 def _differs(kind: type, base: type, name: str) -> bool:
-    return getattr(kind, name, None) is not getattr(base, name, None)
+    return getattr(kind, f"__{name}__", None) is not getattr(base, f"__{name}__", None)
+
+
+def _own_ways(kind: type, base: type) -> tuple[str, ...]:
+    """Protocols in which a class differs from the plain one below it, and its attributes, with a dot, in the place of methods."""
+    protocols = (name for name in (*SPECIAL, *_COMMON) if _differs(kind, base, name))
+    own = itertools.takewhile(lambda one: one is not base, kind.__mro__)
+    parts = {name: part for one in own for name, part in vars(one).items() if name[:1] != "_" and hasattr(base, name)}
+    return (*protocols, *sorted(f".{name}" for name, part in parts.items() if not isinstance(part, types.FunctionType)))
 
 
 def does_more_than_its_base(kind: Any) -> bool:
-    """Whether a class derives from a container and does more than that: a plain copy would hide it."""
-    if kind not in _own_ways:
-        _own_ways[kind] = _does_more_than_its_base(kind)
-    return _own_ways[kind]
+    """Whether a class derives from a plain one and does more than that: a plain copy would hide it."""
+    if kind not in _more:
+        _more[kind] = _does_more_than_its_base(kind)
+    return _more[kind]
 
 
-_own_ways: dict[Any, bool] = {}
+_more: dict[Any, bool] = {}
 
 
 def _does_more_than_its_base(kind: Any) -> bool:
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):  # a named tuple with methods is more than its items
-        return any(_is_own_part(name, part) for one in kind.__mro__ if one is not tuple for name, part in vars(one).items())
-    base = next((one for one in _CONTAINERS if issubclass(kind, one)), None)
-    if base is None or kind in values.WRITE:
+    if kind in values.WRITE or values.is_written(kind):
         return False
-    own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__)
+    named = _is_named(kind)
+    if issubclass(kind, values.UNCHANGING) and not named:
+        return True
+    base = tuple if named else next((one for one in _CONTAINERS if issubclass(kind, one)), None)
+    own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__ if base else ())
     return any(name in _CHANGES or _is_own_part(name, part) for one in own for name, part in vars(one).items())
+
+
+def _is_named(kind: type) -> bool:
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def _is_own_part(name: str, part: Any) -> bool:
+    """Whether a part of a class is one that a plain copy would miss: methods, and what all its objects have."""
+    if name in _MAKING or (name == "__repr__" and getattr(part, "__module__", "") == "collections"):  # of named tuples
+        return False
+    if name.startswith("__"):
+        return name.endswith("__") and (callable(part) or isinstance(part, property | classmethod | staticmethod))
+    return name[:1] != "_" and not isinstance(part, _FIELD | types.MemberDescriptorType)
+
+
+def _has_more(value: Any) -> bool:
+    """Whether an object has attributes of its own beside the plain value of its class."""
+    return issubclass(type(value), _CONTAINERS) and bool(getattr(value, "__dict__", None))
 
 
 def _adds(kind: type[BaseException]) -> bool:
@@ -339,19 +410,6 @@ def _adds(kind: type[BaseException]) -> bool:
 _OF_ANY_CLASS = frozenset(
     f"__{name}__" for name in ("module", "qualname", "doc", "weakref", "dict", "annotations", "orig_bases", "parameters")
 )
-
-
-def is_extended(kind: Any) -> bool:
-    """Whether a class adds to a plain one whose values never change."""
-    named = issubclass(kind, tuple) and hasattr(kind, "_fields")
-    return issubclass(kind, _UNCHANGING) and not named and not issubclass(kind, enum.Enum) and does_more_than_its_base(kind)
-
-
-def _is_own_part(name: str, part: Any) -> bool:
-    """Whether a part of a class is one that a plain copy would miss."""
-    if name in _MAKING or (name[:1] == "_" and not name.endswith("__")):
-        return False
-    return isinstance(part, types.FunctionType | property | classmethod | staticmethod)
 
 
 def _named(name: Any) -> str:
@@ -442,8 +500,14 @@ class _Reader(values.Reader):
         about = self.take()
         return self.server.callback(number, nature, about)
 
+    def factory(self) -> Any:
+        return self.deeper()
+
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())
+
+    def _member(self) -> Any:
+        return enums.read(self, lambda kind: self.server.asked_for(kind) is not None)
 
     def _own_error(self) -> Any:
         number, name, base = self.expect(int), self.expect(str), self.take()
@@ -462,6 +526,7 @@ class _Reader(values.Reader):
 
 _Reader.more = {ord("#"): _Reader._handle, ord("k"): _Reader._callable, ord("e"): _Reader._exception, ord("G"): _Reader._input}
 _Reader.more[ord("x")] = _Reader._own_error
+_Reader.more[ord(enums.TAG)] = _Reader._member
 
 
 class _TestIterator:
@@ -513,11 +578,20 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
         if kind == inspect.Parameter.POSITIONAL_ONLY and (place + 1 == len(parameters) or parameters[place + 1][1] != kind):
             shown.append("/")
         passed.append(f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else f"{star}{name}")
-    source = f"{'async ' * asynchronous}def made({', '.join(shown)}): return __ask__({', '.join(passed)})"
+    source = (
+        f"{'async ' * asynchronous}def made({', '.join(shown)}): return {'await ' * asynchronous}__ask__({', '.join(passed)})"
+    )
     exec(source, given)
     made = given["made"]
     made.__annotations__ = {name: more["annotation"] for name, _, more in parameters if "annotation" in more}
     return made
+
+
+def _own_parameter(parameters: list[tuple[str, int, dict[str, Any]]]) -> tuple[str, int, dict[str, Any]]:
+    """The first parameter of a method, before those that its callers see."""
+    taken = {name for name, _, _ in parameters}
+    kinds = [kind for _, kind, _ in parameters if kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    return "self" if "self" not in taken else "_self", min([*kinds, int(inspect.Parameter.POSITIONAL_OR_KEYWORD)]), {}
 
 
 class _Pickler(pickle.Pickler):
@@ -554,7 +628,9 @@ class Server:
         self._depth = 0
         self._seq = 0
         self._grad = True
-        self._loop: Any = None
+        self._loops = CandidatesLoops(lambda number, how: self._ask_tests(number, (how,), {}))
+        self._loop = 0
+        """The number of the tests' event loop that runs while they ask; 0 where none does."""
         self.kept: dict[int, Any] = {0: module}
         self._numbers: dict[int, int] = {id(module): 0}
         self._next = 1
@@ -622,6 +698,8 @@ class Server:
             made = _TestIterator(lambda: self._ask_tests(number, (), {}))
         elif nature == "generator":
             made = _test_generator(lambda how, sent: self._ask_tests(number, (how, sent), {}))
+        elif nature == "awaitable":
+            made = self._loops.theirs(number)
         elif nature == "partial":
             function, args, kwargs = about
             made = functools.partial(function, *args, **kwargs)
@@ -630,6 +708,8 @@ class Server:
             made = kind(*args)
         elif nature == "object":
             made = stand_in(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
+        elif nature == "enum":
+            made = enums.twin(about)
         elif nature == "class":
             made = stand_in_class(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), about)
         else:
@@ -639,10 +719,13 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        name, qualname, doc, parameters, exact, attributes, module = about
+        name, qualname, doc, parameters, exact, attributes, module, owner = about
+        bound = 0
+        if owner is not None and parameters is not None:
+            bound, parameters = 1, [_own_parameter(parameters), *parameters]
 
         def ask(*args: Any, **kwargs: Any) -> Any:
-            return self._ask_tests(number, args, kwargs)
+            return self._ask_tests(number, args[bound:], kwargs)
 
         callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
         callback.__dict__.update(attributes)
@@ -650,10 +733,8 @@ class Server:
         callback.__doc__, callback.__module__ = doc, module
         with contextlib.suppress(ValueError, TypeError):
             if parameters is not None and not exact:
-                callback.__signature__ = inspect.Signature(
-                    [inspect.Parameter(n, inspect._ParameterKind(kind), **more) for n, kind, more in parameters]
-                )
-        return callback
+                callback.__signature__ = signature_of(parameters)
+        return types.MethodType(callback, owner) if bound else callback
 
     def own_error(self, number: int, name: str, base: type) -> type:
         """The class that stands for an exception class of the tests'."""
@@ -770,11 +851,11 @@ class Server:
             raise _Left from None
         seq, kind, extra = values.head(data)
         reader = _Reader(data, self, values.HEAD)
-        self._grad = True
+        self._grad, self._loop = True, 0
         if extra:
             extras = reader.take()
             self._note(extras)
-            self._grad = extras.get("grad", True)
+            self._grad, self._loop = extras.get("grad", True), extras.get("loop", 0)
         self._sharing.reads(reader)
         value = reader.take()
         self._sharing.read(reader)
@@ -803,10 +884,7 @@ class Server:
         seq = self._seq
         self._depth += 1
         try:
-            if not self._grad:
-                with sys.modules["torch"].no_grad():
-                    value = self._do(kind, box.pop())
-            else:
+            with self._without_grad(), self._within_loop(kind):
                 value = self._do(kind, box.pop())
             outcome = "ok"
         except _Left:
@@ -817,6 +895,12 @@ class Server:
             self._depth -= 1
         with self._lock:
             self._reply(seq, outcome, value, kind == "new")
+
+    def _without_grad(self) -> contextlib.AbstractContextManager[Any]:
+        return _NOTHING if self._grad else sys.modules["torch"].no_grad()
+
+    def _within_loop(self, kind: str) -> contextlib.AbstractContextManager[Any]:
+        return self._loops.within(self._loop) if self._loop and kind not in _TURNS else _NOTHING
 
     def _reply(self, seq: int, outcome: str, value: Any, new: bool) -> None:
         with contextlib.suppress(Exception):
@@ -912,8 +996,8 @@ class Server:
             return [_answered(_OPERATORS[name], own, *args) for own, args in asked]
         if kind == "siblings":
             return self._siblings(*operands)
-        if kind == "run":
-            return self._run_to_end(*operands)
+        if kind in ("start", "cancel", "result", "turn", "run"):
+            return self._turn(kind, operands)
         if kind == "resume":
             return self._resume(*operands)
         if kind == "plain":
@@ -955,28 +1039,9 @@ class Server:
         chosen = [n for n in public if n in names] if isinstance(public, list | tuple) else [n for n in names if n[:1] != "_"]
         return [name for name in chosen[:10_000] if type(name) is str]
 
-    def _run_to_end(self, awaitable: Any) -> Any:
-        import asyncio  # half of the start of a zygote, for the few who need it
-
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-
-        async def wait() -> Any:
-            return await awaitable
-
-        running = asyncio._get_running_loop()
-        if running is None:
-            return self._loop.run_until_complete(wait())
-        # Asked from within a callback of something awaited: it gets a loop of its own.
-        asyncio._set_running_loop(None)
-        try:
-            loop = asyncio.new_event_loop()
-            try:
-                return loop.run_until_complete(wait())
-            finally:
-                loop.close()
-        finally:
-            asyncio._set_running_loop(running)
+    def _turn(self, kind: str, operands: tuple[Any, ...]) -> Any:
+        """What is asked of the event loop."""
+        return self._loops.start(self._loop, *operands) if kind == "start" else getattr(self._loops, kind)(*operands)
 
     def _resume(self, generator: Any, how: str, value: Any) -> Any:
         """Go on with a generator: (True, item), or (False, returned) at its end."""
@@ -1029,20 +1094,27 @@ def _leaves_of(graded: list[Any], torch: Any) -> list[Any]:
     return list(found.values())
 
 
-def _signature(function: Any) -> list[tuple[Any, ...]]:
+def _signature(function: Any) -> tuple[list[tuple[Any, ...]], tuple[Any, ...]]:
+    """Name, kind, default and annotation of each parameter; and what it returns, if that is said."""
     found = []
-    for parameter in inspect.signature(function).parameters.values():
-        more: dict[str, Any] = {}
-        for name in ("default", "annotation"):
-            value = getattr(parameter, name)
-            if value is not inspect.Parameter.empty:
-                try:
-                    values.dumps(value)
-                    more[name] = value
-                except (TypeError, ValueError):
-                    more[name] = repr(value)[:200]
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        told = {name: getattr(parameter, name) for name in ("default", "annotation")}
+        more = {name: _shown(value) for name, value in told.items() if value is not inspect.Parameter.empty}
         found.append((parameter.name, int(parameter.kind), more))
-    return found
+    returned = signature.return_annotation
+    return found, () if returned is inspect.Signature.empty else (_shown(returned),)
+
+
+def _shown(value: Any) -> Any:
+    """A class, a function or a plain value as it is, of others their text."""
+    if isinstance(value, type | types.FunctionType) or is_hint(value):
+        return value
+    try:
+        values.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)[:200]
+    return value
 
 
 def _seed(library: str, args: tuple[Any, ...]) -> None:

@@ -1,92 +1,103 @@
-"""Values of the candidate's that are plain and more: texts, numbers and tuples whose classes add methods to those of plain data.
+"""Values of the candidate's that are plain and more: texts, numbers, tuples and dates of classes that derive from plain data.
 
 The tests get a real text, number or tuple, so that all of Python takes it for one: what it is equal to, its order, its items
-and its hash are those of the plain value, whatever its class says. Only what plain data lacks is asked of the candidate, and
-methods that its class defines, as handles ask for them.
+and its hash are those of the plain value. What plain data lacks is asked of the candidate: attributes, methods, how it looks, and
+operators that its class has in a way of its own, which `operators.py` holds against the plain value.
 
-Left out: values that can change, and objects that the tests made. Those are handles.
+Left out: values that can change. Those are handles.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
+import itertools
 from collections.abc import Callable
 from typing import Any
 
-from .handles import Handle, HandleMeta
+from . import views
+from .handles import Extended, Handle, HandleMeta, handle_of, plain_of
+from .operators import ASKED_ALONE, COMMON, SPECIALS, held
 
-BASES = (str, int, float, tuple, frozenset)
-"""Plain classes whose values never change."""
-_JOINING = (str, tuple)
-"""Those that are joined with others of their kind. A number's difference from another would say whether it is the right one."""
-
-
-def extended(handle: Handle, plain: Any, operators: dict[str, Any]) -> Any:
-    """The plain value of an object, with what its class adds. `operators` are those that two objects are asked about."""
-    kind = type(handle)
-    made = _CLASSES.get(kind)
-    if made is None:
-        made = _CLASSES[kind] = _class(kind, type(plain), operators)
-    value: Any = type(plain).__new__(made, plain)
-    value.__dict__["_fumehood_handle"] = handle
-    return value
-
-
-def handle_of(value: Any) -> Handle | None:
-    """The object whose plain value this is."""
-    return value._fumehood_handle if type(type(value)) is _Extended else None
-
-
-class _Extended(type):
-    """The class of their classes."""
-
-
+_SHOWN = ("str", "repr", "format")
+_MADE_OF: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    **dict.fromkeys((dt.date, dt.datetime, dt.timedelta), lambda plain: plain.__reduce__()[1]),
+}
+"""What a plain value is made of, where it is not made of one like it."""
 _CLASSES: dict[type, Any] = {}
 
 
-def _class(kind: HandleMeta, base: Any, operators: dict[str, Any]) -> Any:
-    methods = kind._fumehood_methods
+def extended(handle: Handle, plain: Any) -> Any:
+    """The plain value of an object, with what its class adds."""
+    if (known := getattr(handle, "_fumehood_extended", None)) is not None:
+        return known
+    kind = type(handle)
+    made = _CLASSES.get(kind)
+    if made is None:
+        made = _CLASSES[kind] = _class(kind, type(plain))
+    parts = _MADE_OF.get(type(plain), lambda plain: (plain,))(plain)
+    value: Any = type(plain).__new__(made, *parts)
+    object.__setattr__(value, "_fumehood_handle", handle)
+    object.__setattr__(handle, "_fumehood_extended", value)
+    return value
+
+
+def _class(kind: HandleMeta, base: Any) -> Any:
+    own_ways, hashable = kind._fumehood_own, vars(kind)["__hash__"] is not None
+    real = kind._fumehood_real
+    shown = real if real is not None and issubclass(real, enum.Enum) else kind
 
     def own(self: Any, name: str) -> Any:
-        if name in methods:
-            return getattr(base.__getattribute__(self, "_fumehood_handle"), name)
+        if name in kind._fumehood_methods or name == "__dict__" or f".{name}" in own_ways:
+            return getattr(handle_of(self), name)
         return base.__getattribute__(self, name)
 
     body: dict[str, Any] = {
         "__getattribute__": own,
-        "__getattr__": lambda self, name: getattr(base.__getattribute__(self, "_fumehood_handle"), name),
-        "__class__": property(lambda self: kind),
-        "__reduce_ex__": lambda self, protocol: self._fumehood_handle.__reduce_ex__(protocol),
-        "__copy__": lambda self: self,
-        "__deepcopy__": lambda self, memo: self,
-        "_fumehood_extended": True,
+        "__getattr__": lambda self, name: getattr(handle_of(self), name),
+        "__setattr__": lambda self, name, value: setattr(handle_of(self), name, value),
+        "__delattr__": lambda self, name: delattr(handle_of(self), name),
+        "__class__": property(lambda self: shown),
+        "__reduce_ex__": lambda self, protocol: handle_of(self).__reduce_ex__(protocol),
+        "__copy__": _asked(Handle.__copy__),
+        "__deepcopy__": _asked(Handle.__deepcopy__),
+        "__hash__": base.__hash__ if "hash" not in own_ways else _asked(Handle.__hash__) if hashable else None,
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
+        **{f"__{name}__": _shown(f"__{name}__") for name in _SHOWN if name in own_ways},
     }
-    if base is not str:
-        for name in ("__str__", "__repr__", "__format__"):
-            body[name] = _shown(getattr(Handle, name))
-    for name in kind._fumehood_own & set(operators):
-        body[f"__{name}__"] = _operator(name, base, operators[name])
-    return _Extended(kind.__name__, (base,), body)
+    for name in own_ways & (SPECIALS.keys() - {"array"} | {"eq", "ne", "bool"}):  # an array is made of the plain value
+        ask = SPECIALS.get(name) or COMMON[f"__{name}__"]
+        if name in ("iter", "reversed") and hasattr(base, "__iter__"):
+            body[f"__{name}__"] = _iterated(name, ask)
+        else:
+            body[f"__{name}__"] = _looked_at(name, ask) if name in ASKED_ALONE else _asked(ask)
+    return Extended(kind.__name__, (base,), body)
 
 
-def _shown(ask: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, *args: ask(self._fumehood_handle, *args)
+def _asked(ask: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args, **kwargs: ask(handle_of(self), *args, **kwargs)
 
 
-def _operator(name: str, base: Any, ask: Callable[..., Any]) -> Callable[..., Any]:
-    """An operator of its class: it counts between two objects, and where what can be joined meets a plain one."""
-    plain = getattr(base, f"__{name}__", None)
+def _shown(name: str) -> Callable[..., Any]:
+    """How it looks: the same at each look, or it is the candidate's word."""
+    ask = getattr(Handle, name)
+    return lambda self, *args: views.attribute(handle_of(self), f"{name}{args}", ask(handle_of(self), *args))
 
-    def method(self: Any, other: Any, *more: Any) -> Any:
-        handle: Handle = self._fumehood_handle
-        theirs = handle_of(other)
-        if theirs is not None or isinstance(type(other), HandleMeta):
-            return ask(handle, theirs or other, *more)
-        if (base in _JOINING and isinstance(other, base)) or (base is str and name == "mod" and isinstance(other, tuple | dict)):
-            link = type(handle)._fumehood_link
-            link.rest_on("word")
-            return link.ask("operator", name, (handle, other, *more), {})
-        return plain(self, other, *more) if plain is not None else NotImplemented
+
+def _looked_at(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+    """What is asked of it alone: the plain value shows the same, if it has such a view at all."""
+    return lambda self, *args: held(handle_of(self), name, args, ask(handle_of(self), *args))
+
+
+def _iterated(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+    """The items of what has items as a plain value too: they are the same."""
+
+    def method(self: Any) -> Any:
+        handle = handle_of(self)
+        items = ask(handle)
+        first = list(itertools.islice(items, len(plain_of(handle)) + 1))
+        held(handle, name, (), first)
+        return itertools.chain(first, items)
 
     return method

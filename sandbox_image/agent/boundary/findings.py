@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import light_tests
 from .exceptions import Broken, marked
-from .handles import Function
+from .handles import Function, HandleMeta, bare, is_below
 from .values import NotApart
 
 _FORGIVING = frozenset(("AssertionError", "Exception", "BaseException", "failureException"))
@@ -41,6 +41,8 @@ class Findings:
         """What failed in it for good."""
         self.compared: Callable[[int, int], None] = lambda line, column: None
         """Called with the place of an assertion that passed and compared two things, neither of them written out."""
+        self.formatting: Callable[[Any, str], Any] = getattr
+        """Called for the attribute `format` of what is not written out."""
         self.entered: set[int] = set()
         """Marked functions that ever ran."""
         self._handled: dict[frozenset[str], list[tuple[tuple[int, int], bool]]] = {}
@@ -82,6 +84,17 @@ class Findings:
         self._done[number] = False
         yield
         self._done[number] = True
+
+    def class_of(self, value: Any) -> type:
+        """The class of a value, the candidate's own where it came as plain data with more."""
+        return type(bare(value))
+
+    def is_subclass(self, kind: Any, above: Any) -> bool:
+        """Whether a class derives from another; one of the candidate's may derive from plain data or from a library's."""
+        if not isinstance(kind, HandleMeta):
+            return issubclass(kind, above)
+        real = kind._fumehood_real
+        return is_below(kind, above) or issubclass(kind, above) or (real is not None and issubclass(real, above))
 
     def decorating(self, decorator: Any) -> Any:
         """A decorator of a test. What the candidate makes of a test is called by a function that pytest can read."""

@@ -11,6 +11,7 @@ changed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.machinery
 import os
 import re
@@ -18,6 +19,7 @@ import stat
 import sys
 import time
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from .values import MAX_FRAME, Garbled
@@ -25,10 +27,12 @@ from .values import MAX_FRAME, Garbled
 _WANTED = re.compile(
     r"\bopen\s*\(|\b(?:tempfile|shutil|pathlib|glob|tmp_path|tmpdir|tmp_path_factory|sqlite3|zipfile|tarfile)\b|\bos\."
     r"|\b(?:savetxt|loadtxt|genfromtxt|fromfile|tofile|ElementTree|configparser)\b|\b(?:np|numpy)\.(?:save|savez|load)\b"
-    r"|\b(?:to|read)_(?:csv|json|excel|parquet|html|xml)\b"
+    r"|\b(?:to|read)_(?:csv|json|excel|parquet|html|xml)\b|\.(?:(?:read|write)_(?:text|bytes)|iterdir|touch|is_file)\s*\("
 )
 _MOST = 4000
 """Files and folders on one side."""
+_REMEMBERED = 10 * _MOST
+"""Files of which one side remembers that the other changed them; more than that, and any may be."""
 _DEEPEST = 30
 _RECENT = 50_000_000
 """Nanoseconds for which a file may be changed again without another time of change."""
@@ -60,6 +64,8 @@ class Folders:
         """What this side made or changed."""
         self._given: set[tuple[int, str]] = set()
         """What was there from the beginning."""
+        self._theirs: set[str] = set()
+        """What the other side made, changed or removed."""
 
     def keep(self) -> None:
         """Take what is there for given: it does not cross, and the other side cannot change it."""
@@ -133,10 +139,30 @@ class Folders:
             target = f"{self._places[number]}/{path}"
             if os.path.realpath(os.path.dirname(target)) != os.path.realpath(self._places[number]) + _above(path):
                 continue  # through a link of this side's own
-            touched = touched or key in self._own
+            touched = touched or self._is_own(key, target)
+            if len(self._theirs) < _REMEMBERED:
+                self._theirs.add(_real(target))
             with contextlib.suppress(OSError):
                 self._do(key, target, mode, changed, content)
         return touched
+
+    def _is_own(self, key: tuple[int, str], target: str) -> bool:
+        """Whether this side made or changed it: also where there is too much to be looked at each time."""
+        if key in self._own or not os.path.lexists(target):
+            return key in self._own
+        info, known = os.lstat(target), self._known.get(key)
+        return known is None or (stat.S_ISREG(info.st_mode) and known[1] != info.st_ctime_ns)
+
+    def may_have_caused(self, error: OSError) -> bool:
+        """Whether what the other side did may be why a file could not be used: it touched that file or a folder around it.
+
+        So it may where the error names no file, or a folder that is not empty.
+        """
+        given = [os.fsdecode(one) for one in (error.filename, error.filename2) if isinstance(one, str | bytes)]
+        named = [path for path in given if "\0" not in path]
+        if not named or error.errno == errno.ENOTEMPTY or len(self._theirs) >= _REMEMBERED:
+            return bool(self._theirs)
+        return any(part in self._theirs for path in named for part in _with_folders(_real(path)))
 
     def _checked(self, change: Any) -> Change:
         if type(change) is not tuple or len(change) != 5:
@@ -193,6 +219,19 @@ def _is_text(path: str) -> bool:
         return bool(path.encode())
     except UnicodeEncodeError:
         return False
+
+
+def _real(path: str) -> str:
+    """The path of a file without links on the way to it."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """A path, and the folders around it."""
+    while path != os.path.dirname(path):
+        yield path
+        path = os.path.dirname(path)
 
 
 def _above(path: str) -> str:

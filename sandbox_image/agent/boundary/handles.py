@@ -7,8 +7,9 @@ Left out: the protocols of Python's operators. `operators.py` has them.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
+import copy
+import enum
 import functools
 import inspect
 import re
@@ -17,7 +18,7 @@ import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .exceptions import is_verdict, mark, marked
-from .values import ESTIMATORS, ITERATORS, Named, NotApart
+from .values import ESTIMATORS, ITERATORS, LIBRARIES, TYPES, Named, NotApart, library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,19 @@ _TELLING = frozenset(
         "__kwdefaults__",
         "__members__",
         "__dataclass_fields__",
+        "__dataclass_params__",
         "__match_args__",
+        "__abstractmethods__",
+        "__isabstractmethod__",
+        "__origin__",
+        "__args__",
+        "__parameters__",
+        "__supertype__",
+        "__bound__",
+        "__constraints__",
+        "__total__",
+        "__required_keys__",
+        "__optional_keys__",
     )
 )
 """Special names that only tell something of an object."""
@@ -99,7 +112,11 @@ def _is_protocol(name: str) -> bool:
     that `__array_interface__` names, and pandas takes for a table what says so as `_typ`. What Python's own operators ask is
     defined on handles, one by one.
     """
-    return name == "_typ" or name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+    return (
+        name == "_typ"
+        or name.startswith((*_OURS, "_asyncio"))
+        or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+    )
 
 
 def says_of_itself(name: str) -> bool:
@@ -113,10 +130,6 @@ class HandleMeta(type):
     _fumehood_class: int
     _fumehood_link: Link
 
-    @staticmethod
-    def _make(name: str, bases: tuple[type, ...], body: dict[str, Any]) -> HandleMeta:
-        return type.__new__(HandleMeta, name, bases, body)
-
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **more: Any) -> Any:
         """Refuse what a class statement of the tests' would make."""
         if bases:
@@ -126,18 +139,43 @@ class HandleMeta(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Have the candidate make an object."""
         made = call(cls._fumehood_link, "new", (cls, args, kwargs), args, kwargs)
-        if isinstance(type(made), HandleMeta):
-            cls._fumehood_link.was_made(made, cls, args, kwargs, sys._getframe(1))
+        if isinstance(type(behind := bare(made)), HandleMeta):
+            cls._fumehood_link.was_made(behind, cls, args, kwargs, sys._getframe(1))
         return made
 
     def __instancecheck__(cls, value: Any) -> bool:
         """Whether this is the class of an object. A named tuple without methods of its own has arrived as its items and names."""
-        below = value.__dict__.get("_fumehood_handle") if hasattr(type(value), "_fumehood_extended") else None
-        if below is not None:
+        if (below := handle_of(value)) is not None:
             return type.__instancecheck__(cls, below)
         if isinstance(value, Named):
             return cls._fumehood_base is tuple and type(value).__name__ == cls.__name__
-        return type.__instancecheck__(cls, value)
+        return type.__instancecheck__(cls, value) or _by_its_word(cls, "isinstance", value)
+
+    def __subclasscheck__(cls, kind: Any) -> bool:
+        return type.__subclasscheck__(cls, kind) or _by_its_word(cls, "issubclass", kind)
+
+    # What Python's libraries look at to learn of a class
+
+    @property
+    def __mro__(cls) -> tuple[type, ...]:
+        return tuple(map(_shown_class, (kind for kind in own_mro(cls) if kind is not Handle)))
+
+    @property
+    def __bases__(cls) -> tuple[type, ...]:  # type: ignore[override]
+        return tuple(object if kind is Handle else _shown_class(kind) for kind in type.__dict__["__bases__"].__get__(cls))
+
+    @property
+    def __flags__(cls) -> int:
+        own: int = type.__dict__["__flags__"].__get__(cls)
+        return own | inspect.TPFLAGS_IS_ABSTRACT if getattr(cls, "__abstractmethods__", None) else own
+
+    @property
+    def __annotations__(cls) -> Any:  # type: ignore[override]
+        return _attribute(cls._fumehood_link, cls, "__annotations__", known=True)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        return _signature(cls._fumehood_link, cls)
 
     def __getattr__(cls, name: str) -> Any:
         if _is_protocol(name):
@@ -163,7 +201,7 @@ class HandleMeta(type):
     def __contains__(cls, item: Any) -> bool:
         link = cls._fumehood_link
         ask = functools.partial(link.ask, "operator", "contains", (cls, item), {})
-        if not isinstance(type(item), HandleMeta) and not link.is_known(cls):
+        if not isinstance(type(bare(item)), HandleMeta) and not link.is_known(cls):
             return bool(refused(cls, "__contains__", ask))
         link.rest_on("word")
         return bool(ask())
@@ -176,6 +214,56 @@ class HandleMeta(type):
 
     def __dir__(cls) -> list[str]:
         return list(cls._fumehood_link.ask("operator", "dir", (cls,), {}))
+
+
+def make_class(name: str, bases: tuple[type, ...], body: dict[str, Any]) -> HandleMeta:
+    """A class after one of the candidate's."""
+    made = type.__new__(HandleMeta, name, bases, body)
+    type.__setattr__(made, "__slots__", _Told("__slots__"))
+    return made
+
+
+def own_mro(kind: type) -> tuple[type, ...]:
+    """The classes that a class of ours consists of, whatever it shows."""
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
+    return found
+
+
+def _shown_class(kind: type) -> type:
+    """A class of a library by itself, where it stands among the bases of the candidate's."""
+    return vars(kind).get("_fumehood_is") or kind
+
+
+def is_below(kind: HandleMeta, other: Any) -> bool:
+    """Whether a class of the candidate's derives from one of a library's, or one of several, by what it says."""
+    return any(issubclass(found, other) for one in own_mro(kind) if (found := vars(one).get("_fumehood_is")) is not None)
+
+
+def _by_its_word(kind: HandleMeta, question: str, value: Any) -> bool:
+    """Whether a class that has its own ways of taking an object for its own, as protocols have, takes this one."""
+    if not kind._fumehood_checks or not kind._fumehood_link.crosses(value, passing=True):
+        return False
+    link = kind._fumehood_link
+    found = link.ask("operator", question, (value, kind), {}) is True
+    link.rest_on("word")
+    return found
+
+
+class _Told:
+    """What the candidate tells of a class under a name that ours have too."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return owner._fumehood_link.ask("get", owner if instance is None else instance, self._name)
+
+
+def _signature(link: Link, own: Any) -> inspect.Signature:
+    told, returned = link.ask("signature", own)
+    kinds = list(inspect._ParameterKind)
+    parameters = [inspect.Parameter(name, kinds[kind], **more) for name, kind, more in told]
+    return inspect.Signature(parameters, return_annotation=returned[0] if returned else inspect.Signature.empty)
 
 
 _ANNOTATION = re.compile(r"[\w.,| \[\]]*")
@@ -209,7 +297,7 @@ def guarded(own: Any, name: str, value: Any) -> Any:
 
     @functools.wraps(value, ())
     def called(*args: Any, **kwargs: Any) -> Any:
-        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
+        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(bare(arg)), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)):
             return refused(own, name, functools.partial(value, *args, **kwargs))
         return value(*args, **kwargs)
@@ -243,10 +331,12 @@ class OwnDoc:
 class Handle(metaclass=HandleMeta):
     """An object that lives at the candidate's. Never equal to plain data, unless its class is a subclass of plain data's."""
 
-    __slots__ = ("__weakref__", "_fumehood_id", "_fumehood_value")
+    __slots__ = ("__weakref__", "_fumehood_extended", "_fumehood_id", "_fumehood_value")
 
     _fumehood_id: int
     _fumehood_value: Any
+    _fumehood_extended: Any
+    """What the tests have of it, if that is its plain value with what its class adds: the same for the same object."""
     _fumehood_link: Link
     _fumehood_methods: frozenset[str] = frozenset()
     _fumehood_base: type | None = None
@@ -254,8 +344,14 @@ class Handle(metaclass=HandleMeta):
     """Protocols in which its class differs from the plain one that it derives from."""
     _fumehood_real: type | None = None
     _fumehood_name = ""
+    _fumehood_is: type | None = None
+    """The class of a library that this stands for."""
+    _fumehood_checks = False
+    """Whether it has its own ways of taking an object for its own."""
     _fumehood_here: ClassVar[list[Link]] = []
     """The links of this process, the last of which answers."""
+
+    __init__ = _Told("__init__")
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -263,15 +359,21 @@ class Handle(metaclass=HandleMeta):
         return kind._fumehood_real or kind._fumehood_base or kind
 
     def __getattr__(self, name: str) -> Any:
-        if _is_protocol(name):
+        if _is_protocol(name) and not (name == "__wrapped__" and type(self)._fumehood_link.is_tests(sys._getframe(1))):
             raise AttributeError(name)
         kind = type(self)
         link = kind._fumehood_link
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
+        if name in _PREDICATES and hasattr(kind._fumehood_base, name) and f".{name}" not in kind._fumehood_own:
+            return getattr(plain_of(self), name)
         value = link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
         return _throwing(link, value) if name == "athrow" else value
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return _signature(type(self)._fumehood_link, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         type(self)._fumehood_link.ask("set", self, name, value)
@@ -281,14 +383,13 @@ class Handle(metaclass=HandleMeta):
 
     def __hash__(self) -> int:
         base = type(self)._fumehood_base
-        if base is not None and base.__hash__ is not None:
-            return hash(plain_of(self))
+        plain = hash(plain_of(self)) if base is not None and base.__hash__ is not None else None
+        if plain is not None and "hash" not in type(self)._fumehood_own:
+            return plain
         link = type(self)._fumehood_link
-        if self._fumehood_id not in link.made:
+        value = _hash_of(link, self)
+        if value != plain and self._fumehood_id not in link.made:
             link.rest_on("word")  # whether two are one in a set or a dictionary is for the candidate to say
-        value = link.ask("operator", "hash", (self,), {})
-        if type(value) is not int:
-            raise mark(TypeError("__hash__ method should return an integer"))
         return value
 
     def __repr__(self) -> str:
@@ -315,6 +416,13 @@ class Handle(metaclass=HandleMeta):
         return _unpickled, (_pickled(type(self)._fumehood_link, self),)
 
 
+def _hash_of(link: Link, own: Any) -> int:
+    value = link.ask("operator", "hash", (own,), {})
+    if type(value) is not int:
+        raise mark(TypeError("__hash__ method should return an integer"))
+    return value
+
+
 def _pickled(link: Link, own: Any) -> bytes:
     """What the candidate pickles of its own. These bytes are data here, and nothing here takes them apart."""
     data = link.ask("dumps", own)
@@ -325,7 +433,29 @@ def _pickled(link: Link, own: Any) -> bytes:
 
 def _unpickled(data: bytes) -> Any:
     """What the candidate makes of bytes that it pickled: an object that it hands out."""
-    return Handle._fumehood_here[-1].ask("loads", data)
+    return _unraised(Handle._fumehood_here[-1].ask("loads", data))
+
+
+def _unraised(value: Any) -> Any:
+    """An exception that was not raised: it is the tests' until the candidate raises it."""
+    if isinstance(value, BaseException):
+        value.__dict__.pop("_fumehood", None)
+    return value
+
+
+class Extended(type):
+    """The class of classes of plain values that have more than that (`extended.py`)."""
+
+
+def handle_of(value: Any) -> Any:
+    """The object behind a plain value that has more; None where there is none."""
+    return object.__getattribute__(value, "_fumehood_handle") if type(type(value)) is Extended else None
+
+
+def bare(value: Any) -> Any:
+    """The object behind a plain value that has more, or the value itself."""
+    handle = handle_of(value)
+    return value if handle is None else handle
 
 
 def plain_of(handle: Handle) -> Any:
@@ -348,13 +478,14 @@ def _is_arrays_own(name: str, args: list[Any]) -> bool:
 
 def has_protocol(kind: type, name: str) -> bool:
     """Whether objects of a class have a special method. What their metaclass has does not count."""
-    return any(name in vars(base) for base in kind.__mro__)
+    return any(name in vars(base) for base in own_mro(kind))
 
 
 def refusal(own: Any, what: str) -> BaseException:
     """What is raised where an object would have to say of itself that it is right: noted at once, for a test may catch it."""
     name = (own if isinstance(own, HandleMeta) else type(own)).__name__
-    return Handle._fumehood_here[-1].refuse(
+    here: Link = Handle._fumehood_here[-1]
+    return here.refuse(
         TypeError(
             f"{what} between plain data and an object that the candidate handed out ({name}), which does not single out the "
             "right answer: judged apart, only an object that the tests made is taken at its word"
@@ -400,8 +531,59 @@ class ExceptionMeta(type):
         made = call(link, "new", (cls, args, kwargs), args, kwargs)
         if not isinstance(made, cls):
             raise link.refuse(TypeError(f"{cls.__name__}() gave something else"))
-        made.__dict__.pop("_fumehood", None)  # it is the tests' until the candidate raises it
-        return made
+        if (number := made.__dict__.get("_fumehood_id")) is not None:
+            link.made[number] = cls, args, kwargs
+        return _unraised(made)
+
+
+def _reduced(exc: Any, protocol: Any) -> Any:
+    if "_fumehood_id" not in exc.__dict__:  # of a class of the tests' own below it
+        return BaseException.__reduce_ex__(exc, protocol)
+    return _unpickled, (_pickled(type(exc)._fumehood_link, exc),)
+
+
+def _copied(exc: Any) -> Any:
+    return _copy_of(exc, "copy", lambda value: value)
+
+
+def _copied_deeply(exc: Any, memo: Any) -> Any:
+    return _copy_of(exc, "deepcopy", lambda value: copy.deepcopy(value, memo))
+
+
+def _copy_of(exc: Any, name: str, part: Callable[[Any], Any]) -> Any:
+    if "_fumehood_id" in exc.__dict__:
+        return _unraised(type(exc)._fumehood_link.ask("operator", name, (exc,), {}))
+    made = type(exc)(*part(exc.args))
+    made.__dict__.update(part(exc.__dict__))
+    return made
+
+
+def _equal_errors(exc: Any, other: Any) -> Any:
+    if not all("_fumehood_id" in getattr(one, "__dict__", {}) for one in (exc, other)):
+        return NotImplemented
+    return type(exc)._fumehood_link.equal_errors(exc, other)
+
+
+def _hash_of_error(exc: Any) -> int:
+    return _hash_of(type(exc)._fumehood_link, exc) if "_fumehood_id" in exc.__dict__ else BaseException.__hash__(exc)
+
+
+def _repr_of_error(exc: Any) -> str:
+    if "_fumehood_id" not in exc.__dict__:
+        return BaseException.__repr__(exc)
+    return _check_text(type(exc)._fumehood_link.ask("operator", "repr", (exc,), {}), "__repr__")
+
+
+_OF_ERRORS = {"eq": _equal_errors, "hash": _hash_of_error, "repr": _repr_of_error}
+
+
+def of_errors(special: tuple[str, ...], *, hashable: bool) -> dict[str, Any]:
+    """What the candidate does with its own exceptions, where their class does more than to be one: `special` says so."""
+    if "init" not in special:
+        return {}
+    ways = {f"__{name}__": way for name, way in _OF_ERRORS.items() if name in special}
+    copying = {"__reduce_ex__": _reduced, "__copy__": _copied, "__deepcopy__": _copied_deeply}
+    return {"__hash__": BaseException.__hash__ if hashable else None, **ways, **copying}
 
 
 def pull(value: Any) -> Any:
@@ -464,15 +646,15 @@ def _throwing(link: Link, athrow: Any) -> Any:
 
 async def awaited(link: Link, source: Any) -> Any:
     """A coroutine of ours for one of the candidate's."""
-    return link.ask("run", source)
+    return await link.loops.result(source)
 
 
 class Function:
     """A function that lives at the candidate's."""
 
-    def __init__(self, link: Link, number: int, texts: list[str], asynchronous: bool) -> None:
+    def __init__(self, link: Link, number: int, texts: list[str], asynchronous: bool, bound: bool) -> None:
         own = self.__dict__
-        own["_fumehood_link"], own["_fumehood_id"] = link, number
+        own["_fumehood_link"], own["_fumehood_id"], own["_fumehood_bound"] = link, number, bound
         own["__name__"], own["__qualname__"], doc, own["__module__"] = texts
         own["__doc__"] = doc or None
         if asynchronous:
@@ -489,13 +671,11 @@ class Function:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return types.FunctionType
+        return types.MethodType if self.__dict__["_fumehood_bound"] else types.FunctionType
 
     @property
     def __signature__(self) -> inspect.Signature:
-        told = self._fumehood_link.ask("signature", self)
-        kinds = list(inspect._ParameterKind)
-        return inspect.Signature([inspect.Parameter(name, kinds[kind], **more) for name, kind, more in told])
+        return _signature(self._fumehood_link, self)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith((*_OURS, *_PROTOCOLS)) or name == "_is_coroutine":
@@ -532,7 +712,7 @@ class Method:
         """Have the candidate call it."""
         handle, name = self._handle, self.__name__
         link = type(handle)._fumehood_link
-        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(arg), HandleMeta)]
+        plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(bare(arg)), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)) and handle._fumehood_id not in link.made:
             return link.predicate(handle, name, args, kwargs)
         if name in _PREDICATES and handle._fumehood_id not in link.made:
@@ -548,6 +728,18 @@ class Method:
     def __self__(self) -> Any:
         return self._handle
 
+    @property
+    def __func__(self) -> Any:
+        return getattr(type(self._handle), self.__name__)
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return self.__func__.__doc__
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return types.MethodType
+
     def __eq__(self, other: Any) -> bool:
         return type(other) is Method and other._handle is self._handle and other.__name__ == self.__name__
 
@@ -561,7 +753,8 @@ class Method:
         return getattr(link.ask("get", self._handle, self.__dict__["__name__"]), name)
 
 
-_ITERATORS = ("map", "filter", "zip", "enumerate", "reversed")
+_KINDS = ("map", "filter", "zip", "enumerate", "reversed", "property", "staticmethod", "classmethod", "async_generator")
+"""Built-in classes that isinstance shall find behind what stays at the candidate's."""
 
 
 def class_below(base: type | None, about: dict[str, Any]) -> type | None:
@@ -572,13 +765,26 @@ def class_below(base: type | None, about: dict[str, Any]) -> type | None:
         return None
 
 
+def shared_class(path: Any) -> type | None:
+    """The class that both sides have under a path."""
+    if type(path) is not tuple or len(path) != 2:
+        return None
+    module, word = path
+    if module == "builtins":
+        return TYPES.get(word)
+    found = vars(library(module)).get(word) if module in LIBRARIES else None
+    return found if isinstance(found, type) else None
+
+
 def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
     """The library class that isinstance shall find behind a handle, or a class of ours below it."""
     if type(path) is tuple and len(path) == 2:
         module, word = path
         found = None
-        if module == "builtins" and word in _ITERATORS:
-            found = getattr(builtins, word)
+        if module == "builtins" and word in _KINDS:
+            found = TYPES[word]
+        elif module == "enum":
+            found = vars(enum).get(word)
         elif module == "iterators":
             found = ITERATORS.get(word)
         elif module == "torch.nn" and "torch" in sys.modules:
@@ -588,6 +794,8 @@ def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
         return found if isinstance(found, type) else None
     above = next((base._fumehood_real for base in bases if issubclass(base, Handle) and base._fumehood_real), None)
     torch = sys.modules.get("torch")
+    if above is not None and issubclass(above, enum.Enum):  # without members
+        return types.new_class(name, (above,))
     if above is not None and torch is not None and issubclass(above, torch.nn.Module):
         return type(name, (above,), {})
     return above if above is not None and above.__module__.startswith(ESTIMATORS) else None

@@ -5,6 +5,7 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
+import abc
 import collections
 import collections.abc
 import enum
@@ -24,9 +25,10 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import extended, own, sharing, vacuous, values, views
+from . import enums, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
+from .extended import extended
 from .folders import Folders
 from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
 from .handles import (
@@ -38,14 +40,23 @@ from .handles import (
     Method,
     OwnDoc,
     awaited,
+    bare,
     class_below,
     generated,
     guarded,
+    handle_of,
+    is_below,
     library_class,
+    make_class,
+    of_errors,
+    own_mro,
     refusal,
+    shared_class,
 )
+from .hints import is_hint
+from .loops import TestsLoops
 from .module import Module
-from .operators import ARITHMETIC, COMMON, DESCRIPTORS, SPECIALS, predicate
+from .operators import COMMON, DESCRIPTORS, SPECIALS, equal_objects, predicate
 from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
@@ -54,12 +65,13 @@ BASES = ("data", "line_up", "word")
 """What a passed test can rest on, the strongest first: values that crossed, an answer singled out among decoys, or what the
 candidate says of itself."""
 _CHANCE = random.SystemRandom()
-_CHANGING = frozenset(
-    ("call", "new", "method", "set", "delete", "resume", "run", "next", "setitem", "delitem", "enter", "exit", "aenter", "aexit")
-)
+TURNING = ("run", "start", "cancel", "result", "turn")
+"""What is asked of the candidate's event loop."""
+_CHANGING = frozenset((*TURNING, "call", "new", "method", "set", "delete", "resume", "next", "setitem", "delitem"))
+_CHANGING |= {"enter", "exit", "aenter", "aexit"}
 """What may change objects, and with them what they show."""
 _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")}
-_STOPPING = ("next", "anext", "resume", "run")
+_STOPPING = ("next", "anext", "resume", "run", "start", "result")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
 _HARMLESS = (int, float, complex, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None))
@@ -112,7 +124,7 @@ class _Writer(values.Writer):
         kind, link = type(value), self.link
         if issubclass(kind, Handle | Function):
             self._handle(value._fumehood_id)
-        elif (handle := extended.handle_of(value)) is not None:
+        elif (handle := handle_of(value)) is not None:
             self._handle(handle._fumehood_id)
         elif kind is Module:
             self._handle(0)
@@ -129,6 +141,12 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
+        elif self.passing and kind.__module__ == link.own_module and issubclass(kind, enum.Enum):
+            if not enums.is_simple(kind, link.own_module):
+                raise NotApart(
+                    f"A member of an enumeration with methods ({kind.__name__}) cannot be passed to a candidate judged apart"
+                )
+            enums.put(self, value)
         elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
@@ -169,6 +187,9 @@ class _Writer(values.Writer):
             values.put_tensor(self, value.detach(), torch)
         return True
 
+    def factory(self, value: Any) -> None:
+        self.put(value)
+
     def _leaf(self, value: Any, torch: Any) -> tuple[bool, Any] | None:
         """Whether a leaf of the tests' own is a parameter, and its gradient; None for what is only computed with."""
         large = value.numel() * value.element_size() > MAX_LEAF
@@ -179,7 +200,7 @@ class _Writer(values.Writer):
         return isinstance(value, torch.nn.Parameter), self.link.leaf(value).grad
 
     def foreign(self, value: Any) -> None:
-        link = self.link
+        link, about = self.link, None
         if id(value) in self.active:
             raise NotApart("A value that contains itself cannot be passed to a candidate judged apart", kind=False)
         if type(value) in values.WRITE:
@@ -195,6 +216,9 @@ class _Writer(values.Writer):
         elif type(value) is types.GeneratorType:
             number = link.callable_number(value, functools.partial(_resumed, value))
             nature = "generator"
+        elif type(value) is types.CoroutineType:
+            number = link.coroutine_number(value)
+            nature = "awaitable"
         elif isinstance(value, _ITERATORS):
             number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
@@ -202,11 +226,19 @@ class _Writer(values.Writer):
             number = link.callable_number(value, value)
             nature = "partial" if type(value) is functools.partial else "getter"
         elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
+            value = link.same_method(value)
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
+            owner = value.__self__ if type(value) is types.MethodType else None
+            about = (*_about(value, link.shown), owner if link.is_own(type(owner)) else None)
+        elif self.passing and isinstance(value, type) and enums.is_simple(value, link.own_module):
+            number = link.callable_number(value, None)
+            nature, about = "enum", enums.describe(value)
         elif self.passing and link.is_own(value if isinstance(value, type) else type(value)):
             number = (
-                link.callable_number(value, None) if link.has_number(value) else link.callable_number(value, own.serving(value))
+                link.callable_number(value, None)
+                if link.has_number(value)
+                else link.callable_number(value, own.serving(value, link.shown))
             )
             nature = "class" if isinstance(value, type) else "object"
         else:
@@ -225,7 +257,7 @@ class _Writer(values.Writer):
         elif nature == "class":
             self.put_apart(own.describe(value, link.own_module))
         else:
-            self.put_apart(_about(value) if nature in ("", "coroutine") else None)
+            self.put_apart(about)
 
 
 _FOLLOWING = ("builtins", "collections", "array", "itertools", "numpy", "torch", "pandas")
@@ -284,6 +316,8 @@ def _derives_from_plain(kind: type) -> bool:
 
 def _is_borrowed(value: Any) -> bool:
     """Whether a value is a class that is not the candidate's own. Those of errors count only for who catches them."""
+    if is_hint(value):
+        return True
     return isinstance(value, type) and not isinstance(value, HandleMeta) and not issubclass(value, BaseException)
 
 
@@ -295,30 +329,23 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _about(function: Any) -> tuple[Any, ...]:
+def _about(function: Any, shown: Callable[[Any], Any]) -> tuple[Any, ...]:
     """Name, documentation and parameters of a callable of the tests'."""
     name = getattr(function, "__name__", None)
     doc = getattr(function, "__doc__", None)
     parameters, exact = None, True
     if isinstance(function, types.FunctionType | types.MethodType):
-        parameters = []
-        for found in inspect.signature(function).parameters.values():
-            more = {}
-            for field in ("default", "annotation"):
-                value = getattr(found, field)
-                if value is not inspect.Parameter.empty:
-                    plain = _is_plain(value)
-                    exact = exact and plain
-                    more[field] = value if plain else repr(value)[:200]
-            parameters.append((found.name, int(found.kind), more))
-    own = {
+        parameters = own.parameters(function, shown)
+        defaults = [found.default for found in inspect.signature(function).parameters.values()]
+        exact = all(value is inspect.Parameter.empty or shown(value) is value for value in defaults)
+    attributes = {
         key: value
         for key, value in getattr(function, "__dict__", {}).items()
         if type(key) is str and not key.startswith("_") and _is_plain(value)
     }
     qualname = getattr(function, "__qualname__", name)
     names = [text if type(text) is str else type(function).__name__ for text in (name, qualname)]
-    return (*names, doc if type(doc) is str else None, parameters, exact, own, _module_of(function))
+    return (*names, doc if type(doc) is str else None, parameters, exact, attributes, _module_of(function))
 
 
 def _module_of(function: Any) -> str | None:
@@ -410,7 +437,7 @@ class _Reader(values.Reader):
             else:
                 bases.append(self.expect_class())
         special, methods, base, real, own = self.expect(tuple)
-        doc, hashable, abstract = self.expect(tuple)
+        doc, hashable, abstract, checks = self.expect(tuple)
         texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()))
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
@@ -419,15 +446,17 @@ class _Reader(values.Reader):
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
             about |= {"_fumehood_link": self.link, "_fumehood_adds": "init" in special}
+            about |= of_errors(special, hashable=hashable is True)
             return exception_class(name, bases or [Exception], about, ExceptionMeta)
-        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
+        more = own, checks, about
+        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, *more)
 
     def function(self) -> Any:
         number = self.number()
-        *texts, asynchronous = self.short(self.expect(tuple))
-        if [type(text) for text in texts] != [str] * 4 or type(asynchronous) is not bool:
+        *texts, asynchronous, bound = self.short(self.expect(tuple))
+        if [type(text) for text in texts] != [str] * 4 or type(asynchronous) is not bool or type(bound) is not bool:
             raise Garbled("a function that is none")
-        return self.link.function(number, texts, asynchronous)
+        return self.link.function(number, texts, asynchronous, bound)
 
     def from_library(self) -> Any:
         """A part of a library. What the tests make of a class that the candidate chose is not their own doing."""
@@ -444,6 +473,12 @@ class _Reader(values.Reader):
             return value
         places = {name: property(functools.partial(_given, found)) for name, found in kept.items()}
         return tuple.__new__(type(type(value).__name__, (type(value),), {"__slots__": (), **places}), value)
+
+    def factory(self) -> Any:
+        """What makes the items that a dictionary lacks: at the candidate's, or at the tests' if it was theirs."""
+        if self.data[self.pos] not in b"(chk":
+            raise Garbled("a function of a library where none belongs")
+        return self.deeper()
 
     def masked(self, array: Any) -> Any:
         """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""
@@ -469,6 +504,10 @@ class _Reader(values.Reader):
         """A callable of the tests' own that comes back."""
         return self.link.callables[self.number()][0]
 
+    def member(self) -> Any:
+        """A member of an enumeration of the tests'."""
+        return enums.read(self, self.link.has_number)
+
     def own_error(self) -> Any:
         """An exception class of the tests' that comes back."""
         return self.link.errors[self.number()]
@@ -488,6 +527,7 @@ _Reader.more = {
     ord("c"): _Reader.class_of_its_own,
     ord("("): _Reader.function,
     ord("k"): _Reader.asked,
+    ord(enums.TAG): _Reader.member,
     ord("x"): _Reader.own_error,
     ord("e"): _Reader.exception,
     ord("p"): _Reader.mirror,
@@ -514,6 +554,8 @@ class Link:
         self.callables: dict[int, tuple[Any, Any]] = {}
         """What the tests passed that can be called: by number, the object itself and what is called."""
         self._callable_numbers: dict[int, int] = {}
+        self._methods: dict[tuple[int, int], Any] = {}
+        """Methods of objects of the tests' that were passed, by the `id` of both."""
         self.own_module = f"test_{module}"
         """The name of the tests' own module."""
         self._own_classes: dict[type, bool] = {}
@@ -525,8 +567,6 @@ class Link:
         self.classes: dict[int, type] = {}
         self._class_numbers: dict[type, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-        self._extended: set[int] = set()
-        """Numbers of those that the tests have as plain values with what their classes add."""
         self.sources: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         """Our generators and coroutines -> the handles that they pull from."""
         self._taken: dict[int, int] = {}
@@ -566,12 +606,11 @@ class Link:
         self.expects: Callable[[str], bool] = lambda name: False
         """Whether the tests name this class of exceptions in a handler where they stand."""
         self.empties = vacuous.Empties(self, tests)
+        self.loops = TestsLoops(self)
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
         self._named_folders = False
         """Whether the candidate has heard that they do."""
-        self.changed_files = False
-        """Whether the candidate has made, changed or removed any."""
         self._objection = ""
         """What the candidate did that makes its answer count for nothing."""
         self._in_module = False
@@ -790,6 +829,10 @@ class Link:
                     raise self.refuse(RuntimeError(_REPLACED))
         return views.attribute(own, name, value)
 
+    def equal_errors(self, exc: Any, other: Any) -> Any:
+        """Whether two exceptions of the candidate's are equal, in the way of their class."""
+        return equal_objects(exc, other)
+
     def attribute_of(self, exc: Any, name: str) -> Any:
         """A property or a method of a candidate's exception."""
         return guarded(exc, name, self.ask("get", exc, name))
@@ -833,6 +876,10 @@ class Link:
             return False
         return True
 
+    def shown(self, value: Any) -> Any:
+        """A value as it is passed to the candidate; a text where it cannot cross."""
+        return value if self.crosses(value, passing=True) else repr(value)[:200]
+
     def _answers(self, count: int, told: Any) -> list[tuple[bool, Any]]:
         if type(told) is not list or len(told) != count:
             raise self.refuse(TypeError("a candidate's object answered another number of questions than it was asked"))
@@ -862,11 +909,14 @@ class Link:
     def _send(self, seq: int, kind: str, body: _Writer) -> None:
         extras: dict[str, Any] = {}
         if self.drop:
-            extras["drop"], self.drop = list(self.drop), set()
+            dropped, self.drop = self.drop, set()  # the collector may add to it at any time
+            extras["drop"] = list(dropped)
         if self.seeds:
             extras["seeds"], self.seeds = self.seeds, []
         if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
             extras["files"], self._named_folders = changes, True
+        if "asyncio" in sys.modules and (number := self.loops.number()):
+            extras["loop"] = number
         if (torch := sys.modules.get("torch")) is not None:
             if not torch.is_grad_enabled():
                 extras["grad"] = False
@@ -986,8 +1036,6 @@ class Link:
                 self.rest_on("word")
                 self._put.add((id(value), args[1] if len(args) > 1 else ""))
             value = target(*args, **kwargs)
-            if inspect.iscoroutine(value) and value not in self.sources:
-                value = _run_apart(value)
             body.put(value)
         except Broken:
             raise
@@ -1044,6 +1092,7 @@ class Link:
             exc.__notes__ = notes
         if number >= 0 and hasattr(type(exc), "_fumehood_link"):
             exc.__dict__["_fumehood_id"] = number
+            self.made.pop(number, None)
             weakref.finalize(exc, self.let_go, number).atexit = False
         if cause is not None:
             exc.__cause__ = self.exception(cause)
@@ -1072,6 +1121,7 @@ class Link:
         hashable: Any,
         abstract: Any,
         differs: tuple[str, ...],
+        checks: Any,
         about: dict[str, Any],
     ) -> type:
         """A class whose objects are handles: ours, made after a description."""
@@ -1088,19 +1138,23 @@ class Link:
             "_fumehood_own": frozenset(differs),
             "_fumehood_real": library_class(real, name, bases) or class_below(base, about),
             "_fumehood_name": name,
+            "_fumehood_is": shared_class(real),
+            "_fumehood_checks": checks is True,
             "__doc__": OwnDoc(about["__doc__"]),
         }
         if hashable is not True:
             body["__hash__"] = None
         parents = tuple(b for b in bases if issubclass(b, Handle)) or (Handle,)
         try:
-            made = HandleMeta._make(name, parents, body)
+            made: Any = make_class(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
-            made = HandleMeta._make(name, (Handle,), body)
+            made = make_class(name, (Handle,), body)
         for kind in values.ABSTRACT:
             if kind in abstract:
                 getattr(collections.abc, kind).register(made)
-        return made
+        if is_below(made, abc.ABC):
+            abc.ABCMeta.register(abc.ABC, made)
+        return made  # type: ignore[no-any-return]
 
     def handle(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
         """What stands for an object of the candidate's: the same for the same object.
@@ -1111,14 +1165,15 @@ class Link:
         found = self._handles.get(number)
         if found is not None and type(found) is kind:
             self.made.pop(number, None)
-            if base and (getattr(kind, "_fumehood_base", None) in _MUTABLE or self._asking == "new"):
+            plain = getattr(kind, "_fumehood_base", None)
+            if base and (plain in _MUTABLE or (self._asking == "new" and plain not in values.UNCHANGING)):
                 object.__setattr__(found, "_fumehood_value", base[0])
             return found
         if not issubclass(kind, Handle):
             raise Garbled("an object of no class")
         self.drop.discard(number)  # not told yet, and not true any more
         self.made.pop(number, None)
-        made = object.__new__(kind)
+        made: Any = object.__new__(kind)
         object.__setattr__(made, "_fumehood_id", number)
         if base:
             object.__setattr__(made, "_fumehood_value", base[0])
@@ -1138,12 +1193,9 @@ class Link:
 
     def value(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
         """What the tests get for an object: a handle, or a plain value with what its class adds, if that never changes."""
-        bare = self._asking == "new" or (number in self._handles and number not in self._extended)
         handle = self.handle(number, kind, nature, base)
-        if bare or nature != "value" or getattr(kind, "_fumehood_base", None) not in extended.BASES:
-            return handle
-        self._extended.add(number)
-        return extended.extended(handle, base[0], ARITHMETIC)
+        unchanging = nature == "value" and getattr(kind, "_fumehood_base", None) in values.UNCHANGING
+        return extended(handle, base[0]) if unchanging else handle
 
     def named(self, name: str, value: Any) -> Any:
         """Note what the tests took by its name. A class is written with a capital; a function's name vouches for nothing.
@@ -1164,7 +1216,7 @@ class Link:
 
     def is_known(self, kind: type) -> bool:
         """Whether the tests named this class, or one that it derives from, and have it in no other way."""
-        return self._handed[kind] <= 0 and any(base in self.known for base in kind.__mro__)
+        return self._handed[kind] <= 0 and any(base in self.known for base in own_mro(kind))
 
     def was_made(self, value: Any, kind: type, args: Any, kwargs: Any, frame: types.FrameType) -> None:
         """Note an object that the tests made, where they know its class by name; `frame` called it.
@@ -1185,7 +1237,6 @@ class Link:
     def let_go(self, number: int) -> None:
         """Note that nobody here holds an object any more."""
         self.drop.add(number)
-        self._extended.discard(number)
         self.made.pop(number, None)
         self.worlds.pop(number, None)
         self._views.pop(number, None)
@@ -1193,11 +1244,11 @@ class Link:
         self.listings.pop(number, None)
         self._taken.pop(number, None)
 
-    def function(self, number: int, texts: list[str], asynchronous: bool) -> Any:
+    def function(self, number: int, texts: list[str], asynchronous: bool, bound: bool) -> Any:
         """What stands for a function of the candidate's. The texts are its name, qualified name, documentation and module."""
         found = self._handles.get(number)
         if type(found) is not Function:
-            found = Function(self, number, texts, asynchronous)
+            found = Function(self, number, texts, asynchronous, bound)
             self._handles[number] = found
             self.drop.discard(number)
             weakref.finalize(found, self.let_go, number).atexit = False
@@ -1253,7 +1304,7 @@ class Link:
             )
 
     def _is_harmless(self, value: Any) -> bool:
-        if type(value) in (Function, Method) or isinstance(type(value), HandleMeta) or self.has_number(value):
+        if type(value) in (Function, Method) or isinstance(type(bare(value)), HandleMeta) or self.has_number(value):
             return True
         if not isinstance(value, type):
             return self.is_own(type(value)) or _is_torch_module(value)
@@ -1278,6 +1329,17 @@ class Link:
             number = self._callable_numbers[id(value)] = len(self.callables) + 1
             self.callables[number] = (value, target)
         return number
+
+    def same_method(self, value: Any) -> Any:
+        """A method that was passed before, where this is the same one of the same object: each look makes a new one."""
+        if type(value) is not types.MethodType:
+            return value
+        return self._methods.setdefault((id(value.__self__), id(value.__func__)), value)  # kept, and its object with it
+
+    def coroutine_number(self, value: Any) -> int:
+        """The number under which the candidate may await a coroutine of the tests'."""
+        target = self.loops.serving(value, lambda: self._callable_numbers[id(value)])
+        return self.callable_number(value, target)
 
     # Tensors
 
@@ -1325,10 +1387,8 @@ class Link:
         if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
         files = extras.pop("files", None)
-        if files is not None and self.folders is not None:
-            self.changed_files |= bool(files)
-            if self.folders.apply(files):
-                self.rest_on("word")  # what the tests look at may be what they wrote down as expected
+        if files is not None and self.folders is not None and self.folders.apply(files):
+            self.rest_on("word")  # what the tests look at may be what they wrote down as expected
         if not extras:
             return
         torch = values.library("torch")
@@ -1373,20 +1433,3 @@ def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:
     for name, value in attributes.items():
         if type(name) is str and name.isidentifier() and not name.startswith("_"):
             exc.__dict__[name] = guarded(exc, name, value)
-
-
-def _run_apart(coroutine: Any) -> Any:
-    """Run a coroutine of the tests' to its end, whatever loop runs already.
-
-    In this thread: another one could not ask the candidate anything, which waits for what the coroutine gives.
-    """
-    import asyncio
-
-    running = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(coroutine)
-    finally:
-        loop.close()
-        asyncio._set_running_loop(running)

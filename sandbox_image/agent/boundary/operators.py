@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from . import views
 from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
-from .handles import Handle, HandleMeta, call, has_protocol, plain_of, pull, refusal, refused, size_of
+from .handles import Handle, HandleMeta, awaited, bare, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
+from .plainly import JOINING, LOCAL, PLAIN, Answer, alike, plainly, tried
 from .values import NotApart
 
 if TYPE_CHECKING:
@@ -39,10 +40,8 @@ _MEMBERS = 0.06
 _COARSE = 0.25
 """Share of decoys for which an answer may be the same and still be worth a word: a container has more than one member."""
 _OWN_EQUALITY = 0.9
-"""The same for two objects that the tests made: equality of a class may be as coarse as it likes, but not always true."""
-
-Answer = tuple[bool, Any]
-"""Whether it was answered, and with what."""
+"""The same for two objects that the tests made, and for what shows the value beside: equality of a class may be as coarse as it
+likes, but not always true."""
 
 
 def is_object(value: Any) -> bool:
@@ -62,11 +61,6 @@ def _raised(own: Handle, name: str, *args: Any) -> Any:
 
 def _refused(own: Handle, name: str, *args: Any) -> Any:
     return refused(own, f"__{name}__", functools.partial(_ask, own, name, *args))
-
-
-def _own_way(own: Handle, name: str) -> bool:
-    """Whether an object whose class derives from plain data's has another way of its own, and is what the tests test."""
-    return _made(own) and name in type(own)._fumehood_own
 
 
 def _ask(own: Handle, name: str, *args: Any) -> Any:
@@ -93,7 +87,7 @@ def _singled_out(own: Handle, value: Any, answers: list[tuple[Any, Answer]], *, 
     if not share and answers:  # an object that the tests made may check what it has not found
         link.rest_on("line_up" if hides(value) and not _made(own) else "word")
         return True
-    if answers and share < (_OWN_EQUALITY if _made(own) and coarse else coarse):
+    if answers and share < coarse:
         link.rest_on("word")
         return True
     if not answers and _made(own):  # nothing looks like it: None, an empty list
@@ -106,11 +100,13 @@ def _singled_out(own: Handle, value: Any, answers: list[tuple[Any, Answer]], *, 
 
 
 def _equal(self: Handle, other: Any) -> Any:
-    kind = type(self)
+    kind, other = type(self), bare(other)
     if is_object(other):
-        return _equal_objects(self, other)
-    if kind._fumehood_base is not None and not _own_way(self, "eq"):
+        return equal_objects(self, other)
+    if _is_plain(self, "eq"):
         return plain_of(self) == other
+    if _is_checked(self, "eq"):
+        return _agreed(self, "eq", other)
     if not kind._fumehood_link.crosses(other):
         if isinstance(other, list | tuple | set | frozenset) and kind._fumehood_link.crosses(other, passing=True):
             return _shows(self, other) and _ask(self, "eq", other) is True  # objects of the tests' own, which it keeps
@@ -120,15 +116,20 @@ def _equal(self: Handle, other: Any) -> Any:
 
 
 def _unequal(self: Handle, other: Any) -> Any:
-    kind = type(self)
+    kind, other = type(self), bare(other)
     if is_object(other):
         value = _ask(self, "ne", other)
         kind._fumehood_link.rest_on("word")
-        return value if value is not False else not _equal_objects(self, other)
-    if kind._fumehood_base is not None and not _own_way(self, "eq"):
+        return value if value is not False else not equal_objects(self, other)
+    if _is_plain(self, "ne"):
         return plain_of(self) != other
+    if _is_checked(self, "ne"):
+        return _agreed(self, "ne", other)
     if not kind._fumehood_link.crosses(other):
         return NotImplemented
+    if kind._fumehood_base is not None:
+        kind._fumehood_link.rest_on("word")
+        return _unclear(self, "ne", _lined_up(self, "ne", other)[0], other)
     # By its equality alone: a question about what is unequal would tell it the one value.
     answer, counts = _claims(self, other)
     if answer[1] is True and not counts:
@@ -148,7 +149,10 @@ def _claims(own: Handle, other: Any) -> tuple[Answer, bool]:
     answer, rest = _lined_up(own, "eq", other)
     if before not in (None, answer):
         raise refusal(own, "__eq__")
-    return answer, answer[1] is True and _singled_out(own, other, rest)
+    coarse = 0.0
+    if type(own)._fumehood_base is not None:  # a number modulo five equals many
+        coarse = _OWN_EQUALITY if plain_of(own) == other else _COARSE
+    return answer, answer[1] is True and _singled_out(own, other, rest, coarse=coarse)
 
 
 def _shows(own: Handle, other: Any) -> bool:
@@ -202,7 +206,7 @@ def _unclear(own: Handle, name: str, answer: Answer, other: Any) -> Any:
     return value
 
 
-def _equal_objects(own: Handle, other: Handle) -> Any:
+def equal_objects(own: Any, other: Any) -> Any:
     """Equality of two objects of the candidate's, one of which the tests made: it is lined up with others made alike.
 
     What the tests expect, they have told the candidate when they made it, so more than its word this never is.
@@ -223,7 +227,7 @@ def _equal_objects(own: Handle, other: Handle) -> Any:
             rest = [answer for answer in answers[1:] if answer[0]]
             share = sum(answer[1] is True for answer in rest) / len(rest) if rest else 1.0
             if rest and share >= (_OWN_EQUALITY if _made(own) and _made(other) else _COARSE):
-                return False
+                raise link.refuse(TypeError(f"{type(own).__name__} is equal to whatever it is compared with"))
         break
     link.rest_on("word")
     return True
@@ -240,13 +244,15 @@ def _order(name: str) -> Callable[..., Any]:
     """Whether a larger other makes it true."""
 
     def method(self: Handle, other: Any) -> Any:
-        kind = type(self)
+        kind, other = type(self), bare(other)
         link = kind._fumehood_link
         if is_object(other):
             link.rest_on("word")
             return _ask(self, name, other)
-        if kind._fumehood_base is not None:
+        if _is_plain(self, name):
             return getattr(operator, name)(plain_of(self), other)
+        if _is_checked(self, name):
+            return _agreed(self, name, other)
         if not link.crosses(other):
             return NotImplemented
         if not is_number(other) or isinstance(other, complex):
@@ -298,10 +304,12 @@ def _by_word(own: Handle, name: str, other: Any) -> Any:
 
 
 def _contains(self: Handle, item: Any) -> bool:
-    kind = type(self)
+    kind, item = type(self), bare(item)
     link = kind._fumehood_link
-    if kind._fumehood_base is not None and not is_object(item) and not _own_way(self, "contains"):
+    if not is_object(item) and _is_plain(self, "contains"):
         return item in plain_of(self)
+    if not is_object(item) and _is_checked(self, "contains"):
+        return bool(_agreed(self, "contains", item))
     if not is_object(item) and not link.crosses(item) and not _made(self):  # an object of the tests' own
         if not has_protocol(kind, "__iter__"):
             raise refusal(self, "__contains__")
@@ -318,7 +326,7 @@ def _contains(self: Handle, item: Any) -> bool:
     answer, rest = _lined_up(self, "contains", item)
     if answer[1] is not True:
         return bool(_unclear(self, "contains", answer, item))
-    if _singled_out(self, item, rest, coarse=_MEMBERS):
+    if _singled_out(self, item, rest, coarse=_OWN_EQUALITY if _made(self) else _MEMBERS):
         return True
     if _made(self):
         link.rest_on("word")
@@ -337,7 +345,9 @@ def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     """
     link = type(own)._fumehood_link
     ask = functools.partial(link.ask, "method", own, name, args, kwargs)
-    if len(args) != 1 or kwargs or is_object(args[0]) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
+    if hasattr(type(own)._fumehood_base, name):
+        return _held(own, name, ask(), tried(getattr(plain_of(own), name), *args, **kwargs))
+    if len(args) != 1 or kwargs or is_object(bare(args[0])) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
         return refused(own, name, ask)
     if name in _EQUALITIES:
         return _shows(own, args[0]) and ask() is True
@@ -364,26 +374,16 @@ _SOLVE: dict[str, Callable[[Any, Any], Any]] = {
     "rpow": lambda result, other: math.log(result) / math.log(other),
 }
 """The number that an operation was done with, from its result and the other operand."""
-_BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
-
-
-def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda own, other: function(other, own)
-
-
-_LOCAL: dict[str, Callable[[Any, Any], Any]] = {
-    **{name.rstrip("_"): getattr(operator, name) for name in _BINARY},
-    **{"r" + name.rstrip("_"): _reflected(getattr(operator, name)) for name in _BINARY},
-    "divmod": divmod,
-    "rdivmod": lambda own, other: divmod(other, own),
-}
-_IN_PLACE = frozenset("i" + name.rstrip("_") for name in _BINARY)
+_IN_PLACE = frozenset(f"i{name}" for name in LOCAL if f"r{name}" in LOCAL and name != "divmod")
 
 
 def _arithmetic(name: str) -> Callable[..., Any]:
-    function = _LOCAL.get(name.removeprefix("i") if name in _IN_PLACE else name)
+    function = LOCAL.get(name.removeprefix("i") if name in _IN_PLACE else name)
 
     def method(self: Handle, other: Any, *more: Any) -> Any:
+        return _credited(self, compute(self, bare(other), *more))
+
+    def compute(self: Handle, other: Any, *more: Any) -> Any:
         kind = type(self)
         link = kind._fumehood_link
         if is_object(other):
@@ -392,7 +392,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
                 link.rest_on("word")
             return value
         if kind._fumehood_base is not None and function is not None and not _made(self):
-            return function(plain_of(self), other)
+            return _of_plain(self, name, other, *more) if name in kind._fumehood_own else function(plain_of(self), other)
         if not link.crosses(other):
             if not (_made(self) and link.crosses(other, passing=True)):
                 return NotImplemented
@@ -479,6 +479,76 @@ def _fixed(name: str, function: Any, told: list[tuple[Any, Any]]) -> bool:
         )
     except (ArithmeticError, TypeError, ValueError, StopIteration):
         return False
+
+
+# Objects whose classes derive from plain data
+
+
+def _is_plain(own: Handle, name: str) -> bool:
+    """Whether the plain value of an object answers for it: its class has this operator from plain data."""
+    kind = type(own)
+    return kind._fumehood_base is not None and name not in kind._fumehood_own
+
+
+def _is_checked(own: Handle, name: str) -> bool:
+    """Whether its plain value has an operator too that its class has in a way of its own, where it was handed out."""
+    base = type(own)._fumehood_base
+    return base is not None and hasattr(base, f"__{name}__") and not _made(own)
+
+
+def _held(own: Handle, name: str, value: Any, plain: Answer) -> Any:
+    """What an object said of itself that its plain value says as well: else it would have to say that it is right."""
+    if plain[0] and alike(value, plain[1]):
+        return value
+    raise refusal(own, name)
+
+
+def _agreed(own: Handle, name: str, other: Any) -> Any:
+    """How an object compares with plain data, in its own way and as its plain value. It does not learn with what."""
+    if not type(own)._fumehood_link.crosses(other):
+        return NotImplemented
+    plain = tried(PLAIN[name], plain_of(own), other)
+    known = name == "eq" and plain[1] is True  # it has that value
+    answer = (True, _ask(own, name, other)) if known else _lined_up(own, name, other)[0]
+    if not answer[0]:
+        return _raised(own, name, other)
+    return answer[1] if answer[1] is NotImplemented else _held(own, f"__{name}__", answer[1], plain)
+
+
+def _of_plain(own: Handle, name: str, other: Any, *more: Any) -> Any:
+    """What an object that was handed out gives with plain data in its own way."""
+    link, way = type(own)._fumehood_link, name.removeprefix("i") if name in _IN_PLACE else name
+    if not link.crosses(other):
+        return NotImplemented
+    once = more or name in _IN_PLACE  # it may change
+    answer = (True, _ask(own, name, other, *more)) if once else _lined_up(own, name, other)[0]
+    if not answer[0]:
+        return _raised(own, name, other)
+    value = answer[1]
+    if value is NotImplemented or any(heard and alike(value, plain) for heard, plain in plainly(own, way, other, *more)):
+        return value
+    if way not in JOINING.get(type(own)._fumehood_base, ()):
+        raise refusal(own, f"__{name}__")
+    link.rest_on("word")
+    return value
+
+
+def _credited(own: Handle, value: Any) -> Any:
+    """What an operator gives: another of its class, of one that the tests made, is taken for one that they made."""
+    handle = handle_of(value)
+    if handle is not None and type(handle) is type(own) and _made(own):
+        type(own)._fumehood_link.made[handle._fumehood_id] = type(own), (plain_of(handle),), {}
+    return value
+
+
+def held(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
+    """A view of an object, or what an operator gives of it alone: that of its plain value, if it has one."""
+    plain = tried(PLAIN[name], plain_of(own), *args)
+    if plain[0] and _made(own) and not alike(value, plain[1]):
+        type(own)._fumehood_link.rest_on("word")
+    elif plain[0]:
+        value = _held(own, f"__{name}__", value, plain)
+    return _credited(own, value) if name in _ALONE else value
 
 
 # What asks about nothing but the object
@@ -611,7 +681,7 @@ def _entering(name: str) -> Callable[..., Any]:
 
 async def _soon(link: Link, awaitable: Any, *, heard: bool = True) -> Any:
     try:
-        value = await awaitable if type(awaitable) is types.CoroutineType else link.ask("run", awaitable)
+        value = await (awaitable if type(awaitable) is types.CoroutineType else awaited(link, awaitable))
     except Exception:
         if heard:
             raise
@@ -624,12 +694,7 @@ def _call_handle(self: Handle, *args: Any, **kwargs: Any) -> Any:
 
 
 def _wait_for(self: Handle) -> Any:
-    return _soon_iter(type(self)._fumehood_link, self)
-
-
-def _soon_iter(link: Link, awaitable: Any) -> Any:
-    return link.ask("run", awaitable)
-    yield  # a generator, as __await__ must return an iterator
+    return awaited(type(self)._fumehood_link, self).__await__()
 
 
 def _truth(self: Handle) -> bool:
@@ -668,11 +733,14 @@ def _descriptor(name: str) -> Callable[..., Any]:
     return method
 
 
+_ALONE = ("neg", "pos", "abs", "invert", "round", "trunc", "floor", "ceil")
+"""Operators that compute with an object alone."""
+ASKED_ALONE = ("len", "getitem", "bool", "int", "float", "complex", "index", "bytes", *_ALONE)
+"""Those, and the ones that show what an object holds: they are asked about nothing that is expected."""
 COMMON: dict[str, Any] = {"__eq__": _equal, "__ne__": _unequal, "__bool__": _truth, "__hash__": Handle.__hash__}
 """What every object has."""
 SPECIALS: dict[str, Any] = {name: _order(name) for name in ("lt", "le", "gt", "ge")}
-ARITHMETIC: dict[str, Any] = {name: _arithmetic(name) for name in _LOCAL}
-SPECIALS |= ARITHMETIC | {name: _arithmetic(name) for name in _IN_PLACE}
+SPECIALS |= {name: _arithmetic(name) for name in (*LOCAL, *_IN_PLACE)}
 SPECIALS |= {
     name: _unary(name)
     for name in (

@@ -14,6 +14,7 @@ import datetime
 import functools
 import importlib
 import importlib.machinery
+import inspect
 import json
 import linecache
 import os
@@ -21,10 +22,11 @@ import socket
 import sys
 import traceback
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
-from .. import light_tests
+from .. import light_tests, protocol
 from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
@@ -32,9 +34,10 @@ from . import fixtures, values
 from .exceptions import Broken, mark, marked
 from .findings import Findings
 from .folders import Folders, roots, wanted
-from .handles import Function, Handle
+from .handles import Function, Handle, HandleMeta, Method
 from .link import Link
 from .module import Module
+from .named import Named
 from .sides import Sides
 from .silent import Silent
 from .unreached import Unreached
@@ -90,7 +93,8 @@ class _Judge:
         self._expected = _NO_TESTS
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
-        self._silent = Silent(lambda error: link.unreached.silenced(error))
+        self._named = Named(self._tests, link.refuse)
+        self._silent = Silent(lambda error: link.unreached.silenced(error), link.loops.finish)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
@@ -256,15 +260,23 @@ class _Judge:
         """Whether by the tests' source an exception comes from them, and from nothing that hangs on the candidate."""
         if not frames_in(exc, self._path) or isinstance(exc, Broken | MemoryError | RecursionError):
             return False
-        if isinstance(exc, OSError) and self._link.changed_files:
-            return False
         seen: BaseException | None = exc
         while seen is not None:
             lines = [line for _, line, _ in frames_in(seen, self._path)]
             if marked(seen) is not None or self._hanging.at(lines, skipping=skipping):
                 return False
+            if isinstance(seen, OSError) and self._is_of_their_files(seen):
+                return False
             seen = seen.__cause__ or seen.__context__
         return True
+
+    def _is_of_their_files(self, error: OSError) -> bool:
+        """Whether a file that could not be used is one that the candidate touched, or whose name it was handed."""
+        folders = self._link.folders
+        if folders is None:
+            return False
+        handed = isinstance(error.filename, str) and self._hanging.was_handed(error.filename)
+        return handed or folders.may_have_caused(error)
 
     def watch_skips(self) -> None:
         """Note where a test of unittest's skips itself: pytest shows no more than that it did."""
@@ -370,7 +382,9 @@ class _Judge:
         # A candidate that calls something `math` would be asked whether it is right.
         libraries: dict[str, Any] = {name: importlib.import_module(library) for name, library in known.libraries().items()}
         bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
-        libraries |= {name: own for name, own in _own_builtins(link).items() if name in known.used and name not in bound}
+        libraries |= {
+            name: own for name, own in _own_builtins(link, self._named).items() if name in known.used and name not in bound
+        }
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._names = names_of_candidate
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
@@ -397,12 +411,14 @@ class _Judge:
         link.expects_stop, link.expects, link.expects_error = findings.expects_stop, findings.expects, findings.expects_error
         self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
         findings.compared = self._compared
+        findings.formatting = self._named.formatting
         link.unreached = Unreached(self._sides, self._path)
         if kind == "pytest":
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
         names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], findings) | libraries
-        sys.modules[names["__name__"]] = _module_of(names)
+        sys.modules[names["__name__"]] = own = _module_of(names)
+        names = own.__dict__
         try:
             if kind != "functions":
                 for name in known.wanted(module.__name__, bound, self._entry_point, self._defines):
@@ -412,7 +428,7 @@ class _Judge:
             calls = "check" if kind == "check" else ""
             body = [node for node in tree.body if not _calls(node, calls)]
             entry = self._import(module, self._entry_point) if kind == "check" else None
-            own = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
+            tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
             exec(light_tests.compiled(body, self._path, self._tests, self._expected.marked), names)
             self._raise_found()
         except BaseException as exc:
@@ -420,8 +436,8 @@ class _Judge:
         if kind == "check":
             found = {"check": lambda: names["check"](entry)}
         else:
-            found = {name: names[name] for name in dict.fromkeys(own) if self._is_test(names.get(name))}
-            if len(found) < len(set(own)):  # something else stands under their names now
+            found = {name: names[name] for name in dict.fromkeys(tests) if self._is_test(names.get(name))}
+            if len(found) < len(set(tests)):  # something else stands under their names now
                 self._expected = Reading(ast.parse(self._tests, self._path), link.module, names_of_candidate)
         return self._functions(found)
 
@@ -463,7 +479,7 @@ class _Judge:
             if name:
                 self.begin(name)
             if broken is None:
-                code = light_tests.compiled([statement], self._path, self._tests, self._expected.marked)
+                code = light_tests.compiled([statement], self._path, self._tests, self._expected.marked, asserts.functions)
                 exc = _outcome(functools.partial(exec, code, names))
                 if name is not None:
                     self.test(name, "failed" if exc else "passed", exc)
@@ -476,7 +492,11 @@ class _Judge:
         return self._finish()
 
     def _pytest(self, tree: ast.Module, libraries: dict[str, Any]) -> int:
-        import pytest
+        try:
+            import pytest
+        except ModuleNotFoundError as exc:
+            exc.msg = protocol.NO_PYTEST
+            return self.collection_error(exc)
 
         from ..reporter import Reporter
 
@@ -541,8 +561,8 @@ class _Judge:
                     judge._finish(2)
 
         folder = os.path.dirname(self._path)
-        with open(self._path, "w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(self._tests)
+        with open(self._path, "w"):
+            pass  # pytest wants a file by this name: what is in it would be there for a path that the candidate hands out
         hooks = light_tests.hooks(self._findings) | libraries
         code = light_tests.compiled(tree.body, self._path, self._tests, self._expected.marked)
         sys.meta_path.insert(0, _Import(self._path, code, hooks, self._raise_found))
@@ -582,8 +602,8 @@ def _rebinds(tests: str, used: set[str]) -> bool:
     return any(name.startswith("test") for name in used) or any(way in tests for way in _REBINDING)
 
 
-def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id` and `next` for the tests' own file.
+def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
+    """`hash`, `id`, `next` and `getattr` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -609,7 +629,23 @@ def _own_builtins(link: Link) -> dict[str, Callable[..., Any]]:
             raise mark(RuntimeError("StopIteration out of next()")) from None
 
     own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
-    return {"hash": own_hash, "id": own_id, "next": own_next}
+    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr}
+
+
+def _read_annotations_there(link: Link) -> None:
+    """Let the candidate read its own annotations: nothing that it writes there is run here."""
+
+    def asking(original: Any, name: str) -> Any:
+        @functools.wraps(original)
+        def ask(obj: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(obj, HandleMeta) or type(obj) in (Function, Method):
+                return link.ask("operator", name, (obj,), {})
+            return original(obj, *args, **kwargs)
+
+        return ask
+
+    typing.get_type_hints = asking(typing.get_type_hints, "hints")
+    inspect.get_annotations = asking(inspect.get_annotations, "annotations")
 
 
 def _is_salted(value: Any) -> bool:
@@ -712,6 +748,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     folder = os.getcwd()
     run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")
+    _read_annotations_there(link)
     try:
         exc = link.greet()
     except Broken as broken:

@@ -30,6 +30,7 @@ _CHECKS = ("raises", "warns", "deprecated_call")
 _EXPRESSIONS = (ast.Lambda, ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
 _CONDITIONS = (ast.If, ast.While, ast.Match, ast.IfExp, ast.BoolOp)
 _LEAVING = (ast.Return, ast.Break, ast.Continue)
+_CODES = ("__code__", "gi_code", "cr_code")
 _SHOWN = 300
 _NOTHING = contextlib.nullcontext()
 _Place = tuple[int, int]
@@ -53,7 +54,7 @@ class Unreached:
     def message(self) -> str:
         """Which assertion was not reached; empty where all were."""
         what = next((what for what, _ in self._left if what), "")
-        return f"An assertion was not reached, for the candidate ended the error before it: {what}" if what else ""
+        return f"An assertion was not reached, by the candidate's doing: {what}" if what else ""
 
     def begin(self) -> None:
         """A test begins."""
@@ -69,6 +70,18 @@ class Unreached:
         """An error has ended a thread or a task of the tests' and nobody asks for it."""
         if what := self._what(error):
             self._left.append((what, id(error)))
+
+    def before(self, frames: list[types.FrameType]) -> str:
+        """The assertion that functions which wait for the candidate were begun with or have still to come to, if any."""
+        traces = [types.TracebackType(None, frame, frame.f_lasti, frame.f_lineno) for frame in frames]
+        own = [trace for trace in traces if trace.tb_frame.f_code.co_filename == self._path]
+        checks = (self._check_in(node) for trace in own for node in self._left_by(trace, None, None))
+        found = next((check for check in checks if check is not None), None)
+        return "" if found is None else _text(found)
+
+    def abandoned(self, what: str) -> None:
+        """An assertion is never come to, for its function still waited for the candidate at the end."""
+        self._left.append((what, 0))
 
     def replacing(self, error: BaseException | None) -> contextlib.AbstractContextManager[None]:
         """The candidate is asked what becomes of an error. What that left out stays left out where another takes its place."""
@@ -87,11 +100,15 @@ class Unreached:
         """What the candidate was asked for failed as a whole: after the first `count` it has ended none that it passed on."""
         self._left[count:] = [(what, error) for what, error in self._left[count:] if what and error != id(by)]
 
+    def passed_on(self, error: BaseException) -> None:
+        """The candidate passed on an error that it was told of before."""
+        self._left = [(what, one) for what, one in self._left if one != id(error)]
+
     def asserts(self, value: Any) -> bool:
         """Whether a function or a generator of the tests' asserts anything, or an iterator that calls one."""
         if isinstance(value, map | filter | zip | enumerate | tuple):  # a zip keeps its parts in one
             return any(map(self.asserts, gc.get_referents(value)))
-        code = getattr(value, "__code__", getattr(value, "gi_code", None))
+        code = next((found for name in _CODES if (found := getattr(value, name, None)) is not None), None)
         if code is None or code.co_filename != self._path:
             return False
         for node in self._nodes:
@@ -119,7 +136,7 @@ class Unreached:
             own = not traces or (marked(error) is None and self._is_own(traces))
             left = () if own else (node for trace, line in places for node in self._left_by(trace, line, error))
             found = next((what for node in left if (what := self._check_in(node)) is not None), None)
-            self._known[key] = "" if found is None else ast.unparse(found).partition("\n")[0][:_SHOWN]
+            self._known[key] = "" if found is None else _text(found)
         return self._known[key]
 
     def _is_own(self, traces: list[types.TracebackType]) -> bool:
@@ -149,29 +166,31 @@ class Unreached:
         ]
         calls = [node for node in found if isinstance(node, ast.Call)]
         around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, place)]
-        called = [node.func if last_name(node) in self._defined else node for node in calls]
-        return any(self._sides.decides(self._scopes_of(place), node, ()) for node in called or found or around[-1:])
+        scopes = self._scopes_of(place)
+        for node in calls or found or around[-1:]:
+            called = node.func if isinstance(node, ast.Call) and last_name(node) in self._defined else node
+            is_own = isinstance(called, ast.Name) and called is not node and not self._sides.is_foreign(called.id)
+            if not is_own and self._sides.decides(scopes, called, ()):
+                return True
+        return False
 
     @functools.cached_property
     def _defined(self) -> frozenset[str]:
-        """Names of the functions and classes of this file."""
-        return frozenset(node.name for node in self._nodes if isinstance(node, Definition | ast.ClassDef))
-
-    def _scope_of(self, place: _Place) -> Scope:
-        """The innermost function that has a place in it, or the module."""
-        return self._scopes_of(place)[-1]
+        """Names of the functions and classes of this file, where they stand for nothing else."""
+        stored = {node.id for node in self._nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        return frozenset(node.name for node in self._nodes if isinstance(node, Definition | ast.ClassDef)) - stored
 
     def _scopes_of(self, place: _Place) -> list[Scope]:
         """The functions that have a place in them, the innermost last, or the module."""
         return [self._tree, *(node for node in self._nodes if isinstance(node, Definition) and _holds(node, place))]
 
-    def _left_by(self, trace: types.TracebackType, line: int | None, error: BaseException) -> list[ast.AST]:
+    def _left_by(self, trace: types.TracebackType, line: int | None, error: BaseException | None) -> list[ast.AST]:
         """What is left out in one frame: of a `with` that ends at `line` where it still runs, else of all that it had to do."""
         place, code = _place(trace), trace.tb_frame.f_code
         if line is not None:
             held = (node for node in self._nodes if isinstance(node, ast.With | ast.AsyncWith) and _is_headed(node, line))
             ended = next((node for node in held if _in_block(node.body, place)), None)
-            return _after(ended.body, place) if ended and not _waits_for(ended, error) else []
+            return _after(ended.body, place) if ended and not (error and _waits_for(ended, error)) else []
         if code.co_name.startswith("<") and code.co_name != "<module>":
             inside = [node for node in self._nodes if isinstance(node, _EXPRESSIONS) and _holds(node, place)]
             return [inside[-1]] if inside else []
@@ -194,7 +213,7 @@ class Unreached:
     def _raises_by_an_answer(self, node: ast.If | ast.While) -> bool:
         if not any(isinstance(inner, ast.Raise) for inner in _walk(node)):
             return False
-        return self._sides.leads(self._scope_of((node.lineno, node.col_offset)), node.test)
+        return self._sides.leads(node.test)
 
     @property
     def _tree(self) -> ast.Module:
@@ -223,6 +242,10 @@ class Unreached:
     def _has_check(self, node: ast.stmt) -> bool:
         inner = node.body if isinstance(node, Definition) else [node]  # a method, in the body of a class
         return any(self._check_in(part) is not None for part in inner)
+
+
+def _text(node: ast.AST) -> str:
+    return ast.unparse(node).partition("\n")[0][:_SHOWN]
 
 
 def _is_named(node: ast.AST, names: frozenset[str]) -> bool:

@@ -51,10 +51,12 @@ TYPES: dict[str, type] = {name: value for name, value in vars(builtins).items() 
 """Built-in types, which cross by name. Names of others are garbled."""
 TYPES |= {"NoneType": type(None), "ellipsis": type(Ellipsis), "NotImplementedType": type(NotImplemented)}
 TYPES |= {"function": types.FunctionType, "generator": types.GeneratorType, "module": types.ModuleType}
+TYPES |= {"async_generator": types.AsyncGeneratorType}
 TYPE_NAMES = {value: name for name, value in TYPES.items() if name not in ("IOError", "EnvironmentError")}
-_FACTORIES = {
+_FACTORIES: dict[str, Any] = {
     "": None,
     **{cls.__name__: cls for cls in (int, float, str, bytes, bool, list, dict, set, tuple, frozenset, complex)},
+    **{cls.__name__: cls for cls in (Counter, OrderedDict, defaultdict, deque, Decimal, Fraction)},
 }
 _FACTORY_NAMES = {cls: name for name, cls in _FACTORIES.items()}
 LIBRARIES = frozenset(
@@ -192,6 +194,10 @@ class Writer:
     def foreign(self, value: Any) -> None:
         """Write a value that is not plain, contains itself, or is too deep."""
         raise TypeError(f"{type(value).__name__} is not a plain value")
+
+    def factory(self, value: Any) -> None:
+        """Write what makes the items that a dictionary lacks, where no class of Python's own does. A plain one has none."""
+        _put_str(self, "")
 
     def put(self, value: Any) -> None:
         """Write one value.
@@ -423,9 +429,11 @@ def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
             return
         active.add(key)
         if tag == b"E":
-            factory = _FACTORY_NAMES.get(value.default_factory, "") if _hashable(value.default_factory) else ""
             writer.out += tag
-            _put_str(writer, factory or "")
+            if (factory := _factory_name(value.default_factory)) is not None:
+                _put_str(writer, factory)
+            else:
+                writer.factory(value.default_factory)
             writer.out += _U32.pack(len(value))
         else:
             writer.out += TAGGED_COUNT.pack(tag, len(value))
@@ -438,8 +446,9 @@ def _pairs(tag: bytes) -> Callable[[Writer, Any], None]:
     return write
 
 
-def _hashable(value: Any) -> bool:
-    return value is None or type(value) is type
+def _factory_name(value: Any) -> str | None:
+    """The name of what makes items that a dictionary lacks, if it is a class of Python's own, or nothing."""
+    return _FACTORY_NAMES.get(value) if value is None or isinstance(value, type) else None
 
 
 def _parts(tag: bytes, parts: Callable[[Any], tuple[Any, ...]]) -> Callable[[Writer, Any], None]:
@@ -544,6 +553,10 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 """Plain base classes, and how to get the plain value of a subclass's instance without asking the subclass."""
 
 
+UNCHANGING = (str, int, float, tuple, frozenset, complex, bytes, Decimal, dt.date, dt.timedelta)
+"""Plain classes whose values never change."""
+
+
 def base_of(kind: type) -> type | None:
     """The plain base class of a class, if it has one."""
     return next((base for base, _ in _BASES if issubclass(kind, base)), None)
@@ -620,6 +633,11 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
 
 _LIBRARY_WRITERS: dict[str, Callable[[Writer, Any, Any], bool]] = {"numpy": _put_numpy, "torch": _put_torch}
 """What writes the values of a library, once that is loaded; it says whether it did."""
+
+
+def is_written(kind: type) -> bool:
+    """Whether a class is of a library whose values are written in ways of their own."""
+    return str(kind.__module__).partition(".")[0] in _LIBRARY_WRITERS
 
 
 def add_library(name: str, put: Callable[[Writer, Any, Any], bool], tag: bytes, read: Callable[[Reader], Any]) -> None:
@@ -733,6 +751,10 @@ class Reader:
         """A built-in class, by its name."""
         return TYPES[self.name()]
 
+    def factory(self) -> Any:
+        """What makes the items that a dictionary lacks, where no class of Python's own does."""
+        raise Garbled("a function where none belongs")
+
     def masked(self, array: Any) -> Any:
         """A masked array, or one item that is masked, as this side has it."""
         return array
@@ -836,7 +858,7 @@ def _read_pairs(reader: Reader) -> list[tuple[Any, Any]]:
 
 
 def _read_defaultdict(reader: Reader) -> Any:
-    factory = _FACTORIES[reader.name()]
+    factory = _FACTORIES[reader.name()] if reader.data[reader.pos] == ord("s") else reader.factory()
     return defaultdict(factory, _read_pairs(reader))
 
 
@@ -1204,7 +1226,7 @@ _KINDS = (
         "set",
         "delete",
         "operator",
-        "run",
+        *("run", "start", "turn", "cancel", "result"),
         "resume",
         "plain",
         "names",

@@ -1,0 +1,5 @@
+"""`python -m orchestrator` is `fumehood`."""
+
+from orchestrator.cli import main
+
+main()

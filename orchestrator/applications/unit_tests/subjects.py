@@ -1,0 +1,103 @@
+"""Functions that tests are wanted for: those of a file, and the references of a benchmark."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from orchestrator.applications.unit_tests.judge import Subject
+from orchestrator.applications.unit_tests.mutants import mutants
+from orchestrator.data.benchmarks import BenchmarkTask
+from orchestrator.data.benchmarks.literals import literal
+from orchestrator.data.benchmarks.names import functions_of
+from orchestrator.errors import UsageError
+from orchestrator.sources import parse
+
+
+def with_module(tests: str, old: str, new: str) -> str:
+    """Tests that import from the module `new` what they imported from `old`, in whatever package that was.
+
+    What does not parse comes back as it is.
+    """
+    try:
+        tree = parse(tests)
+    except SyntaxError:
+        return tests
+    lines = tests.splitlines()
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    for node in sorted(found, key=lambda node: -node.lineno):
+        before = ast.unparse(node)
+        if isinstance(node, ast.ImportFrom):
+            if old and (node.module or "").rpartition(".")[2] == old:
+                node.module, node.level = new, 0
+        else:
+            for name in node.names:
+                if name.name == old:
+                    name.name, name.asname = new, name.asname or old
+        end = node.end_lineno or node.lineno
+        own = lines[node.lineno - 1 : end]
+        if ast.unparse(node) != before and ";" not in "".join(own):
+            indent = own[0][: len(own[0]) - len(own[0].lstrip())]
+            lines[node.lineno - 1 : end] = [indent + ast.unparse(node)]
+    return "\n".join(lines) + ("\n" if tests.endswith("\n") else "")
+
+
+def subject_of(place: str) -> Subject:
+    """The function that `FILE::function` names.
+
+    Raises:
+        UsageError: it is no such place, the file cannot be read, or it has no such function.
+    """
+    path, _, function = place.rpartition("::")
+    if not path or not function.isidentifier():
+        raise UsageError(f"{place!r} names no function.", remedy="Write FILE::function, as in stats.py::median.")
+    try:
+        module = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path} cannot be read: {exc}.", remedy="Check the path; the file is UTF-8 text.") from None
+    try:
+        mutants(module, function, most=1)
+    except UsageError as exc:
+        raise UsageError(f"{path}: {exc.message}", remedy=exc.remedy) from None
+    return Subject(name=place, module=module, function=function, module_name=Path(path).stem)
+
+
+def subject_of_task(task: BenchmarkTask) -> Subject | str:
+    """The reference of a benchmark's task as a subject; a sentence where it can be none."""
+    if not task.reference or not task.entry_point:
+        return f"{task.source}: task {task.task_id} has no reference, or does not name its function"
+    if task.entry_point not in functions_of(task.reference):
+        return f"{task.source}: task {task.task_id} does not ask for a function: {task.entry_point}"
+    # Whatever name the data set gave the function's module, tests find it as `candidate` here.
+    trusted = [
+        source.replace(f"from {task.module} import", "from candidate import") for source in (task.tests, task.visible_tests)
+    ]
+    trusted = [source for source in trusted if source]
+    if task.inputs is not None:
+        trusted += [
+            f"try:\n    {task.entry_point}(*{literal(arguments)})\nexcept Exception:\n    pass\n"
+            for arguments in [*task.inputs.base, *task.inputs.plus][:200]
+        ]
+    return Subject(name=task.task_id, module=task.whole(task.reference), function=task.entry_point, trusted=tuple(trusted))
+
+
+def shown(subject: Subject, *, docstrings: bool = True) -> str:
+    """The source that the model sees: the whole module, for small ones, else imports and the function."""
+    tree = parse(subject.module)
+    if docstrings and len(subject.module) <= 6000:
+        return subject.module.strip()
+    kept = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Assign)
+        or getattr(node, "name", "") == subject.function
+        or len(subject.module) <= 6000
+    ]
+    if not docstrings:
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                and ast.get_docstring(node, clean=False) is not None
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return "\n\n".join(ast.unparse(node) for node in kept)
