@@ -79,11 +79,17 @@ async def test_a_command_says_how_it_ended(shared):
 
 async def test_output_is_passed_on_while_it_is_written_and_no_more_than_the_limit(shared):
     heard: list[tuple[str, bytes]] = []
-    running = asyncio.create_task(
-        shared.exec(sh("echo first; read line; yes"), input=b"x" * 100, on_output=lambda *piece: heard.append(piece))
-    )
+    begun = asyncio.Event()
+
+    def hear(stream: str, chunk: bytes) -> None:
+        heard.append((stream, chunk))
+        begun.set()
+
+    running = asyncio.create_task(shared.exec(sh("echo first; until [ -e go ]; do sleep 0.05; done; yes"), on_output=hear))
+    await begun.wait()
+    assert heard == [("stdout", b"first\n")]
+    await shared.write_file("go", b"")
     result = await running
-    assert heard[0] == ("stdout", b"first\n")
     assert (result.status, result.stdout_truncated, result.stderr_truncated) == (Status.OUTPUT_EXCEEDED, True, False)
     assert len(result.stdout) == LIMITS.output == sum(len(chunk) for _, chunk in heard)
 
