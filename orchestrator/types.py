@@ -267,6 +267,62 @@ class ExecutionResult(RunReport):
         return [*judged, *counts, *ended, *measures]
 
 
+class ExecResult(Value):
+    """One command of a session: facts, as far as the agent saw them itself, and the command's own output."""
+
+    status: Status
+    exit_code: int | None = None
+    signal: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    stdout_truncated: bool = False
+    """Whether it wrote more than the limit, of which this is the beginning. Then it was killed (`output_exceeded`)."""
+    stderr_truncated: bool = False
+    wall_time: float = 0.0
+    cpu_time: float = 0.0
+    """Of all its processes that have ended."""
+    detail: str = ""
+    """For limits and signals: one sentence."""
+
+
+class CellError(Value):
+    """An exception that ended a cell."""
+
+    name: str
+    """Of its class."""
+    message: str = ""
+    traceback: str = ""
+
+
+class CellResult(Value):
+    """One cell: what the Python process that ran it says, except `status`, times and `state_lost`."""
+
+    status: Status
+    """`ok`, or `runtime_error` where an exception ended it; otherwise what happened to its process."""
+    value: str | None = None
+    """The repr of its last expression; None where that is None, or no expression."""
+    stdout: str = ""
+    stderr: str = ""
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+    error: CellError | None = None
+    pictures: tuple[bytes, ...] = ()
+    """Figures of matplotlib that were open at its end, as PNG."""
+    wall_time: float = 0.0
+    state_lost: bool = False
+    """Whether the process ended with the cell, so that the next one starts with nothing."""
+    detail: str = ""
+
+
+class Entry(Value):
+    """What a folder of a session holds under one name."""
+
+    name: str
+    kind: Literal["file", "folder", "link", "other"]
+    size: int = 0
+    """Bytes of a file."""
+
+
 class Message(Value):
     """One chat message."""
 

@@ -57,7 +57,7 @@ def programs(
         raise UsageError(
             "--module is what tests import the program as, and there are none.", remedy="Add --tests, or leave it out."
         )
-    files, for_tests = _carried(carry, room, notes), beside | _carried(test_file, room, notes)
+    files, for_tests = carried(carry, room, notes), beside | carried(test_file, room, notes)
     if for_tests and not sources:
         raise UsageError("There are files for tests, and no tests.", remedy="Give them with --file, as the program's own.")
     found = {name: work.under(source, module, for_tests) for name, source in sources.items()} or {"": work.alone()}
@@ -117,7 +117,7 @@ def variable(item: str) -> tuple[str, str]:
     return name, value
 
 
-def _carried(items: Sequence[str], room: int, notes: list[str]) -> dict[str, bytes]:
+def carried(items: Sequence[str], room: int, notes: list[str]) -> dict[str, bytes]:
     """Files and folders by their names in the sandbox: PATH, PATH:NAME, or NAME=PATH."""
     from orchestrator.engine.folders import read_folder
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from orchestrator.engine.base import OnOutput
+from orchestrator.engine.base import TIME_TO_LIVE, OnOutput
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import UsageError
 from orchestrator.files import read_bytes
-from orchestrator.types import ExecutionResult, Limits, Program
+from orchestrator.sandbox.base import Session
+from orchestrator.types import CellResult, Entry, ExecResult, ExecutionResult, Limits, Program
 
 OnResult = Callable[[int, ExecutionResult], None]
 """Called with a program's place in the input, from 0, and its result."""
@@ -25,23 +26,87 @@ Content = bytes | str | Path
 _T = TypeVar("_T")
 
 
-class _Background:
-    """One event loop in a thread, with one engine, for callers that are not async (scripts, notebooks)."""
+class SyncSession:
+    """A session for callers that are not async; `sandbox.base.Session` says what each method does and raises.
 
-    def __init__(self) -> None:
+    It may be used by several threads. `on_output` is called in a thread of the engine's.
+    """
+
+    def __init__(self, engine: Background, session: Session) -> None:
+        self._engine, self._session = engine, session
+
+    @property
+    def limits(self) -> Limits:
+        """What its commands may use."""
+        return self._session.limits
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._session.closed
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | str = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str = "",
+        timeout: float | None = None,
+        on_output: OnOutput | None = None,
+    ) -> ExecResult:
+        """Run a command and report what happened. Ctrl-C kills it."""
+        work = self._session.exec(argv, input=input, env=env, cwd=cwd, timeout=timeout, on_output=on_output)
+        return self._engine.do(work)
+
+    def read_file(self, path: str) -> bytes:
+        """The content of a plain file of at most 100 MiB."""
+        return self._engine.do(self._session.read_file(path))
+
+    def write_file(self, path: str, content: bytes | str) -> None:
+        """Write a file of at most 100 MiB, and the folders above it."""
+        self._engine.do(self._session.write_file(path, content))
+
+    def list(self, path: str = "") -> tuple[Entry, ...]:
+        """What is in a folder, by name."""
+        return self._engine.do(self._session.list(path))
+
+    def run_cell(self, code: str, *, timeout: float | None = None, on_output: OnOutput | None = None) -> CellResult:
+        """Run Python code in a process that keeps its state. Ctrl-C interrupts it."""
+        return self._engine.do(self._session.run_cell(code, timeout=timeout, on_output=on_output))
+
+    def interrupt(self) -> None:
+        """Interrupt the cell that runs, from another thread."""
+        self._engine.do(self._session.interrupt())
+
+    def restart(self) -> None:
+        """End the process of the cells."""
+        self._engine.do(self._session.restart())
+
+    def close(self) -> None:
+        """End the session. Safe to call twice."""
+        self._engine.do(self._session.close())
+
+
+class Background:
+    """One event loop in a thread, with one engine, for callers that are not async (scripts, notebooks).
+
+    Raises (constructor) as entering the engine does.
+    """
+
+    def __init__(self, engine: Engine | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fumehood", daemon=True)
         self._thread.start()
-        self._engine = Engine()
+        self._engine = engine or Engine()
         try:
             self.do(self._engine.__aenter__())
         except BaseException:
             self._stop()
             raise
-        # An interpreter at its end first joins its thread pools, so the engine must close before that.
-        threading._register_atexit(self.close)  # type: ignore[attr-defined]
 
     def do(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do async work in the loop, and wait. Whatever interrupts the waiting cancels the work."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -49,7 +114,18 @@ class _Background:
             future.cancel()
             raise
 
+    @contextlib.contextmanager
+    def session(self, limits: Limits | None, **options: Any) -> Iterator[SyncSession]:
+        """A session, until the block is left."""
+        opened = self._engine.session(limits, **options)
+        session = self.do(_entered(opened))
+        try:
+            yield SyncSession(self, session)
+        finally:
+            self.do(_left(opened))
+
     def execute(self, program: Program, limits: Limits | None, on_output: OnOutput | None, image: str) -> ExecutionResult:
+        """Run a program."""
         return self.do(self._engine.execute(program, limits, on_output, image=image))
 
     def map(
@@ -60,6 +136,8 @@ class _Background:
         image: str,
         on_result: OnResult | None,
     ) -> list[ExecutionResult]:
+        """Run programs."""
+
         async def collect() -> list[ExecutionResult]:
             results = {}
             stream = self._engine.execute_many(programs, limits, in_flight, image=image)
@@ -73,6 +151,7 @@ class _Background:
         return self.do(collect())
 
     def close(self) -> None:
+        """Close the engine, and with it everything that is open. Safe to call twice."""
         if self._loop.is_closed():
             return
         self.do(self._engine.__aexit__(None, None, None))
@@ -84,7 +163,15 @@ class _Background:
         self._loop.close()
 
 
-_background: _Background | None = None
+async def _entered(opened: contextlib.AbstractAsyncContextManager[Session]) -> Session:
+    return await opened.__aenter__()
+
+
+async def _left(opened: contextlib.AbstractAsyncContextManager[Session]) -> None:
+    await opened.__aexit__(None, None, None)
+
+
+_background: Background | None = None
 _starting = threading.Lock()
 
 
@@ -207,9 +294,30 @@ def _content(given: Content) -> bytes:
     return given.encode() if isinstance(given, str) else given
 
 
-def _shared() -> _Background:
+@contextlib.contextmanager
+def session(limits: Limits | None = None, *, image: str = "", gpus: int = 0, ttl: float = TIME_TO_LIVE) -> Iterator[SyncSession]:
+    """A sandbox of its own for many steps, until the block is left and for `ttl` seconds at most.
+
+        with fumehood.session() as session:
+            session.write_file("data.csv", "a,b\\n1,2\\n")
+            print(session.exec(["wc", "-l", "data.csv"]).stdout)
+            print(session.run_cell("1 + 1").value)
+
+    `sandbox.base.Session` says what it can do, and why nothing that comes out of it is a verdict.
+
+    Raises (on entry):
+        PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
+        UsageError: the limits do not fit this host, or the time to live makes no sense.
+    """
+    with _shared().session(limits, image=image, gpus=gpus, ttl=ttl) as opened:
+        yield opened
+
+
+def _shared() -> Background:
     global _background
     with _starting:
         if _background is None:
-            _background = _Background()
+            _background = Background()
+            # An interpreter at its end first joins its thread pools, so the engine must close before that.
+            threading._register_atexit(_background.close)  # type: ignore[attr-defined]
         return _background
