@@ -154,6 +154,9 @@ class _Scope:
                 self._note(call)
         for target, value in _assigned(node):
             self._assign(_root(target), value)
+        for item in node.items if isinstance(node, ast.With | ast.AsyncWith) else ():
+            if item.optional_vars is not None:
+                self._assign(_root(item.optional_vars), item.context_expr)
         return False
 
     def _assign(self, name: str, value: ast.expr) -> None:

@@ -124,3 +124,22 @@ def test_errors_are_copied_and_pickled_as_their_class_does_it(bare: Apart, body:
     head = "import copy, pickle, pytest\nfrom candidate import Another, Coded, Equal, Forgets, Lossy, fail\ndef test_a():\n    "
     result = bare.run(COPIED, head + body.replace("\n", "\n    ") + "\n")
     assert result.accepted is accepted, result
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "holds"),
+    [
+        ("def f(): open('nope')", "FileNotFoundError", "e.value.filename == 'nope' and e.value.errno == 2"),
+        (
+            "def f(): raise PermissionError(13, 'no', 'a', None, 'b')",
+            "OSError",
+            "(e.value.filename, e.value.filename2) == ('a', 'b')",
+        ),
+        ("class C: pass\ndef f(): return C().size", "AttributeError", "e.value.name == 'size'"),
+        ("def f(): return missing", "NameError", "e.value.name == 'missing'"),
+    ],
+)
+def test_errors_keep_what_python_keeps_in_them(bare, code, what, holds):
+    tests = f"import pytest\nfrom candidate import f\ndef test_f():\n    with pytest.raises({what}) as e:\n        f()\n    assert {holds}\n"
+    result = bare.run(code, tests)
+    assert result.accepted, result

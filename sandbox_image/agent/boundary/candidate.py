@@ -36,6 +36,7 @@ from typing import Any
 
 from ..frames import frames_in, shown
 from . import enums, sharing, values
+from .exceptions import fields_of
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
 from .hints import is_hint
@@ -809,6 +810,7 @@ class Server:
             for name, value in list(own.items())[:20]
             if type(name) is str and (not name.startswith("_") or name == "__notes__")
         }
+        attributes = fields_of(exc) | attributes
         if exc.__suppress_context__:
             attributes["__suppress_context__"] = True
         number = self.keep(exc) if values.library_path(kind) is None and kind not in values.TYPE_NAMES else -1

@@ -43,6 +43,28 @@ def exception_class(name: str, bases: list[Any], about: dict[str, Any], meta: ty
     raise Garbled("an exception with bases that do not combine")
 
 
+_FIELDS: dict[type[BaseException], tuple[str, ...]] = {
+    OSError: ("filename", "filename2"),
+    AttributeError: ("name",),
+    NameError: ("name",),
+}
+"""What built-in exceptions keep beside their arguments."""
+
+
+def fields_of(exc: BaseException) -> dict[str, Any]:
+    """What a built-in exception, or one below it, keeps beside its arguments: texts, bytes and numbers."""
+    found = {}
+    for kind, names in _FIELDS.items():
+        if isinstance(exc, kind):
+            found.update({name: vars(kind)[name].__get__(exc) for name in names})
+    return {name: value for name, value in found.items() if type(value) in (str, bytes, int)}
+
+
+def is_field(exc: BaseException, name: str, value: Any) -> bool:
+    """Whether an attribute is one that a built-in exception keeps itself."""
+    return type(value) in (str, bytes, int) and any(isinstance(exc, kind) and name in names for kind, names in _FIELDS.items())
+
+
 def _attribute(self: BaseException, name: str) -> Any:
     """A property or a method of a candidate's exception."""
     if name.startswith("_") or "_fumehood_id" not in self.__dict__:

@@ -28,7 +28,7 @@ from .values import MAX_FRAME, Garbled
 _WANTED = re.compile(
     r"\bopen\s*\(|\b(?:tempfile|shutil|pathlib|glob|tmp_path|tmpdir|tmp_path_factory|sqlite3|zipfile|tarfile)\b|\bos\."
     r"|\b(?:savetxt|loadtxt|genfromtxt|fromfile|tofile|ElementTree|configparser)\b|\b(?:np|numpy)\.(?:save|savez|load)\b"
-    r"|\b(?:to|read)_(?:csv|json|excel|parquet|html|xml)\b|\.(?:(?:read|write)_(?:text|bytes)|iterdir|touch|is_file)\s*\("
+    r"|\b(?:to|read)_(?:csv|json|excel|parquet|html|xml)\b|\.(?:(?:read|write)_(?:text|bytes)|iterdir|touch|is_file|is_dir|exists|glob|rglob)\s*\("
 )
 _MOST = 4000
 """Files and folders on one side."""

@@ -27,7 +27,7 @@ from .. import protocol
 from ..frames import called_name
 from . import enums, mocks, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
-from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
+from .exceptions import Broken, alias_of, exception_class, is_field, is_verdict, make_exception, mark, marked
 from .extended import extended
 from .folders import Folders
 from .gradients import MAX_LEAF, MAX_LEAVES, Graph, Mirror, autograd_function, same_tensor, set_leaf
@@ -1515,5 +1515,9 @@ def _ends_more(kind: type[BaseException]) -> list[str]:
 
 def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:
     for name, value in attributes.items():
-        if type(name) is str and name.isidentifier() and not name.startswith("_"):
+        if type(name) is not str or not name.isidentifier() or name.startswith("_"):
+            continue
+        if is_field(exc, name, value):
+            setattr(exc, name, value)
+        else:
             exc.__dict__[name] = guarded(exc, name, value)
