@@ -86,7 +86,7 @@ NOT_APART = {
     "one that is passed where a TypeError is expected": "import io, pytest\nclass Odd(io.StringIO): pass\ndef test_a():\n    with pytest.raises(TypeError): f(Odd())",
     "one whose refusal is swallowed": "import io\nclass Odd(io.StringIO): pass\ndef test_a():\n    try: f(Odd())\n    except: pass",
     "a library's object": "import io\ndef test_a(): f(io.StringIO('x'))",
-    "a subclass by another name": "import candidate as c\nBase = c.C\nclass Mine(Base): pass\ndef test_a(): pass",
+    "a subclass with keywords": "import candidate as c\nBase = c.C\nclass Mine(Base, x=1): pass\ndef test_a(): pass",
     "in a fixture": "import io, pytest\nclass Odd(io.StringIO): pass\n@pytest.fixture\ndef x(): return f(Odd())\ndef test_a(x): pass\ndef test_b(): pass",
 }
 
