@@ -34,7 +34,7 @@ _DECIDING = frozenset(
         *("set_name", "instancecheck", "subclasscheck", "prepare", "mro_entries", "del", "array", "reduce", "reduce_ex"),
     )
 )
-_PLAIN = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None))
+_PLAIN = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), list, dict, set)
 _ASKED = frozenset(
     f"__{name}__"
     for name in (
@@ -47,9 +47,10 @@ _ASKED = frozenset(
 
 def derive(name: str, bases: tuple[Any, ...], body: dict[str, Any]) -> HandleMeta:
     """The class that a class statement of the tests' makes. Raises NotApart."""
-    link: Link = bases[0]._fumehood_link
+    link: Link = next(base._fumehood_link for base in bases if isinstance(base, HandleMeta))
     if not all(isinstance(base, HandleMeta) for base in bases) or not _DECIDING.isdisjoint(body):
-        raise NotApart(f"A class of the tests' own ({name}) cannot be derived like this from one of a candidate judged apart")
+        what = f"A class of the tests' own ({name}) cannot be derived like this from one of a candidate judged apart"
+        raise NotApart(what, kind=all(isinstance(base, HandleMeta) or link.writes(base.__name__) for base in bases))
     own = {key: value for key, value in body.items() if key not in _ABOUT}
     told = [(key, *_member(name, value)) for key, value in own.items()]
     before = set(link.classes.values())

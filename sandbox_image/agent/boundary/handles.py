@@ -63,6 +63,10 @@ _SAYING = frozenset(name for kind in (str, bytes, list, set, dict, int, float) f
 _SAYING -= {*_GROWING, *LISTING}
 """Methods of plain data that say or give something where they are called with a value: what was handed out in the place of plain
 data has been told what is looked for."""
+_TESTING = frozenset(name for name in _SAYING if name.startswith("is"))
+"""Those that say something of the value itself."""
+_CALLS = frozenset(("called", "call_count", "call_args", "call_args_list", "mock_calls", "method_calls"))
+_CALLS |= {"awaited", "await_count", "await_args", "await_args_list"}
 _OURS = ("_fumehood", "_pytest", "__pytest", "pytestmark", "__test__", "__unittest")
 
 
@@ -127,6 +131,11 @@ _PYTHONS -= {"__wrapped__"}  # which only tells what is behind a function
 def is_special_of_nobody(name: str) -> bool:
     """Whether a name is special and neither Python nor a library of arrays asks for it."""
     return name.startswith("__") and name.endswith("__") and name not in _PYTHONS and not name.startswith((*_OURS, *_PROTOCOLS))
+
+
+def judges_calls(name: str) -> bool:
+    """Whether a name is one by which mocks say how they were called: what the tests read back may be no mock of theirs."""
+    return name in _CALLS or name.startswith("assert_")
 
 
 def says_of_itself(name: str) -> bool:
@@ -296,6 +305,8 @@ def _check_annotations(annotations: dict[Any, Any]) -> None:
 def _attribute(link: Link, own: Any, name: str, *, known: bool) -> Any:
     """An attribute of something that lives at the candidate's, but for predicates of what the tests did not name."""
     value = link.ask("get", own, name)
+    if judges_calls(name) and not (isinstance(value, type) or type(value).__module__ == "unittest.mock"):
+        link.rest_on("word")
     if name == "__annotations__" and type(value) is dict:
         _check_annotations(value)
     if name in _PREDICATES and callable(value) and not known:
@@ -760,7 +771,11 @@ class Method:
             link.rest_on("word")
         if name in LISTING and not args and not kwargs:
             return link.listed(handle, name)
+        if judges_calls(name):
+            link.rest_on("word")
         value = call(link, "method", (handle, name, args, kwargs), args, kwargs)
+        if name in _TESTING and not args and not kwargs and handle._fumehood_id not in link.made:
+            return link.says(handle, name, value)
         if plain and name in _SAYING and handle._fumehood_id not in link.made:
             return link.said(handle, name, (*args, *kwargs.values()), value)
         return value

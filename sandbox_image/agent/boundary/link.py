@@ -14,6 +14,7 @@ import inspect
 import itertools
 import operator
 import random
+import re
 import select
 import socket
 import sys
@@ -57,7 +58,7 @@ from .handles import (
 from .hints import is_hint
 from .loops import TestsLoops
 from .module import Module
-from .operators import COMMON, DESCRIPTORS, SPECIALS, equal_objects, predicate
+from .operators import COMMON, DESCRIPTORS, SPECIALS, equal_objects, predicate, says
 from .sides import Sides
 from .unreached import Unreached
 from .values import Garbled, NotApart
@@ -884,6 +885,10 @@ class Link:
         """A method that compares, of an object that the candidate handed out."""
         return predicate(own, name, args, kwargs)
 
+    def says(self, own: Any, name: str, value: Any) -> Any:
+        """What an object that was handed out says of itself under the name of a method of plain data."""
+        return says(own, name, value)
+
     def said(self, own: Any, name: str, args: tuple[Any, ...], value: Any) -> Any:
         """What a method of plain data gave that an object which was handed out has too."""
         if name in ("index", "count", "get"):
@@ -1385,6 +1390,10 @@ class Link:
     def writes_out(self, name: str, frame: types.FrameType) -> bool:
         """Whether the tests write a special name that Python does not know (`x.__html__()`), and ask for it themselves."""
         return self.is_tests(frame) and is_special_of_nobody(name) and f".{name}" in self._tests
+
+    def writes(self, name: str) -> bool:
+        """Whether a name stands in the tests: what the candidate chose comes under another."""
+        return re.search(rf"\b{re.escape(name)}\b", self._tests) is not None
 
     def has_number(self, value: Any) -> bool:
         """Whether the candidate knows something of the tests' already."""

@@ -1,8 +1,8 @@
 """Attributes that the tests ask for by a text, which may be the candidate's: by `getattr`, and in the fields of `str.format`.
 
 `'{user.__init__.__globals__[EXPECTED]}'.format(user=user)` reads any global of the tests. So a text names nothing by which a
-function, a frame or an object of the boundary leads on to what is behind it. What a text that is written out in the tests names
-is the tests' own matter, and is not looked at.
+function, a frame, a module or an object of the boundary leads on to what is behind it. What a text that is written out in the
+tests names is the tests' own matter, and is not looked at.
 
 Left out: what a class of the tests' own does with a text otherwise, as a dictionary of functions that it looks up.
 """
@@ -38,6 +38,10 @@ class Named:
             return self.formatting(value, name, *default)
         if type(name) is not str or not (f"'{name}'" in self._tests or f'"{name}"' in self._tests):
             self._check(value, name)
+            found = getattr(value, name, *default)
+            if isinstance(value, types.ModuleType) and isinstance(found, types.ModuleType):
+                raise self._refuse(TypeError(f"A text asks for the module {name!r}"))
+            return found
         return getattr(value, name, *default)
 
     def formatting(self, value: Any, name: str, *default: Any) -> Any:
@@ -52,7 +56,7 @@ class Named:
             if type(found) is not types.BuiltinFunctionType:
                 return found(*args, **fields)
             by_name = args[0] if name == "format_map" and args else fields
-            return _Looking(self._check).vformat(_text(value), args, by_name)
+            return _Looking(self._check, self._refuse).vformat(_text(value), args, by_name)
 
         return format
 
@@ -67,14 +71,16 @@ class Named:
 class _Looking(string.Formatter):
     """Formats a text and looks at each step that its fields take: once, for the candidate's objects may change meanwhile."""
 
-    def __init__(self, check: Callable[[Any, Any], None]) -> None:
-        self._check = check
+    def __init__(self, check: Callable[[Any, Any], None], refuse: Callable[[BaseException], BaseException]) -> None:
+        self._check, self._refuse = check, refuse
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
         """The value that a field names, and its first name."""
         first, steps = _string.formatter_field_name_split(field_name)
         value = self.get_value(first, args, kwargs)
         for is_attribute, step in steps:
+            if isinstance(value, types.ModuleType):  # which leads to all others
+                raise self._refuse(TypeError(f"A text asks for {step!r} of a module"))
             self._check(value, step)
             value = getattr(value, step) if is_attribute else value[step]
         return value, first

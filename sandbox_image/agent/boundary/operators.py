@@ -555,6 +555,14 @@ def held(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
     return _credited(own, value) if name in _ALONE else value
 
 
+def says(own: Handle, name: str, value: Any) -> Any:
+    """What a method of plain data (`isupper`) says of an object that was handed out: what its plain value says, or its word."""
+    if hasattr(type(own)._fumehood_base, name):
+        return _held(own, name, value, tried(getattr(plain_of(own), name)))
+    type(own)._fumehood_link.rest_on("word")
+    return value
+
+
 # What asks about nothing but the object
 
 

@@ -124,8 +124,12 @@ class _Judge:
         if isinstance(exc, SyntaxError):
             return "tests" if exc.filename == self._path else ""
         if isinstance(exc, values.NotApart):
-            return "tests"
+            return "tests" if self._is_their_kind(exc) else "candidate"
         return "tests" if frames_in(exc, self._path) else ""
+
+    def _is_their_kind(self, exc: BaseException) -> bool:
+        """Whether something cannot cross for what it is, which the tests chose, or nothing of the candidate's was used."""
+        return isinstance(exc, values.NotApart) and (exc.kind or not self._link.used)
 
     def is_proved(self, exc: BaseException) -> bool:
         """Whether the tests fail with this whatever the candidate does: blame needs that."""
@@ -308,7 +312,7 @@ class _Judge:
         """
         side = self.side(exc)
         theirs = frames_in(exc, self._path) or self._link.used or isinstance(exc, TypeError | AttributeError)
-        if theirs and not (isinstance(exc, values.NotApart) or self.is_proved(exc) or self._is_free(exc)):
+        if theirs and not (self._is_their_kind(exc) or self.is_proved(exc) or self._is_free(exc)):
             side = "candidate"
         if not self._stopped():
             self._report.send(event="collection_error", message=self.describe(exc), side=side)
@@ -330,7 +334,7 @@ class _Judge:
         """Whether the tests need the candidate in their own interpreter, which is reported once and ends them."""
         if not self._ended:
             for exc in values.NotApart.raised:
-                if exc.kind or not self._link.used:
+                if self._is_their_kind(exc):
                     self._ended = True
                     self._report.send(event="not_apart", message=str(exc))
                     self._report.send(event="finished", exit_status=2, broken=False, unsure=[])

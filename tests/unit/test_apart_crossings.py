@@ -1,0 +1,63 @@
+"""What a wrong candidate makes of mocks that are read back, of methods of plain data, and of classes that tests derive."""
+
+from __future__ import annotations
+
+import pytest
+from apart_harness import Apart
+
+MOCK = "from unittest.mock import Mock\nfrom candidate import Svc\n"
+RIGHT = "class Svc:\n    def __init__(self, repo): self.repo = repo\n    def save(self, x): self.repo.save(x)\n"
+FAKE = "class F:\n    called = True\n    def assert_called_once_with(self, *a): return None\nclass R:\n    save = F()\n"
+WRONG = FAKE + "class Svc:\n    def __init__(self, repo): self.repo = R()\n    def save(self, x): pass\n"
+
+
+@pytest.mark.parametrize("read", ["s.repo.save.assert_called_once_with('x')", "assert s.repo.save.called"])
+def test_a_mock_that_is_read_back_is_the_tests_or_the_candidates_word(bare: Apart, read: str) -> None:
+    tests = f"{MOCK}def test_a():\n    s = Svc(Mock()); s.save('x'); {read}"
+    for code, basis in ((RIGHT, "data"), (WRONG, "word")):
+        result = bare.run(code, tests)
+        assert result.accepted, result
+        assert result.tests["test_a"]["basis"] == basis
+
+
+SAYS = "from candidate import f\ndef test_a(): assert f('abc').isupper()"
+
+
+@pytest.mark.parametrize(
+    ("code", "basis"),
+    [
+        ("class S(str):\n    def isupper(self): return True\ndef f(x): return S(x)", ""),
+        ("class S(str):\n    def isupper(self): return str.isupper(self)\ndef f(x): return S(x.upper())", "data"),
+        ("class S:\n    def isupper(self): return True\ndef f(x): return S()", "word"),
+        ("def f(x): return x.upper()", "data"),
+    ],
+)
+def test_what_plain_data_says_of_itself_its_plain_value_says(bare: Apart, code: str, basis: str) -> None:
+    result = bare.run(code, SAYS)
+    assert result.accepted is bool(basis), result
+    assert not basis or result.tests["test_a"]["basis"] == basis
+
+
+BASE = "class Base:\n    def area(self): return 3\n"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "import unittest\nfrom candidate import Base\nclass D(unittest.TestCase, Base):\n    def test_a(self): assert self.area() == 3",
+        "from candidate import Base\nclass M: pass\nclass D(M, Base): pass\ndef test_a(): assert D().area() == 3",
+    ],
+)
+def test_bases_of_the_tests_own_need_one_interpreter(bare: Apart, tests: str) -> None:
+    assert 'judging="together"' in bare.run(BASE, tests).not_apart
+
+
+def test_a_candidate_does_not_choose_to_be_judged_together_by_what_is_derived(bare: Apart) -> None:
+    tests = "from candidate import Base, Mixin\nclass D(Base, Mixin): pass\ndef test_a(): assert D().area() == 3"
+    assert bare.run(f"{BASE}class Mixin: pass", tests).accepted
+    result = bare.run(f"{BASE}Mixin = dict", tests)
+    assert not result.not_apart
+    assert result.error["side"] == "candidate"
+    tests = "from candidate import Base, limits\nclass D(Base):\n    found = limits()\ndef test_a(): assert D().found == [3]"
+    assert bare.run(f"{BASE}def limits(): return [3]", tests).accepted
+    assert bare.run(f"{BASE}def limits(): return [4]", tests).outcomes == {"test_a": "failed"}
