@@ -61,3 +61,13 @@ def test_a_candidate_does_not_choose_to_be_judged_together_by_what_is_derived(ba
     tests = "from candidate import Base, limits\nclass D(Base):\n    found = limits()\ndef test_a(): assert D().found == [3]"
     assert bare.run(f"{BASE}def limits(): return [3]", tests).accepted
     assert bare.run(f"{BASE}def limits(): return [4]", tests).outcomes == {"test_a": "failed"}
+
+
+@pytest.mark.parametrize(("how", "count"), [("always", 3), ("default", 1), ("once", 1)])
+def test_warnings_are_given_as_often_as_their_filter_says(bare: Apart, how: str, count: int) -> None:
+    code = "import warnings\ndef f(): warnings.warn('old', DeprecationWarning)"
+    tests = (
+        "import warnings\nfrom candidate import f\ndef test_a():\n    with warnings.catch_warnings(record=True) as heard:\n"
+        f"        warnings.simplefilter('{how}')\n        for _ in range(3): f()\n    assert len(heard) == {count}"
+    )
+    assert bare.run(code, tests).accepted

@@ -456,7 +456,7 @@ class _Reader(values.Reader):
         texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()))
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
-        if base is not None and not isinstance(base, type):
+        if base is not None and (not isinstance(base, type) or isinstance(base, HandleMeta)):
             raise Garbled("a class with a base that is none")
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:
@@ -628,6 +628,8 @@ class Link:
         self.loops = TestsLoops(self)
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
+        self._heard: dict[Any, Any] = {}
+        """Which of its warnings were given, as Python notes it for each module."""
         self._warned: list[Warning] = []
         """Warnings of the candidate's that the tests have not heard yet."""
         self._named_warnings = False
@@ -1026,7 +1028,7 @@ class Link:
             frame = frame.f_back
         place = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("candidate", 1)
         for message in told:
-            warnings.warn_explicit(message, type(message), *place, module=self.own_module, registry={})
+            warnings.warn_explicit(message, type(message), *place, module=self.own_module, registry=self._heard)
 
     def _receive(self, seq: int) -> tuple[str, Any]:
         try:
