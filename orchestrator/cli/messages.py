@@ -54,29 +54,30 @@ def set_up(*, verbosity: int = 0, be_quiet: bool = False, log_file: Path | None 
     global quiet, _log
     if be_quiet and verbosity:
         raise UsageError("--quiet and --verbose exclude each other.", remedy="Leave one out; --log-file keeps all either way.")
-    quiet, _log = be_quiet, None
-    if not (be_quiet or verbosity or log_file):
+    quiet = be_quiet
+    if _log is None and not (be_quiet or verbosity or log_file):
         return
     import logging
 
-    _log = logging.getLogger("fumehood.cli")
-    root = logging.getLogger("fumehood")
-    root.propagate = False
-    for handler in [*root.handlers]:
-        root.removeHandler(handler)
-        handler.close()
     screen = logging.StreamHandler()
     screen.setLevel(logging.ERROR if be_quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbosity, 2)])
     screen.addFilter(lambda record: record.name != "fumehood.cli")  # it is on the screen already
     screen.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-    root.addHandler(screen)
-    root.setLevel(logging.DEBUG)
+    handlers: list[logging.Handler] = [screen]
     if log_file is not None:
         try:
             file = logging.FileHandler(log_file, encoding="utf-8")
         except OSError as failure:
-            raise UsageError(
-                f"--log-file {log_file} cannot be written: {failure.strerror}.", remedy="Name another file."
-            ) from None
+            why = f"--log-file {log_file} cannot be written: {failure.strerror}."
+            raise UsageError(why, remedy="Name another file.") from None
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(file)
+        handlers.append(file)
+    root = logging.getLogger("fumehood")
+    for handler in [*root.handlers]:
+        root.removeHandler(handler)
+        handler.close()
+    wanted = bool(be_quiet or verbosity or log_file)
+    _log = logging.getLogger("fumehood.cli") if wanted else None
+    root.handlers.extend(handlers if wanted else [])
+    root.setLevel(logging.DEBUG if wanted else logging.NOTSET)
+    root.propagate = not wanted

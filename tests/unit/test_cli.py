@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -184,6 +185,8 @@ def test_a_log_file_has_what_was_said(cli: Cli, tmp_path: Path) -> None:
     assert "INFO fumehood.cli: No run yet" in first
     assert "ERROR fumehood.cli: fumehood: " in second
     explained(cli("--log-file", "no/log", "version"), 2, "--log-file no/log cannot be written")
+    assert cli("version").exit_code == 0
+    assert not logging.getLogger("fumehood").handlers, "a command in the same process that asks for none has none"
 
 
 def test_a_missing_file(cli: Cli) -> None:

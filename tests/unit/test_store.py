@@ -125,7 +125,7 @@ def test_a_unique_prefix_finds_a_run(tmp_path: Path, store: RunStore) -> None:
         add_run(store, RunRecord(id=run_id, kind="solve-loss"))
     assert store.run("2027").id == "20270101-000000-cccc"
     assert store.run("20260101-000000-aa").id == "20260101-000000-aaaa"
-    with pytest.raises(UsageError, match=r"Several runs start with '2026'.*aaaa.*abbb"):
+    with pytest.raises(UsageError, match=r"Several runs start or end with '2026'.*aaaa.*abbb"):
         store.run("2026")
 
 
