@@ -125,9 +125,9 @@ class _Judge:
         if isinstance(exc, Broken) or marked(exc) is not None:
             return False
         if isinstance(exc, NameError):
-            return exc.name in self._missing
+            return exc.name in self._missing and self._is_certain(exc)
         if isinstance(exc, ImportError):
-            return exc.name != self._link.module and self._is_of_imports(exc)
+            return exc.name != self._link.module and self._is_of_imports(exc) and self._is_certain(exc)
         if isinstance(exc, SyntaxError):
             return exc.filename == self._path
         if type(exc).__name__ == "FixtureLookupError":  # what the candidate made of a test may have other parameters
@@ -138,6 +138,13 @@ class _Judge:
         if type(exc).__name__ == "Failed" and not frames_in(exc, self._path):  # parameters that pytest cannot read
             return not any(test.decorated for test in self._expected.tests.values())
         return not self._link.taken
+
+    def _is_certain(self, exc: BaseException) -> bool:
+        """Whether the tests come to where this was raised whatever the candidate gives.
+
+        An undefined name in what they do about a failure is met by wrong candidates alone.
+        """
+        return not self._link.taken or (not self._findings.failure and self._link.unreached.is_certain(exc))
 
     def _is_of_imports(self, exc: ImportError) -> bool:
         """Whether an import failed, or a library lacks another: what the tests raise themselves, the candidate may have named."""
@@ -407,7 +414,7 @@ class _Judge:
         self._findings = findings = Findings(tree, self._path, self._doubt)
         link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
         link.expects_stop, link.expects, link.expects_error = findings.expects_stop, findings.expects, findings.expects_error
-        self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
+        self._sides = Sides(self._tests, link.module, self._names, self._entry_point)
         findings.compared = self._compared
         findings.formatting = self._named.formatting
         link.unreached = Unreached(self._sides, self._path)

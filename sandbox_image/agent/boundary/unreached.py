@@ -87,6 +87,10 @@ class Unreached:
         """What the candidate was asked for failed as a whole: after the first `count` it has ended none that it passed on."""
         self._left[count:] = [(what, error) for what, error in self._left[count:] if what and error != id(by)]
 
+    def is_certain(self, error: BaseException) -> bool:
+        """Whether the tests come to where this was raised, whatever the candidate gave."""
+        return self._are_certain(*map(_place, self._own_traces(error)))
+
     def asserts(self, value: Any) -> bool:
         """Whether a function or a generator of the tests' asserts anything, or an iterator that calls one."""
         if isinstance(value, map | filter | zip | enumerate | tuple):  # a zip keeps its parts in one
@@ -112,7 +116,7 @@ class Unreached:
         while frame is not None:
             running[id(frame)] = frame.f_lineno
             frame = frame.f_back
-        traces = [trace for trace in _traces(error) if trace.tb_frame.f_code.co_filename == self._path]
+        traces = self._own_traces(error)
         places = [(trace, running.get(id(trace.tb_frame))) for trace in traces]
         key = type(error), marked(error) is None, *((trace.tb_frame.f_code, trace.tb_lasti, line) for trace, line in places)
         if key not in self._known:
@@ -122,13 +126,20 @@ class Unreached:
             self._known[key] = "" if found is None else ast.unparse(found).partition("\n")[0][:_SHOWN]
         return self._known[key]
 
+    def _own_traces(self, error: BaseException) -> list[types.TracebackType]:
+        return [trace for trace in _traces(error) if trace.tb_frame.f_code.co_filename == self._path]
+
     def _is_own(self, traces: list[types.TracebackType]) -> bool:
         """Whether the tests raise here with `raise`, and nothing that the candidate gave decides whether they come to it."""
         *calls, last = map(_place, traces)
         around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, last)]
         if not around or not isinstance(around[-1], ast.Raise):
             return False
-        return all(map(self._is_certain, (*calls, last))) and not any(map(self._is_chosen, calls))
+        return self._are_certain(*calls, last)
+
+    def _are_certain(self, *places: _Place) -> bool:
+        """Whether the tests come to the last of these places, by calls in those before it, whatever the candidate gave."""
+        return all(map(self._is_certain, places)) and not any(map(self._is_chosen, places[:-1]))
 
     def _is_certain(self, place: _Place) -> bool:
         """Whether the tests come to a place, once they are in its function, whatever the candidate gave."""
@@ -314,8 +325,10 @@ def _deciding(node: ast.AST, place: _Place) -> Iterator[ast.AST]:
         yield node.iter
     elif isinstance(node, ast.Match):
         yield from (node.subject, *(case.guard for case in node.cases if case.guard is not None))
-    elif isinstance(node, ast.BoolOp):
+    elif isinstance(node, ast.BoolOp) or (isinstance(node, ast.Compare) and len(node.ops) > 1):
         yield node
+    elif isinstance(node, ast.Assert) and node.msg is not None and _holds(node.msg, place):
+        yield node.test
     elif isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
         yield from node.generators
     elif isinstance(node, ast.Try | ast.TryStar) and not _in_block(node.body, place):
