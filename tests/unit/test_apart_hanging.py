@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from apart_harness import Apart
 from test_apart_blame import _verdict
@@ -171,7 +173,7 @@ def test_an_error_at_import_that_hangs_on_what_was_imported_is_the_candidates(ba
     assert _verdict(bare.run(code, tests + "def test_a(): assert True\n")) is Verdict.RUNTIME_ERROR
 
 
-@pytest.mark.parametrize("line", ["D = open('no such file')", "D = os.environ['NO_SUCH']", "assert 1 == 2", "len(3)", "[][0]"])
+@pytest.mark.parametrize("line", ["D = open('/no such file')", "D = os.environ['NO_SUCH']", "assert 1 == 2", "len(3)", "[][0]"])
 @pytest.mark.parametrize("used", ["", "X = f(3)\n"])
 def test_one_that_does_not_is_the_tests_own(bare: Apart, line: str, used: str) -> None:
     result = bare.run("def f(x): return x", f"import os\nfrom candidate import f\n{used}{line}\ndef test_a(): assert f(1) == 1\n")
@@ -182,10 +184,58 @@ WRITES = "def save(path):\n    with open('{log}', 'w') as file: file.write('x')\
 READS = "import os\nfrom candidate import save\nsave('out')\nD = {line}\ndef test_a(): assert save('out') == 1\n"
 
 
-@pytest.mark.parametrize("line", ["open('no such file')", "os.listdir('none/of/these')"])
-def test_a_missing_file_is_the_tests_own_fault_where_the_candidate_touched_another(bare: Apart, line: str) -> None:
+@pytest.mark.parametrize("line", ["open('/no such file')", "os.listdir('/none/of/these')"])
+def test_a_missing_file_is_the_tests_own_fault_where_the_candidate_could_not_make_it(bare: Apart, line: str) -> None:
     result = bare.run(WRITES.format(log="log_0"), READS.format(line=line))
     assert _verdict(result) is Verdict.INVALID_TESTS, result
+
+
+FILES = "import json, os\n{imports}\nDATA = json.load(open('{name}'))\ndef test_a(): assert DATA == 4\n"
+ELSEWHERE = "import os, tempfile\nos.chdir(tempfile.mkdtemp())\n"
+"""Two sandboxes have a folder each. The harness has one for both."""
+
+
+@pytest.mark.parametrize(
+    ("imports", "honest"),
+    [
+        ("from candidate import save\nsave('saved')", "def save(path): open(path, 'w').write('4')"),
+        ("from candidate import save\nNAME = save()", "def save(): open('saved', 'w').write('4')"),
+        ("import candidate", "open('saved', 'w').write('4')"),
+    ],
+)
+def test_a_file_that_the_candidate_was_to_make_is_its_failure(bare: Apart, imports: str, honest: str) -> None:
+    codes = ("def save(path=''): pass", ELSEWHERE + honest.replace("4", "5"), ELSEWHERE + honest)
+    results = []
+    for code in codes:
+        name = f"saved_{uuid.uuid4().hex}"  # files stay from run to run
+        results.append(bare.run(code.replace("saved", name), FILES.format(imports=imports.replace("saved", name), name=name)))
+    assert all(_verdict(result) in (Verdict.RUNTIME_ERROR, Verdict.WRONG_ANSWER) for result in results[:2]), results
+    assert results[2].accepted, results
+
+
+def test_one_that_tests_miss_that_only_take_a_name_is_theirs(bare: Apart) -> None:
+    tests = FILES.format(imports="from candidate import f", name="missing") + "def test_b(): assert f(1) == 1\n"
+    assert _verdict(bare.run("def f(x): return x", tests)) is Verdict.INVALID_TESTS
+
+
+@pytest.mark.parametrize(
+    "fixture",
+    ["params=levels(), ids=names()", "params=levels(), ids=NAMES", "params=[1, 2], scope=SCOPE", "params=[1, 2], scope=scope"],
+)
+def test_what_pytest_cannot_read_of_a_fixture_is_the_candidates_where_it_gave_it(bare: Apart, fixture: str) -> None:
+    tests = "import pytest\nfrom candidate import SCOPE, levels, names\nNAMES = names()\n"
+    tests += "def scope(fixture_name, config): return SCOPE\n"
+    tests += f"@pytest.fixture({fixture})\ndef level(request): return request.param\ndef test_a(level): assert level > 0\n"
+    code = "SCOPE = 'module'\ndef levels(): return [1, 2]\ndef names(): return ['a', 'b']\n"
+    assert bare.run(code, tests).accepted
+    wrong = code.replace("'module'", "'none'") if "SCOPE" in fixture or "scope=" in fixture else code.replace(", 'b'", "")
+    assert _verdict(bare.run(wrong, tests)) is Verdict.RUNTIME_ERROR
+
+
+def test_it_is_the_tests_fault_where_they_wrote_it_out(bare: Apart) -> None:
+    tests = "import pytest\nfrom candidate import f\n@pytest.fixture(params=[1, 2], ids=['a'])\ndef level(request): return 1\n"
+    result = bare.run("def f(x): return x", tests + "def test_a(level): assert f(level) == 1\n")
+    assert _verdict(result) is Verdict.INVALID_TESTS
 
 
 @pytest.mark.parametrize(

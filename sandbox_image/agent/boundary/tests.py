@@ -136,8 +136,8 @@ class _Judge:
                 return False
             return fixtures.lacks(self._sides.tree, test.node, getattr(exc, "argname", "") or "", self._expected.depends)
         if type(exc).__name__ == "Failed" and not frames_in(exc, self._path):  # parameters that pytest cannot read
-            return not any(test.decorated for test in self._expected.tests.values())
-        return not self._link.taken
+            return not any(test.decorated or self._hanging.parameters(test.node) for test in self._expected.tests.values())
+        return not self._link.taken and not (isinstance(exc, OSError) and self._is_of_their_files(exc))
 
     def _is_certain(self, exc: BaseException) -> bool:
         """Whether the tests come to where this was raised whatever the candidate gives.
@@ -276,12 +276,19 @@ class _Judge:
         return True
 
     def _is_of_their_files(self, error: OSError) -> bool:
-        """Whether a file that could not be used is one that the candidate touched, or whose name it was handed."""
+        """Whether a file that could not be used is one that the candidate touched, or was to make."""
         folders = self._link.folders
         if folders is None:
             return False
         handed = isinstance(error.filename, str) and self._hanging.was_handed(error.filename)
-        return handed or folders.may_have_caused(error)
+        return handed or folders.may_have_caused(error, asked=self._link.used > 0 or self._runs_a_script)
+
+    @functools.cached_property
+    def _runs_a_script(self) -> bool:
+        """Whether the tests import the candidate and use nothing of it: what it was to do, it was to do then."""
+        tree = ast.parse(self._tests)
+        taken = Reading(tree, self._link.module).taken
+        return bool(taken) and not any(isinstance(node, ast.Name) and node.id in taken for node in ast.walk(tree))
 
     def watch_skips(self) -> None:
         """Note where a test of unittest's skips itself: pytest shows no more than that it did."""

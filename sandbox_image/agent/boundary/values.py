@@ -1236,6 +1236,7 @@ _KINDS = (
         "each",
         "dumps",
         "loads",
+        "files",
     ),
     *("returned", "raised", "ok", "asked"),
 )
