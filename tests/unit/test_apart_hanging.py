@@ -109,6 +109,76 @@ def test_a_skip_by_what_the_tests_know_alone_does_not_decide(bare: Apart, tests:
     assert bare.run(RIGHT, HEAD + "FIRST = add(1, 1)\n" + tests).accepted
 
 
+HANDED = {
+    "a bound method": ("seen = []\nwalk([1], seen.append)", "not seen"),
+    "a partial": ("import functools\nseen = []\nwalk([1], functools.partial(seen.append))", "not seen"),
+    "in a list": ("seen = []\nwalk([1], *[seen.append])", "not seen"),
+    "a method by a name": ("log = []\nalias = log\nadd = alias.append\nwalk([1], add)", "not log"),
+    "of an item": ("log = {'a': []}\nwalk([1], log['a'].append)", "not log['a']"),
+    "an attribute": ("class Log: pass\nown = Log()\nown.seen = []\nwalk([1], own.seen.append)", "not own.seen"),
+    "an iterator in a lambda": (
+        "import itertools\ncount = itertools.count()\nwalk([1], lambda x: next(count))",
+        "next(count) == 0",
+    ),
+    "by a helper": ("log = []\ndef run(cb): walk([1], cb)\nrun(log.append)", "not log"),
+    "through a helper": ("log = []\ndef add(x): log.append(x)\ndef note(x): add(x)\nwalk([1], note)", "not log"),
+    "setattr": ("class Log: seen = 0\nwalk([1], lambda x: setattr(Log, 'seen', x))", "not Log.seen"),
+    "a queue": ("import queue\nq = queue.SimpleQueue()\nwalk([1], q.put)", "q.empty()"),
+    "a timer": (
+        "import threading\nlate = []\nt = threading.Timer(0.1, lambda: late.append(1))\nt.start()\nwalk([1], str)\nt.cancel()",
+        "late",
+    ),
+    "another clock": ("import os\nbegun = os.times().elapsed\nwalk([1], str)", "os.times().elapsed - begun > 0.1"),
+    "a clock by another name": (
+        "from time import clock_gettime as clock\nbegun = clock(1)\nwalk([1], str)",
+        "clock(1) - begun > 0.1",
+    ),
+    "a file": ("import os\nwalk([1], str)", "os.path.exists('{flag}')"),
+}
+WALKS = "def g(x): return x * x\ndef walk(xs, cb):\n    for x in xs: cb(x)\n"
+IDLE = "import time\ndef g(x): return 0\ndef walk(xs, cb):\n    time.sleep(0.3)\n    open('{flag}', 'w').close()\n"
+
+
+@pytest.mark.parametrize("name", HANDED)
+def test_what_is_handed_to_the_candidate_in_any_way_hangs_on_it(bare: Apart, name: str) -> None:
+    before, condition = HANDED[name]
+    flag = f"flag_{uuid.uuid4().hex}"  # files stay from run to run
+    tests = f"import pytest\nfrom candidate import g, walk\n{before}\n@pytest.mark.skipif({condition}, reason='x')\n"
+    tests = tests.replace("{flag}", flag) + "def test_g(): assert g(3) == 9\ndef test_walk(): assert walk([], str) is None\n"
+    assert bare.run(WALKS, tests).outcomes == {"test_g": "passed", "test_walk": "passed"}
+    assert not bare.run(IDLE.replace("{flag}", flag), tests).accepted
+
+
+def test_so_does_the_skip_of_a_file_and_a_test_that_is_not_made(bare: Apart) -> None:
+    tests = "import pytest\nfrom candidate import g, walk\nseen = []\nwalk([1], seen.append)\n"
+    for line in ("if not seen: pytest.skip('x', allow_module_level=True)\n", "if seen:\n    def test_h(): assert g(4) == 16\n"):
+        result = bare.run(IDLE, f"{tests}{line}def test_g(): assert g(3) == 9\n")
+        assert _verdict(result) in (Verdict.RUNTIME_ERROR, Verdict.WRONG_ANSWER), result
+        assert bare.run(WALKS, f"{tests}{line}def test_g(): assert g(3) == 9\n").accepted
+
+
+@pytest.mark.parametrize(
+    ("before", "condition"),
+    [
+        ("LIMIT = 3\nwalk([LIMIT], str)", "LIMIT < 9"),
+        ("class Own: limit = 3\nwalk([Own.limit], str)", "Own.limit < 9"),
+        ("xs, ys = [], [1]\nwalk([len(xs)], str)\nwalk(ys, lambda y: y + len(xs))", "not xs"),
+        ("import os\nwalk([1], str)", "not os.path.exists('/usr/no/such/compiler')"),
+        ("import os\nwalk([1], str)", "'NO_SUCH' not in os.environ"),
+    ],
+)
+def test_what_it_could_not_change_does_not(bare: Apart, before: str, condition: str) -> None:
+    tests = f"import pytest\nfrom candidate import g, walk\n{before}\n@pytest.mark.skipif({condition}, reason='x')\n"
+    result = bare.run(WALKS, tests + "def test_h(): assert 0\ndef test_g(): assert g(3) == 9\n")
+    assert result.outcomes == {"test_h": "skipped", "test_g": "passed"}, result
+    assert result.accepted
+
+
+def test_a_file_that_the_tests_miss_before_they_ask_anything_skips(bare: Apart) -> None:
+    tests = "import os, pytest\nfrom candidate import g\n@pytest.mark.skipif(not os.path.exists('no_data'), reason='x')\n"
+    assert bare.run(WALKS, tests + "def test_h(): assert 0\ndef test_g(): assert g(3) == 9\n").accepted
+
+
 @pytest.mark.parametrize(
     "tests",
     [

@@ -672,7 +672,7 @@ class Link:
     # Asking
 
     def greet(self) -> BaseException | None:
-        """Wait until the candidate's module was run, and for files that it wrote. Returns the exception that it raised instead."""
+        """Wait until the candidate's module was run, and for files that it wrote. Returns what it raised instead."""
         try:
             self._wait(0)
             if self.folders is not None:

@@ -136,7 +136,7 @@ class _Judge:
                 return False
             return fixtures.lacks(self._sides.tree, test.node, getattr(exc, "argname", "") or "", self._expected.depends)
         if type(exc).__name__ == "Failed" and not frames_in(exc, self._path):  # parameters that pytest cannot read
-            return not any(test.decorated or self._hanging.parameters(test.node) for test in self._expected.tests.values())
+            return not any(test.decorated or self._hanging.parameters(test.node) for test in self._reading.tests.values())
         return not self._link.taken and not (isinstance(exc, OSError) and self._is_of_their_files(exc))
 
     def _is_certain(self, exc: BaseException) -> bool:
@@ -216,7 +216,7 @@ class _Judge:
 
     def _why_not_passed(self, name: str) -> str:
         """Why a test that ended well did not pass all the same."""
-        if self._skipping and self._link.used and self._hanging.at(self._skipping, skipping=True):
+        if self._skipping and self._link.used and self._skipping_by.at(self._skipping, skipping=True):
             return "A part of it was skipped for what the candidate gave."
         if self._findings.failure:
             return f"An assertion failed, whatever became of it: {self._findings.failure}"
@@ -243,8 +243,8 @@ class _Judge:
         """Whether a test is skipped, or expected to fail, without the candidate's doing. Without `exc` it did not begin."""
         if not self._link.used:
             return True
-        test = self._expected.tests.get(name.partition("[")[0])
-        hanging = self._hanging
+        test = self._reading.tests.get(name.partition("[")[0])
+        hanging = self._skipping_by
         if exc is None and "empty parameter set" in reason:
             fixed = test is not None and not test.decorated and not hanging.parameters(test.node)
             return fixed or not self._used_to_collect
@@ -256,19 +256,33 @@ class _Judge:
             return False
         return self._is_free(exc, skipping=True)
 
-    @functools.cached_property
+    @property
     def _hanging(self) -> Hanging:
-        """What hangs on the candidate, by the source as it is written: what is compiled has assertions taken apart."""
-        return Reading(ast.parse(self._tests), self._link.module, self._names).hanging
+        """What hangs on the candidate, by the source."""
+        return self._reading.hanging
+
+    @property
+    def _skipping_by(self) -> Hanging:
+        """What of skips does: files too, if they were asked about after the candidate was, or it has touched any."""
+        asked = self._used_to_collect if self._collected else self._link.used
+        folders = self._link.folders
+        files = asked or (folders is not None and folders.touched)
+        return self._reading.hanging_or_files if files else self._reading.hanging
+
+    @functools.cached_property
+    def _reading(self) -> Reading:
+        """The source as it is written: what is compiled has assertions taken apart."""
+        return Reading(ast.parse(self._tests), self._link.module, self._names)
 
     def _is_free(self, exc: BaseException, *, skipping: bool = False) -> bool:
         """Whether by the tests' source an exception comes from them, and from nothing that hangs on the candidate."""
         if not frames_in(exc, self._path) or isinstance(exc, Broken | MemoryError | RecursionError):
             return False
         seen: BaseException | None = exc
+        hanging = self._skipping_by if skipping else self._hanging
         while seen is not None:
             lines = [line for _, line, _ in frames_in(seen, self._path)]
-            if marked(seen) is not None or self._hanging.at(lines, skipping=skipping):
+            if marked(seen) is not None or hanging.at(lines, skipping=skipping):
                 return False
             if isinstance(seen, OSError) and self._is_of_their_files(seen):
                 return False
