@@ -290,9 +290,7 @@ class Hanging:
                 self._hand_value(key, node)
         elif isinstance(node, ast.Attribute) and (-1, node.attr) in self._made_of:
             self._hand_value((-1, node.attr), node)
-        elif isinstance(node, ast.Attribute):  # a method of it, or something that it has
-            self._hand(node.value)
-        elif isinstance(node, ast.Subscript):
+        elif isinstance(node, ast.Attribute | ast.Subscript):  # a method of it, or something that it has
             self._hand(node.value)
         elif isinstance(node, ast.Call):
             own = isinstance(node.func, ast.Name)  # what it does when it is called, it does for the tests
@@ -495,7 +493,7 @@ def _defaults(function: Definition) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _files_in(tree: ast.Module) -> set[int]:
-    """The `id` of each node that reads a file, but for those whose path is written out and lies in no folder of the candidate's."""
+    """The `id` of each node that reads a file, unless its path is written out and lies where the candidate has no folder."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and last_name(node) in _FILES]
     return {id(node.func) for node in calls if not any(map(_is_elsewhere, ast.walk(node)))}
 

@@ -207,6 +207,7 @@ class _Writer(values.Writer):
             nature = "iterator"
         elif type(value) in _BUILT:
             number = link.callable_number(value, value)
+            del link.handed[id(value)]  # its parts are, by themselves
             nature = "partial" if type(value) is functools.partial else "getter"
         elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
             number = link.callable_number(value, value)

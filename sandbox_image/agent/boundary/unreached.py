@@ -30,6 +30,10 @@ _CHECKS = ("raises", "warns", "deprecated_call")
 _EXPRESSIONS = (ast.Lambda, ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
 _CONDITIONS = (ast.If, ast.While, ast.Match, ast.IfExp, ast.BoolOp)
 _LEAVING = (ast.Return, ast.Break, ast.Continue)
+_HOLDING = frozenset(("builtins", "collections", "functools", "itertools", "operator"))
+"""Modules of classes whose objects may hold functions, and call them."""
+_FOLLOWED = 500
+"""Objects that are looked at behind one that was handed to the candidate."""
 _SHOWN = 300
 _NOTHING = contextlib.nullcontext()
 _Place = tuple[int, int]
@@ -92,10 +96,19 @@ class Unreached:
         return self._are_certain(*map(_place, self._own_traces(error)))
 
     def asserts(self, value: Any) -> bool:
-        """Whether a function or a generator of the tests' asserts anything, or an iterator that calls one."""
-        if isinstance(value, map | filter | zip | enumerate | tuple):  # a zip keeps its parts in one
-            return any(map(self.asserts, gc.get_referents(value)))
-        code = getattr(value, "__code__", getattr(value, "gi_code", None))
+        """Whether a function or a generator of the tests' asserts anything, or what calls one: a wrapper, an iterator."""
+        todo, seen = [value], dict[int, Any]()
+        while todo and len(seen) < _FOLLOWED:
+            one = todo.pop()
+            if id(one) not in seen:
+                seen[id(one)] = one
+                if self._has_assertion(one):
+                    return True
+                todo += _called_by(one)
+        return False
+
+    def _has_assertion(self, value: Any) -> bool:
+        code = getattr(value, "gi_code", None) if isinstance(value, types.GeneratorType) else _code(value)
         if code is None or code.co_filename != self._path:
             return False
         for node in self._nodes:
@@ -236,6 +249,25 @@ class Unreached:
     def _has_check(self, node: ast.stmt) -> bool:
         inner = node.body if isinstance(node, Definition) else [node]  # a method, in the body of a class
         return any(self._check_in(part) is not None for part in inner)
+
+
+def _code(value: Any) -> Any:
+    """The code that runs where this is called: of a function, a method, a coroutine, or an object whose class has `__call__`."""
+    if isinstance(value, types.FunctionType | types.MethodType):
+        return value.__code__
+    if isinstance(value, types.CoroutineType):
+        return value.cr_code
+    return getattr(type(value).__dict__.get("__call__"), "__code__", None)
+
+
+def _called_by(value: Any) -> list[Any]:
+    """What something may call: what a function closes over, and what an object of Python's or of its libraries holds."""
+    if isinstance(value, types.FunctionType):
+        cells = [cell for cell in value.__closure__ or () if cell != types.CellType()]
+        return [*(cell.cell_contents for cell in cells), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    if isinstance(value, type | types.ModuleType | types.CodeType) or type(value).__module__ not in _HOLDING:
+        return []
+    return gc.get_referents(value)
 
 
 def _is_named(node: ast.AST, names: frozenset[str]) -> bool:
