@@ -92,7 +92,7 @@ class _Judge:
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
         self._named = Named(self._tests, link.refuse)
-        self._silent = Silent(lambda error: link.unreached.silenced(error))
+        self._silent = Silent(lambda error: link.unreached.ended(error))
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
@@ -202,7 +202,7 @@ class _Judge:
             exc = hidden
             why = "" if exc else self._why_not_passed(name)
             outcome = "failed" if exc or why else "passed"
-            if self._link.unreached or self._uses_borrowed(name) or self._handed_in_vain():
+            if self._link.unreached or self._uses_borrowed(name) or self._handed_in_vain() or self._outlived():
                 self._link.rest_on("word")
             if why:
                 told |= {"message": why, "side": "tests" if self._findings.failure else "candidate"}
@@ -234,6 +234,10 @@ class _Judge:
     def _handed_in_vain(self) -> bool:
         """Whether a test gave the candidate a function that asserts, which was never called."""
         return any(map(self._link.unreached.asserts, self._link.handed.values()))
+
+    def _outlived(self) -> bool:
+        """Whether a thread goes on after a test with assertions of the tests' to make, which nobody waits for."""
+        return any(map(self._link.unreached.still_asserts, self._silent.running()))
 
     def _uses_borrowed(self, name: str) -> bool:
         """Whether a test uses a name under which the candidate gave a class that is not its own: `isinstance` says little."""

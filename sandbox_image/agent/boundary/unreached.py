@@ -36,6 +36,7 @@ _FOLLOWED = 500
 """Objects that are looked at behind one that was handed to the candidate."""
 _SHOWN = 300
 _NOTHING = contextlib.nullcontext()
+_NO_ERROR = BaseException()
 _Place = tuple[int, int]
 """Line and column."""
 
@@ -64,14 +65,9 @@ class Unreached:
         self._left.clear()
 
     def ended(self, error: BaseException) -> None:
-        """The candidate has ended an error, or is about to, that left a block of the tests'."""
+        """The candidate, or the end of a thread or a task that nobody asks about, ends an error that left a block of the tests'."""
         what = self._what(error)
         if what or marked(error) is not None:
-            self._left.append((what, id(error)))
-
-    def silenced(self, error: BaseException) -> None:
-        """An error has ended a thread or a task of the tests' and nobody asks for it."""
-        if what := self._what(error):
             self._left.append((what, id(error)))
 
     def replacing(self, error: BaseException | None) -> contextlib.AbstractContextManager[None]:
@@ -90,6 +86,16 @@ class Unreached:
     def failed(self, count: int, by: BaseException) -> None:
         """What the candidate was asked for failed as a whole: after the first `count` it has ended none that it passed on."""
         self._left[count:] = [(what, error) for what, error in self._left[count:] if what and error != id(by)]
+
+    def still_asserts(self, frame: types.FrameType | None) -> bool:
+        """Whether a thread that is here has an assertion of the tests' to make yet."""
+        while frame is not None:
+            if frame.f_code.co_filename == self._path:
+                trace = types.TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
+                if any(self._check_in(node) is not None for node in self._left_by(trace, None, _NO_ERROR)):
+                    return True
+            frame = frame.f_back
+        return False
 
     def is_certain(self, error: BaseException) -> bool:
         """Whether the tests come to where this was raised, whatever the candidate gave."""
