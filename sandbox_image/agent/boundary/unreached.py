@@ -65,7 +65,7 @@ class Unreached:
         self._left.clear()
 
     def ended(self, error: BaseException) -> None:
-        """An error that left a block of the tests' is ended by the candidate, or with a thread or a task that nobody asks about."""
+        """The candidate ended an error that left a block of the tests', or is about to; or it ended a thread that nobody asks."""
         what = self._what(error)
         if what or marked(error) is not None:
             self._left.append((what, id(error)))
