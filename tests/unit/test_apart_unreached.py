@@ -176,6 +176,7 @@ WRAPPED = {
     "a default": "def again(x, fn=check): fn(x)\n    run(again, 3)",
     "by its type": "run(functools.singledispatch(check), 3)",
     "a partial": "run(functools.partial(check), 3)",
+    "one that notes mistakes": "bad = []\n    def look(x):\n        if f(x) != 9: bad.append(x)\n    run(look, 3)\n    assert not bad",
 }
 
 

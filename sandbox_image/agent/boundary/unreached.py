@@ -120,11 +120,16 @@ class Unreached:
         for node in self._nodes:
             if isinstance(node, Definition) and node.name == code.co_name:
                 first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-                if first == code.co_firstlineno and any(self._check_in(part) is not None for part in node.body):
+                if first == code.co_firstlineno and any(map(self._judges, node.body)):
                     return True
             elif isinstance(node, _EXPRESSIONS) and node.lineno == code.co_firstlineno and self._check_in(node) is not None:
                 return True
         return False
+
+    def _judges(self, part: ast.AST) -> bool:
+        """Whether a statement asserts something, or compares what the candidate gives, to note mistakes."""
+        asked = (inner.test for inner in _walk(part) if isinstance(inner, ast.If) and isinstance(inner.test, ast.Compare))
+        return self._check_in(part) is not None or any(map(self._sides.leads, asked))
 
     # What an error left out
 
