@@ -318,9 +318,17 @@ def names_bound(node: ast.stmt) -> set[str]:
     if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         return {leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)}
-    inner = [child for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node]
-    stored = {leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name) and isinstance(leaf.ctx, ast.Store)}
-    return stored.union(*(names_bound(child) for child in inner)) if inner else stored
+    found: set[str] = set()
+    todo: list[ast.AST] = [node]
+    while todo:
+        for child in ast.iter_child_nodes(todo.pop()):
+            if isinstance(child, ast.stmt):
+                found |= names_bound(child)
+                continue
+            if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+                found.add(child.id)
+            todo.append(child)
+    return found
 
 
 def names_filled(node: ast.stmt) -> set[str]:

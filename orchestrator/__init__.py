@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.engine.background import run, run_many
+    from orchestrator.engine.background import run, run_many, session
     from orchestrator.engine.base import Executor
     from orchestrator.engine.engine import Engine
     from orchestrator.engine.outputs import judge_artefacts, judge_io
@@ -38,6 +38,7 @@ __all__ = [
     "judge_io",
     "run",
     "run_many",
+    "session",
 ]
 
 _HOMES = {
@@ -47,6 +48,7 @@ _HOMES = {
     "Engine": "orchestrator.engine.engine",
     "run": "orchestrator.engine.background",
     "run_many": "orchestrator.engine.background",
+    "session": "orchestrator.engine.background",
     "judge_artefacts": "orchestrator.engine.outputs",
     "judge_io": "orchestrator.engine.outputs",
     "Settings": "orchestrator.settings",

@@ -1,4 +1,4 @@
-"""Files that go where a user said: written whole or not at all, and never over work that is not ours.
+"""Files that a user named: read, or told why not; written whole or not at all, and never over work that is not ours.
 
 Left out: what is in them, and the run store.
 """
@@ -11,6 +11,41 @@ import os
 from pathlib import Path
 
 from orchestrator.errors import UsageError, unwritable
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """A file's content.
+
+    Raises:
+        UsageError: it is missing, no plain file, or closed to this user.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{what} {path} cannot be read: {error.strerror}.", remedy="Check the path and its permissions."
+        ) from None
+
+
+def read_text(path: Path, what: str) -> str:
+    """A text file's content.
+
+    Raises:
+        UsageError: as `read_bytes`, or it is not UTF-8.
+    """
+    return as_text(read_bytes(path, what), f"{what} {path}")
+
+
+def as_text(content: bytes, what: str) -> str:
+    """Bytes as text.
+
+    Raises:
+        UsageError: they are not UTF-8.
+    """
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{what} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8.") from None
 
 
 def write_whole(path: Path, content: bytes, *, remedy: str = "Name another folder with --out, or free some space.") -> Path:

@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.documented import document
+
 
 def _home() -> Path:
     return Path.home() / ".cache" / "fumehood"
@@ -30,6 +32,7 @@ class Settings(BaseSettings):
     model: str = ""
     """Model name for the server, or `0.5b`/`1.5b` for the embedded one (default 1.5b)."""
     api_key: str = ""
+    """Bearer token for the model server."""
     image: str = ""
     """Sandbox image; empty means the tag computed from `sandbox_image/`."""
     base_image: str = ""
@@ -54,3 +57,6 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """SQLAlchemy URL of the run store."""
         return self.db or f"sqlite:///{self.home / 'runs.sqlite3'}"
+
+
+document(Settings)

@@ -10,15 +10,25 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from orchestrator.documented import document
+from orchestrator.shown import hints_for, page
+
 KiB = 1024
 MiB = 1024 * KiB
 GiB = 1024 * MiB
+_LAST_WORDS = 4000
+"""Characters of stderr in which a program's end is looked for."""
 
 
 class Value(BaseModel):
     """Base of every value here: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
+        """Let `help` tell the units of fields."""
+        document(cls)
 
 
 class Status(StrEnum):
@@ -92,7 +102,10 @@ class Program(Value):
     tests: str | None = None
     """pytest source that imports the candidate by the name in `module`."""
     module: str = "candidate"
-    """Import name of `code` when there are tests."""
+    """Import name of `code` when there are tests. With dots it is a module of a package, whose other modules are in `files`:
+    such a program is judged together."""
+    file: str = "main.py"
+    """Name of `code` in the work folder when there are no tests, as tracebacks and `sys.argv[0]` show it."""
     entry_point: str = ""
     """Where `tests` define `check(candidate)` (HumanEval): the function of `code` that is passed to it."""
     defines: tuple[str, ...] = ()
@@ -110,7 +123,9 @@ class Program(Value):
     args: tuple[str, ...] = ()
     """`sys.argv[1:]` for `code`."""
     stdin: bytes = b""
+    """What it reads. With `tests` it is the candidate's."""
     env: dict[str, str] = {}
+    """Environment variables, besides PATH, HOME, TMPDIR and LANG."""
     files: dict[str, bytes] = {}
     """Relative path -> content, placed in the work folder before the start. The candidate's, where there are tests."""
     test_files: dict[str, bytes] = {}
@@ -130,7 +145,9 @@ class TestResult(Value):
 
     __test__ = False
     name: str
+    """As pytest has it, without the file: `test_a`, `TestB::test_c[1]`."""
     outcome: TestOutcome
+    """`passed`, `failed`, `error` or `skipped`."""
     message: str = ""
     """For a failure: the assertion or exception, and the last frames, cut to a few KiB."""
     side: Literal["", "candidate", "tests"] = ""
@@ -140,13 +157,21 @@ class TestResult(Value):
     basis: Basis = ""
     """What a test that was judged apart rests on."""
 
+    def __repr__(self) -> str:
+        return f"<TestResult: {self.outcome} {self.name}{': ' if self.message else ''}{self.message.partition(chr(10))[0]}>"
+
+    __str__ = __repr__
+
 
 class RunReport(Value):
     """What a sandbox reports of one run: facts, no judgement."""
 
     status: Status
+    """What happened to the process: `ok`, `runtime_error`, a limit that was hit, or `sandbox_error`, which is not its fault."""
     tests: tuple[TestResult, ...] = ()
+    """Those that reported."""
     tests_collected: int = 0
+    """How many there are."""
     tests_complete: bool = False
     """True when the test side collected at least one test and every collected test ran and reported."""
     collection_error: str = ""
@@ -158,19 +183,31 @@ class RunReport(Value):
     not_apart: str = ""
     """What the tests did that cannot be done to a candidate judged apart, and that ended the run; one sentence."""
     wall_time: float = 0.0
+    """Seconds from start to end, waiting included."""
     cpu_time: float = 0.0
+    """CPU seconds of all processes together."""
     memory_peak: int = 0
+    """Bytes of the whole sandbox at its fullest."""
     gpu_memory_peak: int | None = None
+    """Bytes on the GPU; None without one."""
     exit_code: int | None = None
+    """None where a signal ended the process, or where it never ran."""
     signal: int | None = None
+    """The number of the signal that ended it."""
     stdout: str = ""
+    """At most `limits.output` bytes of it, as UTF-8; what is none is replaced."""
     stderr: str = ""
+    """As `stdout`."""
     stdout_truncated: bool = False
+    """Whether there was more."""
     stderr_truncated: bool = False
+    """Whether there was more."""
     artifacts: dict[str, bytes] = {}
+    """Relative path -> content of the files that were asked for."""
     artifact_errors: dict[str, str] = {}
     """Relative path -> why it was not carried out (too large, a link, not a plain file)."""
     isolation: Literal["container", "namespace", "scripted"] = "container"
+    """What the run had of its own: a whole container, or namespaces inside one."""
     image: str = ""
     """Digest (image id) of the sandbox image."""
     unsure: tuple[str, ...] = ()
@@ -191,12 +228,99 @@ class ExecutionResult(RunReport):
     reward: float | None = None
     """None for `unscored`, for `invalid_tests`, and for runs without tests, unless they were `tampered`."""
     judging: Literal["together", "apart", "none"] = "none"
+    """Where the tests ran: in a sandbox of their own, or in the candidate's interpreter, where it could forge them."""
     basis: Basis = ""
     """Judged apart: the weakest that a test rests on."""
     attempts: int = 1
     """How often the run was sent: more than 1 means that sandboxes died under it, that the host was too busy to tell, or that it
     turned out that the tests need the candidate in their own interpreter. Failures of any attempt count; output and measures are
     those of the last."""
+
+    @property
+    def hints(self) -> list[str]:
+        """Sentences on what the sandbox lacked and how to give it: a package, a file, the network, input. Not recorded."""
+        if self.verdict is Verdict.ACCEPTED or (self.verdict is None and self.status is Status.OK):
+            return []
+        return hints_for([self.stderr[-_LAST_WORDS:], self.collection_error, *(test.message for test in self.tests)])
+
+    def __repr__(self) -> str:
+        return f"<ExecutionResult: {self._title()}, {', '.join(self._facts())}>"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        rows = [(str(test.outcome), test.name, test.message) for test in self.tests]
+        texts = {"what helps": "\n".join(self.hints), "why": self.detail, "tests could not be collected": self.collection_error}
+        texts |= {"stdout": self.stdout, "stderr": self.stderr}
+        return page(self._title(), self._facts(), rows, [(name, text) for name, text in texts.items() if text])
+
+    def _title(self) -> str:
+        return str(self.status) if self.verdict is None else f"{self.verdict} (status {self.status})"
+
+    def _facts(self) -> list[str]:
+        passed = sum(test.outcome is TestOutcome.PASSED for test in self.tests)
+        counts = [f"{passed} of {len(self.tests)} tests passed"] if self.tests else []
+        judged = [f"reward {self.reward}", f"judging: {self.judging}"] if self.judging != "none" else []
+        ended = [f"exit code {self.exit_code}"] if self.exit_code else []
+        measures = [f"{self.wall_time:.2f} s", f"{self.cpu_time:.2f} s CPU", f"{self.memory_peak / MiB:.0f} MiB"]
+        return [*judged, *counts, *ended, *measures]
+
+
+class ExecResult(Value):
+    """One command of a session: facts, as far as the agent saw them itself, and the command's own output."""
+
+    status: Status
+    exit_code: int | None = None
+    signal: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    stdout_truncated: bool = False
+    """Whether it wrote more than the limit, of which this is the beginning. Then it was killed (`output_exceeded`)."""
+    stderr_truncated: bool = False
+    wall_time: float = 0.0
+    cpu_time: float = 0.0
+    """Of all its processes that have ended."""
+    detail: str = ""
+    """For limits and signals: one sentence."""
+
+
+class CellError(Value):
+    """An exception that ended a cell."""
+
+    name: str
+    """Of its class."""
+    message: str = ""
+    traceback: str = ""
+
+
+class CellResult(Value):
+    """One cell: what the Python process that ran it says, except `status`, times and `state_lost`."""
+
+    status: Status
+    """`ok`, or `runtime_error` where an exception ended it; otherwise what happened to its process."""
+    value: str | None = None
+    """The repr of its last expression; None where that is None, or no expression."""
+    stdout: str = ""
+    stderr: str = ""
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+    error: CellError | None = None
+    pictures: tuple[bytes, ...] = ()
+    """Figures of matplotlib that were open at its end, as PNG."""
+    wall_time: float = 0.0
+    state_lost: bool = False
+    """Whether the process ended with the cell, so that the next one starts with nothing."""
+    detail: str = ""
+
+
+class Entry(Value):
+    """What a folder of a session holds under one name."""
+
+    name: str
+    kind: Literal["file", "folder", "link", "other"]
+    size: int = 0
+    """Bytes of a file."""
 
 
 class Message(Value):

@@ -26,6 +26,7 @@ from orchestrator.cli.messages import complain, out, set_up
 from orchestrator.cli.records import runs_app
 from orchestrator.cli.redteam import redteam
 from orchestrator.cli.shared import guarded
+from orchestrator.cli.shell import shell
 from orchestrator.cli.solve import solve_app, tasks
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(guarded(run))
+app.command()(guarded(shell))
 app.add_typer(solve_app, name="solve")
 app.command()(guarded(tasks))
 app.add_typer(eval_app, name="eval")

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import codecs
 import fnmatch
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.shared import (
-    Json,
-    checked,
-    note,
-    out_json,
-    read_bytes,
-    read_text,
-    run_async,
-    settings,
-    show,
-    size,
-)
+from orchestrator.cli import given
+from orchestrator.cli.shared import Json, checked, note, out_json, run_async, settings, show, size
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
 
@@ -50,9 +39,24 @@ class Isolation(StrEnum):
 
 
 def run(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Python program, or the module that the tests import; - is stdin.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|FOLDER|NOTEBOOK",
+            help="Python file, folder with a __main__.py or main.py, or .ipynb; - reads a program from stdin.",
+        ),
+    ],
     args: Annotated[list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Its arguments, after --.")] = None,
-    tests: Annotated[str | None, typer.Option(metavar="FILE", help="pytest tests that import it as `candidate`.")] = None,
+    main: Annotated[str, typer.Option(metavar="FILE", help="The file of a folder to run. [__main__.py, main.py]")] = "",
+    tests: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="pytest tests that import it as `candidate` or by its own name; repeatable, all are run."
+        ),
+    ] = None,
+    module: Annotated[
+        str, typer.Option(metavar="NAME", help="What the tests import it as. [what they say: candidate, or its file's name]")
+    ] = "",
     judging: Annotated[
         Judging,
         typer.Option(help="Candidate and tests in two sandboxes (apart) or in one (together); auto: apart where possible."),
@@ -62,14 +66,24 @@ def run(
     ] = "",
     in_place: Annotated[bool, typer.Option(help="Tests may look at what a function did to its arguments.")] = False,
     isolation: Annotated[Isolation | None, typer.Option(help="What each run gets. [auto]")] = None,
-    image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [our own]")] = "",
-    stdin: Annotated[str | None, typer.Option(metavar="FILE", help="What the program reads; - is our stdin.")] = None,
+    image: Annotated[
+        str, typer.Option(metavar="TAG", help="Sandbox image; `fumehood image build --with PACKAGE` makes some. [our own]")
+    ] = "",
+    stdin: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What the program reads; - is our stdin. [what is piped in, if it reads]")
+    ] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Environment variable; repeatable.")] = None,
     carry: Annotated[
-        list[str] | None, typer.Option("--file", metavar="PATH", help="File to place in its folder (or NAME=PATH); repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--file",
+            "--with-folder",
+            metavar="PATH[:NAME]",
+            help="File or folder to place beside the program, under its own name or NAME; repeatable.",
+        ),
     ] = None,
     test_file: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help="File for the tests alone (or NAME=PATH); repeatable.")
+        list[str] | None, typer.Option(metavar="PATH[:NAME]", help="File or folder for the tests alone; repeatable.")
     ] = None,
     artifact: Annotated[
         list[str] | None,
@@ -87,13 +101,23 @@ def run(
     processes: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")] = None,
     json_: Json = False,
 ) -> None:
-    """Run a Python file in a sandbox.
+    """Run a Python file, a folder or a notebook in a sandbox.
+
+    \b
+    fumehood run stack.py --tests test_stack.py     tests say `from stack import Stack`, or from candidate
+    fumehood run proj -- --epochs 3                 proj/__main__.py or main.py, with all that lies there
+    fumehood run proj --tests proj/tests            every file of tests in a folder
+    fumehood run n.ipynb --file data.csv            cells in order, with a file beside it
+    echo 3 | fumehood run prog.py                   input from a pipe
+
+    A folder is the program's work folder, with its data; hidden files, caches and virtual environments stay behind. The sandbox
+    has no network and the packages of its image. Several files of --tests are run one after the other.
 
     Exit code 0: it ended well (with --tests: it was accepted), and each --artifact gave a file; 1: not so; 3: the sandbox failed.
     """
-    from orchestrator.types import Limits, Program
+    from orchestrator.types import Limits
 
-    if [file, tests, stdin].count("-") > 1:
+    if [what, *(tests or ()), stdin].count("-") > 1:
         raise UsageError("Only one of FILE, --tests and --stdin can be `-`.", remedy="Put the others into files.")
     limits = checked(
         Limits,
@@ -105,32 +129,33 @@ def run(
         processes=processes,
         artifacts=size(artifact_limit, "--artifact-limit"),
     )
-    program = Program(
-        code=read_text(file, "The program"),
-        tests=None if tests is None else read_text(tests, "The tests"),
-        args=tuple(args or ()),
-        stdin=b"" if stdin is None else read_bytes(stdin, "The input"),
-        env=dict(_variable(item) for item in env or ()),
-        files=dict(_carried(item) for item in carry or ()),
-        test_files=dict(_carried(item) for item in test_file or ()),
-        artifacts=tuple(artifact or ()),
-        judging=judging.value,
-        entry_point=entry_point,
-        in_place=in_place,
-    )
-    given: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
-    chosen = settings(workers=1, **{name: value for name, value in given.items() if value is not None})
+    common: dict[str, object] = {
+        "args": tuple(args or ()),
+        "env": dict(given.variable(item) for item in env or ()),
+        "artifacts": tuple(artifact or ()),
+        "judging": judging.value,
+        "entry_point": entry_point,
+        "in_place": in_place,
+    }
+    programs = given.programs(what, main, tests or (), module, carry or (), test_file or (), limits.disk)
+    common["stdin"] = given.input_of(what, stdin, programs)
+    programs = {name: program.model_copy(update=common) for name, program in programs.items()}
+    changes: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
+    chosen = settings(workers=1, **{name: value for name, value in changes.items() if value is not None})
     if out_dir is not None and not artifact:
         raise UsageError("--out is for artefacts.", remedy="Name some with --artifact, or leave it out.")
     if out_dir is not None:
         check_empty(out_dir)
-    result = run_async(_execute(chosen, program, limits, watched=not json_))
-    written = result.artifacts if json_ and out_dir is None else _write(result.artifacts, program.artifacts, out_dir)
-    result = _with_missing(result, program.artifacts, written)
+    result = run_async(_execute(chosen, programs, limits, watched=not json_))
+    patterns = tuple(artifact or ())
+    written = result.artifacts if json_ and out_dir is None else _write(result.artifacts, patterns, out_dir)
+    result = _with_missing(result, patterns, written)
     if json_:
-        out_json(result.model_dump(mode="json"))
+        out_json(result.model_dump(mode="json") | {"hints": result.hints})
     else:
-        _show(result, program)
+        _show(result, judged=bool(tests), in_place=in_place)
+        if result.judging == "together" and judging is Judging.AUTO:
+            note(f"Judged together, where a program could forge its tests: {_why_together(programs.values())}")
     raise typer.Exit(exit_code(result) or int(bool(result.artifact_errors)))
 
 
@@ -173,9 +198,10 @@ def exit_code(result: ExecutionResult) -> int:
     return 0 if good else 1
 
 
-async def _execute(chosen: Settings, program: Program, limits: Limits, *, watched: bool) -> ExecutionResult:
+async def _execute(chosen: Settings, programs: Mapping[str, Program], limits: Limits, *, watched: bool) -> ExecutionResult:
     from orchestrator.engine.engine import Engine
     from orchestrator.sandbox.docker import needs_libraries
+    from orchestrator.scoring.verdicts import together
 
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
     decoders = {name: codecs.getincrementaldecoder("utf-8")("backslashreplace") for name in streams}
@@ -183,19 +209,30 @@ async def _execute(chosen: Settings, program: Program, limits: Limits, *, watche
     def pass_on(stream: str, chunk: bytes, *, final: bool = False) -> None:
         show(decoders[stream].decode(chunk, final), streams[stream])
 
-    async with Engine(chosen, limits=limits, refill=False, preload=needs_libraries(program)) as engine:
+    preload = any(map(needs_libraries, programs.values()))
+    async with Engine(chosen, limits=limits, refill=len(programs) > 1, preload=preload) as engine:
         # Output of a program is shown while it runs; that of tests would only repeat what the results say.
-        result = await engine.execute(program, limits, pass_on if watched and program.tests is None else None)
+        results = {
+            name: await engine.execute(program, limits, pass_on if watched and program.tests is None else None)
+            for name, program in programs.items()
+        }
     for name in streams:  # of a character that was never finished
         pass_on(name, b"", final=True)
-    return result
+    return together(results)
+
+
+def _why_together(programs: Iterable[Program]) -> str:
+    from orchestrator.engine.engine import why_together
+
+    found = filter(None, map(why_together, programs))
+    return next(found, "The tests did what needs it in their own interpreter.")
 
 
 BASES = {"data": "data", "line_up": "a line-up", "word": "the candidate's word"}
 """What a result rests on, in words."""
 
 
-def _show(result: ExecutionResult, program: Program) -> None:
+def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     from sandbox_image.agent.protocol import CANDIDATE_CHANGED
 
     for test in result.tests:
@@ -204,7 +241,7 @@ def _show(result: ExecutionResult, program: Program) -> None:
             note("".join(f"    {line}\n" for line in test.message.splitlines()).rstrip("\n"))
     if result.collection_error:
         note(result.collection_error)
-    if program.tests is not None and not result.tests:
+    if judged and not result.tests:
         for text in (result.stdout, result.stderr):
             if text.strip():
                 note(text.rstrip())
@@ -216,25 +253,13 @@ def _show(result: ExecutionResult, program: Program) -> None:
     if result.exit_code:
         word += f", exit code {result.exit_code}"
     measures = f"{result.wall_time:.2f} s, {result.cpu_time:.2f} s CPU, {result.memory_peak / 2**20:.0f} MiB"
-    judged = f", judging: {result.judging}" if result.judging != "none" else ""
+    judging = f", judging: {result.judging}" if result.judging != "none" else ""
     basis = f", resting on {BASES[result.basis]}" if result.basis else ""
     again = f"; one of {result.attempts} attempts" if result.attempts > 1 else ""
-    note(f"{word}: {measures}{judged}{basis}{again}")
+    note(f"{word}: {measures}{judging}{basis}{again}")
     if result.detail:
         note(result.detail)
-    if result.verdict != "accepted" and not program.in_place and CANDIDATE_CHANGED in result.unsure:
+    for hint in result.hints:
+        note(hint)
+    if result.verdict != "accepted" and not in_place and CANDIDATE_CHANGED in result.unsure:
         note("The candidate changed a value that the tests have. If that is its task, say --in-place.")
-
-
-def _variable(item: str) -> tuple[str, str]:
-    name, equals, value = item.partition("=")
-    if not equals or not name or "\0" in item:
-        raise UsageError(f"--env {item!r} is not a variable.", remedy="Write NAME=VALUE.")
-    return name, value
-
-
-def _carried(item: str) -> tuple[str, bytes]:
-    name, equals, path = item.partition("=")
-    if not equals or os.path.exists(item):  # noqa: PTH110 - a name with `=` in it may be a file's
-        name, path = Path(item).name, item
-    return name, read_bytes(path, "The file")

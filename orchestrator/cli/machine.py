@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
@@ -25,16 +26,50 @@ _Base = Annotated[str | None, typer.Option(metavar="IMAGE", help="Base image. [F
 
 @image_app.command("build")
 @guarded
-def build_image(variant: _Variant = "cpu", base: _Base = None, json_: Json = False) -> None:
-    """Build the sandbox image, unless the engine has it already."""
+def build_image(
+    variant: _Variant = "cpu",
+    base: _Base = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="PACKAGES", help="More packages, as pip names them, with commas; repeatable."),
+    ] = None,
+    tag: Annotated[
+        str, typer.Option(metavar="TAG", help="With --with: a name for the result. [one that names its content]")
+    ] = "",
+    json_: Json = False,
+) -> None:
+    """Build the sandbox image, unless the engine has it already.
+
+    With --with it is an image of its own, on top of the usual one: pip on this machine fetches the wheels, and nothing is
+    installed over what is there. Use it with `fumehood run --image TAG`, or for everything with FUMEHOOD_IMAGE=TAG.
+    """
     from orchestrator.sandbox import image
 
     settings()  # a bad environment variable is told before anything is built
-    info = image.build(_variant(variant), base, progress=note)
+    if tag and not more:
+        raise UsageError("--tag names an image that --with makes.", remedy="Leave it out, or say which packages it is for.")
+    packages = _packages(more or ())
+    if packages:
+        info = image.build_with(packages, _variant(variant), base, tag, progress=note)
+    else:
+        info = image.build(_variant(variant), base, progress=note)
     if json_:
         out_json(info.model_dump(mode="json"))
-    else:
-        out(_line(info))
+        return
+    out(_line(info))
+    if packages:
+        note(f"Use it with `fumehood run --image {info.tag}`, or for everything with FUMEHOOD_IMAGE={info.tag}.")
+
+
+def _packages(given: Sequence[str]) -> list[str]:
+    """Requirements separated by commas, which also stand between the bounds of one: `requests,pillow>=10,<13`."""
+    found: list[str] = []
+    for part in (part.strip() for text in given for part in text.split(",")):
+        if part[:1] in tuple("<>=!~") and found:
+            found[-1] += f",{part}"
+        elif part:
+            found.append(part)
+    return found
 
 
 @image_app.command("from")
@@ -233,7 +268,8 @@ def _variant(name: str) -> Variant:
 
 
 def _line(info: ImageInfo) -> str:
-    return f"{info.tag}  {info.size / 1e6:.0f} MB  {info.id}"
+    more = f"  with {info.packages}" if info.packages else ""
+    return f"{info.tag}  {info.size / 1e6:.0f} MB  {info.id}{more}"
 
 
 def _bar(done: int, total: int) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 
+from orchestrator import files
 from orchestrator.cli.messages import complain as complain
 from orchestrator.cli.messages import note as note
 from orchestrator.cli.messages import out as out
@@ -184,14 +185,7 @@ def read_bytes(path: str, what: str) -> bytes:
     Raises:
         UsageError: it is missing, no plain file, or closed to this user.
     """
-    if path == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{what} {path} cannot be read: {error.strerror}.", remedy="Check the path and its permissions."
-        ) from None
+    return sys.stdin.buffer.read() if path == "-" else files.read_bytes(Path(path), what)
 
 
 def read_text(path: str, what: str) -> str:
@@ -200,10 +194,7 @@ def read_text(path: str, what: str) -> str:
     Raises:
         UsageError: as `read_bytes`, or it is not UTF-8.
     """
-    try:
-        return read_bytes(path, what).decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{what} {path} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8.") from None
+    return files.as_text(read_bytes(path, what), f"{what} {path}")
 
 
 def make_folder(path: Path, option: str) -> Path:

@@ -29,6 +29,7 @@ from orchestrator.files import write_beside
 if TYPE_CHECKING:
     from orchestrator.applications.loss_functions.job import LossJob, LossResult
     from orchestrator.applications.loss_functions.tasks import LossTask
+    from orchestrator.applications.loss_functions.training import TrainingReport
     from orchestrator.applications.unit_tests.results import TestsResult
 
 DEMO_TASKS = ("huber", "triplet")
@@ -63,6 +64,7 @@ def loss(
     seed: Annotated[int | None, typer.Option(metavar="N", help="[0]")] = None,
     parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
     train: Annotated[str | None, typer.Option(metavar="DATASET", help="Then train with it: digits or breast_cancer.")] = None,
+    train_seeds: Annotated[int | None, typer.Option(metavar="N", help="Trainings with each loss, for an interval. [3]")] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
     ] = None,
@@ -83,7 +85,7 @@ def loss(
         make_folder(out, "--out")
     chosen = settings()
     if resume is not None:
-        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, rounds, samples, seed, train)
+        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, rounds, samples, seed, train, train_seeds)
         job = None
     else:
         given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
@@ -94,6 +96,7 @@ def loss(
             train,
             chosen.base_url if base_url is None else base_url,
             chosen.model if model is None else model,
+            train_seeds,
         )
         job.resolved()
     if demo:
@@ -114,6 +117,22 @@ def _tests_in(path: Path) -> str:
     if not tests.strip():
         raise UsageError(f"{path} holds no tests.", remedy="Name a file with pytest tests.")
     return tests
+
+
+def _function(place: str) -> str:
+    """`FILE::function`, also of `FILE:function`.
+
+    Raises:
+        UsageError: it names a method, which has no mutants here.
+    """
+    path, _, name = place.rpartition(":")
+    path = path.removesuffix(":")
+    if "." in name and path.endswith(".py"):
+        raise UsageError(
+            f"{name} is a method, and tests are scored for functions at the top of a module.",
+            remedy=f"Name a function; your own tests of a class are judged by `fumehood run {path} --tests FILE`.",
+        )
+    return f"{path}::{name}" if path else place
 
 
 def _write_tests(out: Path, function: str, code: str, run: str) -> None:
@@ -174,7 +193,7 @@ def unit_tests(
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
         options |= {
-            "subjects": [subject_of(place) for place in dict.fromkeys(what)],
+            "subjects": [subject_of(place) for place in dict.fromkeys(map(_function, what))],
             "given": "" if given is None else _tests_in(given),
             "n": 1 if given is not None else count,
             "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,
@@ -276,7 +295,10 @@ def _wanted(
     if described:
         if named:
             raise UsageError("A description and --task exclude each other.", remedy="Give one of them.")
-        return [custom_task(_description(what), "loss(pred, target)" if signature is None else signature, inputs)], train
+        form = "loss(pred, target)" if signature is None else signature
+        # Words that were not quoted are one description; where any was, each is a task of its own.
+        each = what if any(" " in word.strip() for word in what) else [" ".join(what)]
+        return [word if word in known else custom_task(_description(word), form, inputs) for word in each], train
     if what or named:
         return [*what, *named], train
     if train is not None and train in TRAINABLE:
@@ -289,11 +311,11 @@ def _wanted(
     )
 
 
-def _description(words: list[str]) -> str:
-    """Several words without quotes are a description too; one word is a misspelt task."""
+def _description(text: str) -> str:
+    """What a loss is for; one word is a misspelt task."""
     from orchestrator.applications.loss_functions.tasks import builtin_tasks
 
-    text = " ".join(words).strip()
+    text = text.strip()
     if text and len(text.split()) == 1:
         near = difflib.get_close_matches(text, list(builtin_tasks()), n=1)
         raise UsageError(
@@ -303,12 +325,29 @@ def _description(words: list[str]) -> str:
     return text
 
 
-def _job(tasks: list[LossTask | str], search: dict[str, Any], train: str | None, base_url: str, model: str) -> LossJob:
+def _job(
+    tasks: list[LossTask | str], search: dict[str, Any], train: str | None, base_url: str, model: str, train_seeds: int | None
+) -> LossJob:
     from orchestrator.applications.loss_functions.job import LossJob
     from orchestrator.applications.loss_functions.solve import LossOptions
 
     options = checked(LossOptions, **search)
-    return LossJob(tasks=tuple(tasks), options=options, base_url=base_url, model=model, train=train or "")
+    told = {"tasks": tuple(tasks), "options": options, "base_url": base_url, "model": model, "train": train or ""}
+    return checked(LossJob, **told, train_seeds=train_seeds)
+
+
+def _trained(report: TrainingReport) -> str:
+    """What came of training with a loss, in a sentence."""
+    count = len(report.accuracies)
+    seeds = f"seed {report.seed}" if count < 2 else f"means of {count} seeds from {report.seed} on"
+    text = (
+        f"Trained on {report.dataset} with {report.task}: {report.accuracy:.1%} of the held-out rows right;"
+        f" with the stock loss {report.stock_accuracy:.1%} ({seeds})."
+    )
+    if (difference := report.difference()) is None:
+        return text
+    middle, low, high = (100 * value for value in difference)
+    return f"{text} The difference is {middle:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, paired by seed)."
 
 
 def _show(result: LossResult, home: Path, *, demo: bool, as_json: bool) -> None:
@@ -337,12 +376,15 @@ def _show(result: LossResult, home: Path, *, demo: bool, as_json: bool) -> None:
         if report.accuracy is None:
             screen.print(f"Training on {report.dataset} with {report.task} failed: {report.failure}")
             continue
-        screen.print(
-            f"Trained on {report.dataset} with {report.task}: {report.accuracy:.1%} of the held-out rows right;"
-            f" with the stock loss {report.stock_accuracy:.1%} (seed {report.seed})."
-        )
+        screen.print(_trained(report), soft_wrap=True)
         if report.picture is not None:
             screen.print(f"Learning curves: {report.picture}", soft_wrap=True)
+    if demo:
+        for outcome in result.outcomes:
+            if outcome.verdict == "accepted":
+                screen.print(f"\nThe accepted {outcome.task}:\n\n{outcome.code.strip()}\n")
+    for task, path in result.saved.items():
+        screen.print(f"The accepted {task} is in {path}", soft_wrap=True)
     screen.print(f"Recorded as {run.id}: `fumehood runs show {run.id}` shows every attempt.", soft_wrap=True)
     if demo:
         screen.print(

@@ -28,7 +28,6 @@ _CODE = re.compile(r"\.(?:py|pyc|so|pth)(?![a-z])")
 _FIXTURES = {
     **dict.fromkeys(("capsys", "capfd", "capsysbinary", "capfdbinary"), "read what the candidate prints"),
     "caplog": "read the candidate's log",
-    "recwarn": "look at the candidate's warnings",
     "monkeypatch": "patch what the candidate uses (monkeypatch)",
     "mocker": "patch what the candidate uses (mocker)",
     **dict.fromkeys(("tmp_path", "tmpdir", "tmp_path_factory", "tmpdir_factory"), _SHARE),
@@ -40,7 +39,7 @@ _MODULES = {
     **dict.fromkeys(("pickle", "marshal", "shelve", "copyreg"), "serialise objects"),
     **dict.fromkeys(("gc", "weakref", "tracemalloc", "ctypes"), "look at the memory of the interpreter"),
     **dict.fromkeys(("doctest", "trace", "bdb", "dis", "linecache"), "look into the candidate's code"),
-    **dict.fromkeys(("logging", "warnings"), "look at what the candidate logs or warns of"),
+    "logging": "look at what the candidate logs",
     **dict.fromkeys(("socket", "http", "urllib"), "share connections with the candidate"),
     **dict.fromkeys(("code", "codeop", "pydoc"), _CODE_IN_TEXT),
     "tarfile": "unpack archives, whose members may have any path",
@@ -51,11 +50,8 @@ _READING = frozenset(
 )
 """What tests that have files of their own read those with."""
 _NAMES = {
-    **dict.fromkeys(
-        ("mock.patch", "unittest.mock.patch", "patch.object", "patch.dict"), "patch what the candidate uses (mock.patch)"
-    ),
+    "unittest.mock.patch.dict": "patch what the candidate uses (mock.patch.dict)",
     **dict.fromkeys(("contextlib.redirect_stdout", "contextlib.redirect_stderr"), "read what the candidate prints"),
-    **dict.fromkeys(("pytest.warns", "pytest.deprecated_call"), "look at the candidate's warnings"),
     "pytest.MonkeyPatch": "patch what the candidate uses (monkeypatch)",
     "pytest.importorskip": "import what may be missing",
     **dict.fromkeys(
@@ -72,6 +68,7 @@ _NAMES = {
         ("sys.setrecursionlimit", "decimal.getcontext", "decimal.localcontext"), "set what holds for one interpreter"
     ),
     "string.Formatter": _NAMED_BY_TEXT,
+    **dict.fromkeys(("functools.singledispatch", "functools.singledispatchmethod"), _CODE_IN_TEXT),
     **dict.fromkeys(("locale.setlocale", "os.environ", "os.putenv", "os.getenv", "os.chdir"), "set what holds for one process"),
     **dict.fromkeys(("numpy.seterr", "numpy.errstate", "torch.set_default_dtype"), "set what holds for one interpreter"),
     **dict.fromkeys(
@@ -95,11 +92,6 @@ _NAMES = {
     "dataclasses.is_dataclass": "look into dataclasses",
     "builtins.open": _SHARE,
     "sqlite3.connect": "share a data base with the candidate",
-    **dict.fromkeys(
-        ("asyncio.wait_for", "asyncio.timeout", "asyncio.wait", "asyncio.create_task", "asyncio.ensure_future"),
-        "run coroutines of the candidate's beside others",
-    ),
-    **dict.fromkeys(("asyncio.TaskGroup", "asyncio.as_completed"), "run coroutines of the candidate's beside others"),
 }
 """Functions whose use in tests needs one interpreter, by the path under which they were imported, and why."""
 _DRAWS = frozenset(
@@ -118,8 +110,7 @@ _RUNS_TEXT = frozenset(
 """Functions that run the text that they are given, or import by it: apart, only what is written out in the tests."""
 _LOOKS_UP = frozenset(("operator.attrgetter", "operator.methodcaller", "inspect.getattr_static"))
 """Functions that ask for attributes by the text that they are given."""
-_MAKES_CLASSES = frozenset(("dataclasses.make_dataclass", "typing.NamedTuple", "typing.TypedDict", "types.new_class"))
-"""Functions that make a class of annotations that they are given, which may be texts."""
+_FORMATS = ("format", "format_map")
 _QUERIES = frozenset(("query", "eval"))
 """Methods of pandas' tables that run text."""
 _BINDING = frozenset(("update", "setdefault", "__setitem__"))
@@ -127,7 +118,6 @@ _BINDING = frozenset(("update", "setdefault", "__setitem__"))
 _ATTRIBUTES = {
     **dict.fromkeys(("__globals__", "__closure__", "__subclasses__", "__mro_entries__"), "look into the candidate's objects"),
     "getfixturevalue": "ask for fixtures by computed names",
-    **dict.fromkeys(("assertWarns", "assertWarnsRegex"), "look at the candidate's warnings"),
     **dict.fromkeys(("assertLogs", "assertNoLogs"), "read the candidate's log"),
 }
 
@@ -233,8 +223,10 @@ class _Reading:
             for decorator in node.decorator_list:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.ClassDef):
-            if any(self._of_candidate(base) for base in (*node.bases, *(keyword.value for keyword in node.keywords))):
+            if any(self._of_candidate(keyword.value) for keyword in node.keywords):
                 yield "subclass the candidate's classes"
+            if any(self._of_candidate(base) for base in node.bases) and self._calls_base(node):
+                yield "call special methods of the candidate's classes by their names"
             for decorator in node.decorator_list:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.Attribute):
@@ -243,6 +235,8 @@ class _Reading:
             yield "show the candidate their own file"
         elif isinstance(node, ast.Assert):
             yield from self._draws(node.test)
+        elif isinstance(node, ast.Compare) and any(map(_is_not_implemented, (node.left, *node.comparators))):
+            yield "call operators by their names and look at what they do not know"
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
@@ -252,6 +246,11 @@ class _Reading:
                 path = self._path(inner) if inner is not None else ""
                 if path and not self._of_candidate(target) and path.split(".")[0] != self._module:
                     yield f"change {path}"
+
+    def _calls_base(self, node: ast.ClassDef) -> bool:
+        """Whether a class calls a special method by the name of a class (`Base.__init__(self)`), where `super()` would do."""
+        called = (inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute))
+        return any(one.attr.startswith("__") and not isinstance(one.value, ast.Call) for one in called)
 
     def _decorators(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[str]:
         """Decorators of the candidate that may change a class of the tests' own."""
@@ -307,6 +306,8 @@ class _Reading:
 
     def _call(self, node: ast.Call) -> Iterator[str]:
         function = node.func
+        if _makes_errors(node) and self._path(function) in ("warnings.simplefilter", "warnings.filterwarnings"):
+            yield "have the candidate's warnings be errors"
         if any(keyword.arg == "tzinfo" and self._is_made_by_candidate(keyword.value) for keyword in node.keywords):
             yield "have dates in time zones of the candidate's"
         if isinstance(function, ast.Attribute) and function.attr.startswith("assert"):
@@ -321,26 +322,41 @@ class _Reading:
                 yield "patch modules or their objects (delattr)"
             elif function.id in ("vars", "dir") and node.args and self._path(node.args[0]) == self._module:
                 yield "look at the candidate's module itself"
+            elif function.id == "vars" and node.args and self._of_candidate(node.args[0]):
+                yield "look into the candidate's objects"
             elif function.id == "__import__" and not _is_written_out(node):
                 yield "import by computed names"
         if any(keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True) is not False for keyword in node.keywords):
             yield "serialise objects"
         if self._path(function) == "numpy.load" and (len(node.args) > 2 or not _are_plain(node)):
             yield "serialise objects"
-        if self._path(function) in _MAKES_CLASSES and "typing.get_type_hints" in self._all_paths:
+        if self._runs_hints(node):
             yield _CODE_IN_TEXT
+        named = node.args[1] if len(node.args) > 1 else None
+        if _is_call_of(node, ("getattr",)) and self._has_tables and not isinstance(named, ast.Constant):
+            yield _CODE_IN_TEXT
+        if (
+            self._path(function) == "operator.methodcaller"
+            and getattr(node.args[0] if node.args else None, "value", "") in _FORMATS
+        ):
+            yield _NAMED_BY_TEXT
         if isinstance(function, ast.Attribute) and function.attr in _BINDING and _is_call_of(function.value, ("globals", "vars")):
             yield _NAMED_BY_TEXT
 
+    def _runs_hints(self, node: ast.Call) -> bool:
+        """Whether a call may run annotations of the tests' own, which may be texts of the candidate's."""
+        path = self._path(node.func)
+        evaluates = any(word.arg in ("eval_str", None) for word in node.keywords)
+        reads = path == "typing.get_type_hints" or (path in ("inspect.get_annotations", "inspect.signature") and evaluates)
+        return reads and not (node.args and self._of_candidate(node.args[0]))
+
     @functools.cached_property
-    def _all_paths(self) -> frozenset[str]:
-        """Where any name in the tests leads."""
-        return frozenset(map(self._path, ast.walk(self._tree)))
+    def _has_tables(self) -> bool:
+        return any(path.partition(".")[0] == "pandas" for path in self._paths.values())
 
     def _run_text(self) -> Iterator[str]:
         """Functions that run text, or look up by it, used otherwise than called with text that is written out, or a function."""
         called = {id(node.func) for node in ast.walk(self._tree) if isinstance(node, ast.Call) and _is_written_out(node)}
-        has_tables = any(path.partition(".")[0] == "pandas" for path in self._paths.values())
         for node in ast.walk(self._tree):
             path = self._path(node)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in self._paths:
@@ -349,7 +365,7 @@ class _Reading:
                 yield _CODE_IN_TEXT
             if id(node) in called:
                 continue
-            if path in _RUNS_TEXT or (has_tables and isinstance(node, ast.Attribute) and node.attr in _QUERIES):
+            if path in _RUNS_TEXT or (self._has_tables and isinstance(node, ast.Attribute) and node.attr in _QUERIES):
                 yield _CODE_IN_TEXT
             if path in _LOOKS_UP:
                 yield _NAMED_BY_TEXT
@@ -362,10 +378,20 @@ class _Reading:
         return self._of_candidate(node) or any(map(self._of_candidate, calls))
 
 
+def _is_not_implemented(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "NotImplemented"
+
+
+def _makes_errors(node: ast.Call) -> bool:
+    """Whether a filter of warnings raises them where they are given, which the candidate may catch there."""
+    given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "action")]
+    return any(not isinstance(one, ast.Constant) or one.value == "error" for one in given)
+
+
 def _names_by_text(tree: ast.Module) -> bool:
     """Whether attributes are asked for by texts that are not written out."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in ("format", "format_map") and not isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Attribute) and node.attr in _FORMATS and not isinstance(node.value, ast.Constant):
             return True
         name = node.args[1] if isinstance(node, ast.Call) and len(node.args) > 1 else None
         if _is_call_of(node, ("getattr",)) and not isinstance(name, ast.Constant):

@@ -7,13 +7,18 @@ Left out: how a sandbox is had. That is `sandbox/base.py`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
+from orchestrator.sandbox.base import OnOutput as OnOutput
+from orchestrator.sandbox.base import Session
 from orchestrator.types import ExecutionResult, Limits, Program
 
-OnOutput = Callable[[str, bytes], None]
-"""Called with "stdout" or "stderr" and a piece of output, while a program runs."""
+TIME_TO_LIVE = 3600.0
+"""Seconds after which a session ends unless it is asked for with another number."""
+LONGEST_LIFE = 30 * 86400.0
+"""Seconds that a session may live."""
 
 
 @runtime_checkable
@@ -67,5 +72,27 @@ class Executor(Protocol):
 
         Raises:
             UsageError, PrerequisiteError, PoolExhausted: as `execute`; the first one ends everything.
+        """
+        ...
+
+    def session(
+        self,
+        limits: Limits | None = None,
+        *,
+        image: str = "",
+        gpus: int = 0,
+        ttl: float = TIME_TO_LIVE,
+        caller: str = "",
+        priority: int = 0,
+        wait: float | None = None,
+    ) -> AbstractAsyncContextManager[Session]:
+        """A sandbox of its own for many steps, as an async context manager; `sandbox.base.Session` says what it can do.
+
+        It ends when the block is left, and after `ttl` seconds at the latest, even where nobody is there any more to end it.
+        The other arguments are those of `execute`; `gpus` is how many GPUs it gets, 0 or 1.
+
+        Raises (on entry):
+            UsageError, PrerequisiteError, PoolExhausted: as `execute`.
+            SandboxUnavailable: no sandbox came up.
         """
         ...

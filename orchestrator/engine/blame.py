@@ -42,10 +42,11 @@ _BY_PYTEST = "Failed:"
 
 
 def without_candidate(program: Program) -> Program:
-    """The same tests, with a candidate that has every name and can do nothing."""
+    """The same tests, with a candidate of which each module has every name and can do nothing."""
     names = sorted(_from_nowhere(program.tests or "") | {program.entry_point, *program.defines} - {""})
     code = f"{_NOBODY}\n__all__ = {names!r}\n"
-    return program.model_copy(update={"code": code, "files": {}, "artifacts": (), "judging": "together"})
+    files = {path: code.encode() for path in program.files if path.endswith(".py")}
+    return program.model_copy(update={"code": code, "files": files, "artifacts": (), "judging": "together"})
 
 
 def is_proved(report: RunReport) -> bool:

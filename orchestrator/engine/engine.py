@@ -15,14 +15,15 @@ import functools
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Literal
 
-from orchestrator.engine.base import OnOutput
+from orchestrator.engine.base import LONGEST_LIFE, TIME_TO_LIVE, OnOutput
+from orchestrator.engine.sessions import Kind, SessionPools
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox.admission import Admission, host_memory
-from orchestrator.sandbox.base import Provider
+from orchestrator.sandbox.base import Maker, OpenableSession, Provider, Sandbox, Session
 from orchestrator.sandbox.devices import Slots, discover, select
 from orchestrator.sandbox.metrics import Metrics
 from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
@@ -46,7 +47,8 @@ class Engine:
 
     Entering starts the sandboxes in the background and removes what a crashed process left behind. All pools share
     `memory_budget` bytes: 80 % of what this host has available when the engine is entered, unless told otherwise (as where the
-    sandboxes run on another machine). `provider_of(image)` makes the provider for an image that a run names.
+    sandboxes run on another machine). `provider_of(image)` makes the provider for an image that a run names, `sessions_of(kind)`
+    what starts sessions.
 
     Raises (on entry):
         PrerequisiteError: no engine, no permission, no sandbox image, or not the GPUs that the settings name.
@@ -59,9 +61,11 @@ class Engine:
         limits: Limits | None = None,
         provider: Provider | None = None,
         provider_of: Callable[[str], Provider] | None = None,
+        sessions_of: Callable[[Kind], Maker[OpenableSession]] | None = None,
         retries: int = 2,
         preload: bool = True,
         refill: bool = True,
+        ahead: bool = True,
         max_queued: int = 10_000,
         memory_budget: int | None = None,
     ) -> None:
@@ -71,17 +75,21 @@ class Engine:
         self.metrics = Metrics()
         self._provider = provider
         self._provider_of = provider_of or (None if provider else self._docker)
+        self._sessions_of = sessions_of or (None if provider else self._docker_sessions)
+        self._sessions: SessionPools | None = None
         self._retries = retries
         self._preload = preload
         """Whether sandboxes wait with numpy, torch and pytest imported: seconds more to warm up, nothing to pay at the run."""
         self._refill = refill
         """False for a single run: no sandbox is started to replace the one that it used."""
+        self._ahead = ahead
+        """False where runs are not expected: a sandbox is started when there is one."""
         self._max_queued = max_queued
         self._memory_budget = memory_budget
         self._admission: Admission | None = None
         self._size = self.settings.workers
         self._slots: Slots | None = None
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[str, Pool[Sandbox]] = {}
         """Image -> pool; the engine's own is under the empty name."""
         self._watches: dict[str, asyncio.TimerHandle] = {}
         self._faulty: dict[object, bool] = {}
@@ -97,10 +105,10 @@ class Engine:
         return self._size
 
     @property
-    def _pool(self) -> Pool:
+    def _pool(self) -> Pool[Sandbox]:
         return self._pool_now("")
 
-    def _pool_now(self, image: str) -> Pool:
+    def _pool_now(self, image: str) -> Pool[Sandbox]:
         try:
             return self._pools[image]
         except KeyError:
@@ -117,6 +125,10 @@ class Engine:
         # One run of the engine's own limits is always let in: the kernel's limit on the sandbox still holds.
         self._admission = Admission(self._memory_budget or max(host_memory(), self.limits.memory, IDLE_MEMORY))
         await self._open("", self._provider)
+        if self._sessions_of is not None:
+            self._sessions = SessionPools(
+                self._sessions_of, self._admission, self.metrics, limits=self.limits, retries=self._retries, ready=self._refill
+            )
         return self
 
     def _share_out_gpus(self) -> None:
@@ -145,31 +157,62 @@ class Engine:
         atexit.register(provider.close_now)
         return provider
 
+    def _docker_sessions(self, kind: Kind) -> Maker[OpenableSession]:
+        from orchestrator.sandbox.docker import DockerProvider
+        from orchestrator.sandbox.hardening import ContainerSpec
+        from orchestrator.sandbox.image import tag_for
+        from orchestrator.sandbox.session import DockerSessions
+
+        slots = self._slots if kind.gpus else None
+        if kind.gpus and (slots is None or slots.total <= self._size):
+            raise UsageError(
+                "No GPU is left for a session." if slots else "A session asks for a GPU, and the settings name none.",
+                remedy="Name GPUs in FUMEHOOD_GPUS, with more slots (FUMEHOOD_GPU_SLOTS) than there are workers.",
+            )
+        spec = ContainerSpec(
+            image=kind.image or tag_for(self.settings),
+            limits=self.limits.model_copy(update={"disk": kind.disk}),
+            runtime=self.settings.runtime,
+            session=True,
+        )
+        sessions = DockerSessions(DockerProvider(spec, slots=slots))
+        atexit.register(sessions.close_now)
+        return sessions
+
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
         for watch in self._watches.values():
             watch.cancel()
         self._watches.clear()
-        await asyncio.gather(*(self._close(pool) for pool in self._pools.values()), *self._ends)
+        await asyncio.gather(*(self._close(pool) for pool in self._all_pools()), *self._ends)
 
-    async def _open(self, image: str, provider: Provider) -> Pool:
+    @property
+    def session_pools(self) -> list[Pool[OpenableSession]]:
+        """Where sessions wait for their owners."""
+        return self._sessions.pools if self._sessions else []
+
+    def _all_pools(self) -> list[Pool[Any]]:
+        return [*self._pools.values(), *self.session_pools]
+
+    async def _open(self, image: str, provider: Provider) -> Pool[Sandbox]:
         pool = Pool(
             provider,
             self._size,
             max_queued=self._max_queued,
             admission=self._admission,
             refill=self._refill,
+            keep=None if self._ahead else 0,
             metrics=self.metrics,
             name=image,
         )
         self._pools[image] = await pool.__aenter__()
         return pool
 
-    async def _close(self, pool: Pool) -> None:
+    async def _close(self, pool: Pool[Any]) -> None:
         await pool.close()
         if last_resort := getattr(pool.provider, "close_now", None):
             atexit.unregister(last_resort)  # nothing is left for it, and it would keep the provider alive
 
-    async def _pool_for(self, image: str) -> Pool:
+    async def _pool_for(self, image: str) -> Pool[Sandbox]:
         """The pool of an image; the first run that names the image makes it."""
         own = self._pool_now("")
         async with self._opening:
@@ -283,7 +326,7 @@ class Engine:
 
     async def _run(
         self,
-        pool: Pool,
+        pool: Pool[Sandbox],
         program: Program,
         *,
         asked: str,
@@ -339,7 +382,7 @@ class Engine:
         caller: str = "",
         priority: int = 0,
         image: str = "",
-    ) -> AsyncIterator[tuple[int, ExecutionResult]]:
+    ) -> AsyncGenerator[tuple[int, ExecutionResult], None]:
         """Run programs, and yield (place in the input, result) as they finish.
 
         At most `in_flight` run or wait for a sandbox at a time (twice the number of sandboxes unless told otherwise), and as
@@ -408,9 +451,41 @@ class Engine:
             results[place] = result
         return [results[place] for place in range(len(results))]
 
+    def session(
+        self,
+        limits: Limits | None = None,
+        *,
+        image: str = "",
+        gpus: int = 0,
+        ttl: float = TIME_TO_LIVE,
+        caller: str = "",
+        priority: int = 0,
+        wait: float | None = None,
+    ) -> contextlib.AbstractAsyncContextManager[Session]:
+        """A container of its own for many steps; see `Executor.session`, and `sandbox.base.Session` for what it can do.
+
+            async with engine.session(ttl=600) as session:
+                await session.write_file("data.csv", content)
+                print((await session.exec(["wc", "-l", "data.csv"])).stdout)
+
+        It takes the place of no run: what bounds sessions is the memory that all share.
+        """
+        own = self._pool_now("")
+        if self._sessions is None:
+            raise UsageError("This engine has no sessions.", remedy="Make it with `sessions_of=`, or without `provider=`.")
+        if gpus not in (0, 1):
+            raise UsageError(f"A session cannot have {gpus} GPUs.", remedy="Give 0 or 1.")
+        if not 0 < ttl <= LONGEST_LIFE:
+            raise UsageError(f"A session cannot live for {ttl:g} seconds.", remedy=f"Give `ttl` of at most {LONGEST_LIFE:g}.")
+        if not own.is_open:
+            raise PoolExhausted("The engine takes no new sessions: it is drained or closed.")
+        limits = limits or self.limits
+        kind = Kind(image, limits.disk, gpus)
+        return self._sessions.session(kind, limits, ttl, caller=caller, priority=priority, wait=wait)
+
     async def drain(self) -> None:
-        """Take no new runs, and wait until those that were taken have finished."""
-        await asyncio.gather(*(pool.drain() for pool in self._pools.values()))
+        """Take no new runs and sessions, and wait until those that were taken have ended."""
+        await asyncio.gather(*(pool.drain() for pool in self._all_pools()))
 
     async def resize(self, workers: int) -> None:
         """Keep another number of sandboxes of each image, and run as many at once. What runs is not disturbed.
@@ -431,7 +506,7 @@ class Engine:
     def metrics_text(self) -> str:
         """What queues, runs and fails, in Prometheus's text format."""
         memory = (self._admission.used, self._admission.budget) if self._admission else None
-        return self.metrics.text(self._pools.values(), memory)
+        return self.metrics.text(self._all_pools(), memory)
 
 
 async def _numbered(programs: Iterable[Program] | AsyncIterable[Program]) -> AsyncGenerator[tuple[int, Program], None]:
@@ -480,7 +555,7 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     able = bool(getattr(provider, "judges_apart", False))
     if program.judging == "together" or (program.judging == "auto" and not able):
         return "together"
-    why = _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
+    why = why_together(program)
     if program.judging == "auto":
         return "together" if why else "apart"
     if why:
@@ -488,6 +563,14 @@ def _judging(program: Program, provider: Provider) -> Literal["apart", "together
     if not able:
         raise PrerequisiteError("These sandboxes cannot judge candidate and tests apart.", remedy=_TOGETHER)
     return "apart"
+
+
+def why_together(program: Program) -> str:
+    """Why the tests of a program need it in their own interpreter, before anything runs: one sentence; "" where they do not."""
+    if "." in program.module:
+        name = program.module.removesuffix(".__init__")
+        return f"The tests have {name} in hand as a module of a package; only names of one (`from {name} import ...`) can pass."
+    return _why_together(program.tests or "", program.module, frozenset(program.test_files.items()))
 
 
 def _has_failed(report: RunReport) -> bool:

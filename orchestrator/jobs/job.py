@@ -248,9 +248,12 @@ class RecordedJob(ABC, Generic[J, R]):
         Raises:
             StoreError: one cannot be written.
         """
+        await shielded(self._record(attempts))
+
+    async def _record(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
             attempt = attempt.model_copy(update={"created": attempt.created or time.time()})
-            await self.keep(attempt)
+            await self._keep(attempt)
             self.watcher.on_event(
                 Event(kind="attempt_finished", task=attempt.task, round=attempt.round, sample=attempt.sample, attempt=attempt)
             )

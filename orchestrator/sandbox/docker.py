@@ -18,14 +18,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from orchestrator.errors import PrerequisiteError, SandboxUnavailable
 from orchestrator.processes import is_alive
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect
-from orchestrator.sandbox.hardening import LABEL, MADE, OWNER, ROOM, ContainerSpec, container_options
+from orchestrator.sandbox.hardening import KIND, LABEL, MADE, OWNER, ROOM, ContainerSpec, container_options
 from orchestrator.sandbox.image import LABEL as IMAGE_LABEL
 from orchestrator.sandbox.image import how_to_build
 from orchestrator.sandbox.jobs import checked, pack, read_result
@@ -48,6 +48,16 @@ _ASKED = "asked-"
 _ANOMALIES = (Status.MEMORY_EXCEEDED, Status.PROCESS_LIMIT_EXCEEDED, Status.SANDBOX_ERROR)
 """After these a worker is replaced: nothing is wrong with it that we know of, and that is not enough."""
 _T = TypeVar("_T")
+
+
+class _Made(Protocol):
+    """What a start makes."""
+
+    def destroy(self) -> None:
+        """Destroy its container."""
+
+
+_M = TypeVar("_M", bound=_Made)
 _log = logging.getLogger("fumehood.sandbox")
 
 
@@ -129,7 +139,7 @@ class DockerSandbox:
         try:
             return self._join(judge, jobs, limits, deliver)
         finally:
-            judge._destroy()
+            judge.destroy()
 
     def _join(
         self,
@@ -219,21 +229,13 @@ class DockerSandbox:
         Raises:
             SandboxUnavailable: the engine refused.
         """
-        import docker.errors
-
-        api = self._provider.api
         memory = limits.memory + (self._resident if self._spec.isolation == "namespace" else 0)
-        config = {"Memory": memory, "MemorySwap": memory, "PidsLimit": limits.processes + ROOM}
         try:
-            api._raise_for_status(api._post_json(api._url("/containers/{0}/update", self.container), data=config))
-        except docker.errors.APIError as exc:
-            if "memory" in str(exc.explanation):  # the kernel cannot reclaim what the imported libraries hold
-                raise _Refused(
-                    f"{limits.memory} bytes are less than the program's interpreter and libraries hold before it starts."
-                ) from exc
-            raise SandboxUnavailable(f"The engine did not apply the run's limits: {exc.explanation}") from exc
-        except OSError as exc:
-            raise SandboxUnavailable(f"The engine went away while it applied the run's limits: {exc}") from exc
+            self._provider.set_limits(self.container, memory, limits.processes + ROOM)
+        except _Refused as exc:
+            raise _Refused(
+                f"{limits.memory} bytes are less than the program's interpreter and libraries hold before it starts."
+            ) from exc
         self._applied = (limits.memory, limits.processes)
 
     def _explain_death(self, exc: Exception, limits: Limits) -> SandboxUnavailable:
@@ -258,9 +260,10 @@ class DockerSandbox:
         """Destroy the container. Safe to call twice."""
         if not self._closed:
             self._closed = True
-            await self._provider.in_thread(self._destroy)
+            await self._provider.in_thread(self.destroy)
 
-    def _destroy(self) -> None:
+    def destroy(self) -> None:
+        """Destroy the container, from any thread. Safe to call twice."""
         self._channel.close()
         self._provider.remove(self.container)
 
@@ -268,7 +271,10 @@ class DockerSandbox:
 def needs_libraries(program: Program) -> bool:
     """Whether a run is likely to use what sandboxes import ahead. A guess, of which only time depends."""
     texts = [program.code or "", program.tests or ""]
-    return any(_ARRAYS.search(text) for text in texts) or (program.judging == "together" and bool(_PYTEST.search(texts[1])))
+    files = (content.decode("utf-8", "replace") for path, content in program.files.items() if path.endswith(".py"))
+    return any(_ARRAYS.search(text) for text in (*texts, *files)) or (
+        program.judging == "together" and bool(_PYTEST.search(texts[1]))
+    )
 
 
 def _relay(channel: Channel, data: bytes, *, end: bool) -> None:
@@ -355,7 +361,11 @@ class DockerProvider:
         Raises:
             SandboxUnavailable: the engine refused, or the agent did not come up.
         """
-        start = asyncio.get_running_loop().run_in_executor(self._threads, self._create)
+        return await self.shielded(self._create)
+
+    async def shielded(self, make: Callable[[], _M]) -> _M:
+        """Make something in a thread, to be destroyed where nobody waits for it any more. Raises what `make` does."""
+        start = asyncio.get_running_loop().run_in_executor(self._threads, make)
         try:
             return await asyncio.shield(start)
         except asyncio.CancelledError:
@@ -372,6 +382,10 @@ class DockerProvider:
         self._without_libraries = 0 if libraries else self._without_libraries + 1
 
     def _create(self, *, with_gpu: bool = True, preload: bool | None = None) -> DockerSandbox:
+        return DockerSandbox(self, *self.start(with_gpu=with_gpu, preload=preload))
+
+    def start(self, *, with_gpu: bool = True, preload: bool | None = None) -> tuple[str, Channel, ContainerSpec]:
+        """Start a container whose agent is ready: its id, the stream to the agent, and how it was made."""
         if self._closed:
             raise SandboxUnavailable("The provider is closed.")
         name = f"{_ASKED}{uuid.uuid4().hex[:12]}"
@@ -410,14 +424,13 @@ class DockerProvider:
                 self._fall_back(plain, hello["refused"])
                 raise _NamespacesRefused
             protocol.read(channel.read_exactly)  # it is warm
-            sandbox = DockerSandbox(self, name, channel, spec)
             _log.info("Sandbox %s of %s is warm.", name[:12], spec.image)
             self._remove_left()
-            return sandbox
+            return name, channel, spec
         except _NamespacesRefused:
             channel.close()  # type: ignore[union-attr]
             self.remove(name)
-            return self._create(with_gpu=with_gpu, preload=preload)
+            return self.start(with_gpu=with_gpu, preload=preload)
         except BaseException as exc:
             words = channel.log.decode("utf-8", "replace").strip() if channel else ""
             if channel is not None:
@@ -430,6 +443,24 @@ class DockerProvider:
                 raise
             reason = words.splitlines()[-1] if words else str(exc) or type(exc).__name__
             raise SandboxUnavailable(f"A sandbox container could not start: {reason}") from exc
+
+    def set_limits(self, container: str, memory: int, processes: int) -> None:
+        """Change what a container may use.
+
+        Raises:
+            SandboxUnavailable: the engine refused.
+        """
+        import docker.errors
+
+        config = {"Memory": memory, "MemorySwap": memory, "PidsLimit": processes}
+        try:
+            self.api._raise_for_status(self.api._post_json(self.api._url("/containers/{0}/update", container), data=config))
+        except docker.errors.APIError as exc:
+            if "memory" in str(exc.explanation):  # the kernel cannot reclaim what is held already
+                raise _Refused(f"More than {memory} bytes are in use already.") from exc
+            raise SandboxUnavailable(f"The engine did not apply the run's limits: {exc.explanation}") from exc
+        except OSError as exc:
+            raise SandboxUnavailable(f"The engine went away while it applied the run's limits: {exc}") from exc
 
     def _create_container(self, spec: ContainerSpec, made: str) -> str:
         """Have a container made with a user that no other one of this engine has. Returns its id."""
@@ -489,7 +520,7 @@ class DockerProvider:
                 if not self._closed:
                     self._partners.append(made)
                     return
-            made._destroy()
+            made.destroy()
 
     def remove(self, name: str) -> None:
         """Destroy a container by its id, or by what it was called when it was asked for; one that is gone already is fine."""
@@ -529,11 +560,12 @@ class DockerProvider:
                 self.remove(name)
 
     def reap(self) -> list[str]:
-        """Destroy sandboxes whose process is gone. Returns their names."""
+        """Destroy sandboxes whose process is gone, and sessions that are over. Returns their names."""
         reaped = []
         for found in self.api.containers(all=True, filters={"label": f"{LABEL}=1"}):
             labels: Mapping[str, str] = found.get("Labels") or {}
-            if not is_alive(labels.get(OWNER, "")):
+            over = KIND in labels and found.get("State") == "exited"
+            if over or not is_alive(labels.get(OWNER, "")):
                 with contextlib.suppress(SandboxUnavailable):  # the next one's start tries again
                     self.remove(found["Id"])
                     reaped.append(str(found["Names"][0]).lstrip("/"))
@@ -549,7 +581,7 @@ class DockerProvider:
             self._partners.clear()
         for partner in partners:
             with contextlib.suppress(Exception):
-                partner._destroy()
+                partner.destroy()
         for name in names:
             with contextlib.suppress(Exception):
                 self.remove(name)
@@ -562,6 +594,6 @@ class DockerProvider:
             self._client.close()
 
 
-def _destroy_late(made: asyncio.Future[DockerSandbox]) -> None:
+def _destroy_late(made: asyncio.Future[_M]) -> None:
     if not made.cancelled() and made.exception() is None:
-        made.result()._destroy()
+        made.result().destroy()

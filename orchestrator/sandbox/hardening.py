@@ -9,14 +9,18 @@ from pydantic import Field
 from orchestrator.processes import owner
 from orchestrator.sandbox import seccomp
 from orchestrator.types import GiB, Limits, MiB, Value
-from sandbox_image.agent.protocol import GROUP
+from sandbox_image.agent.protocol import GROUP, MOST_COMMANDS, SESSION
 
 LABEL = "fumehood.sandbox"
 OWNER = "fumehood.owner"
+KIND = "fumehood.session"
+"""Label of a session. One that has ended is removed by whoever looks, for its own process may be there and hang."""
 MADE = "fumehood.made"
 """Label with what this process called the container before the engine had a name for it."""
 ROOM = 24
 """Processes and threads that the agent, its zygotes and the waiting children need beside the program's."""
+_SWITCHES_USERS = ["SETUID", "SETGID", "KILL"]
+"""Capabilities of a session's agent: it is another user than its commands, starts them as theirs, and ends them."""
 _NO_TERMINALS = {"/dev/pts": "ro,size=4k,nr_inodes=1"}
 """In place of the kernel's terminals, of which there is one number for the whole host."""
 _RESERVE = 1 * GiB
@@ -33,6 +37,8 @@ class ContainerSpec(Value):
     isolation: Literal["namespace", "container"] = "container"
     recycle_after: int = Field(default=1000, ge=1)
     """Runs after which a worker at the `namespace` level is replaced."""
+    session: bool = False
+    """Whether one owner has it for many commands, in place of runs."""
     cpus: float = Field(default=1.0, gt=0)
     runtime: str = ""
     """OCI runtime; empty means the engine's default."""
@@ -73,6 +79,8 @@ def container_options(spec: ContainerSpec, made: str, user: int) -> dict[str, An
         host["runtime"] = spec.runtime
     if spec.gpus:
         host["device_requests"] = [_device_request(spec.gpus)]
+    if spec.session:
+        host |= {"cap_add": _SWITCHES_USERS, "pids_limit": limits.processes + MOST_COMMANDS + ROOM}
     threads = str(max(1, round(spec.cpus)))
     return {
         "host": host,
@@ -85,14 +93,17 @@ def container_options(spec: ContainerSpec, made: str, user: int) -> dict[str, An
             # With the mode `none` alone the engine sets up a network of no interfaces, by a hook that starts the engine's own
             # binary: a third of the work of a container's start. With this the runtime makes the namespace, and nobody enters it.
             "network_disabled": True,
-            "user": f"{user}:{GROUP}",
+            "user": "0:0" if spec.session else f"{user}:{GROUP}",
+            # The work folder is its user's alone, whom the agent of a session is not.
+            **({"working_dir": "/"} if spec.session else {}),
             "stdin_open": True,
             "stop_signal": "SIGKILL",  # an engine that is restarted need not wait for farewells
             "detach": False,  # makes the engine close stdin, and so end the agent, when this process dies
-            "labels": {LABEL: "1", OWNER: owner(), MADE: made},
+            "labels": {LABEL: "1", OWNER: owner(), MADE: made, **({KIND: "1"} if spec.session else {})},
             "environment": {
                 "FUMEHOOD_PRELOAD": "1" if spec.preload else "0",
                 "FUMEHOOD_ISOLATION": spec.isolation,
+                **({SESSION: str(user)} if spec.session else {}),
                 "OMP_NUM_THREADS": threads,
                 "OPENBLAS_NUM_THREADS": threads,
                 **_gpu_environment(spec),

@@ -16,7 +16,7 @@ import json
 import re
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ Variant = Literal["cpu", "cuda"]
 REPOSITORY = "fumehood-sandbox"
 LABEL = "fumehood.image"
 _STAGE_LABEL = "fumehood.stage"
+_WITH_LABEL = "fumehood.with"
 _PART = "[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 """What the engine puts around a step's stderr."""
@@ -64,6 +65,29 @@ USER 10001:10001
 """What is laid on top of an image to make it a sandbox image. An image's PATH stays, and so does what python3 means in it."""
 
 
+_MORE = """\
+ARG IMAGE
+FROM ${IMAGE} AS packages
+LABEL fumehood.stage=packages
+USER 0:0
+COPY wheels/ /wheels/
+COPY pip/ /pip/
+RUN PYTHONPATH=$(echo /pip/*.whl) python3 -m pip install --no-index --no-deps --no-compile --no-cache-dir \\
+        --disable-pip-version-check --root-user-action=ignore --target /opt/more /wheels/*.whl \\
+ && rm -rf /opt/more/bin \\
+ && { python3 -m compileall -qq -j 0 -s /opt/more -p /opt/venv/lib/python3.11/site-packages /opt/more || true; }
+FROM ${IMAGE}
+COPY --from=packages /opt/more /opt/venv/lib/python3.11/site-packages
+ARG PACKAGES
+LABEL fumehood.with=${PACKAGES}
+"""
+"""What is laid on top of our own image to add packages: nothing in it is replaced. The user and the agent stay what they are."""
+_PACKAGE = re.compile(
+    r"[a-z\d](?:[\w.-]*[a-z\d])?(?:\[[\w,. -]+\])?\s*(?:[<>=!~]=?=?\s*[\w.*+!-]+\s*,?\s*)*", re.ASCII | re.IGNORECASE
+)
+"""A requirement by name, such as `requests` or `pillow>=10,<13`: no path, no address, no option of pip's."""
+
+
 class ImageInfo(Value):
     """One sandbox image that the engine has."""
 
@@ -75,6 +99,8 @@ class ImageInfo(Value):
     created: float
     """Seconds since the epoch."""
     variant: str
+    packages: str = ""
+    """What it has besides, where it was built with more packages."""
 
 
 def image_tag(variant: Variant = "cpu", base: str | None = None) -> str:
@@ -96,6 +122,8 @@ def tag_for(settings: Settings) -> str:
 
 def how_to_build(tag: str) -> str:
     """The command that makes one of our own images."""
+    if "-with-" in tag:
+        return "Run `fumehood image build --with PACKAGES` for what it is to have; `fumehood image ls` lists what is there."
     return "Run `fumehood image build --variant cuda`." if ":cuda-" in tag else "Run `fumehood image build`."
 
 
@@ -191,6 +219,75 @@ def build(variant: Variant = "cpu", base: str | None = None, progress: Callable[
     if found is None:
         raise PrerequisiteError(f"The engine built {tag} and does not have it.", remedy="Check the engine's free disk space.")
     return found
+
+
+def build_with(
+    packages: Sequence[str],
+    variant: Variant = "cpu",
+    base: str | None = None,
+    tag: str = "",
+    progress: Callable[[str], None] = lambda line: None,
+) -> ImageInfo:
+    """Build the sandbox image with more packages, unless the engine has it already. What it has anyway keeps its version.
+
+    `packages` are requirements by name (`requests`, `pillow>=10`); what they need comes along, as wheels that the host's pip
+    fetches. `tag` is another name for the result, beside the one that names its content.
+
+    Raises:
+        PrerequisiteError: as `build`, or a package has no wheel for the image's Python beside what is in it.
+        UsageError: one is no name of a package, or `tag` is no name, or names an image that is no sandbox image.
+    """
+    wanted = sorted({" ".join(package.split()) for package in packages})
+    for package in wanted:
+        if not _PACKAGE.fullmatch(package):
+            raise UsageError(f"{package!r} is no name of a package.", remedy="Write one as for pip: requests, or pillow>=10.")
+    below = build(variant, base, progress)
+    made = f"{REPOSITORY}:{variant}-with-{_content({'Dockerfile': _MORE.encode()}, below.tag, *wanted)}"
+    with _engine() as client:
+        if tag:
+            tag = _free_tag(client, tag)
+        with _turn():
+            if _find(client, made) is None:
+                fetched = _more_wheels(wanted, machine(client), variant, progress)
+                if any(name.startswith("wheels/") for name in fetched):
+                    files = {"Dockerfile": _MORE.encode(), **fetched}
+                    build_from(client, files, [made], {"IMAGE": below.tag, "PACKAGES": " ".join(wanted)}, progress)
+                else:
+                    progress("The sandbox image has all of that already.")
+                    client.images.get(below.tag).tag(made)
+        if tag:
+            client.images.get(made).tag(tag)
+        found = _find(client, tag or made)
+    if found is None:
+        raise PrerequisiteError(f"The engine built {made} and does not have it.", remedy="Check the engine's free disk space.")
+    return found
+
+
+def _more_wheels(
+    wanted: Sequence[str], processor: str, variant: Variant, progress: Callable[[str], None]
+) -> dict[str, Path | bytes]:
+    """Wheels of packages and of what they need, without those that our image has; and pip's own."""
+    has = {_canonical(line.partition("==")[0]) for line in wheels.lines(_ROOM / "requirements.txt")}
+    try:
+        fetched = wheels.fetch(
+            [*wanted, *wheels.lines(_ROOM / "requirements-build.txt")],
+            machine=processor,
+            constraints=_ROOM / "requirements.txt",
+            cuda=variant == "cuda",
+            progress=progress,
+        )
+    except PrerequisiteError as exc:
+        raise PrerequisiteError(
+            exc.message,
+            remedy=f"Check the names: {', '.join(wanted)}. A package needs a wheel for Python {wheels.PYTHON} that goes with the"
+            " versions in sandbox_image/requirements.txt; `fumehood image from` takes an image of your own.",
+        ) from exc
+    names = {path: _canonical(path.name.partition("-")[0]) for path in fetched}
+    return {f"{'pip' if name == 'pip' else 'wheels'}/{path.name}": path for path, name in names.items() if name not in has}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def from_image(source: str, tag: str = "", progress: Callable[[str], None] = lambda line: None) -> ImageInfo:
@@ -390,5 +487,12 @@ def _find(client: DockerClient, tag: str) -> ImageInfo | None:
 
 def _info(image: Any, tag: str) -> ImageInfo:
     created = datetime.fromisoformat(image.attrs["Created"][:19] + "+00:00").timestamp()
-    variant = (image.labels or {}).get("fumehood.variant", "")
-    return ImageInfo(tag=tag, id=image.id, size=image.attrs["Size"], created=created, variant=variant)
+    labels = image.labels or {}
+    return ImageInfo(
+        tag=tag,
+        id=image.id,
+        size=image.attrs["Size"],
+        created=created,
+        variant=labels.get("fumehood.variant", ""),
+        packages=labels.get(_WITH_LABEL, ""),
+    )

@@ -6,6 +6,7 @@ Left out: who carries the frames. `docker.py` does.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Collection
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         UsageError: the program is contradictory, or a path does not pass the gate.
     """
     files, test_files = dict(program.files), dict(program.test_files)
-    mode, file = "python", "main.py"
+    mode, file = "python", program.file
     texts: list[bytes] = []
     code = (program.code or "").encode("utf-8", "surrogatepass")
     if (program.code is None) == (program.argv is None) or (program.tests is not None and program.code is None):
@@ -36,15 +37,18 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         if not program.argv or any("\0" in word for word in program.argv):
             raise UsageError("A command line needs at least one word, and no NUL characters.")
     elif program.tests is not None:
-        if not program.module.isidentifier():
+        if not all(part.isidentifier() for part in program.module.split(".")):
             raise UsageError(f"The module name {program.module!r} is not a Python identifier.")
-        mode, file = "pytest", f"test_{program.module}.py"
+        if (root := program.module.partition(".")[0]) in _TAKEN:
+            why = f"Tests know {root!r} as a library: a candidate of that name would stand in for it."
+            raise UsageError(why, remedy="Give the candidate another module name.")
+        mode, file = "pytest", f"test_{program.module.rpartition('.')[2]}.py"
         tests = program.tests.encode("utf-8", "surrogatepass")
         if program.judging == "apart":
             # No files: each side is sent its own source alone.
             mode, texts = "apart", [code, tests]
         else:
-            own = {f"{program.module}.py": code, file: tests}
+            own = {f"{program.module.replace('.', '/')}.py": code, file: tests}
             if taken := sorted(test_files.keys() & {*files, *own}):
                 raise UsageError(f"The tests have a file {taken[0]!r}, and so has the candidate or the run itself.")
             files, test_files = files | test_files | own, {}
@@ -76,6 +80,10 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
     parts = [program.stdin, *files.values(), *test_files.values(), *texts]
     header["parts"] = [len(part) for part in parts]
     return header, b"".join(parts)
+
+
+_TAKEN = frozenset((*sys.stdlib_module_names, "numpy", "torch", "pandas", "sklearn", "scipy", "pytest", "_pytest", "agent"))
+"""Modules that tests have of their own."""
 
 
 def _check(files: Collection[str]) -> None:

@@ -14,10 +14,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Hashable
+from typing import Generic, TypeVar
 
 from orchestrator.errors import OrchestratorError, PoolExhausted, SandboxUnavailable, UserError
 from orchestrator.sandbox.admission import Admission, FairQueue, host_memory
-from orchestrator.sandbox.base import Provider, Sandbox
+from orchestrator.sandbox.base import Maker, Place
 from orchestrator.sandbox.metrics import Metrics
 from orchestrator.types import MiB
 
@@ -32,13 +33,15 @@ _ASIDE = 4
 _CLOSE_TIMEOUT = 30.0
 """Seconds that closing a pool waits for its sandboxes before the provider destroys what is left."""
 
+P = TypeVar("P", bound=Place)
 
-class _Worker:
+
+class _Worker(Generic[P]):
     """A sandbox that came up, and what the pool knows of it."""
 
     __slots__ = ("memory", "retired", "runs", "sandbox", "started")
 
-    def __init__(self, sandbox: Sandbox, memory: int) -> None:
+    def __init__(self, sandbox: P, memory: int) -> None:
         self.sandbox = sandbox
         self.memory = memory
         """Bytes reserved for it now."""
@@ -47,20 +50,20 @@ class _Worker:
         self.retired = False
 
 
-class Lease:
+class Lease(Generic[P]):
     """One caller's claim on a sandbox, from asking to giving it back. Made by `Pool.acquire`."""
 
     __slots__ = ("_future", "_pool", "_timer", "_worker", "asked", "caller", "fresh", "granted", "memory", "priority", "timeout")
 
-    def __init__(self, pool: Pool, memory: int, caller: str, priority: int, timeout: float | None, fresh: bool) -> None:
+    def __init__(self, pool: Pool[P], memory: int, caller: str, priority: int, timeout: float | None, fresh: bool) -> None:
         self._pool = pool
         self.memory, self.caller, self.priority, self.timeout, self.fresh = memory, caller, priority, timeout, fresh
         self.asked = self.granted = 0.0
         self._future: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._worker: _Worker | None = None
+        self._worker: _Worker[P] | None = None
 
-    async def __aenter__(self) -> Sandbox:
+    async def __aenter__(self) -> P:
         self._pool._ask(self)
         if self._worker is None:
             assert self._future is not None
@@ -76,11 +79,12 @@ class Lease:
         self._pool._give_back(self, exc)
 
 
-class Pool:
+class Pool(Generic[P]):
     """Keeps `size` sandboxes of one provider warm. Use it as an async context manager.
 
     `max_queued` callers may stand in the queue; more wait outside until there is a place. `refill=False` starts one sandbox
-    ahead and further ones only for those who wait: for a single run. Pools that are given the same `admission` share its
+    ahead and further ones only for those who wait: for a single run. `keep` is how many are kept ready beside those that are
+    lent, where that is another number than `size`. Pools that are given the same `admission` share its
     memory. `idle_memory` is what a sandbox without a run is counted with, in bytes.
 
     Raises (constructor):
@@ -89,13 +93,14 @@ class Pool:
 
     def __init__(
         self,
-        provider: Provider,
+        provider: Maker[P],
         size: int = 2,
         *,
         max_queued: int = 10_000,
         admission: Admission | None = None,
         idle_memory: int = IDLE_MEMORY,
         refill: bool = True,
+        keep: int | None = None,
         metrics: Metrics | None = None,
         name: str = "",
     ) -> None:
@@ -114,20 +119,21 @@ class Pool:
         self._max_queued = max_queued
         self._idle_memory = min(idle_memory, self.admission.budget)
         self._refill_always = refill
-        self._queue: FairQueue[Lease] = FairQueue()
-        self._outside: FairQueue[Lease] = FairQueue()
+        self._keep = keep
+        self._queue: FairQueue[Lease[P]] = FairQueue()
+        self._outside: FairQueue[Lease[P]] = FairQueue()
         """Who found the queue full."""
-        self._aside: dict[Lease, None] = {}
+        self._aside: dict[Lease[P], None] = {}
         """Left the queue, and waits for memory."""
-        self._idle: deque[_Worker] = deque()
+        self._idle: deque[_Worker[P]] = deque()
         """The one used last is at the right end, and goes first: its caches are warm."""
-        self._lent: set[_Worker] = set()
+        self._lent: set[_Worker[P]] = set()
         self._one_run: bool | None = None
         """Whether sandboxes are spent after one run, as seen. Then the next one is started while a run goes on."""
         self._failures = 0
         """Failed starts in a row."""
         self._backoff: asyncio.TimerHandle | None = None
-        self._starts: set[asyncio.Task[Sandbox]] = set()
+        self._starts: set[asyncio.Task[P]] = set()
         self._ends: set[asyncio.Task[None]] = set()
         self._poked = False
         self._draining = False
@@ -136,7 +142,7 @@ class Pool:
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Pool:
+    async def __aenter__(self) -> Pool[P]:
         self.admission.join(self)
         if self._refill_always:
             self._refill()
@@ -180,7 +186,7 @@ class Pool:
         priority: int = 0,
         fresh: bool = False,
         again: bool = False,
-    ) -> Lease:
+    ) -> Lease[P]:
         """A sandbox for one run, as an async context manager.
 
         Leaving it with an exception (a cancellation too) destroys the sandbox at once; a `UserError` does not, for then
@@ -251,7 +257,7 @@ class Pool:
 
     # Asking, waiting, giving back.
 
-    def _ask(self, lease: Lease) -> None:
+    def _ask(self, lease: Lease[P]) -> None:
         """Give the lease a sandbox now, or a place and a future."""
         lease.asked = time.monotonic()
         if self._closed:
@@ -260,7 +266,7 @@ class Pool:
         if not (self._queue or self._aside or lease.fresh) and self.busy < self.size and (worker := self._ready()):
             if self._fits(worker, lease):
                 self._lend(worker, lease)
-                if self._one_run:
+                if self._one_run or self._keep is not None:
                     self._refill()
                 return
             aside = True
@@ -278,18 +284,18 @@ class Pool:
             lease._timer = loop.call_later(lease.timeout, self._expire, lease)
         self._dispatch()
 
-    def _why_not(self, lease: Lease) -> str:
+    def _why_not(self, lease: Lease[P]) -> str:
         if lease in self._outside or len(self._queue) >= self._max_queued:
             return f"The queue is full: {self.queued} runs wait."
         return f"No sandbox became free within {lease.timeout} seconds; {self.busy} are in use, {self.starting} are starting."
 
-    def _expire(self, lease: Lease) -> None:
+    def _expire(self, lease: Lease[P]) -> None:
         if lease._future is not None and not lease._future.done():
             self.metrics.refused += 1
             lease._future.set_exception(PoolExhausted(self._why_not(lease)))
             self._leave_line(lease)
 
-    def _leave_line(self, lease: Lease) -> None:
+    def _leave_line(self, lease: Lease[P]) -> None:
         for line in (self._queue, self._outside):
             if lease in line:
                 line.remove(lease)
@@ -301,7 +307,7 @@ class Pool:
         while self._outside and len(self._queue) < self._max_queued:
             self._queue.push(self._outside.pop())
 
-    def _went_away(self, lease: Lease, exc: BaseException) -> None:
+    def _went_away(self, lease: Lease[P], exc: BaseException) -> None:
         """The caller stopped waiting: cancelled, or told that it waits in vain."""
         if lease._timer is not None:
             lease._timer.cancel()
@@ -317,7 +323,7 @@ class Pool:
         self._dispatch()
         self._look_quiet()
 
-    def _fits(self, worker: _Worker, lease: Lease) -> bool:
+    def _fits(self, worker: _Worker[P], lease: Lease[P]) -> bool:
         """Reserve what the run may use beyond what the idle worker holds. Who is refused belongs aside, and goes first."""
         extra = lease.memory - worker.memory
         if extra and not self.admission.take(extra, self, lease):
@@ -326,7 +332,7 @@ class Pool:
         worker.memory = lease.memory
         return True
 
-    def _lend(self, worker: _Worker, lease: Lease) -> None:
+    def _lend(self, worker: _Worker[P], lease: Lease[P]) -> None:
         """The worker is the last of `_idle`."""
         self._idle.pop()
         self._lent.add(worker)
@@ -338,7 +344,7 @@ class Pool:
         if lease._timer is not None:
             lease._timer.cancel()
 
-    def _give_back(self, lease: Lease, exc: BaseException | None, *, ran: bool = True) -> None:
+    def _give_back(self, lease: Lease[P], exc: BaseException | None, *, ran: bool = True) -> None:
         worker, lease._worker = lease._worker, None
         if worker is None:
             return
@@ -361,7 +367,7 @@ class Pool:
         self._dispatch()
         self._look_quiet()
 
-    def _why_destroy(self, worker: _Worker, exc: BaseException | None) -> str:
+    def _why_destroy(self, worker: _Worker[P], exc: BaseException | None) -> str:
         """Empty if the worker takes a further run."""
         if exc is not None and not isinstance(exc, UserError):
             if isinstance(exc, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)):
@@ -415,7 +421,7 @@ class Pool:
             self._aside[lease] = None
         return False
 
-    def _serve(self, lease: Lease) -> bool:
+    def _serve(self, lease: Lease[P]) -> bool:
         worker = self._started_since(lease.asked) if lease.fresh else self._ready()
         if worker is None or lease._future is None or lease._future.done():
             return False
@@ -425,13 +431,13 @@ class Pool:
         lease._future.set_result(None)
         return True
 
-    def _ready(self) -> _Worker | None:
+    def _ready(self) -> _Worker[P] | None:
         """The idle worker that goes next; those that died or aged while idle are sent away."""
         while self._idle and self._idle[-1].sandbox.spent:
             self._retire(self._idle.pop(), "spent")
         return self._idle[-1] if self._idle else None
 
-    def _started_since(self, moment: float) -> _Worker | None:
+    def _started_since(self, moment: float) -> _Worker[P] | None:
         """A young idle worker, brought to where it goes next; if there is none, an old one makes room for it."""
         for worker in self._idle:
             if worker.started >= moment and not worker.sandbox.spent:
@@ -446,6 +452,8 @@ class Pool:
 
     def _most(self) -> int:
         """How many workers there may be, those that are lent and those that are starting included."""
+        if self._keep is not None:
+            return min(self.size, self.busy + len(self._queue) + len(self._aside) + self._keep)
         return self.size + (min(self.busy, self.size) if self._one_run and self._refill_always else 0)
 
     def _missing(self) -> int:
@@ -481,7 +489,7 @@ class Pool:
         first = self.admission.first()
         return self.admission.take(self._idle_memory, self, first if first in waiting else waiting[0])
 
-    def _started(self, task: asyncio.Task[Sandbox]) -> None:
+    def _started(self, task: asyncio.Task[P]) -> None:
         self._starts.discard(task)
         self.starting -= 1
         exc = None if task.cancelled() else task.exception()
@@ -533,7 +541,7 @@ class Pool:
                 self.metrics.refused += 1
                 lease._future.set_exception(error)
 
-    def _retire(self, worker: _Worker, reason: str) -> asyncio.Task[None]:
+    def _retire(self, worker: _Worker[P], reason: str) -> asyncio.Task[None]:
         """Destroy a worker in the background; its memory is free when it is gone."""
         worker.retired = True
         self.metrics.recycled[reason] += 1
@@ -543,7 +551,7 @@ class Pool:
         task.add_done_callback(self._ends.discard)
         return task
 
-    async def _destroy(self, worker: _Worker) -> None:
+    async def _destroy(self, worker: _Worker[P]) -> None:
         try:
             await worker.sandbox.close()
         except Exception:

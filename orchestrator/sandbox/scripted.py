@@ -1,16 +1,18 @@
-"""A provider that answers from a list: for tests and examples without an engine. Runs nothing.
+"""Providers that answer from a list or by a function: for tests and examples without an engine. Run nothing.
 
-It can be slow, serve several runs with one sandbox, and fail at random from a seed, as real ones do.
+Sandboxes can be slow, serve several runs with one sandbox, and fail at random from a seed, as real ones do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from orchestrator.errors import SandboxUnavailable
-from orchestrator.types import Limits, Program, RunReport
+from orchestrator.errors import SandboxUnavailable, UsageError
+from orchestrator.sandbox.base import OnOutput
+from orchestrator.types import CellResult, Entry, ExecResult, Limits, Program, RunReport, Status
+from sandbox_image.agent.protocol import check_path
 
 Answer = RunReport | SandboxUnavailable
 
@@ -147,3 +149,109 @@ class ScriptedProvider:
         self.closed = True
         for sandbox in self.sandboxes:
             await sandbox.close()
+
+
+class ScriptedSession:
+    """A session whose answers are known beforehand, with files that it keeps in memory."""
+
+    def __init__(self, script: ScriptedSessions) -> None:
+        self._script = script
+        self.limits = Limits()
+        self.ttl = 0.0
+        self.files: dict[str, bytes] = {}
+        self.asked: list[tuple[str, ...] | str] = []
+        """Commands and cells, in order."""
+        self.spent = self.closed = False
+
+    async def open(self, limits: Limits, ttl: float) -> None:
+        """Become the caller's; see `base.OpenableSession`."""
+        self._look_open()
+        if self.spent:
+            raise SandboxUnavailable("This session has an owner.")
+        self.limits, self.ttl, self.spent = limits, ttl, True
+
+    def _look_open(self) -> None:
+        if self.closed:
+            raise SandboxUnavailable("The session is closed.")
+
+    async def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | str = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str = "",
+        timeout: float | None = None,
+        on_output: OnOutput | None = None,
+    ) -> ExecResult:
+        """What the script says of a command."""
+        self._look_open()
+        self.asked.append(tuple(argv))
+        result = self._script.command(list(argv))
+        for stream, text in (("stdout", result.stdout), ("stderr", result.stderr)):
+            if on_output is not None and text:
+                on_output(stream, text.encode())
+        return result
+
+    async def run_cell(self, code: str, *, timeout: float | None = None, on_output: OnOutput | None = None) -> CellResult:
+        """What the script says of a cell."""
+        self._look_open()
+        self.asked.append(code)
+        return self._script.cell(code)
+
+    async def read_file(self, path: str) -> bytes:
+        """What was written."""
+        self._look_open()
+        if path not in self.files:
+            raise UsageError(f"The file {path!r} cannot be read: No such file or directory.")
+        return self.files[path]
+
+    async def write_file(self, path: str, content: bytes | str) -> None:
+        """Keep a file."""
+        self._look_open()
+        try:
+            self.files[check_path(path)] = content.encode() if isinstance(content, str) else content
+        except ValueError as exc:
+            raise UsageError(str(exc)) from exc
+
+    async def list(self, path: str = "") -> tuple[Entry, ...]:
+        """The files of a folder, and the folders in it."""
+        self._look_open()
+        start = f"{path}/" if path else ""
+        below = {name.removeprefix(start): len(content) for name, content in self.files.items() if name.startswith(start)}
+        folders = {name.partition("/")[0] for name in below if "/" in name}
+        entries = [Entry(name=name, kind="file", size=size) for name, size in below.items() if "/" not in name]
+        return tuple(sorted([*entries, *(Entry(name=name, kind="folder") for name in folders)], key=lambda entry: entry.name))
+
+    async def interrupt(self) -> None:
+        """Nothing runs."""
+
+    async def restart(self) -> None:
+        """Nothing is kept."""
+
+    async def close(self) -> None:
+        """End. Safe to call twice."""
+        self.closed = True
+
+
+class ScriptedSessions:
+    """Makes sessions that answer by functions of the command line and of a cell's code, for `Engine(sessions_of=...)`."""
+
+    def __init__(
+        self,
+        command: Callable[[list[str]], ExecResult] = lambda argv: ExecResult(status=Status.OK, exit_code=0),
+        cell: Callable[[str], CellResult] = lambda code: CellResult(status=Status.OK),
+    ) -> None:
+        self.command, self.cell = command, cell
+        self.sessions: list[ScriptedSession] = []
+        """All that were made, in order."""
+
+    async def create(self) -> ScriptedSession:
+        """A session that waits for its owner."""
+        self.sessions.append(ScriptedSession(self))
+        return self.sessions[-1]
+
+    async def close(self) -> None:
+        """Close all. Safe to call twice."""
+        for session in self.sessions:
+            await session.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.types import Basis, RunReport, Status, TestOutcome, TestResult, Verdict
+from collections.abc import Mapping
+
+from orchestrator.types import Basis, ExecutionResult, RunReport, Status, TestOutcome, TestResult, Verdict
 
 _BY_STATUS = {
     Status.SANDBOX_ERROR: Verdict.UNSCORED,
@@ -68,9 +70,50 @@ def _is_tampered(report: RunReport) -> bool:
 
 def basis_of(report: RunReport) -> Basis:
     """What a run rests on: the weakest of its tests."""
+    return _weakest({test.basis for test in report.tests})
+
+
+def _weakest(found: set[Basis]) -> Basis:
     order: tuple[Basis, ...] = ("word", "line_up", "data")
-    found = {test.basis for test in report.tests}
     return next((basis for basis in order if basis in found), "")
+
+
+def together(results: Mapping[str, ExecutionResult]) -> ExecutionResult:
+    """One result for runs of the same candidate with several files of tests, by the names of those.
+
+    A failure in one is a failure of all; else one that could not be scored, or whose tests are at fault, leaves all without a
+    score. The result that decides gives status, output and exit code; tests are put together, measures added up.
+    """
+    if len(results) == 1:
+        return next(iter(results.values()))
+    unjudged = (Verdict.ACCEPTED, Verdict.INVALID_TESTS, Verdict.UNSCORED)
+
+    def weight(result: ExecutionResult) -> int:
+        return -2 if result.verdict is Verdict.TAMPERED else -1 if result.verdict not in unjudged else 0
+
+    one = min(results.values(), key=lambda found: (weight(found), -unjudged.index(found.verdict) if not weight(found) else 0))
+    every = list(results.values())
+    tests = tuple(
+        test.model_copy(update={"name": f"{name}::{test.name}"}) for name, found in results.items() for test in found.tests
+    )
+    return one.model_copy(
+        update={
+            "tests": tests,
+            "tests_collected": sum(found.tests_collected for found in every),
+            "tests_complete": all(found.tests_complete for found in every),
+            "collection_error": "\n".join(
+                f"{name}: {it.collection_error}" for name, it in results.items() if it.collection_error
+            ),
+            "wall_time": sum(found.wall_time for found in every),
+            "cpu_time": sum(found.cpu_time for found in every),
+            "memory_peak": max(found.memory_peak for found in every),
+            "judging": "together" if any(found.judging == "together" for found in every) else one.judging,
+            "basis": _weakest({found.basis for found in every}),
+            "unsure": tuple(dict.fromkeys(reason for found in every for reason in found.unsure)),
+            "attack": tuple(dict.fromkeys(sign for found in every for sign in found.attack)),
+            "attempts": max(found.attempts for found in every),
+        }
+    )
 
 
 def verdict_of_program(report: RunReport) -> Verdict | None:

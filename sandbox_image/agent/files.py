@@ -31,6 +31,21 @@ def place_files(files: dict[str, bytes]) -> None:
             file.write(content)
 
 
+def open_plain(path: str, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a plain file with one name below the work folder: no link, device or FIFO passes.
+
+    Raises:
+        ValueError: the path does not pass the gate, or names something else.
+        OSError: it cannot be opened.
+    """
+    fd = os.open(f"{WORK}/{check_path(path)}", flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
+        os.close(fd)
+        raise ValueError("not a plain file with one name")
+    return fd
+
+
 def collect_artifacts(patterns: list[str], cap: int) -> tuple[dict[str, bytes], dict[str, str]]:
     """Files of the work folder that match, and why others that match stay inside.
 
@@ -59,19 +74,16 @@ def collect_artifacts(patterns: list[str], cap: int) -> tuple[dict[str, bytes], 
         if not any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
             continue
         try:
-            check_path(path)
-            fd = os.open(f"{WORK}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = open_plain(path)
         except (OSError, ValueError) as exc:
             refuse(path[:200].encode("utf-8", "replace").decode(), str(exc))
             continue
         with os.fdopen(fd, "rb") as file:
-            info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1:
-                refuse(path, "not a plain file with one name")
-            elif info.st_size > room:
-                refuse(path, f"{info.st_size} bytes do not fit into what is left of {cap}")
+            size = os.fstat(fd).st_size
+            if size > room:
+                refuse(path, f"{size} bytes do not fit into what is left of {cap}")
             elif may_name(path):
-                found[path] = file.read(info.st_size)
+                found[path] = file.read(size)
                 room -= len(found[path])
     if unnamed:
         refused["..."] = f"{unnamed} more: no more than {_MOST} files, with {_NAMES} bytes of names, are carried out or named"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import linecache
-import os
 import types
 
 
@@ -25,7 +24,7 @@ def frames_in(exc: BaseException, *files: str) -> list[tuple[str, int, str]]:
 
 def shown(frames: list[tuple[str, int, str]], most: int = 4) -> str:
     """The last of them, a line each: `candidate.py:3 in area: return width * hight`."""
-    lines = [(os.path.basename(file), line, name, linecache.getline(file, line).strip()) for file, line, name in frames[-most:]]
+    lines = [(file.rpartition("/")[2], line, name, linecache.getline(file, line).strip()) for file, line, name in frames[-most:]]
     return "".join("{}:{} in {}: {}\n".format(*line) for line in lines)
 
 

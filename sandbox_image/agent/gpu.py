@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -228,3 +229,14 @@ def limit_torch(fraction: float) -> None:
 
     with contextlib.suppress(AttributeError):  # a PyTorch without CUDA's module
         torch.cuda._lazy_call(limit)
+
+
+def bound() -> tuple[Gpu | None, str]:
+    """The GPU that the host has bound to this sandbox, or why it cannot be watched."""
+    wanted = os.environ.get("FUMEHOOD_GPU")
+    if not wanted:
+        return None, ""
+    try:
+        return Gpu(wanted, float(os.environ.get("FUMEHOOD_GPU_FRACTION", "1"))), ""
+    except GpuError as exc:
+        return None, str(exc)

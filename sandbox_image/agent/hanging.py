@@ -13,6 +13,7 @@ Left out: what was captured. `boundary/tests.py` excuses no skip in a test that 
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import os
 import sys
@@ -58,21 +59,14 @@ _Imports = Callable[[ast.Import | ast.ImportFrom], set[str]]
 class Hanging:
     """Reads one file of tests. `foreign` are names of the candidate's, `imports` says which an import makes.
 
-    `passed` are further names that hang on it, each with the `id` of its function, and `certain` functions that run whatever it
-    does. `files` says that what files show hangs on it too.
+    `files` says that what files show hangs on it too.
     """
 
-    def __init__(
-        self,
-        tree: ast.Module,
-        foreign: Iterable[str],
-        imports: _Imports,
-        passed: Iterable[_Key] = (),
-        certain: Iterable[int] = (),
-        *,
-        files: bool = False,
-    ) -> None:
+    def __init__(self, tree: ast.Module, foreign: Iterable[str], imports: _Imports, *, files: bool = False) -> None:
         self._tree, self._imports = tree, imports
+        self._named: dict[int, list[ast.AST]] = {}
+        self._owned: dict[int, list[ast.AST]] = {}
+        """Names in each node, and the expressions of each statement."""
         self._scopes: dict[int, int] = {}
         """The function around each node."""
         self._around: dict[int, int] = {0: 0}
@@ -86,21 +80,48 @@ class Hanging:
             self._bound[scope] -= names
         self._clocks = _clocks_in(tree) | (_files_in(tree) if files else set())
         """The nodes that read a clock, or a file that the candidate may have touched."""
-        self._found: set[_Key] = {(0, name) for name in foreign} | set(passed)
-        self._noted: set[int] = set(certain)
+        self._first: frozenset[_Key] = frozenset((0, name) for name in foreign)
+        self._found: set[_Key] = set(self._first)
+        self._noted: set[int] = set()
         """Functions whose changes are among these, for the candidate was given them, or need not be."""
         self._handed: set[_Key] = set()
         """Names whose value, and what it was made of, the candidate may change."""
+        self._settle()
+
+    def _settle(self) -> None:
+        """Follow what is found until nothing more is."""
         known = -1
         while known != len(self._found):
             known = len(self._found)
-            self._block(tree.body, under=False)
+            self._block(self._tree.body, under=False)
+
+    def seen_from(self, function: Definition, passed: set[_Key]) -> Hanging:
+        """What hangs on the candidate or on what was `passed`, seen from a function: how often that ran is its own matter."""
+        again = id(function) in self._noted
+        if not again and self._found.issuperset(passed):
+            return self
+        other = copy.copy(self)
+        other._found = set(self._first if again else self._found) | passed
+        other._noted = {id(function)} if again else {*self._noted, id(function)}
+        other._handed = set() if again else set(self._handed)
+        other._settle()
+        return other
 
     # Questions
 
     def uses(self, *nodes: ast.AST | None) -> bool:
         """Whether anything in these hangs on the candidate."""
-        return any(map(self._is_found, (inner for node in nodes if node is not None for inner in ast.walk(node))))
+        return any(any(map(self._is_found, self._names_in(node))) for node in nodes if node is not None)
+
+    def _names_in(self, node: ast.AST) -> list[ast.AST]:
+        """What could hang on it in a node: asked for again and again, and looked for once."""
+        if id(node) in self._named:
+            return self._named[id(node)]
+        kinds = ast.Name | ast.Attribute | ast.Import | ast.ImportFrom
+        found: list[ast.AST] = [one for one in ast.walk(node) if isinstance(one, kinds)]
+        if id(node) in self._scopes:  # it stays
+            self._named[id(node)] = found
+        return found
 
     def at(self, lines: Iterable[int], *, skipping: bool) -> bool:
         """Whether any of these lines is reached by the candidate's doing. Of one that skips, what it says does not matter."""
@@ -231,7 +252,9 @@ class Hanging:
                 self._found.add(self._key(node, node.name))
             return
         decides = under or self._decides(node) or self._may_end(node)
-        for inner in _own(node):
+        if id(node) not in self._owned:
+            self._owned[id(node)] = list(_own(node))
+        for inner in self._owned[id(node)]:
             self._expression(inner, under=decides)
         for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
             if isinstance(part, ast.ExceptHandler) and part.name and decides:

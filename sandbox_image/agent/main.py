@@ -14,9 +14,10 @@ from typing import Any
 
 from . import protocol
 from .files import WORK
-from .gpu import Gpu, GpuError
+from .gpu import bound
 from .linux import PR_SET_DUMPABLE, prctl
 from .meter import Meter
+from .pipe import Pipe, attached
 from .supervise import Run, is_quiet, kill_all, reduced, sides
 from .zygote import FOREIGN, HEAVY, QUIET, TESTS, Zygote
 
@@ -32,32 +33,6 @@ _DISK = 128 << 20
 """Bytes for which waiting children make their file systems; a run with another limit has them resized."""
 
 
-class _Pipe:
-    """Frames over the two descriptors that the engine attached."""
-
-    def __init__(self, read: int, write: int) -> None:
-        self.read, self._write = read, write
-
-    def read_exactly(self, count: int) -> bytes:
-        chunks = []
-        while count:
-            data = os.read(self.read, min(count, 1 << 20))
-            if not data:
-                raise EOFError
-            chunks.append(data)
-            count -= len(data)
-        return b"".join(chunks)
-
-    def receive(self) -> tuple[dict[str, Any], bytes]:
-        frame: tuple[dict[str, Any], bytes] = protocol.read(self.read_exactly)
-        return frame
-
-    def send(self, header: dict[str, Any], body: bytes = b"") -> None:
-        view = memoryview(protocol.encode(header, body))
-        while view:
-            view = view[os.write(self._write, view) :]
-
-
 def _isolated(zygote: Zygote) -> str:
     """Why children cannot be isolated by namespaces here, or an empty string."""
     try:
@@ -68,7 +43,7 @@ def _isolated(zygote: Zygote) -> str:
     return ""
 
 
-def _warm_up(heavy: Zygote, pipe: _Pipe, *, judge: bool) -> None:
+def _warm_up(heavy: Zygote, pipe: Pipe, *, judge: bool) -> None:
     """Wait until the libraries are there and have children prepared, or until there is a job."""
     sources: list[Zygote | int] = [heavy, pipe.read]
     if heavy in select.select(sources, [], [])[0]:
@@ -78,18 +53,7 @@ def _warm_up(heavy: Zygote, pipe: _Pipe, *, judge: bool) -> None:
             heavy.prepare(TESTS)
 
 
-def _gpu() -> tuple[Gpu | None, str]:
-    """The GPU that the host has bound to this sandbox, or why it cannot be watched."""
-    wanted = os.environ.get("FUMEHOOD_GPU")
-    if not wanted:
-        return None, ""
-    try:
-        return Gpu(wanted, float(os.environ.get("FUMEHOOD_GPU_FRACTION", "1"))), ""
-    except GpuError as exc:
-        return None, str(exc)
-
-
-def main(pipe: _Pipe) -> int:
+def main(pipe: Pipe) -> int:
     """Serve jobs. Returns the exit code of the container."""
     # Same-uid programs could otherwise open /proc/1/fd or read this process's memory.
     prctl(PR_SET_DUMPABLE, 0)
@@ -110,7 +74,7 @@ def main(pipe: _Pipe) -> int:
     bare.start(ahead=True)
     if preload and not namespaces:
         heavy.start(ahead=True)
-    gpu, no_gpu = _gpu()  # after the zygotes, which shall know nothing of the driver
+    gpu, no_gpu = bound()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
     hello = {
         "type": "hello",
@@ -174,7 +138,7 @@ def main(pipe: _Pipe) -> int:
         due = heavy.is_warm and not heavy.is_settled and job["limits"]["memory"] >= _ROOM // 2
 
 
-def _adjust(pipe: _Pipe, resident: int) -> None:
+def _adjust(pipe: Pipe, resident: int) -> None:
     """Have the host set the run's limits on this container, on top of what is `resident` in it. Raises EOFError."""
     pipe.send({"type": "adjust", "resident": resident})
     pipe.receive()
@@ -182,11 +146,7 @@ def _adjust(pipe: _Pipe, resident: int) -> None:
 
 def start() -> int:
     """Take over the streams that the engine attached, and serve until they close. Returns the exit code."""
-    # The frames get descriptors of their own, so that nothing printed by accident can garble them.
-    frames = _Pipe(os.dup(0), os.dup(1))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
     try:
-        return main(frames)
+        return main(attached())
     finally:
         kill_all()

@@ -16,6 +16,24 @@ A frame is two big-endian 32-bit lengths, a JSON object (the header, which has a
                     boundary  bytes for the other side
                     result    what happened; the body is stdout, stderr and the artefacts
 
+A session runs several commands at once, so its frames name the command by its `id`, a number that the host chose:
+
+    host -> agent   begin     somebody has the session now, and for how long
+                    start     a command; the body is the beginning of what it reads
+                    input     more of that, and whether it ends here
+                    signal    send a signal to its process group
+                    stop      kill it, and all that it started
+    agent -> host   hello, warm, and `begun` for `begin`
+                    taken     so many bytes were passed on, and as many more may be sent
+                    output    a chunk of what it wrote, to stdout, to stderr or into its channel
+                    ended     what became of it
+
+A cell's frames go between the host and the Python process that keeps the cells' state, through that command's channel. The agent
+does not read them:
+
+    host -> cells   cell      code to run
+    cells -> host   answered  what its last expression is, or what was raised; the body is its pictures
+
 Left out: compression and encryption. The stream is a pipe of the container engine.
 """
 
@@ -26,7 +44,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-VERSION = 5
+VERSION = 6
 MAX_HEADER = 8 * 1024 * 1024
 MAX_BODY = 512 * 1024 * 1024
 ENVIRONMENT = {"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/box/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
@@ -47,6 +65,20 @@ USERS = range(61184, 65280)
 By convention none of them is a person's (systemd gives them to services while they run), and an engine that maps users has them.
 """
 GROUP = 10001
+SESSION = "FUMEHOOD_SESSION"
+"""Environment variable that makes the agent serve a session: the user that its commands run as."""
+PIECE = 1024 * 1024
+"""Bytes of a command's input in one frame."""
+WINDOW = 4 * PIECE
+"""How far its input may be ahead of what it has taken."""
+MOST_COMMANDS = 64
+"""Commands of a session at once, those included whose processes go on in the background."""
+MOST_ENTRIES = 10_000
+"""Entries of a folder that are listed."""
+MAX_FILE = 100 * 1024 * 1024
+"""Bytes of a file that is read or written."""
+OVER = 124
+"""Exit code of a session whose time to live is over."""
 _LENGTHS = struct.Struct(">II")
 
 
@@ -81,6 +113,21 @@ def read(read_exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
     if not isinstance(header, dict) or not isinstance(header.get("type"), str):
         raise ProtocolError("A frame's header is not an object with a type.")
     return header, read_exactly(body_length) if body_length else b""
+
+
+def whole(data: bytearray, most_header: int, most_body: int) -> int | None:
+    """How long the frame is that `data` begins with, or None where it is not all there.
+
+    Raises:
+        ProtocolError: it announces more than it may.
+    """
+    if len(data) < _LENGTHS.size:
+        return None
+    header, body = _LENGTHS.unpack_from(data)
+    if header > most_header or body > most_body:
+        raise ProtocolError(f"A frame announces {header} + {body} bytes, more than it may have.")
+    size: int = _LENGTHS.size + header + body
+    return size if len(data) >= size else None
 
 
 def split(body: bytes, sizes: list[int]) -> list[bytes]:

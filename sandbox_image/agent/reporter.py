@@ -28,7 +28,7 @@ class Reporter:
     def __init__(self, results: int, module: str, tests: str, work: str) -> None:
         self._results = results
         self._module = module
-        self._candidate = f"{work}/{module}.py"
+        self._candidate = f"{work}/{module.replace('.', '/')}.py"
         self._tests = f"{work}/{tests}"
         self._failures: dict[str, BaseException] = {}
         self.failed_to_collect = False

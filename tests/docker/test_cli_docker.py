@@ -165,6 +165,77 @@ def test_a_file_for_the_tests_alone(place: Place) -> None:
     assert "judging: apart" in done.stderr
 
 
+def test_a_folder_with_a_package_its_data_and_its_tests(place: Place) -> None:
+    (place.folder / "proj/data").mkdir(parents=True)
+    (place.folder / "proj/tests").mkdir()
+    (place.folder / "proj/.git").mkdir()
+    place.write("proj/__init__.py", "")
+    place.write("proj/__main__.py", "from .core import total\nimport os\nprint(total(input()), os.listdir('.'))")
+    place.write("proj/core.py", "def total(path): return sum(map(int, open(path).read().split()))\ndef wrong(): return 1 / 0")
+    place.write("proj/data/numbers.txt", "1 2 3")
+    place.write(
+        "proj/tests/test_core.py",
+        "from proj.core import total, wrong\ndef test_a(tmp_path):\n"
+        "    (tmp_path / 'x').write_text('1 2')\n    assert total(tmp_path / 'x') == 3\ndef test_b(): assert wrong() == 1",
+    )
+    done = place.run("run", "proj", stdin="data/numbers.txt")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("6 [")
+    assert "launch" not in done.stdout
+    assert "5 files of proj" in done.stderr
+    assert "left out: .git." in done.stderr
+    judged = place.run("run", "proj", "--tests", "proj/tests", "--json")
+    result = json.loads(judged.stdout)
+    assert (judged.returncode, result["verdict"], result["judging"]) == (1, "runtime_error", "apart")
+    assert [(test["outcome"], test["side"]) for test in result["tests"]] == [("passed", ""), ("failed", "candidate")]
+    place.write("proj/tests/test_core.py", "import proj.core\ndef test_b(): assert proj.core.wrong() == 1")
+    judged = place.run("run", "proj", "--tests", "proj/tests")
+    assert "runtime_error" in judged.stderr
+    assert "Judged together" in judged.stderr
+    assert "from proj.core import" in judged.stderr
+
+
+def test_names_of_a_package_are_judged_apart(place: Place) -> None:
+    (place.folder / "pk").mkdir()
+    place.write("pk/shapes.py", "from .base import Shape\nclass Square(Shape):\n    def area(self): return self.side ** 2")
+    place.write("pk/base.py", "class Shape:\n    def __init__(self, side): self.side = side\ndef double(x): return 2 * x")
+    tests = "from pk.shapes import Square\nfrom pk.base import double\n"
+    tests += "def test_a(): assert Square(double(2)).area() == 16\ndef test_b(): assert double(2) == 5\n"
+    result = json.loads(place.run("run", "pk", "--tests", place.write("t.py", tests), "--json").stdout)
+    assert (result["verdict"], result["judging"], result["basis"]) == ("wrong_answer", "apart", "data")
+    assert [test["outcome"] for test in result["tests"]] == ["passed", "failed"]
+    hostile = "class Liar(int):\n    def __eq__(self, other): return True\n    def __hash__(self): return 0\n"
+    place.write("pk/base.py", f"{hostile}class Shape:\n    side = Liar(3)\ndef double(x): return Liar(7)\n")
+    place.write("pk/shapes.py", "class Square:\n    def __init__(self, side): pass\n    def area(self): return 0")
+    result = json.loads(place.run("run", "pk", "--tests", "t.py", "--json").stdout)
+    assert (result["verdict"], result["judging"]) == ("wrong_answer", "apart")
+    assert [test["outcome"] for test in result["tests"]] == ["failed", "failed"]
+
+
+def test_all_of_several_tests_are_run_apart_by_the_modules_own_name(place: Place) -> None:
+    module = place.write("square.py", "def square(x): return x * x if x < 4 else 0")
+    own = place.write("test_own.py", TESTS.replace("candidate", "square"))
+    other = place.write("test_other.py", "from candidate import square\ndef test_four(): assert square(4) == 16\n")
+    done = place.run("run", module, "--tests", other, "--tests", own)
+    assert done.returncode == 1
+    assert "passed  test_own.py::test_two" in done.stderr
+    assert "failed  test_other.py::test_four" in done.stderr
+    assert "judging: apart, resting on data" in done.stderr
+
+
+def test_a_notebook_and_what_it_lacks(place: Place) -> None:
+    cells = [
+        {"cell_type": "code", "source": source}
+        for source in ("import numpy as np", "print(np.arange(3).sum())", "import nothere")
+    ]
+    notebook = place.write("n.ipynb", json.dumps({"cells": cells, "metadata": {}}))
+    done = place.run("run", notebook, "--json")
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["stdout"]) == (1, "3\n")
+    assert 'File "n.ipynb, cell 3", line 1' in result["stderr"]
+    assert "fumehood image build --with nothere" in result["hints"][0]
+
+
 def test_json_of_a_judged_run_has_the_agreed_keys(place: Place) -> None:
     done = place.run("run", place.write("s.py", "def square(x): return x * x"), "--tests", place.write("t.py", TESTS), "--json")
     assert done.returncode == 0, done.stderr

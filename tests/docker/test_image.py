@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import PrerequisiteError, UsageError
-from orchestrator.sandbox import image
+from orchestrator.sandbox import image, wheels
 from orchestrator.sandbox.engine import connect
 from sandbox_image.agent import protocol
 
@@ -253,3 +253,29 @@ def test_labels_tell_whose_image_it_is(built):
         labels = client.images.get(built.tag).labels
     assert json.loads(labels["fumehood.image"]) == 1
     assert labels["fumehood.variant"] == "cpu"
+
+
+def test_more_packages_go_on_top_and_replace_nothing(built: image.ImageInfo):
+    name = f"fumehood-test-with:{uuid.uuid4().hex[:12]}"
+    info = image.build_with(["six", "numpy"], tag=name)
+    try:
+        assert (info.tag, info.packages, info.variant) == (name, "numpy six", "cpu")
+        again = image.build_with(["numpy", "six", "six"])
+        assert again.id == info.id
+        assert again.tag.startswith("fumehood-sandbox:cpu-with-")
+        container = DockerContainer(info.tag).with_tmpfs_mount("/box", BOX)
+        with started(container.with_kwargs(entrypoint=["sleep", "60"], network_mode="none", read_only=True, init=True)) as made:
+            code = "import numpy, six, pathlib; print(numpy.__version__, pathlib.Path(six.__cached__).is_file())"
+            assert run(made, "id", "-u") == "10001"
+            pins = dict(line.split("==") for line in wheels.lines(ROOT / "sandbox_image/requirements.txt"))
+            assert run(made, "python3", "-c", code) == f"{pins['numpy']} True"
+    finally:
+        for found in image.ls():
+            if found.id == info.id:
+                image.rm(found.tag)
+
+
+def test_a_package_that_nobody_has_is_named(built: image.ImageInfo):
+    with pytest.raises(PrerequisiteError, match="could not download") as told:
+        image.build_with(["numpy==0.0.1"])
+    assert "numpy==0.0.1" in told.value.remedy

@@ -405,8 +405,8 @@ def test_what_cannot_cross_names_the_other_way(bare):
         assert not result.tests
 
 
-def test_a_class_of_the_candidates_cannot_be_subclassed(bare):
-    result = bare.run("class A: pass", "from candidate import A\nclass B(A): pass\ndef test_a(): pass")
+def test_a_class_of_the_candidates_cannot_be_derived_with_keywords(bare):
+    result = bare.run("class A: pass", "from candidate import A\nclass B(A, x=1): pass\ndef test_a(): pass")
     assert 'judging="together"' in result.not_apart
 
 

@@ -34,9 +34,20 @@ APART = [
     "import pandas as pd\nfrom candidate import f, store\nassert f(pd.DataFrame({'a': [1]})).query('a > 0').shape == (1, 1)",
     "from candidate import db\nassert db().query(name()) == 1",
     "import numpy as np\nfrom candidate import f\nassert np.load(f(), allow_pickle=False)[0] == 1",
+    "import typing, inspect\nfrom candidate import f, C\nassert typing.get_type_hints(C) and inspect.signature(f)",
     "import operator\nfrom candidate import f\nassert sorted(f(), key=operator.attrgetter('x'))",
     "from candidate import f\nassert f('{}').format(3) == '3' and getattr(f, name()) == 1",
     "import asyncio, inspect\nfrom candidate import f\ndef test_a():\n    assert inspect.signature(f) and asyncio.run(f()) == 1",
+    "import asyncio\nfrom candidate import f\nasyncio.run(asyncio.wait_for(f(), 1))",
+]
+APART += [
+    "import pytest\ndef test_a():\n    with pytest.warns(UserWarning): pass",
+    "import warnings\nwarnings.simplefilter('always')",
+    "from unittest import mock\n@mock.patch('candidate.g')\ndef test_a(g): pass",
+    "from unittest.mock import patch\ndef test_a():\n    with patch('builtins.input', return_value='1'): pass",
+    "import unittest.mock\ndef test_a():\n    with unittest.mock.patch.object(a, 'b'): pass",
+    "from candidate import Base\nclass Mine(Base): pass",
+    "import candidate as c\nclass Mine(c.shapes.Base):\n    def f(self): return super().__len__()",
 ]
 TOGETHER = {
     "def test_a(monkeypatch): pass": "monkeypatch",
@@ -45,16 +56,14 @@ TOGETHER = {
     "def test_a(caplog): pass": "log",
     "def test_a(tmp_path): (tmp_path / 'made.py').write_text('x = 1')": "files",
     "import pytest\n@pytest.mark.usefixtures('tmp_path')\ndef test_a(): run('made.py')": "files",
-    "from unittest import mock\n@mock.patch('candidate.g')\ndef test_a(g): pass": "mock.patch",
-    "from unittest.mock import patch\ndef test_a():\n    with patch('builtins.input', return_value='1'): pass": "mock.patch",
-    "import unittest.mock\ndef test_a():\n    with unittest.mock.patch.object(a, 'b'): pass": "mock.patch",
+    "from unittest import mock\n@mock.patch.dict('os.environ', {'A': '1'})\ndef test_a(): pass": "mock.patch.dict",
+    "from candidate import P\nassert P(1).__eq__(3) is NotImplemented": "do not know",
     "import candidate\nsetattr(candidate, 'x', 1)": "setattr",
     "from candidate import C\nsetattr(C, 'x', 1)": "setattr",
     "from candidate import C\ndelattr(C, 'x')": "delattr",
     "import inspect, candidate\ns = inspect.getsource(candidate.f)": "source",
     "from inspect import getsource\nfrom candidate import f\ns = getsource(f)": "source",
-    "from candidate import Base\nclass Mine(Base): pass": "subclass",
-    "import candidate as c\nclass Mine(c.shapes.Base): pass": "subclass",
+    "from candidate import Base\nclass Mine(Base):\n    def __init__(self): Base.__init__(self)": "special methods",
     "from candidate import Meta\nclass Mine(metaclass=Meta): pass": "subclass",
     "import importlib, candidate\nimportlib.reload(candidate)": "again",
     "from importlib import reload\nreload(x)": "again",
@@ -77,9 +86,8 @@ TOGETHER = {
     "import time\ntime.sleep = lambda s: None": "change time",
     "import sys\ndel sys.modules['candidate']": "sys.modules",
     "import os\nos.environ['A'] = '1'": "change os.environ",
-    "import pytest\ndef test_a():\n    with pytest.warns(UserWarning): pass": "warnings",
     "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        with self.assertLogs(): pass": "log",
-    "import warnings\nwarnings.simplefilter('error')": "warns",
+    "import warnings\nwarnings.simplefilter('error')": "be errors",
     "import pandas as pd\nx = pd.read_pickle('x')": "serialise",
     "import seaborn as sns\nx = sns.heatmap(1)": "import seaborn",
     "import sklearn\nsklearn.set_config(transform_output='pandas')": "set what holds",
@@ -87,7 +95,7 @@ TOGETHER = {
     "import pickle\nfrom candidate import f\nload = pickle.loads": "serialise",
     "from pickle import Unpickler\nUnpickler(None)": "serialise",
     "import random\nfrom candidate import f\nassert f() == random.random()": "random",
-    "import asyncio\nfrom candidate import f\nasyncio.run(asyncio.wait_for(f(), 1))": "beside",
+    "from candidate import C\nassert 'p' in vars(C)": "look into",
     "from candidate import f\n@f\nclass A: pass": "change their classes",
     "from candidate import f\nclass A: pass\n@f(A)\ndef g(): pass": "change their classes",
     "from datetime import datetime\nfrom candidate import Zone\nhere = Zone()\nx = datetime(2000, 1, 1, tzinfo=here)": "time zones",
@@ -122,6 +130,11 @@ TOGETHER = {
     "import pandas as pd\nfrom candidate import f\ndf = pd.DataFrame()\nassert list(map(df.eval, f())) == [1]": "text as code",
     "from candidate import f\nassert __builtins__['eval'](f()) == 1": "text as code",
     "import dataclasses, typing\nfrom candidate import f\nC = dataclasses.make_dataclass('C', f())\ntyping.get_type_hints(C)": "as code",
+    "import typing\nfrom candidate import KIND\nclass C:\n    x: KIND\ntyping.get_type_hints(C)": "as code",
+    "import inspect\nfrom candidate import KIND\ndef g(x: KIND): pass\ninspect.signature(g, eval_str=True)": "as code",
+    "import functools\nfrom candidate import KIND\n@functools.singledispatch\ndef g(x): pass\n@g.register\ndef _(x: KIND): pass": "code",
+    "import pandas as pd\nfrom candidate import name, f\nassert getattr(pd.DataFrame(), name())(f()) == 1": "as code",
+    "import operator\nfrom candidate import f\nassert operator.methodcaller('format', 1)(f()) == '1'": "computed names",
     "from candidate import f\nglobals().update(f())\nassert x == 1": "computed names",
     "import operator\nfrom candidate import f\nassert operator.attrgetter(f())(f) == 1": "computed names",
     "import string\nfrom candidate import f\nassert string.Formatter().format(f(), 1) == '1'": "computed names",
@@ -145,8 +158,8 @@ def test_these_need_one_interpreter_and_one_sentence_says_why(tests):
 
 
 def test_the_name_of_the_module_counts():
-    tests = "from solution import Base\nclass Mine(Base): pass"
-    assert "subclass" in why_together(tests, "solution")
+    tests = "from solution import Base\nclass Mine(Base):\n    def f(self): Base.__len__(self)"
+    assert "special methods" in why_together(tests, "solution")
     assert "import solution" in why_together(tests, "candidate")
 
 

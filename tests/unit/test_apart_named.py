@@ -61,7 +61,7 @@ def name(x): return x
 def test_a_text_leads_behind_no_object(bare: Apart, code: str, test: str, kind: str) -> None:
     tests = f"{IMPORTS}WIDTH = 5\n{USER}\ndef test_f({'tmp' if kind == 'fixture' else ''}):\n    {test}\n"
     tests = tests + "@pytest.fixture\ndef tmp(): return 1\n" if kind == "fixture" else tests
-    result = bare.run(code, tests)
+    result = bare.run(f"class C: pass\n{code}", tests)
     assert result.outcomes == {"test_f": "failed"}, result
 
 

@@ -96,6 +96,11 @@ BOTH = {
     "an index": "def test_a():\n    for i in range(2): assert h(1)[i] == h(2)[i]",
     "a fixture": "@pytest.fixture\ndef one():\n    yield mk(1)\ndef test_a(one): assert one == mk(2)",
     "parameters": "@pytest.mark.parametrize('a, b', [(f(1), g(1))])\ndef test_a(a, b): assert a == b",
+    "a helper of lists": "def same(a, b):\n    for x, y in zip(a, b):\n        if x != y: raise ValueError\n"
+    "def test_a():\n    pair = h(1), h(2)\n    same(*pair)",
+    "a map": "def test_a():\n    xs = [1, 2]\n    assert all(map(lambda x: f(x) == g(x), xs))",
+    "what a helper filled": "out = []\ndef ask(x): out.append(f(x))\ndef test_a():\n    ask(1)\n    ask(2)\n    assert out[0] == out[1]",
+    "an object of theirs": "class Check:\n    def same(self, a, b): assert a == b\ndef test_a(): Check().same(f(1), g(1))",
     "two errors": "def test_a():\n    with pytest.raises(TypeError) as a: f()\n    with pytest.raises(TypeError) as b: f()\n"
     "    assert str(a.value) == str(b.value)",
 }
@@ -139,6 +144,8 @@ ONE = {
     "what one value has": "def test_a(): assert len(set(h(3))) == 1",
     "a class": "def test_a(): assert isinstance(mk(3), P)",
     "fail": "def test_a():\n    if f(1) != 0: pytest.fail()\n    if f(1): raise AssertionError",
+    "a helper that calls itself": "def same(a, b):\n    if isinstance(a, list):\n        for x, y in zip(a, b): same(x, y)\n"
+    "    else: assert a == b\ndef test_a():\n    want = [0, 0]\n    same(h(1), want)",
     "an error": "def test_a():\n    with pytest.raises(TypeError) as e: f()\n    assert 'f()' in str(e.value)",
 }
 

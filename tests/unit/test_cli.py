@@ -26,9 +26,12 @@ from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
 from orchestrator.cli.execute import exit_code
+from orchestrator.cli.given import input_of, placed
+from orchestrator.cli.machine import _packages
 from orchestrator.cli.progress import Lines, Progress, duration
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import size
+from orchestrator.cli.solve import _wanted
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import SandboxUnavailable, UsageError
@@ -187,8 +190,19 @@ def test_a_missing_file(cli: Cli) -> None:
     explained(cli("run", "none.py"), 2, "none.py cannot be read: No such file")
 
 
-def test_a_folder_in_place_of_a_file(cli: Cli, tmp_path: Path) -> None:
-    explained(cli("run", str(tmp_path)), 2, "cannot be read: Is a directory")
+def test_a_folder_without_a_main_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("")
+    result = cli("run", str(tmp_path))
+    explained(result, 2, "has no __main__.py and no main.py")
+    assert "it has app.py" in result.stderr
+    explained(cli("run", str(tmp_path), "--main", "gone.py"), 2, "has no gone.py")
+    explained(cli("run", "app.py", "--main", "app.py"), 2, "--main is for folders")
+
+
+def test_tests_that_are_not_used_are_told(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("")
+    explained(cli("run", "p.py", "--module", "p"), 2, "--module is what tests import")
+    explained(cli("run", "p.py", "--test-file", "p.py"), 2, "no tests")
 
 
 def test_a_file_that_is_not_utf8(cli: Cli, tmp_path: Path) -> None:
@@ -262,6 +276,56 @@ def test_a_variable_without_a_value(cli: Cli, tmp_path: Path) -> None:
     explained(cli("run", "p.py", "--env", "DEBUG"), 2, "--env 'DEBUG' is not a variable")
 
 
+@pytest.mark.parametrize(
+    ("given", "packages"),
+    [
+        (["a,b"], ["a", "b"]),
+        (["a", "b>=1, <2,c"], ["a", "b>=1,<2", "c"]),
+        (["a,,"], ["a"]),
+    ],
+)
+def test_packages_are_separated_by_commas(given: list[str], packages: list[str]) -> None:
+    assert _packages(given) == packages
+
+
+def test_an_images_name_belongs_to_its_packages(cli: Cli) -> None:
+    explained(cli("image", "build", "--tag", "mine"), 2, "--tag names an image that --with makes")
+    explained(cli("image", "build", "--with", "./mine"), 2, "'./mine' is no name of a package")
+
+
+@pytest.mark.parametrize(
+    ("item", "where"),
+    [
+        ("d/x.csv", ("d/x.csv", "x.csv")),
+        ("d/x.csv:in/y.csv", ("d/x.csv", "in/y.csv")),
+        ("in/y.csv=d/x.csv", ("d/x.csv", "in/y.csv")),
+        ("is:there", ("is:there", "is:there")),
+        ("d/..", ("d/..", "here")),
+    ],
+)
+def test_a_carried_file_has_its_own_name_or_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, item: str, where: tuple[str, str]
+) -> None:
+    (tmp_path / "here/d").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    Path("is:there").touch()
+    assert placed(item) == where
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [("print(input())", b"3\n"), ("import sys\nfor line in sys.stdin: pass", b"3\n"), ("subprocess.run('x', stdin=None)", b"")],
+)
+def test_what_is_piped_in_is_read_by_programs_that_read(monkeypatch: pytest.MonkeyPatch, code: str, read: bytes) -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, b"3\n")
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert input_of("p.py", None, {"": types.Program(code=code)}) == read
+        assert input_of("p.py", None, {"t.py": types.Program(code=code, tests="")}) == b""
+
+
 def test_stdin_can_be_read_once(cli: Cli) -> None:
     explained(cli("run", "-", "--stdin", "-"), 2, "Only one of")
 
@@ -287,6 +351,13 @@ def test_an_unknown_input_kind(cli: Cli) -> None:
     explained(cli("solve", "loss", "regression with outliers", "--inputs", "sounds"), 2, "sounds")
 
 
+def test_tests_are_for_functions(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("class A:\n    def f(self): return 1\n")
+    explained(cli("solve", "tests", "m.py:A.f"), 2, "A.f is a method")
+    explained(cli("solve", "tests", "m.py:g"), 2, "m.py: ")
+    explained(cli("solve", "tests", "m.py"), 2, "names no function")
+
+
 def test_a_misspelt_task(cli: Cli) -> None:
     result = cli("solve", "loss", "focl")
     explained(result, 2, "There is no built-in task 'focl'")
@@ -300,6 +371,19 @@ def test_tasks_exclude_each_other(cli: Cli) -> None:
     explained(cli("solve", "loss", "focal", "--signature", "f(a, b)"), 2, "belong to a description")
     explained(cli("solve", "loss", "focal", "focal"), 2, "named twice")
     explained(cli("solve", "loss", "a robust regression loss", "--task", "focal"), 2, "exclude each other")
+
+
+def test_quoted_descriptions_are_tasks_of_their_own_and_words_are_one() -> None:
+    def wanted(*what: str) -> list[str]:
+        tasks, _ = _wanted([*what], None, None, [], False, False, None)
+        return [task if isinstance(task, str) else task.description for task in tasks]
+
+    assert wanted("masks of thin vessels", "regression with outliers") == ["masks of thin vessels", "regression with outliers"]
+    assert wanted("focal", "regression with outliers") == ["focal", "regression with outliers"]
+    assert wanted("regression", "with", "outliers") == ["regression with outliers"]
+    assert wanted("focal", "dice") == ["focal", "dice"]
+    with pytest.raises(UsageError, match="no built-in task 'focl'"):
+        wanted("focl", "regression with outliers")
 
 
 def test_a_data_set_that_does_not_fit(cli: Cli) -> None:

@@ -69,6 +69,24 @@ def test_settings_with_gpus_mean_the_image_with_cuda():
     assert "cuda" not in image.how_to_build(image.image_tag())
 
 
+@pytest.mark.parametrize("name", ["requests", "pillow>=10,<13", "a.b-c_d", "uvicorn[standard]", "x == 1.2.*", "y~=2.0"])
+def test_packages_are_named_as_for_pip(name):
+    assert image._PACKAGE.fullmatch(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-r x", "--index-url=x", "./here", "git+https://x", "x @ https://y", "a b", "a;b", "a/b", "x>=$(id)"]
+)
+def test_what_is_no_name_of_a_package_reaches_no_pip(name, monkeypatch):
+    monkeypatch.setattr(image, "build", lambda *_: pytest.fail("built"))
+    with pytest.raises(UsageError, match="no name of a package"):
+        image.build_with([name])
+
+
+def test_an_image_with_packages_says_how_it_is_built():
+    assert "--with" in image.how_to_build("fumehood-sandbox:cpu-with-0123456789ab")
+
+
 def test_an_unknown_variant_is_a_usage_error():
     with pytest.raises(UsageError, match="cpu"):
         image.image_tag("tpu")  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from orchestrator.applications.loss_functions.tasks import Inputs, builtin_tasks, custom_task
-from orchestrator.applications.loss_functions.training import EPOCHS, LIMITS, datasets_for, train_with_loss
+from orchestrator.applications.loss_functions.training import EPOCHS, LIMITS, datasets_for, train_on_seeds, train_with_loss
 from orchestrator.data import tabular
 from orchestrator.data.arrays import read_array, write_array
 from orchestrator.errors import SandboxError, UsageError
@@ -181,3 +181,24 @@ def test_metrics():
         accuracy(predicted[:2], labels)
     with pytest.raises(ValueError, match="cannot be compared"):
         accuracy(predicted[:0], labels[:0])
+
+
+async def test_several_seeds_give_means_and_a_paired_interval(tmp_path):
+    calls = []
+
+    async def execute(program, limits):
+        seed = json.loads(program.files["training.json"])["seed"]
+        calls.append(seed)
+        labels = tabular.load("breast_cancer", seed).heldout_y
+        last = np.where(np.arange(len(labels)) <= seed, 1 - labels, labels)
+        return await scripted({"curve.json": CURVE, "predictions.npy": saved(np.stack([last] * EPOCHS))})(program, limits)
+
+    report = await train_on_seeds(TASK, "candidate", "breast_cancer", execute, seeds=range(3), out=tmp_path)
+    assert calls == [0, 0, 1, 1, 2, 2]
+    assert report.accuracies == pytest.approx([1 - (1 + seed) / ROWS for seed in range(3)])
+    assert report.accuracy == pytest.approx(1 - 2 / ROWS)
+    middle, low, high = report.difference()
+    pairs = np.subtract(report.accuracies, report.stock_accuracies)
+    assert middle == pytest.approx(pairs.mean())
+    assert high - middle == pytest.approx(middle - low) == pytest.approx(4.303 * pairs.std(ddof=1) / 3**0.5, rel=1e-3)
+    assert (await train_on_seeds(TASK, "candidate", "breast_cancer", execute, seeds=[1])).difference() is None

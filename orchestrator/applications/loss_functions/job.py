@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, solve
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks
-from orchestrator.applications.loss_functions.training import TrainingReport, datasets_for, train_with_loss
+from orchestrator.applications.loss_functions.training import TrainingReport, datasets_for, train_on_seeds
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.files import write_beside
 from orchestrator.jobs.endpoint import ModelEndpoint
@@ -39,6 +39,8 @@ class LossJob(Value):
     """Name at that server, or which embedded model."""
     train: str = ""
     """Data set to train on with the accepted losses; empty trains nothing."""
+    train_seeds: int = Field(default=3, ge=1, le=100)
+    """Trainings with each loss, each beside one with the stock loss from the same weights."""
 
     def resolved(self) -> list[LossTask]:
         """The tasks themselves.
@@ -69,6 +71,8 @@ class LossResult(JobResult):
 
     outcomes: list[LossOutcome]
     training: list[TrainingReport]
+    saved: dict[str, Path] = field(default_factory=dict)
+    """Task -> the file with its accepted loss."""
 
     @property
     def accepted(self) -> bool:
@@ -105,6 +109,7 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
         # A task that the sandbox failed is not finished.
         outcomes = _recorded(self.run, "tasks", LossOutcome)
         self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
+        self.saved: dict[str, Path] = {}
         self.training = {report.task: report for report in _recorded(self.run, "training", TrainingReport)}
         return [Step(name) for name in self.tasks]
 
@@ -142,14 +147,15 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
         for outcome in self.outcomes.values():
             if outcome.verdict is Verdict.ACCEPTED:
                 code = outcome.code.encode("utf-8", "replace")
-                await asyncio.to_thread(write_beside, self._folder / f"{outcome.task}.py", code, self._suffix)
+                place = self._folder / f"{outcome.task}.py"
+                self.saved[outcome.task] = await asyncio.to_thread(write_beside, place, code, self._suffix)
         for task in self._untrained():
             await self._train(task)
 
     def result(self, run: RunRecord) -> LossResult:
         """Outcomes in the order of the tasks."""
         outcomes = [self.outcomes[name] for name in self.tasks if name in self.outcomes]
-        return LossResult(run=run, outcomes=outcomes, training=list(self.training.values()))
+        return LossResult(run=run, outcomes=outcomes, training=list(self.training.values()), saved=self.saved)
 
     @property
     def endpoint(self) -> ModelEndpoint | None:
@@ -189,8 +195,9 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
     async def _train(self, task: LossTask) -> None:
         self.watcher.say(f"Training a small network on {self.job.train} with {task.name}, and with the stock loss.")
         code, seed = self.outcomes[task.name].code, self.job.options.seed
-        self.training[task.name] = await train_with_loss(
-            task, code, self.job.train, self.engine.execute, seed=seed, out=self._folder
+        seeds = range(seed, seed + self.job.train_seeds)
+        self.training[task.name] = await train_on_seeds(
+            task, code, self.job.train, self.engine.execute, seeds=seeds, out=self._folder
         )
         await self.save()
 

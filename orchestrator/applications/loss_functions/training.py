@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,52 @@ class TrainingReport(Value):
     """Seconds that both trainings took inside their sandboxes, together."""
     picture: Path | None = None
     """The learning curves as a PNG."""
+    accuracies: tuple[float, ...] = ()
+    """After the last epoch, for each seed from `seed` on; `accuracy` is their mean where there are several."""
+    stock_accuracies: tuple[float, ...] = ()
+    """The same with the stock loss: same weights, batches and rows, seed by seed."""
+
+    def difference(self) -> tuple[float, float, float] | None:
+        """Mean difference to the stock loss, paired by seed, and its 95 % interval (Student's t); None below two seeds."""
+        if len(self.accuracies) < 2:
+            return None
+        from scipy.stats import t as student_t
+
+        pairs = np.subtract(self.accuracies, self.stock_accuracies)
+        middle, count = float(pairs.mean()), len(pairs)
+        half = float(student_t.ppf(0.975, count - 1) * pairs.std(ddof=1) / math.sqrt(count))
+        return middle, middle - half, middle + half
 
 
 def datasets_for(task: LossTask) -> tuple[str, ...]:
     """Names of the data sets that a network can be trained on with this loss."""
     return ("breast_cancer",) if task.inputs in _BINARY else tabular.NAMES
+
+
+async def train_on_seeds(
+    task: LossTask, code: str, dataset: str, execute: Execute, *, seeds: Sequence[int], out: Path | None = None
+) -> TrainingReport:
+    """`train_with_loss` for each seed; curves and picture are those of the first. What fails on one seed has failed.
+
+    Raises:
+        UsageError, SandboxError: as `train_with_loss`.
+    """
+    reports: list[TrainingReport] = []
+    for seed in seeds:
+        report = await train_with_loss(task, code, dataset, execute, seed=seed, out=None if reports else out)
+        reports.append(report)
+        if report.accuracy is None:
+            return report
+    accuracies = tuple(report.accuracy or 0.0 for report in reports)
+    stock = tuple(report.stock_accuracy for report in reports)
+    found = {
+        "accuracies": accuracies,
+        "stock_accuracies": stock,
+        "accuracy": statistics.fmean(accuracies),
+        "stock_accuracy": statistics.fmean(stock),
+        "wall_time": sum(report.wall_time for report in reports),
+    }
+    return reports[0].model_copy(update=found)
 
 
 async def train_with_loss(

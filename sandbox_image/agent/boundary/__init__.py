@@ -5,4 +5,5 @@ candidate's side is `candidate`. `values` is the language of both, with `tables`
 have copies of.
 """
 
-from . import tables as tables  # adds what it writes and reads to `values`
+from . import hints as hints  # adds what it writes and reads to `values`
+from . import tables as tables

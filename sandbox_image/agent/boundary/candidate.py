@@ -8,6 +8,7 @@ Left out: tests, expected values, verdicts. They never come here.
 
 from __future__ import annotations
 
+import abc
 import builtins
 import collections
 import collections.abc
@@ -28,14 +29,18 @@ import socket
 import sys
 import threading
 import types
+import typing
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from ..frames import frames_in, shown
-from . import sharing, values
+from . import enums, sharing, values
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
-from .standins import StandIn, StandInMeta, stand_in, stand_in_class
+from .hints import is_hint
+from .loops import CandidatesLoops
+from .standins import StandIn, StandInMeta, mocked, signature_of, stand_in, stand_in_class
 
 WORK = "/box/work"
 _TEXT = 10_000
@@ -129,6 +134,11 @@ SPECIAL = frozenset(
 """Protocols that a handle has where its object's class has them, without their underscores."""
 _BUILT = (object, functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller)
 """Classes of which things of the tests' are made anew here, and go back as what they are."""
+_RESUMED = (types.GeneratorType, types.CoroutineType)
+"""Those of what goes on step by step."""
+_TURNS = ("start", "turn", "run")
+"""What the tests ask of the event loop itself."""
+_NOTHING = contextlib.nullcontext()
 _CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
 """Methods that change a container."""
 _COMMON = ("eq", "ne", "bool", "hash", "repr", "str")
@@ -190,6 +200,9 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     "isinstance": isinstance,
+    "issubclass": issubclass,
+    "hints": typing.get_type_hints,
+    "annotations": inspect.get_annotations,
 }
 
 
@@ -208,10 +221,12 @@ class _Writer(values.Writer):
 
     def special(self, value: Any) -> bool:
         server, kind = self.server, type(value)
-        is_theirs = kind in _BUILT or kind is types.GeneratorType or issubclass(kind, StandIn | StandInMeta)
+        is_theirs = kind in _BUILT or kind in _RESUMED or issubclass(kind, StandIn | StandInMeta | enum.EnumMeta)
         if is_theirs and (asked := server.asked_for(value)) is not None:
             self.out += b"k"
             values.put_int(self, asked)
+        elif issubclass(kind, enum.Enum) and server.asked_for(kind) is not None:
+            enums.put(self, value)
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart(server.describe(value))
@@ -257,7 +272,7 @@ class _Writer(values.Writer):
             return
         self._number(b"(", value)
         names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__", "__module__")]
-        self.put((*names, inspect.iscoroutinefunction(value)))
+        self.put((*names, inspect.iscoroutinefunction(value), type(value) is types.MethodType))
 
     def _class(self, kind: type) -> None:
         own = self.server.own_errors.get(kind)
@@ -279,7 +294,7 @@ class _Writer(values.Writer):
         self.out += values.TAGGED_COUNT.pack(b"l", len(mine))
         for base in mine:
             self.put(base) if exception else self._class(base)
-        special = tuple(name for name in SPECIAL if getattr(kind, f"__{name}__", None) is not None)
+        special = tuple(name for name in SPECIAL if _has(kind, f"__{name}__"))
         if exception:  # what the tests make of one that does more is made here
             special = ("init", *(name for name in _COMMON if _differs(kind, BaseException, name))) if _adds(kind) else ()
         methods = {
@@ -289,7 +304,8 @@ class _Writer(values.Writer):
         own_ways = _own_ways(kind, plain_base) if plain_base is not None else ()
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), own_ways))
         abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
-        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], getattr(kind, "__hash__", None) is not None, abstract))
+        hashable = getattr(kind, "__hash__", None) is not None
+        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], hashable, abstract, _checks(kind)))
 
     def _object(self, value: Any) -> None:
         self._number(b"h", value)
@@ -321,6 +337,18 @@ class _Writer(values.Writer):
             return True
         values.put_tensor(self, value.detach(), torch)
         return True
+
+
+def _has(kind: type, name: str) -> bool:
+    """Whether objects of a class have a special method. What its metaclass has is the class's own."""
+    return getattr(kind, name, None) is not None and any(name in vars(base) for base in kind.__mro__)
+
+
+def _checks(kind: type) -> bool:
+    """Whether a class may take objects for its own that are not of it, or of a class below it."""
+    own = type(kind).__instancecheck__, type(kind).__subclasscheck__
+    plain = own == (type.__instancecheck__, type.__subclasscheck__)
+    return issubclass(kind, type) or not (plain or type(kind) is abc.ABCMeta or values.library_path(kind) is not None)
 
 
 def _differs(kind: type, base: type, name: str) -> bool:
@@ -479,6 +507,9 @@ class _Reader(values.Reader):
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())
 
+    def _member(self) -> Any:
+        return enums.read(self, lambda kind: self.server.asked_for(kind) is not None)
+
     def _own_error(self) -> Any:
         number, name, base = self.expect(int), self.expect(str), self.take()
         return self.server.own_error(number, name, base)
@@ -496,6 +527,7 @@ class _Reader(values.Reader):
 
 _Reader.more = {ord("#"): _Reader._handle, ord("k"): _Reader._callable, ord("e"): _Reader._exception, ord("G"): _Reader._input}
 _Reader.more[ord("x")] = _Reader._own_error
+_Reader.more[ord(enums.TAG)] = _Reader._member
 
 
 class _TestIterator:
@@ -547,29 +579,44 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
         if kind == inspect.Parameter.POSITIONAL_ONLY and (place + 1 == len(parameters) or parameters[place + 1][1] != kind):
             shown.append("/")
         passed.append(f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else f"{star}{name}")
-    source = f"{'async ' * asynchronous}def made({', '.join(shown)}): return __ask__({', '.join(passed)})"
+    source = (
+        f"{'async ' * asynchronous}def made({', '.join(shown)}): return {'await ' * asynchronous}__ask__({', '.join(passed)})"
+    )
     exec(source, given)
     made = given["made"]
     made.__annotations__ = {name: more["annotation"] for name, _, more in parameters if "annotation" in more}
     return made
 
 
+def _own_parameter(parameters: list[tuple[str, int, dict[str, Any]]]) -> tuple[str, int, dict[str, Any]]:
+    """The first parameter of a method, before those that its callers see."""
+    taken = {name for name, _, _ in parameters}
+    kinds = [kind for _, kind, _ in parameters if kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    return "self" if "self" not in taken else "_self", min([*kinds, int(inspect.Parameter.POSITIONAL_OR_KEYWORD)]), {}
+
+
 class _Pickler(pickle.Pickler):
-    """Pickles what lives here; what stands for something of the tests' keeps its number."""
+    """Pickles what lives here; what stands for something of the tests' keeps its number, and so does a class made in passing."""
 
     server: Server
 
-    def persistent_id(self, value: Any) -> int | None:
-        """The number of something of the tests'."""
-        return self.server.asked_for(value)
+    def persistent_id(self, value: Any) -> tuple[str, int] | None:
+        """The number of something of the tests', or of a class that is found under no name."""
+        asked = self.server.asked_for(value)
+        if asked is not None:
+            return "theirs", asked
+        if isinstance(value, type) and value.__module__ == __name__ and globals().get(value.__qualname__) is not value:
+            return "ours", self.server.keep(value)  # its maker took this file for the one that asks for it
+        return None
 
 
 class _Unpickler(pickle.Unpickler):
     server: Server
 
-    def persistent_load(self, number: int) -> Any:
-        """What stands for something of the tests'."""
-        return self.server.stands_for(number)
+    def persistent_load(self, kept: tuple[str, int]) -> Any:
+        """What stands for something of the tests', or a class that is found under no name."""
+        whose, number = kept
+        return self.server.kept[number] if whose == "ours" else self.server.stands_for(number)
 
 
 class _Left(BaseException):
@@ -588,7 +635,9 @@ class Server:
         self._depth = 0
         self._seq = 0
         self._grad = True
-        self._loop: Any = None
+        self._loops = CandidatesLoops(lambda number, how: self._ask_tests(number, (how,), {}))
+        self._loop = 0
+        """The number of the tests' event loop that runs while they ask; 0 where none does."""
         self.kept: dict[int, Any] = {0: module}
         self._numbers: dict[int, int] = {id(module): 0}
         self._next = 1
@@ -608,6 +657,10 @@ class Server:
         self._graphs: dict[int, tuple[list[Any], list[Any]]] = {}
         self._folders: Folders | None = None
         """The folders that are kept as the tests have theirs, once they say that they share them."""
+        self._warned: list[Any] = []
+        """Warnings that the tests have not heard of."""
+        self._patched: dict[int, Callable[[], None]] = {}
+        """What sets back what the tests patched, by number."""
 
     # What is kept
 
@@ -656,6 +709,8 @@ class Server:
             made = _TestIterator(lambda: self._ask_tests(number, (), {}))
         elif nature == "generator":
             made = _test_generator(lambda how, sent: self._ask_tests(number, (how, sent), {}))
+        elif nature == "awaitable":
+            made = self._loops.theirs(number)
         elif nature == "partial":
             function, args, kwargs = about
             made = functools.partial(function, *args, **kwargs)
@@ -664,6 +719,10 @@ class Server:
             made = kind(*args)
         elif nature == "object":
             made = stand_in(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
+        elif nature == "enum":
+            made = enums.twin(about)
+        elif nature == "mock":
+            made = mocked(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), *about)
         elif nature == "class":
             made = stand_in_class(lambda *args, **kwargs: self._ask_tests(number, args, kwargs), about)
         else:
@@ -673,21 +732,24 @@ class Server:
         return made
 
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
-        name, qualname, doc, parameters, exact, attributes, module = about
+        name, qualname, doc, parameters, exact, attributes, module, returned, owner = about
+        bound = 0
+        if owner is not None and parameters is not None:
+            bound, parameters = 1, [_own_parameter(parameters), *parameters]
 
         def ask(*args: Any, **kwargs: Any) -> Any:
-            return self._ask_tests(number, args, kwargs)
+            return self._ask_tests(number, args[bound:], kwargs)
 
         callback = _stand_in(ask, parameters if exact else None, asynchronous=asynchronous)
+        if returned:
+            callback.__annotations__["return"] = returned[0]
         callback.__dict__.update(attributes)
         callback.__name__, callback.__qualname__ = name, qualname
         callback.__doc__, callback.__module__ = doc, module
         with contextlib.suppress(ValueError, TypeError):
             if parameters is not None and not exact:
-                callback.__signature__ = inspect.Signature(
-                    [inspect.Parameter(n, inspect._ParameterKind(kind), **more) for n, kind, more in parameters]
-                )
-        return callback
+                callback.__signature__ = signature_of(parameters)
+        return types.MethodType(callback, owner) if bound else callback
 
     def own_error(self, number: int, name: str, base: type) -> type:
         """The class that stands for an exception class of the tests'."""
@@ -718,8 +780,12 @@ class Server:
                 if kind == "returned":
                     return value
                 if kind == "raised":
-                    what, place = value
+                    what, place, behind = value
                     exc = self.rebuild(what)
+                    if behind and behind[0] is not None:
+                        exc.__cause__ = behind[0]
+                    if behind and behind[1] is not None:
+                        exc.__context__ = behind[1]
                     self._raised[id(exc)] = (place, exc)
                     raise exc
                 box = [value]
@@ -743,6 +809,8 @@ class Server:
             for name, value in list(own.items())[:20]
             if type(name) is str and (not name.startswith("_") or name == "__notes__")
         }
+        if exc.__suppress_context__:
+            attributes["__suppress_context__"] = True
         number = self.keep(exc) if values.library_path(kind) is None and kind not in values.TYPE_NAMES else -1
         place, kept = self._raised.get(id(exc), (-1, None))
         cause = exc.__cause__
@@ -804,11 +872,11 @@ class Server:
             raise _Left from None
         seq, kind, extra = values.head(data)
         reader = _Reader(data, self, values.HEAD)
-        self._grad = True
+        self._grad, self._loop = True, 0
         if extra:
             extras = reader.take()
             self._note(extras)
-            self._grad = extras.get("grad", True)
+            self._grad, self._loop = extras.get("grad", True), extras.get("loop", 0)
         self._sharing.reads(reader)
         value = reader.take()
         self._sharing.read(reader)
@@ -818,6 +886,8 @@ class Server:
 
     def _note(self, extras: dict[str, Any]) -> None:
         self._drop(extras.get("drop", []))
+        if "warnings" in extras:
+            self._record_warnings()
         if "files" in extras:
             self._folders = self._folders or Folders(roots())
             self._folders.apply(extras["files"])
@@ -832,15 +902,19 @@ class Server:
         for number, data, grad in extras.get("inputs", []):
             self.inputs.told(number, data, grad)
 
+    def _record_warnings(self) -> None:
+        """Tell the tests of all warnings from now on, which their filters decide about."""
+        import warnings
+
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *about, **more: self._warned.append(message)
+
     def _answer(self, kind: str, box: list[tuple[Any, ...]]) -> None:
         """Do what the tests ask. The operands come in a box, so that nobody has them once it is done (`sharing.py`)."""
         seq = self._seq
         self._depth += 1
         try:
-            if not self._grad:
-                with sys.modules["torch"].no_grad():
-                    value = self._do(kind, box.pop())
-            else:
+            with self._without_grad(), self._within_loop(kind):
                 value = self._do(kind, box.pop())
             outcome = "ok"
         except _Left:
@@ -851,6 +925,12 @@ class Server:
             self._depth -= 1
         with self._lock:
             self._reply(seq, outcome, value, kind == "new")
+
+    def _without_grad(self) -> contextlib.AbstractContextManager[Any]:
+        return _NOTHING if self._grad else sys.modules["torch"].no_grad()
+
+    def _within_loop(self, kind: str) -> contextlib.AbstractContextManager[Any]:
+        return self._loops.within(self._loop) if self._loop and kind not in _TURNS else _NOTHING
 
     def _reply(self, seq: int, outcome: str, value: Any, new: bool) -> None:
         with contextlib.suppress(Exception):
@@ -882,8 +962,10 @@ class Server:
             body.put_question(kind, value)
             self._sharing.wrote(body)
             files = self._folders.changes() if self._folders is not None else []
-            if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or files or self._holds():
-                extras.put(self._extras(body.graded, torch) | ({"files": files} if files else {}))
+            told = ({"files": files} if files else {}) | ({"warnings": list(self._warned)} if self._warned else {})
+            if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or told or self._holds():
+                extras.put(self._extras(body.graded, torch) | told)
+                self._warned.clear()
             values.send(self._sock, seq, kind, extras.out, body.out)
             self._sharing.sent(body)
         except OSError:
@@ -946,8 +1028,8 @@ class Server:
             return [_answered(_OPERATORS[name], own, *args) for own, args in asked]
         if kind == "siblings":
             return self._siblings(*operands)
-        if kind == "run":
-            return self._run_to_end(*operands)
+        if kind in ("start", "cancel", "result", "turn", "run"):
+            return self._turn(kind, operands)
         if kind == "resume":
             return self._resume(*operands)
         if kind == "plain":
@@ -962,11 +1044,31 @@ class Server:
             unpickler = _Unpickler(io.BytesIO(operands[0]))
             unpickler.server = self
             return unpickler.load()
+        if kind == "subclass":
+            return _subclass(*operands)
+        if kind == "super":
+            own_class, own, name = operands
+            return getattr(super(own_class, own), name)
+        if kind == "patch":
+            return self._patch(*operands)
+        if kind == "unpatch":
+            return self._patched.pop(operands[0])()
         if kind == "signature":
             return _signature(operands[0])
         if kind == "grad":
             return self._gradients(*operands)
         raise ValueError(f"an unknown request {kind!r}")
+
+    def _patch(self, module: str, path: tuple[str, ...], name: str, value: Any) -> int:
+        """Set what the tests patch in a library. Returns the number under which it is set back."""
+        target: Any = import_module(module)
+        for part in path:
+            target = getattr(target, part)
+        old = vars(target).get(name, self)
+        setattr(target, name, value)
+        self._next, number = self._next + 1, self._next
+        self._patched[number] = (lambda: delattr(target, name)) if old is self else (lambda: setattr(target, name, old))
+        return number
 
     def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
         """What an object answers for each of these: (True, answer), or (False, None) where it raises."""
@@ -991,28 +1093,9 @@ class Server:
         chosen = [n for n in public if n in names] if isinstance(public, list | tuple) else [n for n in names if n[:1] != "_"]
         return [name for name in chosen[:10_000] if type(name) is str]
 
-    def _run_to_end(self, awaitable: Any) -> Any:
-        import asyncio  # half of the start of a zygote, for the few who need it
-
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-
-        async def wait() -> Any:
-            return await awaitable
-
-        running = asyncio._get_running_loop()
-        if running is None:
-            return self._loop.run_until_complete(wait())
-        # Asked from within a callback of something awaited: it gets a loop of its own.
-        asyncio._set_running_loop(None)
-        try:
-            loop = asyncio.new_event_loop()
-            try:
-                return loop.run_until_complete(wait())
-            finally:
-                loop.close()
-        finally:
-            asyncio._set_running_loop(running)
+    def _turn(self, kind: str, operands: tuple[Any, ...]) -> Any:
+        """What is asked of the event loop."""
+        return self._loops.start(self._loop, *operands) if kind == "start" else getattr(self._loops, kind)(*operands)
 
     def _resume(self, generator: Any, how: str, value: Any) -> Any:
         """Go on with a generator: (True, item), or (False, returned) at its end."""
@@ -1034,6 +1117,26 @@ class Server:
                 outputs = [sum((output * grad).sum() for output, grad in zip(outputs, grads, strict=True))]
                 grads = [None]
             return list(torch.autograd.grad(outputs, leaves, grads, allow_unused=True, retain_graph=True, create_graph=create))
+
+
+_MEMBERS: dict[str, Callable[..., Any]] = {
+    "value": lambda value: value,
+    "staticmethod": staticmethod,
+    "classmethod": classmethod,
+    "property": property,
+}
+
+
+def _subclass(names: tuple[str, str, str, str | None], bases: tuple[Any, ...], members: list[tuple[str, str, Any]]) -> type:
+    """The class that the tests derive from classes of the candidate's; its functions ask the tests."""
+    name, qualname, module, doc = names
+
+    def fill(body: dict[str, Any]) -> None:
+        body |= {"__module__": module, "__qualname__": qualname, "__doc__": doc}
+        for key, how, parts in members:
+            body[key] = _MEMBERS[how](*parts)
+
+    return types.new_class(name, bases, {}, fill)
 
 
 def _answered(ask: Callable[..., Any], *operands: Any) -> tuple[bool, Any]:
@@ -1065,20 +1168,27 @@ def _leaves_of(graded: list[Any], torch: Any) -> list[Any]:
     return list(found.values())
 
 
-def _signature(function: Any) -> list[tuple[Any, ...]]:
+def _signature(function: Any) -> tuple[list[tuple[Any, ...]], tuple[Any, ...]]:
+    """Name, kind, default and annotation of each parameter; and what it returns, if that is said."""
     found = []
-    for parameter in inspect.signature(function).parameters.values():
-        more: dict[str, Any] = {}
-        for name in ("default", "annotation"):
-            value = getattr(parameter, name)
-            if value is not inspect.Parameter.empty:
-                try:
-                    values.dumps(value)
-                    more[name] = value
-                except (TypeError, ValueError):
-                    more[name] = repr(value)[:200]
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        told = {name: getattr(parameter, name) for name in ("default", "annotation")}
+        more = {name: _shown(value) for name, value in told.items() if value is not inspect.Parameter.empty}
         found.append((parameter.name, int(parameter.kind), more))
-    return found
+    returned = signature.return_annotation
+    return found, () if returned is inspect.Signature.empty else (_shown(returned),)
+
+
+def _shown(value: Any) -> Any:
+    """A class, a function or a plain value as it is, of others their text."""
+    if isinstance(value, type | types.FunctionType) or is_hint(value):
+        return value
+    try:
+        values.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)[:200]
+    return value
 
 
 def _seed(library: str, args: tuple[Any, ...]) -> None:

@@ -10,7 +10,9 @@ Left out: values that can change. Those are handles.
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +26,12 @@ _MADE_OF: dict[type, Callable[[Any], tuple[Any, ...]]] = {
 }
 """What a plain value is made of, where it is not made of one like it."""
 _CLASSES: dict[type, Any] = {}
+
+
+def type_of(value: Any) -> Any:
+    """`type` in the tests' file: the class of such a value is the candidate's, as in one interpreter."""
+    handle = handle_of(value)
+    return type(value if handle is None else handle)
 
 
 def extended(handle: Handle, plain: Any) -> Any:
@@ -43,6 +51,8 @@ def extended(handle: Handle, plain: Any) -> Any:
 
 def _class(kind: HandleMeta, base: Any) -> Any:
     own_ways, hashable = kind._fumehood_own, vars(kind)["__hash__"] is not None
+    real = kind._fumehood_real
+    shown = real if real is not None and issubclass(real, enum.Enum) else kind
 
     def own(self: Any, name: str) -> Any:
         if name in kind._fumehood_methods or name == "__dict__" or f".{name}" in own_ways:
@@ -51,10 +61,10 @@ def _class(kind: HandleMeta, base: Any) -> Any:
 
     body: dict[str, Any] = {
         "__getattribute__": own,
-        "__getattr__": lambda self, name: getattr(handle_of(self), name),
+        "__getattr__": lambda self, name: handle_of(self)._fumehood_get(name, sys._getframe(1)),
         "__setattr__": lambda self, name, value: setattr(handle_of(self), name, value),
         "__delattr__": lambda self, name: delattr(handle_of(self), name),
-        "__class__": property(lambda self: kind),
+        "__class__": property(lambda self: shown),
         "__reduce_ex__": lambda self, protocol: handle_of(self).__reduce_ex__(protocol),
         "__copy__": _asked(Handle.__copy__),
         "__deepcopy__": _asked(Handle.__deepcopy__),

@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import light_tests
 from .exceptions import Broken, marked
-from .handles import Function, HandleMeta, bare
+from .handles import Function, HandleMeta, bare, is_below
 from .values import NotApart
 
 _FORGIVING = frozenset(("AssertionError", "Exception", "BaseException", "failureException"))
@@ -91,8 +91,10 @@ class Findings:
 
     def is_subclass(self, kind: Any, above: Any) -> bool:
         """Whether a class derives from another; one of the candidate's may derive from plain data or from a library's."""
-        real = kind._fumehood_real if isinstance(kind, HandleMeta) else None
-        return issubclass(kind, above) or (real is not None and issubclass(real, above))
+        if not isinstance(kind, HandleMeta):
+            return issubclass(kind, above)
+        real = kind._fumehood_real
+        return is_below(kind, above) or issubclass(kind, above) or (real is not None and issubclass(real, above))
 
     def decorating(self, decorator: Any) -> Any:
         """A decorator of a test. What the candidate makes of a test is called by a function that pytest can read."""

@@ -17,9 +17,10 @@ import os
 import re
 import stat
 import sys
-import time
 import zlib
 from collections.abc import Iterator
+from os import chmod, lstat, mkdir, rmdir, scandir, unlink, utime  # tests may patch those of `os` meanwhile
+from time import time_ns
 from typing import Any
 
 from .values import MAX_FRAME, Garbled
@@ -38,6 +39,8 @@ _RECENT = 50_000_000
 """Nanoseconds for which a file may be changed again without another time of change."""
 _IMPORTED = tuple(importlib.machinery.all_suffixes())
 _BOXES = ("/box/work", "/box/tmp")
+
+_open = open
 
 Change = tuple[int, str, int, int, Any]
 """Which folder, path in it, mode, nanoseconds of the change; and the content of a file, True for a folder, None if it is gone."""
@@ -112,10 +115,10 @@ class Folders:
             self._known[key] = (mode, 0, -1, 0)
             return None if old is not None and old[0] == mode and old[2] == -1 else True
         same = old is not None and old[:3] == (mode, info.st_ctime_ns, info.st_size)
-        if same and time.time_ns() - info.st_ctime_ns > _RECENT:
+        if same and time_ns() - info.st_ctime_ns > _RECENT:
             return None
         try:
-            with open(path, "rb") as file:
+            with _open(path, "rb") as file:
                 content = file.read(MAX_FRAME)
         except OSError:  # which this side may not read, no more than anybody
             return None
@@ -137,7 +140,7 @@ class Folders:
             if key in self._given:
                 continue
             target = f"{self._places[number]}/{path}"
-            if os.path.realpath(os.path.dirname(target)) != os.path.realpath(self._places[number]) + _above(path):
+            if _leads_away(self._places[number], path):
                 continue  # through a link of this side's own
             touched = touched or self._is_own(key, target)
             if len(self._theirs) < _REMEMBERED:
@@ -203,27 +206,27 @@ class Folders:
         return number, path, mode, changed, content
 
     def _do(self, key: tuple[int, str], target: str, mode: int, changed: int, content: Any) -> None:
-        there = os.lstat(target) if os.path.lexists(target) else None
+        there = _info(target)
         if content is None:
             self._known.pop(key, None)
             if there is not None:
-                (os.rmdir if stat.S_ISDIR(there.st_mode) else os.unlink)(target)
+                (rmdir if stat.S_ISDIR(there.st_mode) else unlink)(target)
             return
         if content is True:
             if there is None:
-                os.mkdir(target)
+                mkdir(target)
             elif not stat.S_ISDIR(there.st_mode):
                 return
-            os.chmod(target, mode | 0o700)
-            self._known[key] = (os.lstat(target).st_mode & 0o777, 0, -1, 0)
+            chmod(target, mode | 0o700)
+            self._known[key] = (lstat(target).st_mode & 0o777, 0, -1, 0)
             return
         if there is not None and not stat.S_ISREG(there.st_mode):
             return
-        with open(target, "wb") as file:  # in place: who has it open goes on with it
+        with _open(target, "wb") as file:  # in place: who has it open goes on with it
             file.write(content)
-        os.chmod(target, mode)
-        os.utime(target, ns=(changed, changed))
-        self._known[key] = (mode, os.lstat(target).st_ctime_ns, len(content), zlib.crc32(content))
+        chmod(target, mode)
+        utime(target, ns=(changed, changed))
+        self._known[key] = (mode, lstat(target).st_ctime_ns, len(content), zlib.crc32(content))
 
 
 def _is_text(path: str) -> bool:
@@ -232,6 +235,21 @@ def _is_text(path: str) -> bool:
         return bool(path.encode())
     except UnicodeEncodeError:
         return False
+
+
+def _info(path: str) -> os.stat_result | None:
+    """What lies at a path, which is not followed where it is a link."""
+    try:
+        return lstat(path)
+    except OSError:
+        return None
+
+
+def _leads_away(place: str, path: str) -> bool:
+    """Whether a folder on the way to a path is a link."""
+    parts = path.split("/")[:-1]
+    found = [_info("/".join((place, *parts[: end + 1]))) for end in range(len(parts))]
+    return any(info is not None and stat.S_ISLNK(info.st_mode) for info in found)
 
 
 def _real(path: str) -> str:
@@ -247,18 +265,13 @@ def _with_folders(path: str) -> Iterator[str]:
         path = os.path.dirname(path)
 
 
-def _above(path: str) -> str:
-    folder = os.path.dirname(path)
-    return f"/{folder}" if folder else ""
-
-
 def _walk(place: str) -> list[tuple[str, os.stat_result]]:
     """Plain files and folders below a place, each folder before what is in it."""
     found: list[tuple[str, os.stat_result]] = []
     todo = [""]
     while todo and len(found) < _MOST:
         folder = todo.pop()
-        with contextlib.suppress(OSError), os.scandir(f"{place}/{folder}") as entries:
+        with contextlib.suppress(OSError), scandir(f"{place}/{folder}") as entries:
             for entry in entries:
                 path = f"{folder}{entry.name}"
                 info = entry.stat(follow_symlinks=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import enum
 import functools
 import inspect
 import re
@@ -18,7 +19,7 @@ import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .exceptions import is_verdict, mark, marked
-from .values import ESTIMATORS, ITERATORS, Named, NotApart
+from .values import ESTIMATORS, ITERATORS, LIBRARIES, TYPES, Named, NotApart, library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,19 @@ _TELLING = frozenset(
         "__kwdefaults__",
         "__members__",
         "__dataclass_fields__",
+        "__dataclass_params__",
         "__match_args__",
+        "__abstractmethods__",
+        "__isabstractmethod__",
+        "__origin__",
+        "__args__",
+        "__parameters__",
+        "__supertype__",
+        "__bound__",
+        "__constraints__",
+        "__total__",
+        "__required_keys__",
+        "__optional_keys__",
     )
 )
 """Special names that only tell something of an object."""
@@ -100,7 +113,20 @@ def _is_protocol(name: str) -> bool:
     that `__array_interface__` names, and pandas takes for a table what says so as `_typ`. What Python's own operators ask is
     defined on handles, one by one.
     """
-    return name == "_typ" or name.startswith(_OURS) or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+    return (
+        name == "_typ"
+        or name.startswith((*_OURS, "_asyncio"))
+        or (name.startswith("__") and name.endswith("__") and name not in _TELLING)
+    )
+
+
+_PYTHONS = frozenset(name for kind in vars(builtins).values() if isinstance(kind, type) for name in dir(kind))
+_PYTHONS -= {"__wrapped__"}  # which only tells what is behind a function
+
+
+def is_special_of_nobody(name: str) -> bool:
+    """Whether a name is special and neither Python nor a library of arrays asks for it."""
+    return name.startswith("__") and name.endswith("__") and name not in _PYTHONS and not name.startswith((*_OURS, *_PROTOCOLS))
 
 
 def says_of_itself(name: str) -> bool:
@@ -114,15 +140,18 @@ class HandleMeta(type):
     _fumehood_class: int
     _fumehood_link: Link
 
-    @staticmethod
-    def _make(name: str, bases: tuple[type, ...], body: dict[str, Any]) -> HandleMeta:
-        return type.__new__(HandleMeta, name, bases, body)
-
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], **more: Any) -> Any:
-        """Refuse what a class statement of the tests' would make."""
-        if bases:
-            raise NotApart("A class that lives at the candidate's cannot be subclassed by tests judged apart")
-        return type.__new__(cls, name, bases, body)
+        """Make what a class statement of the tests' derives from a class of the candidate's."""
+        if not bases:
+            return type.__new__(cls, name, bases, body)
+        from .derived import derive
+
+        if more:
+            raise NotApart("A class that lives at the candidate's cannot be derived with keywords by tests judged apart")
+        return derive(name, bases, body)
+
+    def __init__(cls, *args: Any, **more: Any) -> None:
+        """What a class statement makes is made already."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Have the candidate make an object."""
@@ -137,7 +166,33 @@ class HandleMeta(type):
             return type.__instancecheck__(cls, below)
         if isinstance(value, Named):
             return cls._fumehood_base is tuple and type(value).__name__ == cls.__name__
-        return type.__instancecheck__(cls, value)
+        return type.__instancecheck__(cls, value) or _by_its_word(cls, "isinstance", value)
+
+    def __subclasscheck__(cls, kind: Any) -> bool:
+        return type.__subclasscheck__(cls, kind) or _by_its_word(cls, "issubclass", kind)
+
+    # What Python's libraries look at to learn of a class
+
+    @property
+    def __mro__(cls) -> tuple[type, ...]:
+        return tuple(map(_shown_class, (kind for kind in own_mro(cls) if kind is not Handle)))
+
+    @property
+    def __bases__(cls) -> tuple[type, ...]:  # type: ignore[override]
+        return tuple(object if kind is Handle else _shown_class(kind) for kind in type.__dict__["__bases__"].__get__(cls))
+
+    @property
+    def __flags__(cls) -> int:
+        own: int = type.__dict__["__flags__"].__get__(cls)
+        return own | inspect.TPFLAGS_IS_ABSTRACT if getattr(cls, "__abstractmethods__", None) else own
+
+    @property
+    def __annotations__(cls) -> Any:  # type: ignore[override]
+        return _attribute(cls._fumehood_link, cls, "__annotations__", known=True)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        return _signature(cls._fumehood_link, cls)
 
     def __getattr__(cls, name: str) -> Any:
         if _is_protocol(name):
@@ -178,6 +233,56 @@ class HandleMeta(type):
         return list(cls._fumehood_link.ask("operator", "dir", (cls,), {}))
 
 
+def make_class(name: str, bases: tuple[type, ...], body: dict[str, Any]) -> HandleMeta:
+    """A class after one of the candidate's."""
+    made = type.__new__(HandleMeta, name, bases, body)
+    type.__setattr__(made, "__slots__", _Told("__slots__"))
+    return made
+
+
+def own_mro(kind: type) -> tuple[type, ...]:
+    """The classes that a class of ours consists of, whatever it shows."""
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
+    return found
+
+
+def _shown_class(kind: type) -> type:
+    """A class of a library by itself, where it stands among the bases of the candidate's."""
+    return vars(kind).get("_fumehood_is") or kind
+
+
+def is_below(kind: HandleMeta, other: Any) -> bool:
+    """Whether a class of the candidate's derives from one of a library's, or one of several, by what it says."""
+    return any(issubclass(found, other) for one in own_mro(kind) if (found := vars(one).get("_fumehood_is")) is not None)
+
+
+def _by_its_word(kind: HandleMeta, question: str, value: Any) -> bool:
+    """Whether a class that has its own ways of taking an object for its own, as protocols have, takes this one."""
+    if not kind._fumehood_checks or not kind._fumehood_link.crosses(value, passing=True):
+        return False
+    link = kind._fumehood_link
+    found = link.ask("operator", question, (value, kind), {}) is True
+    link.rest_on("word")
+    return found
+
+
+class _Told:
+    """What the candidate tells of a class under a name that ours have too."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return owner._fumehood_link.ask("get", owner if instance is None else instance, self._name)
+
+
+def _signature(link: Link, own: Any) -> inspect.Signature:
+    told, returned = link.ask("signature", own)
+    kinds = list(inspect._ParameterKind)
+    parameters = [inspect.Parameter(name, kinds[kind], **more) for name, kind, more in told]
+    return inspect.Signature(parameters, return_annotation=returned[0] if returned else inspect.Signature.empty)
+
+
 _ANNOTATION = re.compile(r"[\w.,| \[\]]*")
 
 
@@ -207,7 +312,7 @@ def guarded(own: Any, name: str, value: Any) -> Any:
     if not callable(value) or not (name in _PREDICATES or any(hasattr(kind, name) for kind in _plain_kinds())):
         return value
 
-    @functools.wraps(value, ())
+    @functools.wraps(value, (), ())
     def called(*args: Any, **kwargs: Any) -> Any:
         plain = [arg for arg in (*args, *kwargs.values()) if not isinstance(type(bare(arg)), HandleMeta)]
         if plain and (name in _PREDICATES or _is_arrays_own(name, plain)):
@@ -256,8 +361,14 @@ class Handle(metaclass=HandleMeta):
     """Protocols in which its class differs from the plain one that it derives from."""
     _fumehood_real: type | None = None
     _fumehood_name = ""
+    _fumehood_is: type | None = None
+    """The class of a library that this stands for."""
+    _fumehood_checks = False
+    """Whether it has its own ways of taking an object for its own."""
     _fumehood_here: ClassVar[list[Link]] = []
     """The links of this process, the last of which answers."""
+
+    __init__ = _Told("__init__")
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -265,10 +376,14 @@ class Handle(metaclass=HandleMeta):
         return kind._fumehood_real or kind._fumehood_base or kind
 
     def __getattr__(self, name: str) -> Any:
-        if _is_protocol(name):
-            raise AttributeError(name)
+        return self._fumehood_get(name, sys._getframe(1))
+
+    def _fumehood_get(self, name: str, frame: types.FrameType) -> Any:
+        """An attribute that `frame` asks for."""
         kind = type(self)
         link = kind._fumehood_link
+        if _is_protocol(name) and not link.writes_out(name, frame):
+            raise AttributeError(name)
         link.shown_alone(self, name)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
@@ -276,6 +391,10 @@ class Handle(metaclass=HandleMeta):
             return getattr(plain_of(self), name)
         value = link.noticed(self, name, _attribute(link, self, name, known=self._fumehood_id in link.made))
         return _throwing(link, value) if name == "athrow" else value
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return _signature(type(self)._fumehood_link, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         type(self)._fumehood_link.ask("set", self, name, value)
@@ -309,10 +428,12 @@ class Handle(metaclass=HandleMeta):
         return list(type(self)._fumehood_link.ask("operator", "dir", (self,), {}))
 
     def __copy__(self) -> Any:
-        return type(self)._fumehood_link.ask("operator", "copy", (self,), {})
+        link = type(self)._fumehood_link
+        return link.copied(link.made.get(self._fumehood_id), link.ask("operator", "copy", (self,), {}))
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return type(self)._fumehood_link.ask("operator", "deepcopy", (self,), {})
+        link = type(self)._fumehood_link
+        return link.copied(link.made.get(self._fumehood_id), link.ask("operator", "deepcopy", (self,), {}))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _unpickled, (_pickled(type(self)._fumehood_link, self),)
@@ -330,12 +451,14 @@ def _pickled(link: Link, own: Any) -> bytes:
     data = link.ask("dumps", own)
     if type(data) is not bytes:
         raise mark(TypeError("what was pickled is no bytes"))
+    link.pickled[data] = link.made.get(getattr(own, "_fumehood_id", -1))
     return data
 
 
 def _unpickled(data: bytes) -> Any:
     """What the candidate makes of bytes that it pickled: an object that it hands out."""
-    return _unraised(Handle._fumehood_here[-1].ask("loads", data))
+    link = Handle._fumehood_here[-1]
+    return link.copied(link.pickled.get(data), _unraised(link.ask("loads", data)))
 
 
 def _unraised(value: Any) -> Any:
@@ -380,13 +503,14 @@ def _is_arrays_own(name: str, args: list[Any]) -> bool:
 
 def has_protocol(kind: type, name: str) -> bool:
     """Whether objects of a class have a special method. What their metaclass has does not count."""
-    return any(name in vars(base) for base in kind.__mro__)
+    return any(name in vars(base) for base in own_mro(kind))
 
 
 def refusal(own: Any, what: str) -> BaseException:
     """What is raised where an object would have to say of itself that it is right: noted at once, for a test may catch it."""
     name = (own if isinstance(own, HandleMeta) else type(own)).__name__
-    return Handle._fumehood_here[-1].refuse(
+    here: Link = Handle._fumehood_here[-1]
+    return here.refuse(
         TypeError(
             f"{what} between plain data and an object that the candidate handed out ({name}), which does not single out the "
             "right answer: judged apart, only an object that the tests made is taken at its word"
@@ -547,15 +671,23 @@ def _throwing(link: Link, athrow: Any) -> Any:
 
 async def awaited(link: Link, source: Any) -> Any:
     """A coroutine of ours for one of the candidate's."""
-    return link.ask("run", source)
+    return await link.loops.result(source)
 
 
-class Function:
+class _Keeping:
+    """What keeps attributes of its own."""
+
+
+_kept_by = vars(_Keeping)["__dict__"].__get__
+"""What we keep of a function; its `__dict__` is what the candidate has set."""
+
+
+class Function(_Keeping):
     """A function that lives at the candidate's."""
 
-    def __init__(self, link: Link, number: int, texts: list[str], asynchronous: bool) -> None:
-        own = self.__dict__
-        own["_fumehood_link"], own["_fumehood_id"] = link, number
+    def __init__(self, link: Link, number: int, texts: list[str], asynchronous: bool, bound: bool) -> None:
+        own = _kept_by(self)
+        own["_fumehood_link"], own["_fumehood_id"], own["_fumehood_bound"] = link, number, bound
         own["__name__"], own["__qualname__"], doc, own["__module__"] = texts
         own["__doc__"] = doc or None
         if asynchronous:
@@ -572,13 +704,19 @@ class Function:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return types.FunctionType
+        return types.MethodType if _kept_by(self)["_fumehood_bound"] else types.FunctionType
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        """What the candidate has set, as `functools.wraps` copies it. Nothing in it is called in the place of what compares."""
+        told = self._fumehood_link.ask("get", self, "__dict__")
+        if type(told) is not dict or not all(type(name) is str for name in told):
+            raise mark(TypeError("the attributes of a function are no dictionary"))
+        return {name: guarded(self, name, value) for name, value in told.items() if not name.startswith(("_", *_OURS))}
 
     @property
     def __signature__(self) -> inspect.Signature:
-        told = self._fumehood_link.ask("signature", self)
-        kinds = list(inspect._ParameterKind)
-        return inspect.Signature([inspect.Parameter(name, kinds[kind], **more) for name, kind, more in told])
+        return _signature(self._fumehood_link, self)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith((*_OURS, *_PROTOCOLS)) or name == "_is_coroutine":
@@ -589,7 +727,7 @@ class Function:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._fumehood_link.ask("set", self, name, value)
-        self.__dict__.pop(name, None)  # what it is called was noted when it came
+        _kept_by(self).pop(name, None)  # what it is called was noted when it came
 
     def __repr__(self) -> str:
         return f"<function {self.__qualname__}>"
@@ -631,6 +769,18 @@ class Method:
     def __self__(self) -> Any:
         return self._handle
 
+    @property
+    def __func__(self) -> Any:
+        return getattr(type(self._handle), self.__name__)
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return self.__func__.__doc__
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return types.MethodType
+
     def __eq__(self, other: Any) -> bool:
         return type(other) is Method and other._handle is self._handle and other.__name__ == self.__name__
 
@@ -644,7 +794,8 @@ class Method:
         return getattr(link.ask("get", self._handle, self.__dict__["__name__"]), name)
 
 
-_ITERATORS = ("map", "filter", "zip", "enumerate", "reversed")
+_KINDS = ("map", "filter", "zip", "enumerate", "reversed", "property", "staticmethod", "classmethod", "async_generator")
+"""Built-in classes that isinstance shall find behind what stays at the candidate's."""
 
 
 def class_below(base: type | None, about: dict[str, Any]) -> type | None:
@@ -655,13 +806,26 @@ def class_below(base: type | None, about: dict[str, Any]) -> type | None:
         return None
 
 
+def shared_class(path: Any) -> type | None:
+    """The class that both sides have under a path."""
+    if type(path) is not tuple or len(path) != 2:
+        return None
+    module, word = path
+    if module == "builtins":
+        return TYPES.get(word)
+    found = vars(library(module)).get(word) if module in LIBRARIES else None
+    return found if isinstance(found, type) else None
+
+
 def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
     """The library class that isinstance shall find behind a handle, or a class of ours below it."""
     if type(path) is tuple and len(path) == 2:
         module, word = path
         found = None
-        if module == "builtins" and word in _ITERATORS:
-            found = getattr(builtins, word)
+        if module == "builtins" and word in _KINDS:
+            found = TYPES[word]
+        elif module == "enum":
+            found = vars(enum).get(word)
         elif module == "iterators":
             found = ITERATORS.get(word)
         elif module == "torch.nn" and "torch" in sys.modules:
@@ -671,6 +835,8 @@ def library_class(path: Any, name: str, bases: list[Any]) -> type | None:
         return found if isinstance(found, type) else None
     above = next((base._fumehood_real for base in bases if issubclass(base, Handle) and base._fumehood_real), None)
     torch = sys.modules.get("torch")
+    if above is not None and issubclass(above, enum.Enum):  # without members
+        return types.new_class(name, (above,))
     if above is not None and torch is not None and issubclass(above, torch.nn.Module):
         return type(name, (above,), {})
     return above if above is not None and above.__module__.startswith(ESTIMATORS) else None

@@ -5,6 +5,7 @@ Left out: what handles do. `handles.py` and `operators.py` do.
 
 from __future__ import annotations
 
+import abc
 import collections
 import collections.abc
 import enum
@@ -24,7 +25,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import own, sharing, vacuous, values, views
+from . import enums, mocks, own, sharing, vacuous, values, views
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_verdict, make_exception, mark, marked
 from .extended import extended
@@ -44,10 +45,17 @@ from .handles import (
     generated,
     guarded,
     handle_of,
+    is_below,
+    is_special_of_nobody,
     library_class,
+    make_class,
     of_errors,
+    own_mro,
     refusal,
+    shared_class,
 )
+from .hints import is_hint
+from .loops import TestsLoops
 from .module import Module
 from .operators import COMMON, DESCRIPTORS, SPECIALS, equal_objects, predicate
 from .sides import Sides
@@ -58,14 +66,16 @@ BASES = ("data", "line_up", "word")
 """What a passed test can rest on, the strongest first: values that crossed, an answer singled out among decoys, or what the
 candidate says of itself."""
 _CHANCE = random.SystemRandom()
-_CHANGING = frozenset(
-    ("call", "new", "method", "set", "delete", "resume", "run", "next", "setitem", "delitem", "enter", "exit", "aenter", "aexit")
-)
+TURNING = ("run", "start", "cancel", "result", "turn")
+"""What is asked of the candidate's event loop."""
+_CHANGING = frozenset((*TURNING, "call", "new", "method", "set", "delete", "resume", "next", "setitem", "delitem"))
+_CHANGING |= {"enter", "exit", "aenter", "aexit"}
 """What may change objects, and with them what they show."""
 _CHANGING |= {"i" + name for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")}
-_STOPPING = ("next", "anext", "resume", "run")
+_STOPPING = ("next", "anext", "resume", "run", "start", "result")
 """What a StopIteration may answer."""
 _MUTABLE = (list, dict, set, bytearray)
+_CHANGEABLE = (*_MUTABLE, collections.deque, collections.defaultdict, collections.Counter, collections.OrderedDict)
 _HARMLESS = (int, float, complex, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None))
 """Classes that may be called with anything."""
 
@@ -95,6 +105,8 @@ _MAX_RAISED = 1000
 _MAX_KEPT = 4096
 """Tensors with gradients of the tests' whose graphs are remembered."""
 _REPLACED = "a parameter that the tests had set was changed by calling the module that holds it"
+_OF_WARNINGS = ("warnings", "warns", "deprecated_call", "recwarn", "assertWarns")
+_MAX_WARNED = 1000
 _TEXT = 10_000
 _MAX_WORD = 1000
 _GREETING = 64
@@ -133,6 +145,12 @@ class _Writer(values.Writer):
         elif issubclass(kind, BaseException):
             self.out += b"e"
             self.put_apart((kind, tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in value.args), None))
+        elif self.passing and kind.__module__ == link.own_module and issubclass(kind, enum.Enum):
+            if not enums.is_simple(kind, link.own_module):
+                raise NotApart(
+                    f"A member of an enumeration with methods ({kind.__name__}) cannot be passed to a candidate judged apart"
+                )
+            enums.put(self, value)
         elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
@@ -187,6 +205,7 @@ class _Writer(values.Writer):
 
     def foreign(self, value: Any) -> None:
         link = self.link
+        about: Any = None
         if id(value) in self.active:
             raise NotApart("A value that contains itself cannot be passed to a candidate judged apart", kind=False)
         if type(value) in values.WRITE:
@@ -199,22 +218,37 @@ class _Writer(values.Writer):
         if type(value) is object:
             number = link.callable_number(value, None)
             nature = "token"
+        elif self.passing and mocks.is_mock(value):
+            about = mocks.describe(value, link.own_module)
+            number = link.callable_number(value, mocks.serving(value, link.own_module))
+            nature = "mock"
         elif type(value) is types.GeneratorType:
             number = link.callable_number(value, functools.partial(_resumed, value))
             nature = "generator"
+        elif type(value) is types.CoroutineType:
+            number = link.coroutine_number(value)
+            nature = "awaitable"
         elif isinstance(value, _ITERATORS):
             number = link.callable_number(value, functools.partial(next, value))
             nature = "iterator"
-        elif type(value) in _BUILT:
+        elif type(value) in _BUILT and not link.gathers(value):
             number = link.callable_number(value, value)
             del link.handed[id(value)]  # its parts are, by themselves
             nature = "partial" if type(value) is functools.partial else "getter"
         elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
+            value = link.same_method(value)
             number = link.callable_number(value, value)
             nature = "coroutine" if inspect.iscoroutinefunction(value) else ""
+            owner = value.__self__ if type(value) is types.MethodType else None
+            about = (*_about(value, link.shown), owner if link.is_own(type(owner)) else None)
+        elif self.passing and isinstance(value, type) and enums.is_simple(value, link.own_module):
+            number = link.callable_number(value, None)
+            nature, about = "enum", enums.describe(value)
         elif self.passing and link.is_own(value if isinstance(value, type) else type(value)):
             number = (
-                link.callable_number(value, None) if link.has_number(value) else link.callable_number(value, own.serving(value))
+                link.callable_number(value, None)
+                if link.has_number(value)
+                else link.callable_number(value, own.serving(value, link.shown))
             )
             nature = "class" if isinstance(value, type) else "object"
         else:
@@ -230,10 +264,12 @@ class _Writer(values.Writer):
             self.put(value.__reduce__()[:2])
         elif nature == "object":
             self.put_apart((type(value), own.hash_of(value)))
+        elif nature == "mock":
+            self.put_apart(about)
         elif nature == "class":
             self.put_apart(own.describe(value, link.own_module))
         else:
-            self.put_apart(_about(value) if nature in ("", "coroutine") else None)
+            self.put_apart(about)
 
 
 _FOLLOWING = ("builtins", "collections", "array", "itertools", "numpy", "torch", "pandas")
@@ -292,6 +328,8 @@ def _derives_from_plain(kind: type) -> bool:
 
 def _is_borrowed(value: Any) -> bool:
     """Whether a value is a class that is not the candidate's own. Those of errors count only for who catches them."""
+    if is_hint(value):
+        return True
     return isinstance(value, type) and not isinstance(value, HandleMeta) and not issubclass(value, BaseException)
 
 
@@ -303,30 +341,26 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _about(function: Any) -> tuple[Any, ...]:
-    """Name, documentation and parameters of a callable of the tests'."""
+def _about(function: Any, shown: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """Name, documentation, parameters and what it says to return of a callable of the tests'."""
     name = getattr(function, "__name__", None)
     doc = getattr(function, "__doc__", None)
     parameters, exact = None, True
+    returned: tuple[Any, ...] = ()
     if isinstance(function, types.FunctionType | types.MethodType):
-        parameters = []
-        for found in inspect.signature(function).parameters.values():
-            more = {}
-            for field in ("default", "annotation"):
-                value = getattr(found, field)
-                if value is not inspect.Parameter.empty:
-                    plain = _is_plain(value)
-                    exact = exact and plain
-                    more[field] = value if plain else repr(value)[:200]
-            parameters.append((found.name, int(found.kind), more))
-    own = {
+        parameters = own.parameters(function, shown)
+        defaults = [found.default for found in inspect.signature(function).parameters.values()]
+        exact = all(value is inspect.Parameter.empty or shown(value) is value for value in defaults)
+        if "return" in (annotations := getattr(function, "__annotations__", {})):
+            returned = (shown(annotations["return"]),)
+    attributes = {
         key: value
         for key, value in getattr(function, "__dict__", {}).items()
         if type(key) is str and not key.startswith("_") and _is_plain(value)
     }
     qualname = getattr(function, "__qualname__", name)
     names = [text if type(text) is str else type(function).__name__ for text in (name, qualname)]
-    return (*names, doc if type(doc) is str else None, parameters, exact, own, _module_of(function))
+    return (*names, doc if type(doc) is str else None, parameters, exact, attributes, _module_of(function), returned)
 
 
 def _module_of(function: Any) -> str | None:
@@ -418,7 +452,7 @@ class _Reader(values.Reader):
             else:
                 bases.append(self.expect_class())
         special, methods, base, real, own = self.expect(tuple)
-        doc, hashable, abstract = self.expect(tuple)
+        doc, hashable, abstract, checks = self.expect(tuple)
         texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()))
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
@@ -429,14 +463,15 @@ class _Reader(values.Reader):
             about |= {"_fumehood_link": self.link, "_fumehood_adds": "init" in special}
             about |= of_errors(special, hashable=hashable is True)
             return exception_class(name, bases or [Exception], about, ExceptionMeta)
-        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, own, about)
+        more = own, checks, about
+        return self.link.object_class(number, name, bases, special, methods, base, real, hashable, abstract, *more)
 
     def function(self) -> Any:
         number = self.number()
-        *texts, asynchronous = self.short(self.expect(tuple))
-        if [type(text) for text in texts] != [str] * 4 or type(asynchronous) is not bool:
+        *texts, asynchronous, bound = self.short(self.expect(tuple))
+        if [type(text) for text in texts] != [str] * 4 or type(asynchronous) is not bool or type(bound) is not bool:
             raise Garbled("a function that is none")
-        return self.link.function(number, texts, asynchronous)
+        return self.link.function(number, texts, asynchronous, bound)
 
     def from_library(self) -> Any:
         """A part of a library. What the tests make of a class that the candidate chose is not their own doing."""
@@ -484,6 +519,10 @@ class _Reader(values.Reader):
         """A callable of the tests' own that comes back."""
         return self.link.callables[self.number()][0]
 
+    def member(self) -> Any:
+        """A member of an enumeration of the tests'."""
+        return enums.read(self, self.link.has_number)
+
     def own_error(self) -> Any:
         """An exception class of the tests' that comes back."""
         return self.link.errors[self.number()]
@@ -503,6 +542,7 @@ _Reader.more = {
     ord("c"): _Reader.class_of_its_own,
     ord("("): _Reader.function,
     ord("k"): _Reader.asked,
+    ord(enums.TAG): _Reader.member,
     ord("x"): _Reader.own_error,
     ord("e"): _Reader.exception,
     ord("p"): _Reader.mirror,
@@ -529,6 +569,8 @@ class Link:
         self.callables: dict[int, tuple[Any, Any]] = {}
         """What the tests passed that can be called: by number, the object itself and what is called."""
         self._callable_numbers: dict[int, int] = {}
+        self._methods: dict[tuple[int, int], Any] = {}
+        """Methods of objects of the tests' that were passed, by the `id` of both."""
         self.own_module = f"test_{module}"
         """The name of the tests' own module."""
         self._own_classes: dict[type, bool] = {}
@@ -567,6 +609,10 @@ class Link:
         """Names under which the tests took classes that are not the candidate's own."""
         self.made: dict[int, tuple[type, Any, Any]] = {}
         """Objects that the tests had made and that the candidate has not handed out since: class and arguments."""
+        self.pickled: dict[bytes, tuple[type, Any, Any] | None] = {}
+        """What was pickled in the test that runs, and how the tests had made it."""
+        self.discerning: set[type] = set()
+        """Classes whose equality has told objects apart that the tests made with other arguments."""
         self.given: set[type] = set()
         """Classes of libraries that the candidate handed out."""
         self.errors: dict[int, type[BaseException]] = {}
@@ -579,8 +625,13 @@ class Link:
         self.expects: Callable[[str], bool] = lambda name: False
         """Whether the tests name this class of exceptions in a handler where they stand."""
         self.empties = vacuous.Empties(self, tests)
+        self.loops = TestsLoops(self)
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
+        self._warned: list[Warning] = []
+        """Warnings of the candidate's that the tests have not heard yet."""
+        self._named_warnings = False
+        """Whether the candidate has heard that the tests look at warnings."""
         self._named_folders = False
         """Whether the candidate has heard that they do."""
         self._objection = ""
@@ -641,6 +692,11 @@ class Link:
         return vacuous.speaks_of_masks(self._tests)
 
     @functools.cached_property
+    def warns(self) -> bool:
+        """Whether they look at warnings."""
+        return any(word in self._tests for word in _OF_WARNINGS)
+
+    @functools.cached_property
     def missing(self) -> bool:
         """Whether they speak of missing items."""
         return vacuous.speaks_of_missing(self._tests)
@@ -656,6 +712,7 @@ class Link:
         self.unreached.begin()
         self.refused.clear()
         self.handed.clear()
+        self.pickled.clear()
 
     def end(self) -> None:
         """A test has ended: what is asked until the next one begins goes for all that follow."""
@@ -854,6 +911,10 @@ class Link:
             return False
         return True
 
+    def shown(self, value: Any) -> Any:
+        """A value as it is passed to the candidate; a text where it cannot cross."""
+        return value if self.crosses(value, passing=True) else repr(value)[:200]
+
     def _answers(self, count: int, told: Any) -> list[tuple[bool, Any]]:
         if type(told) is not list or len(told) != count:
             raise self.refuse(TypeError("a candidate's object answered another number of questions than it was asked"))
@@ -887,8 +948,12 @@ class Link:
             extras["drop"] = list(dropped)
         if self.seeds:
             extras["seeds"], self.seeds = self.seeds, []
+        if self.warns and not self._named_warnings:
+            extras["warnings"] = self._named_warnings = True
         if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
             extras["files"], self._named_folders = changes, True
+        if "asyncio" in sys.modules and (number := self.loops.number()):
+            extras["loop"] = number
         if (torch := sys.modules.get("torch")) is not None:
             if not torch.is_grad_enabled():
                 extras["grad"] = False
@@ -945,11 +1010,25 @@ class Link:
             if self._objection:
                 objection, self._objection = self._objection, ""
                 raise self.refuse(RuntimeError(objection))
+            if self._warned:
+                self._warn()
             if kind == "ok":
                 return value
             if kind == "raised":
                 raise value
             self._call_back(*value)
+
+    def _warn(self) -> None:
+        """Warn of what the candidate warned of, as if it were where the tests stand."""
+        import warnings
+
+        told, self._warned = self._warned, []
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None and not self.is_tests(frame):
+            frame = frame.f_back
+        place = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("candidate", 1)
+        for message in told:
+            warnings.warn_explicit(message, type(message), *place, module=self.own_module, registry={})
 
     def _receive(self, seq: int) -> tuple[str, Any]:
         try:
@@ -1008,15 +1087,13 @@ class Link:
                 self.rest_on("word")
                 self._put.add((id(value), args[1] if len(args) > 1 else ""))
             value = target(*args, **kwargs)
-            if inspect.iscoroutine(value) and value not in self.sources:
-                value = _run_apart(value)
             body.put(value)
         except Broken:
             raise
         except BaseException as exc:
             if not is_verdict(exc) or marked(exc) is not None:
                 self.unreached.ended(exc)
-            if isinstance(exc, NotApart) and not self._is_kept(number, args):
+            if isinstance(exc, NotApart) and not (self._is_kept(number, args) or self._keeps(args, value)):
                 exc.kind = False  # what a callback gives may be what the candidate made of it
             kind, body, told = "raised", self._writer(), exc.args
             if is_verdict(exc) and marked(exc) is None:
@@ -1025,10 +1102,11 @@ class Link:
             place = self._next_raised = self._next_raised + 1
             self._raised[place] = exc
             self._raised.pop(place - _MAX_RAISED, None)
-            cause = exc.__cause__ if told is exc.args else None
-            what: Any = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), cause)
+            what: Any = (type(exc), tuple(arg if _is_plain(arg) else repr(arg)[:_TEXT] for arg in told), None)
             made_there = told is exc.args and "_fumehood_id" in exc.__dict__
-            body.put((exc if made_there else what, place))
+            above = (exc.__cause__, exc.__context__) if told is exc.args else ()
+            behind = [None if one is None or is_verdict(one) else one for one in above]  # no more of what was expected
+            body.put((exc if made_there else what, place, behind))
         self._send(self._seq, kind, body)
 
     # What arrives
@@ -1070,6 +1148,7 @@ class Link:
             weakref.finalize(exc, self.let_go, number).atexit = False
         if cause is not None:
             exc.__cause__ = self.exception(cause)
+        exc.__suppress_context__ = attributes.get("__suppress_context__") is True
         return mark(exc, frames[-_TEXT:])
 
     def add_class(self, number: int, kind: type) -> None:
@@ -1095,6 +1174,7 @@ class Link:
         hashable: Any,
         abstract: Any,
         differs: tuple[str, ...],
+        checks: Any,
         about: dict[str, Any],
     ) -> type:
         """A class whose objects are handles: ours, made after a description."""
@@ -1111,19 +1191,23 @@ class Link:
             "_fumehood_own": frozenset(differs),
             "_fumehood_real": library_class(real, name, bases) or class_below(base, about),
             "_fumehood_name": name,
+            "_fumehood_is": shared_class(real),
+            "_fumehood_checks": checks is True,
             "__doc__": OwnDoc(about["__doc__"]),
         }
         if hashable is not True:
             body["__hash__"] = None
         parents = tuple(b for b in bases if issubclass(b, Handle)) or (Handle,)
         try:
-            made = HandleMeta._make(name, parents, body)
+            made: Any = make_class(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
-            made = HandleMeta._make(name, (Handle,), body)
+            made = make_class(name, (Handle,), body)
         for kind in values.ABSTRACT:
             if kind in abstract:
                 getattr(collections.abc, kind).register(made)
-        return made
+        if is_below(made, abc.ABC):
+            abc.ABCMeta.register(abc.ABC, made)
+        return made  # type: ignore[no-any-return]
 
     def handle(self, number: int, kind: type, nature: str, base: list[Any]) -> Any:
         """What stands for an object of the candidate's: the same for the same object.
@@ -1142,7 +1226,7 @@ class Link:
             raise Garbled("an object of no class")
         self.drop.discard(number)  # not told yet, and not true any more
         self.made.pop(number, None)
-        made = object.__new__(kind)
+        made: Any = object.__new__(kind)
         object.__setattr__(made, "_fumehood_id", number)
         if base:
             object.__setattr__(made, "_fumehood_value", base[0])
@@ -1178,6 +1262,11 @@ class Link:
             self._handed[value] -= 1
         return value
 
+    def derived(self, name: str, value: type) -> None:
+        """Note a class that the tests derive from the candidate's, under the name that they give it."""
+        self.known.setdefault(value, set()).add(name)
+        self._handed[value] -= 1
+
     def was_handed(self, value: type) -> None:
         """Note a class that arrives as a value. Where the tests took it by its name, `named` takes that back."""
         if type(value) is HandleMeta:
@@ -1185,7 +1274,7 @@ class Link:
 
     def is_known(self, kind: type) -> bool:
         """Whether the tests named this class, or one that it derives from, and have it in no other way."""
-        return self._handed[kind] <= 0 and any(base in self.known for base in kind.__mro__)
+        return self._handed[kind] <= 0 and any(base in self.known for base in own_mro(kind))
 
     def was_made(self, value: Any, kind: type, args: Any, kwargs: Any, frame: types.FrameType) -> None:
         """Note an object that the tests made, where they know its class by name; `frame` called it.
@@ -1196,6 +1285,12 @@ class Link:
             return
         if self._handed[kind] <= 0 or (self.is_tests(frame) and called_name(frame) in self.known[kind]):
             self.made[value._fumehood_id] = (kind, args, kwargs)
+
+    def copied(self, made: tuple[type, Any, Any] | None, value: Any) -> Any:
+        """A copy that the tests asked for: of what they made, it is as much their object as that, if it is of the same class."""
+        if made is not None and type(value) is made[0]:
+            self.made[value._fumehood_id] = made  # type: ignore[attr-defined]  # an object of such a class
+        return value
 
     def count_item(self, number: int) -> None:
         """Note that an iterator gives one more item. Raises RuntimeError beyond the cap."""
@@ -1213,11 +1308,11 @@ class Link:
         self.listings.pop(number, None)
         self._taken.pop(number, None)
 
-    def function(self, number: int, texts: list[str], asynchronous: bool) -> Any:
+    def function(self, number: int, texts: list[str], asynchronous: bool, bound: bool) -> Any:
         """What stands for a function of the candidate's. The texts are its name, qualified name, documentation and module."""
         found = self._handles.get(number)
         if type(found) is not Function:
-            found = Function(self, number, texts, asynchronous)
+            found = Function(self, number, texts, asynchronous, bound)
             self._handles[number] = found
             self.drop.discard(number)
             weakref.finalize(found, self.let_go, number).atexit = False
@@ -1242,18 +1337,27 @@ class Link:
     def _is_theirs(self, number: int) -> bool:
         """Whether a number is that of an object or of a class of the tests' own."""
         value = self.callables[number][0]
-        return self.is_own(value if isinstance(value, type) else type(value))
+        return mocks.is_mock(value) or self.is_own(value if isinstance(value, type) else type(value))
 
     def _way(self, number: int, args: tuple[Any, ...]) -> str:
         """What the candidate asks of an object of the tests' own, by its name; empty where it calls something else."""
         return args[0] if args and type(args[0]) is str and self._is_theirs(number) else ""
 
     def _is_kept(self, number: int, args: tuple[Any, ...]) -> bool:
-        """Whether the candidate asked for an attribute that an object of the tests' own keeps, and that it has not set itself."""
-        if len(args) != 2 or self._way(number, args) != "get":
-            return False
-        value = self.callables[number][0]
-        return own.keeps(value, args[1]) and (id(value), args[1]) not in self._put
+        """Whether the candidate asked for what an object of the tests' own keeps, and that it has not set itself.
+
+        So does a mock with what it gives when it is called, unless a function makes that.
+        """
+        way, value = self._way(number, args), self.callables[number][0]
+        if way == "get" and len(args) == 2:
+            return (mocks.is_mock(value) or own.keeps(value, args[1])) and (id(value), args[1]) not in self._put
+        return bool(way) and mocks.gives_its_own(value)
+
+    def _keeps(self, args: tuple[Any, ...], value: Any) -> bool:
+        """Whether a callback gave what an object of the tests' own keeps that it was called with: that could be asked for too."""
+        theirs = [arg for arg in args if self.has_number(arg) and self.is_own(arg if isinstance(arg, type) else type(arg))]
+        kept = ((id(arg), name) for arg in theirs for name, found in vars(arg).items() if found is value)
+        return any(one not in self._put for one in kept)
 
     def _check_tools(self, value: Any) -> None:
         """Refuse functions of libraries among what the candidate calls the tests with: they would run here.
@@ -1285,10 +1389,25 @@ class Link:
         """Whether a frame is the tests' own file's."""
         return frame.f_globals.get("__name__") == self.own_module
 
+    def writes_out(self, name: str, frame: types.FrameType) -> bool:
+        """Whether the tests write a special name that Python does not know (`x.__html__()`), and ask for it themselves."""
+        return self.is_tests(frame) and is_special_of_nobody(name) and f".{name}" in self._tests
+
     def has_number(self, value: Any) -> bool:
         """Whether the candidate knows something of the tests' already."""
         number = self._callable_numbers.get(id(value))
         return number is not None and self.callables[number][0] is value
+
+    def gathers(self, value: Any) -> bool:
+        """Whether a function of the tests' is bound to a value that it may change, of which the candidate would have a copy."""
+        if type(value) is not functools.partial or type(self._sharing) is sharing.Shared:
+            return False
+        theirs = isinstance(value.func, types.FunctionType) and self.is_tests_function(value.func)
+        return theirs and any(type(kept) in _CHANGEABLE for kept in (*value.args, *value.keywords.values()))
+
+    def is_tests_function(self, function: types.FunctionType) -> bool:
+        """Whether a function is of the tests' own file."""
+        return function.__globals__.get("__name__") == self.own_module
 
     def callable_number(self, value: Any, target: Any) -> int:
         """The number under which the candidate may call something of the tests'."""
@@ -1298,6 +1417,17 @@ class Link:
             number = self._callable_numbers[id(value)] = len(self.callables) + 1
             self.callables[number] = (value, target)
         return number
+
+    def same_method(self, value: Any) -> Any:
+        """A method that was passed before, where this is the same one of the same object: each look makes a new one."""
+        if type(value) is not types.MethodType:
+            return value
+        return self._methods.setdefault((id(value.__self__), id(value.__func__)), value)  # kept, and its object with it
+
+    def coroutine_number(self, value: Any) -> int:
+        """The number under which the candidate may await a coroutine of the tests'."""
+        target = self.loops.serving(value, lambda: self._callable_numbers[id(value)])
+        return self.callable_number(value, target)
 
     # Tensors
 
@@ -1349,6 +1479,9 @@ class Link:
             self.rest_on("word")  # what the tests look at may be what they wrote down as expected
         if not extras:
             return
+        self._warned += [told for told in extras.pop("warnings", ())[:_MAX_WARNED] if isinstance(told, Warning)]
+        if not extras:
+            return
         torch = values.library("torch")
         for number, parameter, data, grad in extras.get("new", ()):
             if number in self.mirrors or type(number) is not int:
@@ -1391,20 +1524,3 @@ def _set_attributes(exc: BaseException, attributes: dict[Any, Any]) -> None:
     for name, value in attributes.items():
         if type(name) is str and name.isidentifier() and not name.startswith("_"):
             exc.__dict__[name] = guarded(exc, name, value)
-
-
-def _run_apart(coroutine: Any) -> Any:
-    """Run a coroutine of the tests' to its end, whatever loop runs already.
-
-    In this thread: another one could not ask the candidate anything, which waits for what the coroutine gives.
-    """
-    import asyncio
-
-    running = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(coroutine)
-    finally:
-        loop.close()
-        asyncio._set_running_loop(running)

@@ -20,6 +20,7 @@ _RUNNING = (
     *(types.FrameType, types.CodeType, types.TracebackType),
     *(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType),
 )
+_FORMATS = ("format", "format_map")
 _TELLING = frozenset(("__name__", "__qualname__", "__doc__", "__module__"))
 """What a function says of itself."""
 
@@ -33,16 +34,18 @@ class Named:
     def own_getattr(self, value: Any, name: str, *default: Any) -> Any:
         """`getattr` for the tests."""
         name = _text(name)
+        if name in _FORMATS:
+            return self.formatting(value, name, *default)
         if type(name) is not str or not (f"'{name}'" in self._tests or f'"{name}"' in self._tests):
             self._check(value, name)
         return getattr(value, name, *default)
 
-    def formatting(self, value: Any, name: str) -> Any:
+    def formatting(self, value: Any, name: str, *default: Any) -> Any:
         """What the attribute `format` or `format_map` of something is, in the tests."""
         if value is str:
             return lambda text, *args, **fields: self.formatting(text, name)(*args, **fields)
         if not issubclass(type(value), str):
-            return getattr(value, name)
+            return getattr(value, name, *default)
 
         def format(*args: Any, **fields: Any) -> Any:
             found = getattr(value, name)
@@ -72,8 +75,7 @@ class _Looking(string.Formatter):
         first, steps = _string.formatter_field_name_split(field_name)
         value = self.get_value(first, args, kwargs)
         for is_attribute, step in steps:
-            if is_attribute:
-                self._check(value, step)
+            self._check(value, step)
             value = getattr(value, step) if is_attribute else value[step]
         return value, first
 

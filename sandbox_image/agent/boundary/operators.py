@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from . import views
 from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
-from .handles import Handle, HandleMeta, bare, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
+from .handles import Handle, HandleMeta, awaited, bare, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
 from .plainly import JOINING, LOCAL, PLAIN, Answer, alike, plainly, tried
 from .values import NotApart
 
@@ -41,7 +41,8 @@ _COARSE = 0.25
 """Share of decoys for which an answer may be the same and still be worth a word: a container has more than one member."""
 _OWN_EQUALITY = 0.9
 """The same for two objects that the tests made, and for what shows the value beside: equality of a class may be as coarse as it
-likes, but not always true."""
+likes, but not always true. Whose equality has told others apart may find these alike: they were made with what it does not
+compare, as two empty containers are."""
 
 
 def is_object(value: Any) -> bool:
@@ -226,7 +227,10 @@ def equal_objects(own: Any, other: Any) -> Any:
             answers = link.siblings(one, kind, [([*args], kwargs), *alike])
             rest = [answer for answer in answers[1:] if answer[0]]
             share = sum(answer[1] is True for answer in rest) / len(rest) if rest else 1.0
-            if rest and share >= (_OWN_EQUALITY if _made(own) and _made(other) else _COARSE):
+            both = _made(own) and _made(other)
+            if rest and share < _COARSE:
+                link.discerning.add(kind)
+            elif rest and share >= (_OWN_EQUALITY if both else _COARSE) and not (both and kind in link.discerning):
                 raise link.refuse(TypeError(f"{type(own).__name__} is equal to whatever it is compared with"))
         break
     link.rest_on("word")
@@ -681,7 +685,7 @@ def _entering(name: str) -> Callable[..., Any]:
 
 async def _soon(link: Link, awaitable: Any, *, heard: bool = True) -> Any:
     try:
-        value = await awaitable if type(awaitable) is types.CoroutineType else link.ask("run", awaitable)
+        value = await (awaitable if type(awaitable) is types.CoroutineType else awaited(link, awaitable))
     except Exception:
         if heard:
             raise
@@ -694,12 +698,7 @@ def _call_handle(self: Handle, *args: Any, **kwargs: Any) -> Any:
 
 
 def _wait_for(self: Handle) -> Any:
-    return _soon_iter(type(self)._fumehood_link, self)
-
-
-def _soon_iter(link: Link, awaitable: Any) -> Any:
-    return link.ask("run", awaitable)
-    yield  # a generator, as __await__ must return an iterator
+    return awaited(type(self)._fumehood_link, self).__await__()
 
 
 def _truth(self: Handle) -> bool:

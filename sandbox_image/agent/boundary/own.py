@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import abc
 import collections.abc
+import contextlib
 import copy
+import dataclasses
 import inspect
 import types
+import typing
 from collections.abc import Callable
 from typing import Any, Generic, Protocol
 
@@ -84,6 +87,57 @@ def describe(kind: type, module: str) -> tuple[Any, ...]:
     return (*names, doc, tuple(protocols), kind.__hash__ is not None, abstract, bases)
 
 
+def parameters(function: Any, shown: Callable[[Any], Any]) -> list[tuple[str, int, dict[str, Any]]]:
+    """Name, kind, default and annotation of each parameter. `shown` makes a text of what cannot cross."""
+    found = []
+    for parameter in inspect.signature(function).parameters.values():
+        told = {name: getattr(parameter, name) for name in ("default", "annotation")}
+        more = {name: shown(value) for name, value in told.items() if value is not inspect.Parameter.empty}
+        found.append((parameter.name, int(parameter.kind), more))
+    return found
+
+
+def _hints(value: Any) -> dict[str, Any]:
+    """The types that annotations name, or the annotations as they are where they name none."""
+    try:
+        return typing.get_type_hints(value)
+    except Exception:
+        return dict(getattr(value, "__annotations__", {}))
+
+
+def _reflected(kind: type, shown: Callable[[Any], Any]) -> dict[str, Any]:
+    """What a class of the tests' own tells of itself that is data: nothing in it runs."""
+    own = vars(kind)
+    told: dict[str, Any] = {"annotations": {name: shown(found) for name, found in own.get("__annotations__", {}).items()}}
+    told["hints"] = {name: shown(found) for name, found in _hints(kind).items() if name in told["annotations"]}
+    told["names"] = [name for name in own if not name.startswith("__")]
+    told["properties"] = {name: part.__doc__ for name, part in own.items() if isinstance(part, property)}
+    told |= {name: own[f"__{name}__"] for name in ("slots", "match_args") if f"__{name}__" in own}
+    with contextlib.suppress(ValueError, TypeError):
+        told["signature"] = parameters(kind, shown)
+    if isinstance(made := own.get("__init__"), types.FunctionType):
+        told["init"] = parameters(made, shown), {name: shown(found) for name, found in _hints(made).items()}
+    if dataclasses.is_dataclass(kind):
+        told["fields"] = [_field(found, shown) for found in dataclasses.fields(kind)]
+        params: Any = kind.__dataclass_params__  # type: ignore[attr-defined]
+        told["params"] = {name: getattr(params, name) for name in params.__slots__}
+    return told
+
+
+_OF_FIELDS = ("init", "repr", "hash", "compare", "kw_only")
+
+
+def _field(field: Any, shown: Callable[[Any], Any]) -> tuple[str, Any, dict[str, Any]]:
+    """Name, type, and what `dataclasses.field` is called with for one like it."""
+    more = {name: getattr(field, name) for name in _OF_FIELDS}
+    more |= {
+        name: shown(found)
+        for name in ("default", "default_factory")
+        if (found := getattr(field, name)) is not dataclasses.MISSING
+    }
+    return field.name, shown(field.type), more | {"metadata": {name: shown(found) for name, found in field.metadata.items()}}
+
+
 def hash_of(value: Any) -> int | None:
     """The hash of an object whose class has one of its own, which the candidate has to know before it can ask."""
     kind: Any = type(value)
@@ -95,8 +149,11 @@ def hash_of(value: Any) -> int | None:
         return None
 
 
-def serving(value: Any) -> Callable[..., Any]:
-    """What is called for what the candidate asks of an object or of a class of the tests' own."""
+def serving(value: Any, shown: Callable[[Any], Any]) -> Callable[..., Any]:
+    """What is called for what the candidate asks of an object or of a class of the tests' own.
+
+    `shown` makes a text of what cannot cross.
+    """
     methods: dict[str, Any] = {}
 
     def serve(what: str, *args: Any, **kwargs: Any) -> Any:
@@ -106,6 +163,8 @@ def serving(value: Any) -> Callable[..., Any]:
             found = _get(value, *args)
             # A bound method is made anew at each look, and each would get a number of its own.
             return methods.setdefault(args[0], found) if type(found) is types.MethodType else found
+        if what == "reflect" and isinstance(value, type):
+            return _reflected(value, shown)
         if what in _WAYS:
             return _WAYS[what](value, *args, **kwargs)
         if what == "call" and isinstance(value, type):
@@ -178,6 +237,7 @@ def _format(value: Any, spec: Any = "") -> str:
 
 _WAYS: dict[str, Callable[..., Any]] = {"set": _set, "put": _put, "del": _delete, "vars": _vars, "format": _format}
 _WAYS |= {"copy": lambda value: copy.copy(value), "deepcopy": lambda value: copy.deepcopy(value)}
+_WAYS |= {"dir": lambda value: [name for name in dir(value) if not name.startswith("_abc_")]}
 _WAYS |= {"repr": lambda value: repr(value), "str": lambda value: str(value)}
 CHANGES = ("set", "put", "del")
 """Ways by which a candidate changes an object: what is read of it then rests on its word."""

@@ -70,8 +70,8 @@ class Sides:
     @functools.cache  # noqa: B019  the run ends with it
     def _hanging(self, *functions: Definition) -> Hanging:
         passed = {(id(one), name) for one in functions for name in _passed(one)}
-        # How often the innermost was called, which it may count, is its own matter.
-        return Hanging(self.tree, self._reading.foreign, self._reading.imports, passed, map(id, functions[-1:]))
+        hanging = self._reading.hanging
+        return hanging.seen_from(functions[-1], passed) if functions else hanging
 
     @functools.cached_property
     def _reading(self) -> Reading:

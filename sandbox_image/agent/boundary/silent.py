@@ -14,6 +14,7 @@ import importlib
 import logging
 import sys
 import threading
+import traceback
 import types
 import weakref
 from collections.abc import Callable
@@ -21,14 +22,17 @@ from typing import Any
 
 
 class Silent:
-    """Watches how threads, tasks and futures end. `ended` is called with an error that nobody has asked for."""
+    """Watches how threads, tasks and futures end.
 
-    def __init__(self, ended: Callable[[BaseException], None]) -> None:
-        self._ended = ended
+    `ended` is called with an error that nobody has asked for, `pending` with a task that has not ended.
+    """
+
+    def __init__(self, ended: Callable[[BaseException], None], pending: Callable[[Any], None]) -> None:
+        self._ended, self._pending = ended, pending
         self._waiting: dict[int, tuple[Any, BaseException]] = {}
         """Futures that ended with an error, until they are asked."""
         self._said: weakref.WeakSet[Any] = weakref.WeakSet()
-        """Tasks whose error was passed on."""
+        """Tasks that were passed on."""
         self._threads = False
         """Whether the tests may start threads."""
 
@@ -43,17 +47,20 @@ class Silent:
         self._waiting.clear()
         tasks = getattr(sys.modules.get("asyncio.tasks"), "_all_tasks", ())
         for task in list(tasks):  # those that are held: of others the loop says so when they go
+            if not task.done() and task not in self._said:
+                self._said.add(task)
+                self._pending(task)
             held = getattr(task, "_exception", None)
             if isinstance(held, BaseException) and task._log_traceback and task not in self._said:
                 self._said.add(task)
                 self._ended(held)
 
-    def running(self) -> list[types.FrameType]:
-        """Where the threads are that go on, where the tests have any."""
+    def running(self) -> list[list[types.FrameType]]:
+        """The frames of each other thread that goes on, where the tests may have any."""
         if not self._threads:
             return []
         own = threading.get_ident()
-        return [frame for ident, frame in sys._current_frames().items() if ident != own]
+        return [[one for one, _ in traceback.walk_stack(frame)] for ident, frame in sys._current_frames().items() if ident != own]
 
     def watch(self, tests: str) -> None:
         """Watch what these tests use."""

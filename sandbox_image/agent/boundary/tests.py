@@ -14,14 +14,17 @@ import datetime
 import functools
 import importlib
 import importlib.machinery
-import json
+import inspect
 import linecache
 import os
 import socket
 import sys
 import traceback
 import types
+import typing
 from collections.abc import Callable
+from json import dumps
+from os import write
 from typing import Any
 
 from .. import light_tests, protocol
@@ -29,13 +32,16 @@ from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
 from . import fixtures, values
+from .derived import own_super
 from .exceptions import Broken, mark, marked
+from .extended import type_of
 from .findings import Findings
 from .folders import Folders, roots, wanted
-from .handles import Function, Handle
+from .handles import Function, Handle, HandleMeta, Method
 from .link import Link
 from .module import Module
 from .named import Named
+from .patches import Patches
 from .sides import Sides
 from .silent import Silent
 from .unreached import Unreached
@@ -45,6 +51,7 @@ _MESSAGE = 4000
 """Characters of a failure's message."""
 _REBINDING = ("globals", "locals", "vars(", "setattr", "exec(", "eval(", "__dict__", "sys.modules")
 """Words of source that may give a name another value without writing the name."""
+_TYPE_OF = "__fumehood_type_of__"
 _FAILING = ("failed", "error")
 _NO_TESTS = Reading(ast.Module([], []), "")
 """What is expected where the source is not read: all tests that run are functions of it, which nothing replaces."""
@@ -63,9 +70,9 @@ class Report:
         """Report an event."""
         # Lone surrogates, which an exception's text may have, would make the whole report unreadable.
         clean = {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in event.items()}
-        data = json.dumps(clean).encode() + b"\n"
+        data = dumps(clean).encode() + b"\n"
         while data:
-            data = data[os.write(self._results, data) :]
+            data = data[write(self._results, data) :]
 
     def tampered(self, what: str) -> None:
         """Report that the candidate's side attacked the boundary."""
@@ -92,7 +99,7 @@ class _Judge:
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
         self._named = Named(self._tests, link.refuse)
-        self._silent = Silent(lambda error: link.unreached.ended(error))
+        self._silent = Silent(lambda error: link.unreached.ended(error), link.loops.finish)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
@@ -237,7 +244,7 @@ class _Judge:
 
     def _outlived(self) -> bool:
         """Whether a thread goes on after a test with assertions of the tests' to make, which nobody waits for."""
-        return any(map(self._link.unreached.still_asserts, self._silent.running()))
+        return any(map(self._link.unreached.before, self._silent.running()))
 
     def _uses_borrowed(self, name: str) -> bool:
         """Whether a test uses a name under which the candidate gave a class that is not its own: `isinstance` says little."""
@@ -415,6 +422,9 @@ class _Judge:
         libraries |= {
             name: own for name, own in _own_builtins(link, self._named).items() if name in known.used and name not in bound
         }
+        if "type" not in bound:
+            tree = _Types().visit(tree)
+            libraries[_TYPE_OF] = type_of
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._names = names_of_candidate
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
@@ -425,6 +435,7 @@ class _Judge:
             _compare_whole_arrays()
         link.empties.watch()
         self._silent.watch(self._tests)
+        Patches(link).watch(self._tests)
         kind = light_tests.kind_of(tree, self._entry_point)
         if kind in ("functions", "pytest") and not known.stars(link.module):  # they import what they use
             self._missing = frozenset(known.missing(bound))
@@ -447,7 +458,8 @@ class _Judge:
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
         names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], findings) | libraries
-        sys.modules[names["__name__"]] = _module_of(names)
+        sys.modules[names["__name__"]] = own = _module_of(names)
+        names = own.__dict__
         try:
             if kind != "functions":
                 for name in known.wanted(module.__name__, bound, self._entry_point, self._defines):
@@ -457,7 +469,7 @@ class _Judge:
             calls = "check" if kind == "check" else ""
             body = [node for node in tree.body if not _calls(node, calls)]
             entry = self._import(module, self._entry_point) if kind == "check" else None
-            own = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
+            tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
             exec(light_tests.compiled(body, self._path, self._tests, self._expected.marked), names)
             self._raise_found()
         except BaseException as exc:
@@ -465,8 +477,8 @@ class _Judge:
         if kind == "check":
             found = {"check": lambda: names["check"](entry)}
         else:
-            found = {name: names[name] for name in dict.fromkeys(own) if self._is_test(names.get(name))}
-            if len(found) < len(set(own)):  # something else stands under their names now
+            found = {name: names[name] for name in dict.fromkeys(tests) if self._is_test(names.get(name))}
+            if len(found) < len(set(tests)):  # something else stands under their names now
                 self._expected = Reading(ast.parse(self._tests, self._path), link.module, names_of_candidate)
         return self._functions(found)
 
@@ -626,13 +638,23 @@ class _Import:
         self._then()
 
 
+class _Types(ast.NodeTransformer):
+    """Has the tests ask for the class of a value in our way. `type` itself stays: it is a class, and more than a question."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1 and not node.keywords:
+            node.func.id = _TYPE_OF
+        return node
+
+
 def _rebinds(tests: str, used: set[str]) -> bool:
     """Whether something else may come to stand under the name of a test than the function that the source has there."""
     return any(name.startswith("test") for name in used) or any(way in tests for way in _REBINDING)
 
 
 def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id`, `next` and `getattr` for the tests' own file.
+    """`hash`, `id`, `next`, `getattr` and `super` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -658,7 +680,23 @@ def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
             raise mark(RuntimeError("StopIteration out of next()")) from None
 
     own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
-    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr}
+    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr, "super": own_super(link)}
+
+
+def _read_annotations_there(link: Link) -> None:
+    """Let the candidate read its own annotations: nothing that it writes there is run here."""
+
+    def asking(original: Any, name: str) -> Any:
+        @functools.wraps(original)
+        def ask(obj: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(obj, HandleMeta) or type(obj) in (Function, Method):
+                return link.ask("operator", name, (obj,), {})
+            return original(obj, *args, **kwargs)
+
+        return ask
+
+    typing.get_type_hints = asking(typing.get_type_hints, "hints")
+    inspect.get_annotations = asking(inspect.get_annotations, "annotations")
 
 
 def _is_salted(value: Any) -> bool:
@@ -761,6 +799,7 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     folder = os.getcwd()
     run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")
+    _read_annotations_there(link)
     try:
         exc = link.greet()
     except Broken as broken:

@@ -36,7 +36,6 @@ _FOLLOWED = 500
 """Objects that are looked at behind one that was handed to the candidate."""
 _SHOWN = 300
 _NOTHING = contextlib.nullcontext()
-_NO_ERROR = BaseException()
 _Place = tuple[int, int]
 """Line and column."""
 
@@ -58,7 +57,7 @@ class Unreached:
     def message(self) -> str:
         """Which assertion was not reached; empty where all were."""
         what = next((what for what, _ in self._left if what), "")
-        return f"An assertion was not reached, for the candidate ended the error before it: {what}" if what else ""
+        return f"An assertion was not reached, by the candidate's doing: {what}" if what else ""
 
     def begin(self) -> None:
         """A test begins."""
@@ -69,6 +68,18 @@ class Unreached:
         what = self._what(error)
         if what or marked(error) is not None:
             self._left.append((what, id(error)))
+
+    def before(self, frames: list[types.FrameType]) -> str:
+        """The assertion that functions which wait for the candidate were begun with or have still to come to, if any."""
+        traces = [types.TracebackType(None, frame, frame.f_lasti, frame.f_lineno) for frame in frames]
+        own = [trace for trace in traces if trace.tb_frame.f_code.co_filename == self._path]
+        checks = (self._check_in(node) for trace in own for node in self._left_by(trace, None, None))
+        found = next((check for check in checks if check is not None), None)
+        return "" if found is None else _text(found)
+
+    def abandoned(self, what: str) -> None:
+        """An assertion is never come to, for its function still waited for the candidate at the end."""
+        self._left.append((what, 0))
 
     def replacing(self, error: BaseException | None) -> contextlib.AbstractContextManager[None]:
         """The candidate is asked what becomes of an error. What that left out stays left out where another takes its place."""
@@ -87,15 +98,9 @@ class Unreached:
         """What the candidate was asked for failed as a whole: after the first `count` it has ended none that it passed on."""
         self._left[count:] = [(what, error) for what, error in self._left[count:] if what and error != id(by)]
 
-    def still_asserts(self, frame: types.FrameType | None) -> bool:
-        """Whether a thread that is here has an assertion of the tests' to make yet."""
-        while frame is not None:
-            if frame.f_code.co_filename == self._path:
-                trace = types.TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
-                if any(self._check_in(node) is not None for node in self._left_by(trace, None, _NO_ERROR)):
-                    return True
-            frame = frame.f_back
-        return False
+    def passed_on(self, error: BaseException) -> None:
+        """The candidate passed on an error that it was told of before."""
+        self._left = [(what, one) for what, one in self._left if one != id(error)]
 
     def is_certain(self, error: BaseException) -> bool:
         """Whether the tests come to where this was raised, whatever the candidate gave."""
@@ -147,7 +152,7 @@ class Unreached:
             own = not traces or (marked(error) is None and self._is_own(traces))
             left = () if own else (node for trace, line in places for node in self._left_by(trace, line, error))
             found = next((what for node in left if (what := self._check_in(node)) is not None), None)
-            self._known[key] = "" if found is None else ast.unparse(found).partition("\n")[0][:_SHOWN]
+            self._known[key] = "" if found is None else _text(found)
         return self._known[key]
 
     def _own_traces(self, error: BaseException) -> list[types.TracebackType]:
@@ -202,13 +207,13 @@ class Unreached:
         """The functions that have a place in them, the innermost last, or the module."""
         return [self._tree, *(node for node in self._nodes if isinstance(node, Definition) and _holds(node, place))]
 
-    def _left_by(self, trace: types.TracebackType, line: int | None, error: BaseException) -> list[ast.AST]:
+    def _left_by(self, trace: types.TracebackType, line: int | None, error: BaseException | None) -> list[ast.AST]:
         """What is left out in one frame: of a `with` that ends at `line` where it still runs, else of all that it had to do."""
         place, code = _place(trace), trace.tb_frame.f_code
         if line is not None:
             held = (node for node in self._nodes if isinstance(node, ast.With | ast.AsyncWith) and _is_headed(node, line))
             ended = next((node for node in held if _in_block(node.body, place)), None)
-            return _after(ended.body, place) if ended and not _waits_for(ended, error) else []
+            return _after(ended.body, place) if ended and not (error and _waits_for(ended, error)) else []
         if code.co_name.startswith("<") and code.co_name != "<module>":
             inside = [node for node in self._nodes if isinstance(node, _EXPRESSIONS) and _holds(node, place)]
             return [inside[-1]] if inside else []
@@ -279,6 +284,10 @@ def _called_by(value: Any) -> list[Any]:
     if isinstance(value, type | types.ModuleType | types.CodeType) or type(value).__module__ not in _HOLDING:
         return []
     return gc.get_referents(value)
+
+
+def _text(node: ast.AST) -> str:
+    return ast.unparse(node).partition("\n")[0][:_SHOWN]
 
 
 def _is_named(node: ast.AST, names: frozenset[str]) -> bool:

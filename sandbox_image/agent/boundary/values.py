@@ -51,6 +51,7 @@ TYPES: dict[str, type] = {name: value for name, value in vars(builtins).items() 
 """Built-in types, which cross by name. Names of others are garbled."""
 TYPES |= {"NoneType": type(None), "ellipsis": type(Ellipsis), "NotImplementedType": type(NotImplemented)}
 TYPES |= {"function": types.FunctionType, "generator": types.GeneratorType, "module": types.ModuleType}
+TYPES |= {"async_generator": types.AsyncGeneratorType}
 TYPE_NAMES = {value: name for name, value in TYPES.items() if name not in ("IOError", "EnvironmentError")}
 _FACTORIES: dict[str, Any] = {
     "": None,
@@ -306,11 +307,14 @@ ITERATORS: dict[str, type] = {
 """What Python's own containers are read by."""
 
 
+_NAMED = type | types.FunctionType | types.BuiltinFunctionType | types.MethodType
+
+
 def library_path(value: Any) -> tuple[str, str] | None:
     """Module and name of a function, class or module of a library that both sides have."""
     if isinstance(value, types.ModuleType):
         return (value.__name__, "") if value.__name__ in LIBRARIES else None
-    if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType) and type(value).__module__ not in LIBRARIES:
+    if not isinstance(value, _NAMED) and type(value).__module__ not in LIBRARIES:
         return None
     module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
     if type(module) is not str or type(name) is not str:
@@ -1225,7 +1229,7 @@ _KINDS = (
         "set",
         "delete",
         "operator",
-        "run",
+        *("run", "start", "turn", "cancel", "result"),
         "resume",
         "plain",
         "names",
@@ -1237,6 +1241,10 @@ _KINDS = (
         "dumps",
         "loads",
         "files",
+        "patch",
+        "unpatch",
+        "subclass",
+        "super",
     ),
     *("returned", "raised", "ok", "asked"),
 )
