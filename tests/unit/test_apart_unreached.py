@@ -173,7 +173,6 @@ WRAPPED = {
     "a condition": "each(itertools.takewhile(lambda x: check(x) is None, [3]))",
     "a cache": "run(functools.lru_cache(check), 3)",
     "a wrapper": "def deco(fn):\n        @functools.wraps(fn)\n        def inner(*a): return fn(*a)\n        return inner\n    run(deco(check), 3)",
-    "a default": "def again(x, fn=check): fn(x)\n    run(again, 3)",
     "by its type": "run(functools.singledispatch(check), 3)",
     "a partial": "run(functools.partial(check), 3)",
     "one that notes mistakes": "bad = []\n    def look(x):\n        if f(x) != 9: bad.append(x)\n    run(look, 3)\n    assert not bad",

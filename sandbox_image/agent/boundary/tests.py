@@ -104,6 +104,8 @@ class _Judge:
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
         """And how much could not cross."""
+        self._used_to_import: int | None = None
+        """How much when all of the tests' file had run."""
         self._used_to_collect = 0
         """How much when it was known which tests there are."""
         self._skipping: list[int] = []
@@ -275,7 +277,7 @@ class _Judge:
     @property
     def _skipping_by(self) -> Hanging:
         """What of skips does: files too, if they were asked about after the candidate was, or it has touched any."""
-        asked = self._used_to_collect if self._collected else self._link.used
+        asked = self._link.used if self._used_to_import is None else self._used_to_import
         folders = self._link.folders
         files = asked or (folders is not None and folders.touched)
         return self._reading.hanging_or_files if files else self._reading.hanging
@@ -492,7 +494,8 @@ class _Judge:
             self._link.rest_on("word")
 
     def _raise_found(self) -> None:
-        """Fail where an assertion failed while the tests were imported."""
+        """The tests were imported. Fail where an assertion failed meanwhile."""
+        self._used_to_import = self._link.used
         if found := self._findings.failure or self._link.unreached.message or next(iter(self._link.refused), ""):
             raise mark(AssertionError(found))
 
