@@ -81,6 +81,11 @@ class Reading:
         """What of the file hangs on the candidate's values, in detail. Read where it is asked for: it takes longer."""
         return Hanging(self._tree, self.foreign, self.imports)
 
+    @functools.cached_property
+    def hanging_or_files(self) -> Hanging:
+        """The same, where files may be the candidate's."""
+        return Hanging(self._tree, self.foreign, self.imports, files=True)
+
     def must_be_entered(self) -> dict[int, str]:
         """Functions with assertions, no tests themselves, that the candidate wraps: they are worth nothing if never entered."""
         tests = {id(test.node) for test in self.tests.values()}
@@ -143,11 +148,10 @@ class Reading:
 
     def _either(self, node: ast.If) -> None:
         """Of two branches that both have tests, those that both have; of one, those that it has if the candidate chooses."""
-        if not self.depends(node.test):
-            return
         first, second = ({n.name: n for n in branch if isinstance(n, Definition)} for branch in (node.body, node.orelse))
         names = set(first) & set(second) if first and second else set(first) | set(second)
-        self._functions |= {name: ((first or second)[name], True) for name in names}
+        if names and self.hanging.uses(node.test):
+            self._functions |= {name: ((first or second)[name], True) for name in names}
 
     def _assigned(self, node: ast.stmt) -> None:
         if isinstance(node, ast.Delete):

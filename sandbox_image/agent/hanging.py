@@ -2,12 +2,12 @@
 
 Read from the source, for all that is known at run time is that the candidate was used before. A name hangs on the candidate if it
 was given a value that was made with something of the candidate's, or under a condition that was; what a call fills, what a
-fixture gives and what a function of the tests' own uses go along. So does what functions and objects of the tests' own change
-that the candidate is given, for it may call them or not, and what a clock shows, for it may take its time. A place does if a
-condition around it does, or one before it that could have left the function. In doubt it hangs.
+fixture gives and what a function of the tests' own uses go along. So does whatever can be changed by what the candidate is
+handed, in whichever way it stands there (an object, a bound method, a function that changes another, in a list or by a name), for
+it may call it or not, and what a clock shows or sets off, for it may take its time. A place does if a condition around it does,
+or one before it that could have left the function. In doubt it hangs. What files show does where it is asked for.
 
-Left out: what is read back from elsewhere (a file, what was captured). `boundary/tests.py` excuses no skip in a test that has
-used the candidate itself.
+Left out: what was captured. `boundary/tests.py` excuses no skip in a test that has used the candidate itself.
 """
 
 from __future__ import annotations
@@ -28,9 +28,25 @@ _CLOCKS = frozenset(
     (
         *("time", "perf_counter", "monotonic", "process_time", "thread_time", "default_timer", "now", "utcnow", "today"),
         *("time_ns", "perf_counter_ns", "monotonic_ns", "process_time_ns", "thread_time_ns"),
+        *("clock_gettime", "clock_gettime_ns", "localtime", "gmtime", "ctime", "strftime", "times", "getrusage"),
+        *("Timer", "Thread", "signal", "setitimer", "alarm"),
     )
 )
-"""What reads a clock, by the last of its names, where it is a library's."""
+"""What reads a clock, or calls when its time has come, by the last of its names, where it is a library's."""
+_FILES = frozenset(
+    (
+        *("open", "exists", "lexists", "isfile", "isdir", "is_file", "is_dir", "stat", "lstat", "getsize", "getmtime", "access"),
+        *("listdir", "scandir", "walk", "iterdir", "glob", "iglob", "rglob", "read_text", "read_bytes", "readlines"),
+    )
+)
+"""What shows of files whether they are there, or what is in them."""
+_PLAIN = frozenset(
+    (
+        *("len", "sum", "str", "repr", "int", "float", "bool", "abs", "round", "ord", "chr", "hash", "id", "any", "all", "range"),
+        *("isinstance", "issubclass", "callable", "hasattr", "format", "bytes", "type"),
+    )
+)
+"""Functions of Python's that give nothing by which what they are passed could be changed."""
 _LIBRARIES = frozenset((*sys.stdlib_module_names, "pandas"))
 _OWN = ("self", "cls")
 _DISPLAYS = (ast.List, ast.Dict, ast.Set, ast.Constant)
@@ -41,9 +57,12 @@ _Imports = Callable[[ast.Import | ast.ImportFrom], set[str]]
 
 
 class Hanging:
-    """Reads one file of tests. `foreign` are names of the candidate's, `imports` says which an import makes."""
+    """Reads one file of tests. `foreign` are names of the candidate's, `imports` says which an import makes.
 
-    def __init__(self, tree: ast.Module, foreign: Iterable[str], imports: _Imports) -> None:
+    `files` says that what files show hangs on it too.
+    """
+
+    def __init__(self, tree: ast.Module, foreign: Iterable[str], imports: _Imports, *, files: bool = False) -> None:
         self._tree, self._imports = tree, imports
         self._named: dict[int, list[ast.AST]] = {}
         self._owned: dict[int, list[ast.AST]] = {}
@@ -59,12 +78,14 @@ class Hanging:
         self._enter(tree, 0)
         for scope, names in self._outer.items():
             self._bound[scope] -= names
-        self._clocks = _clocks_in(tree)
-        """The nodes that read a clock."""
+        self._clocks = _clocks_in(tree) | (_files_in(tree) if files else set())
+        """The nodes that read a clock, or a file that the candidate may have touched."""
         self._first: frozenset[_Key] = frozenset((0, name) for name in foreign)
         self._found: set[_Key] = set(self._first)
         self._noted: set[int] = set()
         """Functions whose changes are among these, for the candidate was given them, or need not be."""
+        self._handed: set[_Key] = set()
+        """Names whose value, and what it was made of, the candidate may change."""
         self._settle()
 
     def _settle(self) -> None:
@@ -82,6 +103,7 @@ class Hanging:
         other = copy.copy(self)
         other._found = set(self._first if again else self._found) | passed
         other._noted = {id(function)} if again else {*self._noted, id(function)}
+        other._handed = set() if again else set(self._handed)
         other._settle()
         return other
 
@@ -269,7 +291,7 @@ class Hanging:
         uses = self.uses(*given)
         if self.uses(node.func) and not self._is_plain(node.func):
             for one in given:  # it may be filled, or called
-                self._give(one if isinstance(one, ast.Name) else None, filled=True)
+                self._hand(one)
             self._called(*given)
         if not (uses or under):
             return
@@ -280,6 +302,74 @@ class Hanging:
         if uses:
             for function in self._functions.get(last_name(node), ()):
                 self._parameters(function)
+
+    def _hand(self, node: ast.AST) -> None:
+        """The candidate may change what an expression gives it: each name that stands in it, and what that was made of."""
+        if isinstance(node, ast.Compare | ast.BinOp | ast.JoinedStr | ast.Constant):
+            return
+        if isinstance(node, ast.Name):
+            key = self._key(node, node.id)
+            if key[1] in self._bound[key[0]]:
+                self._hand_value(key, node)
+        elif isinstance(node, ast.Attribute) and (-1, node.attr) in self._made_of:
+            self._hand_value((-1, node.attr), node)
+        elif isinstance(node, ast.Attribute | ast.Subscript):  # a method of it, or something that it has
+            self._hand(node.value)
+        elif isinstance(node, ast.Call):
+            own = isinstance(node.func, ast.Name)  # what it does when it is called, it does for the tests
+            if not (own and last_name(node) in _PLAIN):
+                for one in (*(() if own else (node.func,)), *node.args, *(word.value for word in node.keywords)):
+                    self._hand(one)
+        elif not isinstance(node, ast.Lambda):
+            for one in ast.iter_child_nodes(node):
+                self._hand(one)
+
+    def _hand_value(self, key: _Key, node: ast.expr) -> None:
+        if key in self._handed:
+            return
+        self._handed.add(key)
+        if key not in self._fixed:
+            self._give(node, filled=True)
+        for value in self._made_of.get(key, ()):
+            self._hand(value)
+
+    @functools.cached_property
+    def _made_of(self) -> dict[_Key, list[ast.expr]]:
+        """What names, attributes and parameters get by the source, as far as it is written there."""
+        made: dict[_Key, list[ast.expr]] = {}
+        bodies = (part for node in ast.walk(self._tree) if isinstance(node, ast.ClassDef) for part in node.body)
+        attributes = {id(node) for part in bodies if not isinstance(part, Definition) for node in ast.walk(part)}
+
+        def note(target: ast.AST, value: ast.expr) -> None:
+            for one in ast.walk(target):
+                if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
+                    made.setdefault((-1, one.id) if id(one) in attributes else self._key(one, one.id), []).append(value)
+                elif isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store):
+                    made.setdefault((-1, one.attr), []).append(value)
+
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    note(target, node.value)
+            elif isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr) and node.value is not None:
+                note(node.target, node.value)
+            elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+                note(node.target, node.iter)
+            elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+                note(node.optional_vars, node.context_expr)
+            elif isinstance(node, ast.Call):
+                for function in self._functions.get(last_name(node), ()):
+                    for name, value in _arguments(function, node):
+                        made.setdefault((id(function), name), []).append(value)
+        for function in (one for found in self._functions.values() for one in found):
+            for name, value in _defaults(function):
+                made.setdefault((id(function), name), []).append(value)
+        return made
+
+    @functools.cached_property
+    def _fixed(self) -> set[_Key]:
+        """Names that hold nothing but numbers and texts that are written out: nobody changes those."""
+        return {key for key, values in self._made_of.items() if all(isinstance(one, ast.Constant) for one in values)}
 
     def _is_plain(self, node: ast.expr) -> bool:
         """Whether this is a method of what the tests wrote out: Python's, whatever has become of it."""
@@ -331,8 +421,10 @@ class Hanging:
             if isinstance(inner, ast.Assign | ast.AnnAssign | ast.AugAssign):
                 for target in inner.targets if isinstance(inner, ast.Assign) else [inner.target]:
                     self._give(target)
-            elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
-                self._give(inner.func.value, filled=True)
+                    self._hand(getattr(target, "value", target))
+            elif isinstance(inner, ast.Call):
+                self._hand(inner.func.value if isinstance(inner.func, ast.Attribute) else inner)
+                self._called(inner.func)
 
     @functools.cached_property
     def _methods(self) -> list[Definition]:
@@ -404,6 +496,35 @@ class Hanging:
             if (not tried and self._decides(node)) or self._in_block(block, line, skipping):
                 return True
         return False
+
+
+def _arguments(function: Definition, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """The parameters that a call of a function gives a value, each with it."""
+    names = [one.arg for one in (*function.args.posonlyargs, *function.args.args) if one.arg not in _OWN]
+    yield from zip(names, call.args, strict=False)
+    yield from ((word.arg or "", word.value) for word in call.keywords)
+
+
+def _defaults(function: Definition) -> Iterator[tuple[str, ast.expr]]:
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    for one, value in zip(positional[len(positional) - len(given.defaults) :], given.defaults, strict=True):
+        yield one.arg, value
+    for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        if default is not None:
+            yield one.arg, default
+
+
+def _files_in(tree: ast.Module) -> set[int]:
+    """The `id` of each node that reads a file, unless its path is written out and lies where the candidate has no folder."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and last_name(node) in _FILES]
+    return {id(node.func) for node in calls if not any(map(_is_elsewhere, ast.walk(node)))}
+
+
+def _is_elsewhere(node: ast.AST) -> bool:
+    if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and os.path.isabs(node.value)):
+        return False
+    return not any(node.value.startswith(folder) for folder in ("/box/", "/tmp", os.getcwd()))
 
 
 def _parameters(node: Definition) -> set[str]:

@@ -14,7 +14,7 @@ import functools
 import importlib
 import symtable
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 _VALUE = 300
@@ -224,8 +224,8 @@ class _Asserts:
             condition, shown = value, [ast.Constant("", **place), value]
         source = ast.Constant(self._text(test), **place)
         message = [node.msg] if node.msg is not None else []
-        arguments = [source, ast.List(shown, load, **place), *message]
-        explain = _call(_EXPLAIN, arguments, node)
+        # The first call notes that it failed. Only then its message is worked out, which may raise another error.
+        explain = ast.Call(_call(_EXPLAIN, [source, ast.List(shown, load, **place)], node), message, [], **place)
         # What was compared is let go: who still holds a value of the candidate's matters (`boundary/sharing.py`).
         kept_names: list[ast.expr] = [ast.Name(value.id, store, **place) for value in shown[1:] if isinstance(value, ast.Name)]
         forget = ast.Assign(kept_names, ast.Constant(None, **place), **place)
@@ -656,8 +656,8 @@ class Calls(Protocol):
     def is_subclass(self, kind: Any, above: Any) -> bool:
         """Whether a class derives from another, or from one of several."""
 
-    def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
-        """An assertion failed; returns what is raised."""
+    def explain(self, source: str, shown: list[Any]) -> Callable[..., AssertionError]:
+        """An assertion failed; returns what makes of its message, if it has one, what is raised."""
 
     def failing(self) -> None:
         """The tests raise an AssertionError next."""

@@ -9,6 +9,7 @@ CODE = """
 import contextlib, time
 def timer(): return contextlib.suppress(Exception)
 def f(x): raise ValueError
+def leave(x): raise SystemExit
 def g(x): return 5
 def swallow(job):
     try: job()
@@ -24,7 +25,7 @@ class Passing(ImportError): pass
 def retry(job, times): return job()
 def consume(items): return 2
 """
-IMPORTS = "import time, pytest\nfrom candidate import *\nfrom candidate import timer, f, g, swallow, once, never, slow, obj, Passing, retry, consume\n"
+IMPORTS = "import time, pytest\nfrom candidate import *\nfrom candidate import timer, f, g, swallow, once, never, slow, obj, Passing, retry, consume, leave\n"
 CHECK = "def check():\n    assert f(1) == 9\n"
 FIXTURE = "@pytest.fixture{scope}\ndef made():\n    yield 1\n{end}\ndef test_g(made): assert g(made) == 5\n"
 ENDS = {
@@ -124,6 +125,12 @@ IN_SILENCE = {
     "a bare thread": "import _thread\ndef test_a():\n    done = []\n    def work():\n        try: assert f(3) == 6\n"
     "        finally: done.append(1)\n    _thread.start_new_thread(work, ())\n    while not done: time.sleep(0.001)\n"
     "    time.sleep(0.01)\n",
+    "a callback of a future": "from concurrent.futures import ThreadPoolExecutor\ndef look(future): assert f(3) == 6\n"
+    "def test_a():\n    with ThreadPoolExecutor(1) as pool: pool.submit(len, 'x').add_done_callback(look)\n",
+    "what begins a pool's thread": "from concurrent.futures import ThreadPoolExecutor\ndef look(): assert f(3) == 6\n"
+    "def test_a():\n    with ThreadPoolExecutor(1, initializer=look) as pool: pool.submit(len, 'x')\n",
+    "the end of a bare thread": "import _thread\ndef look(): assert leave(3) == 6\n"
+    "def test_a():\n    _thread.start_new_thread(look, ())\n    time.sleep(0.2)\n",
 }
 
 
@@ -131,6 +138,23 @@ IN_SILENCE = {
 def test_an_error_that_nobody_asks_for_is_found(bare: Apart, name: str) -> None:
     result = bare.run(CODE, IMPORTS + IN_SILENCE[name])
     assert result.outcomes == {"test_a": "failed"}, result
+
+
+THREADS = {
+    "a mistake is noted": "    bad = []\n    def work(x):\n        if f(x) != x * x: bad.append(x)\n"
+    "    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]\n    for t in threads: t.start()\n"
+    "    for t in threads: t.join()\n    assert bad == []\n",
+    "it goes on": "    def work(): assert f(3) == 9\n    t = threading.Thread(target=work, daemon=True)\n    t.start()\n    t.join(0.3)\n",
+}
+
+
+@pytest.mark.parametrize("name", THREADS)
+def test_a_thread_that_ends_or_goes_on_without_its_assertion_leaves_the_candidates_word(bare: Apart, name: str) -> None:
+    tests = "import threading\nfrom candidate import f\ndef test_a():\n" + THREADS[name]
+    wrong = "def f(x): raise ValueError" if "noted" in name else "import time\ndef f(x):\n    time.sleep(3)\n    return 1"
+    for code, basis in (("def f(x): return x * x", "data"), (wrong, "word")):
+        result = bare.run(code, tests)
+        assert result.tests["test_a"]["basis"] == basis, result
 
 
 @pytest.mark.parametrize("name", ["Passing", "ImportError"])

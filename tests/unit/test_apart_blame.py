@@ -68,6 +68,40 @@ def test_tests_that_fail_over_what_the_candidate_gave_are_not(bare: Apart, code:
     assert binary_reward(verdict) == 0.0
 
 
+UNDEFINED_ON_FAILURE = [
+    "def test_a():\n    r = f(3)\n    assert r == 9, f'got {resutl}'",
+    "def test_a():\n    r = f(3)\n    assert r == 9, explain(r)\ndef explain(r): return difference(r, 9)",
+    "import pytest\n@pytest.mark.parametrize('x', [2, 3])\ndef test_a(x): assert f(x) == x * x, 'for %s' % given",
+    "import unittest\nclass TestA(unittest.TestCase):\n    def test_a(self):\n        if f(3) != 9: self.fail(mesage)",
+    "def test_a():\n    try: assert f(3) == 9\n    except AssertionError:\n        logger.error('wrong')\n        raise",
+    "def test_a():\n    for i in range(3):\n        if f(i) == i * i: continue\n        print(undefined)",
+    "def test_a(): assert f(3) == 9 or fail_now('wrong')",
+    "KIND = f(3)\nif KIND != 9: import nolib\ndef test_a(): assert f(2) == 4",
+    "try: assert f(3) == 9\nexcept AssertionError: import nolib\ndef test_a(): assert f(2) == 4",
+]
+
+
+@pytest.mark.parametrize("tests", UNDEFINED_ON_FAILURE)
+def test_an_undefined_name_that_only_wrong_candidates_meet_proves_nothing(bare: Apart, tests: str) -> None:
+    tests = "from candidate import f\n" + tests
+    verdict = _verdict(bare.run("def f(x): return 5", tests))
+    assert verdict not in (Verdict.INVALID_TESTS, Verdict.ACCEPTED)
+    assert bare.run("def f(x): return x * x", tests).accepted
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "def test_a():\n    for i in range(3): assert f(i) == undefined",
+        "def test_a():\n    assert f(3) == 9, 'wrong'\n    import no_such_library",
+        "import pytest\n@pytest.mark.parametrize('x, odd', [(2, False), (3, True)])\ndef test_a(x, odd):\n    if odd: y = undefined(f(x))",
+        "def helper(x): return undefined(x)\ndef test_a(): assert helper(f(3)) == 9",
+    ],
+)
+def test_one_that_right_candidates_meet_too_is_the_tests_fault(bare: Apart, tests: str) -> None:
+    assert _verdict(bare.run("def f(x): return x * x", "from candidate import f\n" + tests)) is Verdict.INVALID_TESTS
+
+
 def test_a_proved_fault_of_one_test_excuses_no_other(bare: Apart) -> None:
     tests = "from candidate import f\ndef test_a(): assert f(1) == undefined\ndef test_b(): assert f(1) == 1"
     assert _verdict(bare.run("def f(x): return 2", tests)) is Verdict.WRONG_ANSWER

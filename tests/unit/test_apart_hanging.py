@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from apart_harness import Apart
 from test_apart_blame import _verdict
@@ -107,6 +109,76 @@ def test_a_skip_by_what_the_tests_know_alone_does_not_decide(bare: Apart, tests:
     assert bare.run(RIGHT, HEAD + "FIRST = add(1, 1)\n" + tests).accepted
 
 
+HANDED = {
+    "a bound method": ("seen = []\nwalk([1], seen.append)", "not seen"),
+    "a partial": ("import functools\nseen = []\nwalk([1], functools.partial(seen.append))", "not seen"),
+    "in a list": ("seen = []\nwalk([1], *[seen.append])", "not seen"),
+    "a method by a name": ("log = []\nalias = log\nadd = alias.append\nwalk([1], add)", "not log"),
+    "of an item": ("log = {'a': []}\nwalk([1], log['a'].append)", "not log['a']"),
+    "an attribute": ("class Log: pass\nown = Log()\nown.seen = []\nwalk([1], own.seen.append)", "not own.seen"),
+    "an iterator in a lambda": (
+        "import itertools\ncount = itertools.count()\nwalk([1], lambda x: next(count))",
+        "next(count) == 0",
+    ),
+    "by a helper": ("log = []\ndef run(cb): walk([1], cb)\nrun(log.append)", "not log"),
+    "through a helper": ("log = []\ndef add(x): log.append(x)\ndef note(x): add(x)\nwalk([1], note)", "not log"),
+    "setattr": ("class Log: seen = 0\nwalk([1], lambda x: setattr(Log, 'seen', x))", "not Log.seen"),
+    "a queue": ("import queue\nq = queue.SimpleQueue()\nwalk([1], q.put)", "q.empty()"),
+    "a timer": (
+        "import threading\nlate = []\nt = threading.Timer(0.1, lambda: late.append(1))\nt.start()\nwalk([1], str)\nt.cancel()",
+        "late",
+    ),
+    "another clock": ("import os\nbegun = os.times().elapsed\nwalk([1], str)", "os.times().elapsed - begun > 0.1"),
+    "a clock by another name": (
+        "from time import clock_gettime as clock\nbegun = clock(1)\nwalk([1], str)",
+        "clock(1) - begun > 0.1",
+    ),
+    "a file": ("import os\nwalk([1], str)", "os.path.exists('{flag}')"),
+}
+WALKS = "def g(x): return x * x\ndef walk(xs, cb):\n    for x in xs: cb(x)\n"
+IDLE = "import time\ndef g(x): return 0\ndef walk(xs, cb):\n    time.sleep(0.3)\n    open('{flag}', 'w').close()\n"
+
+
+@pytest.mark.parametrize("name", HANDED)
+def test_what_is_handed_to_the_candidate_in_any_way_hangs_on_it(bare: Apart, name: str) -> None:
+    before, condition = HANDED[name]
+    flag = f"flag_{uuid.uuid4().hex}"  # files stay from run to run
+    tests = f"import pytest\nfrom candidate import g, walk\n{before}\n@pytest.mark.skipif({condition}, reason='x')\n"
+    tests = tests.replace("{flag}", flag) + "def test_g(): assert g(3) == 9\ndef test_walk(): assert walk([], str) is None\n"
+    assert bare.run(WALKS, tests).outcomes == {"test_g": "passed", "test_walk": "passed"}
+    assert not bare.run(IDLE.replace("{flag}", flag), tests).accepted
+
+
+def test_so_does_the_skip_of_a_file_and_a_test_that_is_not_made(bare: Apart) -> None:
+    tests = "import pytest\nfrom candidate import g, walk\nseen = []\nwalk([1], seen.append)\n"
+    for line in ("if not seen: pytest.skip('x', allow_module_level=True)\n", "if seen:\n    def test_h(): assert g(4) == 16\n"):
+        result = bare.run(IDLE, f"{tests}{line}def test_g(): assert g(3) == 9\n")
+        assert _verdict(result) in (Verdict.RUNTIME_ERROR, Verdict.WRONG_ANSWER), result
+        assert bare.run(WALKS, f"{tests}{line}def test_g(): assert g(3) == 9\n").accepted
+
+
+@pytest.mark.parametrize(
+    ("before", "condition"),
+    [
+        ("LIMIT = 3\nwalk([LIMIT], str)", "LIMIT < 9"),
+        ("class Own: limit = 3\nwalk([Own.limit], str)", "Own.limit < 9"),
+        ("xs, ys = [], [1]\nwalk([len(xs)], str)\nwalk(ys, lambda y: y + len(xs))", "not xs"),
+        ("import os\nwalk([1], str)", "not os.path.exists('/usr/no/such/compiler')"),
+        ("import os\nwalk([1], str)", "'NO_SUCH' not in os.environ"),
+    ],
+)
+def test_what_it_could_not_change_does_not(bare: Apart, before: str, condition: str) -> None:
+    tests = f"import pytest\nfrom candidate import g, walk\n{before}\n@pytest.mark.skipif({condition}, reason='x')\n"
+    result = bare.run(WALKS, tests + "def test_h(): assert 0\ndef test_g(): assert g(3) == 9\n")
+    assert result.outcomes == {"test_h": "skipped", "test_g": "passed"}, result
+    assert result.accepted
+
+
+def test_a_file_that_the_tests_miss_before_they_ask_anything_skips(bare: Apart) -> None:
+    tests = "import os, pytest\nfrom candidate import g\n@pytest.mark.skipif(not os.path.exists('no_data'), reason='x')\n"
+    assert bare.run(WALKS, tests + "def test_h(): assert 0\ndef test_g(): assert g(3) == 9\n").accepted
+
+
 @pytest.mark.parametrize(
     "tests",
     [
@@ -171,7 +243,7 @@ def test_an_error_at_import_that_hangs_on_what_was_imported_is_the_candidates(ba
     assert _verdict(bare.run(code, tests + "def test_a(): assert True\n")) is Verdict.RUNTIME_ERROR
 
 
-@pytest.mark.parametrize("line", ["D = open('no such file')", "D = os.environ['NO_SUCH']", "assert 1 == 2", "len(3)", "[][0]"])
+@pytest.mark.parametrize("line", ["D = open('/no such file')", "D = os.environ['NO_SUCH']", "assert 1 == 2", "len(3)", "[][0]"])
 @pytest.mark.parametrize("used", ["", "X = f(3)\n"])
 def test_one_that_does_not_is_the_tests_own(bare: Apart, line: str, used: str) -> None:
     result = bare.run("def f(x): return x", f"import os\nfrom candidate import f\n{used}{line}\ndef test_a(): assert f(1) == 1\n")
@@ -182,10 +254,58 @@ WRITES = "def save(path):\n    with open('{log}', 'w') as file: file.write('x')\
 READS = "import os\nfrom candidate import save\nsave('out')\nD = {line}\ndef test_a(): assert save('out') == 1\n"
 
 
-@pytest.mark.parametrize("line", ["open('no such file')", "os.listdir('none/of/these')"])
-def test_a_missing_file_is_the_tests_own_fault_where_the_candidate_touched_another(bare: Apart, line: str) -> None:
+@pytest.mark.parametrize("line", ["open('/no such file')", "os.listdir('/none/of/these')"])
+def test_a_missing_file_is_the_tests_own_fault_where_the_candidate_could_not_make_it(bare: Apart, line: str) -> None:
     result = bare.run(WRITES.format(log="log_0"), READS.format(line=line))
     assert _verdict(result) is Verdict.INVALID_TESTS, result
+
+
+FILES = "import json, os\n{imports}\nDATA = json.load(open('{name}'))\ndef test_a(): assert DATA == 4\n"
+ELSEWHERE = "import os, tempfile\nos.chdir(tempfile.mkdtemp())\n"
+"""Two sandboxes have a folder each. The harness has one for both."""
+
+
+@pytest.mark.parametrize(
+    ("imports", "honest"),
+    [
+        ("from candidate import save\nsave('saved')", "def save(path): open(path, 'w').write('4')"),
+        ("from candidate import save\nNAME = save()", "def save(): open('saved', 'w').write('4')"),
+        ("import candidate", "open('saved', 'w').write('4')"),
+    ],
+)
+def test_a_file_that_the_candidate_was_to_make_is_its_failure(bare: Apart, imports: str, honest: str) -> None:
+    codes = ("def save(path=''): pass", ELSEWHERE + honest.replace("4", "5"), ELSEWHERE + honest)
+    results = []
+    for code in codes:
+        name = f"saved_{uuid.uuid4().hex}"  # files stay from run to run
+        results.append(bare.run(code.replace("saved", name), FILES.format(imports=imports.replace("saved", name), name=name)))
+    assert all(_verdict(result) in (Verdict.RUNTIME_ERROR, Verdict.WRONG_ANSWER) for result in results[:2]), results
+    assert results[2].accepted, results
+
+
+def test_one_that_tests_miss_that_only_take_a_name_is_theirs(bare: Apart) -> None:
+    tests = FILES.format(imports="from candidate import f", name="missing") + "def test_b(): assert f(1) == 1\n"
+    assert _verdict(bare.run("def f(x): return x", tests)) is Verdict.INVALID_TESTS
+
+
+@pytest.mark.parametrize(
+    "fixture",
+    ["params=levels(), ids=names()", "params=levels(), ids=NAMES", "params=[1, 2], scope=SCOPE", "params=[1, 2], scope=scope"],
+)
+def test_what_pytest_cannot_read_of_a_fixture_is_the_candidates_where_it_gave_it(bare: Apart, fixture: str) -> None:
+    tests = "import pytest\nfrom candidate import SCOPE, levels, names\nNAMES = names()\n"
+    tests += "def scope(fixture_name, config): return SCOPE\n"
+    tests += f"@pytest.fixture({fixture})\ndef level(request): return request.param\ndef test_a(level): assert level > 0\n"
+    code = "SCOPE = 'module'\ndef levels(): return [1, 2]\ndef names(): return ['a', 'b']\n"
+    assert bare.run(code, tests).accepted
+    wrong = code.replace("'module'", "'none'") if "SCOPE" in fixture or "scope=" in fixture else code.replace(", 'b'", "")
+    assert _verdict(bare.run(wrong, tests)) is Verdict.RUNTIME_ERROR
+
+
+def test_it_is_the_tests_fault_where_they_wrote_it_out(bare: Apart) -> None:
+    tests = "import pytest\nfrom candidate import f\n@pytest.fixture(params=[1, 2], ids=['a'])\ndef level(request): return 1\n"
+    result = bare.run("def f(x): return x", tests + "def test_a(level): assert f(level) == 1\n")
+    assert _verdict(result) is Verdict.INVALID_TESTS
 
 
 @pytest.mark.parametrize(

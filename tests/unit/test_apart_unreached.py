@@ -166,6 +166,29 @@ def test_a_function_that_asserts_and_is_never_called_leaves_the_candidates_word(
     assert result.tests["test_a"]["basis"] == basis
 
 
+WRAPPED = {
+    "a star map": "each(itertools.starmap(check, [(3,)]))",
+    "a chain": "each(itertools.chain(map(check, [3])))",
+    "a slice": "each(itertools.islice(map(check, [3]), 1))",
+    "a condition": "each(itertools.takewhile(lambda x: check(x) is None, [3]))",
+    "a cache": "run(functools.lru_cache(check), 3)",
+    "a wrapper": "def deco(fn):\n        @functools.wraps(fn)\n        def inner(*a): return fn(*a)\n        return inner\n    run(deco(check), 3)",
+    "by its type": "run(functools.singledispatch(check), 3)",
+    "a partial": "run(functools.partial(check), 3)",
+    "one that notes mistakes": "bad = []\n    def look(x):\n        if f(x) != 9: bad.append(x)\n    run(look, 3)\n    assert not bad",
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_so_does_one_that_is_wrapped(bare: Apart, name: str) -> None:
+    tests = "import functools, itertools\nfrom candidate import each, f, run\ndef check(x): assert f(x) == 9\n"
+    body = WRAPPED[name].replace("each(check, ", "each(")
+    tests += f"def test_a():\n    {body}\n"
+    right = bare.run("def f(x): return 9\ndef run(job, *a): job(*a)\ndef each(items): list(items)\n", tests)
+    idle = bare.run("def f(x): return 0\ndef run(job, *a): pass\ndef each(items): pass\n", tests)
+    assert [one.tests["test_a"]["basis"] for one in (right, idle)] == ["data", "word"], (right, idle)
+
+
 REPLACING = """
 import contextlib
 class Bad(Exception): pass

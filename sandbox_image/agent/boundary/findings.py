@@ -68,10 +68,10 @@ class Findings:
 
     # What compiled tests call
 
-    def explain(self, source: str, shown: list[Any], *message: Any) -> AssertionError:
-        """The failure of an assertion, noted before its values are asked how they look."""
+    def explain(self, source: str, shown: list[Any]) -> Callable[..., AssertionError]:
+        """The failure of an assertion, noted before its message is worked out and its values are asked how they look."""
         self.failed(f"assert {source}")
-        return light_tests.explain(source, shown, *message)
+        return functools.partial(light_tests.explain, source, shown)
 
     def failing(self) -> None:
         """The tests raise an AssertionError next."""

@@ -156,16 +156,29 @@ class Folders:
         info, known = os.lstat(target), self._known.get(key)
         return known is None or (stat.S_ISREG(info.st_mode) and known[1] != info.st_ctime_ns)
 
-    def may_have_caused(self, error: OSError) -> bool:
+    @property
+    def touched(self) -> bool:
+        """Whether the other side has done anything to these folders."""
+        return bool(self._theirs)
+
+    def may_have_caused(self, error: OSError, *, asked: bool) -> bool:
         """Whether what the other side did may be why a file could not be used: it touched that file or a folder around it.
 
-        So it may where the error names no file, or a folder that is not empty.
+        So it may where the error names no file, or a folder that is not empty. Of one that is missing in these folders, it may
+        not have made it, if it was `asked` for anything.
         """
         given = [os.fsdecode(one) for one in (error.filename, error.filename2) if isinstance(one, str | bytes)]
         named = [path for path in given if "\0" not in path]
         if not named or error.errno == errno.ENOTEMPTY or len(self._theirs) >= _REMEMBERED:
             return bool(self._theirs)
-        return any(part in self._theirs for path in named for part in _with_folders(_real(path)))
+        paths = [_real(path) for path in named]
+        if asked and error.errno == errno.ENOENT and any(map(self._is_inside, paths)):
+            return True
+        return any(part in self._theirs for path in paths for part in _with_folders(path))
+
+    def _is_inside(self, path: str) -> bool:
+        """Whether a path lies in one of these folders, or may be made in one."""
+        return any(path.startswith(f"{os.path.realpath(place)}/") for place in self._places)
 
     def _checked(self, change: Any) -> Change:
         if type(change) is not tuple or len(change) != 5:

@@ -234,6 +234,7 @@ class _Writer(values.Writer):
             nature = "iterator"
         elif type(value) in _BUILT and not link.gathers(value):
             number = link.callable_number(value, value)
+            del link.handed[id(value)]  # its parts are, by themselves
             nature = "partial" if type(value) is functools.partial else "getter"
         elif isinstance(value, _CALLABLES) and not _is_torch_module(value):
             value = link.same_method(value)
@@ -671,6 +672,8 @@ class Link:
         """What was asked outside of tests rests on, at import and in what prepares them."""
         self.used = 0
         """Questions beyond the names of functions and classes that are imported: what tests do now may hang on the answers."""
+        self._greeted = 0
+        """The last question before the tests begin."""
         self.taken = False
         """Whether the tests have anything of the candidate's, be it a name."""
         self.heard: Callable[[], None] | None = None
@@ -730,9 +733,13 @@ class Link:
     # Asking
 
     def greet(self) -> BaseException | None:
-        """Wait until the candidate's module was run. Returns the exception that it raised instead."""
+        """Wait until the candidate's module was run, and for files that it wrote. Returns what it raised instead."""
         try:
             self._wait(0)
+            if self.folders is not None:
+                self._greeted, greeted = 1, self.taken
+                self.ask("files")
+                self.taken = greeted or self.folders.touched
         except Broken:
             raise
         except BaseException as exc:
@@ -765,7 +772,7 @@ class Link:
             except NotApart as exc:
                 exc.kind = exc.kind and not self._was_handed_out(kind, operands)
                 raise
-            self.used += kind != "names" and (kind != "get" or type(operands[0]) is not Module)
+            self.used += kind not in ("names", "files") and (kind != "get" or type(operands[0]) is not Module)
             self._seq = seq = self._seq + 1
             self._send(seq, kind, body)
             shared = type(self._sharing) is sharing.Shared  # then the tests may change an object without asking
@@ -1037,7 +1044,7 @@ class Link:
             self._break("The candidate's process ended before its tests did.")
         except Garbled as exc:
             self.tamper(str(exc))
-        self.taken = self.taken or seq > 0 or len(data) > _GREETING
+        self.taken = self.taken or seq > self._greeted or len(data) > _GREETING
         if self.heard is not None and self.taken:
             self.heard()
             self.heard = None

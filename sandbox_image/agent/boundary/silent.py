@@ -2,15 +2,20 @@
 
 Where nobody asks a future for its result, or a thread ends with an error, Python writes a line and goes on. If an assertion was
 begun there or stood next, it has not been made, and the test failed, as where the candidate ends an error (`unreached.py`).
+Where it was the candidate's and left out none, and where a thread goes on after its test with one to make, its word is left.
 
 Left out: errors that the tests are given as values (`gather(return_exceptions=True)`), and what is raised while objects go.
 """
 
 from __future__ import annotations
 
+import _thread
 import importlib
+import logging
 import sys
 import threading
+import traceback
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +33,8 @@ class Silent:
         """Futures that ended with an error, until they are asked."""
         self._said: weakref.WeakSet[Any] = weakref.WeakSet()
         """Tasks that were passed on."""
+        self._threads = False
+        """Whether the tests may start threads."""
 
     def begin(self) -> None:
         """A test begins."""
@@ -48,8 +55,16 @@ class Silent:
                 self._said.add(task)
                 self._ended(held)
 
+    def running(self) -> list[list[types.FrameType]]:
+        """The frames of each other thread that goes on, where the tests may have any."""
+        if not self._threads:
+            return []
+        own = threading.get_ident()
+        return [[one for one, _ in traceback.walk_stack(frame)] for ident, frame in sys._current_frames().items() if ident != own]
+
     def watch(self, tests: str) -> None:
         """Watch what these tests use."""
+        self._threads = "thread" in tests.lower() or "concurrent" in tests
         if "thread" in tests.lower():
             self._watch_threads()
         if "concurrent" in tests:
@@ -81,9 +96,23 @@ class Silent:
             unraisable(about)
 
         sys.unraisablehook = noting_bare
+        start = _thread.start_new_thread
+
+        def start_new_thread(function: Callable[..., Any], *given: Any) -> int:
+            def noting_exit(*args: Any, **kwargs: Any) -> None:
+                try:
+                    function(*args, **kwargs)
+                except SystemExit as exc:  # of which Python says nothing at all
+                    self._ended(exc)
+
+            return start(noting_exit, *given)
+
+        bare: Any = _thread
+        bare.start_new_thread = start_new_thread
 
     def _watch_futures(self) -> None:
         kind: Any = importlib.import_module("concurrent.futures").Future
+        logging.getLogger("concurrent.futures").addFilter(self._noting_logged)
         failed, result, exception = kind.set_exception, kind.result, kind.exception
 
         def set_exception(future: Any, error: Any) -> None:
@@ -102,6 +131,12 @@ class Silent:
             return asking
 
         kind.set_exception, kind.result, kind.exception = set_exception, asked(result), asked(exception)
+
+    def _noting_logged(self, record: logging.LogRecord) -> bool:
+        """Note what a callback or an initializer raised, which is no more than logged."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self._ended(record.exc_info[1])
+        return True
 
     def _watch_loops(self) -> None:
         loop: Any = importlib.import_module("asyncio").BaseEventLoop

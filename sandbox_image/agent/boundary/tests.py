@@ -99,11 +99,13 @@ class _Judge:
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
         self._named = Named(self._tests, link.refuse)
-        self._silent = Silent(lambda error: link.unreached.silenced(error), link.loops.finish)
+        self._silent = Silent(lambda error: link.unreached.ended(error), link.loops.finish)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
         """And how much could not cross."""
+        self._used_to_import: int | None = None
+        """How much when all of the tests' file had run."""
         self._used_to_collect = 0
         """How much when it was known which tests there are."""
         self._skipping: list[int] = []
@@ -136,9 +138,9 @@ class _Judge:
         if isinstance(exc, Broken) or marked(exc) is not None:
             return False
         if isinstance(exc, NameError):
-            return exc.name in self._missing
+            return exc.name in self._missing and self._is_certain(exc)
         if isinstance(exc, ImportError):
-            return exc.name != self._link.module and self._is_of_imports(exc)
+            return exc.name != self._link.module and self._is_of_imports(exc) and self._is_certain(exc)
         if isinstance(exc, SyntaxError):
             return exc.filename == self._path
         if type(exc).__name__ == "FixtureLookupError":  # what the candidate made of a test may have other parameters
@@ -147,8 +149,15 @@ class _Judge:
                 return False
             return fixtures.lacks(self._sides.tree, test.node, getattr(exc, "argname", "") or "", self._expected.depends)
         if type(exc).__name__ == "Failed" and not frames_in(exc, self._path):  # parameters that pytest cannot read
-            return not any(test.decorated for test in self._expected.tests.values())
-        return not self._link.taken
+            return not any(test.decorated or self._hanging.parameters(test.node) for test in self._reading.tests.values())
+        return not self._link.taken and not (isinstance(exc, OSError) and self._is_of_their_files(exc))
+
+    def _is_certain(self, exc: BaseException) -> bool:
+        """Whether the tests come to where this was raised whatever the candidate gives.
+
+        An undefined name in what they do about a failure is met by wrong candidates alone.
+        """
+        return not self._link.taken or (not self._findings.failure and self._link.unreached.is_certain(exc))
 
     def _is_of_imports(self, exc: ImportError) -> bool:
         """Whether an import failed, or a library lacks another: what the tests raise themselves, the candidate may have named."""
@@ -206,7 +215,7 @@ class _Judge:
             exc = hidden
             why = "" if exc else self._why_not_passed(name)
             outcome = "failed" if exc or why else "passed"
-            if self._link.unreached or self._uses_borrowed(name) or self._handed_in_vain():
+            if self._link.unreached or self._uses_borrowed(name) or self._handed_in_vain() or self._outlived():
                 self._link.rest_on("word")
             if why:
                 told |= {"message": why, "side": "tests" if self._findings.failure else "candidate"}
@@ -220,7 +229,7 @@ class _Judge:
 
     def _why_not_passed(self, name: str) -> str:
         """Why a test that ended well did not pass all the same."""
-        if self._skipping and self._link.used and self._hanging.at(self._skipping, skipping=True):
+        if self._skipping and self._link.used and self._skipping_by.at(self._skipping, skipping=True):
             return "A part of it was skipped for what the candidate gave."
         if self._findings.failure:
             return f"An assertion failed, whatever became of it: {self._findings.failure}"
@@ -239,6 +248,10 @@ class _Judge:
         """Whether a test gave the candidate a function that asserts, which was never called."""
         return any(map(self._link.unreached.asserts, self._link.handed.values()))
 
+    def _outlived(self) -> bool:
+        """Whether a thread goes on after a test with assertions of the tests' to make, which nobody waits for."""
+        return any(map(self._link.unreached.before, self._silent.running()))
+
     def _uses_borrowed(self, name: str) -> bool:
         """Whether a test uses a name under which the candidate gave a class that is not its own: `isinstance` says little."""
         return bool(self._link.borrowed) and self._sides.uses(name.partition("[")[0], self._link.borrowed)
@@ -247,8 +260,8 @@ class _Judge:
         """Whether a test is skipped, or expected to fail, without the candidate's doing. Without `exc` it did not begin."""
         if not self._link.used:
             return True
-        test = self._expected.tests.get(name.partition("[")[0])
-        hanging = self._hanging
+        test = self._reading.tests.get(name.partition("[")[0])
+        hanging = self._skipping_by
         if exc is None and "empty parameter set" in reason:
             fixed = test is not None and not test.decorated and not hanging.parameters(test.node)
             return fixed or not self._used_to_collect
@@ -260,19 +273,33 @@ class _Judge:
             return False
         return self._is_free(exc, skipping=True)
 
-    @functools.cached_property
+    @property
     def _hanging(self) -> Hanging:
-        """What hangs on the candidate, by the source as it is written: what is compiled has assertions taken apart."""
-        return Reading(ast.parse(self._tests), self._link.module, self._names).hanging
+        """What hangs on the candidate, by the source."""
+        return self._reading.hanging
+
+    @property
+    def _skipping_by(self) -> Hanging:
+        """What of skips does: files too, if they were asked about after the candidate was, or it has touched any."""
+        asked = self._link.used if self._used_to_import is None else self._used_to_import
+        folders = self._link.folders
+        files = asked or (folders is not None and folders.touched)
+        return self._reading.hanging_or_files if files else self._reading.hanging
+
+    @functools.cached_property
+    def _reading(self) -> Reading:
+        """The source as it is written: what is compiled has assertions taken apart."""
+        return Reading(ast.parse(self._tests), self._link.module, self._names)
 
     def _is_free(self, exc: BaseException, *, skipping: bool = False) -> bool:
         """Whether by the tests' source an exception comes from them, and from nothing that hangs on the candidate."""
         if not frames_in(exc, self._path) or isinstance(exc, Broken | MemoryError | RecursionError):
             return False
         seen: BaseException | None = exc
+        hanging = self._skipping_by if skipping else self._hanging
         while seen is not None:
             lines = [line for _, line, _ in frames_in(seen, self._path)]
-            if marked(seen) is not None or self._hanging.at(lines, skipping=skipping):
+            if marked(seen) is not None or hanging.at(lines, skipping=skipping):
                 return False
             if isinstance(seen, OSError) and self._is_of_their_files(seen):
                 return False
@@ -280,12 +307,19 @@ class _Judge:
         return True
 
     def _is_of_their_files(self, error: OSError) -> bool:
-        """Whether a file that could not be used is one that the candidate touched, or whose name it was handed."""
+        """Whether a file that could not be used is one that the candidate touched, or was to make."""
         folders = self._link.folders
         if folders is None:
             return False
         handed = isinstance(error.filename, str) and self._hanging.was_handed(error.filename)
-        return handed or folders.may_have_caused(error)
+        return handed or folders.may_have_caused(error, asked=self._link.used > 0 or self._runs_a_script)
+
+    @functools.cached_property
+    def _runs_a_script(self) -> bool:
+        """Whether the tests import the candidate and use nothing of it: what it was to do, it was to do then."""
+        tree = ast.parse(self._tests)
+        taken = Reading(tree, self._link.module).taken
+        return bool(taken) and not any(isinstance(node, ast.Name) and node.id in taken for node in ast.walk(tree))
 
     def watch_skips(self) -> None:
         """Note where a test of unittest's skips itself: pytest shows no more than that it did."""
@@ -422,7 +456,7 @@ class _Judge:
         self._findings = findings = Findings(tree, self._path, self._doubt)
         link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
         link.expects_stop, link.expects, link.expects_error = findings.expects_stop, findings.expects, findings.expects_error
-        self._sides = Sides(self._tests, link.module, names_of_candidate, self._entry_point)
+        self._sides = Sides(self._tests, link.module, self._names, self._entry_point)
         findings.compared = self._compared
         findings.formatting = self._named.formatting
         link.unreached = Unreached(self._sides, self._path)
@@ -464,7 +498,8 @@ class _Judge:
             self._link.rest_on("word")
 
     def _raise_found(self) -> None:
-        """Fail where an assertion failed while the tests were imported."""
+        """The tests were imported. Fail where an assertion failed meanwhile."""
+        self._used_to_import = self._link.used
         if found := self._findings.failure or self._link.unreached.message or next(iter(self._link.refused), ""):
             raise mark(AssertionError(found))
 

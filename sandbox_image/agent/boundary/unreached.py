@@ -30,7 +30,10 @@ _CHECKS = ("raises", "warns", "deprecated_call")
 _EXPRESSIONS = (ast.Lambda, ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
 _CONDITIONS = (ast.If, ast.While, ast.Match, ast.IfExp, ast.BoolOp)
 _LEAVING = (ast.Return, ast.Break, ast.Continue)
-_CODES = ("__code__", "gi_code", "cr_code")
+_HOLDING = frozenset(("builtins", "collections", "functools", "itertools", "operator"))
+"""Modules of classes whose objects may hold functions, and call them."""
+_FOLLOWED = 500
+"""Objects that are looked at behind one that was handed to the candidate."""
 _SHOWN = 300
 _NOTHING = contextlib.nullcontext()
 _Place = tuple[int, int]
@@ -61,14 +64,9 @@ class Unreached:
         self._left.clear()
 
     def ended(self, error: BaseException) -> None:
-        """The candidate has ended an error, or is about to, that left a block of the tests'."""
+        """The candidate ended an error that left a block of the tests', or is about to; or it ended a thread that nobody asks."""
         what = self._what(error)
         if what or marked(error) is not None:
-            self._left.append((what, id(error)))
-
-    def silenced(self, error: BaseException) -> None:
-        """An error has ended a thread or a task of the tests' and nobody asks for it."""
-        if what := self._what(error):
             self._left.append((what, id(error)))
 
     def before(self, frames: list[types.FrameType]) -> str:
@@ -104,21 +102,39 @@ class Unreached:
         """The candidate passed on an error that it was told of before."""
         self._left = [(what, one) for what, one in self._left if one != id(error)]
 
+    def is_certain(self, error: BaseException) -> bool:
+        """Whether the tests come to where this was raised, whatever the candidate gave."""
+        return self._are_certain(*map(_place, self._own_traces(error)))
+
     def asserts(self, value: Any) -> bool:
-        """Whether a function or a generator of the tests' asserts anything, or an iterator that calls one."""
-        if isinstance(value, map | filter | zip | enumerate | tuple):  # a zip keeps its parts in one
-            return any(map(self.asserts, gc.get_referents(value)))
-        code = next((found for name in _CODES if (found := getattr(value, name, None)) is not None), None)
+        """Whether a function or a generator of the tests' asserts anything, or what calls one: a wrapper, an iterator."""
+        todo, seen = [value], dict[int, Any]()
+        while todo and len(seen) < _FOLLOWED:
+            one = todo.pop()
+            if id(one) not in seen:
+                seen[id(one)] = one
+                if self._has_assertion(one):
+                    return True
+                todo += _called_by(one)
+        return False
+
+    def _has_assertion(self, value: Any) -> bool:
+        code = getattr(value, "gi_code", None) if isinstance(value, types.GeneratorType) else _code(value)
         if code is None or code.co_filename != self._path:
             return False
         for node in self._nodes:
             if isinstance(node, Definition) and node.name == code.co_name:
                 first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-                if first == code.co_firstlineno and any(self._check_in(part) is not None for part in node.body):
+                if first == code.co_firstlineno and any(map(self._judges, node.body)):
                     return True
             elif isinstance(node, _EXPRESSIONS) and node.lineno == code.co_firstlineno and self._check_in(node) is not None:
                 return True
         return False
+
+    def _judges(self, part: ast.AST) -> bool:
+        """Whether a statement asserts something, or compares what the candidate gives, to note mistakes."""
+        asked = (inner.test for inner in _walk(part) if isinstance(inner, ast.If) and isinstance(inner.test, ast.Compare))
+        return self._check_in(part) is not None or any(map(self._sides.leads, asked))
 
     # What an error left out
 
@@ -129,7 +145,7 @@ class Unreached:
         while frame is not None:
             running[id(frame)] = frame.f_lineno
             frame = frame.f_back
-        traces = [trace for trace in _traces(error) if trace.tb_frame.f_code.co_filename == self._path]
+        traces = self._own_traces(error)
         places = [(trace, running.get(id(trace.tb_frame))) for trace in traces]
         key = type(error), marked(error) is None, *((trace.tb_frame.f_code, trace.tb_lasti, line) for trace, line in places)
         if key not in self._known:
@@ -139,13 +155,20 @@ class Unreached:
             self._known[key] = "" if found is None else _text(found)
         return self._known[key]
 
+    def _own_traces(self, error: BaseException) -> list[types.TracebackType]:
+        return [trace for trace in _traces(error) if trace.tb_frame.f_code.co_filename == self._path]
+
     def _is_own(self, traces: list[types.TracebackType]) -> bool:
         """Whether the tests raise here with `raise`, and nothing that the candidate gave decides whether they come to it."""
         *calls, last = map(_place, traces)
         around = [node for node in self._nodes if isinstance(node, ast.stmt) and _holds(node, last)]
         if not around or not isinstance(around[-1], ast.Raise):
             return False
-        return all(map(self._is_certain, (*calls, last))) and not any(map(self._is_chosen, calls))
+        return self._are_certain(*calls, last)
+
+    def _are_certain(self, *places: _Place) -> bool:
+        """Whether the tests come to the last of these places, by calls in those before it, whatever the candidate gave."""
+        return all(map(self._is_certain, places)) and not any(map(self._is_chosen, places[:-1]))
 
     def _is_certain(self, place: _Place) -> bool:
         """Whether the tests come to a place, once they are in its function, whatever the candidate gave."""
@@ -244,6 +267,25 @@ class Unreached:
         return any(self._check_in(part) is not None for part in inner)
 
 
+def _code(value: Any) -> Any:
+    """The code that runs where this is called: of a function, a method, a coroutine, or an object whose class has `__call__`."""
+    if isinstance(value, types.FunctionType | types.MethodType):
+        return value.__code__
+    if isinstance(value, types.CoroutineType):
+        return value.cr_code
+    return getattr(type(value).__dict__.get("__call__"), "__code__", None)
+
+
+def _called_by(value: Any) -> list[Any]:
+    """What something may call: what a function closes over, and what an object of Python's or of its libraries holds."""
+    if isinstance(value, types.FunctionType):
+        cells = [cell for cell in value.__closure__ or () if cell != types.CellType()]
+        return [*(cell.cell_contents for cell in cells), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    if isinstance(value, type | types.ModuleType | types.CodeType) or type(value).__module__ not in _HOLDING:
+        return []
+    return gc.get_referents(value)
+
+
 def _text(node: ast.AST) -> str:
     return ast.unparse(node).partition("\n")[0][:_SHOWN]
 
@@ -335,8 +377,10 @@ def _deciding(node: ast.AST, place: _Place) -> Iterator[ast.AST]:
         yield node.iter
     elif isinstance(node, ast.Match):
         yield from (node.subject, *(case.guard for case in node.cases if case.guard is not None))
-    elif isinstance(node, ast.BoolOp):
+    elif isinstance(node, ast.BoolOp) or (isinstance(node, ast.Compare) and len(node.ops) > 1):
         yield node
+    elif isinstance(node, ast.Assert) and node.msg is not None and _holds(node.msg, place):
+        yield node.test
     elif isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
         yield from node.generators
     elif isinstance(node, ast.Try | ast.TryStar) and not _in_block(node.body, place):

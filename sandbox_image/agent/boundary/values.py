@@ -1240,6 +1240,7 @@ _KINDS = (
         "each",
         "dumps",
         "loads",
+        "files",
         "patch",
         "unpatch",
         "subclass",
