@@ -71,3 +71,36 @@ def test_warnings_are_given_as_often_as_their_filter_says(bare: Apart, how: str,
         f"        warnings.simplefilter('{how}')\n        for _ in range(3): f()\n    assert len(heard) == {count}"
     )
     assert bare.run(code, tests).accepted
+
+
+HANDED = {
+    "a length": ("class L(list):\n    def __len__(self): return 4\ndef f(): return L([3])", "len(f()) == 4", ""),
+    "items": ("class L(list):\n    def __iter__(self): return iter([True])\ndef f(): return L([False])", "all(f())", ""),
+    "an item": ("class L(list):\n    def __getitem__(self, i): return 9\ndef f(): return L([3])", "f()[0] == 9", ""),
+    "its truth": ("class L(list):\n    def __bool__(self): return False\ndef f(): return L([3])", "not f()", ""),
+    "words": ("class S(str):\n    def split(self): return ['a'] * 5\ndef f(): return S('a')", "len(f().split()) == 5", "word"),
+    "all of it": ("class R:\n    def all(self): return True\ndef f(): return R()", "f().all()", "word"),
+    "honest": (
+        "class L(list):\n    def __len__(self): return list.__len__(self)\ndef f(): return L([3])",
+        "len(f()) == 1",
+        "data",
+    ),
+    "honest, changed": (
+        "class L(list):\n    def __len__(self): return list.__len__(self)\nkept = L()\ndef f(): return kept",
+        "(f().append(1), len(f()))[1] == 1",
+        "data",
+    ),
+    "what it lacks": (
+        "import collections\nclass C(collections.Counter):\n    def __missing__(self, key): return 5\ndef f(): return C(a=1)",
+        "f()['x'] == 5",
+        "word",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HANDED)
+def test_views_of_what_was_handed_out_are_those_of_its_plain_value(bare: Apart, name: str) -> None:
+    code, holds, basis = HANDED[name]
+    result = bare.run(code, f"from candidate import f\ndef test_a(): assert {holds}")
+    assert result.accepted is bool(basis), result
+    assert not basis or result.tests["test_a"]["basis"] == basis

@@ -10,6 +10,8 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import datetime
+import decimal
 import enum
 import functools
 import inspect
@@ -31,6 +33,19 @@ MAX_ITEMS = 1_000_000
 LISTING = ("keys", "values", "items")
 """Methods that list what a mapping holds: views of it."""
 _MUTABLE = (list, dict, set, bytearray)
+_UNCHANGING = (
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    tuple,
+    frozenset,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+)
 _PREDICATES = frozenset(
     [
         "startswith",
@@ -63,8 +78,8 @@ _SAYING = frozenset(name for kind in (str, bytes, list, set, dict, int, float) f
 _SAYING -= {*_GROWING, *LISTING}
 """Methods of plain data that say or give something where they are called with a value: what was handed out in the place of plain
 data has been told what is looked for."""
-_TESTING = frozenset(name for name in _SAYING if name.startswith("is"))
-"""Those that say something of the value itself."""
+_TESTING = frozenset(name for name in _SAYING if name.startswith("is")) | {"all", "any", "exists", "is_file", "is_dir"}
+"""Methods that say something of the object itself."""
 _CALLS = frozenset(("called", "call_count", "call_args", "call_args_list", "mock_calls", "method_calls"))
 _CALLS |= {"awaited", "await_count", "await_args", "await_args_list"}
 _OURS = ("_fumehood", "_pytest", "__pytest", "pytestmark", "__test__", "__unittest")
@@ -131,6 +146,12 @@ _PYTHONS -= {"__wrapped__"}  # which only tells what is behind a function
 def is_special_of_nobody(name: str) -> bool:
     """Whether a name is special and neither Python nor a library of arrays asks for it."""
     return name.startswith("__") and name.endswith("__") and name not in _PYTHONS and not name.startswith((*_OURS, *_PROTOCOLS))
+
+
+def _speaks(handle: Handle, name: str) -> bool:
+    """Whether a method without arguments says something of an object that its plain value knows, or that decides by itself."""
+    base = type(handle)._fumehood_base
+    return name in _TESTING or (base is not None and issubclass(base, _UNCHANGING) and hasattr(base, name))
 
 
 def judges_calls(name: str) -> bool:
@@ -500,10 +521,18 @@ def plain_of(handle: Handle) -> Any:
     link = kind._fumehood_link
     if handle._fumehood_id not in link.made or kind._fumehood_base not in _MUTABLE:
         return handle._fumehood_value
+    return plain_now(handle)
+
+
+def plain_now(handle: Handle) -> Any:
+    """The same as it is now, where it may have changed."""
+    kind = type(handle)
+    link, base = kind._fumehood_link, kind._fumehood_base
+    if base is None or issubclass(base, _UNCHANGING):
+        return handle._fumehood_value
     value = link.ask("plain", handle)
-    base = kind._fumehood_base
-    if base is None or not isinstance(value, base) or isinstance(value, Handle):
-        raise link.refuse(TypeError(f"a {kind._fumehood_name} that is no {getattr(base, '__name__', base)}"))
+    if not isinstance(value, base) or isinstance(value, Handle):
+        raise link.refuse(TypeError(f"a {kind._fumehood_name} that is no {base.__name__}"))
     return value
 
 
@@ -774,7 +803,7 @@ class Method:
         if judges_calls(name):
             link.rest_on("word")
         value = call(link, "method", (handle, name, args, kwargs), args, kwargs)
-        if name in _TESTING and not args and not kwargs and handle._fumehood_id not in link.made:
+        if not args and not kwargs and handle._fumehood_id not in link.made and _speaks(handle, name):
             return link.says(handle, name, value)
         if plain and name in _SAYING and handle._fumehood_id not in link.made:
             return link.said(handle, name, (*args, *kwargs.values()), value)

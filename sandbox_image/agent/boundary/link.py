@@ -457,7 +457,7 @@ class _Reader(values.Reader):
         texts = (name, qualname, module, doc, *special, *methods, *own, *(real or ()))
         if not all(type(text) is str and "\0" not in text for text in texts) or type(exception) is not bool or not name.strip():
             raise Garbled("a class with names that are none")
-        if base is not None and (not isinstance(base, type) or isinstance(base, HandleMeta)):
+        if base is not None and not (isinstance(base, type) and (base in values.TYPE_NAMES or values.library_path(base))):
             raise Garbled("a class with a base that is none")
         about = {"__module__": module, "__qualname__": qualname, "__doc__": doc}
         if exception:

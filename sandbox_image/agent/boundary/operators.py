@@ -22,7 +22,21 @@ from typing import TYPE_CHECKING, Any
 from . import views
 from .decoys import hides, is_number
 from .exceptions import Broken, is_verdict, mark, marked
-from .handles import Handle, HandleMeta, awaited, bare, call, handle_of, has_protocol, plain_of, pull, refusal, refused, size_of
+from .handles import (
+    Handle,
+    HandleMeta,
+    awaited,
+    bare,
+    call,
+    handle_of,
+    has_protocol,
+    plain_now,
+    plain_of,
+    pull,
+    refusal,
+    refused,
+    size_of,
+)
 from .plainly import JOINING, LOCAL, PLAIN, Answer, alike, plainly, tried
 from .values import NotApart
 
@@ -556,9 +570,16 @@ def held(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
 
 
 def says(own: Handle, name: str, value: Any) -> Any:
-    """What a method of plain data (`isupper`) says of an object that was handed out: what its plain value says, or its word."""
+    """What a method without arguments (`isupper`, `split`) says of an object that was handed out.
+
+    What asks whether the value is something, its plain value answers as well; what else agrees with it is no more than data.
+    """
     if hasattr(type(own)._fumehood_base, name):
-        return _held(own, name, value, tried(getattr(plain_of(own), name)))
+        plain = tried(getattr(plain_of(own), name))
+        if name.startswith("is"):
+            return _held(own, name, value, plain)
+        if plain[0] and alike(value, plain[1]):
+            return value
     type(own)._fumehood_link.rest_on("word")
     return value
 
@@ -574,7 +595,7 @@ def _unary(name: str) -> Callable[..., Any]:
         if name == "float" and type(value) is not float:
             raise mark(TypeError("__float__ returned non-float"))
         if name == "len":
-            value = size_of(value)
+            value = _overridden(self, name, args, size_of(value))
         return views.seen(self, name, value)
 
     method.__name__ = method.__qualname__ = f"__{name}__"
@@ -639,7 +660,7 @@ def _operation(name: str) -> Callable[..., Any]:
                 views.ended(self, args[0])
             raise
         if name == "getitem":
-            return views.item(self, args[0], value)
+            return views.item(self, args[0], _overridden(self, name, args, value))
         return views.backwards(self, value) if name == "reversed" else value
 
     method.__name__ = method.__qualname__ = f"__{name}__"
@@ -647,7 +668,26 @@ def _operation(name: str) -> Callable[..., Any]:
 
 
 def _iterate(self: Handle) -> Any:
-    return views.iteration(self, pull(_ask(self, "iter")))
+    items = pull(_ask(self, "iter"))
+    if type(self)._fumehood_base is not None and "iter" in type(self)._fumehood_own and not _made(self):
+        first = list(itertools.islice(items, len(plain_now(self)) + 1))
+        items = itertools.chain(_overridden(self, "iter", (), first), items)
+    return views.iteration(self, items)
+
+
+def _overridden(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> Any:
+    """A view of an object that was handed out and whose class has it in a way of its own: that of the plain value below."""
+    kind = type(own)
+    base = kind._fumehood_base
+    made_up = name == "getitem" and base is not None and issubclass(base, dict) and args[0] not in own._fumehood_value
+    if base is None or not (made_up or name in kind._fumehood_own):
+        return value
+    plain = tried(PLAIN[name], plain_now(own), *args)
+    if plain[0] and not (made_up or _made(own)):
+        return _held(own, f"__{name}__", value, plain)
+    if not (plain[0] and alike(value, plain[1])):
+        kind._fumehood_link.rest_on("word")
+    return value
 
 
 def _leave(name: str) -> Callable[..., Any]:
@@ -713,7 +753,7 @@ def _truth(self: Handle) -> bool:
     value = views.once(self, "bool", lambda: _is_true(self))
     if type(value) is not bool:
         raise mark(TypeError("__bool__ should return bool"))
-    views.seen(self, "bool", value)
+    views.seen(self, "bool", _overridden(self, "bool", (), value))
     return value
 
 

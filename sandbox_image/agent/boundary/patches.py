@@ -96,7 +96,8 @@ class Patches:
         parts = tuple(target.__qualname__.split(".")) if isinstance(target, type) else ()
         ours = module.partition(".")[0] in _OURS or (module == "builtins" and (parts or attribute not in _BUILTINS))
         if ours or (module == "posixpath" and attribute in _PATHS) or (target is not home) or _find(module, parts) is not target:
-            raise NotApart(f"What the tests patch ({module}.{attribute}) is patched in their own interpreter alone")
+            what = f"What the tests patch ({module}.{attribute}) is patched in their own interpreter alone"
+            raise NotApart(what, kind=self._link.writes(module.rpartition(".")[2]) or self._link.writes(attribute))
         return module, parts
 
 
