@@ -68,6 +68,7 @@ _NAMES = {
         ("sys.setrecursionlimit", "decimal.getcontext", "decimal.localcontext"), "set what holds for one interpreter"
     ),
     "string.Formatter": _NAMED_BY_TEXT,
+    "types.new_class": "make classes otherwise than by a class statement",
     **dict.fromkeys(("functools.singledispatch", "functools.singledispatchmethod"), _CODE_IN_TEXT),
     **dict.fromkeys(("locale.setlocale", "os.environ", "os.putenv", "os.getenv", "os.chdir"), "set what holds for one process"),
     **dict.fromkeys(("numpy.seterr", "numpy.errstate", "torch.set_default_dtype"), "set what holds for one interpreter"),
@@ -223,7 +224,7 @@ class _Reading:
             for decorator in node.decorator_list:
                 yield from self._usefixtures(decorator)
         elif isinstance(node, ast.ClassDef):
-            if any(self._of_candidate(keyword.value) for keyword in node.keywords):
+            if any(self._of_candidate(keyword.value) for keyword in node.keywords) or self._mixes(node):
                 yield "subclass the candidate's classes"
             if any(self._of_candidate(base) for base in node.bases) and self._calls_base(node):
                 yield "call special methods of the candidate's classes by their names"
@@ -246,6 +247,12 @@ class _Reading:
                 path = self._path(inner) if inner is not None else ""
                 if path and not self._of_candidate(target) and path.split(".")[0] != self._module:
                     yield f"change {path}"
+
+    def _mixes(self, node: ast.ClassDef) -> bool:
+        """Whether a class of the tests' own has a base of the candidate's beside others, a metaclass, or parameters."""
+        theirs = [self._of_candidate(base) for base in node.bases]
+        generic = any(isinstance(base, ast.Subscript) and self._of_candidate(base.value) for base in node.bases)
+        return generic or (any(theirs) and (bool(node.keywords) or not all(theirs)))
 
     def _calls_base(self, node: ast.ClassDef) -> bool:
         """Whether a class calls a special method by the name of a class (`Base.__init__(self)`), where `super()` would do."""
@@ -324,6 +331,8 @@ class _Reading:
                 yield "look at the candidate's module itself"
             elif function.id == "vars" and node.args and self._of_candidate(node.args[0]):
                 yield "look into the candidate's objects"
+            elif function.id == "type" and len(node.args) == 3 and any(map(self._of_candidate, ast.walk(node.args[1]))):
+                yield "subclass the candidate's classes"
             elif function.id == "__import__" and not _is_written_out(node):
                 yield "import by computed names"
         if any(keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True) is not False for keyword in node.keywords):

@@ -104,3 +104,14 @@ def test_views_of_what_was_handed_out_are_those_of_its_plain_value(bare: Apart, 
     result = bare.run(code, f"from candidate import f\ndef test_a(): assert {holds}")
     assert result.accepted is bool(basis), result
     assert not basis or result.tests["test_a"]["basis"] == basis
+
+
+@pytest.mark.parametrize(("call", "outcome"), [("cb(3)", "data"), ("pass", "word"), ("cb(4)", "")])
+def test_a_mock_that_asserts_and_is_never_called_leaves_the_candidates_word(bare: Apart, call: str, outcome: str) -> None:
+    tests = (
+        "from unittest.mock import Mock\nfrom candidate import run\ndef test_a():\n"
+        "    def check(x): assert x == 3\n    run(Mock(side_effect=check))"
+    )
+    result = bare.run(f"def run(cb): {call}", tests)
+    assert result.accepted is bool(outcome), result
+    assert not outcome or result.tests["test_a"]["basis"] == outcome

@@ -23,6 +23,7 @@ from typing import Any
 
 from ..light_tests import Definition, last_name, raises_failure
 from .exceptions import marked
+from .mocks import is_mock
 from .sides import Scope, Sides
 
 _CHECKS = ("raises", "warns", "deprecated_call")
@@ -281,6 +282,8 @@ def _called_by(value: Any) -> list[Any]:
     if isinstance(value, types.FunctionType):
         cells = [cell for cell in value.__closure__ or () if cell != types.CellType()]
         return [*(cell.cell_contents for cell in cells), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    if is_mock(value):
+        return [value.__dict__.get("_mock_side_effect")]
     if isinstance(value, type | types.ModuleType | types.CodeType) or type(value).__module__ not in _HOLDING:
         return []
     return gc.get_referents(value)
