@@ -1,11 +1,11 @@
-"""Functions that tests are wanted for: those of a file, and the references of a benchmark."""
+"""Functions and classes that tests are wanted for: those of a file, and the references of a benchmark."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-from orchestrator.applications.unit_tests.judge import Subject
+from orchestrator.applications.unit_tests.judge import Subject, is_exception
 from orchestrator.applications.unit_tests.mutants import mutants
 from orchestrator.data.benchmarks import BenchmarkTask
 from orchestrator.data.benchmarks.literals import literal
@@ -43,14 +43,18 @@ def with_module(tests: str, old: str, new: str) -> str:
 
 
 def subject_of(place: str) -> Subject:
-    """The function that `FILE::function` names.
+    """What `FILE::function`, `FILE::Class` or `FILE::Class.method` names.
 
     Raises:
-        UsageError: it is no such place, the file cannot be read, or it has no such function.
+        UsageError: it is no such place, the file cannot be read, or it has no such function, class or method.
     """
     path, _, function = place.rpartition("::")
-    if not path or not function.isidentifier():
-        raise UsageError(f"{place!r} names no function.", remedy="Write FILE::function, as in stats.py::median.")
+    parts = function.split(".")
+    if not path or len(parts) > 2 or not all(part.isidentifier() for part in parts):
+        raise UsageError(
+            f"{place!r} names no function.",
+            remedy="Write FILE::function, as in stats.py::median, FILE::Class or FILE::Class.method.",
+        )
     try:
         module = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -59,6 +63,11 @@ def subject_of(place: str) -> Subject:
         mutants(module, function, most=1)
     except UsageError as exc:
         raise UsageError(f"{path}: {exc.message}", remedy=exc.remedy) from None
+    if is_exception(module, parts[0]):
+        raise UsageError(
+            f"{path}: {parts[0]} is an exception, and tests are scored for functions and other classes.",
+            remedy="Name what raises it.",
+        )
     return Subject(name=place, module=module, function=function, module_name=Path(path).stem)
 
 
@@ -82,7 +91,7 @@ def subject_of_task(task: BenchmarkTask) -> Subject | str:
 
 
 def shown(subject: Subject, *, docstrings: bool = True) -> str:
-    """The source that the model sees: the whole module, for small ones, else imports and the function."""
+    """The source that the model sees: the whole module, for small ones, else imports and the function or class."""
     tree = parse(subject.module)
     if docstrings and len(subject.module) <= 6000:
         return subject.module.strip()
@@ -90,7 +99,7 @@ def shown(subject: Subject, *, docstrings: bool = True) -> str:
         node
         for node in tree.body
         if isinstance(node, ast.Import | ast.ImportFrom | ast.Assign)
-        or getattr(node, "name", "") == subject.function
+        or getattr(node, "name", "") == subject.function.partition(".")[0]
         or len(subject.module) <= 6000
     ]
     if not docstrings:
