@@ -183,8 +183,12 @@ def unit_tests(
     elif not what:
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
+        subjects = [subject_of(place) for place in dict.fromkeys(map(_function, what))]
+        for subject in subjects:
+            if subject.siblings:
+                note(f"  {subject.name} takes along what its module imports: {', '.join(name for name, _ in subject.siblings)}")
         options |= {
-            "subjects": [subject_of(place) for place in dict.fromkeys(map(_function, what))],
+            "subjects": subjects,
             "given": "" if given is None else _tests_in(given),
             "n": 1 if given is not None else count,
             "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,

@@ -22,13 +22,13 @@ from orchestrator.applications.unit_tests.options import UnitTestJob
 from orchestrator.applications.unit_tests.prompts import write_unit_tests
 from orchestrator.applications.unit_tests.results import TestsDetails, TestsResult, row_of
 from orchestrator.applications.unit_tests.score import accepted
-from orchestrator.applications.unit_tests.subjects import shown, subject_of_task, with_module
+from orchestrator.applications.unit_tests.subjects import imported_as_candidate, shown, subject_of_task
 from orchestrator.data.benchmarks import load
 from orchestrator.errors import UsageError
 from orchestrator.jobs.loop import seed_of
 from orchestrator.jobs.sampled import SampledJob, chosen
 from orchestrator.jobs.steps import Step
-from orchestrator.llm.extraction import MODULE, Extraction, extract
+from orchestrator.llm.extraction import Extraction, extract
 from orchestrator.scoring.pass_at_k import refuse_k
 from orchestrator.types import (
     Attempt,
@@ -72,7 +72,7 @@ class UnitTestWriting(SampledJob[UnitTestJob, TestsResult]):
         asked = _asked(job, subject, step.sample)
         if job.given:
             completion: Completion | None = Completion(text=job.given)
-            found = Extraction(code=with_module(job.given, subject.module_name, MODULE))
+            found = Extraction(code=imported_as_candidate(job.given, subject))
         else:
             completion = await self.ask(asked, lambda asked: self.model.chat(asked.messages, asked.sampling))
             if completion is None:

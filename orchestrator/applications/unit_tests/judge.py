@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +24,7 @@ from pydantic import Field
 
 from orchestrator.applications.unit_tests.mutants import Mutant, located, mutants
 from orchestrator.applications.unit_tests.score import Observed, Outcome, TestsScore, Weights, copied, score, uses
+from orchestrator.applications.unit_tests.siblings import Siblings, borrowed
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import SandboxError, UsageError
 from orchestrator.sources import imports, parse
@@ -34,7 +36,7 @@ LIMITS = Limits(wall_time=180, cpu_time=120, memory=1536 * MiB, processes=32, ou
 """For one sandbox run with all of its mutants. Each process in it has limits of its own."""
 _SHIPPED = tuple(
     f"mutant_{name}"
-    for name in ("cage", "carried", "coverage", "episodes", "inputs", "light", "link", "objects", "tests", "watch")
+    for name in ("cage", "carried", "coverage", "episodes", "inputs", "light", "link", "objects", "package", "tests", "watch")
 )
 _IMPORTING = ("import_module", "__import__", "importorskip")
 _ERRORS = ("Error", "Exception", "Warning")
@@ -53,6 +55,8 @@ class Subject(Value):
     """At the top level of the module: `function`, `Class` or `Class.method`."""
     module_name: str = ""
     """What tests of one's own import it as; they are tried with `candidate` in its place."""
+    siblings: Siblings = ()
+    """Modules beside it that it imports."""
     trusted: tuple[str, ...] = ()
     """Tests that are known to be right: they give inputs by which mutants are told apart, and are never shown."""
 
@@ -129,7 +133,7 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
             how[rest[0]] = "slow"  # the run was cut off in this one
         left = {name: source for name, source in left.items() if name not in how}
     distinct = frozenset(name for name, told in how.items() if told != "same") if inputs else frozenset()
-    if is_of_class(subject) and not inputs:
+    if (is_of_class(subject) and not inputs) or _takes_objects(subject):
         distinct = frozenset(how)  # nobody found out how to make an object: no mutant is taken to be equivalent
     return Surveyed(subject=subject, mutants=tuple(made), distinct=distinct, inputs=inputs)
 
@@ -138,6 +142,18 @@ def is_of_class(subject: Subject) -> bool:
     """Whether tests are wanted for a class, or for a method of one."""
     found = located(parse(subject.module), subject.function)
     return found is not None and isinstance(found[0], ast.ClassDef)
+
+
+def _takes_objects(subject: Subject) -> bool:
+    """Whether a function says that it takes objects of the module's classes, which no guess of its inputs can make."""
+    found = located(parse(subject.module), subject.function)
+    if subject.trusted or found is None or isinstance(found[0], ast.ClassDef):
+        return False
+    about = _about(subject.module, subject.function, "", subject.module_name, subject.siblings)
+    annotations = " ".join(
+        ast.unparse(one.annotation) for one in ast.walk(found[0].args) if isinstance(one, ast.arg) and one.annotation
+    )
+    return bool({one["name"] for one in about["classes"]} & set(re.findall(r"\w+", annotations)))
 
 
 async def judge_tests(
@@ -366,7 +382,8 @@ def _program(subject: Subject, tests: str | None, sources: Mapping[str, str], op
         "mutants": dict(sources),
         "tests": tests,
         "trusted": list(subject.trusted) if tests is None else [],
-        "about": _about(subject.module, subject.function, tests or ""),
+        "about": _about(subject.module, subject.function, tests or "", subject.module_name, subject.siblings),
+        "package": {"name": subject.module_name, "siblings": dict(subject.siblings)} if subject.siblings else None,
         "seed": options.seed,
         "references": options.references,
         "cpu": options.cpu,
@@ -381,13 +398,13 @@ def _program(subject: Subject, tests: str | None, sources: Mapping[str, str], op
 
 
 @lru_cache(maxsize=256)
-def _about(module: str, function: str, tests: str) -> dict[str, Any]:
+def _about(module: str, function: str, tests: str, name: str = "", siblings: Siblings = ()) -> dict[str, Any]:
     """What the tests may know of the function's module: names, docstrings, constants, exceptions. It is the same for mutants."""
     tree = parse(module)
     functions, constants = [], {}
     exceptions: list[tuple[str, list[str]]] = []
     classes: list[dict[str, Any]] = []
-    for node in tree.body:
+    for node in [*borrowed(module, name, siblings), *tree.body]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             functions.append(_called(node))
         elif isinstance(node, ast.ClassDef):
@@ -403,13 +420,16 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
                 continue
             constants[node.targets[0].id] = ast.unparse(node.value)
     unique = list({one["name"]: one for one in functions}.values())
+    tops = {one.partition(".")[0] for one, _ in siblings}
+    needed = {one for source in (module, *dict(siblings).values()) for one in _imports(source)}
+    needed = {one for one in needed if one.partition(".")[0] not in tops}
     return {
         "functions": unique,
         "constants": constants,
         "classes": list({one["name"]: one for one in classes}.values()),
         "exceptions": exceptions,
-        "imports": sorted(_imports(module)),
-        "libraries": sorted(_imports(module) | _imports(tests, guessed=True)),
+        "imports": sorted(needed),
+        "libraries": sorted(needed | _imports(tests, guessed=True)),
     }
 
 

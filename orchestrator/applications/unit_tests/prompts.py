@@ -49,8 +49,8 @@ def _of_class(source: str, function: str, errors: str, imports: str) -> tuple[Me
         f"# The class\n{block(source)}",
         f"Write pytest tests for {what}: short functions, each of which makes an object, calls it, and compares what it returns, "
         "or what the object says afterwards, with a literal value that you have worked out by going through the code. First the "
-        f"examples of the docstrings, if there are any; then edge cases at the bounds of the conditions{errors}. Import the class "
-        f"with `from {MODULE} import {owner}`; do not write or derive it again, and do not compute what is expected.",
+        f"examples of the docstrings, if there are any; then edge cases at the bounds of the conditions{errors}. Import the "
+        f"class with `from {MODULE} import {owner}`; do not write or derive it again, and do not compute what is expected.",
         "Answer with one whole python code block in this form, with values in place of the dots:",
         block("\n\n\n".join((f"{imports}from {MODULE} import {owner}", *map(form, ("first_use", "second_use", "edge_case"))))),
         system="You are an expert in testing Python. You answer with one python code block.",

@@ -7,17 +7,19 @@ from pathlib import Path
 
 from orchestrator.applications.unit_tests.judge import Subject, is_exception
 from orchestrator.applications.unit_tests.mutants import mutants
+from orchestrator.applications.unit_tests.siblings import siblings_of
 from orchestrator.data.benchmarks import BenchmarkTask
 from orchestrator.data.benchmarks.literals import literal
 from orchestrator.data.benchmarks.names import functions_of
 from orchestrator.errors import UsageError
+from orchestrator.llm.extraction import MODULE
 from orchestrator.sources import parse
 
 
-def with_module(tests: str, old: str, new: str) -> str:
+def with_module(tests: str, old: str, new: str, *, whole: bool = False) -> str:
     """Tests that import from the module `new` what they imported from `old`, in whatever package that was.
 
-    What does not parse comes back as it is.
+    With `whole` the name has its package, and only names are taken from the module. What does not parse comes back as it is.
     """
     try:
         tree = parse(tests)
@@ -28,9 +30,9 @@ def with_module(tests: str, old: str, new: str) -> str:
     for node in sorted(found, key=lambda node: -node.lineno):
         before = ast.unparse(node)
         if isinstance(node, ast.ImportFrom):
-            if old and (node.module or "").rpartition(".")[2] == old:
+            if old and old == (node.module if whole else (node.module or "").rpartition(".")[2]):
                 node.module, node.level = new, 0
-        else:
+        elif not whole:
             for name in node.names:
                 if name.name == old:
                     name.name, name.asname = new, name.asname or old
@@ -68,7 +70,16 @@ def subject_of(place: str) -> Subject:
             f"{path}: {parts[0]} is an exception, and tests are scored for functions and other classes.",
             remedy="Name what raises it.",
         )
-    return Subject(name=place, module=module, function=function, module_name=Path(path).stem)
+    name, siblings = siblings_of(Path(path), module)
+    return Subject(name=place, module=module, function=function, module_name=name, siblings=siblings)
+
+
+def imported_as_candidate(tests: str, subject: Subject) -> str:
+    """Tests that import from `candidate` what they import from the subject's module, or from a module that this imports from."""
+    tests = with_module(tests, subject.module_name.rpartition(".")[2], MODULE)
+    for name, _ in subject.siblings:
+        tests = with_module(tests, name.removesuffix(".__init__"), MODULE, whole=True)
+    return tests
 
 
 def subject_of_task(task: BenchmarkTask) -> Subject | str:

@@ -47,6 +47,7 @@ import mutant_cage  # type: ignore[import-not-found]  # noqa: E402
 import mutant_carried  # type: ignore[import-not-found]  # noqa: E402
 import mutant_coverage  # type: ignore[import-not-found]  # noqa: E402
 import mutant_link  # type: ignore[import-not-found]  # noqa: E402
+import mutant_package  # type: ignore[import-not-found]  # noqa: E402
 import mutant_tests  # type: ignore[import-not-found]  # noqa: E402
 import mutant_watch  # type: ignore[import-not-found]  # noqa: E402
 
@@ -86,12 +87,17 @@ _FOLDERS = (".", *(("/box/tmp", "/dev/shm") if Path("/box").is_dir() else ()))
 class _Function:
     """A version of the function's module, compiled and not yet run."""
 
+    package: Any = None
+    """What its modules are found by, where it imports any of its own."""
+
     def __init__(self, source: str | ast.Module, **given: Any) -> None:
         self.code = compile(source, mutant_link.MODULE_FILE, "exec", dont_inherit=True)
         self._given = given
 
     def names(self) -> dict[str, Any]:
         """Run the module in this process. Raises whatever it raises."""
+        if self.package is not None:
+            return dict(self.package.load(self.code, self._given).__dict__)
         module = types.ModuleType("candidate")
         sys.modules["candidate"] = module
         module.__dict__.update(self._given)
@@ -120,6 +126,8 @@ class _Runner:
         self._job, self._control = job, control
         self._names = [function["name"] for function in job["about"]["functions"]]
         self._classes = [one["name"] for one in job["about"]["classes"]]
+        if job["package"]:
+            _Function.package = mutant_package.Package(job["package"]["name"], job["package"]["siblings"])
         self._reference = _Function(job["reference"])
         tree = ast.parse(job["reference"])
         self._raises = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.Raise | ast.Assert)}
