@@ -166,6 +166,8 @@ def _find(source: str, function: str) -> tuple[Function | ast.ClassDef, list[Fun
             what, nodes = "method", [f"{inside[0].name}.{one.name}" for one in inside[1] if inside[0] is not one]
         else:
             what, nodes = "function or class", [node.name for node in tree.body if isinstance(node, Function | ast.ClassDef)]
+        if function in nodes:
+            raise UsageError(f"{function} has no methods of its own.", remedy="Name a function, or a class that has methods.")
         raise UsageError(
             f"There is no {what} {function!r} at the top level of the module.",
             remedy=f"There are: {', '.join(dict.fromkeys(nodes)) or 'none'}.",
