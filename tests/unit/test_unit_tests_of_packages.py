@@ -7,7 +7,7 @@ from mutant_harness import execute
 
 from orchestrator.applications.unit_tests import siblings
 from orchestrator.applications.unit_tests.judge import MutationOptions, judge_tests, survey
-from orchestrator.applications.unit_tests.subjects import imported_as_candidate, subject_of, with_module
+from orchestrator.applications.unit_tests.subjects import imported_as_candidate, shown, subject_of, with_module
 from orchestrator.errors import UsageError
 
 OPTIONS = MutationOptions(references=2, wall=5)
@@ -76,6 +76,7 @@ async def test_a_module_of_a_package_is_tested_with_what_it_imports(folder, name
         "pkg.deep.more",
         "pkg.numbers",
     ]
+    assert "class Shape" in shown(subject)
     surveyed = await survey(subject, execute, OPTIONS)
     assert name == "Cube" or surveyed.distinct == {one.name for one in surveyed.mutants}  # no guess makes a Shape
     found = await judge_tests(surveyed, imported_as_candidate(TESTS.format(module="pkg.shapes"), subject), execute, OPTIONS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.applications.unit_tests.judge import Subject, is_exception
 from orchestrator.applications.unit_tests.mutants import mutants
-from orchestrator.applications.unit_tests.siblings import siblings_of
+from orchestrator.applications.unit_tests.siblings import borrowed, siblings_of
 from orchestrator.data.benchmarks import BenchmarkTask
 from orchestrator.data.benchmarks.literals import literal
 from orchestrator.data.benchmarks.names import functions_of
@@ -102,10 +102,14 @@ def subject_of_task(task: BenchmarkTask) -> Subject | str:
 
 
 def shown(subject: Subject, *, docstrings: bool = True) -> str:
-    """The source that the model sees: the whole module, for small ones, else imports and the function or class."""
+    """The source that the model sees: the whole module, for small ones, else imports and the function or class.
+
+    Before it stands what the module takes from siblings.
+    """
     tree = parse(subject.module)
+    others = borrowed(subject.module, subject.module_name, subject.siblings)
     if docstrings and len(subject.module) <= 6000:
-        return subject.module.strip()
+        return "\n\n".join([*map(ast.unparse, others), subject.module.strip()])
     kept = [
         node
         for node in tree.body
@@ -114,10 +118,10 @@ def shown(subject: Subject, *, docstrings: bool = True) -> str:
         or len(subject.module) <= 6000
     ]
     if not docstrings:
-        for node in ast.walk(tree):
+        for node in (inner for one in (*others, tree) for inner in ast.walk(one)):
             if (
                 isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
                 and ast.get_docstring(node, clean=False) is not None
             ):
                 node.body = node.body[1:] or [ast.Pass()]
-    return "\n\n".join(ast.unparse(node) for node in kept)
+    return "\n\n".join(ast.unparse(node) for node in (*others, *kept))
