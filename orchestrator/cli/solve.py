@@ -120,24 +120,15 @@ def _tests_in(path: Path) -> str:
 
 
 def _function(place: str) -> str:
-    """`FILE::function`, also of `FILE:function`.
-
-    Raises:
-        UsageError: it names a method, which has no mutants here.
-    """
+    """`FILE::function`, also of `FILE:function`."""
     path, _, name = place.rpartition(":")
     path = path.removesuffix(":")
-    if "." in name and path.endswith(".py"):
-        raise UsageError(
-            f"{name} is a method, and tests are scored for functions at the top of a module.",
-            remedy=f"Name a function; your own tests of a class are judged by `fumehood run {path} --tests FILE`.",
-        )
     return f"{path}::{name}" if path else place
 
 
 def _write_tests(out: Path, function: str, code: str, run: str) -> None:
     """Write tests; beside a file that is there already, for it may be somebody's work."""
-    path = out / f"test_{function}.py"
+    path = out / f"test_{function.replace('.', '_')}.py"
     written = write_beside(path, code.encode(), run.replace("-", "_"))
     if written != path:
         note(f"{path} is there already and stays; the tests of this run are in {written}.")
@@ -164,10 +155,10 @@ def unit_tests(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the best tests of each function. [not written]")] = None,
     json_: Json = False,
 ) -> None:
-    """Let a model write pytest tests for functions, and score them on mutants. Exit code 0: each has accepted tests; 1: not all.
+    """Let a model write pytest tests, and score them on mutants. Exit code 0: each function has accepted tests; 1: not all.
 
     Tests are accepted that always pass on the function and notice enough of its mutants. They import it as your own tests would:
-    `from stats import median` for stats.py::median.
+    `from stats import median` for stats.py::median. FILE::Class wants tests of all methods, FILE::Class.method of that one.
     """
     from orchestrator.applications.unit_tests.job import UnitTestWriting
     from orchestrator.applications.unit_tests.options import UnitTestJob
@@ -192,8 +183,12 @@ def unit_tests(
     elif not what:
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
+        subjects = [subject_of(place) for place in dict.fromkeys(map(_function, what))]
+        for subject in subjects:
+            if subject.siblings:
+                note(f"  {subject.name} takes along what its module imports: {', '.join(name for name, _ in subject.siblings)}")
         options |= {
-            "subjects": [subject_of(place) for place in dict.fromkeys(map(_function, what))],
+            "subjects": subjects,
             "given": "" if given is None else _tests_in(given),
             "n": 1 if given is not None else count,
             "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,

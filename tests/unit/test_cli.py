@@ -354,9 +354,9 @@ def test_an_unknown_input_kind(cli: Cli) -> None:
     explained(cli("solve", "loss", "regression with outliers", "--inputs", "sounds"), 2, "sounds")
 
 
-def test_tests_are_for_functions(cli: Cli, tmp_path: Path) -> None:
+def test_tests_are_for_functions_and_classes(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("class A:\n    def f(self): return 1\n")
-    explained(cli("solve", "tests", "m.py:A.f"), 2, "A.f is a method")
+    explained(cli("solve", "tests", "m.py:A.g"), 2, "There is no method 'A.g'")
     explained(cli("solve", "tests", "m.py:g"), 2, "m.py: ")
     explained(cli("solve", "tests", "m.py"), 2, "names no function")
 

@@ -431,7 +431,7 @@ def test_the_model_sees_the_function_with_docstring_or_without():
 
 @pytest.mark.parametrize(
     ("place", "words"),
-    [("stats.py", "names no function"), ("nowhere.py::f", "cannot be read"), ("{file}::g", "no function 'g'")],
+    [("stats.py", "names no function"), ("nowhere.py::f", "cannot be read"), ("{file}::g", "no function or class 'g'")],
 )
 def test_a_place_that_names_no_function_is_said_so(tmp_path, place, words):
     file = tmp_path / "own.py"
@@ -493,7 +493,7 @@ def test_a_function_of_a_file_knows_its_module(tmp_path):
     (tmp_path / "sums.py").write_text("def add(a, b=1):\n    return a + b\n")
     subject = subject_of(f"{tmp_path / 'sums.py'}::add")
     assert subject.module_name == "sums"
-    with pytest.raises(UsageError, match=r"sums\.py: There is no function 'nix'"):
+    with pytest.raises(UsageError, match=r"sums\.py: There is no function or class 'nix'"):
         subject_of(f"{tmp_path / 'sums.py'}::nix")
 
 

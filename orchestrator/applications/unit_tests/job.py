@@ -9,18 +9,26 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.applications.unit_tests.judge import LIMITS, Subject, Surveyed, TestsJudgement, judge_tests, survey
+from orchestrator.applications.unit_tests.judge import (
+    LIMITS,
+    Subject,
+    Surveyed,
+    TestsJudgement,
+    is_of_class,
+    judge_tests,
+    survey,
+)
 from orchestrator.applications.unit_tests.options import UnitTestJob
 from orchestrator.applications.unit_tests.prompts import write_unit_tests
 from orchestrator.applications.unit_tests.results import TestsDetails, TestsResult, row_of
 from orchestrator.applications.unit_tests.score import accepted
-from orchestrator.applications.unit_tests.subjects import shown, subject_of_task, with_module
+from orchestrator.applications.unit_tests.subjects import imported_as_candidate, shown, subject_of_task
 from orchestrator.data.benchmarks import load
 from orchestrator.errors import UsageError
 from orchestrator.jobs.loop import seed_of
 from orchestrator.jobs.sampled import SampledJob, chosen
 from orchestrator.jobs.steps import Step
-from orchestrator.llm.extraction import MODULE, Extraction, extract
+from orchestrator.llm.extraction import Extraction, extract
 from orchestrator.scoring.pass_at_k import refuse_k
 from orchestrator.types import (
     Attempt,
@@ -28,6 +36,7 @@ from orchestrator.types import (
     ExecutionResult,
     Fault,
     Limits,
+    Message,
     RunRecord,
     Sampling,
     Status,
@@ -63,12 +72,12 @@ class UnitTestWriting(SampledJob[UnitTestJob, TestsResult]):
         asked = _asked(job, subject, step.sample)
         if job.given:
             completion: Completion | None = Completion(text=job.given)
-            found = Extraction(code=with_module(job.given, subject.module_name, MODULE))
+            found = Extraction(code=imported_as_candidate(job.given, subject))
         else:
             completion = await self.ask(asked, lambda asked: self.model.chat(asked.messages, asked.sampling))
             if completion is None:
                 return
-            found = extract(completion.text, entry_point=subject.function, kind="tests")
+            found = extract(completion.text, entry_point=subject.function.partition(".")[0], kind="tests")
         judgement = await judge_tests(surveyed, found.code, self.engine.execute, job.mutation, job.weights)
         answered = asked.model_copy(update={"completion": completion})
         await self.record(_judged(job, answered, found, judgement))
@@ -127,7 +136,7 @@ def _asked(job: UnitTestJob, subject: Subject, number: int) -> Attempt:
         index=number,
         kind="tests",
         sample=number,
-        messages=() if job.given else write_unit_tests(shown(subject, docstrings=job.docstrings), subject.function),
+        messages=() if job.given else _prompt(job, subject),
         sampling=Sampling(
             temperature=job.temperature,
             max_new_tokens=job.max_new_tokens,
@@ -135,6 +144,11 @@ def _asked(job: UnitTestJob, subject: Subject, number: int) -> Attempt:
         ),
         completion=Completion(text=""),
     )
+
+
+def _prompt(job: UnitTestJob, subject: Subject) -> tuple[Message, ...]:
+    source = shown(subject, docstrings=job.docstrings)
+    return write_unit_tests(source, subject.function, of_class=is_of_class(subject))
 
 
 def _judged(job: UnitTestJob, answered: Attempt, found: Extraction, judgement: TestsJudgement) -> Attempt:

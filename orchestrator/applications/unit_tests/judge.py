@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,8 +22,9 @@ from typing import Any
 
 from pydantic import Field
 
-from orchestrator.applications.unit_tests.mutants import Mutant, mutants
+from orchestrator.applications.unit_tests.mutants import Mutant, located, mutants
 from orchestrator.applications.unit_tests.score import Observed, Outcome, TestsScore, Weights, copied, score, uses
+from orchestrator.applications.unit_tests.siblings import Siblings, borrowed
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import SandboxError, UsageError
 from orchestrator.sources import imports, parse
@@ -32,23 +34,29 @@ Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
 LIMITS = Limits(wall_time=180, cpu_time=120, memory=1536 * MiB, processes=32, output=16 * MiB, disk=32 * MiB)
 """For one sandbox run with all of its mutants. Each process in it has limits of its own."""
-_SHIPPED = tuple(f"mutant_{name}" for name in ("cage", "carried", "coverage", "inputs", "light", "link", "tests", "watch"))
+_SHIPPED = tuple(
+    f"mutant_{name}"
+    for name in ("cage", "carried", "coverage", "episodes", "inputs", "light", "link", "objects", "package", "tests", "watch")
+)
 _IMPORTING = ("import_module", "__import__", "importorskip")
+_ERRORS = ("Error", "Exception", "Warning")
 _SHOWN = 1200
 """Characters of feedback."""
 
 
 class Subject(Value):
-    """A function that tests are written for."""
+    """A function, method or class that tests are written for."""
 
     name: str
     """The task's name."""
     module: str
     """Python source of its module: the reference."""
     function: str
-    """At the top level of the module."""
+    """At the top level of the module: `function`, `Class` or `Class.method`."""
     module_name: str = ""
     """What tests of one's own import it as; they are tried with `candidate` in its place."""
+    siblings: Siblings = ()
+    """Modules beside it that it imports."""
     trusted: tuple[str, ...] = ()
     """Tests that are known to be right: they give inputs by which mutants are told apart, and are never shown."""
 
@@ -125,7 +133,27 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
             how[rest[0]] = "slow"  # the run was cut off in this one
         left = {name: source for name, source in left.items() if name not in how}
     distinct = frozenset(name for name, told in how.items() if told != "same") if inputs else frozenset()
+    if (is_of_class(subject) and not inputs) or _takes_objects(subject):
+        distinct = frozenset(how)  # nobody found out how to make an object: no mutant is taken to be equivalent
     return Surveyed(subject=subject, mutants=tuple(made), distinct=distinct, inputs=inputs)
+
+
+def is_of_class(subject: Subject) -> bool:
+    """Whether tests are wanted for a class, or for a method of one."""
+    found = located(parse(subject.module), subject.function)
+    return found is not None and isinstance(found[0], ast.ClassDef)
+
+
+def _takes_objects(subject: Subject) -> bool:
+    """Whether a function says that it takes objects of the module's classes, which no guess of its inputs can make."""
+    found = located(parse(subject.module), subject.function)
+    if subject.trusted or found is None or isinstance(found[0], ast.ClassDef):
+        return False
+    about = _about(subject.module, subject.function, "", subject.module_name, subject.siblings)
+    annotations = " ".join(
+        ast.unparse(one.annotation) for one in ast.walk(found[0].args) if isinstance(one, ast.arg) and one.annotation
+    )
+    return bool({one["name"] for one in about["classes"]} & set(re.findall(r"\w+", annotations)))
 
 
 async def judge_tests(
@@ -354,7 +382,8 @@ def _program(subject: Subject, tests: str | None, sources: Mapping[str, str], op
         "mutants": dict(sources),
         "tests": tests,
         "trusted": list(subject.trusted) if tests is None else [],
-        "about": _about(subject.module, subject.function, tests or ""),
+        "about": _about(subject.module, subject.function, tests or "", subject.module_name, subject.siblings),
+        "package": {"name": subject.module_name, "siblings": dict(subject.siblings)} if subject.siblings else None,
         "seed": options.seed,
         "references": options.references,
         "cpu": options.cpu,
@@ -369,23 +398,21 @@ def _program(subject: Subject, tests: str | None, sources: Mapping[str, str], op
 
 
 @lru_cache(maxsize=256)
-def _about(module: str, function: str, tests: str) -> dict[str, Any]:
+def _about(module: str, function: str, tests: str, name: str = "", siblings: Siblings = ()) -> dict[str, Any]:
     """What the tests may know of the function's module: names, docstrings, constants, exceptions. It is the same for mutants."""
     tree = parse(module)
-    functions, exceptions, constants = [], [], {}
-    for node in tree.body:
+    functions, constants = [], {}
+    exceptions: list[tuple[str, list[str]]] = []
+    classes: list[dict[str, Any]] = []
+    for node in [*borrowed(module, name, siblings), *tree.body]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            functions.append(
-                {
-                    "name": node.name,
-                    "doc": ast.get_docstring(node),
-                    "kind": _kind(node),
-                }
-            )
+            functions.append(_called(node))
         elif isinstance(node, ast.ClassDef):
             bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-            if any(base.endswith(("Error", "Exception", "Warning")) for base in bases):
-                exceptions.append([node.name, bases])
+            if any(base.endswith(_ERRORS) or base in dict(exceptions) for base in bases):
+                exceptions.append((node.name, bases))
+            else:
+                classes.append(_class(node, {one["name"] for one in classes}))
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             try:
                 ast.literal_eval(node.value)
@@ -393,16 +420,42 @@ def _about(module: str, function: str, tests: str) -> dict[str, Any]:
                 continue
             constants[node.targets[0].id] = ast.unparse(node.value)
     unique = list({one["name"]: one for one in functions}.values())
+    tops = {one.partition(".")[0] for one, _ in siblings}
+    needed = {one for source in (module, *dict(siblings).values()) for one in _imports(source)}
+    needed = {one for one in needed if one.partition(".")[0] not in tops}
     return {
         "functions": unique,
         "constants": constants,
+        "classes": list({one["name"]: one for one in classes}.values()),
         "exceptions": exceptions,
-        "imports": sorted(_imports(module)),
-        "libraries": sorted(_imports(module) | _imports(tests, guessed=True)),
+        "imports": sorted(needed),
+        "libraries": sorted(needed | _imports(tests, guessed=True)),
     }
 
 
-def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+def is_exception(module: str, name: str) -> bool:
+    """Whether a module defines an exception of this name, as far as that is seen."""
+    return any(name == one for one, _ in _about(module, name, "")["exceptions"])
+
+
+def _called(node: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, Any]:
+    return {"name": node.name, "doc": ast.get_docstring(node), "kind": _kind(node)}
+
+
+def _class(node: ast.ClassDef, known: set[str]) -> dict[str, Any]:
+    """A class as the tests see it: its docstring, its bases in the module, and its methods but for operators and properties."""
+    methods = []
+    for one in node.body:
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and not one.name.startswith("__"):
+            decorators = {ast.unparse(decorator) for decorator in one.decorator_list}
+            if not decorators - {"staticmethod", "classmethod", "abstractmethod", "abc.abstractmethod", "override"}:
+                bound = "class" if decorators & {"staticmethod", "classmethod"} else "self"
+                methods.append(_called(one) | {"bound": bound, "kind": _kind(one, decorated=True)})
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name) and base.id in known]
+    return {"name": node.name, "doc": ast.get_docstring(node), "bases": bases, "methods": methods}
+
+
+def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef, *, decorated: bool = False) -> str:
     """What a call of a function gives: its value, or something that gives values when it is asked."""
     left: list[ast.AST] = list(node.body)
     steps = False
@@ -413,7 +466,7 @@ def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
             left += ast.iter_child_nodes(inner)
     if isinstance(node, ast.AsyncFunctionDef):
         return "async generator" if steps else "coroutine"
-    return "generator" if steps and not node.decorator_list else "function"
+    return "generator" if steps and (decorated or not node.decorator_list) else "function"
 
 
 def _imports(source: str, *, guessed: bool = False) -> set[str]:

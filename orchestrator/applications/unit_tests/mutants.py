@@ -1,4 +1,4 @@
-"""Mutants of a function: copies with one small fault each, to measure tests by those that they notice. Pure functions.
+"""Mutants of a function, method or class: copies with one small fault each, to measure tests by those that they notice.
 
 The operators bear the names of the literature (Offutt et al. 1996 for AOR, ROR, LCR and the like; Derezińska and Hałas 2014 for
 those of Python). They work on the syntax tree, never on docstrings, annotations or decorators. A mutant whose bytecode is that of
@@ -76,7 +76,7 @@ _KEPT = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.Im
 
 
 class Mutant(Value):
-    """A module in which one function has one fault."""
+    """A module in which one function or method has one fault."""
 
     name: str
     """Unique among the mutants of the function, and the same each time."""
@@ -103,18 +103,20 @@ class _Change:
 
 
 def mutants(source: str, function: str, *, most: int = 100, seed: int = 0) -> list[Mutant]:
-    """Mutants of a top-level function in the order of its lines; where there are more than `most`, a seeded sample of them.
+    """Mutants of a top-level function, of `Class.method` or of all methods of `Class`, in the order of lines.
+
+    Where there are more than `most`, a seeded sample of them.
 
     Raises:
-        UsageError: the source does not parse, is too large, or has no such function.
+        UsageError: the source does not parse, is too large, or has no such function, method or class.
     """
-    node = _find(source, function)
+    node, changed = _find(source, function)
     lines = source.splitlines(keepends=True)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
     head, tail = "".join(lines[:first]), "".join(lines[node.end_lineno :])
     seen = {_fingerprint(node)}
     made: list[Mutant] = []
-    for change in _changes(node):
+    for change in (change for one in changed for change in _changes(one)):
         before = _text(change.place)
         with _Applied(change):
             fingerprint = _fingerprint(node)
@@ -134,21 +136,43 @@ def mutants(source: str, function: str, *, most: int = 100, seed: int = 0) -> li
     return sorted(made, key=lambda mutant: mutant.line)
 
 
-def _find(source: str, function: str) -> ast.FunctionDef | ast.AsyncFunctionDef:
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def located(tree: ast.Module, name: str) -> tuple[Function | ast.ClassDef, list[Function]] | None:
+    """The top-level definition that holds what is named, and the functions that are meant: one, or the methods of a class."""
+    first, _, method = name.partition(".")
+    found = [node for node in tree.body if isinstance(node, Function | ast.ClassDef) and node.name == first]
+    if not found:
+        return None
+    node = found[-1]
+    if not isinstance(node, ast.ClassDef):
+        return None if method else (node, [node])
+    methods = [one for one in node.body if isinstance(one, Function) and (not method or one.name == method)]
+    return (node, methods) if methods else None
+
+
+def _find(source: str, function: str) -> tuple[Function | ast.ClassDef, list[Function]]:
     if len(source) > MODULE_LIMIT:
         raise UsageError(f"A module of {len(source)} characters is too large to be mutated.", remedy="Move the function out.")
     try:
         tree = parse(source)
     except SyntaxError as exc:
         raise UsageError(f"The module does not parse: {exc}.", remedy="Give Python source.") from None
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function]
-    if not found:
-        names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    found = located(tree, function)
+    if found is None:
+        inside = located(tree, function.partition(".")[0])
+        if "." in function and inside is not None:
+            what, nodes = "method", [f"{inside[0].name}.{one.name}" for one in inside[1] if inside[0] is not one]
+        else:
+            what, nodes = "function or class", [node.name for node in tree.body if isinstance(node, Function | ast.ClassDef)]
+        if function in nodes:
+            raise UsageError(f"{function} has no methods of its own.", remedy="Name a function, or a class that has methods.")
         raise UsageError(
-            f"There is no function {function!r} at the top level of the module.",
-            remedy=f"There are: {', '.join(names) or 'none'}.",
+            f"There is no {what} {function!r} at the top level of the module.",
+            remedy=f"There are: {', '.join(dict.fromkeys(nodes)) or 'none'}.",
         )
-    return found[-1]
+    return found
 
 
 class _Applied:

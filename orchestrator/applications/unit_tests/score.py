@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from orchestrator.applications.unit_tests.mutants import located
 from orchestrator.sources import imports, parse
 from orchestrator.types import Value
 
@@ -169,16 +170,19 @@ def _fraction(part: tuple[int, int]) -> float:
 
 
 def uses(tests: str, function: str) -> bool:
-    """Whether the tests name the function other than in an import; a name that an import gives it is one of its names."""
+    """Whether the tests name the function other than in an import; a name that an import gives it is one of its names.
+
+    Of a method its class must be named so, and the method itself where it is not called by an operator.
+    """
+    function, _, method = function.partition(".")
     try:
         tree = parse(tests)
     except SyntaxError:
         return False
     names = {function, *(one.binds for one in imports(tree) if one.name == function)}
-    return any(
-        (isinstance(node, ast.Name) and node.id in names) or (isinstance(node, ast.Attribute) and node.attr == function)
-        for node in ast.walk(tree)
-    )
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    named = function in attributes or any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(tree))
+    return named and (not method or method.startswith("__") or method in attributes)
 
 
 def copied(tests: str, reference: str, function: str) -> str:
@@ -190,19 +194,25 @@ def copied(tests: str, reference: str, function: str) -> str:
         tests_tree, tree = parse(tests), parse(reference)
     except SyntaxError:
         return ""
-    own = next(
-        (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function), None
-    )
+    own = located(tree, function)
     if own is None:
         return ""
-    wanted = Counter(_grams(_body(own)))
+    bodies = [_body(node) for node in own[1]]
+    for body in bodies:
+        if where := _carries(tests_tree, body, _COPIED):
+            return where
+    return _carries(tests_tree, [node for body in bodies for node in body], _COPIED + 0.2)
+
+
+def _carries(tests: ast.Module, body: list[ast.stmt], part: float) -> str:
+    wanted = Counter(_grams(body))
     if wanted.total() < _ENOUGH:
         return ""
-    for node in tests_tree.body:
+    for node in tests.body:
         found = Counter(_grams([node]))
-        if (wanted & found).total() / wanted.total() >= _COPIED:
+        if (wanted & found).total() / wanted.total() >= part:
             return getattr(node, "name", f"line {node.lineno}")
-    found = Counter(_grams(list(tests_tree.body)))
+    found = Counter(_grams(list(tests.body)))
     return "the module" if (wanted & found).total() / wanted.total() >= _COPIED + 0.2 else ""
 
 

@@ -96,12 +96,22 @@ def _module(kept: list[Piece], found: Sequence[Piece], entry_point: str | None, 
     if entry_point is not None:
         if any(entry_point in piece.binds and not piece.is_import for piece in found):
             problems.append("dropped the tests' own copy of the function")
+        whole = [piece for piece in kept if _takes(piece, entry_point)]
         # `from somewhere import loss, other` keeps nothing of `somewhere`: there is no such module in the sandbox.
-        if any(entry_point in piece.binds and piece.is_import and len(piece.binds) > 1 for piece in kept):
+        others = [piece for piece in kept if piece not in whole and entry_point in piece.binds and piece.is_import]
+        if any(len(piece.binds) > 1 for piece in others):
             problems.append("dropped names imported beside the function")
-        chosen = [*pieces(f"from {MODULE} import {entry_point}"), *chosen]
+        chosen = [*(whole or pieces(f"from {MODULE} import {entry_point}")), *chosen]
     code = join(chosen)
     said = tuple(dict.fromkeys(problems))
     if not parses(code):
         return Extraction(draft=code, reason="The tests do not parse once they are put together.", problems=said)
     return Extraction(code=code, usable=True, problems=said)
+
+
+def _takes(piece: Piece, entry_point: str) -> bool:
+    """Whether this takes the function, and perhaps what belongs to it, from where the tests find it."""
+    node = piece.node
+    if not isinstance(node, ast.ImportFrom) or node.module != MODULE or node.level:
+        return False
+    return any(alias.name == entry_point and alias.asname is None for alias in node.names)

@@ -35,24 +35,24 @@ Known = list[tuple[list[Any], bytes]]
 """Arguments, taken apart, and bytes of the value, of calls of the function."""
 
 
-def carried(reference: types.CodeType, messages: Iterable[bytes], known: Known) -> list[str]:
-    """Names of the functions in which the tests carry the function.
+def carried(references: list[types.CodeType], messages: Iterable[bytes], known: list[Known]) -> list[str]:
+    """Names of the functions in which the tests carry the function, or one of the methods.
 
     Raises whatever bytes that no watch has sent make of `marshal`: the tests wrote them, in a process of the caller's choosing.
     """
     found: dict[str, None] = {}
-    wanted = Counter(_grams(reference))
+    wanted = [Counter(_grams(code)) for code in references]
     returned: dict[str, list[tuple[list[Any], bytes]]] = defaultdict(list)
     for message in messages:
         if message[:1] == mutant_watch.CODE:
             for code in nested(marshal.loads(message[1:])):
-                if _is_like(wanted, code):
+                if any(_is_like(one, code) for one in wanted):
                     found[code.co_name] = None
         elif message[:1] == mutant_watch.RETURNED:
             place, given, value = marshal.loads(message[1:])
             returned[place].append((given, value))
     for place, calls in returned.items():
-        if _computes(calls, known):
+        if any(_computes(calls, one) for one in known):
             found[place.partition(":")[0]] = None
     return list(found)
 
@@ -99,7 +99,7 @@ def _computes(calls: list[tuple[list[Any], bytes]], known: Known) -> bool:
     agreed, differed, values = 0, 0, set()
     for arguments, value in known:
         # A frame has its defaults written out.
-        answers = {one for given, one in calls if given[: len(arguments)] == arguments}
+        answers = {one for given, one in calls if given[: len(arguments)] == arguments and (arguments or not given)}
         if value in answers:
             agreed += 1
             values.add(value)

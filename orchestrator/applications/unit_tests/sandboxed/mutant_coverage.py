@@ -1,4 +1,4 @@
-"""Runs in a sandbox: which lines and branches of one function were passed.
+"""Runs in a sandbox: which lines and branches of a function, method or class were passed.
 
 Marks are put into the function's syntax tree: one before each statement, one in each outcome of a condition. The tests cannot see
 or set them, for they are on the function's side. A line is that on which a statement begins. A branch is one outcome of a
@@ -63,13 +63,25 @@ class Marks:
 
 
 def marked(source: str, function: str, marks: Marks) -> ast.Module:
-    """The module with marks in one of its functions."""
+    """The module with marks in a function, in a method, or in all methods of a class."""
     tree = ast.parse(source)
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function:
-            marker = _Marker(marks)
-            node.body = marker.block(node.body, documented=True)
+    marker = _Marker(marks)
+    for node in functions(tree, function):
+        node.body = marker.block(node.body, documented=True)
     return ast.fix_missing_locations(tree)
+
+
+def functions(tree: ast.Module, name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """What `function`, `Class.method` or `Class` names: definitions at the top of a module or of a class in it."""
+    first, _, rest = name.partition(".")
+    found: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == first:
+            inner = [one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+            found += [one for one in inner if not rest or one.name == rest]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            found.append(node)
+    return found
 
 
 class _Marker(ast.NodeTransformer):

@@ -25,14 +25,14 @@ import values as plain  # type: ignore[import-not-found]
 MOST = 250
 """Inputs."""
 _OF_TESTS = 100
-_TRIES = 1500
-_SECONDS = 0.5
+TRIES = 1500
+SECONDS = 0.5
 """CPU time to find them in."""
-_ONE = 0.02
+ONE = 0.02
 """CPU seconds that the reference may take for an input that was made up."""
 _LARGE = 4096
 """Bytes of an input that is varied."""
-_GUESSES: dict[str, list[Any]] = {
+GUESSES: dict[str, list[Any]] = {
     "int": [0, 1, 2, 3, 5, 7, 10, 12, 100, -1, -4],
     "float": [0.0, 1.0, 0.5, 2.75, -1.5, 10.0],
     "bool": [True, False],
@@ -71,7 +71,7 @@ def frames(names: dict[str, Any], job: dict[str, Any], is_explicit: Callable[[Ba
     number = [function["name"] for function in job["about"]["functions"]].index(job["function"])
     function = names[job["function"]]
     found: dict[bytes, tuple[tuple[Any, ...], dict[str, Any]]] = {}
-    until = time.process_time() + _SECONDS
+    until = time.process_time() + SECONDS
 
     def add(args: tuple[Any, ...], kwargs: dict[str, Any], most: int) -> bool:
         """Whether it is new, plain, and there is room."""
@@ -107,7 +107,7 @@ def frames(names: dict[str, Any], job: dict[str, Any], is_explicit: Callable[[Ba
             add(*_with_defaults(function, args, kwargs), MOST)
         good = {data: value for data, value in found.items() if _answers(function, *value, is_explicit)}
         small = [value for data, value in good.items() if len(data) <= _LARGE and value[0]]
-        for _ in range(_TRIES if small else 0):
+        for _ in range(TRIES if small else 0):
             if len(found) >= MOST or time.process_time() > until:
                 break
             args, kwargs = chance.choice(small)
@@ -154,7 +154,7 @@ def _answers(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], is_ex
 
     args, kwargs = plain.loads(plain.dumps((args, kwargs)))
     before = signal.signal(signal.SIGVTALRM, too_slow)
-    signal.setitimer(signal.ITIMER_VIRTUAL, _ONE)
+    signal.setitimer(signal.ITIMER_VIRTUAL, ONE)
     try:
         function(*args, **kwargs)
         return True
@@ -178,11 +178,18 @@ def _guesses(function: Any, chance: random.Random) -> Iterator[tuple[tuple[Any, 
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.KEYWORD_ONLY) and parameter.default is not parameter.empty:
             continue
-        text = str(getattr(parameter.annotation, "__name__", parameter.annotation)).lower()
-        known = [values for kind, values in _GUESSES.items() if kind.lower() in text]
-        pools.append(known[0] if known else [value for values in _GUESSES.values() for value in values])
+        pools.append(pool(parameter) or [value for values in GUESSES.values() for value in values])
     for _ in range(60):
         yield tuple(chance.choice(pool) for pool in pools), {}
+
+
+def pool(parameter: Any) -> list[Any]:
+    """Values of the kind that a parameter's annotation names first; none where it names none."""
+    if parameter.annotation is parameter.empty:
+        return []
+    text = str(getattr(parameter.annotation, "__name__", parameter.annotation)).lower()
+    places = {text.find(kind.lower()): values for kind, values in GUESSES.items() if kind.lower() in text}
+    return places[min(places)] if places else []
 
 
 def _with_defaults(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

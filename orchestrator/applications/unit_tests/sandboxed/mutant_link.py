@@ -1,10 +1,11 @@
 """Runs in a sandbox, on both sides: calls of a function that lives in another process, as plain data over one socket.
 
 A side exports functions by number. The other side calls them with plain values, and functions among arguments and results are
-exported in turn. Nothing else crosses: no attributes, no source, no frames, no code objects. So tests can do nothing with the
-function under test but call it, and cannot tell a mutant from the reference but by what it does.
+exported in turn, as are objects of the module's classes (`mutant_objects`). Nothing else crosses: no source, no frames, no code
+objects. So tests can do nothing with the function under test but call it, and cannot tell a mutant from the reference but by what
+it does.
 
-Left out: objects behind handles. `plain` (the agent's) writes and reads the values.
+Left out: values. `plain` (the agent's) writes and reads them.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, ClassVar
 
+import mutant_objects  # type: ignore[import-not-found]
 import values as plain  # type: ignore[import-not-found]
 
 _SIZE = struct.Struct("<I")
-_CALLABLE, _ITERATOR, _FLOW = 1, 2, 3
+_CALLABLE, _ITERATOR, _FLOW, _OBJECT = 1, 2, 3, 4
 """Tags beside those of plain values."""
 _ITEMS = 10_000
 """Items taken of an iterator that a function returned."""
@@ -42,6 +44,13 @@ class _Taken:
 class _Writer(plain.Writer):  # type: ignore[misc]
     __slots__ = ("link",)
 
+    def special(self, value: Any) -> bool:
+        found = self.link.numbered(value)
+        if found is None:
+            return False
+        self.out += bytes([_OBJECT]) + _SIZE.pack(found[0]) + _SIZE.pack(found[1])
+        return True
+
     def foreign(self, value: Any) -> None:
         if callable(value) and not isinstance(value, type):
             self.out += bytes([_CALLABLE]) + _SIZE.pack(self.link.export(value))
@@ -50,7 +59,7 @@ class _Writer(plain.Writer):  # type: ignore[misc]
             self.out += bytes([taken.tag])
             self.put(taken.items)
         else:
-            raise TypeError(f"a {type(value).__name__} cannot be passed between the tests and the function")
+            raise mutant_objects.Uncrossable(f"a {type(value).__name__} cannot be passed between the tests and the function")
 
 
 class _Reader(plain.Reader):  # type: ignore[misc]
@@ -61,13 +70,23 @@ class _Reader(plain.Reader):  # type: ignore[misc]
         self.pos += 4
         return self.link.proxy(number)
 
+    def _object(self) -> Any:
+        number, kind = struct.unpack_from("<II", self.data, self.pos)
+        self.pos += 8
+        return self.link.object(number, kind)
+
     def _iterator(self) -> Any:
         return iter(self.expect(list))
 
     def _flow(self) -> Any:
         return _flowing(self.expect(list))
 
-    more: ClassVar[dict[int, Callable[[Any], Any]]] = {_CALLABLE: _callable, _ITERATOR: _iterator, _FLOW: _flow}
+    more: ClassVar[dict[int, Callable[[Any], Any]]] = {
+        _CALLABLE: _callable,
+        _ITERATOR: _iterator,
+        _FLOW: _flow,
+        _OBJECT: _object,
+    }
 
 
 async def _flowing(items: list[Any]) -> AsyncIterator[Any]:
@@ -169,6 +188,11 @@ class Link:
     def __init__(self, wire: Any, *, record: bool = False, most: int = 8 << 20) -> None:
         self.wire = wire
         self.exports: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        self._shelf: Any = None
+        self.stubs: list[Any] | None = None
+        """On the tests' side: what stands for the module's classes."""
+        self._held: dict[int, Any] = {}
         self.errors: dict[str, type[BaseException]] = {}
         """Exceptions that the function's module defines, by name."""
         self.frames: list[tuple[bool, bytes]] | None = [] if record else None
@@ -183,11 +207,33 @@ class Link:
 
     def export(self, value: Any) -> int:
         """The number by which the other side calls a function."""
-        for number, known in enumerate(self.exports):
-            if known is value:
-                return number
-        self.exports.append(value)
-        return len(self.exports) - 1
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self.exports)
+            self.exports.append(value)
+        return self._numbers[id(value)]
+
+    def shelve(self, classes: list[type]) -> None:
+        """Export these classes, and then what operates on their objects."""
+        for cls in classes:
+            self.exports.append(cls)  # one by one, for two names may be of the same class
+        self._shelf = mutant_objects.Shelf(classes, self.export)
+        self.exports.append(self._shelf.operate)
+
+    def numbered(self, value: Any) -> tuple[int, int] | None:
+        """Number of an object and of its class; None for what crosses in another way."""
+        if self._shelf is None:
+            number = mutant_objects.stub_number(value) if self.stubs is not None else None
+            return None if number is None else (number, 0)
+        kind = self._shelf.kind(value)
+        return None if kind is None else (self.export(value), kind)
+
+    def object(self, number: int, kind: int) -> Any:
+        """The object of a number: itself where it is, else what stands for it. None where it is only read about."""
+        if self._shelf is not None:
+            return self.exports[number]
+        if self.stubs is not None and number not in self._held:
+            self._held[number] = mutant_objects.stub_of(self.stubs[kind], number)
+        return self._held.get(number)
 
     def proxy(self, number: int) -> Callable[..., Any]:
         """A function of the other side."""
@@ -212,7 +258,7 @@ class Link:
             TypeError: an argument cannot cross.
             ConnectionError: the other side has ended.
         """
-        frame = CALL + self._write((number, args, kwargs))
+        frame = self.question(number, args, kwargs)
         try:
             self._send(frame)
             while True:
@@ -231,6 +277,10 @@ class Link:
         if frame[:1] == RETURNED:
             return arguments[told[3]] if told[3] is not None else told[0]
         raise self._error(*told[0])
+
+    def question(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        """The frame that asks for a call. Raises TypeError where an argument cannot cross."""
+        return CALL + self._write((number, args, kwargs))
 
     def _answer(self, frame: bytes) -> None:
         if frame[:1] != CALL:
@@ -252,7 +302,7 @@ class Link:
                         result = _Taken(asyncio.run(_gathered(result)), _FLOW)
                     else:
                         result = asyncio.run(result)
-                if hasattr(result, "__next__"):
+                if hasattr(result, "__next__") and self.numbered(result) is None:
                     result = _Taken(itertools.islice(result, _ITEMS))
         except BaseException as exc:
             failure = exc

@@ -22,6 +22,7 @@ import ast
 import contextlib
 import gc
 import importlib
+import inspect
 import itertools
 import json
 import marshal
@@ -46,6 +47,7 @@ import mutant_cage  # type: ignore[import-not-found]  # noqa: E402
 import mutant_carried  # type: ignore[import-not-found]  # noqa: E402
 import mutant_coverage  # type: ignore[import-not-found]  # noqa: E402
 import mutant_link  # type: ignore[import-not-found]  # noqa: E402
+import mutant_package  # type: ignore[import-not-found]  # noqa: E402
 import mutant_tests  # type: ignore[import-not-found]  # noqa: E402
 import mutant_watch  # type: ignore[import-not-found]  # noqa: E402
 
@@ -85,12 +87,17 @@ _FOLDERS = (".", *(("/box/tmp", "/dev/shm") if Path("/box").is_dir() else ()))
 class _Function:
     """A version of the function's module, compiled and not yet run."""
 
+    package: Any = None
+    """What its modules are found by, where it imports any of its own."""
+
     def __init__(self, source: str | ast.Module, **given: Any) -> None:
         self.code = compile(source, mutant_link.MODULE_FILE, "exec", dont_inherit=True)
         self._given = given
 
     def names(self) -> dict[str, Any]:
         """Run the module in this process. Raises whatever it raises."""
+        if self.package is not None:
+            return dict(self.package.load(self.code, self._given).__dict__)
         module = types.ModuleType("candidate")
         sys.modules["candidate"] = module
         module.__dict__.update(self._given)
@@ -118,6 +125,9 @@ class _Runner:
     def __init__(self, job: dict[str, Any], control: socket.socket | None) -> None:
         self._job, self._control = job, control
         self._names = [function["name"] for function in job["about"]["functions"]]
+        self._classes = [one["name"] for one in job["about"]["classes"]]
+        if job["package"]:
+            _Function.package = mutant_package.Package(job["package"]["name"], job["package"]["siblings"])
         self._reference = _Function(job["reference"])
         tree = ast.parse(job["reference"])
         self._raises = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.Raise | ast.Assert)}
@@ -192,7 +202,8 @@ class _Runner:
         link = mutant_link.Link(wire, record=record)
         link.raises = self._raises
         for name in self._names:
-            link.export(names[name])
+            link.exports.append(names[name])
+        link.shelve([names[name] for name in self._classes])
         return link
 
     def _forked(self, work: Any, *args: Any, cpu: float) -> int:
@@ -242,6 +253,7 @@ class _Runner:
 
     def _record_inputs(self, told: int) -> int:
         """Call the reference with inputs that are known to be of use."""
+        import mutant_episodes  # type: ignore[import-not-found]
         import mutant_inputs  # type: ignore[import-not-found]
 
         try:
@@ -250,9 +262,14 @@ class _Runner:
             os.write(told, json.dumps({"failed": f"{type(exc).__name__}: {exc}"}).encode())
             return 1
         names = dict(vars(sys.modules["candidate"]))
-        link.wire = mutant_inputs.Queue(mutant_inputs.frames(names, self._job, link.is_explicit))
         began = time.process_time()
-        link.serve()
+        if self._job["function"] in self._names:
+            link.wire = mutant_inputs.Queue(mutant_inputs.frames(names, self._job, link.is_explicit))
+            link.serve()
+        else:
+            classes = [names[name] for name in self._classes]
+            episodes = mutant_episodes.Episodes(link, classes, len(self._names), self._job["function"], self._job["seed"])
+            episodes.serve()
         self._tell_recorded(link, told, time.process_time() - began, None)
         return 0
 
@@ -394,8 +411,8 @@ class _Runner:
         refused = [one[1:].decode("ascii", "replace")[:100] for one in messages if one[:1] == mutant_watch.REFUSED]
 
         def judge(told: int) -> int:
-            code = next(one for one in mutant_carried.nested(self._reference.code) if one.co_name == self._job["function"])
-            os.write(told, json.dumps(mutant_carried.carried(code, messages, self._known)[:20]).encode())
+            codes = [one for one in mutant_carried.nested(self._reference.code) if self._is_under_test(one)]
+            os.write(told, json.dumps(mutant_carried.carried(codes, messages, self._known)[:20]).encode())
             return 0
 
         found = self._recorded(judge)
@@ -403,9 +420,21 @@ class _Runner:
             found, refused = [], [*refused, "a message in place of the watch"]
         return {"copies": [str(name)[:100] for name in found], "refused": sorted(set(refused))[:20]}
 
-    def _distinct(self) -> Any:
-        """Arguments and values of calls of the function that returned, enough to tell whether another one does the same."""
-        function = self._names.index(self._job["function"])
+    def _is_under_test(self, code: types.CodeType) -> bool:
+        owner, _, _ = code.co_qualname.rpartition(".")
+        method = bool(code.co_flags & inspect.CO_OPTIMIZED)
+        return self._job["function"] == code.co_qualname or (method and self._job["function"] == owner)
+
+    def _distinct(self) -> list[Any]:
+        """Calls that returned, of the function or of each method, enough to tell whether another one does the same."""
+        function = self._job["function"]
+        if function in self._names:
+            return [found] if (found := self._distinct_of(self._names.index(function), "")) else []
+        operate = len(self._names) + len(self._classes)
+        defined = mutant_coverage.functions(ast.parse(self._job["reference"]), function)
+        return [found for name in dict.fromkeys(one.name for one in defined) if (found := self._distinct_of(operate, name))]
+
+    def _distinct_of(self, wanted: int, method: str) -> list[Any]:
         reader = mutant_link.Link(None)
         found: dict[bytes, tuple[list[Any], bytes]] = {}
         for (asked, question), (_, answer) in itertools.pairwise(self._frames):
@@ -414,10 +443,14 @@ class _Runner:
             with contextlib.suppress(Exception):
                 number, args, kwargs = reader.read(question)
                 value = reader.read(answer)[0]
+                if method and (value is None or args[2].strip("_") != method.strip("_")):
+                    continue
+                args = args[3:] if method else args
                 arguments = mutant_watch.taken_apart([*args, *kwargs.values()])
                 value = list(value) if hasattr(value, "__next__") else value
-                if number == function and arguments:
-                    found.setdefault(marshal.dumps(arguments, 2), (arguments, marshal.dumps(mutant_watch.spelled(value), 2)))
+                if number == wanted and (arguments or method):
+                    known = arguments, marshal.dumps(mutant_watch.spelled(value), 2)
+                    found.setdefault(marshal.dumps(known if method else arguments, 2), known)
         # Two inputs with one value say little: a function that is constant there is no copy.
         return list(found.values()) if len(found) > 2 and len({value for _, value in found.values()}) > 1 else []
 

@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 import mutant_cage  # type: ignore[import-not-found]
 import mutant_light  # type: ignore[import-not-found]
 import mutant_link  # type: ignore[import-not-found]
+import mutant_objects  # type: ignore[import-not-found]
 import mutant_watch  # type: ignore[import-not-found]
 
 FILE = "test_candidate.py"
@@ -89,6 +90,7 @@ def _module(link: Any, about: dict[str, Any]) -> types.ModuleType:
     module = types.ModuleType("candidate")
     for number, function in enumerate(about["functions"]):
         setattr(module, function["name"], _stub(link, number, function))
+    _classes(link, about, module)
     for name, text in about["constants"].items():
         setattr(module, name, ast.literal_eval(text))
     for name, bases in about["exceptions"]:
@@ -98,21 +100,28 @@ def _module(link: Any, about: dict[str, Any]) -> types.ModuleType:
     return module
 
 
+def _classes(link: Any, about: dict[str, Any], module: types.ModuleType) -> None:
+    first = len(about["functions"])  # as the function's side exports them
+    link.stubs = []
+
+    def ask(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return link.ask(first + len(about["classes"]), args, kwargs)
+
+    for place, told in enumerate(about["classes"]):
+
+        def make(args: tuple[Any, ...], kwargs: dict[str, Any], number: int = first + place) -> Any:
+            return link.ask(number, args, kwargs)
+
+        bases = [getattr(module, name) for name in told["bases"]]
+        link.stubs.append(mutant_objects.stub_class(told, bases, ask, make, place, "candidate"))
+        setattr(module, told["name"], link.stubs[-1])
+
+
 def _stub(link: Any, number: int, function: dict[str, Any]) -> Any:
     def stub(*args: Any, **kwargs: Any) -> Any:
         return link.ask(number, args, kwargs)
 
-    async def later(*args: Any, **kwargs: Any) -> Any:
-        return link.ask(number, args, kwargs)
-
-    def steps(*args: Any, **kwargs: Any) -> Any:
-        yield from link.ask(number, args, kwargs)
-
-    async def flow(*args: Any, **kwargs: Any) -> Any:
-        async for item in link.ask(number, args, kwargs):
-            yield item
-
-    made = {"function": stub, "coroutine": later, "generator": steps, "async generator": flow}[function["kind"]]
+    made = mutant_objects.in_form(function["kind"], stub)
     made.__name__ = made.__qualname__ = function["name"]
     made.__module__ = "candidate"
     made.__doc__ = function["doc"]
