@@ -1,4 +1,4 @@
-"""Files that a user named: read, or told why not; written whole or not at all, and never over work that is not ours.
+"""Files that a user named: read, or the reason why not; written whole or not at all, and never over work that is not ours.
 
 Left out: what is in them, and the run store.
 """

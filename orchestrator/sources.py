@@ -67,7 +67,7 @@ class Import(NamedTuple):
     name: str
     """What is taken from it, `*` for everything; empty for the module itself."""
     binds: str
-    """The name under which it is known from then on; `*` where that cannot be told."""
+    """The name under which it is known from then on; `*` where that cannot be known."""
     level: int = 0
     """Dots before the module, of a relative import."""
 

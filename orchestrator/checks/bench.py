@@ -141,7 +141,7 @@ def _own_pss() -> int | None:
 
 
 def _pss(pid: object) -> int | None:
-    """Bytes of memory of a process, what it shares divided by how many share it; None where the kernel does not tell."""
+    """Bytes of memory of a process, what it shares divided by how many share it; None where the kernel does not say."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
             if line.startswith("Pss:"):

@@ -157,7 +157,7 @@ def _sealed(wall: str) -> Callable[[ExecutionResult], str]:
             answer = json.loads(result.stdout)
             holes = [str(hole) for hole in answer["holes"]] if answer["wall"] == wall else ["it looked elsewhere"]
         except (ValueError, KeyError, TypeError):
-            return f"the program that looks around told nonsense ({result.status}). {_last(result)}".rstrip()
+            return f"the probe gave no valid report ({result.status}). {_last(result)}".rstrip()
         return f"does not hold: {', '.join(holes)}" if holes else ""
 
     return must
@@ -319,7 +319,7 @@ async def _surroundings_unchanged(engine: Engine) -> str:
         return wrong
     before, after = _census(first), _census(second)
     if not before or not after:
-        return f"the program that looks around told nonsense ({first.status}, {second.status}). {_last(second)}".rstrip()
+        return f"the probe gave no valid report ({first.status}, {second.status}). {_last(second)}".rstrip()
     changed = sorted(what for what in before.keys() | after.keys() if before.get(what) != after.get(what))
     return f"what a later run sees differs: {', '.join(changed[:10])}" if changed else ""
 

@@ -102,7 +102,7 @@ class Row:
     descriptors: int
     tasks: int
     worker_memory: int
-    """Bytes of the largest worker container; 0 where the engine does not tell."""
+    """Bytes of the largest worker container; 0 where the engine does not say."""
     workers: int
 
 

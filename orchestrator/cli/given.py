@@ -36,7 +36,7 @@ def programs(
     test_file: Sequence[str],
     room: int,
 ) -> dict[str, Program]:
-    """A program for each file of tests, by its name; one without a name where there are none. What came along is told.
+    """A program for each file of tests, by its name; one without a name where there are none. What came along is reported.
 
     Raises:
         UsageError: something cannot be read, does not fit, or is not there to be tested.

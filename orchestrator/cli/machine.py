@@ -45,7 +45,7 @@ def build_image(
     """
     from orchestrator.sandbox import image
 
-    settings()  # a bad environment variable is told before anything is built
+    settings()  # a bad environment variable is reported before anything is built
     if tag and not more:
         raise UsageError("--tag names an image that --with makes.", remedy="Leave it out, or say which packages it is for.")
     packages = _packages(more or ())

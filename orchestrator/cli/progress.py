@@ -40,7 +40,7 @@ class Progress:
         self._accepted = 0
         self._finished = 0
         self._planned: int | None = None
-        """Of how many steps; None where tasks are told one by one."""
+        """Of how many steps; None where tasks are shown one by one."""
         self._status = ""
         self._percent = -1
         self._panel: Live | None = None
@@ -149,7 +149,7 @@ class Progress:
 
 
 def _because(attempt: Attempt) -> str:
-    """The first telling line of the feedback."""
+    """The first line of the feedback that says something."""
     lines = [line.strip() for line in attempt.feedback.splitlines() if line.strip()]
     return f": {lines[0][:110]}" if lines else ""
 

@@ -259,7 +259,7 @@ def run_many(
         programs: programs in full, or the source of each: then `tests` and the others below, as `run` has them, are for all of
             these.
         limits: seconds and bytes that each may use; see `help(Limits)`.
-        in_flight: how many run or wait for a sandbox at once; twice the number of sandboxes unless told otherwise.
+        in_flight: how many run or wait for a sandbox at once; by default twice the number of sandboxes.
         on_result: called with (place in the input, result) when one is done, in another thread: for a progress bar, or to keep
             results as they come. What it raises ends everything.
 

@@ -82,7 +82,7 @@ class RecordedJob(ABC, Generic[J, R]):
     Args:
         settings: where data sets, weights and files of results are, and how many sandboxes there may be.
         store: where the job is recorded.
-        watcher: whom to tell what happens.
+        watcher: is notified of what happens.
         engine: used in place of the one that the settings name.
         model: used in place of the one that the options name.
     """

@@ -73,7 +73,7 @@ class LoopOptions(Value):
 
 
 class Sealed:
-    """The result of a hidden run: it tells its verdict, and is opened only to be recorded.
+    """The result of a hidden run: it shows its verdict, and is opened only to be recorded.
 
     Prompts and feedback are built from other types, so that what is in here cannot reach a model by way of them.
     """
@@ -174,7 +174,7 @@ class Ledger:
         return None
 
     async def add(self, attempt: Attempt) -> Attempt:
-        """Record an attempt with the next index, then tell the watcher. What was judged is recorded under a cancellation too."""
+        """Record an attempt with the next index, then notify the watcher. What was judged is recorded even when cancelled."""
         index = 1 + max((item.index for item in self.attempts), default=-1)
         attempt = attempt.model_copy(update={"index": index})
         self.attempts.append(attempt)  # its index is taken, and a repetition of it is known from here on

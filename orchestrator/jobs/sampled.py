@@ -45,7 +45,7 @@ class SampledOptions(Value):
     stop: tuple[str, ...] = ()
     """Texts that end an answer, beside those that end a continued function."""
     system: str = ""
-    """What the model is told that it is; empty: nothing."""
+    """The system message; empty: none."""
     max_new_tokens: int = Field(default=512, ge=1)
     seed: int = 0
     ks: tuple[int, ...] = ()

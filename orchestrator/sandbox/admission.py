@@ -239,7 +239,7 @@ def host_memory(share: float = 0.8) -> int:
     """Bytes that sandboxes may use together: a share of what this host has available now.
 
     Raises:
-        PrerequisiteError: the kernel does not tell.
+        PrerequisiteError: the kernel does not say.
     """
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):

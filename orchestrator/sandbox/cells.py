@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _GRACE = 1.0
 """Seconds that an interrupted cell has to end."""
 _SILENCE = 15.0
-"""Seconds after which an agent that does not tell of its end counts as dead."""
+"""Seconds after which an agent that does not report its end counts as dead."""
 _MOST_HEADER, _MOST_BODY = 8 * MiB, 32 * MiB
 """Bytes of an answer."""
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -320,7 +320,7 @@ class DockerProvider:
         self._live: set[str] = set()
         """Containers that are there, and such as may be: the engine was asked for those, and they have no id yet."""
         self._left: set[str] = set()
-        """What the engine did not remove when it was told to."""
+        """What the engine did not remove when it was asked to."""
         self._lock = threading.Lock()
         self._closed = False
         self._threads = ThreadPoolExecutor(max_workers=512, thread_name_prefix="fumehood-docker")

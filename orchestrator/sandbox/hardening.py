@@ -121,7 +121,7 @@ def _device_request(gpus: str) -> dict[str, Any]:
 
 
 def _gpu_environment(spec: ContainerSpec) -> dict[str, str]:
-    """What the agent and NVIDIA's runtime are told. The runtime, where it is the default, gives away what an image asks for."""
+    """Environment variables for the agent and NVIDIA's runtime, which as the default grants what an image asks for."""
     if not spec.gpus:
         return {"NVIDIA_VISIBLE_DEVICES": "void"}
     name = spec.gpus.rpartition("=")[2]

@@ -165,7 +165,7 @@ def _sound(value: Any) -> Any:
 
 
 def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was told.
+    """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was reported.
 
     Foreign code may have had a hand in them: one that is malformed leaves the report incomplete, and is not the sandbox's fault.
     """

@@ -81,7 +81,7 @@ def fetch(
 
 
 def _index_without_cuda(selection: Sequence[str], machine: str, torch_index: str, progress: Callable[[str], None]) -> list[str]:
-    """What to tell pip so that it chooses no CUDA build: nothing, or a further index.
+    """Options with which pip chooses no CUDA build: none, or a further index.
 
     Raises:
         PrerequisiteError: there is only the CUDA build.

@@ -28,7 +28,7 @@ class Validation:
 
     @property
     def on_word(self) -> list[str]:
-        """Tasks whose reference is accepted on its own word alone: their tests cannot tell a right object from a lying one."""
+        """Tasks whose reference is accepted on its own word alone: their tests do not expose an object that lies."""
         return [task for task, result in self.results.items() if result.verdict is Verdict.ACCEPTED and result.basis == "word"]
 
 
@@ -42,7 +42,7 @@ async def validate_dataset(
     in_flight: int = 4,
     on_count: Callable[[int, int], None] = lambda done, total: None,
 ) -> Validation:
-    """Run every reference against its own tests; rows that are broken are named, and `on_count` is told how many are done.
+    """Run every reference against its own tests; rows that are broken are named, and `on_count` is called with how many are done.
 
     Raises:
         PrerequisiteError, SandboxError, UsageError: as `Executor.execute`.

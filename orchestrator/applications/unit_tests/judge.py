@@ -4,7 +4,7 @@ One sandbox run takes one test module and many mutants; inside it each meeting o
 fresh processes (`sandboxed/mutant_run.py`). The tests are the untrusted side: they can call the function and do nothing else with
 it, they do not know which version they face, and what they report counts only if they are right about every hidden reference.
 
-A run that is cut off (by its clock, or by memory) has told what it knew; what is left goes into another one.
+A run that is cut off (by its clock, or by memory) has reported what it knew; what is left goes into another one.
 
 Left out: asking a model (`job.py`), and the reward (`score.py`).
 """
@@ -50,7 +50,7 @@ class Subject(Value):
     module_name: str = ""
     """What tests of one's own import it as; they are tried with `candidate` in its place."""
     trusted: tuple[str, ...] = ()
-    """Tests that are known to be right: they give inputs by which mutants are told apart, and are never shown."""
+    """Tests that are known to be right: they give inputs that distinguish mutants, and are never shown."""
 
 
 class MutationOptions(Value):
@@ -76,7 +76,7 @@ class Surveyed:
     subject: Subject
     mutants: tuple[Mutant, ...]
     distinct: frozenset[str]
-    """Names of mutants that some input tells from the reference. The others are taken to be equivalent, until tests kill them."""
+    """Names of mutants that some input distinguishes from the reference. The others count as equivalent until tests kill them."""
     inputs: int
     """How many inputs were tried."""
 
@@ -98,7 +98,7 @@ class TestsJudgement:
 
 
 async def survey(subject: Subject, execute: Execute, options: MutationOptions | None = None) -> Surveyed:
-    """Make the mutants of a subject and find out which of them any known input tells from it. The same for the same seed.
+    """Make the mutants of a subject and find out which of them any known input distinguishes from it. The same for the same seed.
 
     Raises:
         UsageError: there is no such function, or it cannot be run.
@@ -172,7 +172,7 @@ async def judge_tests(
 
 @dataclass(kw_only=True)
 class _Trial:
-    """What the runs of one test module have told so far."""
+    """What the runs of one test module have reported so far."""
 
     surveyed: Surveyed
     options: MutationOptions
@@ -324,7 +324,7 @@ def _unreadable(tests: str) -> str:
 
 
 def _events(result: ExecutionResult) -> list[dict[str, Any]]:
-    """What a run told, line by line; the last line may be cut off."""
+    """What a run reported, line by line; the last line may be cut off."""
     found = []
     for line in result.stdout.splitlines():
         try:

@@ -144,7 +144,7 @@ async def run_corpus(
     """Run every program against every grader that it is meant for.
 
     Those that only want another verdict run side by side; those that attack the worker or leave traces run alone, and are
-    followed by programs that look, or by right candidates, as many as there are workers. `on_event` is told each outcome.
+    followed by programs that look, or by right candidates, as many as there are workers. `on_event` is called with each outcome.
 
     Raises:
         PrerequisiteError: these sandboxes cannot judge apart, and that was asked for.
@@ -207,7 +207,7 @@ async def run_pairs(
     """Let programs that leave traces be followed by one that looks for them, `count` times, drawn by `seed`.
 
     Both sides are drawn as a plain program or as a candidate. Give an engine of one worker: then what looks runs where the
-    other one ran, as far as the isolation level uses a worker twice. `on_event` is told each pair's number and trace.
+    other one ran, as far as the isolation level uses a worker twice. `on_event` is called with each pair's number and trace.
 
     Raises:
         PrerequisiteError, PoolExhausted: as `run_corpus`.

@@ -1,4 +1,4 @@
-"""Rows of known formats made into tasks. The format of a row is told from its keys.
+"""Rows of known formats made into tasks. The keys of a row show its format.
 
 | format | keys |
 |---|---|

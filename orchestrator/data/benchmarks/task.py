@@ -34,7 +34,7 @@ class BenchmarkTask(Value):
     continues: bool = False
     """The prompt is code: prompt + completion is the program."""
     entry_point: str = ""
-    """The function or class that is asked for; empty where the data set does not tell, and for programs."""
+    """The function or class that is asked for; empty where the data set does not say, and for programs."""
     module: str = "candidate"
     """The name under which tests import the candidate."""
     in_place: bool = False

@@ -50,7 +50,7 @@ class Answer(Value):
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """The task, told apart from tasks of other data sets with the same name."""
+        """The task, distinguished from tasks of other data sets with the same name."""
         return self.dataset, self.task, self.kind
 
 

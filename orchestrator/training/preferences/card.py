@@ -59,7 +59,7 @@ def card(
         _table(("pairs", "count"), sorted(Counter(pair.kind for pair in choice.pairs).items())),
         _margins(choice),
         "Each format lies in a folder of its own, as JSON lines and as Parquet: `load_dataset(FOLDER, FORMAT)`. Line i of"
-        " `provenance/pairs.jsonl` tells the attempts behind row i of formats made of pairs, `examples.jsonl` those of"
+        " `provenance/pairs.jsonl` names the attempts behind row i of formats made of pairs, `examples.jsonl` those of"
         " `unpaired`, `right_examples.jsonl` those of `sft`.",
         "## Sources",
         _table(
@@ -126,7 +126,7 @@ def _source(run: RunRecord) -> tuple[str, ...]:
         run.id,
         dataset_of(run),
         model.model if model else "recorded completions" if recorded else "not recorded",
-        (model.sha if model else "") or "not told",
+        (model.sha if model else "") or "not known",
         run.image or "not recorded",
         str(config.get("seed", "")),
         str(config.get("temperature", "")),

@@ -1,6 +1,6 @@
 """A collection on the disk: the whole folder or nothing of it.
 
-    README.md             the card, whose head tells `datasets.load_dataset(folder, FORMAT)` which file is which
+    README.md             the card; its head says which file `datasets.load_dataset(folder, FORMAT)` reads
     FORMAT/train.jsonl    the rows
     FORMAT/train.parquet  the same
     provenance/           which attempts each pair and example came from; line i is row i. files.json lists all files

@@ -2,7 +2,7 @@
 
 A side exports functions by number. The other side calls them with plain values, and functions among arguments and results are
 exported in turn. Nothing else crosses: no attributes, no source, no frames, no code objects. So tests can do nothing with the
-function under test but call it, and cannot tell a mutant from the reference but by what it does.
+function under test but call it, and can distinguish a mutant from the reference only by what it does.
 
 Left out: objects behind handles. `plain` (the agent's) writes and reads the values.
 """

@@ -7,11 +7,11 @@ from here, the other from there; a socket joins them. In turn:
 1. The tests run on the reference. What they call and what they get is recorded, and which lines and branches were passed.
 2. Each mutant is called as the reference was, without the tests. One that answers alike in everything survives: the tests
    would do the same again. One that takes far longer is killed by the clock.
-3. The others, and among them the reference several times, face the tests in a secret order, without being told apart. A test
+3. The others, and among them the reference several times, face the tests in a secret order, without being marked. A test
    module that fails on the reference in there, or does not run the same tests, is flaky or guesses: its kills count for nothing.
    In some of these runs, and in the first, is seen what the functions of the tests return.
 
-Prints a JSON line for each thing that is known, so that a run which is cut off has told what it knew.
+Prints a JSON line for each thing that is known, so that a run which is cut off has reported what it knew.
 
 Left out: what to make of it. `applications.unit_tests.judge` does that.
 """
@@ -69,7 +69,7 @@ _PURE = frozenset(
     )
 )
 """A module that imports no others leaves nothing behind in its process: the next one can be run there. Those with caches of what
-they were given (`re`, and what uses it) are not among them: how long a call takes would tell what was called before."""
+they were given (`re`, and what uses it) are not among them: how long a call takes would show what was called before."""
 _COMPARED = 20
 """Calls by which functions in the tests are compared with the one under test."""
 _WATCHED = 2
@@ -221,7 +221,7 @@ class _Runner:
         return json.loads(data) if data else None
 
     def _record_calls(self, sock: socket.socket, told: int) -> int:
-        """Serve the reference with marks for coverage, and tell what was called."""
+        """Serve the reference with marks for coverage, and report what was called."""
         marks = mutant_coverage.Marks()
         tree = mutant_coverage.marked(self._job["reference"], self._job["function"], marks)
         function = _Function(tree, **marks.names)
@@ -376,7 +376,7 @@ class _Runner:
         self._messages |= dict.fromkeys(ear.messages)
 
     def _blur(self) -> None:
-        """Take away what the end of a run could tell the next one: by its moment, or in files that the function writes.
+        """Take away what the end of a run could show to the next one: by its moment, or in files that the function writes.
 
         A run that waits for a moment of its choosing leaves its word in the clock. It waits as long on the original, which it
         does not know: no run can choose among moments that are further apart than the longest run on the original is long.
@@ -404,7 +404,7 @@ class _Runner:
         return {"copies": [str(name)[:100] for name in found], "refused": sorted(set(refused))[:20]}
 
     def _distinct(self) -> Any:
-        """Arguments and values of calls of the function that returned, enough to tell whether another one does the same."""
+        """Arguments and values of calls of the function that returned, enough to see whether another one does the same."""
         function = self._names.index(self._job["function"])
         reader = mutant_link.Link(None)
         found: dict[bytes, tuple[list[Any], bytes]] = {}

@@ -1,4 +1,4 @@
-"""Runs in a sandbox, in a test process: tells the runner what code the tests make, and what their functions return.
+"""Runs in a sandbox, in a test process: reports to the runner what code the tests make, and what their functions return.
 
 An audit hook, which nothing can remove, sends every code object that is run before it runs. What it means is decided by the
 runner (`mutant_carried`). In some runs the values that the tests' functions return are sent too. Tests may send what they like
