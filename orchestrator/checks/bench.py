@@ -392,13 +392,13 @@ async def bench_torch(settings: Settings, *, runs: int = 60, docker_runs: int = 
         for number in range(rounds):
             for _ in range(max(1, runs // rounds)):
                 await _execute(engine, program, measured)
-            seconds, told = await asyncio.to_thread(_docker_run, image, "-c", alone)
-            if told.strip() != "passed":
-                raise SandboxUnavailable(f"The test did not pass in docker run: {told[-300:]}")
+            seconds, output = await asyncio.to_thread(_docker_run, image, "-c", alone)
+            if output.strip() != "passed":
+                raise SandboxUnavailable(f"The test did not pass in docker run: {output[-300:]}")
             docker.append(seconds)
             order = json.dumps({"source": alone, "runs": max(1, runs // rounds)})
-            _, told = await asyncio.to_thread(_docker_run, image, "-c", forks, stdin=order)
-            forked += json.loads(told)
+            _, output = await asyncio.to_thread(_docker_run, image, "-c", forks, stdin=order)
+            forked += json.loads(output)
             say(
                 f"round {number + 1} of {rounds}: {1e3 * statistics.median(measured.latencies):.1f} ms, docker run "
                 f"{1e3 * docker[-1]:.0f} ms, bare fork {1e3 * statistics.median(forked):.1f} ms"

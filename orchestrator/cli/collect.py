@@ -106,15 +106,15 @@ def _show(found: Collection, formats: tuple[str, ...], folder: Path, address: st
     from rich.table import Table
 
     screen = console()
-    told = found.as_json(formats)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in told["pairs_by_kind"].items()) or "none"
+    facts = found.as_json(formats)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in facts["pairs_by_kind"].items()) or "none"
     screen.print(
-        f"{told['pairs']} pairs ({kinds}) and {told['examples']} examples ({told['right_examples']} right)"
-        f" over {told['tasks']} tasks, from {told['attempts']} attempts.",
+        f"{facts['pairs']} pairs ({kinds}) and {facts['examples']} examples ({facts['right_examples']} right)"
+        f" over {facts['tasks']} tasks, from {facts['attempts']} attempts.",
         soft_wrap=True,
     )
     table = Table("left out", "why", "count", box=None)
-    for what, drops in told["dropped"].items():
+    for what, drops in facts["dropped"].items():
         for why, count in sorted(drops.items(), key=lambda item: -item[1]):
             table.add_row(what, why, str(count))
     if table.row_count:
@@ -122,5 +122,5 @@ def _show(found: Collection, formats: tuple[str, ...], folder: Path, address: st
     for one in found.contamination:
         if one.by_either:
             screen.print(f"{one.by_text} of {one.rows} rows hold text of {one.benchmark}, {one.by_name} a name.", soft_wrap=True)
-    rows = ", ".join(f"{name} {told['rows'][name]}" for name in formats if told["rows"][name])
+    rows = ", ".join(f"{name} {facts['rows'][name]}" for name in formats if facts["rows"][name])
     screen.print(f"Rows: {rows}. Written to {folder}." + (f" On the hub: {address}" if address else ""), soft_wrap=True)

@@ -415,8 +415,8 @@ def _show(result: EvalResult, paths: list[Path]) -> None:
         for one in estimates:
             table.add_row(f"pass@{one.k}{suffix}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
     screen.print(table)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items())
-    screen.print(f"{result.progress} in {result.wall_time:.1f} s: {told}.", soft_wrap=True)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items())
+    screen.print(f"{result.progress} in {result.wall_time:.1f} s: {counts}.", soft_wrap=True)
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
 
@@ -429,10 +429,10 @@ def _show_unit_tests(result: TestsResult, paths: list[Path]) -> None:
     for one in result.estimates:
         table.add_row(f"pass@{one.k}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
     screen.print(table)
-    told = result.as_json()
+    facts = result.as_json()
     parts = [f"{len(result.rows)} answers in {result.wall_time:.1f} s"]
-    parts += [f"{text} {told[key]:.1%}" for key, text in _RATES.items() if told[key] is not None]
-    screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in told["verdicts"].items())]) + ".")
+    parts += [f"{text} {facts[key]:.1%}" for key, text in _RATES.items() if facts[key] is not None]
+    screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in facts["verdicts"].items())]) + ".")
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
 

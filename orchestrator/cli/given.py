@@ -87,8 +87,8 @@ def input_of(what: str, stdin: str | None, programs: Mapping[str, Program]) -> b
     texts = [(program.code or "").encode(), *(content for path, content in program.files.items() if path.endswith(".py"))]
     if not any(_READS.search(text) for text in texts):
         return b""
-    told = "The program's input is read from the pipe, which has not ended yet. --stdin FILE gives another."
-    waiting = Timer(_PATIENCE, note, [told])
+    message = "The program's input is read from the pipe, which has not ended yet. --stdin FILE gives another."
+    waiting = Timer(_PATIENCE, note, [message])
     waiting.daemon = True
     waiting.start()
     try:

@@ -228,13 +228,13 @@ def doctor(
 async def _self_check(chosen: Settings, *, show: bool) -> SelfCheckReport:
     from orchestrator.checks.selfcheck import CheckResult, self_check
 
-    def tell(result: CheckResult) -> None:
+    def report(result: CheckResult) -> None:
         note(
             f"{result.isolation}/{result.runtime}  {result.group}: {result.check}  {result.state}"
             + (f": {result.detail}" if result.detail else "")
         )
 
-    return await self_check(chosen, on_result=tell if show else lambda result: None)
+    return await self_check(chosen, on_result=report if show else lambda result: None)
 
 
 def _show_matrix(report: SelfCheckReport) -> None:

@@ -101,11 +101,11 @@ class Progress:
 
     def line(self, text: str) -> None:
         """One line that stays, with the seconds so far."""
-        told = f"{self._elapsed():6.1f} s  {text}"
+        line = f"{self._elapsed():6.1f} s  {text}"
         if self._panel is not None:
-            self._panel.console.print(told, soft_wrap=True)
+            self._panel.console.print(line, soft_wrap=True)
         else:
-            note(told)
+            note(line)
 
     def _elapsed(self) -> float:
         return self._clock() - self._began
@@ -163,7 +163,7 @@ class Lines:
         self._judged = self._accepted = 0
         self._task = ""
         self._done: int | None = None
-        self._began = self._told = self._news = clock()
+        self._began = self._shown = self._news = clock()
 
     def event(self, event: Event) -> None:
         """Remember a judged attempt; everything else is shown as it comes."""
@@ -179,15 +179,15 @@ class Lines:
         now = self._clock()
         self._progress.counts(done, total, self._accepted)
         if done == self._done:
-            if now - max(self._told, self._news) > _SILENCE:
-                self._told = now
+            if now - max(self._shown, self._news) > _SILENCE:
+                self._shown = now
                 self._progress.line(f"{done} of {total} judged; nothing new for {duration(now - self._news)}")
             return
         self._done, self._news = done, now
         if done == 0:
             self._began = now
-        elif now - self._told > 5 and done < total:
-            self._told = now
+        elif now - self._shown > 5 and done < total:
+            self._shown = now
             accepted = f", {self._accepted} accepted" if self._judged else ""
             at = f"; now at {self._task}" if self._task else ""
             left = duration((now - self._began) / done * (total - done))

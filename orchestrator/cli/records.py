@@ -116,13 +116,13 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
     for name, value in lines:
         screen.print(f"{name:10}{value}", soft_wrap=True)
     for report in _listed(run.summary.get("training")):
-        told = (
+        accuracy = (
             f"{report['accuracy']:.1%}, stock {report['stock_accuracy']:.1%}"
             if report.get("accuracy") is not None
             else report["failure"]
         )
         screen.print(
-            f"{'training':10}{report['task']} on {report['dataset']}: {told} {report.get('picture') or ''}", soft_wrap=True
+            f"{'training':10}{report['task']} on {report['dataset']}: {accuracy} {report.get('picture') or ''}", soft_wrap=True
         )
     table = Table("task", "attempt", "kind", "round", "sample", "corrects", "verdict", "fault", "tokens", "feedback", box=None)
     for item in attempts:

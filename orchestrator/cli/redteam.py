@@ -65,7 +65,7 @@ async def _corpus(chosen: Settings, programs: tuple[HostileProgram, ...], seed: 
     total = sum(len(program.graders) for program in programs)
     done = 0
 
-    def tell(outcome: Outcome) -> None:
+    def report(outcome: Outcome) -> None:
         nonlocal done
         done += 1
         word = (
@@ -80,21 +80,21 @@ async def _corpus(chosen: Settings, programs: tuple[HostileProgram, ...], seed: 
         note(f"[{done}/{total}] {outcome.program} x {outcome.grader}: {word} ({outcome.wall_time:.1f} s)")
 
     async with Engine(chosen, limits=LIMITS) as engine:
-        return await run_corpus(engine, programs, tell, judging=judging, seed=seed)
+        return await run_corpus(engine, programs, report, judging=judging, seed=seed)
 
 
 async def _pairs(chosen: Settings, count: int, seed: int, judging: Judging) -> PairsReport:
     from orchestrator.checks.redteam.attack import LIMITS, run_pairs
     from orchestrator.engine.engine import Engine
 
-    def tell(number: int, trace: str) -> None:
+    def report(number: int, trace: str) -> None:
         if trace:
             note(f"[{number + 1}/{count}] FOUND {trace}")
         elif (number + 1) % 25 == 0:
             note(f"[{number + 1}/{count}]")
 
     async with Engine(chosen, limits=LIMITS) as engine:
-        return await run_pairs(engine, count, seed, tell, judging=judging)
+        return await run_pairs(engine, count, seed, report, judging=judging)
 
 
 def _show(report: RedteamReport) -> None:

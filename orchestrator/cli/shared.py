@@ -151,9 +151,9 @@ def _refuse(error: ValidationError, option: Callable[[str], str]) -> NoReturn:
     name = option(str(first["loc"][0])) if first["loc"] else "An option"
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
     bounds = [f"{word} {_number(first['ctx'][key])}" for key, word in words.items() if key in first.get("ctx", {})]
-    told = bounds[0] if bounds else first["msg"].removeprefix("Input should be ")
+    wanted = bounds[0] if bounds else first["msg"].removeprefix("Input should be ")
     given = _number(first["input"])
-    raise UsageError(f"{name} must be {told}, not {given}.", remedy="Change it and run the command again.") from None
+    raise UsageError(f"{name} must be {wanted}, not {given}.", remedy="Change it and run the command again.") from None
 
 
 def _number(value: object) -> str:

@@ -332,8 +332,8 @@ def _job(
     from orchestrator.applications.loss_functions.solve import LossOptions
 
     options = checked(LossOptions, **search)
-    told = {"tasks": tuple(tasks), "options": options, "base_url": base_url, "model": model, "train": train or ""}
-    return checked(LossJob, **told, train_seeds=train_seeds)
+    fields = {"tasks": tuple(tasks), "options": options, "base_url": base_url, "model": model, "train": train or ""}
+    return checked(LossJob, **fields, train_seeds=train_seeds)
 
 
 def _trained(report: TrainingReport) -> str:

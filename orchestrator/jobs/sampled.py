@@ -138,8 +138,8 @@ class SampledResult(JobResult):
 
     def summary(self) -> dict[str, Any]:
         """All but the rows, and what the run's record says already."""
-        told = self.as_json()
-        return {key: value for key, value in told.items() if key not in ("results", "run", "state", "model", "image")}
+        facts = self.as_json()
+        return {key: value for key, value in facts.items() if key not in ("results", "run", "state", "model", "image")}
 
 
 def chosen(names: Iterable[str], job: SampledOptions) -> list[str]:

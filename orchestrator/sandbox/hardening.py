@@ -125,9 +125,9 @@ def _gpu_environment(spec: ContainerSpec) -> dict[str, str]:
     if not spec.gpus:
         return {"NVIDIA_VISIBLE_DEVICES": "void"}
     name = spec.gpus.rpartition("=")[2]
-    told = {
+    variables = {
         # A device that was asked for by number is whatever the container sees.
         "FUMEHOOD_GPU": name if name.startswith(("GPU-", "MIG-")) else "all",
         "FUMEHOOD_GPU_FRACTION": str(spec.gpu_memory_fraction),
     }
-    return told | ({"NVIDIA_VISIBLE_DEVICES": "void"} if "=" in spec.gpus else {})
+    return variables | ({"NVIDIA_VISIBLE_DEVICES": "void"} if "=" in spec.gpus else {})

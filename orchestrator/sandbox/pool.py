@@ -521,8 +521,8 @@ class Pool(Generic[P]):
         if isinstance(exc, UserError):
             self._fail_all(type(exc), exc.message, exc.remedy, exc)
         elif self._failures >= GIVE_UP:
-            told = exc.message if isinstance(exc, SandboxUnavailable) else f"A sandbox could not start: {exc}"
-            self._fail_all(SandboxUnavailable, told, "", exc)
+            message = exc.message if isinstance(exc, SandboxUnavailable) else f"A sandbox could not start: {exc}"
+            self._fail_all(SandboxUnavailable, message, "", exc)
 
     def _try_again(self) -> None:
         self._backoff = None

@@ -182,9 +182,9 @@ def push(folder: Path, repository: str, *, private: bool = True, api: Any = None
         raise UsageError(f"{repository!r} names no repository.", remedy="Write OWNER/NAME.") from exc
     except (HfHubHTTPError, LocalTokenNotFoundError) as exc:
         code = getattr(getattr(exc, "response", None), "status_code", None)
-        told = f"status {code}" if code else "no token"
+        cause = f"status {code}" if code else "no token"
         raise PrerequisiteError(
-            f"The hub refused {repository} ({told}). The data lies in {folder}.",
+            f"The hub refused {repository} ({cause}). The data lies in {folder}.",
             remedy="Log in (`hf auth login`, or HF_TOKEN) with a token that may write there.",
         ) from exc
     except Exception as exc:  # whatever the transport raises, and that changes with the library

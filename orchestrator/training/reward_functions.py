@@ -190,8 +190,8 @@ def _answer(text: str, tests: Any, entry_point: str, stub: str, row: str) -> _An
         if hidden.calls and not (entry_point or hidden.function):
             raise ShapeError("calls that do not say of which function")
     except ShapeError as exc:
-        told = f"{row}: its tests are {exc}."
-        raise UsageError(told, remedy="`design/evaluation.md` lists the shapes that are read.") from None
+        message = f"{row}: its tests are {exc}."
+        raise UsageError(message, remedy="`design/evaluation.md` lists the shapes that are read.") from None
     if not (hidden.source.strip() or hidden.calls or hidden.cases):
         return _Answer(text, is_untested=True)
     if hidden.cases:

@@ -116,15 +116,15 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
         events = _events(result)
         begun = next((event for event in events if event["event"] == "survey"), None)
         if begun is None:
-            told = next((str(event["detail"]) for event in events if event["event"] == "failed"), "") or _last_words(result)
-            raise UsageError(f"{subject.name} cannot be run: {told}.", remedy="Check that its module can be imported.")
+            reason = next((str(event["detail"]) for event in events if event["event"] == "failed"), "") or _last_words(result)
+            raise UsageError(f"{subject.name} cannot be run: {reason}.", remedy="Check that its module can be imported.")
         inputs = int(begun["calls"])
         how |= {event["mutant"]: event["how"] for event in events if event["event"] == "probed"}
         rest = [name for name in batch if name not in how]
         if rest:
             how[rest[0]] = "slow"  # the run was cut off in this one
         left = {name: source for name, source in left.items() if name not in how}
-    distinct = frozenset(name for name, told in how.items() if told != "same") if inputs else frozenset()
+    distinct = frozenset(name for name, behaviour in how.items() if behaviour != "same") if inputs else frozenset()
     return Surveyed(subject=subject, mutants=tuple(made), distinct=distinct, inputs=inputs)
 
 
@@ -241,22 +241,22 @@ class _Trial:
 
     @staticmethod
     def _passed(event: Mapping[str, Any]) -> bool:
-        told = event["told"]
-        outcomes = [outcome for outcome, _ in told["outcomes"].values()] if told else []
-        complete = bool(told) and told["finished"] and not told["error"] and len(outcomes) == len(told["collected"])
+        report = event["told"]
+        outcomes = [outcome for outcome, _ in report["outcomes"].values()] if report else []
+        complete = bool(report) and report["finished"] and not report["error"] and len(outcomes) == len(report["collected"])
         return complete and bool(outcomes) and all(outcome == "passed" for outcome in outcomes)
 
     @property
     def outcomes(self) -> tuple[tuple[str, str, str], ...]:
         """Each test on the reference: name, outcome, message."""
-        told = (self.reference or {}).get("told") or {"outcomes": {}}
-        return tuple((name, outcome, message) for name, (outcome, message) in told["outcomes"].items())
+        report = (self.reference or {}).get("told") or {"outcomes": {}}
+        return tuple((name, outcome, message) for name, (outcome, message) in report["outcomes"].items())
 
     def observed(self) -> Observed:
         """All of it together."""
         event = self.reference or {}
-        told = event.get("told") or {"collected": [], "outcomes": {}, "error": "", "finished": False}
-        outcomes = [outcome for outcome, _ in told["outcomes"].values()]
+        report = event.get("told") or {"collected": [], "outcomes": {}, "error": "", "finished": False}
+        outcomes = [outcome for outcome, _ in report["outcomes"].values()]
         coverage = event.get("coverage") or {"lines": [0, 0], "branches": [0, 0], "missed": []}
         stable = all(outcome == "passed" for outcome, _ in self.hidden) and not any(run.attack for run in self.runs)
         results: dict[str, Outcome] = {}
@@ -266,11 +266,11 @@ class _Trial:
                 alive: Outcome = "survived" if mutant.name in self.surveyed.distinct else "equivalent"
                 results[mutant.name] = "killed" if killed else alive
         return Observed(
-            collected=len(told["collected"]),
-            passed=outcomes.count("passed") if told["finished"] and not told["error"] else 0,
+            collected=len(report["collected"]),
+            passed=outcomes.count("passed") if report["finished"] and not report["error"] else 0,
             skipped=outcomes.count("skipped"),
             stable=stable,
-            broken=not told["finished"],
+            broken=not report["finished"],
             calls=int(event.get("calls") or 0),
             lines=tuple(coverage["lines"]),
             branches=tuple(coverage["branches"]),
@@ -283,17 +283,17 @@ class _Trial:
 
 
 def _feedback(trial: _Trial, found: TestsScore) -> str:
-    told = (trial.reference or {}).get("told")
+    report = (trial.reference or {}).get("told")
     if trial.refused:
         return found.worthless
-    if told is None:
+    if report is None:
         return "The tests broke off: they take too long, or end the process."
-    if told["error"] or not told["collected"]:
-        return (told["error"] or "No test was collected.")[-_SHOWN:]
-    failed = [(name, message) for name, (outcome, message) in told["outcomes"].items() if outcome == "failed"]
+    if report["error"] or not report["collected"]:
+        return (report["error"] or "No test was collected.")[-_SHOWN:]
+    failed = [(name, message) for name, (outcome, message) in report["outcomes"].items() if outcome == "failed"]
     if failed:
         return f"{failed[0][0]} fails on the right function:\n{failed[0][1]}"[:_SHOWN]
-    if any(outcome == "skipped" for outcome, _ in told["outcomes"].values()):
+    if any(outcome == "skipped" for outcome, _ in report["outcomes"].values()):
         return "Tests are skipped; every test must run."
     if found.flaky:
         names = sorted({name for outcome, tests in trial.hidden if outcome != "passed" for name in tests})

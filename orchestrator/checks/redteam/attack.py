@@ -159,13 +159,13 @@ async def run_corpus(
         await run.take_baseline(_MODES[:1])
     outcomes: list[Outcome] = []
 
-    def tell(outcome: Outcome) -> None:
+    def count(outcome: Outcome) -> None:
         outcomes.append(outcome)
         if on_event:
             on_event(outcome)
 
     async def one(pair: tuple[HostileProgram, Grader]) -> None:
-        tell(await run.attempt(*pair))
+        count(await run.attempt(*pair))
 
     quiet = (Goal.ACCEPTED, Goal.NO_SCORE)
     await each(one, [pair for pair in pairs if pair[0].goal in quiet], engine.workers)

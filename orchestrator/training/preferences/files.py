@@ -147,8 +147,8 @@ def _of_example(example: Example) -> Row:
 
 
 def _attempt(answer: Any) -> Row:
-    told: Mapping[str, Any] = answer.model_dump(mode="json", include={"run", "index", "verdict", "reward", "scale", "seed"})
-    return dict(told)
+    facts: Mapping[str, Any] = answer.model_dump(mode="json", include={"run", "index", "verdict", "reward", "scale", "seed"})
+    return dict(facts)
 
 
 def _lines(path: Path, rows: Iterable[Row]) -> None:

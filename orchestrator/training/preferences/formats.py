@@ -49,8 +49,8 @@ class Format(Value):
 
 def plain_prompt(prompt: Prompt, continues: bool) -> str:
     """A prompt as one text that an answer follows."""
-    told = "\n\n".join(message.content.strip("\n") for message in prompt)
-    return prompt[-1].content if continues else f"{told}\n\n"
+    text = "\n\n".join(message.content.strip("\n") for message in prompt)
+    return prompt[-1].content if continues else f"{text}\n\n"
 
 
 def fenced(code: str) -> str:

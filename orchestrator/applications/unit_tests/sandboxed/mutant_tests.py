@@ -196,12 +196,12 @@ def _run(light: Any, session: Any, about: dict[str, Any], path: str, order: dict
     sys.modules["candidate"] = _module(link, about)
     mutant_watch.watch(mutant_cage.WATCH, mutant_link.Link.ask.__code__, returns=order["returns"])
     if light is not None:
-        told = mutant_light.run(light, path, order["shuffle"], first=order["first"])
+        report = mutant_light.run(light, path, order["shuffle"], first=order["first"])
     else:
-        told = _run_pytest(session[0], session[1], path, order["shuffle"], first=order["first"])
+        report = _run_pytest(session[0], session[1], path, order["shuffle"], first=order["first"])
     with contextlib.suppress(BaseException):
         link.wire.close()  # so that the other side reports what was called
-        _write(mutant_cage.REPORT, told)
+        _write(mutant_cage.REPORT, report)
     os._exit(0)
 
 
@@ -222,7 +222,7 @@ def _run_pytest(session: Any, collector: Any, path: str, shuffle: int | None, *,
     return {"finished": finished, "collected": plugin.collected, "error": plugin.error, "outcomes": plugin.outcomes}
 
 
-def _write(fd: int, told: dict[str, Any]) -> None:
-    data = json.dumps(told).encode() + b"\n"
+def _write(fd: int, report: dict[str, Any]) -> None:
+    data = json.dumps(report).encode() + b"\n"
     while data:
         data = data[os.write(fd, data) :]
