@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from orchestrator.engine.base import Executor
-from orchestrator.engine.concurrency import each
+from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import UsageError
 from orchestrator.scoring.checkers import ArtefactChecker, Checker, by_name
@@ -114,7 +114,8 @@ async def judge_io(
             if answers[-1] != _RIGHT:
                 break
     else:
-        results = await each(run, cases, 2 * engine.workers)  # keeps every sandbox busy, and makes no queue of thousands
+        # Keeps every sandbox busy, and makes no queue of thousands.
+        results = await map_concurrently(run, cases, 2 * engine.workers)
         answers = await _judge_outputs(engine, compare, cases, results, checker_limits)
     return _by_case(cases, results, answers)
 
@@ -258,7 +259,7 @@ async def _ask_about_outputs(
         order = {"cases": [[outputs[i][0].stdin, outputs[i][0].expected, outputs[i][1]] for i in batch]}
         answered = [answer for _, answer in await _ask(engine, checker, order, {}, limits)]
         if len(answered) != len(batch) and len(batch) > 1:  # one output may have ended it for all: each is asked about alone
-            await each(ask, [[index] for index in batch])
+            await map_concurrently(ask, [[index] for index in batch])
             return
         if len(answered) != len(batch):
             answered = [_fault(f"it gave {len(answered)} answers for {len(batch)} cases", unproved=True)] * len(batch)
@@ -272,7 +273,7 @@ async def _ask_about_outputs(
             return answer
         return again[0][1] if again[0][1].verdict is Verdict.UNSCORED else _broken_by(answer, "output")
 
-    await each(ask, batches)
+    await map_concurrently(ask, batches)
     return answers
 
 
@@ -308,7 +309,7 @@ def _read(answer: object) -> _Answer:
     """One answer as `check_outputs.py` writes it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it has another form.
     """
     match answer:
         case True:

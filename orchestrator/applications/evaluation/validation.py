@@ -11,7 +11,7 @@ from orchestrator.applications.evaluation.options import Judging
 from orchestrator.applications.evaluation.reference_outputs import with_outputs
 from orchestrator.data.benchmarks import BenchmarkTask, Loaded
 from orchestrator.engine.base import Executor
-from orchestrator.engine.concurrency import each
+from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.types import ExecutionResult, Limits, Verdict
 
 
@@ -74,6 +74,6 @@ async def validate_dataset(
             why = message_of(result)
             problems.append(f"{task.source}: the reference of {task.task_id} is not accepted: {result.verdict} {why}".rstrip())
 
-    await each(counted, loaded.tasks.values(), in_flight)
+    await map_concurrently(counted, loaded.tasks.values(), in_flight)
     in_order = {task: results[task] for task in loaded.tasks if task in results}
     return Validation(dataset=loaded.name, source=loaded.source, results=in_order, problems=problems)

@@ -32,7 +32,7 @@ from orchestrator.checks.redteam.corpus import (
     render,
     tasks,
 )
-from orchestrator.engine.concurrency import each
+from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.outputs import judge_artefacts, judge_io
 from orchestrator.errors import UsageError
@@ -168,7 +168,7 @@ async def run_corpus(
         count(await run.attempt(*pair))
 
     quiet = (Goal.ACCEPTED, Goal.NO_SCORE)
-    await each(one, [pair for pair in pairs if pair[0].goal in quiet], engine.workers)
+    await map_concurrently(one, [pair for pair in pairs if pair[0].goal in quiet], engine.workers)
     for pair in pairs:
         if pair[0].goal not in quiet:
             await one(pair)
@@ -279,7 +279,7 @@ class _Run:
     async def check_graders(self, graders: Sequence[Grader]) -> dict[str, str]:
         """Graders that do not accept a right candidate, or accept a plainly wrong one."""
         pairs = [(grader, task) for grader in graders for task in _tasks_of(grader)]
-        faults = await each(self._fault, pairs, self._engine.workers)
+        faults = await map_concurrently(self._fault, pairs, self._engine.workers)
         return {grader.value: fault for (grader, _), fault in zip(pairs, faults, strict=True) if fault}
 
     async def _fault(self, pair: tuple[Grader, Task]) -> str:
@@ -322,7 +322,7 @@ class _Run:
         if not how and program.goal is Goal.BREACH:
             how = _breach(result, mark) or await self._disturbed(grader)
         if not how and program.goal is Goal.TRACE:
-            found = await each(lambda _: self.look(mark, "program"), range(self._engine.workers))
+            found = await map_concurrently(lambda _: self.look(mark, "program"), range(self._engine.workers))
             how = next((trace for trace in found if trace), "")
             unscored = unscored or (None in found and not how)
         return Outcome(
@@ -356,7 +356,7 @@ class _Run:
         task = _tasks_of(grader)[0]
         task = task.model_copy(update={"cases": task.cases[:1]})
         right = task.good_tests or task.reference
-        results = await each(lambda _: self._judge_right(right, task, grader), range(self._engine.workers))
+        results = await map_concurrently(lambda _: self._judge_right(right, task, grader), range(self._engine.workers))
         wrong = [result for result in results if result.verdict is not Verdict.ACCEPTED]
         return f"a right candidate was then judged {wrong[0].verdict}: {_said(wrong[0])}" if wrong else ""
 
