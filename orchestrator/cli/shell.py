@@ -34,13 +34,15 @@ def shell(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="FILE", help="File or folder to copy into it first (or PATH:NAME).")
     ] = None,
-    image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [our own]")] = "",
-    gpu: Annotated[bool, typer.Option("--gpu", help="With one of the GPUs that FUMEHOOD_GPUS names.")] = False,
-    wall_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="Of each command. [30]")] = None,
-    ttl: Annotated[float, typer.Option(metavar="SECONDS", help="After which the whole sandbox ends.")] = 3600.0,
-    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Of everything in it, such as 512M. [2G]")] = None,
-    disk: Annotated[str | None, typer.Option(metavar="SIZE", help="In its folder. [128M]")] = None,
-    output: Annotated[str | None, typer.Option(metavar="SIZE", help="Of stdout, and of stderr, of each command. [1M]")] = None,
+    image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [the default image]")] = "",
+    gpu: Annotated[bool, typer.Option("--gpu", help="Use one of the GPUs that FUMEHOOD_GPUS names.")] = False,
+    wall_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="Wall time of each command. [30]")] = None,
+    ttl: Annotated[float, typer.Option(metavar="SECONDS", help="Life time of the sandbox.")] = 3600.0,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of the sandbox, such as 512M. [2G]")] = None,
+    disk: Annotated[str | None, typer.Option(metavar="SIZE", help="Disk space in its folder. [128M]")] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Size of stdout, and of stderr, of each command. [1M]")
+    ] = None,
     processes: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")] = None,
     json_: Json = False,
 ) -> None:
