@@ -115,7 +115,7 @@ def resolve(
     What was verified once is not hashed again until it changes. An interrupted download is continued.
 
     Args:
-        name_or_path: a key of `known`, or the path of a GGUF file of one's own.
+        name_or_path: a key of `known`, or the path of your own GGUF file.
         home: folder of the cache; `Settings().home` by default.
         progress: called with the bytes so far and in all, about once a MiB.
         note: called with one sentence on what happens; writes to stderr by default.

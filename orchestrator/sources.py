@@ -2,7 +2,7 @@
 
 `ast.parse` raises four kinds of errors, takes quadratic time for some f-strings, and returns trees on which whatever walks them
 by recursion fails. A source that comes through here is a tree of bounded depth, made in bounded time, or a SyntaxError that says
-in one sentence why it is none.
+in one sentence why it is not one.
 
 Left out: running anything; and reading what may be only in part Python (`llm.extraction`).
 """

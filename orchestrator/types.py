@@ -195,7 +195,7 @@ class RunReport(Value):
     signal: int | None = None
     """The number of the signal that ended it."""
     stdout: str = ""
-    """At most `limits.output` bytes of it, as UTF-8; what is none is replaced."""
+    """At most `limits.output` bytes of it, as UTF-8; invalid bytes are replaced."""
     stderr: str = ""
     """As `stdout`."""
     stdout_truncated: bool = False
@@ -436,7 +436,7 @@ class Attempt(Value):
     own_tests: OwnTests | None = None
     """What the model's own tests said; None where they were not run."""
     score: float = 0.0
-    """How good it is as a place to go on from, by visible evidence: higher is better."""
+    """How good it is as a starting point, by visible evidence: higher is better."""
     done: bool = False
     """It ended the search for an answer of its kind."""
     same_as: int | None = None

@@ -1,4 +1,4 @@
-"""Benchmarks: how fast runs are, next to what people use today, in one go on one machine.
+"""Benchmarks: how fast runs are, next to what people use today, on the same machine at the same time.
 
 Absolute times move with the machine and with whatever else it does, so every figure that counts is a ratio to a yardstick
 that is measured in the same minutes: rounds of ours and of theirs alternate, and medians are compared. How loaded the machine

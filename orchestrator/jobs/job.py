@@ -1,6 +1,6 @@
 """A recorded job: what the jobs of all applications share.
 
-A job is recorded before its first step, and every attempt before the next one counts, so whatever was interrupted goes on where
+A job is recorded before its first step, and every attempt before the next one counts, so whatever was interrupted resumes where
 it stopped. An application says what is to do (`load`), what one step does (`one`) and how the result reads (`result`):
 
     class Evaluation(RecordedJob[EvalJob, EvalResult]): ...
@@ -191,7 +191,7 @@ class RecordedJob(ABC, Generic[J, R]):
         return await self._do()
 
     async def resume_job(self, run_id: str, overrides: ResumeOverrides = AS_RECORDED) -> R:
-        """Go on with a recorded job, with its own options and seeds. What was recorded is neither drawn nor judged again.
+        """Resume a recorded job, with its own options and seeds. What was recorded is neither drawn nor judged again.
 
         Where nothing is left to do, the result comes back at once, without a model server and without sandboxes.
 

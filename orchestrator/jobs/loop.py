@@ -102,7 +102,7 @@ class Judged:
     code: str = ""
     """What is kept of it; empty where nothing usable was found."""
     score: float = 0.0
-    """How good it is as a place to go on from, by visible evidence: higher is better."""
+    """How good it is as a starting point, by visible evidence: higher is better."""
     done: bool = False
     """The search is over."""
     report: ExecutionResult | None = None
@@ -227,7 +227,7 @@ def plan(attempts: Sequence[Attempt], round_: int, options: LoopOptions) -> list
 
 
 def best(attempts: Sequence[Attempt]) -> Attempt | None:
-    """The attempt to go on from: one that has a failure to show, of the highest score, less often corrected, latest.
+    """The attempt to continue from: one that has a failure to show, of the highest score, less often corrected, latest.
 
     Before all of those comes an attempt whose failure has a known remedy that was not tried yet: such errors are simple, and
     what is behind them is not known before they are gone.

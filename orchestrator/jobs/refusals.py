@@ -93,7 +93,7 @@ def refusal(error: CompletionError) -> Completion:
 
 
 class Answers(Value):
-    """How many answers of a job were none, or less than was asked for."""
+    """How many answers of a job were refused, empty or incomplete."""
 
     not_answerable: int = 0
     """Samples whose prompt the server refused; they are unscored."""

@@ -70,7 +70,7 @@ class FairQueue(Generic[_W]):
         return {priority: level.count for priority, level in self._levels.items()}
 
     def push(self, item: _W) -> None:
-        """Take a place at the end of one's own line."""
+        """Take a place at the end of its caller's queue."""
         level = self._levels.get(item.priority)
         if level is None:
             level = self._levels[item.priority] = _Level()

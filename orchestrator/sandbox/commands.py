@@ -116,4 +116,4 @@ def read_end(end: dict[str, Any], command: Command) -> ExecResult:
             stderr=command.output["stderr"].decode("utf-8", "replace"),
         )
     except ValueError as exc:
-        raise SandboxUnavailable(f"The session sent an end of a command that is none: {exc}") from exc
+        raise SandboxUnavailable(f"The session sent an invalid end of a command: {exc}") from exc

@@ -486,7 +486,7 @@ class DockerProvider:
         return container
 
     def _fall_back(self, spec: ContainerSpec, reason: str) -> None:
-        """Go on at the `container` level, aloud.
+        """Continue at the `container` level, with a warning.
 
         Raises:
             PrerequisiteError: the `namespace` level was asked for by name.

@@ -156,7 +156,7 @@ def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, 
             image=image,
         )
     except (KeyError, TypeError, ValueError, protocol.ProtocolError) as exc:
-        raise SandboxUnavailable(f"The sandbox sent a result that is none: {exc}") from exc
+        raise SandboxUnavailable(f"The sandbox sent an invalid result: {exc}") from exc
 
 
 def _sound(value: Any) -> Any:

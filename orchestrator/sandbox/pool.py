@@ -129,7 +129,7 @@ class Pool(Generic[P]):
         """The one used last is at the right end, and goes first: its caches are warm."""
         self._lent: set[_Worker[P]] = set()
         self._one_run: bool | None = None
-        """Whether sandboxes are spent after one run, as seen. Then the next one is started while a run goes on."""
+        """Whether sandboxes are spent after one run, as seen. Then the next one is started during a run."""
         self._failures = 0
         """Failed starts in a row."""
         self._backoff: asyncio.TimerHandle | None = None
@@ -215,7 +215,7 @@ class Pool(Generic[P]):
             await asyncio.shield(self._quiet)
 
     async def resize(self, size: int) -> None:
-        """Keep another number of sandboxes from now on. Runs that are going on finish; what is idle and too much is destroyed.
+        """Keep another number of sandboxes from now on. Runs in progress finish; idle sandboxes beyond that number are destroyed.
 
         Raises:
             ValueError: a size below 1.

@@ -142,7 +142,7 @@ def json_equal(expected: str, got: str) -> str:
     NaN, infinities, doubled keys and nesting beyond `JSON_DEPTH` are no JSON here.
 
     Raises:
-        UsageError: the expected side is none.
+        UsageError: the expected side is not JSON.
     """
     try:
         wanted = _json(expected)
@@ -325,7 +325,7 @@ def _json(text: str) -> Any:
     """Strict JSON.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not strict JSON.
     """
 
     def no_constant(name: str) -> Any:

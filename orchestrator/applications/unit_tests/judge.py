@@ -48,7 +48,7 @@ class Subject(Value):
     function: str
     """At the top level of the module."""
     module_name: str = ""
-    """What tests of one's own import it as; they are tried with `candidate` in its place."""
+    """What your own tests import it as; they are tried with `candidate` in its place."""
     trusted: tuple[str, ...] = ()
     """Tests that are known to be right: they give inputs that distinguish mutants, and are never shown."""
 

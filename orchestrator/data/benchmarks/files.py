@@ -1,4 +1,4 @@
-"""Rows out of JSON and JSONL files, plain or gzipped, each with its place. A broken line is named, the rest goes on."""
+"""Rows out of JSON and JSONL files, plain or gzipped, each with its place. A broken line is named, and the rest is read."""
 
 from __future__ import annotations
 

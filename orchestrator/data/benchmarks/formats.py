@@ -11,7 +11,7 @@
 | HumanEval | `prompt, entry_point, test`, the prompt beginning the function; mostly with `canonical_solution` |
 | MBPP | `task_id, code, test_list`, with `text` (full) or `prompt` and `test_imports` (sanitized); `test` (MBPP+ on the hub) |
 | APPS, TACO | `question, input_output`, with `solutions, starter_code` |
-| one's own | `task_id, prompt`, with `tests` (source, or a shape of `hidden.py`) or `inputs` and `outputs`; optional `OPTIONAL` |
+| your own | `task_id, prompt`, with `tests` (source, or a shape of `hidden.py`) or `inputs` and `outputs`; optional `OPTIONAL` |
 
 Keys that a format does not use are welcome (difficulty, source, tags). One's own rows may have no other key that by its name
 would decide something: it would be left unread, and the task judged by half of what its row says.
@@ -52,7 +52,7 @@ from orchestrator.sources import parse, parse_expression, plain_value
 from orchestrator.types import Limits
 
 OPTIONAL = ("entry_point", "module", "in_place", "visible_tests", "reference", "continues", "limits", "fn_name", "checker")
-"""Keys that one's own rows may have."""
+"""Keys that your own rows may have."""
 _OWN = frozenset(("task_id", "prompt", "tests", "inputs", "outputs", *OPTIONAL))
 _FIELDS = _OWN - {"tests", "inputs", "outputs", "fn_name", "limits"}
 _OTHER_NAMES = frozenset(("test", "code"))
@@ -325,7 +325,7 @@ def _own(row: Mapping[str, Any], place: str) -> BenchmarkTask:
 
 
 def _judged_by(hidden: Hidden, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a task that come from the tests of one's own row."""
+    """The fields of a task that come from the tests of a user's own row."""
     if hidden.cases:
         return {"cases": hidden.cases}
     entry, reference = str(fields.get("entry_point") or hidden.function), str(fields.get("reference") or "")
@@ -348,7 +348,7 @@ def _judged_by(hidden: Hidden, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse(key: str, value: Any, row: Mapping[str, Any]) -> None:
-    """Refuse a key of one's own row that by its name decides something, and is not read.
+    """Refuse a key of a user's own row that by its name decides something, and is not read.
 
     Raises:
         RowError: naming it.
@@ -380,7 +380,7 @@ _FORMATS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], str], Benchma
 
 @cache  # many rows have the same few keys
 def _meant(key: str) -> str:
-    """Which of our keys one is that is misspelt; empty for keys of one's own, which are welcome."""
+    """The known key that a misspelt key is meant to be; empty for keys of the user's own, which are welcome."""
     known = key in _OWN or key in ("test", "code")
     return "" if known else next(iter(get_close_matches(key, _OWN, n=1, cutoff=0.85)), "")
 

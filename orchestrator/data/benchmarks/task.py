@@ -30,7 +30,7 @@ class BenchmarkTask(Value):
 
     task_id: str
     prompt: str
-    """What the model sees: the head of a function to go on with, or a description."""
+    """What the model sees: the head of a function to continue, or a description."""
     continues: bool = False
     """The prompt is code: prompt + completion is the program."""
     entry_point: str = ""

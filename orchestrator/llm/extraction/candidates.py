@@ -197,7 +197,7 @@ def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source]
 
 
 def _is_other_definition(piece: Piece, name: str, entry: Piece) -> bool:
-    """Another function of the same name, a stub or an import among them; a value that wraps the function is none."""
+    """Another function of the same name, a stub or an import among them; a value that wraps the function does not count."""
     if name not in piece.binds or piece is entry:
         return False
     return (isinstance(piece.node, DEFINITIONS) and is_empty(piece.node)) or piece.is_import

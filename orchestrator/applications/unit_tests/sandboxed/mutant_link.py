@@ -120,7 +120,7 @@ class Tape:
     def __init__(self, frames: list[tuple[bool, bytes]], explicit: set[int], *, whole: bool = True) -> None:
         self._frames, self._explicit = frames, explicit
         self._whole = whole
-        """Whether to go on after a difference, to learn of what kind they are."""
+        """Whether to continue after a difference, to learn of what kind they are."""
         self._next = 0
         self._over = False
         self.differs = False
