@@ -33,7 +33,7 @@ def parse(source: str, *, deepest: int = DEEPEST) -> ast.Module:
 
     Raises:
         TooMuch: it is larger or deeper than anybody writes.
-        SyntaxError: it is no Python; `msg` has Python's own words.
+        SyntaxError: it is not Python; `msg` has Python's own words.
     """
     return _checked(source, "exec", deepest)  # type: ignore[return-value]
 
@@ -48,7 +48,7 @@ def plain_value(source: str) -> Any:
     try:
         return ast.literal_eval(parse_expression(source.strip()))
     except (ValueError, TypeError, MemoryError) as exc:
-        raise SyntaxError(f"it is no plain value: {exc}") from None
+        raise SyntaxError(f"it is not a plain value: {exc}") from None
 
 
 def is_python(source: str, *, deepest: int = DEEPEST) -> bool:
@@ -94,7 +94,7 @@ def _checked(source: str, mode: str, deepest: int) -> ast.AST:
     if source.count("{") > _BRACES and _F_STRING.search(source):
         raise TooMuch(f"it has f-strings and more than {_BRACES} braces")
     try:
-        with warnings.catch_warnings(action="ignore"):  # "\d" in a stranger's string is no concern of ours
+        with warnings.catch_warnings(action="ignore"):  # "\d" in a stranger's string is not a concern of ours
             tree = ast.parse(source, mode=mode)
     except SyntaxError:
         raise

@@ -415,7 +415,7 @@ def _ks(text: str) -> tuple[int, ...]:
     except ValueError:
         ks = ()
     if not ks or ks[0] < 1:
-        raise UsageError(f"--k {text!r} is no list of whole numbers from 1.", remedy="Write for example --k 1,5,10.")
+        raise UsageError(f"--k {text!r} is not a list of whole numbers from 1.", remedy="Write for example --k 1,5,10.")
     return ks
 
 

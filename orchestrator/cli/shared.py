@@ -99,7 +99,7 @@ def settings(**changes: object) -> Settings:
     """Settings of the environment with what the command line changes.
 
     Raises:
-        UsageError: an environment variable makes no sense.
+        UsageError: an environment variable is not valid.
     """
     from orchestrator.settings import Settings
 
@@ -110,7 +110,7 @@ def from_environment(kind: type[S], **changes: object) -> S:
     """Settings of one kind from the environment, with what the command line changes.
 
     Raises:
-        UsageError: an environment variable makes no sense.
+        UsageError: an environment variable is not valid.
     """
     from pydantic import ValidationError
 

@@ -48,11 +48,11 @@ def shell(
 ) -> None:
     """Open a sandbox and run commands in it.
 
-    Type commands; `cd` and `export` last, Ctrl-C ends the command that runs, `exit` or Ctrl-D the sandbox. Nothing of it
-    is left then: there is no network, and no way out for files but their being printed.
+    Type commands. `cd` and `export` stay in effect, Ctrl-C ends the running command, `exit` or Ctrl-D ends the sandbox with
+    all that is in it. It has no network; files leave it only as printed output.
 
-    Where stdin is no terminal it is one shell script: `fumehood shell data.csv < script.sh`. With --json each line of it is a
-    command, and its result one line of JSON.
+    Where stdin is not a terminal, it is read as one shell script: `fumehood shell data.csv < script.sh`. With --json, each line
+    is a command, and each result is one line of JSON.
 
     Exit code 0: the last command ended well; 1: it did not; 3: the sandbox failed.
     """

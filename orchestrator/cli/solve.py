@@ -333,7 +333,7 @@ def _description(text: str) -> str:
     if text and len(text.split()) == 1:
         near = difflib.get_close_matches(text, list(builtin_tasks()), n=1)
         raise UsageError(
-            f"There is no built-in task {text!r}, and one word is no description.",
+            f"There is no built-in task {text!r}, and a description needs more than one word.",
             remedy=f"Did you mean {near[0]}?" if near else "`fumehood tasks` lists the tasks.",
         )
     return text

@@ -307,7 +307,7 @@ def session(limits: Limits | None = None, *, image: str = "", gpus: int = 0, ttl
 
     Raises (on entry):
         PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
-        UsageError: the limits do not fit this host, or the time to live makes no sense.
+        UsageError: the limits do not fit this host, or the time to live is not valid.
     """
     with _shared().session(limits, image=image, gpus=gpus, ttl=ttl) as opened:
         yield opened

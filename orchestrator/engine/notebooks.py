@@ -29,7 +29,7 @@ def cells_of(text: str, name: str) -> tuple[list[str], list[str]]:
     Cells are counted from 1, those with code alone, as Jupyter does where all are run.
 
     Raises:
-        UsageError: it is no notebook of Python, or has lines that only Jupyter can run.
+        UsageError: it is not a notebook of Python, or has lines that only Jupyter can run.
     """
     try:
         notebook = json.loads(text)

@@ -302,7 +302,7 @@ async def _ask(
     try:
         return [(str(name), _read(answer)) for name, answer in json.loads(result.stdout)]
     except (ValueError, TypeError, RecursionError):
-        return [("checker", _fault("its answer is no list of names and verdicts", unproved=True))]
+        return [("checker", _fault("its answer is not a list of names and verdicts", unproved=True))]
 
 
 def _read(answer: object) -> _Answer:

@@ -209,15 +209,17 @@ class RecordedJob(ABC, Generic[J, R]):
         """The job that a run is.
 
         Raises:
-            UsageError: it is no such job, or one of another version.
+            UsageError: it is another kind of job, or of another version.
         """
         if run.kind != cls.kind:
-            raise UsageError(f"Run {run.id} is no {cls.name} but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
+            raise UsageError(
+                f"Run {run.id} is of another kind: {run.kind!r}, not {cls.name}.", remedy="`fumehood runs ls` lists all runs."
+            )
         try:
             return cls.job_type.model_validate(overrides.of(run.config))  # type: ignore[return-value]  # `job_type` is J's class
         except ValidationError as exc:
             if "parallel" in exc.errors()[0]["loc"]:
-                raise UsageError("--parallel makes no sense.", remedy="Give a number from 1 to 64.") from exc
+                raise UsageError("--parallel is out of range.", remedy="Give a number from 1 to 64.") from exc
             raise UsageError(f"Run {run.id} has options that this version does not know.", remedy="Start it anew.") from exc
 
     @property

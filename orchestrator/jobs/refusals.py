@@ -84,7 +84,7 @@ def refusal(error: CompletionError) -> Completion:
     """The record of a prompt that was refused.
 
     Raises:
-        CompletionError: the error itself, where it is no refusal of one prompt.
+        CompletionError: the error itself, where it is not a refusal of one prompt.
     """
     if not error.prompt_refused:
         raise error

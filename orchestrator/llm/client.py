@@ -56,14 +56,14 @@ class ModelClient:
         model: its name at the server; empty means the one that the server names first.
         api_key: sent as a bearer token. Without it nothing is sent, a stored hub token included.
         max_concurrency: requests in flight; further ones wait.
-        timeout: seconds of silence after which a request has failed. A stream of tokens is no silence.
+        timeout: seconds of silence after which a request has failed. A stream of tokens is not silence.
         retries: further tries after the first.
         backoff: seconds before the first retry, doubled each time, with jitter; a `Retry-After` longer than that wins.
         sleep: how to wait between tries.
         on_note: given one sentence, once, for each field of the sampling that the server turns out to refuse.
 
     Raises:
-        UsageError: the URL is not one, the key cannot be sent, or a number makes no sense.
+        UsageError: the URL is not one, the key cannot be sent, or a number is not valid.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ModelClient:
         """Which model answers, asked once: TGI's `/info`, else `/v1/models`.
 
         Raises:
-            CompletionError: nobody answers, the key is refused, or it is no model server.
+            CompletionError: nobody answers, the key is refused, or it is not a model server.
         """
         async with self._detecting:
             if self._info is None:

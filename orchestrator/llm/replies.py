@@ -2,7 +2,7 @@
 
 Servers agree on where a text lies, and on little else: it may come in parts, its reasoning in a field of its own, code as the
 argument of a tool call, an error under any status. What is missing or odd beside the text (usage, log probabilities) is left
-out; where the text itself cannot be read, the answer is no completion, which is a ValueError.
+out; where the text itself cannot be read, the answer is a ValueError.
 
 Left out: how the values come here (`wire.py`), and what an error means for the caller (`client.py`).
 """

@@ -87,7 +87,7 @@ def seconds(timeout: float | None, default: float) -> float:
     """A time limit. Raises UsageError."""
     found = default if timeout is None else timeout
     if not 0 < found <= 30 * 86400:
-        raise UsageError(f"A time limit of {found:g} seconds makes no sense.", remedy="Give a positive number of seconds.")
+        raise UsageError(f"A time limit of {found:g} seconds is not valid.", remedy="Give a positive number of seconds.")
     return float(found)
 
 

@@ -103,7 +103,7 @@ def checked(frame: dict[str, Any]) -> dict[str, Any]:
     """A result frame whose lists are lists and whose objects are objects, so that what reads it finds what it looks for.
 
     Raises:
-        ProtocolError: it is no result.
+        ProtocolError: the result is not valid.
     """
     shapes = {"events": list, "attack": list, "output": list, "artifacts": list, "stages": dict, "status": str, "detail": str}
     numbers = (int, float)
@@ -206,7 +206,7 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
                 facts["not_apart"] = _sound(str(event.get("message", "")))
             case "tampered":
                 pass
-            case _:  # deselected tests, and what is no event
+            case _:  # deselected tests, and what is not an event
                 broken = True
     complete = bool(collected) and finished and not broken and not error and sorted(collected) == sorted(tests)
     counts = {"tests_collected": len(collected), "tests_complete": complete}

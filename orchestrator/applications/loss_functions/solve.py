@@ -295,7 +295,7 @@ class _Tests:
             return Judged(
                 diagnosis=diagnosis, verdict=Verdict.ACCEPTED, code=code, score=float(len(good)), done=True, report=report
             )
-        # The tests that the reference passes are worth keeping, if one of them rejects something that is no loss.
+        # The tests that the reference passes are worth keeping, if one of them rejects something that is not a loss.
         kept = drop_tests(code, [test.name for test in wrong])
         diagnosis = Diagnosis(fault=Fault.TESTS, feedback=describe(wrong[0], code), evidence=evidence)
         done = bool(kept) and bool(good - idle_passes)

@@ -316,7 +316,7 @@ def _one_line(text: str) -> str:
 
 
 def _unreadable(tests: str) -> str:
-    """Why a module is no Python, or empty; nothing where it is some."""
+    """Why a module is not valid Python, or is empty; "" where it is valid."""
     try:
         return "" if parse(tests).body else "There are no tests."
     except SyntaxError as exc:

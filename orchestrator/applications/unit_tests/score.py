@@ -217,7 +217,7 @@ def _grams(nodes: list[ast.stmt]) -> Iterator[tuple[str, ...]]:
 
 
 def _tokens(root: ast.AST) -> Iterator[str]:
-    """The form of a piece of code: kinds of nodes, attributes, constants that are no text. By a stack, for code may be deep."""
+    """The form of a piece of code: kinds of nodes, attributes, constants that are not text. By a stack, for code may be deep."""
     left = [root]
     while left:
         node = left.pop()

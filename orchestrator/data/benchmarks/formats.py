@@ -93,7 +93,7 @@ import itertools, functools, operator, io, sys, json
 
 
 class RowError(ValueError):
-    """A row that is no task: one phrase."""
+    """A row that is not a task: one phrase."""
 
 
 def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
@@ -114,7 +114,7 @@ def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     except RecursionError:
         raise RowError("the row is nested too deep") from None
     except (TypeError, ValueError, AttributeError) as exc:
-        raise exc if isinstance(exc, RowError) else RowError(f"the row makes no sense ({exc})") from None
+        raise exc if isinstance(exc, RowError) else RowError(f"the row cannot be read ({exc})") from None
 
 
 def _reader(row: Mapping[str, Any]) -> Callable[[Mapping[str, Any], str], BenchmarkTask]:
@@ -305,7 +305,7 @@ def _unpacked(cases: Any) -> list[Any]:
         found = _TextAlone(io.BytesIO(packed)).load()
         found = json.loads(found) if isinstance(found, str | bytes) else found
     if not isinstance(found, list):
-        raise RowError("its packed tests are no list")
+        raise RowError("its packed tests are not a list")
     return found
 
 
@@ -337,7 +337,7 @@ def _judged_by(hidden: Hidden, fields: Mapping[str, Any]) -> dict[str, Any]:
     tests = _text(hidden.source)
     module = fields["module"] if "module" in fields else module_of(tests, {name} - {""} | defined(reference))
     if not str(module).isidentifier():
-        raise RowError(f"its module {module!r} is no name")
+        raise RowError(f"its module {module!r} is not a valid name")
     if METHOD.fullmatch(entry) and is_check(tests):
         tests = of_method(tests, entry, module=module)
     return {

@@ -87,7 +87,7 @@ def _say_what_was_cut(chosen: Source, problems: list[str]) -> None:
 def _choose(sources: Sequence[Source], name: str) -> Source | None:
     """The last block that defines the entry point with a body; functions go before other definitions.
 
-    A later `loss = loss(a, b)` in a demonstration is no definition.
+    A later `loss = loss(a, b)` in a demonstration is not a definition.
     """
     for kind in _KINDS:
         for source in reversed(sources):

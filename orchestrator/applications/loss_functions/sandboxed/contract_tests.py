@@ -98,7 +98,7 @@ def fail(message: str) -> NoReturn:
 
 
 def call(tensors: list[torch.Tensor], note: str = "") -> torch.Tensor:
-    """The candidate's value, or a failure if it is no scalar tensor."""
+    """The candidate's value, or a failure if it is not a scalar tensor."""
     function = getattr(candidate, NAME, None)
     if function is None or not callable(function):
         fail(f"The module has no function {NAME}; expected: def {SIGNATURE}")

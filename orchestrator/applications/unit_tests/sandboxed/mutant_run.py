@@ -305,7 +305,7 @@ class _Runner:
         began = time.process_time()
         try:
             link = self._link(self._reference if source is None else _Function(source), tape)
-            began = time.process_time()  # the module's own code is no call
+            began = time.process_time()  # the module's own code is not a call
             link.serve()
         except BaseException:
             tape.loud = True  # the module itself could not be run

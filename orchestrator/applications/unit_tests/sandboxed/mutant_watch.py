@@ -40,7 +40,7 @@ _FORMAT = 2
 def watch(fd: int, ask: types.CodeType, *, returns: bool) -> None:
     """Begin, for as long as this process lives. With `returns` the values of the tests' functions are sent as well.
 
-    `ask` is the code that asks the function itself: what it answered to a function of the tests is no work of theirs.
+    `ask` is the code that asks the function itself: what it answered to a function of the tests is not work of theirs.
     """
     own: set[types.CodeType] = set()
     hook = _hook(fd, own)
