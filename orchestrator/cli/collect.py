@@ -82,10 +82,10 @@ def collect(
         title=title,
     )
     with store() as records:
-        found = gather(runs, records, job, data=chosen.data, say=note)
-    for problem in found.problems:
+        collection = gather(runs, records, job, data=chosen.data, say=note)
+    for problem in collection.problems:
         note(f"  {problem}")
-    files = save(found, job, out, overwrite=overwrite)
+    files = save(collection, job, out, overwrite=overwrite)
     failure: OrchestratorError | None = None
     address = ""
     if push_to_hub is not None:
@@ -95,19 +95,19 @@ def collect(
             failure = error
     if json_:
         written = {"folder": str(out), "files": [str(path) for path in files], "hub": address}
-        out_json({**found.as_json(job.formats), **written})
+        out_json({**collection.as_json(job.formats), **written})
     else:
-        _show(found, job.formats, out, address)
+        _show(collection, job.formats, out, address)
     if failure is not None:
         note(f"fumehood: {failure.message}\n  {failure.remedy}")
         raise typer.Exit(failure.exit_code)
 
 
-def _show(found: Collection, formats: tuple[str, ...], folder: Path, address: str) -> None:
+def _show(collection: Collection, formats: tuple[str, ...], folder: Path, address: str) -> None:
     from rich.table import Table
 
     screen = console()
-    facts = found.as_json(formats)
+    facts = collection.as_json(formats)
     kinds = ", ".join(f"{count} {kind}" for kind, count in facts["pairs_by_kind"].items()) or "none"
     screen.print(
         f"{facts['pairs']} pairs ({kinds}) and {facts['examples']} examples ({facts['right_examples']} right)"
@@ -120,7 +120,7 @@ def _show(found: Collection, formats: tuple[str, ...], folder: Path, address: st
             table.add_row(what, why, str(count))
     if table.row_count:
         screen.print(table)
-    for one in found.contamination:
+    for one in collection.contamination:
         if one.by_either:
             screen.print(f"{one.by_text} of {one.rows} rows hold text of {one.benchmark}, {one.by_name} a name.", soft_wrap=True)
     rows = ", ".join(f"{name} {facts['rows'][name]}" for name in formats if facts["rows"][name])

@@ -223,27 +223,29 @@ def validate(
                 on_count=Lines(Progress(live=False)).count,
             )
 
-    found = run_async(work())
-    accepted = sum(result.verdict == "accepted" for result in found.results.values())
+    validation = run_async(work())
+    accepted = sum(result.verdict == "accepted" for result in validation.results.values())
     if json_:
         out_json(
             {
                 "dataset": name,
-                "source": found.source,
+                "source": validation.source,
                 "tasks": len(loaded.tasks),
                 "accepted": accepted,
-                "broken": found.problems,
-                "judging": {task: result.judging for task, result in found.results.items()},
-                "on_word": found.on_word,
+                "broken": validation.problems,
+                "judging": {task: result.judging for task, result in validation.results.items()},
+                "on_word": validation.on_word,
             }
         )
     else:
-        for problem in found.problems:
+        for problem in validation.problems:
             note(f"  {problem}")
-        if found.on_word:
-            note(f"  {len(found.on_word)} references rest on their own word alone: {', '.join(found.on_word)}")
-        console().print(f"{accepted} of {len(loaded.tasks)} references pass their own tests ({found.source}).", soft_wrap=True)
-    raise typer.Exit(1 if found.problems else 0)
+        if validation.on_word:
+            note(f"  {len(validation.on_word)} references rest on their own word alone: {', '.join(validation.on_word)}")
+        console().print(
+            f"{accepted} of {len(loaded.tasks)} references pass their own tests ({validation.source}).", soft_wrap=True
+        )
+    raise typer.Exit(1 if validation.problems else 0)
 
 
 @eval_app.command("unit-tests")
@@ -332,20 +334,24 @@ def compare(
     from orchestrator.applications.evaluation.comparison import compare_runs
 
     with store() as records:
-        one, other, found = compare_runs(first, second, records)
+        one, other, comparison = compare_runs(first, second, records)
     if json_:
-        out_json({"first_run": one.id, "second_run": other.id, **found.model_dump(mode="json")})
+        out_json({"first_run": one.id, "second_run": other.id, **comparison.model_dump(mode="json")})
         return
     screen = console()
-    screen.print(f"{found.tasks} common tasks: {found.first:.1%} in {one.id}, {found.second:.1%} in {other.id}.", soft_wrap=True)
     screen.print(
-        f"Difference {100 * found.difference:+.1f} points (95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}), "
-        f"p = {found.p_value:.3g}"
-        f" ({found.test}).",
+        f"{comparison.tasks} common tasks: {comparison.first:.1%} in {one.id}, {comparison.second:.1%} in {other.id}.",
         soft_wrap=True,
     )
-    screen.print(f"Better on {len(found.better)}: {', '.join(found.better[:20])}", soft_wrap=True)
-    screen.print(f"Worse on {len(found.worse)}: {', '.join(found.worse[:20])}", soft_wrap=True)
+    screen.print(
+        f"Difference {100 * comparison.difference:+.1f} points"
+        f" (95 % interval {100 * comparison.low:+.1f} to {100 * comparison.high:+.1f}), "
+        f"p = {comparison.p_value:.3g}"
+        f" ({comparison.test}).",
+        soft_wrap=True,
+    )
+    screen.print(f"Better on {len(comparison.better)}: {', '.join(comparison.better[:20])}", soft_wrap=True)
+    screen.print(f"Worse on {len(comparison.worse)}: {', '.join(comparison.worse[:20])}", soft_wrap=True)
 
 
 def _finish(

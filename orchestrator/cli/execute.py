@@ -229,8 +229,8 @@ async def _execute(chosen: Settings, programs: Mapping[str, Program], limits: Li
 def _why_together(programs: Iterable[Program]) -> str:
     from orchestrator.engine.engine import why_together
 
-    found = filter(None, map(why_together, programs))
-    return next(found, "The tests did what needs it in their own interpreter.")
+    reasons = filter(None, map(why_together, programs))
+    return next(reasons, "The tests did what needs it in their own interpreter.")
 
 
 BASES = {"data": "data", "line_up": "a line-up", "word": "the candidate's word"}

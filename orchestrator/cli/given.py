@@ -60,14 +60,14 @@ def programs(
     files, for_tests = carried(carry, room, notes), beside | carried(test_file, room, notes)
     if for_tests and not sources:
         raise UsageError("There are files for tests, and no tests.", remedy="Give them with --file, as the program's own.")
-    found = {name: work.under(source, module, for_tests) for name, source in sources.items()} or {"": work.alone()}
+    programs = {name: work.under(source, module, for_tests) for name, source in sources.items()} or {"": work.alone()}
     for note_ in (*work.notes, *notes):
         note(note_)
-    for program in found.values():
+    for program in programs.values():
         check_room([*program.files.values(), *files.values()], room)
     return {
         name: program.model_copy(update={"files": program.files | files, "test_files": for_tests})
-        for name, program in found.items()
+        for name, program in programs.items()
     }
 
 
@@ -121,16 +121,16 @@ def carried(items: Sequence[str], room: int, notes: list[str]) -> dict[str, byte
     """Files and folders by their names in the sandbox: PATH, PATH:NAME, or NAME=PATH."""
     from orchestrator.engine.folders import read_folder
 
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for item in items:
         path, name = placed(item)
         if path == "-" or not Path(path).is_dir():
-            found[name] = read_bytes(path, "The file")
+            contents[name] = read_bytes(path, "The file")
             continue
         folder = read_folder(Path(path), room)
         notes.append(f"{folder}")
-        found |= {inner if name == "." else f"{name}/{inner}": content for inner, content in folder.files.items()}
-    return found
+        contents |= {inner if name == "." else f"{name}/{inner}": content for inner, content in folder.files.items()}
+    return contents
 
 
 def placed(item: str) -> tuple[str, str]:

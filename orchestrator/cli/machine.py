@@ -63,13 +63,13 @@ def build_image(
 
 def _packages(given: Sequence[str]) -> list[str]:
     """Requirements separated by commas, which also stand between the bounds of one: `requests,pillow>=10,<13`."""
-    found: list[str] = []
+    specs: list[str] = []
     for part in (part.strip() for text in given for part in text.split(",")):
-        if part[:1] in tuple("<>=!~") and found:
-            found[-1] += f",{part}"
+        if part[:1] in tuple("<>=!~") and specs:
+            specs[-1] += f",{part}"
         elif part:
-            found.append(part)
-    return found
+            specs.append(part)
+    return specs
 
 
 @image_app.command("from")
@@ -96,13 +96,13 @@ def ls_images(json_: Json = False) -> None:
     from orchestrator.sandbox import image
 
     current = image.tag_for(settings())
-    found = image.ls()
+    images = image.ls()
     if json_:
-        out_json([info.model_dump(mode="json") | {"current": info.tag == current} for info in found])
+        out_json([info.model_dump(mode="json") | {"current": info.tag == current} for info in images])
         return
-    for info in found:
+    for info in images:
         out(_line(info) + ("  (in use)" if info.tag == current else ""))
-    if not any(info.tag == current for info in found):
+    if not any(info.tag == current for info in images):
         note(f"The engine does not have {current} yet. {image.how_to_build(current)}")
 
 
@@ -134,11 +134,11 @@ def fetch_model(name: Annotated[str, typer.Argument(metavar="NAME", help="0.5b o
 
     home = settings().home
     progress = Progress(live=False)
-    found = weights.resolve(name, home, progress.download if not sys.stderr.isatty() else _bar, note=note)
+    file = weights.resolve(name, home, progress.download if not sys.stderr.isatty() else _bar, note=note)
     if json_:
-        out_json({"model": found.model, "path": str(found.path), "sha256": found.sha256})
+        out_json({"model": file.model, "path": str(file.path), "sha256": file.sha256})
     else:
-        out(str(found.path))
+        out(str(file.path))
 
 
 @model_app.command("ls")
@@ -216,10 +216,10 @@ def doctor(
     failed = [finding for finding in findings if finding["state"] == "failed"]
     healthy = not failed and (report is None or report.healthy)
     if json_:
-        found: dict[str, object] = {"healthy": healthy, "findings": findings}
+        facts: dict[str, object] = {"healthy": healthy, "findings": findings}
         if report is not None:
-            found["self_check"] = report.model_dump(mode="json") | {"matrix": report.matrix()}
-        out_json(found)
+            facts["self_check"] = report.model_dump(mode="json") | {"matrix": report.matrix()}
+        out_json(facts)
     else:
         screen.print(f"{len(failed)} of {len(findings)} checks failed." if failed else f"All {len(findings)} checks passed.")
         if report is not None:

@@ -29,22 +29,22 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="Show at most N runs
     if limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}.", remedy="Leave it out for 20.")
     with store(to_read=True) as records:
-        found = records.runs(limit)
-        counts = {run.id: records.count_attempts(run.id) for run in found}
+        runs = records.runs(limit)
+        counts = {run.id: records.count_attempts(run.id) for run in runs}
     if json_:
-        out_json([run.model_dump(mode="json") | {"attempts": counts[run.id]} for run in found])
+        out_json([run.model_dump(mode="json") | {"attempts": counts[run.id]} for run in runs])
         return
-    if not found:
+    if not runs:
         note("No run yet. Start one, for example: fumehood solve loss --demo")
         return
     from rich.table import Table
 
     screen = console()
-    rows = [(run.id, _cut(_what(run), _ABOUT), run.state, _accepted(run)) for run in found]
+    rows = [(run.id, _cut(_what(run), _ABOUT), run.state, _accepted(run)) for run in runs]
     widths = [max(map(len, column)) for column in zip(*rows, ("run", "what", "state", "accepted"), strict=True)]
     room = max(8, screen.width - sum(width + 2 for width in widths))
     table = Table("run", "what", "state", "accepted", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for run, row in zip(found, rows, strict=True):
+    for run, row in zip(runs, rows, strict=True):
         table.add_row(*row, _cut(run.model.model, room) if run.model else "")
     screen.print(table)
 
