@@ -1,7 +1,7 @@
 """The embedded model server: llama.cpp in this process, speaking the OpenAI chat API on loopback.
 
 It needs no GPU, no compiler and no container. What it serves is pinned by sha256 (`weights.py`), and its
-`/v1/models` tells that hash as a tag, so that a client can record it.
+`/v1/models` shows that hash as a tag, so that a client can record it.
 
 Left out: TGI, which is deployed by compose, and models that are not GGUF.
 """

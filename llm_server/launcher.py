@@ -103,7 +103,7 @@ def start(
 
     Raises:
         UsageError: the model is unknown.
-        PrerequisiteError: weights cannot be had, or the server died or did not answer in time; its last words are told.
+        PrerequisiteError: weights cannot be had, or the server died or did not answer in time; the error quotes its last output.
     """
     resolve(model, home, progress, note=note)  # in this process, where the caller sees the progress
     command = [sys.executable, "-m", "llm_server", "--until-stdin-closes", "--model", model, "--port", str(port or 0)]

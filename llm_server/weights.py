@@ -115,10 +115,10 @@ def resolve(
     What was verified once is not hashed again until it changes. An interrupted download is continued.
 
     Args:
-        name_or_path: a key of `known`, or the path of a GGUF file of one's own.
+        name_or_path: a key of `known`, or the path of your own GGUF file.
         home: folder of the cache; `Settings().home` by default.
-        progress: told the bytes so far and in all, about once a MiB.
-        note: told in one sentence what happens; stderr by default.
+        progress: called with the bytes so far and in all, about once a MiB.
+        note: called with one sentence on what happens; writes to stderr by default.
         known: the pinned files.
 
     Raises:
@@ -278,7 +278,7 @@ def _from_hub(weights: Weights, partial: Path, progress: Progress, note: Note) -
 
 
 def _bar(progress: Progress, total: int) -> Any:
-    """A progress bar for the hub's client that draws nothing and tells `progress`."""
+    """A progress bar for the hub's client that draws nothing and calls `progress`."""
     from tqdm import tqdm  # type: ignore[import-untyped]  # comes with the hub's client
 
     class Bar(tqdm):  # type: ignore[misc]

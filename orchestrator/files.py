@@ -1,4 +1,4 @@
-"""Files that a user named: read, or told why not; written whole or not at all, and never over work that is not ours.
+"""Files that a user named: read, or the reason why not; written whole or not at all, and never over work that is not ours.
 
 Left out: what is in them, and the run store.
 """
@@ -87,10 +87,10 @@ def check_empty(folder: Path, option: str = "--out") -> Path:
     """The folder, if it is not there yet or has nothing in it.
 
     Raises:
-        UsageError: something is in it, or it is no folder.
+        UsageError: something is in it, or it is not a folder.
     """
     if os.path.lexists(folder) and not folder.is_dir():
-        raise UsageError(f"{option} {folder} is no folder.", remedy="Name another one.")
+        raise UsageError(f"{option} {folder} is not a folder.", remedy="Name another one.")
     try:
         if folder.is_dir() and any(folder.iterdir()):
             raise UsageError(f"{option} {folder} is not empty.", remedy="Name a new folder, so that nothing in it is replaced.")

@@ -1,4 +1,4 @@
-"""Which process something belongs to, so that what a crash left behind can be told from what is in use.
+"""Which process something belongs to, so that what a crash left behind is not taken for what is in use.
 
 Read from /proc. Where there is none, nobody is said to be gone.
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def owner() -> str:
-    """This process in words: machine, pid and start time, so that a reused pid is told apart."""
+    """This process in words: machine, pid and start time, so that a reused pid is recognised."""
     return f"{_machine()}:{os.getpid()}:{_start_time(os.getpid())}"
 
 

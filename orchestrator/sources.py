@@ -2,7 +2,7 @@
 
 `ast.parse` raises four kinds of errors, takes quadratic time for some f-strings, and returns trees on which whatever walks them
 by recursion fails. A source that comes through here is a tree of bounded depth, made in bounded time, or a SyntaxError that says
-in one sentence why it is none.
+in one sentence why it is not one.
 
 Left out: running anything; and reading what may be only in part Python (`llm.extraction`).
 """
@@ -33,7 +33,7 @@ def parse(source: str, *, deepest: int = DEEPEST) -> ast.Module:
 
     Raises:
         TooMuch: it is larger or deeper than anybody writes.
-        SyntaxError: it is no Python; `msg` has Python's own words.
+        SyntaxError: it is not Python; `msg` has Python's own words.
     """
     return _checked(source, "exec", deepest)  # type: ignore[return-value]
 
@@ -48,7 +48,7 @@ def plain_value(source: str) -> Any:
     try:
         return ast.literal_eval(parse_expression(source.strip()))
     except (ValueError, TypeError, MemoryError) as exc:
-        raise SyntaxError(f"it is no plain value: {exc}") from None
+        raise SyntaxError(f"it is not a plain value: {exc}") from None
 
 
 def is_python(source: str, *, deepest: int = DEEPEST) -> bool:
@@ -67,7 +67,7 @@ class Import(NamedTuple):
     name: str
     """What is taken from it, `*` for everything; empty for the module itself."""
     binds: str
-    """The name under which it is known from then on; `*` where that cannot be told."""
+    """The name under which it is known from then on; `*` where that cannot be known."""
     level: int = 0
     """Dots before the module, of a relative import."""
 
@@ -94,7 +94,7 @@ def _checked(source: str, mode: str, deepest: int) -> ast.AST:
     if source.count("{") > _BRACES and _F_STRING.search(source):
         raise TooMuch(f"it has f-strings and more than {_BRACES} braces")
     try:
-        with warnings.catch_warnings(action="ignore"):  # "\d" in a stranger's string is no concern of ours
+        with warnings.catch_warnings(action="ignore"):  # "\d" in a stranger's string is not a concern of ours
             tree = ast.parse(source, mode=mode)
     except SyntaxError:
         raise

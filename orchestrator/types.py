@@ -27,7 +27,7 @@ class Value(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
-        """Let `help` tell the units of fields."""
+        """Let `help` show the units of fields."""
         document(cls)
 
 
@@ -175,7 +175,7 @@ class RunReport(Value):
     tests_complete: bool = False
     """True when the test side collected at least one test and every collected test ran and reported."""
     collection_error: str = ""
-    """Why tests could not be collected, as pytest told it."""
+    """Why tests could not be collected, as pytest says it."""
     collection_error_side: Literal["", "candidate", "tests"] = ""
     """Whose file the collection error was raised in."""
     received: bool = False
@@ -195,7 +195,7 @@ class RunReport(Value):
     signal: int | None = None
     """The number of the signal that ended it."""
     stdout: str = ""
-    """At most `limits.output` bytes of it, as UTF-8; what is none is replaced."""
+    """At most `limits.output` bytes of it, as UTF-8; invalid bytes are replaced."""
     stderr: str = ""
     """As `stdout`."""
     stdout_truncated: bool = False
@@ -232,7 +232,7 @@ class ExecutionResult(RunReport):
     basis: Basis = ""
     """Judged apart: the weakest that a test rests on."""
     attempts: int = 1
-    """How often the run was sent: more than 1 means that sandboxes died under it, that the host was too busy to tell, or that it
+    """How often the run was sent: more than 1 means that sandboxes died under it, that the host was too busy to judge, or that it
     turned out that the tests need the candidate in their own interpreter. Failures of any attempt count; output and measures are
     those of the last."""
 
@@ -378,12 +378,12 @@ class Completion(Value):
 
 
 class ModelInfo(Value):
-    """Which model answers, as far as the server tells."""
+    """Which model answers, as far as the server says."""
 
     model: str
     server: Literal["tgi", "openai", "llama.cpp", "scripted"] = "openai"
     sha: str = ""
-    """Revision (TGI) or sha256 of the weights (embedded server); empty where nobody tells."""
+    """Revision (TGI) or sha256 of the weights (embedded server); empty where it is not known."""
     max_total_tokens: int | None = None
 
 
@@ -436,7 +436,7 @@ class Attempt(Value):
     own_tests: OwnTests | None = None
     """What the model's own tests said; None where they were not run."""
     score: float = 0.0
-    """How good it is as a place to go on from, by visible evidence: higher is better."""
+    """How good it is as a starting point, by visible evidence: higher is better."""
     done: bool = False
     """It ended the search for an answer of its kind."""
     same_as: int | None = None
@@ -476,7 +476,7 @@ class RunRecord(Value):
 
 
 class Event(Value):
-    """What a workflow tells the person who watches it."""
+    """What a workflow reports to the person who watches it."""
 
     kind: Literal["task_started", "round_started", "token", "attempt_finished", "task_finished", "note"]
     task: str = ""

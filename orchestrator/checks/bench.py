@@ -1,4 +1,4 @@
-"""Benchmarks: how fast runs are, next to what people use today, in one go on one machine.
+"""Benchmarks: how fast runs are, next to what people use today, on the same machine at the same time.
 
 Absolute times move with the machine and with whatever else it does, so every figure that counts is a ratio to a yardstick
 that is measured in the same minutes: rounds of ours and of theirs alternate, and medians are compared. How loaded the machine
@@ -141,7 +141,7 @@ def _own_pss() -> int | None:
 
 
 def _pss(pid: object) -> int | None:
-    """Bytes of memory of a process, what it shares divided by how many share it; None where the kernel does not tell."""
+    """Bytes of memory of a process, what it shares divided by how many share it; None where the kernel does not say."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
             if line.startswith("Pss:"):
@@ -392,13 +392,13 @@ async def bench_torch(settings: Settings, *, runs: int = 60, docker_runs: int = 
         for number in range(rounds):
             for _ in range(max(1, runs // rounds)):
                 await _execute(engine, program, measured)
-            seconds, told = await asyncio.to_thread(_docker_run, image, "-c", alone)
-            if told.strip() != "passed":
-                raise SandboxUnavailable(f"The test did not pass in docker run: {told[-300:]}")
+            seconds, output = await asyncio.to_thread(_docker_run, image, "-c", alone)
+            if output.strip() != "passed":
+                raise SandboxUnavailable(f"The test did not pass in docker run: {output[-300:]}")
             docker.append(seconds)
             order = json.dumps({"source": alone, "runs": max(1, runs // rounds)})
-            _, told = await asyncio.to_thread(_docker_run, image, "-c", forks, stdin=order)
-            forked += json.loads(told)
+            _, output = await asyncio.to_thread(_docker_run, image, "-c", forks, stdin=order)
+            forked += json.loads(output)
             say(
                 f"round {number + 1} of {rounds}: {1e3 * statistics.median(measured.latencies):.1f} ms, docker run "
                 f"{1e3 * docker[-1]:.0f} ms, bare fork {1e3 * statistics.median(forked):.1f} ms"

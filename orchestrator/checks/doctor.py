@@ -241,7 +241,7 @@ def _wall(result: ExecutionResult) -> list[Finding]:
         broken = json.loads(result.stdout)
         found = {name: [str(item) for item in broken[name]] for name in WALL}
     except (ValueError, KeyError, TypeError):
-        return [Finding("sandbox wall", "failed", f"The program that looks around told nonsense. {_last(result)}", _DISTRUST)]
+        return [Finding("sandbox wall", "failed", f"The probe gave no valid report. {_last(result)}", _DISTRUST)]
     return [
         Finding(f"sandbox: {name}", "failed", f"Does not hold: {', '.join(items)}.", _DISTRUST)
         if items

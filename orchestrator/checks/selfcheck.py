@@ -157,7 +157,7 @@ def _sealed(wall: str) -> Callable[[ExecutionResult], str]:
             answer = json.loads(result.stdout)
             holes = [str(hole) for hole in answer["holes"]] if answer["wall"] == wall else ["it looked elsewhere"]
         except (ValueError, KeyError, TypeError):
-            return f"the program that looks around told nonsense ({result.status}). {_last(result)}".rstrip()
+            return f"the probe gave no valid report ({result.status}). {_last(result)}".rstrip()
         return f"does not hold: {', '.join(holes)}" if holes else ""
 
     return must
@@ -319,7 +319,7 @@ async def _surroundings_unchanged(engine: Engine) -> str:
         return wrong
     before, after = _census(first), _census(second)
     if not before or not after:
-        return f"the program that looks around told nonsense ({first.status}, {second.status}). {_last(second)}".rstrip()
+        return f"the probe gave no valid report ({first.status}, {second.status}). {_last(second)}".rstrip()
     changed = sorted(what for what in before.keys() | after.keys() if before.get(what) != after.get(what))
     return f"what a later run sees differs: {', '.join(changed[:10])}" if changed else ""
 
@@ -369,9 +369,9 @@ async def _many_at_once(engine: Engine) -> str:
     plain = [Program(code=f"print({number})") for number in range(6)]
     work = [program for pair in zip(plain, hostile * 2, strict=True) for program in pair]
     results = await asyncio.gather(*(engine.execute(program, LIMITS) for program in work))
-    told = [result.stdout for result in results[::2]]
-    if told != [f"{number}\n" for number in range(6)]:
-        return f"answers were lost or mixed up: {told}"
+    outputs = [result.stdout for result in results[::2]]
+    if outputs != [f"{number}\n" for number in range(6)]:
+        return f"answers were lost or mixed up: {outputs}"
     bad = [str(result.status) for result in results[1::2] if result.status not in (Status.RUNTIME_ERROR, Status.SIGNALLED)]
     return f"hostile programs ended with {', '.join(bad)}" if bad else ""
 
@@ -457,7 +457,7 @@ def _engine(settings: Settings, isolation: Isolation) -> Engine:
 async def _suite(
     settings: Settings, isolation: Isolation, runtime: str, groups: set[Group], make: Callable[[Settings, Isolation], Engine]
 ) -> AsyncIterator[CheckResult]:
-    def told(group: Group, name: str, state: State, detail: str, started: float) -> CheckResult:
+    def check_result(group: Group, name: str, state: State, detail: str, started: float) -> CheckResult:
         spent = time.monotonic() - started
         return CheckResult(
             isolation=isolation, runtime=runtime, group=group, check=name, state=state, detail=detail, wall_time=spent
@@ -469,7 +469,7 @@ async def _suite(
             first = await engine.execute(PING.program, LIMITS)
             refused = PING.must(first) or ("" if first.isolation == isolation else f"runs got {first.isolation} instead")
             if refused:
-                yield told("recovery", "a first run", "unavailable", refused, started)
+                yield check_result("recovery", "a first run", "unavailable", refused, started)
                 return
             for check in checks():
                 if check.group not in groups:
@@ -477,13 +477,13 @@ async def _suite(
                 started = time.monotonic()
                 wrong, results = await _attempt(engine, check)
                 state, detail = _state(check, wrong, results, isolation, runtime)
-                yield told(check.group, check.name, state, detail, started)
+                yield check_result(check.group, check.name, state, detail, started)
                 if check.serves_again and "recovery" in groups:
                     started = time.monotonic()
                     wrong = PING.must(await engine.execute(PING.program, PING.limits))
-                    yield told("recovery", f"after: {check.name}", "failed" if wrong else "passed", wrong, started)
+                    yield check_result("recovery", f"after: {check.name}", "failed" if wrong else "passed", wrong, started)
     except OrchestratorError as exc:
-        yield told("recovery", "a first run", "unavailable", f"{exc.message} {exc.remedy}".strip(), started)
+        yield check_result("recovery", "a first run", "unavailable", f"{exc.message} {exc.remedy}".strip(), started)
 
 
 async def _attempt(engine: Engine, check: Check) -> tuple[str, list[ExecutionResult]]:

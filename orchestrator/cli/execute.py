@@ -65,12 +65,16 @@ def run(
         str, typer.Option(metavar="NAME", help="For tests that define check(candidate): the function to pass.")
     ] = "",
     in_place: Annotated[bool, typer.Option(help="Tests may look at what a function did to its arguments.")] = False,
-    isolation: Annotated[Isolation | None, typer.Option(help="What each run gets. [auto]")] = None,
+    isolation: Annotated[Isolation | None, typer.Option(help="Isolation of each run. [auto]")] = None,
     image: Annotated[
-        str, typer.Option(metavar="TAG", help="Sandbox image; `fumehood image build --with PACKAGE` makes some. [our own]")
+        str,
+        typer.Option(metavar="TAG", help="Sandbox image; `fumehood image build --with PACKAGE` makes some. [the default image]"),
     ] = "",
     stdin: Annotated[
-        str | None, typer.Option(metavar="FILE", help="What the program reads; - is our stdin. [what is piped in, if it reads]")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Input of the program; - is stdin of this command. [what is piped in, if the program reads]"
+        ),
     ] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Environment variable; repeatable.")] = None,
     carry: Annotated[
@@ -87,17 +91,18 @@ def run(
     ] = None,
     artifact: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="File to carry out afterwards; repeatable. Hidden files and programs by name only."),
+        typer.Option(metavar="GLOB", help="File to copy out afterwards; repeatable. Hidden files and programs by name only."),
     ] = None,
     out_dir: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where artefacts go, new or empty. [artifacts, artifacts-2, ...]")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder for artefacts, new or empty. [artifacts, artifacts-2, ...]"),
     ] = None,
-    artifact_limit: Annotated[str | None, typer.Option(metavar="SIZE", help="Of all artefacts. [16M]")] = None,
-    wall_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="[30]")] = None,
-    cpu_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="[20]")] = None,
-    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Such as 512M. [2G]")] = None,
-    disk: Annotated[str | None, typer.Option(metavar="SIZE", help="In its work folder. [128M]")] = None,
-    output: Annotated[str | None, typer.Option(metavar="SIZE", help="Of stdout, and of stderr. [1M]")] = None,
+    artifact_limit: Annotated[str | None, typer.Option(metavar="SIZE", help="Size of all artefacts together. [16M]")] = None,
+    wall_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="Wall time. [30]")] = None,
+    cpu_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="CPU time. [20]")] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory, such as 512M. [2G]")] = None,
+    disk: Annotated[str | None, typer.Option(metavar="SIZE", help="Disk space in its work folder. [128M]")] = None,
+    output: Annotated[str | None, typer.Option(metavar="SIZE", help="Size of stdout, and of stderr. [1M]")] = None,
     processes: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")] = None,
     json_: Json = False,
 ) -> None:
@@ -224,8 +229,8 @@ async def _execute(chosen: Settings, programs: Mapping[str, Program], limits: Li
 def _why_together(programs: Iterable[Program]) -> str:
     from orchestrator.engine.engine import why_together
 
-    found = filter(None, map(why_together, programs))
-    return next(found, "The tests did what needs it in their own interpreter.")
+    reasons = filter(None, map(why_together, programs))
+    return next(reasons, "The tests did what needs it in their own interpreter.")
 
 
 BASES = {"data": "data", "line_up": "a line-up", "word": "the candidate's word"}

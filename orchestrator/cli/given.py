@@ -36,7 +36,7 @@ def programs(
     test_file: Sequence[str],
     room: int,
 ) -> dict[str, Program]:
-    """A program for each file of tests, by its name; one without a name where there are none. What came along is told.
+    """A program for each file of tests, by its name; one without a name where there are none. What came along is reported.
 
     Raises:
         UsageError: something cannot be read, does not fit, or is not there to be tested.
@@ -60,14 +60,14 @@ def programs(
     files, for_tests = carried(carry, room, notes), beside | carried(test_file, room, notes)
     if for_tests and not sources:
         raise UsageError("There are files for tests, and no tests.", remedy="Give them with --file, as the program's own.")
-    found = {name: work.under(source, module, for_tests) for name, source in sources.items()} or {"": work.alone()}
+    programs = {name: work.under(source, module, for_tests) for name, source in sources.items()} or {"": work.alone()}
     for note_ in (*work.notes, *notes):
         note(note_)
-    for program in found.values():
+    for program in programs.values():
         check_room([*program.files.values(), *files.values()], room)
     return {
         name: program.model_copy(update={"files": program.files | files, "test_files": for_tests})
-        for name, program in found.items()
+        for name, program in programs.items()
     }
 
 
@@ -87,8 +87,8 @@ def input_of(what: str, stdin: str | None, programs: Mapping[str, Program]) -> b
     texts = [(program.code or "").encode(), *(content for path, content in program.files.items() if path.endswith(".py"))]
     if not any(_READS.search(text) for text in texts):
         return b""
-    told = "The program's input is read from the pipe, which has not ended yet. --stdin FILE gives another."
-    waiting = Timer(_PATIENCE, note, [told])
+    message = "The program's input is read from the pipe, which has not ended yet. --stdin FILE gives another."
+    waiting = Timer(_PATIENCE, note, [message])
     waiting.daemon = True
     waiting.start()
     try:
@@ -109,7 +109,7 @@ def variable(item: str) -> tuple[str, str]:
     """An environment variable as NAME=VALUE.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it has another form.
     """
     name, equals, value = item.partition("=")
     if not equals or not name or "\0" in item:
@@ -121,16 +121,16 @@ def carried(items: Sequence[str], room: int, notes: list[str]) -> dict[str, byte
     """Files and folders by their names in the sandbox: PATH, PATH:NAME, or NAME=PATH."""
     from orchestrator.engine.folders import read_folder
 
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for item in items:
         path, name = placed(item)
         if path == "-" or not Path(path).is_dir():
-            found[name] = read_bytes(path, "The file")
+            contents[name] = read_bytes(path, "The file")
             continue
         folder = read_folder(Path(path), room)
         notes.append(f"{folder}")
-        found |= {inner if name == "." else f"{name}/{inner}": content for inner, content in folder.files.items()}
-    return found
+        contents |= {inner if name == "." else f"{name}/{inner}": content for inner, content in folder.files.items()}
+    return contents
 
 
 def placed(item: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ def build_image(
     base: _Base = None,
     more: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="PACKAGES", help="More packages, as pip names them, with commas; repeatable."),
+        typer.Option("--with", metavar="PACKAGES", help="More packages, as pip names them, separated by commas; repeatable."),
     ] = None,
     tag: Annotated[
         str, typer.Option(metavar="TAG", help="With --with: a name for the result. [one that names its content]")
@@ -45,7 +45,7 @@ def build_image(
     """
     from orchestrator.sandbox import image
 
-    settings()  # a bad environment variable is told before anything is built
+    settings()  # a bad environment variable is reported before anything is built
     if tag and not more:
         raise UsageError("--tag names an image that --with makes.", remedy="Leave it out, or say which packages it is for.")
     packages = _packages(more or ())
@@ -63,13 +63,13 @@ def build_image(
 
 def _packages(given: Sequence[str]) -> list[str]:
     """Requirements separated by commas, which also stand between the bounds of one: `requests,pillow>=10,<13`."""
-    found: list[str] = []
+    specs: list[str] = []
     for part in (part.strip() for text in given for part in text.split(",")):
-        if part[:1] in tuple("<>=!~") and found:
-            found[-1] += f",{part}"
+        if part[:1] in tuple("<>=!~") and specs:
+            specs[-1] += f",{part}"
         elif part:
-            found.append(part)
-    return found
+            specs.append(part)
+    return specs
 
 
 @image_app.command("from")
@@ -96,13 +96,13 @@ def ls_images(json_: Json = False) -> None:
     from orchestrator.sandbox import image
 
     current = image.tag_for(settings())
-    found = image.ls()
+    images = image.ls()
     if json_:
-        out_json([info.model_dump(mode="json") | {"current": info.tag == current} for info in found])
+        out_json([info.model_dump(mode="json") | {"current": info.tag == current} for info in images])
         return
-    for info in found:
+    for info in images:
         out(_line(info) + ("  (in use)" if info.tag == current else ""))
-    if not any(info.tag == current for info in found):
+    if not any(info.tag == current for info in images):
         note(f"The engine does not have {current} yet. {image.how_to_build(current)}")
 
 
@@ -134,11 +134,11 @@ def fetch_model(name: Annotated[str, typer.Argument(metavar="NAME", help="0.5b o
 
     home = settings().home
     progress = Progress(live=False)
-    found = weights.resolve(name, home, progress.download if not sys.stderr.isatty() else _bar, note=note)
+    file = weights.resolve(name, home, progress.download if not sys.stderr.isatty() else _bar, note=note)
     if json_:
-        out_json({"model": found.model, "path": str(found.path), "sha256": found.sha256})
+        out_json({"model": file.model, "path": str(file.path), "sha256": file.sha256})
     else:
-        out(str(found.path))
+        out(str(file.path))
 
 
 @model_app.command("ls")
@@ -161,9 +161,9 @@ def ls_models(json_: Json = False) -> None:
 def serve_model(
     name: Annotated[str, typer.Argument(metavar="NAME", help="0.5b, 1.5b, or a GGUF file.")] = "1.5b",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="[all that this process may use]")] = None,
-    ctx: Annotated[int, typer.Option(metavar="TOKENS", help="Of one request.")] = 4096,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads. [all that this process may use]")] = None,
+    ctx: Annotated[int, typer.Option(metavar="TOKENS", help="Context length of a request.")] = 4096,
     parallel: Annotated[int, typer.Option(metavar="N", help="Requests at once.")] = 2,
 ) -> None:
     """Serve a model on this machine through the OpenAI chat API, until Ctrl-C."""
@@ -185,7 +185,9 @@ def serve_model(
 
 
 def doctor(
-    deep: Annotated[bool, typer.Option("--deep", help="The whole suite of behaviour checks, at every level; minutes.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Run all behaviour checks at every isolation level; takes minutes.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Check engine, sandbox, limits, GPU, model server, disk and store. Exit code 3: something failed."""
@@ -214,10 +216,10 @@ def doctor(
     failed = [finding for finding in findings if finding["state"] == "failed"]
     healthy = not failed and (report is None or report.healthy)
     if json_:
-        found: dict[str, object] = {"healthy": healthy, "findings": findings}
+        facts: dict[str, object] = {"healthy": healthy, "findings": findings}
         if report is not None:
-            found["self_check"] = report.model_dump(mode="json") | {"matrix": report.matrix()}
-        out_json(found)
+            facts["self_check"] = report.model_dump(mode="json") | {"matrix": report.matrix()}
+        out_json(facts)
     else:
         screen.print(f"{len(failed)} of {len(findings)} checks failed." if failed else f"All {len(findings)} checks passed.")
         if report is not None:
@@ -228,13 +230,13 @@ def doctor(
 async def _self_check(chosen: Settings, *, show: bool) -> SelfCheckReport:
     from orchestrator.checks.selfcheck import CheckResult, self_check
 
-    def tell(result: CheckResult) -> None:
+    def report(result: CheckResult) -> None:
         note(
             f"{result.isolation}/{result.runtime}  {result.group}: {result.check}  {result.state}"
             + (f": {result.detail}" if result.detail else "")
         )
 
-    return await self_check(chosen, on_result=tell if show else lambda result: None)
+    return await self_check(chosen, on_result=report if show else lambda result: None)
 
 
 def _show_matrix(report: SelfCheckReport) -> None:

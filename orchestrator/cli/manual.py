@@ -32,7 +32,7 @@ def context_of(root: TyperCommand | TyperGroup, words: Iterable[str], width: int
 
 
 def subcommands(context: typer.Context) -> dict[str, TyperCommand]:
-    """The commands of a group by their names; of one that is no group, none."""
+    """The commands of a group by their names; none of any other command."""
     return dict(context.command.commands) if isinstance(context.command, TyperGroup) else {}  # type: ignore[arg-type]
 
 

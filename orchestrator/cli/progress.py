@@ -40,7 +40,7 @@ class Progress:
         self._accepted = 0
         self._finished = 0
         self._planned: int | None = None
-        """Of how many steps; None where tasks are told one by one."""
+        """Of how many steps; None where tasks are shown one by one."""
         self._status = ""
         self._percent = -1
         self._panel: Live | None = None
@@ -101,11 +101,11 @@ class Progress:
 
     def line(self, text: str) -> None:
         """One line that stays, with the seconds so far."""
-        told = f"{self._elapsed():6.1f} s  {text}"
+        line = f"{self._elapsed():6.1f} s  {text}"
         if self._panel is not None:
-            self._panel.console.print(told, soft_wrap=True)
+            self._panel.console.print(line, soft_wrap=True)
         else:
-            note(told)
+            note(line)
 
     def _elapsed(self) -> float:
         return self._clock() - self._began
@@ -149,7 +149,7 @@ class Progress:
 
 
 def _because(attempt: Attempt) -> str:
-    """The first telling line of the feedback."""
+    """The first line of the feedback that says something."""
     lines = [line.strip() for line in attempt.feedback.splitlines() if line.strip()]
     return f": {lines[0][:110]}" if lines else ""
 
@@ -163,7 +163,7 @@ class Lines:
         self._judged = self._accepted = 0
         self._task = ""
         self._done: int | None = None
-        self._began = self._told = self._news = clock()
+        self._began = self._shown = self._news = clock()
 
     def event(self, event: Event) -> None:
         """Remember a judged attempt; everything else is shown as it comes."""
@@ -175,19 +175,19 @@ class Lines:
         self._task = event.task
 
     def count(self, done: int, total: int) -> None:
-        """Show how much is done, and when the rest will be if it goes on like this; or for how long nothing was."""
+        """Show how much is done, and when the rest will be at this rate; or for how long nothing happened."""
         now = self._clock()
         self._progress.counts(done, total, self._accepted)
         if done == self._done:
-            if now - max(self._told, self._news) > _SILENCE:
-                self._told = now
+            if now - max(self._shown, self._news) > _SILENCE:
+                self._shown = now
                 self._progress.line(f"{done} of {total} judged; nothing new for {duration(now - self._news)}")
             return
         self._done, self._news = done, now
         if done == 0:
             self._began = now
-        elif now - self._told > 5 and done < total:
-            self._told = now
+        elif now - self._shown > 5 and done < total:
+            self._shown = now
             accepted = f", {self._accepted} accepted" if self._judged else ""
             at = f"; now at {self._task}" if self._task else ""
             left = duration((now - self._began) / done * (total - done))

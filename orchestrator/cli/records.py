@@ -24,27 +24,27 @@ runs_app = typer.Typer(help="Show recorded runs.", no_args_is_help=True, rich_ma
 
 @runs_app.command()
 @guarded
-def ls(limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")] = 20, json_: Json = False) -> None:
+def ls(limit: Annotated[int, typer.Option(metavar="N", help="Show at most N runs.")] = 20, json_: Json = False) -> None:
     """List runs, newest first."""
     if limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}.", remedy="Leave it out for 20.")
     with store(to_read=True) as records:
-        found = records.runs(limit)
-        counts = {run.id: records.count_attempts(run.id) for run in found}
+        runs = records.runs(limit)
+        counts = {run.id: records.count_attempts(run.id) for run in runs}
     if json_:
-        out_json([run.model_dump(mode="json") | {"attempts": counts[run.id]} for run in found])
+        out_json([run.model_dump(mode="json") | {"attempts": counts[run.id]} for run in runs])
         return
-    if not found:
+    if not runs:
         note("No run yet. Start one, for example: fumehood solve loss --demo")
         return
     from rich.table import Table
 
     screen = console()
-    rows = [(run.id, _cut(_what(run), _ABOUT), run.state, _accepted(run)) for run in found]
+    rows = [(run.id, _cut(_what(run), _ABOUT), run.state, _accepted(run)) for run in runs]
     widths = [max(map(len, column)) for column in zip(*rows, ("run", "what", "state", "accepted"), strict=True)]
     room = max(8, screen.width - sum(width + 2 for width in widths))
     table = Table("run", "what", "state", "accepted", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for run, row in zip(found, rows, strict=True):
+    for run, row in zip(runs, rows, strict=True):
         table.add_row(*row, _cut(run.model.model, room) if run.model else "")
     screen.print(table)
 
@@ -52,7 +52,7 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")]
 @runs_app.command()
 @guarded
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, the start or end of it, or `last`.")] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, the start or end of it, or `last`.")] = "last",
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     attempt: Annotated[int | None, typer.Option(metavar="N", help="All of one attempt: prompt, answer, code, results.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only attempts that were not accepted.")] = False,
@@ -92,7 +92,7 @@ def show(
 @runs_app.command()
 @guarded
 def rm(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the start or end of it.")], json_: Json = False
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the start or end of it.")], json_: Json = False
 ) -> None:
     """Remove a run and its attempts from the store."""
     with store() as records:
@@ -116,13 +116,13 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
     for name, value in lines:
         screen.print(f"{name:10}{value}", soft_wrap=True)
     for report in _listed(run.summary.get("training")):
-        told = (
+        accuracy = (
             f"{report['accuracy']:.1%}, stock {report['stock_accuracy']:.1%}"
             if report.get("accuracy") is not None
             else report["failure"]
         )
         screen.print(
-            f"{'training':10}{report['task']} on {report['dataset']}: {told} {report.get('picture') or ''}", soft_wrap=True
+            f"{'training':10}{report['task']} on {report['dataset']}: {accuracy} {report.get('picture') or ''}", soft_wrap=True
         )
     table = Table("task", "attempt", "kind", "round", "sample", "corrects", "verdict", "fault", "tokens", "feedback", box=None)
     for item in attempts:

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def redteam(
-    family: Annotated[list[str] | None, typer.Option(metavar="F", help="Only this family; may be repeated.")] = None,
+    family: Annotated[list[str] | None, typer.Option(metavar="F", help="Only this family; repeatable.")] = None,
     judging: Annotated[str, typer.Option(metavar="apart|together", help="How tests are judged.")] = "apart",
     isolation: Annotated[
-        str | None, typer.Option(metavar="auto|namespace|container", help="What each run gets. [FUMEHOOD_ISOLATION]")
+        str | None, typer.Option(metavar="auto|namespace|container", help="Isolation of each run. [FUMEHOOD_ISOLATION]")
     ] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Sandboxes at once. [FUMEHOOD_WORKERS]")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [FUMEHOOD_WORKERS]")] = None,
     pairs: Annotated[
-        int, typer.Option(metavar="N", help="Instead: N random pairs of a program that plants and one that looks.")
+        int, typer.Option(metavar="N", help="Instead, run N random pairs: one program leaves traces, the next looks for them.")
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Of the pairs and of the marks.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the pairs and of the traces.")] = 0,
     json_: Json = False,
 ) -> None:
     """Run the red-team corpus. Exit code 0: nothing got through; 1: something did; 3: it could not be run."""
@@ -65,7 +65,7 @@ async def _corpus(chosen: Settings, programs: tuple[HostileProgram, ...], seed: 
     total = sum(len(program.graders) for program in programs)
     done = 0
 
-    def tell(outcome: Outcome) -> None:
+    def report(outcome: Outcome) -> None:
         nonlocal done
         done += 1
         word = (
@@ -80,21 +80,21 @@ async def _corpus(chosen: Settings, programs: tuple[HostileProgram, ...], seed: 
         note(f"[{done}/{total}] {outcome.program} x {outcome.grader}: {word} ({outcome.wall_time:.1f} s)")
 
     async with Engine(chosen, limits=LIMITS) as engine:
-        return await run_corpus(engine, programs, tell, judging=judging, seed=seed)
+        return await run_corpus(engine, programs, report, judging=judging, seed=seed)
 
 
 async def _pairs(chosen: Settings, count: int, seed: int, judging: Judging) -> PairsReport:
     from orchestrator.checks.redteam.attack import LIMITS, run_pairs
     from orchestrator.engine.engine import Engine
 
-    def tell(number: int, trace: str) -> None:
+    def report(number: int, trace: str) -> None:
         if trace:
             note(f"[{number + 1}/{count}] FOUND {trace}")
         elif (number + 1) % 25 == 0:
             note(f"[{number + 1}/{count}]")
 
     async with Engine(chosen, limits=LIMITS) as engine:
-        return await run_pairs(engine, count, seed, tell, judging=judging)
+        return await run_pairs(engine, count, seed, report, judging=judging)
 
 
 def _show(report: RedteamReport) -> None:

@@ -99,7 +99,7 @@ def settings(**changes: object) -> Settings:
     """Settings of the environment with what the command line changes.
 
     Raises:
-        UsageError: an environment variable makes no sense.
+        UsageError: an environment variable is not valid.
     """
     from orchestrator.settings import Settings
 
@@ -110,7 +110,7 @@ def from_environment(kind: type[S], **changes: object) -> S:
     """Settings of one kind from the environment, with what the command line changes.
 
     Raises:
-        UsageError: an environment variable makes no sense.
+        UsageError: an environment variable is not valid.
     """
     from pydantic import ValidationError
 
@@ -151,9 +151,9 @@ def _refuse(error: ValidationError, option: Callable[[str], str]) -> NoReturn:
     name = option(str(first["loc"][0])) if first["loc"] else "An option"
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
     bounds = [f"{word} {_number(first['ctx'][key])}" for key, word in words.items() if key in first.get("ctx", {})]
-    told = bounds[0] if bounds else first["msg"].removeprefix("Input should be ")
+    wanted = bounds[0] if bounds else first["msg"].removeprefix("Input should be ")
     given = _number(first["input"])
-    raise UsageError(f"{name} must be {told}, not {given}.", remedy="Change it and run the command again.") from None
+    raise UsageError(f"{name} must be {wanted}, not {given}.", remedy="Change it and run the command again.") from None
 
 
 def _number(value: object) -> str:
@@ -214,7 +214,7 @@ def make_folder(path: Path, option: str) -> Path:
 def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, Watcher]]:
     """The run store, and a watcher that shows a job's progress; `sparse` for jobs with hundreds of attempts.
 
-    Whatever ends the job half-way also says how to go on with it: by the command `again` with the run's name.
+    Whatever ends the job half-way also says how to resume it: by the command `again` with the run's name.
     """
     from orchestrator.cli.progress import Lines, Progress
     from orchestrator.jobs.watcher import Watcher
@@ -229,7 +229,7 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
             yield records, watcher
     except OrchestratorError as error:
         if begun and not isinstance(error, UsageError):
-            error.remedy = f"{error.remedy} Then go on with `{again} {begun[0].id}`.".strip()
+            error.remedy = f"{error.remedy} Then resume with `{again} {begun[0].id}`.".strip()
         raise
     except BaseException:
         if begun:
@@ -240,7 +240,7 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
 def run_or_resume(
     work: RecordedJob[J, R], job: J | None, run: str | None, *, base_url: str | None, model: str | None, parallel: int | None
 ) -> R:
-    """Do a job from its beginning; without one go on with a recorded run, its model being served as the options say.
+    """Do a job from its beginning; without one, resume a recorded run, its model being served as the options say.
 
     Raises:
         UsageError, PrerequisiteError, CompletionError, StoreError: as `RecordedJob.run_job`.

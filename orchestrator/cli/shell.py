@@ -34,23 +34,25 @@ def shell(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="FILE", help="File or folder to copy into it first (or PATH:NAME).")
     ] = None,
-    image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [our own]")] = "",
-    gpu: Annotated[bool, typer.Option("--gpu", help="With one of the GPUs that FUMEHOOD_GPUS names.")] = False,
-    wall_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="Of each command. [30]")] = None,
-    ttl: Annotated[float, typer.Option(metavar="SECONDS", help="After which the whole sandbox ends.")] = 3600.0,
-    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Of everything in it, such as 512M. [2G]")] = None,
-    disk: Annotated[str | None, typer.Option(metavar="SIZE", help="In its folder. [128M]")] = None,
-    output: Annotated[str | None, typer.Option(metavar="SIZE", help="Of stdout, and of stderr, of each command. [1M]")] = None,
+    image: Annotated[str, typer.Option(metavar="TAG", help="Sandbox image. [the default image]")] = "",
+    gpu: Annotated[bool, typer.Option("--gpu", help="Use one of the GPUs that FUMEHOOD_GPUS names.")] = False,
+    wall_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="Wall time of each command. [30]")] = None,
+    ttl: Annotated[float, typer.Option(metavar="SECONDS", help="Life time of the sandbox.")] = 3600.0,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of the sandbox, such as 512M. [2G]")] = None,
+    disk: Annotated[str | None, typer.Option(metavar="SIZE", help="Disk space in its folder. [128M]")] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Size of stdout, and of stderr, of each command. [1M]")
+    ] = None,
     processes: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")] = None,
     json_: Json = False,
 ) -> None:
     """Open a sandbox and run commands in it.
 
-    Type commands; `cd` and `export` last, Ctrl-C ends the command that runs, `exit` or Ctrl-D the sandbox. Nothing of it
-    is left then: there is no network, and no way out for files but their being printed.
+    Type commands. `cd` and `export` stay in effect, Ctrl-C ends the running command, `exit` or Ctrl-D ends the sandbox with
+    all that is in it. It has no network; files leave it only as printed output.
 
-    Where stdin is no terminal it is one shell script: `fumehood shell data.csv < script.sh`. With --json each line of it is a
-    command, and its result one line of JSON.
+    Where stdin is not a terminal, it is read as one shell script: `fumehood shell data.csv < script.sh`. With --json, each line
+    is a command, and each result is one line of JSON.
 
     Exit code 0: the last command ended well; 1: it did not; 3: the sandbox failed.
     """

@@ -54,24 +54,34 @@ def loss(
         list[str] | None,
         typer.Argument(metavar="[DESCRIPTION | TASK...]", help="What the loss is for, in your words; or built-in tasks by name."),
     ] = None,
-    signature: Annotated[str | None, typer.Option(help='For a description. ["loss(pred, target)"]')] = None,
-    inputs: Annotated[str | None, typer.Option(metavar="KIND", help="For a description, such as binary_mask. [guessed]")] = None,
+    signature: Annotated[
+        str | None, typer.Option(help='With a description: signature of the function. ["loss(pred, target)"]')
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(metavar="KIND", help="With a description: kind of inputs, such as binary_mask. [guessed]")
+    ] = None,
     task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Built-in task; repeatable. `fumehood tasks`.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All built-in tasks.")] = False,
     demo: Annotated[bool, typer.Option(help="A few built-in tasks.")] = False,
-    rounds: Annotated[int | None, typer.Option(metavar="N", help="The first try and its corrections. [4]")] = None,
-    samples: Annotated[int | None, typer.Option(metavar="N", help="Answers drawn in a round. [3]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="[0]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
-    train: Annotated[str | None, typer.Option(metavar="DATASET", help="Then train with it: digits or breast_cancer.")] = None,
-    train_seeds: Annotated[int | None, typer.Option(metavar="N", help="Trainings with each loss, for an interval. [3]")] = None,
+    rounds: Annotated[int | None, typer.Option(metavar="N", help="Rounds: the first attempt and its corrections. [4]")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Samples in each round. [3]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed. [0]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
+    train: Annotated[
+        str | None, typer.Option(metavar="DATASET", help="Then train a small network with it: digits or breast_cancer.")
+    ] = None,
+    train_seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Training runs with each loss, for an interval. [3]")
+    ] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
+    ] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="For accepted losses and pictures. [beside the run store]")
+        Path | None, typer.Option(metavar="DIR", help="Folder for accepted losses and plots. [beside the run store]")
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -137,22 +147,26 @@ def _write_tests(out: Path, function: str, code: str, run: str) -> None:
 @solve_app.command("tests")
 @guarded
 def unit_tests(
-    what: Annotated[list[str] | None, typer.Argument(metavar="FILE::function...", help="What tests are wanted for.")] = None,
+    what: Annotated[list[str] | None, typer.Argument(metavar="FILE::function...", help="Functions to write tests for.")] = None,
     given: Annotated[Path | None, typer.Option("--tests", metavar="FILE", help="Judge these tests; no model is asked.")] = None,
-    samples: Annotated[int | None, typer.Option(metavar="N", help="Answers drawn for each function. [3]")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="[0.7; 0 for one answer]")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="[700]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of answers, mutants and orders. [0]")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Samples for each function. [3]")] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0.7; 0 for one answer]")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of answers, mutants and test orders. [0]")] = None,
     docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
-    mutants: Annotated[int | None, typer.Option(metavar="N", help="Mutants of a function at most. [100]")] = None,
-    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that is enough. [0.5]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers the server writes at once. [1]")] = None,
+    mutants: Annotated[int | None, typer.Option(metavar="N", help="At most N mutants of a function. [100]")] = None,
+    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that tests must reach. [0.5]")] = None,
+    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="At that server; embedded: 0.5b or 1.5b. [1.5b]")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For the best tests of each function. [not written]")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
+    ] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the best tests of each function. [not written]")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Let a model write pytest tests, and score them on mutants. Exit code 0: each function has accepted tests; 1: not all.
@@ -213,7 +227,7 @@ def unit_tests(
             if row.verdict == "accepted":
                 _write_tests(out, name.rpartition("::")[2], with_module(row.code, MODULE, modules[name] or MODULE), result.run.id)
     if result.error is not None:
-        note(f"fumehood: {result.error.message}\n  Go on with `{again} {result.run.id}`.")
+        note(f"fumehood: {result.error.message}\n  Resume with `{again} {result.run.id}`.")
         raise typer.Exit(result.error.exit_code)
     wanted = {subject.name for subject in result.job.subjects}
     solved = {row.task_id for row in result.rows if row.verdict == "accepted"}
@@ -314,7 +328,7 @@ def _description(text: str) -> str:
     if text and len(text.split()) == 1:
         near = difflib.get_close_matches(text, list(builtin_tasks()), n=1)
         raise UsageError(
-            f"There is no built-in task {text!r}, and one word is no description.",
+            f"There is no built-in task {text!r}, and a description needs more than one word.",
             remedy=f"Did you mean {near[0]}?" if near else "`fumehood tasks` lists the tasks.",
         )
     return text
@@ -327,8 +341,8 @@ def _job(
     from orchestrator.applications.loss_functions.solve import LossOptions
 
     options = checked(LossOptions, **search)
-    told = {"tasks": tuple(tasks), "options": options, "base_url": base_url, "model": model, "train": train or ""}
-    return checked(LossJob, **told, train_seeds=train_seeds)
+    fields = {"tasks": tuple(tasks), "options": options, "base_url": base_url, "model": model, "train": train or ""}
+    return checked(LossJob, **fields, train_seeds=train_seeds)
 
 
 def _trained(report: TrainingReport) -> str:

@@ -153,7 +153,7 @@ class RunStore:
             StoreError: it could not be written.
         """
         now = time.time()
-        # The suffix tells apart jobs of one second; the primary key refuses the rare twin.
+        # The suffix distinguishes jobs of one second; the primary key refuses the rare duplicate.
         run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         record = RunRecord(id=run_id, kind=kind, config=dict(config), model=model, image=image, created=now, owner=owner())
         try:

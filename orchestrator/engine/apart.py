@@ -23,7 +23,7 @@ _LIBRARIES = frozenset(("numpy", "torch", "pandas", "sklearn", "pytest", "_pytes
 _CODE_IN_TEXT = "run text as code"
 _NAMED_BY_TEXT = "look things up by computed names"
 _SHARE = "share files with the candidate"
-"""Their folders are kept alike, so this is no reason unless the tests have files of their own, or files hold code."""
+"""Their folders are kept alike, so this is not a reason unless the tests have files of their own, or files hold code."""
 _CODE = re.compile(r"\.(?:py|pyc|so|pth)(?![a-z])")
 _FIXTURES = {
     **dict.fromkeys(("capsys", "capfd", "capsysbinary", "capfdbinary"), "read what the candidate prints"),

@@ -259,7 +259,7 @@ def run_many(
         programs: programs in full, or the source of each: then `tests` and the others below, as `run` has them, are for all of
             these.
         limits: seconds and bytes that each may use; see `help(Limits)`.
-        in_flight: how many run or wait for a sandbox at once; twice the number of sandboxes unless told otherwise.
+        in_flight: how many run or wait for a sandbox at once; by default twice the number of sandboxes.
         on_result: called with (place in the input, result) when one is done, in another thread: for a progress bar, or to keep
             results as they come. What it raises ends everything.
 
@@ -307,7 +307,7 @@ def session(limits: Limits | None = None, *, image: str = "", gpus: int = 0, ttl
 
     Raises (on entry):
         PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
-        UsageError: the limits do not fit this host, or the time to live makes no sense.
+        UsageError: the limits do not fit this host, or the time to live is not valid.
     """
     with _shared().session(limits, image=image, gpus=gpus, ttl=ttl) as opened:
         yield opened

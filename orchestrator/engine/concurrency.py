@@ -1,6 +1,6 @@
-"""Doing the same for many things at once.
+"""The same work for many items at once.
 
-Left out: what is interrupted and gone on with (`jobs/job.py`), and streams of results (`Engine.execute_many`).
+Left out: work that is interrupted and resumed (`jobs/job.py`), and streams of results (`Engine.execute_many`).
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-async def each(one: Callable[[K], Awaitable[T]], items: Iterable[K], at_once: int | None = None) -> list[T]:
-    """What `one` makes of each item, in their order; `at_once` of them side by side, else all.
+async def map_concurrently(function: Callable[[K], Awaitable[T]], items: Iterable[K], limit: int | None = None) -> list[T]:
+    """The results of `function` for each item, in the order of the items; at most `limit` run at once, by default all.
 
     Raises:
-        Whatever `one` raises first. The rest is cancelled then, and nothing runs on.
+        Whatever `function` raises first. The rest is cancelled then, and nothing keeps running.
     """
     tasks: list[asyncio.Task[T]] = []
-    seats = asyncio.Semaphore(at_once) if at_once is not None else None
+    semaphore = asyncio.Semaphore(limit) if limit is not None else None
 
-    async def seated(item: K) -> T:
-        if seats is None:
-            return await one(item)
-        async with seats:
-            return await one(item)
+    async def limited(item: K) -> T:
+        if semaphore is None:
+            return await function(item)
+        async with semaphore:
+            return await function(item)
 
     try:
-        tasks += [asyncio.create_task(seated(item)) for item in items]
+        tasks += [asyncio.create_task(limited(item)) for item in items]
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:

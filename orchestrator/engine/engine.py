@@ -46,7 +46,7 @@ class Engine:
     """Executes programs in warm sandboxes. Use it as an async context manager.
 
     Entering starts the sandboxes in the background and removes what a crashed process left behind. All pools share
-    `memory_budget` bytes: 80 % of what this host has available when the engine is entered, unless told otherwise (as where the
+    `memory_budget` bytes: 80 % of what this host has available when the engine is entered, unless set (as where the
     sandboxes run on another machine). `provider_of(image)` makes the provider for an image that a run names, `sessions_of(kind)`
     what starts sessions.
 
@@ -385,7 +385,7 @@ class Engine:
     ) -> AsyncGenerator[tuple[int, ExecutionResult], None]:
         """Run programs, and yield (place in the input, result) as they finish.
 
-        At most `in_flight` run or wait for a sandbox at a time (twice the number of sandboxes unless told otherwise), and as
+        At most `in_flight` run or wait for a sandbox at a time (by default twice the number of sandboxes), and as
         many results wait to be read before the input is read on: any number of programs can be streamed through. Leaving the
         loop early cancels what still runs (at once inside `contextlib.aclosing`).
 

@@ -37,9 +37,9 @@ class Folder:
     def __str__(self) -> str:
         """What comes along and what does not, for people."""
         count = len(self.files)
-        told = f"{count} file{'s' * (count != 1)} of {self.path} ({human(self.size)}) come{'s' * (count == 1)} along"
+        summary = f"{count} file{'s' * (count != 1)} of {self.path} ({human(self.size)}) come{'s' * (count == 1)} along"
         more = ", ..." if len(self.left_out) > _SHOWN else ""
-        return told + (f"; left out: {', '.join(self.left_out[:_SHOWN])}{more}." if self.left_out else ".")
+        return summary + (f"; left out: {', '.join(self.left_out[:_SHOWN])}{more}." if self.left_out else ".")
 
 
 def human(size: int) -> str:

@@ -70,7 +70,7 @@ def _scopes(tree: ast.Module) -> Iterator[_Function]:
 
 
 def _keeps(node: ast.AST) -> bool:
-    """Whether this is a class of the tests' own that is no class of tests, or a lambda that changes what it is passed."""
+    """Whether this is a class of the tests' own that is not a class of tests, or a lambda that changes what it is passed."""
     if isinstance(node, ast.ClassDef):
         above = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
         return not any(

@@ -17,7 +17,7 @@ from orchestrator.sources import is_python
 _MAGIC = re.compile(r"^([ \t]*)([%!].*)$", re.MULTILINE)
 _SKIPPED = {
     "it steers the page": re.compile(r"%(?:matplotlib|config|load_ext|reload_ext|autoreload|precision)\b"),
-    "only the time is told": re.compile(r"%%(?:time|capture)\b"),
+    "it only measures the time": re.compile(r"%%(?:time|capture)\b"),
     "packages come with the image (`fumehood image build --with`)": re.compile(r"[%!]\s*(?:python3? -m )?(?:pip3?|conda|uv)\b"),
 }
 """What is left out of a cell, and why that changes nothing."""
@@ -29,7 +29,7 @@ def cells_of(text: str, name: str) -> tuple[list[str], list[str]]:
     Cells are counted from 1, those with code alone, as Jupyter does where all are run.
 
     Raises:
-        UsageError: it is no notebook of Python, or has lines that only Jupyter can run.
+        UsageError: it is not a notebook of Python, or has lines that only Jupyter can run.
     """
     try:
         notebook = json.loads(text)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from orchestrator.engine.base import Executor
-from orchestrator.engine.concurrency import each
+from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import UsageError
 from orchestrator.scoring.checkers import ArtefactChecker, Checker, by_name
@@ -70,7 +70,7 @@ class _Answer:
 _RIGHT = _Answer(Verdict.ACCEPTED)
 
 
-def _told(wrong: str) -> _Answer:
+def _answer(wrong: str) -> _Answer:
     return _Answer(Verdict.WRONG_ANSWER, wrong) if wrong else _RIGHT
 
 
@@ -114,7 +114,8 @@ async def judge_io(
             if answers[-1] != _RIGHT:
                 break
     else:
-        results = await each(run, cases, 2 * engine.workers)  # keeps every sandbox busy, and makes no queue of thousands
+        # Keeps every sandbox busy, and makes no queue of thousands.
+        results = await map_concurrently(run, cases, 2 * engine.workers)
         answers = await _judge_outputs(engine, compare, cases, results, checker_limits)
     return _by_case(cases, results, answers)
 
@@ -127,7 +128,7 @@ def programs_of(program: Program, cases: Sequence[IOCase]) -> list[Program]:
 def judged_outputs(cases: Sequence[IOCase], results: Sequence[ExecutionResult], checker: Checker) -> ExecutionResult:
     """Results of `programs_of` as `judge_io` gives them, by a comparison of ours."""
     answers = [
-        _failure(result) or _told(checker(case.expected, result.stdout)) for case, result in zip(cases, results, strict=True)
+        _failure(result) or _answer(checker(case.expected, result.stdout)) for case, result in zip(cases, results, strict=True)
     ]
     return _by_case(cases, results, answers)
 
@@ -171,7 +172,7 @@ async def judge_artefacts(
         answers = [(name, _broken_by(answer, "artefacts") if answer.unproved else answer) for name, answer in answers]
     else:
         found = await asyncio.to_thread(checker, result.artifacts)
-        answers = [(name, _told(wrong)) for name, wrong in found.items()]
+        answers = [(name, _answer(wrong)) for name, wrong in found.items()]
     if not answers:
         answers = [("artefacts", _Answer(Verdict.INVALID_TESTS, "The checker looked at nothing."))]
     left = "".join(f"; {path} was not carried out: {why}" for path, why in result.artifact_errors.items())
@@ -220,11 +221,11 @@ async def _judge_outputs(
     failures = [_failure(result) for result in results]
     if isinstance(checker, CheckerSource):
         ended_well = [index for index, failure in enumerate(failures) if failure is None]
-        told = await _ask_about_outputs(engine, checker, [(cases[i], results[i].stdout) for i in ended_well], limits)
-        by_index = dict(zip(ended_well, told, strict=True))
+        answered = await _ask_about_outputs(engine, checker, [(cases[i], results[i].stdout) for i in ended_well], limits)
+        by_index = dict(zip(ended_well, answered, strict=True))
         return [failure or by_index[index] for index, failure in enumerate(failures)]
     return [
-        failure or _told(await _compare(checker, case.expected, result.stdout))
+        failure or _answer(await _compare(checker, case.expected, result.stdout))
         for case, result, failure in zip(cases, results, failures, strict=True)
     ]
 
@@ -246,7 +247,7 @@ async def _ask_about_outputs(
     for index, (case, got) in enumerate(outputs):
         size = 6 * (len(case.stdin) + len(case.expected) + len(got))  # as JSON writes the longest of characters
         if size > room:
-            answers[index] = _told(f"the output has {len(got)} characters, more than the checker's sandbox takes in")
+            answers[index] = _answer(f"the output has {len(got)} characters, more than the checker's sandbox takes in")
             continue
         if size > left:
             batches.append([])
@@ -256,13 +257,13 @@ async def _ask_about_outputs(
 
     async def ask(batch: list[int]) -> None:
         order = {"cases": [[outputs[i][0].stdin, outputs[i][0].expected, outputs[i][1]] for i in batch]}
-        told = [answer for _, answer in await _ask(engine, checker, order, {}, limits)]
-        if len(told) != len(batch) and len(batch) > 1:  # one output may have ended it for all: each is asked about alone
-            await each(ask, [[index] for index in batch])
+        answered = [answer for _, answer in await _ask(engine, checker, order, {}, limits)]
+        if len(answered) != len(batch) and len(batch) > 1:  # one output may have ended it for all: each is asked about alone
+            await map_concurrently(ask, [[index] for index in batch])
             return
-        if len(told) != len(batch):
-            told = [_fault(f"it gave {len(told)} answers for {len(batch)} cases", unproved=True)] * len(batch)
-        for index, answer in zip(batch, told, strict=True):
+        if len(answered) != len(batch):
+            answered = [_fault(f"it gave {len(answered)} answers for {len(batch)} cases", unproved=True)] * len(batch)
+        for index, answer in zip(batch, answered, strict=True):
             answers[index] = await proved(outputs[index][0], answer) if answer.unproved else answer
 
     async def proved(case: IOCase, answer: _Answer) -> _Answer:
@@ -272,7 +273,7 @@ async def _ask_about_outputs(
             return answer
         return again[0][1] if again[0][1].verdict is Verdict.UNSCORED else _broken_by(answer, "output")
 
-    await each(ask, batches)
+    await map_concurrently(ask, batches)
     return answers
 
 
@@ -282,7 +283,7 @@ def _fault(what: str, *, unproved: bool = False) -> _Answer:
 
 def _broken_by(answer: _Answer, what: str) -> _Answer:
     """The answer for something that a checker broke on, and on nothing else."""
-    return _told(f"The checker could not take the {what}: {answer.message.partition(': ')[2]}"[:4000])
+    return _answer(f"The checker could not take the {what}: {answer.message.partition(': ')[2]}"[:4000])
 
 
 async def _ask(
@@ -301,20 +302,20 @@ async def _ask(
     try:
         return [(str(name), _read(answer)) for name, answer in json.loads(result.stdout)]
     except (ValueError, TypeError, RecursionError):
-        return [("checker", _fault("its answer is no list of names and verdicts", unproved=True))]
+        return [("checker", _fault("its answer is not a list of names and verdicts", unproved=True))]
 
 
 def _read(answer: object) -> _Answer:
     """One answer as `check_outputs.py` writes it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it has another form.
     """
     match answer:
         case True:
             return _RIGHT
         case str() if answer:
-            return _told(answer[:4000])
+            return _answer(answer[:4000])
         case {"fault": str(what), **more} if not more:
             return _fault(what)
         case {"raised": str(what), **more} if not more:

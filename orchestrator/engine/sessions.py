@@ -1,6 +1,6 @@
 """Pools of sessions: a container that waits for an owner is given away once and replaced.
 
-Of the engine's own image, with as much disk as it gives unless told otherwise, one is kept ready once somebody has had a
+Of the engine's own image, with as much disk as it gives by default, one is kept ready once somebody has had a
 session. Others are started when they are asked for.
 
 Left out: what a session can do. That is `sandbox/base.py`.

@@ -38,7 +38,7 @@ LONGEST = 700
 _NOISE = re.compile(
     r"^test_\w+\.py:\d+ in .*\n"  # the test's own source or message says the same
     r"|\n \* \(.*"  # signatures that a library lists, one below the other
-    r"|(?P<told>^AssertionError: .*\bgot\b.*)\nassert .*(?:\n .*)*",  # pytest's retelling of what the message told
+    r"|(?P<message>^AssertionError: .*\bgot\b.*)\nassert .*(?:\n .*)*",  # pytest repeats what the message says
     re.MULTILINE,
 )
 
@@ -54,7 +54,7 @@ _LIMITS = {
 
 
 class Diagnosis(Value):
-    """Who must be corrected, and what to tell them."""
+    """Who must be corrected, and with what feedback."""
 
     fault: Fault
     feedback: str = ""
@@ -68,7 +68,7 @@ class Diagnosis(Value):
     evidence: dict[str, object] = Field(default_factory=dict)
     """Facts behind `fault`, for people."""
     decided: bool = True
-    """False: the evidence does not tell the candidate's fault from the tests'; `fault` is a guess."""
+    """False: the evidence does not show whether the candidate or the tests are at fault; `fault` is a guess."""
 
 
 class Failure(Value):
@@ -240,7 +240,7 @@ def smallest_failure(report: ExecutionResult, source: str = "", advice: Advice =
 def describe(test: TestResult, source: str = "") -> str:
     """One failed test: its source where that may be shown, and what happened."""
     function = _function(source, test.name)
-    message = _shorten(_NOISE.sub(r"\g<told>", test.message))
+    message = _shorten(_NOISE.sub(r"\g<message>", test.message))
     return f"{function}\n{message}" if function else message
 
 

@@ -29,7 +29,7 @@ class ModelEndpoint:
 
     @property
     def patience(self) -> float:
-        """Seconds of silence that are no failure: on a CPU the answers written at once share one speed."""
+        """Seconds of silence that are not a failure: on a CPU the answers written at once share one speed."""
         return 300.0 * self.parallel
 
 

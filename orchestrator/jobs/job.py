@@ -1,6 +1,6 @@
 """A recorded job: what the jobs of all applications share.
 
-A job is recorded before its first step, and every attempt before the next one counts, so whatever was interrupted goes on where
+A job is recorded before its first step, and every attempt before the next one counts, so whatever was interrupted resumes where
 it stopped. An application says what is to do (`load`), what one step does (`one`) and how the result reads (`result`):
 
     class Evaluation(RecordedJob[EvalJob, EvalResult]): ...
@@ -82,7 +82,7 @@ class RecordedJob(ABC, Generic[J, R]):
     Args:
         settings: where data sets, weights and files of results are, and how many sandboxes there may be.
         store: where the job is recorded.
-        watcher: whom to tell what happens.
+        watcher: is notified of what happens.
         engine: used in place of the one that the settings name.
         model: used in place of the one that the options name.
     """
@@ -191,7 +191,7 @@ class RecordedJob(ABC, Generic[J, R]):
         return await self._do()
 
     async def resume_job(self, run_id: str, overrides: ResumeOverrides = AS_RECORDED) -> R:
-        """Go on with a recorded job, with its own options and seeds. What was recorded is neither drawn nor judged again.
+        """Resume a recorded job, with its own options and seeds. What was recorded is neither drawn nor judged again.
 
         Where nothing is left to do, the result comes back at once, without a model server and without sandboxes.
 
@@ -209,15 +209,17 @@ class RecordedJob(ABC, Generic[J, R]):
         """The job that a run is.
 
         Raises:
-            UsageError: it is no such job, or one of another version.
+            UsageError: it is another kind of job, or of another version.
         """
         if run.kind != cls.kind:
-            raise UsageError(f"Run {run.id} is no {cls.name} but {run.kind!r}.", remedy="`fumehood runs ls` lists all runs.")
+            raise UsageError(
+                f"Run {run.id} is of another kind: {run.kind!r}, not {cls.name}.", remedy="`fumehood runs ls` lists all runs."
+            )
         try:
             return cls.job_type.model_validate(overrides.of(run.config))  # type: ignore[return-value]  # `job_type` is J's class
         except ValidationError as exc:
             if "parallel" in exc.errors()[0]["loc"]:
-                raise UsageError("--parallel makes no sense.", remedy="Give a number from 1 to 64.") from exc
+                raise UsageError("--parallel is out of range.", remedy="Give a number from 1 to 64.") from exc
             raise UsageError(f"Run {run.id} has options that this version does not know.", remedy="Start it anew.") from exc
 
     @property

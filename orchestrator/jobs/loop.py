@@ -73,7 +73,7 @@ class LoopOptions(Value):
 
 
 class Sealed:
-    """The result of a hidden run: it tells its verdict, and is opened only to be recorded.
+    """The result of a hidden run: it shows its verdict, and is opened only to be recorded.
 
     Prompts and feedback are built from other types, so that what is in here cannot reach a model by way of them.
     """
@@ -102,7 +102,7 @@ class Judged:
     code: str = ""
     """What is kept of it; empty where nothing usable was found."""
     score: float = 0.0
-    """How good it is as a place to go on from, by visible evidence: higher is better."""
+    """How good it is as a starting point, by visible evidence: higher is better."""
     done: bool = False
     """The search is over."""
     report: ExecutionResult | None = None
@@ -174,7 +174,7 @@ class Ledger:
         return None
 
     async def add(self, attempt: Attempt) -> Attempt:
-        """Record an attempt with the next index, then tell the watcher. What was judged is recorded under a cancellation too."""
+        """Record an attempt with the next index, then notify the watcher. What was judged is recorded even when cancelled."""
         index = 1 + max((item.index for item in self.attempts), default=-1)
         attempt = attempt.model_copy(update={"index": index})
         self.attempts.append(attempt)  # its index is taken, and a repetition of it is known from here on
@@ -227,7 +227,7 @@ def plan(attempts: Sequence[Attempt], round_: int, options: LoopOptions) -> list
 
 
 def best(attempts: Sequence[Attempt]) -> Attempt | None:
-    """The attempt to go on from: one that has a failure to show, of the highest score, less often corrected, latest.
+    """The attempt to continue from: one that has a failure to show, of the highest score, less often corrected, latest.
 
     Before all of those comes an attempt whose failure has a known remedy that was not tried yet: such errors are simple, and
     what is behind them is not known before they are gone.

@@ -84,7 +84,7 @@ def refusal(error: CompletionError) -> Completion:
     """The record of a prompt that was refused.
 
     Raises:
-        CompletionError: the error itself, where it is no refusal of one prompt.
+        CompletionError: the error itself, where it is not a refusal of one prompt.
     """
     if not error.prompt_refused:
         raise error
@@ -93,7 +93,7 @@ def refusal(error: CompletionError) -> Completion:
 
 
 class Answers(Value):
-    """How many answers of a job were none, or less than was asked for."""
+    """How many answers of a job were refused, empty or incomplete."""
 
     not_answerable: int = 0
     """Samples whose prompt the server refused; they are unscored."""

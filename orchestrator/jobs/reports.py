@@ -39,21 +39,21 @@ def check_folder(folder: Path, names: Iterable[str]) -> None:
 
 def _is_report(path: Path) -> bool:
     try:
-        told = json.loads(path.read_bytes())
+        report = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(told, dict) and {"run", "image", "samples"} <= set(told)
+    return isinstance(report, dict) and {"run", "image", "samples"} <= set(report)
 
 
-def write_files(folder: Path, told: Mapping[str, Any], pages: Mapping[str, str], again: str) -> list[Path]:
+def write_files(folder: Path, facts: Mapping[str, Any], pages: Mapping[str, str], again: str) -> list[Path]:
     """Write what a result says as JSON, its rows as JSON lines, and the pages. `again` is the command that writes them again.
 
     Raises:
         StoreError, UsageError: one cannot be written; those before it are there.
     """
     contents = {
-        ROWS: "".join(json.dumps(row) + "\n" for row in told["results"]),
-        FACTS: json.dumps({key: value for key, value in told.items() if key != "results"}, indent=2) + "\n",
+        ROWS: "".join(json.dumps(row) + "\n" for row in facts["results"]),
+        FACTS: json.dumps({key: value for key, value in facts.items() if key != "results"}, indent=2) + "\n",
         **{name: printable(text) for name, text in pages.items()},
     }
     check_folder(folder, contents)
@@ -63,9 +63,9 @@ def write_files(folder: Path, told: Mapping[str, Any], pages: Mapping[str, str],
     ]
 
 
-def render(template: str, **told: Any) -> str:
+def render(template: str, **facts: Any) -> str:
     """A page by its template, a path in this package."""
-    return _environment().get_template(template).render(**told)
+    return _environment().get_template(template).render(**facts)
 
 
 @functools.cache

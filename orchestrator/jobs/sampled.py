@@ -45,7 +45,7 @@ class SampledOptions(Value):
     stop: tuple[str, ...] = ()
     """Texts that end an answer, beside those that end a continued function."""
     system: str = ""
-    """What the model is told that it is; empty: nothing."""
+    """The system message; empty: none."""
     max_new_tokens: int = Field(default=512, ge=1)
     seed: int = 0
     ks: tuple[int, ...] = ()
@@ -138,8 +138,8 @@ class SampledResult(JobResult):
 
     def summary(self) -> dict[str, Any]:
         """All but the rows, and what the run's record says already."""
-        told = self.as_json()
-        return {key: value for key, value in told.items() if key not in ("results", "run", "state", "model", "image")}
+        facts = self.as_json()
+        return {key: value for key, value in facts.items() if key not in ("results", "run", "state", "model", "image")}
 
 
 def chosen(names: Iterable[str], job: SampledOptions) -> list[str]:

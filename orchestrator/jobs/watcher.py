@@ -1,4 +1,4 @@
-"""Whom a job tells what happens."""
+"""Who is notified of what happens in a job."""
 
 from __future__ import annotations
 

@@ -56,14 +56,14 @@ class ModelClient:
         model: its name at the server; empty means the one that the server names first.
         api_key: sent as a bearer token. Without it nothing is sent, a stored hub token included.
         max_concurrency: requests in flight; further ones wait.
-        timeout: seconds of silence after which a request has failed. A stream of tokens is no silence.
+        timeout: seconds of silence after which a request has failed. A stream of tokens is not silence.
         retries: further tries after the first.
         backoff: seconds before the first retry, doubled each time, with jitter; a `Retry-After` longer than that wins.
         sleep: how to wait between tries.
         on_note: given one sentence, once, for each field of the sampling that the server turns out to refuse.
 
     Raises:
-        UsageError: the URL is not one, the key cannot be sent, or a number makes no sense.
+        UsageError: the URL is not one, the key cannot be sent, or a number is not valid.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ModelClient:
         """Which model answers, asked once: TGI's `/info`, else `/v1/models`.
 
         Raises:
-            CompletionError: nobody answers, the key is refused, or it is no model server.
+            CompletionError: nobody answers, the key is refused, or it is not a model server.
         """
         async with self._detecting:
             if self._info is None:
@@ -384,13 +384,13 @@ class ModelClient:
         )
 
     def _refused(self, said: Said, retry_after: float = 0.0) -> CompletionError:
-        status, told = said.status, said.message
-        words = f" ({status}): {told.rstrip('.')}." if told else f" ({status})."
+        status, reason = said.status, said.message
+        words = f" ({status}): {reason.rstrip('.')}." if reason else f" ({status})."
         server = f"model server at {self.base_url}"
-        too_long = status not in (401, 404) and status not in RETRIED and is_too_long(told)
-        filtered = status == 403 and re.search(r"moderat|flagged|content.?(?:filter|policy)|safety", told, re.IGNORECASE)
+        too_long = status not in (401, 404) and status not in RETRIED and is_too_long(reason)
+        filtered = status == 403 and re.search(r"moderat|flagged|content.?(?:filter|policy)|safety", reason, re.IGNORECASE)
         if too_long:
-            message, remedy = f"The prompt is too long for the {server}{words}", self._room(told)
+            message, remedy = f"The prompt is too long for the {server}{words}", self._room(reason)
         elif filtered:
             message, remedy = f"The {server} refused the prompt{words}", ""
         elif status in (401, 403):
@@ -403,7 +403,7 @@ class ModelClient:
         elif status in RETRIED:
             message, remedy = f"The {server} is overloaded, loading or failing{words}", "Try again, or lower the concurrency."
         else:
-            message, remedy = f"The {server} refused the request{words}", _FEWER if _asks_too_much(told) else ""
+            message, remedy = f"The {server} refused the request{words}", _FEWER if _asks_too_much(reason) else ""
         return CompletionError(
             message,
             remedy=remedy,
@@ -411,22 +411,22 @@ class ModelClient:
             retryable=status in RETRIED,
             retry_after=retry_after,
             prompt_refused=True if too_long or filtered else None,
-            said=told,
+            said=reason,
         )
 
-    def _room(self, told: str) -> str:
+    def _room(self, reason: str) -> str:
         """What helps where a prompt is too long. Fewer new tokens do only where the server counts them in."""
         embedded = self._info is not None and self._info.server == "llama.cpp" and self._info.sha
         larger = f"Serve the model with a larger context{' (--ctx)' if embedded else ''}, or take a model that has one."
-        return f"{_FEWER} {larger}" if re.search(r"new_tokens|max_tokens|completion|output tokens", told) else larger
+        return f"{_FEWER} {larger}" if re.search(r"new_tokens|max_tokens|completion|output tokens", reason) else larger
 
 
 _FEWER = "Ask for fewer new tokens (--max-new-tokens)."
 
 
-def _asks_too_much(told: str) -> bool:
+def _asks_too_much(reason: str) -> bool:
     """Whether a refusal is about the number of new tokens."""
-    return bool(re.search(r"max_(?:new_|completion_)?tokens\b.*(?:too large|at most|less than|<=|maximum|exceed)", told))
+    return bool(re.search(r"max_(?:new_|completion_)?tokens\b.*(?:too large|at most|less than|<=|maximum|exceed)", reason))
 
 
 def _root(base_url: str) -> str:
@@ -448,10 +448,10 @@ async def _said(response: Any) -> Said:
 
     text = await text_of(response)
     try:
-        told = message_of(parsed(text))
+        message = message_of(parsed(text))
     except ValueError:
-        told = "" if "<html" in text.lower() else message_of(text)
-    return Said(told, response.status_code)
+        message = "" if "<html" in text.lower() else message_of(text)
+    return Said(message, response.status_code)
 
 
 def _retry_after(response: Any) -> float:

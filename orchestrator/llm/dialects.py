@@ -1,4 +1,4 @@
-"""Where model servers differ: fields of a chat request, reasons to finish, and what they tell of themselves.
+"""Where model servers differ: fields of a chat request, reasons to finish, and what they say of themselves.
 
 Pure functions between this package's values and the wire. TGI is described by its OpenAPI document (3.x),
 the others by the OpenAI chat API as vLLM and llama.cpp serve it.
@@ -52,7 +52,7 @@ def completion_fields(sampling: Sampling, seed: int | None) -> dict[str, Any]:
 def generation_fields(sampling: Sampling, seed: int | None) -> dict[str, Any]:
     """Parameters of TGI's `/generate_stream`."""
     fields: dict[str, Any] = {"max_new_tokens": sampling.max_new_tokens, "do_sample": sampling.temperature > 0}
-    # It refuses a temperature of 0 and a top_p of 1, and is greedy when told nothing.
+    # It refuses a temperature of 0 and a top_p of 1, and is greedy by default.
     if sampling.temperature > 0:
         fields["temperature"] = sampling.temperature
         if sampling.top_p < 1:
@@ -90,7 +90,7 @@ def cut_at_stop(text: str, stop: Sequence[str]) -> str:
 
 
 def info_of_tgi(answer: object) -> ModelInfo | None:
-    """What `/info` tells, or None where the answer is not TGI's."""
+    """What `/info` says, or None where the answer is not TGI's."""
     if not isinstance(answer, dict) or not isinstance(answer.get("model_id"), str) or "max_total_tokens" not in answer:
         return None
     return ModelInfo(
@@ -102,7 +102,7 @@ def info_of_tgi(answer: object) -> ModelInfo | None:
 
 
 def info_of_openai(answer: object, wanted: str) -> ModelInfo | None:
-    """What `/v1/models` tells of the model `wanted` (empty: the first), or None where the answer is not a list of models.
+    """What `/v1/models` says of the model `wanted` (empty: the first), or None where the answer is not a list of models.
 
     A tag `sha256:...` is the hash of the weights; the embedded server sets it.
     """

@@ -2,7 +2,7 @@
 
 Servers agree on where a text lies, and on little else: it may come in parts, its reasoning in a field of its own, code as the
 argument of a tool call, an error under any status. What is missing or odd beside the text (usage, log probabilities) is left
-out; where the text itself cannot be read, the answer is no completion, which is a ValueError.
+out; where the text itself cannot be read, the answer is a ValueError.
 
 Left out: how the values come here (`wire.py`), and what an error means for the caller (`client.py`).
 """
@@ -347,12 +347,12 @@ _EXCESS = (
 )
 
 
-def is_too_long(told: str) -> bool:
+def is_too_long(message: str) -> bool:
     """Whether an error says that the prompt, or it and the tokens asked for, are more than the model's context holds.
 
     No two servers word it alike; all name the input or the context, and an excess.
     """
-    words = told.lower().replace("input should be", "")  # FastAPI's way to begin, whatever the field
+    words = message.lower().replace("input should be", "")  # FastAPI's way to begin, whatever the field
     if re.search(r"max_tokens must be at least 1, got -", words):  # vLLM: what the prompt leaves
         return True
     return bool(re.search(_INPUT, words) and re.search(_EXCESS, words))
@@ -368,12 +368,12 @@ _UNKNOWN = (
 )
 
 
-def refused_field(told: str, fields: Collection[str]) -> str:
+def refused_field(message: str, fields: Collection[str]) -> str:
     """Which of the fields the server does not take, whatever its value; empty where the refusal is about something else.
 
     A value that is out of range is not such a case: the caller asked for it and should hear of it.
     """
-    words = told.lower()
+    words = message.lower()
     if not re.search(_UNKNOWN, words) or (re.search(_OUT_OF_RANGE, words) and "default" not in words):
         return ""
     return next((name for name in sorted(fields, key=len, reverse=True) if re.search(rf"\b{name}\b", words)), "")

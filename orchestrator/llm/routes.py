@@ -41,7 +41,7 @@ class Chat:
 
 
 class Continuation(Chat):
-    """`/v1/completions`: the text goes on, without a chat template."""
+    """`/v1/completions`: the text is continued, without a chat template."""
 
     path = "/v1/completions"
 

@@ -26,7 +26,7 @@ class Call:
     messages: tuple[Message, ...]
     sampling: Sampling
     prompt: str | None = None
-    """The text to go on with; None for a chat."""
+    """The text to continue; None for a chat."""
 
 
 class ScriptedModel:
@@ -35,7 +35,7 @@ class ScriptedModel:
     Args:
         answers: texts, given out in order, one for each completion (an error among them is raised instead);
             or a function of the messages and the sampling, called once for each completion with `n=1` and its own seed;
-            a text to go on with comes to it as one message of a user.
+            a text to continue comes to it as one user message.
         name: what `info` says.
 
     Tokens are counted as words, so that accounting can be tried out. An answer longer than `max_new_tokens` words is
@@ -64,7 +64,7 @@ class ScriptedModel:
         return [self._complete(messages, sampling, index, on_token if index == 0 else None) for index in range(sampling.n)]
 
     async def complete(self, prompt: str, sampling: Sampling, on_token: Callable[[str], None] | None = None) -> list[Completion]:
-        """As `chat`, for a text to go on with.
+        """As `chat`, for a text to continue.
 
         Raises:
             UsageError: a JSON schema was asked for.

@@ -1,6 +1,6 @@
 """JSON to a model server, and what comes back: one value, or the events of a stream, whichever the server sends.
 
-Left out: what the values mean (`replies.py`), retries and errors (`client.py`). Whatever is no JSON is a ValueError.
+Left out: what the values mean (`replies.py`), retries and errors (`client.py`). Whatever is not JSON is a ValueError.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class FairQueue(Generic[_W]):
         return {priority: level.count for priority, level in self._levels.items()}
 
     def push(self, item: _W) -> None:
-        """Take a place at the end of one's own line."""
+        """Take a place at the end of its caller's queue."""
         level = self._levels.get(item.priority)
         if level is None:
             level = self._levels[item.priority] = _Level()
@@ -239,7 +239,7 @@ def host_memory(share: float = 0.8) -> int:
     """Bytes that sandboxes may use together: a share of what this host has available now.
 
     Raises:
-        PrerequisiteError: the kernel does not tell.
+        PrerequisiteError: the kernel does not say.
     """
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):

@@ -149,7 +149,7 @@ class Session(Protocol):
     async def run_cell(self, code: str, *, timeout: float | None = None, on_output: OnOutput | None = None) -> CellResult:
         """Run Python code in a process that keeps its state from one cell to the next, as a notebook does. One at a time.
 
-        An exception is a normal result. After `timeout` seconds the cell is interrupted; one that goes on all the same is killed
+        An exception is a normal result. After `timeout` seconds the cell is interrupted; one that still runs then is killed
         with the process, and the result says that the state is lost.
 
         Raises:

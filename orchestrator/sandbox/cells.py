@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _GRACE = 1.0
 """Seconds that an interrupted cell has to end."""
 _SILENCE = 15.0
-"""Seconds after which an agent that does not tell of its end counts as dead."""
+"""Seconds after which an agent that does not report its end counts as dead."""
 _MOST_HEADER, _MOST_BODY = 8 * MiB, 32 * MiB
 """Bytes of an answer."""
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -195,14 +195,14 @@ class Cells:
 
     async def _kill(self, process: _Process) -> None:
         """Kill the process, and wait for its end. Raises SandboxUnavailable."""
-        await self._session.tell({"type": "stop", "id": process.number})
+        await self._session.send({"type": "stop", "id": process.number})
         if not await _first(process.ended, timeout=_SILENCE):
             raise await self._session.fell_silent()
 
     async def interrupt(self) -> None:
         """Interrupt the cell that runs."""
         if self._process is not None and self._process.cell is not None and not self._process.ended.done():
-            await self._session.tell({"type": "signal", "id": self._process.number, "number": int(signal.SIGINT)})
+            await self._session.send({"type": "signal", "id": self._process.number, "number": int(signal.SIGINT)})
 
     async def restart(self) -> None:
         """End the process."""
@@ -218,12 +218,12 @@ async def _first(*futures: asyncio.Future[Any], timeout: float) -> bool:
 
 def _end_of(process: _Process) -> tuple[Status, str]:
     """What happened to a process that ended in the middle of a cell. Raises SandboxUnavailable."""
-    told = process.ended.result()
-    status = Status(told["status"])
+    end = process.ended.result()
+    status = Status(end["status"])
     if status is Status.OK:  # it left by itself, which no cell may
         status = Status.RUNTIME_ERROR
-    code = told.get("exit_code")
-    why = told["detail"] or (f"It ended with exit code {code}." if code is not None else "")
+    code = end.get("exit_code")
+    why = end["detail"] or (f"It ended with exit code {code}." if code is not None else "")
     return status, f"{why} {_LOST}".strip()
 
 

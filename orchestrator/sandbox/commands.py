@@ -37,16 +37,16 @@ class Command:
         if self._on_output is not None:
             self._on_output(stream, chunk)
 
-    def end(self, told: dict[str, Any] | Exception) -> None:
+    def end(self, report: dict[str, Any] | Exception) -> None:
         """It has ended, or nobody will ever know how."""
         self.taken.set()
         if self.ended.done():
             return
-        if isinstance(told, Exception):
-            self.ended.set_exception(told)
+        if isinstance(report, Exception):
+            self.ended.set_exception(report)
             self.ended.exception()  # who asks will see it; whoever has gone away need not
         else:
-            self.ended.set_result(told)
+            self.ended.set_result(report)
 
 
 def words(argv: Sequence[str]) -> list[str]:
@@ -87,7 +87,7 @@ def seconds(timeout: float | None, default: float) -> float:
     """A time limit. Raises UsageError."""
     found = default if timeout is None else timeout
     if not 0 < found <= 30 * 86400:
-        raise UsageError(f"A time limit of {found:g} seconds makes no sense.", remedy="Give a positive number of seconds.")
+        raise UsageError(f"A time limit of {found:g} seconds is not valid.", remedy="Give a positive number of seconds.")
     return float(found)
 
 
@@ -103,7 +103,7 @@ _FACTS = (
 )
 
 
-def read_end(told: dict[str, Any], command: Command) -> ExecResult:
+def read_end(end: dict[str, Any], command: Command) -> ExecResult:
     """What the agent says of a command's end, with its output.
 
     Raises:
@@ -111,9 +111,9 @@ def read_end(told: dict[str, Any], command: Command) -> ExecResult:
     """
     try:
         return ExecResult(
-            **{key: told[key] for key in _FACTS if key in told},
+            **{key: end[key] for key in _FACTS if key in end},
             stdout=command.output["stdout"].decode("utf-8", "replace"),
             stderr=command.output["stderr"].decode("utf-8", "replace"),
         )
     except ValueError as exc:
-        raise SandboxUnavailable(f"The session sent an end of a command that is none: {exc}") from exc
+        raise SandboxUnavailable(f"The session sent an invalid end of a command: {exc}") from exc

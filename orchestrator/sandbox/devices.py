@@ -56,7 +56,7 @@ class Slot(Value):
 
 
 def parse_query(text: str) -> list[tuple[Device, bool]]:
-    """Whole GPUs from `nvidia-smi --query-gpu=...`, and whether each is in MIG mode. Lines that are none are passed over."""
+    """Whole GPUs from `nvidia-smi --query-gpu=...`, and whether each is in MIG mode. Other lines are skipped."""
     found = []
     for line in text.splitlines():
         fields = [field.strip() for field in line.split(",")]
@@ -69,7 +69,7 @@ def parse_query(text: str) -> list[tuple[Device, bool]]:
 
 
 def parse_list(text: str) -> list[Device]:
-    """GPUs and MIG slices from `nvidia-smi -L`, each slice after its GPU. Lines that are none are passed over."""
+    """GPUs and MIG slices from `nvidia-smi -L`, each slice after its GPU. Other lines are skipped."""
     found: list[Device] = []
     gpu: Device | None = None
     for line in text.splitlines():

@@ -320,7 +320,7 @@ class DockerProvider:
         self._live: set[str] = set()
         """Containers that are there, and such as may be: the engine was asked for those, and they have no id yet."""
         self._left: set[str] = set()
-        """What the engine did not remove when it was told to."""
+        """What the engine did not remove when it was asked to."""
         self._lock = threading.Lock()
         self._closed = False
         self._threads = ThreadPoolExecutor(max_workers=512, thread_name_prefix="fumehood-docker")
@@ -486,7 +486,7 @@ class DockerProvider:
         return container
 
     def _fall_back(self, spec: ContainerSpec, reason: str) -> None:
-        """Go on at the `container` level, aloud.
+        """Continue at the `container` level, with a warning.
 
         Raises:
             PrerequisiteError: the `namespace` level was asked for by name.

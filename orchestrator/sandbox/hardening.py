@@ -121,13 +121,13 @@ def _device_request(gpus: str) -> dict[str, Any]:
 
 
 def _gpu_environment(spec: ContainerSpec) -> dict[str, str]:
-    """What the agent and NVIDIA's runtime are told. The runtime, where it is the default, gives away what an image asks for."""
+    """Environment variables for the agent and NVIDIA's runtime, which as the default grants what an image asks for."""
     if not spec.gpus:
         return {"NVIDIA_VISIBLE_DEVICES": "void"}
     name = spec.gpus.rpartition("=")[2]
-    told = {
+    variables = {
         # A device that was asked for by number is whatever the container sees.
         "FUMEHOOD_GPU": name if name.startswith(("GPU-", "MIG-")) else "all",
         "FUMEHOOD_GPU_FRACTION": str(spec.gpu_memory_fraction),
     }
-    return told | ({"NVIDIA_VISIBLE_DEVICES": "void"} if "=" in spec.gpus else {})
+    return variables | ({"NVIDIA_VISIBLE_DEVICES": "void"} if "=" in spec.gpus else {})

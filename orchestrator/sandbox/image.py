@@ -235,12 +235,12 @@ def build_with(
 
     Raises:
         PrerequisiteError: as `build`, or a package has no wheel for the image's Python beside what is in it.
-        UsageError: one is no name of a package, or `tag` is no name, or names an image that is no sandbox image.
+        UsageError: one is not a valid package name, or `tag` is not valid, or names an image that is not a sandbox image.
     """
     wanted = sorted({" ".join(package.split()) for package in packages})
     for package in wanted:
         if not _PACKAGE.fullmatch(package):
-            raise UsageError(f"{package!r} is no name of a package.", remedy="Write one as for pip: requests, or pillow>=10.")
+            raise UsageError(f"{package!r} is not a valid package name.", remedy="Write one as for pip: requests, or pillow>=10.")
     below = build(variant, base, progress)
     made = f"{REPOSITORY}:{variant}-with-{_content({'Dockerfile': _MORE.encode()}, below.tag, *wanted)}"
     with _engine() as client:
@@ -298,7 +298,7 @@ def from_image(source: str, tag: str = "", progress: Callable[[str], None] = lam
 
     Raises:
         PrerequisiteError: no engine, no such image, or the image cannot be a sandbox; the sentence says why.
-        UsageError: `tag` is no name, or names an image that is no sandbox image.
+        UsageError: `tag` is not valid, or names an image that is not a sandbox image.
     """
     files: dict[str, Path | bytes] = {"Dockerfile": _LAYERS.encode(), "prepare.py": _ROOM / "prepare.py", **_agent_files()}
     with _engine() as client:
@@ -330,7 +330,7 @@ def _free_tag(client: DockerClient, tag: str) -> str:
     from docker.errors import ImageNotFound
 
     if not _TAG.fullmatch(tag):
-        raise UsageError(f"{tag!r} is no name for an image.", remedy="Give one such as `my-sandbox:1`, in small letters.")
+        raise UsageError(f"{tag!r} is not a valid image name.", remedy="Give one such as `my-sandbox:1`, in small letters.")
     if ":" not in tag.rpartition("/")[2]:
         tag += ":latest"
     try:
@@ -338,7 +338,7 @@ def _free_tag(client: DockerClient, tag: str) -> str:
     except ImageNotFound:
         return tag
     if labels.get(LABEL) != "1":
-        raise UsageError(f"The tag {tag} names an image that is no sandbox image.", remedy="Choose another tag.")
+        raise UsageError(f"The tag {tag} names an image that is not a sandbox image.", remedy="Choose another tag.")
     return tag
 
 

@@ -103,7 +103,7 @@ def checked(frame: dict[str, Any]) -> dict[str, Any]:
     """A result frame whose lists are lists and whose objects are objects, so that what reads it finds what it looks for.
 
     Raises:
-        ProtocolError: it is no result.
+        ProtocolError: the result is not valid.
     """
     shapes = {"events": list, "attack": list, "output": list, "artifacts": list, "stages": dict, "status": str, "detail": str}
     numbers = (int, float)
@@ -156,7 +156,7 @@ def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, 
             image=image,
         )
     except (KeyError, TypeError, ValueError, protocol.ProtocolError) as exc:
-        raise SandboxUnavailable(f"The sandbox sent a result that is none: {exc}") from exc
+        raise SandboxUnavailable(f"The sandbox sent an invalid result: {exc}") from exc
 
 
 def _sound(value: Any) -> Any:
@@ -165,7 +165,7 @@ def _sound(value: Any) -> Any:
 
 
 def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was told.
+    """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was reported.
 
     Foreign code may have had a hand in them: one that is malformed leaves the report incomplete, and is not the sandbox's fault.
     """
@@ -206,7 +206,7 @@ def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
                 facts["not_apart"] = _sound(str(event.get("message", "")))
             case "tampered":
                 pass
-            case _:  # deselected tests, and what is no event
+            case _:  # deselected tests, and what is not an event
                 broken = True
     complete = bool(collected) and finished and not broken and not error and sorted(collected) == sorted(tests)
     counts = {"tests_collected": len(collected), "tests_complete": complete}

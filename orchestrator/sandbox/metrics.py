@@ -46,7 +46,7 @@ class Histogram:
 
 
 class Gauges(Protocol):
-    """What a pool tells of this moment."""
+    """The figures of a pool at this moment."""
 
     name: str
     busy: int

@@ -27,7 +27,7 @@ IDLE_MEMORY = 256 * MiB
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0
 """Seconds until a failed start is tried again: doubled with each failure in a row."""
 GIVE_UP = 5
-"""Failed starts in a row after which those who wait are told. Short troubles of an engine, a restart say, pass unnoticed."""
+"""Failed starts in a row after which waiting callers get an error. Short troubles of an engine, a restart say, pass unnoticed."""
 _ASIDE = 4
 """How many runs that do not fit the free memory yet may stand aside while others pass."""
 _CLOSE_TIMEOUT = 30.0
@@ -129,7 +129,7 @@ class Pool(Generic[P]):
         """The one used last is at the right end, and goes first: its caches are warm."""
         self._lent: set[_Worker[P]] = set()
         self._one_run: bool | None = None
-        """Whether sandboxes are spent after one run, as seen. Then the next one is started while a run goes on."""
+        """Whether sandboxes are spent after one run, as seen. Then the next one is started during a run."""
         self._failures = 0
         """Failed starts in a row."""
         self._backoff: asyncio.TimerHandle | None = None
@@ -215,7 +215,7 @@ class Pool(Generic[P]):
             await asyncio.shield(self._quiet)
 
     async def resize(self, size: int) -> None:
-        """Keep another number of sandboxes from now on. Runs that are going on finish; what is idle and too much is destroyed.
+        """Keep another number of sandboxes from now on. Runs in progress finish; idle sandboxes beyond that number are destroyed.
 
         Raises:
             ValueError: a size below 1.
@@ -308,14 +308,14 @@ class Pool(Generic[P]):
             self._queue.push(self._outside.pop())
 
     def _went_away(self, lease: Lease[P], exc: BaseException) -> None:
-        """The caller stopped waiting: cancelled, or told that it waits in vain."""
+        """The caller stopped waiting: cancelled, or given an error."""
         if lease._timer is not None:
             lease._timer.cancel()
         if isinstance(exc, asyncio.CancelledError):
             self.metrics.cancelled += 1
         future = lease._future
         if future is not None and future.done() and not future.cancelled():
-            future.exception()  # it was told while it was being cancelled; asyncio shall not call that unheard
+            future.exception()  # it got the error while it was being cancelled; asyncio shall not warn of it
         if lease._worker is not None:  # it was served while it was being cancelled
             self._give_back(lease, None, ran=False)
             return
@@ -521,8 +521,8 @@ class Pool(Generic[P]):
         if isinstance(exc, UserError):
             self._fail_all(type(exc), exc.message, exc.remedy, exc)
         elif self._failures >= GIVE_UP:
-            told = exc.message if isinstance(exc, SandboxUnavailable) else f"A sandbox could not start: {exc}"
-            self._fail_all(SandboxUnavailable, told, "", exc)
+            message = exc.message if isinstance(exc, SandboxUnavailable) else f"A sandbox could not start: {exc}"
+            self._fail_all(SandboxUnavailable, message, "", exc)
 
     def _try_again(self) -> None:
         self._backoff = None

@@ -47,7 +47,7 @@ class DockerSession:
         self._opened = 0.0
         self._commands: dict[int, Command] = {}
         self._count = 0
-        self._telling: set[asyncio.Future[None]] = set()
+        self._sending: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over: SandboxUnavailable | None = None
         """Why it takes no further command."""
@@ -152,7 +152,7 @@ class DockerSession:
                 except Exception as exc:  # of a callback of the owner's
                     del self._commands[command.number]
                     command.end(exc)
-                    self._tell_soon({"type": "stop", "id": command.number})
+                    self._send_soon({"type": "stop", "id": command.number})
             case "taken":
                 command.ahead -= frame["size"]
                 command.taken.set()
@@ -187,7 +187,7 @@ class DockerSession:
         work = {"processes": self.limits.processes, "cpu_time": self.limits.cpu_time, **work}
         frame = {"type": "start", "id": command.number, "work": work, "timeout": timeout, "output": output}
         try:
-            await self.tell({**frame, "end": not open_input}, input)
+            await self.send({**frame, "end": not open_input}, input)
         except protocol.ProtocolError as exc:
             raise UsageError(f"The command is too long: {exc}", remedy="Pass what is long as `input`, or as a file.") from exc
 
@@ -203,20 +203,20 @@ class DockerSession:
             chunk, view = bytes(view[: protocol.PIECE]), view[protocol.PIECE :]
             command.ahead += len(chunk)
             last = end and not len(view)
-            await self.tell({"type": "input", "id": command.number, "end": last}, chunk)
+            await self.send({"type": "input", "id": command.number, "end": last}, chunk)
             if last:
                 return
 
-    async def tell(self, frame: dict[str, Any], body: bytes = b"") -> None:
+    async def send(self, frame: dict[str, Any], body: bytes = b"") -> None:
         """Send a frame. That nobody is there to read it is noticed by who listens."""
         with contextlib.suppress(OSError):
             await self._provider.in_thread(self._channel.send, protocol.encode(frame, body))
 
-    def _tell_soon(self, frame: dict[str, Any]) -> None:
+    def _send_soon(self, frame: dict[str, Any]) -> None:
         with contextlib.suppress(RuntimeError):  # the provider is closed, and with it the session
-            task = asyncio.ensure_future(self.tell(frame))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            task = asyncio.ensure_future(self.send(frame))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
     async def _run(
         self,
@@ -243,7 +243,7 @@ class DockerSession:
         finally:
             if not command.ended.done():  # whoever waited went away
                 command.ended.cancel()
-                self._tell_soon({"type": "stop", "id": command.number})
+                self._send_soon({"type": "stop", "id": command.number})
             self._commands.pop(command.number, None)
 
     async def fell_silent(self) -> SandboxUnavailable:
@@ -273,8 +273,8 @@ class DockerSession:
             work["cpu_time"] = max(self.limits.cpu_time, timeout)
         data = input.encode("utf-8", "surrogatepass") if isinstance(input, str) else input
         limit = seconds(timeout, self.limits.wall_time)
-        told, command = await self._run(work, input=data, timeout=limit, output=self.limits.output, on_output=on_output)
-        return read_end(told, command)
+        end, command = await self._run(work, input=data, timeout=limit, output=self.limits.output, on_output=on_output)
+        return read_end(end, command)
 
     async def read_file(self, path: str) -> bytes:
         """The content of a file; see `base.Session`."""
@@ -304,10 +304,10 @@ class DockerSession:
 
     async def _carry(self, work: dict[str, Any], failed: str, *, input: bytes = b"", output: int = _MESSAGE) -> Command:
         """Do something with a file. Raises UsageError with what hinders it."""
-        told, command = await self._run(work, input=input, timeout=_FILE_TIMEOUT, output=output)
-        if told["status"] != Status.OK:
+        end, command = await self._run(work, input=input, timeout=_FILE_TIMEOUT, output=output)
+        if end["status"] != Status.OK:
             said = command.output["stderr"].decode("utf-8", "replace").strip().rstrip(".")
-            raise UsageError(f"{failed}: {said or told['detail'] or told['status']}.")
+            raise UsageError(f"{failed}: {said or end['detail'] or end['status']}.")
         return command
 
     async def run_cell(self, code: str, *, timeout: float | None = None, on_output: OnOutput | None = None) -> CellResult:

@@ -81,7 +81,7 @@ def fetch(
 
 
 def _index_without_cuda(selection: Sequence[str], machine: str, torch_index: str, progress: Callable[[str], None]) -> list[str]:
-    """What to tell pip so that it chooses no CUDA build: nothing, or a further index.
+    """Options with which pip chooses no CUDA build: none, or a further index.
 
     Raises:
         PrerequisiteError: there is only the CUDA build.
@@ -138,8 +138,8 @@ def _pip(arguments: Sequence[str]) -> Iterator[str]:
             yield from process.stdout
         if process.returncode:
             errors.seek(0)
-            told = [line.strip() for line in errors if line.startswith("ERROR:") or "No module named pip" in line]
+            problems = [line.strip() for line in errors if line.startswith("ERROR:") or "No module named pip" in line]
             raise PrerequisiteError(
-                f"pip could not download the image's packages: {told[-1] if told else f'exit code {process.returncode}'}",
+                f"pip could not download the image's packages: {problems[-1] if problems else f'exit code {process.returncode}'}",
                 remedy="Check that `pip download numpy` works here: network, proxy and index settings are pip's own.",
             )

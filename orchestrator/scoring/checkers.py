@@ -137,23 +137,23 @@ def unordered_lines(expected: str, got: str) -> str:
 
 
 def json_equal(expected: str, got: str) -> str:
-    """The same JSON value: order of keys and layout do not matter, 1 and 1.0 are one number, true is no number.
+    """The same JSON value: order of keys and layout do not matter, 1 and 1.0 are one number, true is not a number.
 
-    NaN, infinities, doubled keys and nesting beyond `JSON_DEPTH` are no JSON here.
+    NaN, infinities, doubled keys and nesting beyond `JSON_DEPTH` are not JSON here.
 
     Raises:
-        UsageError: the expected side is none.
+        UsageError: the expected side is not JSON.
     """
     try:
         wanted = _json(expected)
     except ValueError as exc:
-        raise UsageError(f"The expected output is no JSON: {exc}.", remedy="Correct it, or take another checker.") from exc
+        raise UsageError(f"The expected output is not JSON: {exc}.", remedy="Correct it, or take another checker.") from exc
     if len(got) > max(JSON_CAP, 2 * len(expected)):
         return f"the output has {len(got)} characters, more than are read as JSON"
     try:
         given = _json(got)
     except ValueError as exc:
-        return f"the output is no JSON: {exc}"
+        return f"the output is not JSON: {exc}"
     return _json_difference("value", wanted, given)
 
 
@@ -175,7 +175,7 @@ def by_name(name: str) -> Checker:
     `float` may carry its tolerances: `float:relative` or `float:relative:absolute`.
 
     Raises:
-        UsageError: there is none of that name, or its tolerances are no numbers.
+        UsageError: there is none of that name, or its tolerances are not numbers.
     """
     if name in _NAMED:
         return _NAMED[name]
@@ -185,7 +185,7 @@ def by_name(name: str) -> Checker:
             relative, absolute = (float(text) for text in (tolerances + ["1e-6", "1e-9"][len(tolerances) :]))
             return floats(relative, absolute)
         except ValueError:
-            raise UsageError(f"The tolerances of {name!r} are no numbers.", remedy=_WRITE_FLOAT) from None
+            raise UsageError(f"The tolerances of {name!r} are not numbers.", remedy=_WRITE_FLOAT) from None
     raise UsageError(f"There is no checker {name!r}.", remedy=f"Choose from {', '.join(NAMES)}.")
 
 
@@ -325,11 +325,11 @@ def _json(text: str) -> Any:
     """Strict JSON.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not strict JSON.
     """
 
     def no_constant(name: str) -> Any:
-        raise ValueError(f"{name} is no JSON number")
+        raise ValueError(f"{name} is not a JSON number")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)

@@ -132,7 +132,7 @@ def tally(verdicts: Iterable[tuple[str, Verdict]]) -> dict[str, tuple[int, int]]
 def estimates_of(
     counts: Mapping[str, tuple[int, int]], ks: Sequence[int] = (), *, seed: int = 0
 ) -> tuple[list[Estimate], list[str]]:
-    """`estimate` for each k, by default 1, 5 and 10 as far as there are samples; and sentences on what it could not tell."""
+    """`estimate` for each k, by default 1, 5 and 10 as far as there are samples; and sentences on what it could not estimate."""
     most = max((n for n, _ in counts.values()), default=0)
     found, problems = [], []
     for k in ks or tuple(k for k in DEFAULT_KS if k <= most):
@@ -231,7 +231,8 @@ def _paired(better: int, worse: int, n: int) -> tuple[float, float]:
 def _sign_flips(differences: Sequence[float], seed: int, resamples: int) -> float:
     """Two-sided p-value: how often the sum is as far from 0 if each task might as well have differed the other way.
 
-    All ways are tried where they are at most `resamples`, so that few tasks cannot say more than they do: one task never tells.
+    All ways are tried where they are at most `resamples`, so that few tasks do not seem to say more than they do:
+    one task alone shows nothing.
     """
     import numpy as np
 

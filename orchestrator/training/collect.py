@@ -166,7 +166,7 @@ def push(folder: Path, repository: str, *, private: bool = True, api: Any = None
     """Put a written folder on the hub as a data set, and return its address. `api` is a `huggingface_hub.HfApi`.
 
     Raises:
-        UsageError: that is no name of a repository.
+        UsageError: that is not a valid repository name.
         PrerequisiteError: the hub cannot be reached, or refuses; the folder stays as it is.
     """
     from huggingface_hub import HfApi
@@ -182,9 +182,9 @@ def push(folder: Path, repository: str, *, private: bool = True, api: Any = None
         raise UsageError(f"{repository!r} names no repository.", remedy="Write OWNER/NAME.") from exc
     except (HfHubHTTPError, LocalTokenNotFoundError) as exc:
         code = getattr(getattr(exc, "response", None), "status_code", None)
-        told = f"status {code}" if code else "no token"
+        cause = f"status {code}" if code else "no token"
         raise PrerequisiteError(
-            f"The hub refused {repository} ({told}). The data lies in {folder}.",
+            f"The hub refused {repository} ({cause}). The data lies in {folder}.",
             remedy="Log in (`hf auth login`, or HF_TOKEN) with a token that may write there.",
         ) from exc
     except Exception as exc:  # whatever the transport raises, and that changes with the library
@@ -212,7 +212,7 @@ def _reward(measure: Measure) -> Callable[[Attempt], tuple[float | None, str]]:
         decided = attempt.hidden or attempt.report
         if decided is not None:
             decided = decided.model_copy(update={"verdict": attempt.verdict})
-        # Tests passed of the hidden ones and of the visible ones are no common measure.
+        # Fractions of hidden and of visible tests passed cannot be compared.
         scale = "hidden" if attempt.hidden else "visible" if attempt.report else ""
         return _MEASURES[measure](Scored(attempt.completion.text, attempt.code, decided)), f"{measure} {scale}".strip()
 

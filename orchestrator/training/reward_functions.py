@@ -3,7 +3,7 @@
     trainer = GRPOTrainer(model=..., reward_funcs=CodeReward(), train_dataset=..., args=...)
 
 The data set has a column of hidden tests (`tests` unless named otherwise), and may have one of entry points (`entry_point`) and
-one of stubs that completions go on from (`stub`). Tests may have any shape of `data/benchmarks/hidden.py`: source, asserts,
+one of stubs that completions continue (`stub`). Tests may have any shape of `data/benchmarks/hidden.py`: source, asserts,
 inputs with outputs, as Python values, arrays or JSON; a row without any is None. A batch is judged in one go by the sandboxes
 that `orchestrator.run` uses.
 
@@ -59,7 +59,7 @@ class CodeReward:
         reward: what a judged answer is worth; see `scoring.rewards`.
         tests: the column of hidden tests, in a shape of `data/benchmarks/hidden.py`.
         entry_point: the column that names the function asked for, or the method (`Solution().method`).
-        stub: the column of what a completion goes on from.
+        stub: the column with the text that a completion continues.
         limits: for each run.
         on_word: what an answer is worth that is accepted on its own word alone (`ExecutionResult.basis`): as others are
             (`accept`), nothing (`zero`), or not to be scored (`none`).
@@ -190,8 +190,8 @@ def _answer(text: str, tests: Any, entry_point: str, stub: str, row: str) -> _An
         if hidden.calls and not (entry_point or hidden.function):
             raise ShapeError("calls that do not say of which function")
     except ShapeError as exc:
-        told = f"{row}: its tests are {exc}."
-        raise UsageError(told, remedy="`design/evaluation.md` lists the shapes that are read.") from None
+        message = f"{row}: its tests are {exc}."
+        raise UsageError(message, remedy="`design/evaluation.md` lists the shapes that are read.") from None
     if not (hidden.source.strip() or hidden.calls or hidden.cases):
         return _Answer(text, is_untested=True)
     if hidden.cases:

@@ -165,7 +165,7 @@ def test_a_name_of_ones_own_is_given_and_can_be_removed(libraries: str, made: im
 
 
 def test_a_tag_of_another_image_is_not_taken_away(libraries: str, base: str) -> None:
-    with pytest.raises(UsageError, match="no sandbox image"):
+    with pytest.raises(UsageError, match="not a sandbox image"):
         image.from_image(libraries, base)
 
 

@@ -98,11 +98,11 @@ def test_broken_rows_are_named_by_line_and_the_rest_goes_on(tmp_path):
     expected = (
         "own/2: the row has no tests",
         "cut off",
-        "list is no row",
+        "list is not a row",
         "twice",
         "wall_time",
-        "null is no row",
-        "own/6: its tests are a list of int, which is no shape of tests",
+        "null is not a row",
+        "own/6: its tests are a list of int, which is not a known shape of tests",
         "own/7: the row has 'visible_test'; is 'visible_tests' meant?",
     )
     for words, one in zip(expected, told, strict=True):

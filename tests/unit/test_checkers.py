@@ -121,7 +121,7 @@ def test_tolerances_are_of_the_expected_number_and_named():
 
 
 def test_expected_output_that_is_no_json_is_the_authors_error():
-    with pytest.raises(UsageError, match="expected output is no JSON"):
+    with pytest.raises(UsageError, match="expected output is not JSON"):
         checkers.json_equal("{", "{}")
 
 
@@ -173,7 +173,7 @@ def test_artefacts_are_checked_by_path_and_others_do_not_matter():
     check = checkers.artefacts({"a.json": checkers.json_file('{"x": 1}'), "b": checkers.same_bytes(b"1")})
     assert check({"a.json": b'{"x":1}', "b": b"1", "c": b""}) == {"a.json": "", "b": ""}
     assert check({"a.json": b"["}) == {"a.json": check({"a.json": b"["})["a.json"], "b": "missing"}
-    assert "no JSON" in check({"a.json": b"["})["a.json"]
+    assert "not JSON" in check({"a.json": b"["})["a.json"]
 
 
 @pytest.mark.parametrize(

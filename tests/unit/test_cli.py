@@ -293,7 +293,7 @@ def test_packages_are_separated_by_commas(given: list[str], packages: list[str])
 
 def test_an_images_name_belongs_to_its_packages(cli: Cli) -> None:
     explained(cli("image", "build", "--tag", "mine"), 2, "--tag names an image that --with makes")
-    explained(cli("image", "build", "--with", "./mine"), 2, "'./mine' is no name of a package")
+    explained(cli("image", "build", "--with", "./mine"), 2, "'./mine' is not a valid package name")
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_a_run_may_be_resumed_with_another_server() -> None:
 def test_the_server_named_with_resume_is_asked(cli: Cli) -> None:
     run = finished_job("interrupted")
     again = ("solve", "loss", "--resume", run, "--base-url", "http://127.0.0.1:1")
-    explained(cli(*again, "--parallel", "65"), 2, "--parallel makes no sense")
+    explained(cli(*again, "--parallel", "65"), 2, "--parallel is out of range")
 
 
 def test_resume_of_an_unknown_run(cli: Cli) -> None:

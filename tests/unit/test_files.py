@@ -52,7 +52,7 @@ def test_folders_that_are_empty_or_new(tmp_path):
         check_empty(tmp_path)
     (tmp_path / "file").write_text("")
     for name in ("file", "artifacts-2"):
-        with pytest.raises(UsageError, match="is no folder"):
+        with pytest.raises(UsageError, match="is not a folder"):
             check_empty(tmp_path / name)
 
 

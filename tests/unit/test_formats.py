@@ -132,7 +132,7 @@ def test_packed_tests_that_unpack_without_end_are_refused(monkeypatch):
         ({"time_limit": 2}, "'time_limit'"),
         ({"visible_test": "assert f(1)"}, "is 'visible_tests' meant"),
         ({"inplace": True}, "is 'in_place' meant"),
-        ({"module": "not a name"}, "is no name"),
+        ({"module": "not a name"}, "is not a valid name"),
         ({"test_cases": [{"input": "1", "output": "1"}]}, "several could be the tests"),
     ],
 )
@@ -250,7 +250,7 @@ def test_tests_are_read_in_every_known_shape(value, source, cases, calls):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (7, "a int, which is no shape"),
+        (7, "a int, which is not a known shape"),
         ({"question": "x", "answer": "y"}, "a dict with the keys 'question', 'answer'"),
         ([1, 2], "a list of int"),
         (["assert 1", {"input": "1"}], "a list of a dict with the keys 'input' and str"),
@@ -258,7 +258,7 @@ def test_tests_are_read_in_every_known_shape(value, source, cases, calls):
         ([{"input": "1", "output": "2", "type": "interactive"}], "type 'interactive'"),
         ([PAIR[0] | {"fn_name": "f"}, PAIR[0] | {"fn_name": "g"}], "several kinds or functions"),
         ({"inputs": [{"a": 1}], "outputs": ["2"]}, "where a program reads and writes text"),
-        ({"inputs": ["not json"], "outputs": ["2"], "fn_name": "f"}, "no JSON"),
+        ({"inputs": ["not json"], "outputs": ["2"], "fn_name": "f"}, "not JSON"),
         ({"tests": "assert 1", "test_list": ["assert 2"]}, "several could be"),
         ({"inputs": [[object()]], "outputs": [1], "fn_name": "f"}, "a value of the type int, object"),
         (json.loads("[" * 600 + "]" * 600), "nested too deep"),

@@ -79,7 +79,7 @@ def test_packages_are_named_as_for_pip(name):
 )
 def test_what_is_no_name_of_a_package_reaches_no_pip(name, monkeypatch):
     monkeypatch.setattr(image, "build", lambda *_: pytest.fail("built"))
-    with pytest.raises(UsageError, match="no name of a package"):
+    with pytest.raises(UsageError, match="not a valid package name"):
         image.build_with([name])
 
 

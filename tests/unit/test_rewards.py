@@ -252,7 +252,9 @@ def compute_score_of(truth: object) -> float:
 
 def test_a_shape_that_is_not_known_is_refused_by_row_and_shape():
     good = "from candidate import f"
-    with pytest.raises(UsageError, match=r"Row 1 of the batch: its tests are a dict with the keys 'a', 'b', which is no shape"):
+    with pytest.raises(
+        UsageError, match=r"Row 1 of the batch: its tests are a dict with the keys 'a', 'b', which is not a known shape"
+    ):
         CodeReward(judge=judge)([""] * 2, ["x"] * 2, tests=[good, {"a": 1, "b": 2}])
     with pytest.raises(UsageError, match=r"Row 7 of 'own': its tests are a list of int"):
         compute_score("own", "x", [1, 2], {"index": 7})

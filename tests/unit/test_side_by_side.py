@@ -1,4 +1,4 @@
-"""The same for many things at once."""
+"""The same work for many items at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from orchestrator.engine.concurrency import each
+from orchestrator.engine.concurrency import map_concurrently
 
 
-@pytest.mark.parametrize(("at_once", "most"), [(None, 6), (2, 2), (1, 1)])
-async def test_results_are_in_order_and_no_more_run_than_may(at_once, most):
+@pytest.mark.parametrize(("limit", "most"), [(None, 6), (2, 2), (1, 1)])
+async def test_results_are_in_order_and_no_more_run_than_may(limit, most):
     running = seen = 0
 
     async def one(number):
@@ -21,12 +21,12 @@ async def test_results_are_in_order_and_no_more_run_than_may(at_once, most):
         running -= 1
         return number * 10
 
-    assert await each(one, range(6), at_once) == [0, 10, 20, 30, 40, 50]
+    assert await map_concurrently(one, range(6), limit) == [0, 10, 20, 30, 40, 50]
     assert seen == most
 
 
-@pytest.mark.parametrize("at_once", [None, 2])
-async def test_the_first_error_ends_it_and_nothing_runs_on(at_once):
+@pytest.mark.parametrize("limit", [None, 2])
+async def test_the_first_error_ends_it_and_nothing_runs_on(limit):
     ended = []
 
     async def one(number):
@@ -38,9 +38,9 @@ async def test_the_first_error_ends_it_and_nothing_runs_on(at_once):
             ended.append(number)
 
     with pytest.raises(ValueError, match="one"):
-        await each(one, range(4), at_once)
+        await map_concurrently(one, range(4), limit)
     assert {0, 1} <= set(ended)
-    assert (3 in ended) == (at_once is None)
+    assert (3 in ended) == (limit is None)
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -54,7 +54,7 @@ async def test_whoever_cancels_it_cancels_all_of_it():
         finally:
             ended.append(number)
 
-    task = asyncio.create_task(each(one, range(3)))
+    task = asyncio.create_task(map_concurrently(one, range(3)))
     await begun.wait()
     await asyncio.sleep(0)
     task.cancel()

@@ -67,8 +67,8 @@ FORGERIES = {
     "a huge shape": (HUGE, "instead of (20, 171)"),
     "cut off": (saved(GOOD)[:-8], "bytes of data"),
     "too long": (saved(GOOD) + b"12345678", "bytes of data"),
-    "no such class": (saved(GOOD + 2), "no class from 0 to 1"),
-    "negative class": (saved(GOOD - 1), "no class from 0 to 1"),
+    "no such class": (saved(GOOD + 2), "not classes from 0 to 1"),
+    "negative class": (saved(GOOD - 1), "not classes from 0 to 1"),
 }
 
 

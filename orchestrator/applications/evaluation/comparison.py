@@ -14,7 +14,7 @@ def compare_runs(first: str, second: str, store: RunStore) -> tuple[RunRecord, R
     """The second run against the first, paired by task. Unscored samples are left out.
 
     Raises:
-        UsageError: one is no evaluation, or they share no task.
+        UsageError: one is not an evaluation, or they share no task.
     """
     runs = [store.run(first), store.run(second)]
     counts = []

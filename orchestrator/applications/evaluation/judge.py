@@ -91,8 +91,8 @@ def _limits(task: BenchmarkTask, limits: Limits) -> Limits:
 
 def message_of(result: ExecutionResult) -> str:
     """The first failing test's message, or what else says why."""
-    told = [test.message for test in result.tests if test.outcome not in (TestOutcome.PASSED, TestOutcome.SKIPPED)]
-    texts = [*told, result.collection_error, result.detail, *result.stderr.strip().splitlines()[-1:]]
+    messages = [test.message for test in result.tests if test.outcome not in (TestOutcome.PASSED, TestOutcome.SKIPPED)]
+    texts = [*messages, result.collection_error, result.detail, *result.stderr.strip().splitlines()[-1:]]
     return next((text.strip() for text in texts if text.strip()), "")
 
 

@@ -37,7 +37,7 @@ class Row(SampledRow):
     wall_time: float = 0.0
     memory_peak: int = 0
     sends: int = 1
-    """How often the run was sent: more than 1 means that sandboxes died under it, or the host was too busy to tell."""
+    """How often the run was sent: more than 1 means that sandboxes died under it, or that the host was too busy to judge."""
     extracted: bool = False
     """The recorded completion was the answer of a chat, and the code in it was judged."""
     rounds: int = 0
@@ -56,7 +56,7 @@ class EvalResult(SampledResult):
     before: list[Estimate]
     """Without corrections; empty where none were asked for."""
     base: list[Estimate] = field(default_factory=list)
-    """By the original tests alone, where the data set tells them apart from added ones."""
+    """By the original tests alone, where the data set distinguishes them from added ones."""
     planned: int = 0
     """Samples that there are when all is done."""
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -153,7 +153,7 @@ def _row(rounds: Sequence[Attempt]) -> Row:
 
 
 def base_counts_of(rows: Sequence[Row]) -> dict[str, tuple[int, int]]:
-    """As `counts_of`, by the original tests alone; empty where the data set does not tell them from added ones."""
+    """As `counts_of`, by the original tests alone; empty where the data set does not distinguish them from added ones."""
     if not any("test_base" in row.tests_by_name for row in rows):
         return {}
     passed = [row.task_id for row in rows if row.tests_by_name.get("test_base") == "passed"]

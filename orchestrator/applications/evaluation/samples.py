@@ -47,7 +47,7 @@ def _text_to_continue(task: BenchmarkTask) -> tuple[Message, ...]:
 
 
 def continues(job: EvalJob, attempt: Attempt) -> bool:
-    """Whether a sample continues the text of its prompt, and is no answer to it."""
+    """Whether a sample continues the text of its prompt, and is not an answer to it."""
     return job.style == "complete" and attempt.round == 0
 
 

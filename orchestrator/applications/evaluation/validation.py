@@ -11,7 +11,7 @@ from orchestrator.applications.evaluation.options import Judging
 from orchestrator.applications.evaluation.reference_outputs import with_outputs
 from orchestrator.data.benchmarks import BenchmarkTask, Loaded
 from orchestrator.engine.base import Executor
-from orchestrator.engine.concurrency import each
+from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.types import ExecutionResult, Limits, Verdict
 
 
@@ -28,7 +28,7 @@ class Validation:
 
     @property
     def on_word(self) -> list[str]:
-        """Tasks whose reference is accepted on its own word alone: their tests cannot tell a right object from a lying one."""
+        """Tasks whose reference is accepted on its own word alone: their tests do not expose an object that lies."""
         return [task for task, result in self.results.items() if result.verdict is Verdict.ACCEPTED and result.basis == "word"]
 
 
@@ -42,7 +42,7 @@ async def validate_dataset(
     in_flight: int = 4,
     on_count: Callable[[int, int], None] = lambda done, total: None,
 ) -> Validation:
-    """Run every reference against its own tests; rows that are broken are named, and `on_count` is told how many are done.
+    """Run every reference against its own tests; rows that are broken are named, and `on_count` is called with how many are done.
 
     Raises:
         PrerequisiteError, SandboxError, UsageError: as `Executor.execute`.
@@ -74,6 +74,6 @@ async def validate_dataset(
             why = message_of(result)
             problems.append(f"{task.source}: the reference of {task.task_id} is not accepted: {result.verdict} {why}".rstrip())
 
-    await each(counted, loaded.tasks.values(), in_flight)
+    await map_concurrently(counted, loaded.tasks.values(), in_flight)
     in_order = {task: results[task] for task in loaded.tasks if task in results}
     return Validation(dataset=loaded.name, source=loaded.source, results=in_order, problems=problems)

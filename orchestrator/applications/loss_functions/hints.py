@@ -1,6 +1,6 @@
 """What usually helps against a failure in PyTorch: one sentence for each of the commonest, and for limits.
 
-Small models recognise a failure and still cannot think of the remedy; told the remedy, they apply it. A hint follows from the
+Small models recognise a failure and still cannot think of the remedy; given the remedy, they apply it. A hint follows from the
 message and the code alone, never from the task, and it is added to feedback that is visible anyway.
 
 Left out: anything that a single task would want to hear.

@@ -1,4 +1,4 @@
-"""A recorded job: solve loss tasks, train with what was accepted, and be able to go on after an interruption.
+"""A recorded job: solve loss tasks, train with what was accepted, and be able to resume after an interruption.
 
 Left out: what a person sees of it. That is the command line.
 """

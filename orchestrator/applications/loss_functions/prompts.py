@@ -48,8 +48,8 @@ def write_candidate(brief: Brief) -> tuple[Message, ...]:
 def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
     """Ask for a better function, showing the one that failed and how.
 
-    The code to complete begins with a comment: the hint, where the failure has one. Small models write down what they were
-    told before and then repeat their mistake; what stands in their own code they follow.
+    The code to complete begins with a comment: the hint, where the failure has one. Small models write down what the
+    message said and then repeat their mistake; what stands in their own code they follow.
     """
     return _ask(
         _task(brief),

@@ -192,11 +192,11 @@ async def _find(candidates: _Candidates, tests: _Tests) -> Attempt | None:
 
 
 def brief_of(task: LossTask) -> Brief:
-    """What the model is told. A stub's docstring would be copied token by token, so the text says what it said."""
+    """The description in the prompt. A stub's docstring would be copied token by token, so the text says what it said."""
     inputs = ", ".join(f"`{name}` is a {text}" for name, text in zip(task.parameters, TENSORS[task.inputs], strict=True))
-    told = f"{inputs}. The function returns a scalar tensor (zero dimensions) that gradients flow through."
+    contract = f"{inputs}. The function returns a scalar tensor (zero dimensions) that gradients flow through."
     head = stub(task).partition('"""')[0].rstrip()
-    description = f"{task.description.strip()}\n{told}"
+    description = f"{task.description.strip()}\n{contract}"
     return Brief(description=description, signature=task.signature, entry_point=task.entry_point, stub=head)
 
 
@@ -295,7 +295,7 @@ class _Tests:
             return Judged(
                 diagnosis=diagnosis, verdict=Verdict.ACCEPTED, code=code, score=float(len(good)), done=True, report=report
             )
-        # The tests that the reference passes are worth keeping, if one of them can tell a loss from nothing.
+        # The tests that the reference passes are worth keeping, if one of them rejects something that is not a loss.
         kept = drop_tests(code, [test.name for test in wrong])
         diagnosis = Diagnosis(fault=Fault.TESTS, feedback=describe(wrong[0], code), evidence=evidence)
         done = bool(kept) and bool(good - idle_passes)
@@ -369,7 +369,7 @@ class _Candidates:
     async def _decide_by_hidden(
         self, extraction: Extraction, checks: ExecutionResult, diagnosis: Diagnosis, score: float
     ) -> Judged:
-        """The hidden tests decide. Where they say no, only the model's own tests may tell what is wrong."""
+        """The hidden tests decide. Where they say no, only the model's own tests may show what is wrong."""
         code = extraction.code
         hidden = Sealed(await self.execute(Program(code=code, tests=self.spec.hidden_tests), self.options.limits))
         accepted = hidden.verdict is Verdict.ACCEPTED
@@ -378,7 +378,7 @@ class _Candidates:
         else:
             diagnosis = await self._try_tests(extraction, checks)
             if diagnosis.fault not in (Fault.CANDIDATE, Fault.RESOURCE_LIMIT):
-                # Nothing visible is wrong with it: there is nothing to tell the model, and a fresh start is due.
+                # Nothing visible is wrong with it: there is no feedback to give the model, so it starts afresh.
                 diagnosis = diagnosis.model_copy(update={"fault": Fault.CANDIDATE, "feedback": ""})
         return Judged(
             diagnosis=diagnosis,

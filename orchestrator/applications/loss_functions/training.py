@@ -274,7 +274,7 @@ def _outcome(result: ExecutionResult, split: tabular.Split) -> _Outcome:
         found = read_array(result.artifacts["predictions.npy"], np.int64, (EPOCHS, len(split.heldout_y)))
         predictions = found.astype(np.int64)
         if predictions.min() < 0 or predictions.max() >= split.classes:
-            raise ValueError(f"It holds numbers that are no class from 0 to {split.classes - 1}.")
+            raise ValueError(f"It holds numbers that are not classes from 0 to {split.classes - 1}.")
     except ValueError as error:
         return _Outcome(failure=f"The predictions were refused. {error}")
     return _Outcome(losses=losses, accuracies=tuple(accuracy(epoch, split.heldout_y) for epoch in predictions))

@@ -1,4 +1,4 @@
-"""Recorded jobs in which a model writes unit tests: for functions of one's own, or for the references of a benchmark.
+"""Recorded jobs in which a model writes unit tests: for your own functions, or for the references of a benchmark.
 
 Left out: corrections. An answer is judged as it came.
 """

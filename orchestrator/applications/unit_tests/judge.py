@@ -4,7 +4,7 @@ One sandbox run takes one test module and many mutants; inside it each meeting o
 fresh processes (`sandboxed/mutant_run.py`). The tests are the untrusted side: they can call the function and do nothing else with
 it, they do not know which version they face, and what they report counts only if they are right about every hidden reference.
 
-A run that is cut off (by its clock, or by memory) has told what it knew; what is left goes into another one.
+A run that is cut off (by its clock, or by memory) has reported what it knew; what is left goes into another one.
 
 Left out: asking a model (`job.py`), and the reward (`score.py`).
 """
@@ -54,11 +54,11 @@ class Subject(Value):
     function: str
     """At the top level of the module: `function`, `Class` or `Class.method`."""
     module_name: str = ""
-    """What tests of one's own import it as; they are tried with `candidate` in its place."""
+    """What your own tests import it as; they are tried with `candidate` in its place."""
     siblings: Siblings = ()
     """Modules beside it that it imports."""
     trusted: tuple[str, ...] = ()
-    """Tests that are known to be right: they give inputs by which mutants are told apart, and are never shown."""
+    """Tests that are known to be right: they give inputs that distinguish mutants, and are never shown."""
 
 
 class MutationOptions(Value):
@@ -84,7 +84,7 @@ class Surveyed:
     subject: Subject
     mutants: tuple[Mutant, ...]
     distinct: frozenset[str]
-    """Names of mutants that some input tells from the reference. The others are taken to be equivalent, until tests kill them."""
+    """Names of mutants that some input distinguishes from the reference. The others count as equivalent until tests kill them."""
     inputs: int
     """How many inputs were tried."""
 
@@ -106,7 +106,7 @@ class TestsJudgement:
 
 
 async def survey(subject: Subject, execute: Execute, options: MutationOptions | None = None) -> Surveyed:
-    """Make the mutants of a subject and find out which of them any known input tells from it. The same for the same seed.
+    """Make the mutants of a subject and find out which of them any known input distinguishes from it. The same for the same seed.
 
     Raises:
         UsageError: there is no such function, or it cannot be run.
@@ -124,15 +124,15 @@ async def survey(subject: Subject, execute: Execute, options: MutationOptions | 
         events = _events(result)
         begun = next((event for event in events if event["event"] == "survey"), None)
         if begun is None:
-            told = next((str(event["detail"]) for event in events if event["event"] == "failed"), "") or _last_words(result)
-            raise UsageError(f"{subject.name} cannot be run: {told}.", remedy="Check that its module can be imported.")
+            reason = next((str(event["detail"]) for event in events if event["event"] == "failed"), "") or _last_words(result)
+            raise UsageError(f"{subject.name} cannot be run: {reason}.", remedy="Check that its module can be imported.")
         inputs = int(begun["calls"])
         how |= {event["mutant"]: event["how"] for event in events if event["event"] == "probed"}
         rest = [name for name in batch if name not in how]
         if rest:
             how[rest[0]] = "slow"  # the run was cut off in this one
         left = {name: source for name, source in left.items() if name not in how}
-    distinct = frozenset(name for name, told in how.items() if told != "same") if inputs else frozenset()
+    distinct = frozenset(name for name, behaviour in how.items() if behaviour != "same") if inputs else frozenset()
     if (is_of_class(subject) and not inputs) or _takes_objects(subject):
         distinct = frozenset(how)  # nobody found out how to make an object: no mutant is taken to be equivalent
     return Surveyed(subject=subject, mutants=tuple(made), distinct=distinct, inputs=inputs)
@@ -200,7 +200,7 @@ async def judge_tests(
 
 @dataclass(kw_only=True)
 class _Trial:
-    """What the runs of one test module have told so far."""
+    """What the runs of one test module have reported so far."""
 
     surveyed: Surveyed
     options: MutationOptions
@@ -269,22 +269,22 @@ class _Trial:
 
     @staticmethod
     def _passed(event: Mapping[str, Any]) -> bool:
-        told = event["told"]
-        outcomes = [outcome for outcome, _ in told["outcomes"].values()] if told else []
-        complete = bool(told) and told["finished"] and not told["error"] and len(outcomes) == len(told["collected"])
+        report = event["told"]
+        outcomes = [outcome for outcome, _ in report["outcomes"].values()] if report else []
+        complete = bool(report) and report["finished"] and not report["error"] and len(outcomes) == len(report["collected"])
         return complete and bool(outcomes) and all(outcome == "passed" for outcome in outcomes)
 
     @property
     def outcomes(self) -> tuple[tuple[str, str, str], ...]:
         """Each test on the reference: name, outcome, message."""
-        told = (self.reference or {}).get("told") or {"outcomes": {}}
-        return tuple((name, outcome, message) for name, (outcome, message) in told["outcomes"].items())
+        report = (self.reference or {}).get("told") or {"outcomes": {}}
+        return tuple((name, outcome, message) for name, (outcome, message) in report["outcomes"].items())
 
     def observed(self) -> Observed:
         """All of it together."""
         event = self.reference or {}
-        told = event.get("told") or {"collected": [], "outcomes": {}, "error": "", "finished": False}
-        outcomes = [outcome for outcome, _ in told["outcomes"].values()]
+        report = event.get("told") or {"collected": [], "outcomes": {}, "error": "", "finished": False}
+        outcomes = [outcome for outcome, _ in report["outcomes"].values()]
         coverage = event.get("coverage") or {"lines": [0, 0], "branches": [0, 0], "missed": []}
         stable = all(outcome == "passed" for outcome, _ in self.hidden) and not any(run.attack for run in self.runs)
         results: dict[str, Outcome] = {}
@@ -294,11 +294,11 @@ class _Trial:
                 alive: Outcome = "survived" if mutant.name in self.surveyed.distinct else "equivalent"
                 results[mutant.name] = "killed" if killed else alive
         return Observed(
-            collected=len(told["collected"]),
-            passed=outcomes.count("passed") if told["finished"] and not told["error"] else 0,
+            collected=len(report["collected"]),
+            passed=outcomes.count("passed") if report["finished"] and not report["error"] else 0,
             skipped=outcomes.count("skipped"),
             stable=stable,
-            broken=not told["finished"],
+            broken=not report["finished"],
             calls=int(event.get("calls") or 0),
             lines=tuple(coverage["lines"]),
             branches=tuple(coverage["branches"]),
@@ -311,17 +311,17 @@ class _Trial:
 
 
 def _feedback(trial: _Trial, found: TestsScore) -> str:
-    told = (trial.reference or {}).get("told")
+    report = (trial.reference or {}).get("told")
     if trial.refused:
         return found.worthless
-    if told is None:
+    if report is None:
         return "The tests broke off: they take too long, or end the process."
-    if told["error"] or not told["collected"]:
-        return (told["error"] or "No test was collected.")[-_SHOWN:]
-    failed = [(name, message) for name, (outcome, message) in told["outcomes"].items() if outcome == "failed"]
+    if report["error"] or not report["collected"]:
+        return (report["error"] or "No test was collected.")[-_SHOWN:]
+    failed = [(name, message) for name, (outcome, message) in report["outcomes"].items() if outcome == "failed"]
     if failed:
         return f"{failed[0][0]} fails on the right function:\n{failed[0][1]}"[:_SHOWN]
-    if any(outcome == "skipped" for outcome, _ in told["outcomes"].values()):
+    if any(outcome == "skipped" for outcome, _ in report["outcomes"].values()):
         return "Tests are skipped; every test must run."
     if found.flaky:
         names = sorted({name for outcome, tests in trial.hidden if outcome != "passed" for name in tests})
@@ -344,7 +344,7 @@ def _one_line(text: str) -> str:
 
 
 def _unreadable(tests: str) -> str:
-    """Why a module is no Python, or empty; nothing where it is some."""
+    """Why a module is not valid Python, or is empty; "" where it is valid."""
     try:
         return "" if parse(tests).body else "There are no tests."
     except SyntaxError as exc:
@@ -352,7 +352,7 @@ def _unreadable(tests: str) -> str:
 
 
 def _events(result: ExecutionResult) -> list[dict[str, Any]]:
-    """What a run told, line by line; the last line may be cut off."""
+    """What a run reported, line by line; the last line may be cut off."""
     found = []
     for line in result.stdout.splitlines():
         try:

@@ -21,12 +21,12 @@ def write_reports(result: TestsResult, folder: Path) -> list[Path]:
     Raises:
         StoreError, UsageError: one cannot be written; those before it are there.
     """
-    told = _told(result)
-    pages = {name: render(f"applications/unit_tests/{name}", **told) for name in ("report.md", "report.html")}
+    values = _values(result)
+    pages = {name: render(f"applications/unit_tests/{name}", **values) for name in ("report.md", "report.html")}
     return write_files(folder, result.as_json(), pages, f"fumehood eval unit-tests --resume {result.run.id}")
 
 
-def _told(result: TestsResult) -> dict[str, Any]:
+def _values(result: TestsResult) -> dict[str, Any]:
     """What both pages say."""
     model = result.run.model.model if result.run.model else "given tests"
     return {
@@ -39,13 +39,13 @@ def _told(result: TestsResult) -> dict[str, Any]:
 
 
 def _facts(result: TestsResult) -> list[str]:
-    told, job = result.as_json(), result.job
+    facts, job = result.as_json(), result.job
     return [
-        f"{told['samples']} answers for {told['tasks']} functions, temperature {job.temperature:g}, seed {job.seed}",
-        f"Valid on the reference: {percent(told['valid_rate'])}",
-        f"Mean mutation score of valid answers: {percent(told['mean_mutation_score'])}",
-        f"Mean reward: {percent(told['mean_reward'])}",
-        f"Worthless: {told['worthless']}, flaky: {told['flaky']}, unscored: {told['unscored']}",
+        f"{facts['samples']} answers for {facts['tasks']} functions, temperature {job.temperature:g}, seed {job.seed}",
+        f"Valid on the reference: {percent(facts['valid_rate'])}",
+        f"Mean mutation score of valid answers: {percent(facts['mean_mutation_score'])}",
+        f"Mean reward: {percent(facts['mean_reward'])}",
+        f"Worthless: {facts['worthless']}, flaky: {facts['flaky']}, unscored: {facts['unscored']}",
         *([f"Drawn {result.answers.drawn_without}"] if result.answers.without else []),
         f"An answer passes with a mutation score of {job.threshold:g}",
         f"Run {result.run.id} ({result.run.state}), sandbox image {result.run.image[:19] or 'unknown'}",

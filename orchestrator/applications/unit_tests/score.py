@@ -1,7 +1,7 @@
 """What generated unit tests are worth: pure functions over what was seen of them.
 
 The reward is a ladder (they parse, they run, they pass on the reference) extended by coverage and mutation score. A step is paid
-only when those before it are. Tests that cannot tell right from wrong earn nothing at all, whatever steps they reach: see
+only when those before it are. Tests that cannot distinguish right from wrong earn nothing at all, whatever steps they reach: see
 `worthless`.
 
 Left out: running anything (`applications.unit_tests.judge`).
@@ -138,7 +138,7 @@ def score(seen: Observed, weights: Weights | None = None) -> TestsScore:
 
 
 def worthless(seen: Observed, *, valid: bool) -> str:
-    """Why tests that run can tell nothing: one sentence; "" where they can, or did not come that far."""
+    """Why tests that run show nothing: one sentence; "" where they can, or did not come that far."""
     if seen.copies:
         return f"They compute what they expect as the function does: {', '.join(seen.copies)}."
     if seen.refused:
@@ -188,7 +188,7 @@ def uses(tests: str, function: str) -> bool:
 def copied(tests: str, reference: str, function: str) -> str:
     """Where the tests contain the function in another dress: names, layout, comments and docstrings do not count. "" for nowhere.
 
-    A small function cannot be told from a coincidence by its form; its copies are found by what they compute, in the run.
+    The form of a small function may be a coincidence; its copies are found by what they compute, in the run.
     """
     try:
         tests_tree, tree = parse(tests), parse(reference)
@@ -227,7 +227,7 @@ def _grams(nodes: list[ast.stmt]) -> Iterator[tuple[str, ...]]:
 
 
 def _tokens(root: ast.AST) -> Iterator[str]:
-    """The form of a piece of code: kinds of nodes, attributes, constants that are no text. By a stack, for code may be deep."""
+    """The form of a piece of code: kinds of nodes, attributes, constants that are not text. By a stack, for code may be deep."""
     left = [root]
     while left:
         node = left.pop()

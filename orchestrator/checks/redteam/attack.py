@@ -2,8 +2,8 @@
 
 A program has got through when a wrong candidate was accepted, when a later program found a trace of it, when it printed that it
 did what it must not be able to do, or when no right candidate was accepted after it. One that got itself no score has not got
-through and is counted as well, for training would leave it out. What the sandbox failed to run is counted apart: it is no success
-of anybody's.
+through and is counted as well, for training would leave it out. What the sandbox failed to run is counted apart: nobody succeeded
+there.
 
 Left out: what made it possible. `Outcome.how` says what was seen, the rest is for people.
 """
@@ -32,7 +32,7 @@ from orchestrator.checks.redteam.corpus import (
     render,
     tasks,
 )
-from orchestrator.engine.concurrency import each
+from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.outputs import judge_artefacts, judge_io
 from orchestrator.errors import UsageError
@@ -144,7 +144,7 @@ async def run_corpus(
     """Run every program against every grader that it is meant for.
 
     Those that only want another verdict run side by side; those that attack the worker or leave traces run alone, and are
-    followed by programs that look, or by right candidates, as many as there are workers. `on_event` is told each outcome.
+    followed by programs that look, or by right candidates, as many as there are workers. `on_event` is called with each outcome.
 
     Raises:
         PrerequisiteError: these sandboxes cannot judge apart, and that was asked for.
@@ -159,16 +159,16 @@ async def run_corpus(
         await run.take_baseline(_MODES[:1])
     outcomes: list[Outcome] = []
 
-    def tell(outcome: Outcome) -> None:
+    def count(outcome: Outcome) -> None:
         outcomes.append(outcome)
         if on_event:
             on_event(outcome)
 
     async def one(pair: tuple[HostileProgram, Grader]) -> None:
-        tell(await run.attempt(*pair))
+        count(await run.attempt(*pair))
 
     quiet = (Goal.ACCEPTED, Goal.NO_SCORE)
-    await each(one, [pair for pair in pairs if pair[0].goal in quiet], engine.workers)
+    await map_concurrently(one, [pair for pair in pairs if pair[0].goal in quiet], engine.workers)
     for pair in pairs:
         if pair[0].goal not in quiet:
             await one(pair)
@@ -207,7 +207,7 @@ async def run_pairs(
     """Let programs that leave traces be followed by one that looks for them, `count` times, drawn by `seed`.
 
     Both sides are drawn as a plain program or as a candidate. Give an engine of one worker: then what looks runs where the
-    other one ran, as far as the isolation level uses a worker twice. `on_event` is told each pair's number and trace.
+    other one ran, as far as the isolation level uses a worker twice. `on_event` is called with each pair's number and trace.
 
     Raises:
         PrerequisiteError, PoolExhausted: as `run_corpus`.
@@ -279,7 +279,7 @@ class _Run:
     async def check_graders(self, graders: Sequence[Grader]) -> dict[str, str]:
         """Graders that do not accept a right candidate, or accept a plainly wrong one."""
         pairs = [(grader, task) for grader in graders for task in _tasks_of(grader)]
-        faults = await each(self._fault, pairs, self._engine.workers)
+        faults = await map_concurrently(self._fault, pairs, self._engine.workers)
         return {grader.value: fault for (grader, _), fault in zip(pairs, faults, strict=True) if fault}
 
     async def _fault(self, pair: tuple[Grader, Task]) -> str:
@@ -322,7 +322,7 @@ class _Run:
         if not how and program.goal is Goal.BREACH:
             how = _breach(result, mark) or await self._disturbed(grader)
         if not how and program.goal is Goal.TRACE:
-            found = await each(lambda _: self.look(mark, "program"), range(self._engine.workers))
+            found = await map_concurrently(lambda _: self.look(mark, "program"), range(self._engine.workers))
             how = next((trace for trace in found if trace), "")
             unscored = unscored or (None in found and not how)
         return Outcome(
@@ -356,7 +356,7 @@ class _Run:
         task = _tasks_of(grader)[0]
         task = task.model_copy(update={"cases": task.cases[:1]})
         right = task.good_tests or task.reference
-        results = await each(lambda _: self._judge_right(right, task, grader), range(self._engine.workers))
+        results = await map_concurrently(lambda _: self._judge_right(right, task, grader), range(self._engine.workers))
         wrong = [result for result in results if result.verdict is not Verdict.ACCEPTED]
         return f"a right candidate was then judged {wrong[0].verdict}: {_said(wrong[0])}" if wrong else ""
 
@@ -414,7 +414,7 @@ async def _judge_tests(engine: Engine, tests: str, task: Task, judging: Judging)
 
 
 def _as_pytest(tests: str, task: Task, grader: Grader) -> str:
-    """Tests that are no pytest file, as one: together they run in the candidate's interpreter under pytest."""
+    """Tests that are not a pytest file, as one: together they run in the candidate's interpreter under pytest."""
     if grader is Grader.FUNCTION:
         call = f"from candidate import {task.entry_point}\n    check({task.entry_point})"
         return f"{tests}\n\ndef test_check():\n    {call}\n"
@@ -512,8 +512,8 @@ def _accuracy(content: bytes) -> str:
     try:
         given = json.loads(content[: 64 * KiB])
     except (ValueError, RecursionError):
-        return "the predictions are no JSON"
+        return "the predictions are not JSON"
     if not isinstance(given, list) or len(given) != len(labels) or any(type(value) is not int for value in given):
-        return f"the predictions are no list of {len(labels)} integers"
+        return f"the predictions are not a list of {len(labels)} integers"
     right = sum(a == b for a, b in zip(given, labels, strict=True)) / len(labels)
     return "" if right >= ACCURACY else f"accuracy {right:.2f}, less than {ACCURACY}"

@@ -370,7 +370,7 @@ def census() -> Iterator[tuple[str, str]]:
     for path, timeless in _everything():
         with contextlib.suppress(OSError):
             facts = _facts(path, timeless=timeless)
-            if os.lstat(path).st_dev == image and path.count("/") > 2:  # too many to be told one by one
+            if os.lstat(path).st_dev == image and path.count("/") > 2:  # too many to report one by one
                 digest = digests.setdefault("/".join(path.split("/")[:3]), hashlib.sha256())
                 digest.update(f"{path}{facts}".encode("utf-8", "replace"))
             else:
@@ -491,7 +491,7 @@ WALLS: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def main() -> None:
-    """Try the wall and tell."""
+    """Try the wall and report."""
     wall = sys.argv[1]
     if wall == "census":
         print(json.dumps(dict(census())))

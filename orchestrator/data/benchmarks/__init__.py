@@ -1,7 +1,7 @@
 """Benchmarks: tasks for code models, and recorded samples for them, out of files.
 
 `load` finds and reads a data set, `read_samples` a file of completions. A row that cannot be used is named with its file and
-line and left out; the rest goes on.
+line and left out; the rest is read.
 
 Left out: running anything. References and expected outputs are run by the evaluation.
 """

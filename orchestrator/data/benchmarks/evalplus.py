@@ -1,6 +1,6 @@
 """What EvalPlus' files leave to their reader: types that JSON lost, and how outputs are compared.
 
-JSON has no tuples, sets and complex numbers. For the tasks of MBPP+ whose arguments need them, `SHAPES` tells how the arguments
+JSON has no tuples, sets and complex numbers. For the tasks of MBPP+ whose arguments need them, `SHAPES` says how the arguments
 are made again; the numbers of the tasks are those of EvalPlus' release v0.2.0.
 """
 

@@ -1,4 +1,4 @@
-"""Rows out of JSON and JSONL files, plain or gzipped, each with its place. A broken line is named, the rest goes on."""
+"""Rows out of JSON and JSONL files, plain or gzipped, each with its place. A broken line is named, and the rest is read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Problem(Value):
 def read_rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(file:line, row) for each object in a file of JSON lines, or in a JSON list (file#place, counted from 1).
 
-    A line that is no JSON object is added to `problems`, and so is an end that is missing (a broken gzip stream).
+    A line that is not a JSON object is added to `problems`, and so is an end that is missing (a broken gzip stream).
 
     Raises:
         UsageError: the file cannot be opened.
@@ -74,4 +74,4 @@ def _object(place: str, row: Any, problems: list[Problem]) -> Iterator[tuple[str
         yield place, row
     else:
         kind = "null" if row is None else f"a {type(row).__name__}"
-        problems.append(Problem(place=place, reason=f"{kind} is no row"))
+        problems.append(Problem(place=place, reason=f"{kind} is not a row"))

@@ -1,4 +1,4 @@
-"""Rows of known formats made into tasks. The format of a row is told from its keys.
+"""Rows of known formats made into tasks. The keys of a row show its format.
 
 | format | keys |
 |---|---|
@@ -11,7 +11,7 @@
 | HumanEval | `prompt, entry_point, test`, the prompt beginning the function; mostly with `canonical_solution` |
 | MBPP | `task_id, code, test_list`, with `text` (full) or `prompt` and `test_imports` (sanitized); `test` (MBPP+ on the hub) |
 | APPS, TACO | `question, input_output`, with `solutions, starter_code` |
-| one's own | `task_id, prompt`, with `tests` (source, or a shape of `hidden.py`) or `inputs` and `outputs`; optional `OPTIONAL` |
+| your own | `task_id, prompt`, with `tests` (source, or a shape of `hidden.py`) or `inputs` and `outputs`; optional `OPTIONAL` |
 
 Keys that a format does not use are welcome (difficulty, source, tags). One's own rows may have no other key that by its name
 would decide something: it would be left unread, and the task judged by half of what its row says.
@@ -52,7 +52,7 @@ from orchestrator.sources import parse, parse_expression, plain_value
 from orchestrator.types import Limits
 
 OPTIONAL = ("entry_point", "module", "in_place", "visible_tests", "reference", "continues", "limits", "fn_name", "checker")
-"""Keys that one's own rows may have."""
+"""Keys that your own rows may have."""
 _OWN = frozenset(("task_id", "prompt", "tests", "inputs", "outputs", *OPTIONAL))
 _FIELDS = _OWN - {"tests", "inputs", "outputs", "fn_name", "limits"}
 _OTHER_NAMES = frozenset(("test", "code"))
@@ -93,7 +93,7 @@ import itertools, functools, operator, io, sys, json
 
 
 class RowError(ValueError):
-    """A row that is no task: one phrase."""
+    """A row that is not a task: one phrase."""
 
 
 def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
@@ -114,7 +114,7 @@ def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     except RecursionError:
         raise RowError("the row is nested too deep") from None
     except (TypeError, ValueError, AttributeError) as exc:
-        raise exc if isinstance(exc, RowError) else RowError(f"the row makes no sense ({exc})") from None
+        raise exc if isinstance(exc, RowError) else RowError(f"the row cannot be read ({exc})") from None
 
 
 def _reader(row: Mapping[str, Any]) -> Callable[[Mapping[str, Any], str], BenchmarkTask]:
@@ -187,10 +187,10 @@ def _leetcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     entry, given = row["entry_point"], row["prompt"]
     if METHOD.fullmatch(entry) is None:
         raise RowError(f"its entry point {entry!r} is neither a name nor written as Solution().method")
-    told = str(row.get("problem_description") or row.get("query") or given)
+    problem = str(row.get("problem_description") or row.get("query") or given)
     return BenchmarkTask(
         task_id=str(row["task_id"]),
-        prompt="\n\n".join(filter(None, [told.strip(), str(row.get("starter_code") or "").strip()])),
+        prompt="\n\n".join(filter(None, [problem.strip(), str(row.get("starter_code") or "").strip()])),
         preamble=_line_end(given),
         entry_point=entry.partition("(")[0],
         tests=of_method(_text(row["test"]), entry, given),
@@ -249,24 +249,24 @@ def _livecodebench(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     metadata = row.get("metadata") or "{}"
     function = str((json.loads(metadata) if isinstance(metadata, str) else metadata).get("func_name") or "")
     cases = [*_unpacked(row["public_test_cases"]), *_unpacked(row["private_test_cases"])]
-    told = {"task_id": row["question_id"], "prompt": row["question_content"], "starter": row.get("starter_code")}
-    return _contest(told, read_hidden(cases, function), "", place)
+    question = {"task_id": row["question_id"], "prompt": row["question_content"], "starter": row.get("starter_code")}
+    return _contest(question, read_hidden(cases, function), "", place)
 
 
 def _apps(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     solutions = row.get("solutions") or []
     solutions = json.loads(solutions) if isinstance(solutions, str) else plain(solutions)
     number = row.get("problem_id", row.get("task_id", row.get("id", _line(place))))
-    told = {"task_id": number, "prompt": row["question"], "starter": row.get("starter_code")}
-    return _contest(told, read_hidden(row["input_output"]), solutions[0] if solutions else "", place)
+    question = {"task_id": number, "prompt": row["question"], "starter": row.get("starter_code")}
+    return _contest(question, read_hidden(row["input_output"]), solutions[0] if solutions else "", place)
 
 
-def _contest(told: Mapping[str, Any], hidden: Hidden, reference: str, place: str) -> BenchmarkTask:
+def _contest(question: Mapping[str, Any], hidden: Hidden, reference: str, place: str) -> BenchmarkTask:
     """A task of a programming contest: a program that is judged by its output, or a function or method by what it returns."""
-    starter = str(told["starter"] or "")
-    prompt = f"{told['prompt'].strip()}\n\n{starter.strip()}".strip()
+    starter = str(question["starter"] or "")
+    prompt = f"{question['prompt'].strip()}\n\n{starter.strip()}".strip()
     task = BenchmarkTask(
-        task_id=str(told["task_id"]),
+        task_id=str(question["task_id"]),
         prompt=prompt,
         preamble=PREAMBLE,
         reference=reference,
@@ -305,7 +305,7 @@ def _unpacked(cases: Any) -> list[Any]:
         found = _TextAlone(io.BytesIO(packed)).load()
         found = json.loads(found) if isinstance(found, str | bytes) else found
     if not isinstance(found, list):
-        raise RowError("its packed tests are no list")
+        raise RowError("its packed tests are not a list")
     return found
 
 
@@ -317,27 +317,27 @@ def _own(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     limits = Limits(**row.get("limits", {}))  # a wrong limit is found here, not in the middle of the evaluation
     held = {key: row[key] for key in ("inputs", "outputs", *HOLDERS) if row.get(key)}
     hidden = read_hidden(held, str(row.get("fn_name") or "")) if held else Hidden()
-    told = {key: row[key] for key in row.keys() & _FIELDS} | {"task_id": str(row["task_id"])}
+    fields = {key: row[key] for key in row.keys() & _FIELDS} | {"task_id": str(row["task_id"])}
     if "code" in row:
-        told.setdefault("reference", row["code"])
+        fields.setdefault("reference", row["code"])
     given = {key: getattr(limits, key) for key in row.get("limits", {})}
-    return BenchmarkTask(**(told | _judged_by(hidden, told)), limits=given, source=place)
+    return BenchmarkTask(**(fields | _judged_by(hidden, fields)), limits=given, source=place)
 
 
-def _judged_by(hidden: Hidden, told: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a task that come from the tests of one's own row."""
+def _judged_by(hidden: Hidden, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a task that come from the tests of a user's own row."""
     if hidden.cases:
         return {"cases": hidden.cases}
-    entry, reference = str(told.get("entry_point") or hidden.function), str(told.get("reference") or "")
+    entry, reference = str(fields.get("entry_point") or hidden.function), str(fields.get("reference") or "")
     name = entry.partition("(")[0]
     if hidden.calls:
         if not entry:
             raise RowError("the row does not say which function its tests call (`fn_name`)")
-        return {"entry_point": name, "tests": calls_source(hidden.calls, entry, told.get("module", "candidate"))}
+        return {"entry_point": name, "tests": calls_source(hidden.calls, entry, fields.get("module", "candidate"))}
     tests = _text(hidden.source)
-    module = told["module"] if "module" in told else module_of(tests, {name} - {""} | defined(reference))
+    module = fields["module"] if "module" in fields else module_of(tests, {name} - {""} | defined(reference))
     if not str(module).isidentifier():
-        raise RowError(f"its module {module!r} is no name")
+        raise RowError(f"its module {module!r} is not a valid name")
     if METHOD.fullmatch(entry) and is_check(tests):
         tests = of_method(tests, entry, module=module)
     return {
@@ -348,7 +348,7 @@ def _judged_by(hidden: Hidden, told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse(key: str, value: Any, row: Mapping[str, Any]) -> None:
-    """Refuse a key of one's own row that by its name decides something, and is not read.
+    """Refuse a key of a user's own row that by its name decides something, and is not read.
 
     Raises:
         RowError: naming it.
@@ -380,7 +380,7 @@ _FORMATS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], str], Benchma
 
 @cache  # many rows have the same few keys
 def _meant(key: str) -> str:
-    """Which of our keys one is that is misspelt; empty for keys of one's own, which are welcome."""
+    """The known key that a misspelt key is meant to be; empty for keys of the user's own, which are welcome."""
     known = key in _OWN or key in ("test", "code")
     return "" if known else next(iter(get_close_matches(key, _OWN, n=1, cutoff=0.85)), "")
 

@@ -99,7 +99,7 @@ def _read(value: Any, function: str) -> Hidden:
         return _from_list(value, function)
     if isinstance(value, dict):
         return _from_mapping(value, function)
-    raise ShapeError(f"a {type(value).__name__}, which is no shape of tests")
+    raise ShapeError(f"a {type(value).__name__}, which is not a known shape of tests")
 
 
 def holds_tests(value: Mapping[str, Any]) -> bool:
@@ -174,7 +174,7 @@ def _from_list(items: list[Any], function: str) -> Hidden:
         return Hidden(source="\n".join(items)) if None in held else _from_list(held, function)
     if all(isinstance(item, dict) and _GIVEN & item.keys() and _EXPECTED & item.keys() for item in items):
         return _from_cases(items, function)
-    raise ShapeError(f"{described(items)}, which is no shape of tests")
+    raise ShapeError(f"{described(items)}, which is not a known shape of tests")
 
 
 def _from_cases(items: Sequence[Mapping[str, Any]], function: str) -> Hidden:
@@ -199,7 +199,7 @@ def _from_mapping(given: Mapping[str, Any], function: str) -> Hidden:
     held = [key for key in HOLDERS if given.get(key)]
     if len(held) == 1:
         return _read(given[held[0]], function)
-    why = "of which several could be the tests" if held else "which is no shape of tests"
+    why = "of which several could be the tests" if held else "which is not a known shape of tests"
     raise ShapeError(f"{described(given)}, {why}")
 
 
@@ -230,14 +230,14 @@ def _call(given: Any, expected: Any) -> Call:
     """Arguments as a list, or as text with one JSON value a line, and then the result as JSON too.
 
     Raises:
-        ShapeError: a line is no JSON.
+        ShapeError: a line is not JSON.
     """
     if isinstance(given, str):
         try:
             arguments = [json.loads(line) for line in given.split("\n") if line.strip()]
             value = json.loads(expected) if isinstance(expected, str) else expected
         except ValueError:
-            raise ShapeError(f"arguments {given[:40]!r} that are no JSON, one value a line") from None
+            raise ShapeError(f"arguments {given[:40]!r} that are not JSON, one value a line") from None
         return Call(arguments=tuple(arguments), expected=value)
     if not isinstance(given, list):
         raise ShapeError(f"arguments that are {described(given)} and no list")

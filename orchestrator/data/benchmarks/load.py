@@ -77,9 +77,9 @@ def load(name: str, data: Path | None = None, folder: Path | None = None, *, spl
         PrerequisiteError: it is nowhere here, and the hub cannot be asked.
     """
     problems: list[Problem] = []
-    numbers, told = _split(name, split)
+    numbers, suffix = _split(name, split)
     source, rows = _rows(name, data, folder, problems, hub)
-    source += told
+    source += suffix
     tasks: dict[str, BenchmarkTask] = {}
     outside: set[str] = set()
     for place, row in rows:
@@ -96,9 +96,9 @@ def load(name: str, data: Path | None = None, folder: Path | None = None, *, spl
             continue
         tasks[task.task_id] = task
     if not tasks:
-        told = f" The first problem: {problems[0]}." if problems else ""
+        first = f" The first problem: {problems[0]}." if problems else ""
         raise UsageError(
-            f"{source} holds no task.{told}", remedy="Give a file with one JSON object a line; see `design/evaluation.md`."
+            f"{source} holds no task.{first}", remedy="Give a file with one JSON object a line; see `design/evaluation.md`."
         )
     return Loaded(name=name, source=source, tasks=tasks, problems=problems, outside=outside)
 

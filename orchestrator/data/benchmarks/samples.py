@@ -75,9 +75,9 @@ def read_samples(path: Path, known: Collection[str], wanted: Collection[str] | N
         else:
             elsewhere += 1
     if not samples:
-        told = f" The first problem: {problems[0]}." if problems else ""
+        first = f" The first problem: {problems[0]}." if problems else ""
         raise UsageError(
-            f"{path} holds no sample that can be judged.{told}", remedy="Give JSON lines with task_id and completion."
+            f"{path} holds no sample that can be judged.{first}", remedy="Give JSON lines with task_id and completion."
         )
     return Samples(samples=tuple(samples), problems=tuple(problems), elsewhere=elsewhere)
 
@@ -96,6 +96,6 @@ def _sample(place: str, row: Mapping[str, Any], known: Collection[str], counts: 
         return Problem(place=place, reason=f"the sample has no text under `completion` (or `solution`); {what}")
     number = row.get("completion_id", row.get("sample_id", counts[task_id]))
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < MOST_SAMPLES:
-        told = f"{number!r}"[:40]
-        return Problem(place=place, reason=f"completion_id must be a whole number from 0 to {MOST_SAMPLES - 1}, not {told}")
+        given = f"{number!r}"[:40]
+        return Problem(place=place, reason=f"completion_id must be a whole number from 0 to {MOST_SAMPLES - 1}, not {given}")
     return Sample(task_id=task_id, completion_id=number, text=text, whole=whole, source=place)

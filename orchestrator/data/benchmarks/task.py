@@ -30,11 +30,11 @@ class BenchmarkTask(Value):
 
     task_id: str
     prompt: str
-    """What the model sees: the head of a function to go on with, or a description."""
+    """What the model sees: the head of a function to continue, or a description."""
     continues: bool = False
     """The prompt is code: prompt + completion is the program."""
     entry_point: str = ""
-    """The function or class that is asked for; empty where the data set does not tell, and for programs."""
+    """The function or class that is asked for; empty where the data set does not say, and for programs."""
     module: str = "candidate"
     """The name under which tests import the candidate."""
     in_place: bool = False

@@ -43,7 +43,7 @@ def extract(
         text: the completion as it came.
         entry_point: for a candidate, the function or class it must define, or an expression that begins with one
             (`Solution().total`); for tests, the function under test, imported from `candidate`.
-        prompt: what was asked, or its stub alone: tells an echo from an answer and lends its imports and its signature.
+        prompt: what was asked, or its stub alone: distinguishes an echo from an answer, and gives imports and the signature.
         kind: `candidate` keeps what the entry point reaches; `tests` keeps what the test functions reach.
     """
     found = readings(text)

@@ -87,7 +87,7 @@ def _say_what_was_cut(chosen: Source, problems: list[str]) -> None:
 def _choose(sources: Sequence[Source], name: str) -> Source | None:
     """The last block that defines the entry point with a body; functions go before other definitions.
 
-    A later `loss = loss(a, b)` in a demonstration is no definition.
+    A later `loss = loss(a, b)` in a demonstration is not a definition.
     """
     for kind in _KINDS:
         for source in reversed(sources):
@@ -197,7 +197,7 @@ def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source]
 
 
 def _is_other_definition(piece: Piece, name: str, entry: Piece) -> bool:
-    """Another function of the same name, a stub or an import among them; a value that wraps the function is none."""
+    """Another function of the same name, a stub or an import among them; a value that wraps the function does not count."""
     if name not in piece.binds or piece is entry:
         return False
     return (isinstance(piece.node, DEFINITIONS) and is_empty(piece.node)) or piece.is_import

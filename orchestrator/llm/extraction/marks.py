@@ -4,7 +4,7 @@
 
 - the final channel, where there are channels; a channel of analysis is thinking;
 - what follows the last closing mark that nothing opened; what stood before it comes next, since such a mark may be a stray one;
-- else all that is no thinking and no turn of somebody else, up to the end token.
+- else all that is neither thinking nor somebody else's turn, up to the end token.
 
 A mark counts outside of closed fences, strings and inline code, and at its place: an opening mark or a header at the beginning
 or the end of its line (or beside another mark), an end token of plain brackets at the end of its line.
@@ -144,7 +144,7 @@ class _Turn:
         self.into = self.parts[-1]
 
     said: bool = False
-    """Something that is no blank was kept."""
+    """Something that is not a blank was kept."""
     said_here: bool = False
     """And it was kept since the last closing mark that nothing opened."""
 

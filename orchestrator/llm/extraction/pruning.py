@@ -292,5 +292,5 @@ def why_dropped(piece: Piece, entry_point: str, is_test: Callable[[ast.stmt], bo
 
 
 def is_star_import(node: ast.stmt) -> bool:
-    """Does it bind names that cannot be told, or change how the module is read?"""
+    """Does it bind names that cannot be known, or change how the module is read?"""
     return is_future(node) or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")

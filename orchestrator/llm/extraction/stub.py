@@ -45,7 +45,7 @@ def stub_of(prompt: str, entry_point: str | None) -> Stub:
 
 
 def continue_stub(sources: Sequence[Source], stub: Stub) -> Source | None:
-    """The answer is the body alone: put it under the head that the prompt gives. Prose after the body is no part of it."""
+    """The answer is the body alone: put it under the head that the prompt gives. Prose after the body is not part of it."""
     if stub.function is None:
         return None
     for source in reversed(sources):

@@ -1,6 +1,6 @@
 """Code inside JSON and tool calls.
 
-A model that was given tools, or told to answer in JSON, writes its code as a string of a JSON object or as the parameter of
+A model that was given tools, or asked to answer in JSON, writes its code as a string of a JSON object or as the parameter of
 a call. Such a string is a block like any other, at the place where the object stands.
 
 Left out: Python that calls a tool with its code as an argument.

@@ -27,7 +27,7 @@ class Answer(Value):
     """`candidate`, or `tests` where the answer was unit tests."""
     prompt: Prompt
     continues: bool = False
-    """The answer goes on where the prompt ends, so prompt + text is the program."""
+    """The answer continues where the prompt ends, so prompt + text is the program."""
     text: str
     """As the model wrote it."""
     code: str = ""
@@ -50,7 +50,7 @@ class Answer(Value):
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """The task, told apart from tasks of other data sets with the same name."""
+        """The task, distinguished from tasks of other data sets with the same name."""
         return self.dataset, self.task, self.kind
 
 
@@ -71,7 +71,7 @@ def answers_of(
     prompts: Mapping[str, str] | None = None,
     together: bool = False,
 ) -> tuple[list[Answer], Counter[str]]:
-    """The usable answers of a run in the order of its attempts, and how many attempts are none, by reason.
+    """The usable answers of a run in the order of its attempts, and how many attempts have none, by reason.
 
     `prompts` (by task) are for runs that judged recorded completions and so have asked nothing themselves. `together` keeps
     what was judged in the candidate's own interpreter, where it could have reached its tests.
@@ -134,7 +134,7 @@ def _unusable(attempt: Attempt, asked: Prompt, together: bool) -> str:
 
 
 def _asked(run: RunRecord, attempt: Attempt, prompts: Mapping[str, str]) -> tuple[Prompt, bool]:
-    """The prompt, and whether the answer goes on from its end."""
+    """The prompt, and whether the answer continues it."""
     if attempt.messages:
         return attempt.messages, run.config.get("style") == "complete" and attempt.parent is None
     prompt = prompts.get(attempt.task, "")

@@ -59,7 +59,7 @@ def card(
         _table(("pairs", "count"), sorted(Counter(pair.kind for pair in choice.pairs).items())),
         _margins(choice),
         "Each format lies in a folder of its own, as JSON lines and as Parquet: `load_dataset(FOLDER, FORMAT)`. Line i of"
-        " `provenance/pairs.jsonl` tells the attempts behind row i of formats made of pairs, `examples.jsonl` those of"
+        " `provenance/pairs.jsonl` names the attempts behind row i of formats made of pairs, `examples.jsonl` those of"
         " `unpaired`, `right_examples.jsonl` those of `sft`.",
         "## Sources",
         _table(
@@ -126,7 +126,7 @@ def _source(run: RunRecord) -> tuple[str, ...]:
         run.id,
         dataset_of(run),
         model.model if model else "recorded completions" if recorded else "not recorded",
-        (model.sha if model else "") or "not told",
+        (model.sha if model else "") or "not known",
         run.image or "not recorded",
         str(config.get("seed", "")),
         str(config.get("temperature", "")),
@@ -135,10 +135,10 @@ def _source(run: RunRecord) -> tuple[str, ...]:
 
 def _licence(runs: Sequence[RunRecord], licence: str) -> str:
     names = sorted({dataset_of(run) for run in runs})
-    told = [f"- prompts of {name}: {LICENCES.get(name, 'ask whoever wrote them')}" for name in names]
+    lines = [f"- prompts of {name}: {LICENCES.get(name, 'ask whoever wrote them')}" for name in names]
     models = sorted({run.model.model for run in runs if run.model})
-    told += [f"- answers of {model}: what the licence of that model says of its output" for model in models]
-    return f"Declared: `{licence}`. What it is made of:\n\n" + "\n".join(told)
+    lines += [f"- answers of {model}: what the licence of that model says of its output" for model in models]
+    return f"Declared: `{licence}`. What it is made of:\n\n" + "\n".join(lines)
 
 
 def _rules(rules: Rules, reward: str, together: bool) -> str:
@@ -156,23 +156,23 @@ def _rules(rules: Rules, reward: str, together: bool) -> str:
 
 
 def _contamination(found: Sequence[Contamination], unchecked: Mapping[str, str], decontaminated: bool) -> str:
-    told = [
+    parts = [
         f"Rows (pairs and examples together) that share {WORDS} words in a row with a task or its reference, and rows whose"
         " program (of a pair: the better one) defines a function with a task's name."
     ]
     if decontaminated:
-        told.append("Rows with either were left out (`refused` above).")
+        parts.append("Rows with either were left out (`refused` above).")
     if found:
-        told.append(
+        parts.append(
             _table(
                 ("benchmark", "rows", "by text", "by name", "either", "tasks found by text"),
                 [(one.benchmark, one.rows, one.by_text, one.by_name, one.by_either, len(one.tasks)) for one in found],
             )
         )
     if taken := [one.benchmark for one in found if one.by_text]:
-        told.append(f"What was trained on these rows cannot be measured with: {', '.join(taken)}.")
-    told.append("\n".join(f"- not looked for: {name}. {why}" for name, why in unchecked.items()))
-    return "\n\n".join(filter(None, told))
+        parts.append(f"What was trained on these rows cannot be measured with: {', '.join(taken)}.")
+    parts.append("\n".join(f"- not looked for: {name}. {why}" for name, why in unchecked.items()))
+    return "\n\n".join(filter(None, parts))
 
 
 def _tasks(choice: Choice) -> str:

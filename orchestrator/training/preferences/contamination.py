@@ -1,7 +1,7 @@
 """Contamination: which rows hold text of a benchmark, or a function that is called like one of its tasks'.
 
 Text is compared by runs of 13 words (letters, digits and underscores, in lower case), the length that the report on GPT-3
-chose. A name alone proves little (`add` is everywhere), so both counts are told apart.
+chose. A name alone proves little (`add` is everywhere), so the two are counted separately.
 
 Left out: paraphrases, and programs with other names for everything. Neither shares 13 words.
 """

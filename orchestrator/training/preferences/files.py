@@ -1,6 +1,6 @@
 """A collection on the disk: the whole folder or nothing of it.
 
-    README.md             the card, whose head tells `datasets.load_dataset(folder, FORMAT)` which file is which
+    README.md             the card; its head says which file `datasets.load_dataset(folder, FORMAT)` reads
     FORMAT/train.jsonl    the rows
     FORMAT/train.parquet  the same
     provenance/           which attempts each pair and example came from; line i is row i. files.json lists all files
@@ -147,8 +147,8 @@ def _of_example(example: Example) -> Row:
 
 
 def _attempt(answer: Any) -> Row:
-    told: Mapping[str, Any] = answer.model_dump(mode="json", include={"run", "index", "verdict", "reward", "scale", "seed"})
-    return dict(told)
+    facts: Mapping[str, Any] = answer.model_dump(mode="json", include={"run", "index", "verdict", "reward", "scale", "seed"})
+    return dict(facts)
 
 
 def _lines(path: Path, rows: Iterable[Row]) -> None:

@@ -49,8 +49,8 @@ class Format(Value):
 
 def plain_prompt(prompt: Prompt, continues: bool) -> str:
     """A prompt as one text that an answer follows."""
-    told = "\n\n".join(message.content.strip("\n") for message in prompt)
-    return prompt[-1].content if continues else f"{told}\n\n"
+    text = "\n\n".join(message.content.strip("\n") for message in prompt)
+    return prompt[-1].content if continues else f"{text}\n\n"
 
 
 def fenced(code: str) -> str:
@@ -59,7 +59,7 @@ def fenced(code: str) -> str:
 
 
 def _text(answer: Answer, *, bare: bool, chat: bool) -> str:
-    # In a chat nobody goes on inside somebody else's function: there the answer is the whole program.
+    # In a chat nobody continues somebody else's function: there the answer is the whole program.
     shown_as_code = bare or (chat and answer.continues)
     return fenced(answer.code) if shown_as_code and answer.code else answer.text
 

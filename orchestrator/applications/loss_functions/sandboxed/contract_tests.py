@@ -98,7 +98,7 @@ def fail(message: str) -> NoReturn:
 
 
 def call(tensors: list[torch.Tensor], note: str = "") -> torch.Tensor:
-    """The candidate's value, or a failure if it is no scalar tensor."""
+    """The candidate's value, or a failure if it is not a scalar tensor."""
     function = getattr(candidate, NAME, None)
     if function is None or not callable(function):
         fail(f"The module has no function {NAME}; expected: def {SIGNATURE}")
@@ -178,7 +178,7 @@ def test_contract_differentiable() -> None:
 
 
 def test_contract_gradient_not_zero() -> None:
-    """Bad predictions are told in which direction to go."""
+    """Bad predictions have a gradient that is not zero."""
     tensors = batch(SHAPES[0], wrong=0.6)
     if not any(gradient.abs().sum() > 0 for gradient in gradients(tensors)[1]):
         fail(
@@ -195,9 +195,9 @@ def test_contract_better_predictions() -> None:
         costs.reverse()
     slack = 1e-6 * max(1.0, *(abs(cost) for cost in costs))
     if not (costs[0] + slack < costs[-1] and costs[0] <= min(costs) + slack and costs[-1] >= max(costs) - slack):
-        told = ", ".join(f"{cost:.4g}" for cost in costs)
+        given = ", ".join(f"{cost:.4g}" for cost in costs)
         wanted = "rise" if CONFIG["lower_is_better"] else "fall"
-        fail(f"{NAME} gave [{told}] for predictions from very good to very bad; expected them to {wanted} from left to right")
+        fail(f"{NAME} gave [{given}] for predictions from very good to very bad; expected them to {wanted} from left to right")
 
 
 def test_contract_permutation() -> None:

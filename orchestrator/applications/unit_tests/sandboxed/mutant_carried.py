@@ -4,7 +4,7 @@ Two ways, both on what the watch of a test process sent. By form: the bytecode o
 that of the function. By what it computes: a function of the tests that was called as the function was, and returned what that
 returned, is the function in another dress.
 
-Left out: code that is no function and has another form, such as one expression in a test that says the same in other words.
+Left out: code that is not a function and has another form, such as one expression in a test that says the same in other words.
 """
 
 from __future__ import annotations

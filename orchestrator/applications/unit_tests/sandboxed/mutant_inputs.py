@@ -1,10 +1,10 @@
-"""Runs in a sandbox: inputs by which mutants are told from the reference, to estimate which mutants are equivalent to it.
+"""Runs in a sandbox: inputs that distinguish mutants from the reference, to estimate which mutants are equivalent to it.
 
 They are what the task's own tests and the examples in the docstring call the function with, seeded variations of those, and where
 there are none, guesses by the annotations. An input counts only where the reference answers it soon: it returns, or refuses with
 a `raise` of its own.
 
-Left out: functions that take functions, for which only calls by the tests under judgement tell.
+Left out: functions that take functions, for which only calls by the tests under judgement decide.
 """
 
 from __future__ import annotations

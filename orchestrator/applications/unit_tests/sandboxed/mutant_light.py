@@ -159,7 +159,7 @@ def _is_mark(node: ast.expr) -> bool:
 def run(light: _Light, path: str, shuffle: int | None, *, first: bool) -> dict[str, Any]:
     """Run the module and its tests, in a random order where there is a seed for it; with `first` up to the first failure."""
     code, tests = light
-    told: dict[str, Any] = {"finished": False, "collected": [], "error": "", "outcomes": {}}
+    report: dict[str, Any] = {"finished": False, "collected": [], "error": "", "outcomes": {}}
     module = types.ModuleType(Path(path).stem)
     module.__file__ = path
     sys.modules[module.__name__] = module
@@ -167,23 +167,23 @@ def run(light: _Light, path: str, shuffle: int | None, *, first: bool) -> dict[s
         exec(code, module.__dict__)
         items = [item for owner, name in tests for item in _items(module, owner, name)]
     except BaseException as exc:
-        return told | {"finished": True, "error": describe(exc, path)}
+        return report | {"finished": True, "error": describe(exc, path)}
     if shuffle is not None:
         random.Random(shuffle).shuffle(items)
-    told["collected"] = [name for name, _, _ in items]
+    report["collected"] = [name for name, _, _ in items]
     for name, test, arguments in items:
         outcome, message = "passed", ""
         try:
             test(**arguments)
         except BaseException as exc:
             if isinstance(exc, KeyboardInterrupt | SystemExit):
-                return told
+                return report
             outcome = "skipped" if type(exc).__name__ == "Skipped" else "failed"
             message = describe(exc, path)
-        told["outcomes"][name] = (outcome, message)
+        report["outcomes"][name] = (outcome, message)
         if first and outcome == "failed":
             break
-    return told | {"finished": True}
+    return report | {"finished": True}
 
 
 def _items(module: types.ModuleType, owner: str, name: str) -> list[tuple[str, Any, dict[str, Any]]]:

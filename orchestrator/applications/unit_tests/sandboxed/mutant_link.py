@@ -2,8 +2,8 @@
 
 A side exports functions by number. The other side calls them with plain values, and functions among arguments and results are
 exported in turn, as are objects of the module's classes (`mutant_objects`). Nothing else crosses: no source, no frames, no code
-objects. So tests can do nothing with the function under test but call it, and cannot tell a mutant from the reference but by what
-it does.
+objects. So tests can do nothing with the function under test but call it, and can distinguish a mutant from the reference only by
+what it does.
 
 Left out: values. `plain` (the agent's) writes and reads them.
 """
@@ -139,7 +139,7 @@ class Tape:
     def __init__(self, frames: list[tuple[bool, bytes]], explicit: set[int], *, whole: bool = True) -> None:
         self._frames, self._explicit = frames, explicit
         self._whole = whole
-        """Whether to go on after a difference, to learn of what kind they are."""
+        """Whether to continue after a difference, to learn of what kind they are."""
         self._next = 0
         self._over = False
         self.differs = False
@@ -268,15 +268,15 @@ class Link:
                 self._answer(frame)
         except (EOFError, OSError):
             raise ConnectionError("the function's process has ended") from None
-        told = self._read(frame)
+        answer = self._read(frame)
         arguments = [*args, *kwargs.values()]
-        for place, value in told[1]:
+        for place, value in answer[1]:
             _change(arguments[place], value)
-        if told[2]:
-            sys.stdout.write(told[2])
+        if answer[2]:
+            sys.stdout.write(answer[2])
         if frame[:1] == RETURNED:
-            return arguments[told[3]] if told[3] is not None else told[0]
-        raise self._error(*told[0])
+            return arguments[answer[3]] if answer[3] is not None else answer[0]
+        raise self._error(*answer[0])
 
     def question(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """The frame that asks for a call. Raises TypeError where an argument cannot cross."""
@@ -319,7 +319,7 @@ class Link:
             except (TypeError, plain.TooLarge) as exc:
                 failure = exc
         if failure is not None:
-            body = self._write((self._told(failure), changed, printed.getvalue(), None))
+            body = self._write((self._described(failure), changed, printed.getvalue(), None))
             if self.frames is not None and self.is_explicit(failure):
                 self.explicit.add(len(self.frames))
         self._send((RETURNED if failure is None else RAISED) + body)
@@ -331,7 +331,7 @@ class Link:
             trace = trace.tb_next
         return trace is not None and trace.tb_frame.f_code.co_filename == MODULE_FILE and trace.tb_lineno in self.raises
 
-    def _told(self, exc: BaseException) -> tuple[Any, ...]:
+    def _described(self, exc: BaseException) -> tuple[Any, ...]:
         names = tuple(kind.__name__ for kind in type(exc).__mro__ if issubclass(kind, BaseException))
         try:
             args = exc.args

@@ -7,11 +7,11 @@ from here, the other from there; a socket joins them. In turn:
 1. The tests run on the reference. What they call and what they get is recorded, and which lines and branches were passed.
 2. Each mutant is called as the reference was, without the tests. One that answers alike in everything survives: the tests
    would do the same again. One that takes far longer is killed by the clock.
-3. The others, and among them the reference several times, face the tests in a secret order, without being told apart. A test
+3. The others, and among them the reference several times, face the tests in a secret order, without being marked. A test
    module that fails on the reference in there, or does not run the same tests, is flaky or guesses: its kills count for nothing.
    In some of these runs, and in the first, is seen what the functions of the tests return.
 
-Prints a JSON line for each thing that is known, so that a run which is cut off has told what it knew.
+Prints a JSON line for each thing that is known, so that a run which is cut off has reported what it knew.
 
 Left out: what to make of it. `applications.unit_tests.judge` does that.
 """
@@ -71,7 +71,7 @@ _PURE = frozenset(
     )
 )
 """A module that imports no others leaves nothing behind in its process: the next one can be run there. Those with caches of what
-they were given (`re`, and what uses it) are not among them: how long a call takes would tell what was called before."""
+they were given (`re`, and what uses it) are not among them: how long a call takes would show what was called before."""
 _COMPARED = 20
 """Calls by which functions in the tests are compared with the one under test."""
 _WATCHED = 2
@@ -105,7 +105,7 @@ class _Function:
         return module.__dict__
 
 
-def _tell(**what: Any) -> None:
+def _emit(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
 
@@ -152,25 +152,25 @@ class _Runner:
         """Tell which mutants differ from the reference on inputs that the tests of the task and their variations give."""
         found = self._recorded(self._record_inputs)
         if found is None or "failed" in found:
-            _tell(event="failed", detail=found["failed"] if found else "it does not end")
+            _emit(event="failed", detail=found["failed"] if found else "it does not end")
             return
         self._take(found)
-        _tell(event="survey", calls=found["calls"])
+        _emit(event="survey", calls=found["calls"])
         for name, how in self._replay_all():
-            _tell(event="probed", mutant=name, how=how)
+            _emit(event="probed", mutant=name, how=how)
 
     def judge(self) -> None:
         """Tell what the tests do on the reference and on each mutant."""
-        told, recorded = self._first_run()
+        report, recorded = self._first_run()
         if recorded is None:
-            _tell(event="reference", told=told, calls=0, coverage=None, **self._judged())
+            _emit(event="reference", told=report, calls=0, coverage=None, **self._judged())
             return
         self._take(recorded)
         self._known = self._distinct()
-        _tell(event="reference", told=told, calls=recorded["calls"], coverage=recorded["coverage"], **self._judged())
-        if told is None or not told["finished"] or told["error"] or not told["outcomes"]:
+        _emit(event="reference", told=report, calls=recorded["calls"], coverage=recorded["coverage"], **self._judged())
+        if report is None or not report["finished"] or report["error"] or not report["outcomes"]:
             return
-        if any(outcome != "passed" for outcome, _ in told["outcomes"].values()):
+        if any(outcome != "passed" for outcome, _ in report["outcomes"].values()):
             return
         # Where more was called than is kept, what comes after could differ.
         hows = [(name, "unknown") for name in self._job["mutants"]] if recorded["truncated"] else list(self._replay_all())
@@ -178,17 +178,17 @@ class _Runner:
         for name, how in hows:
             if how in ("differs", "loud", "unknown"):
                 queue.append(name)
-            _tell(event="replayed", mutant=name, how=how)
+            _emit(event="replayed", mutant=name, how=how)
         self._secret.shuffle(queue)
         watched = {queue.index(None), *[place for place, name in enumerate(queue) if name][:_WATCHED]}
         sharp = False  # one kill that only an expectation about a value explains is enough to know
         for place, name in enumerate(queue):
-            _tell(event="facing", mutant=name)
+            _emit(event="facing", mutant=name)
             faced = self._face(name, self._secret.randrange(1 << 30), returns=place in watched)
-            outcome = _outcome(faced, told["collected"])
+            outcome = _outcome(faced, report["collected"])
             if name and outcome in ("failed", "broken") and not sharp:
                 sharp = self._is_quiet(name)
-            _tell(event="faced", mutant=name, outcome=outcome, tests=_failed(faced), sharp=sharp, **self._judged())
+            _emit(event="faced", mutant=name, outcome=outcome, tests=_failed(faced), sharp=sharp, **self._judged())
 
     def _take(self, recorded: dict[str, Any]) -> None:
         self._frames = [(incoming, bytes.fromhex(frame)) for incoming, frame in recorded["frames"]]
@@ -221,18 +221,18 @@ class _Runner:
 
     def _recorded(self, work: Any, *args: Any, longer: float = 1, meanwhile: _Ear | None = None) -> Any:
         """What `work` found in a child; None where it broke off. The watch of a test process is heard meanwhile."""
-        told, theirs = os.pipe()
-        pid = self._forked(work, *args, theirs, cpu=longer * self._job["cpu"])
-        os.close(theirs)
+        reader, writer = os.pipe()
+        pid = self._forked(work, *args, writer, cpu=longer * self._job["cpu"])
+        os.close(writer)
         for held in args:
             held.close()
-        data = _read(told, time.monotonic() + self._job["wall"], meanwhile)
+        data = _read(reader, time.monotonic() + self._job["wall"], meanwhile)
         _end(pid)
-        os.close(told)
+        os.close(reader)
         return json.loads(data) if data else None
 
-    def _record_calls(self, sock: socket.socket, told: int) -> int:
-        """Serve the reference with marks for coverage, and tell what was called."""
+    def _record_calls(self, sock: socket.socket, fd: int) -> int:
+        """Serve the reference with marks for coverage, and report what was called."""
         marks = mutant_coverage.Marks()
         tree = mutant_coverage.marked(self._job["reference"], self._job["function"], marks)
         function = _Function(tree, **marks.names)
@@ -248,10 +248,10 @@ class _Runner:
             cpu = seconds
         if cpu > self._job["cpu"]:
             return 1
-        self._tell_recorded(link, told, cpu, coverage)
+        self._write_recorded(link, fd, cpu, coverage)
         return 0
 
-    def _record_inputs(self, told: int) -> int:
+    def _record_inputs(self, fd: int) -> int:
         """Call the reference with inputs that are known to be of use."""
         import mutant_episodes  # type: ignore[import-not-found]
         import mutant_inputs  # type: ignore[import-not-found]
@@ -259,7 +259,7 @@ class _Runner:
         try:
             link = self._link(self._reference, None, record=True)
         except BaseException as exc:
-            os.write(told, json.dumps({"failed": f"{type(exc).__name__}: {exc}"}).encode())
+            os.write(fd, json.dumps({"failed": f"{type(exc).__name__}: {exc}"}).encode())
             return 1
         names = dict(vars(sys.modules["candidate"]))
         began = time.process_time()
@@ -270,10 +270,10 @@ class _Runner:
             classes = [names[name] for name in self._classes]
             episodes = mutant_episodes.Episodes(link, classes, len(self._names), self._job["function"], self._job["seed"])
             episodes.serve()
-        self._tell_recorded(link, told, time.process_time() - began, None)
+        self._write_recorded(link, fd, time.process_time() - began, None)
         return 0
 
-    def _tell_recorded(self, link: Any, told: int, cpu: float, coverage: Any) -> None:
+    def _write_recorded(self, link: Any, fd: int, cpu: float, coverage: Any) -> None:
         found = {
             "frames": [[incoming, frame.hex()] for incoming, frame in link.frames],
             "explicit": sorted(link.explicit),
@@ -282,7 +282,7 @@ class _Runner:
             "cpu": cpu,
             "coverage": coverage,
         }
-        with os.fdopen(told, "w", encoding="ascii") as pipe:
+        with os.fdopen(fd, "w", encoding="ascii") as pipe:
             json.dump(found, pipe)
 
     def _replay_all(self) -> Iterator[tuple[str, str]]:
@@ -292,12 +292,12 @@ class _Runner:
         """
         left = dict(self._job["mutants"])
         while left:
-            told, theirs = os.pipe()
+            reader, writer = os.pipe()
             some = list(left.items())[: None if self._pure else 1]
-            pid = self._forked(self._replay, some, theirs, cpu=self._cpu)
-            os.close(theirs)
-            data = _read(told, time.monotonic() + self._job["wall"] + self._cpu * len(some))
-            os.close(told)
+            pid = self._forked(self._replay, some, writer, cpu=self._cpu)
+            os.close(writer)
+            data = _read(reader, time.monotonic() + self._job["wall"] + self._cpu * len(some))
+            os.close(reader)
             status = _end(pid, 1.0 if len(data.split()) < len(some) else 0.0)
             done = data.decode("ascii").split()
             for (name, _), how in zip(some, done, strict=False):
@@ -309,11 +309,11 @@ class _Runner:
                 killed = status is None or os.waitstatus_to_exitcode(status) in (-signal.SIGPROF, -signal.SIGKILL)
                 yield name, "slow" if killed else "loud"
 
-    def _replay(self, some: list[tuple[str, str]], told: int) -> int:
+    def _replay(self, some: list[tuple[str, str]], fd: int) -> int:
         for _, source in some:
             signal.setitimer(signal.ITIMER_PROF, self._cpu)
             tape, _ = self._played(source, whole=False)
-            os.write(told, b"loud " if tape.loud else b"differs " if tape.differs else b"same ")
+            os.write(fd, b"loud " if tape.loud else b"differs " if tape.differs else b"same ")
         return 0
 
     def _played(self, source: str | None, *, whole: bool) -> tuple[Any, float]:
@@ -322,7 +322,7 @@ class _Runner:
         began = time.process_time()
         try:
             link = self._link(self._reference if source is None else _Function(source), tape)
-            began = time.process_time()  # the module's own code is no call
+            began = time.process_time()  # the module's own code is not a call
             link.serve()
         except BaseException:
             tape.loud = True  # the module itself could not be run
@@ -353,9 +353,9 @@ class _Runner:
         with _Ear() as ear:
             self._begin(ear, function, None, first=False, returns=True)
             recorded = self._recorded(self._record_calls, ours, longer=_WITH_MARKS, meanwhile=ear)
-            told = ear.told(time.monotonic() + self._job["wall"])
+            report = ear.report(time.monotonic() + self._job["wall"])
             self._finish(ear)
-        return told, recorded
+        return report, recorded
 
     def _face(self, name: str | None, shuffle: int, *, returns: bool) -> dict[str, Any] | None:
         """The tests on a mutant, or on the reference; None where they broke off."""
@@ -366,14 +366,14 @@ class _Runner:
         server.serve(name, ours)
         with _Ear() as ear:
             self._begin(ear, theirs, shuffle, first=True, returns=returns)
-            told = ear.told(began + self._job["wall"])
+            report = ear.report(began + self._job["wall"])
             self._finish(ear)
         # One that is still at work, or that ended, is not used again; nor is any whose module could leave something behind.
         self._server = server if server.is_idle(self._cpu) and self._pure else None
         if self._server is None:
             server.end()
         self._lasted(time.monotonic() - began, original=name is None)
-        return told
+        return report
 
     def _lasted(self, seconds: float, *, original: bool) -> None:
         """Remember how long runs on the original take; until there was one, the shortest on a mutant, which may never end."""
@@ -393,7 +393,7 @@ class _Runner:
         self._messages |= dict.fromkeys(ear.messages)
 
     def _blur(self) -> None:
-        """Take away what the end of a run could tell the next one: by its moment, or in files that the function writes.
+        """Take away what the end of a run could show to the next one: by its moment, or in files that the function writes.
 
         A run that waits for a moment of its choosing leaves its word in the clock. It waits as long on the original, which it
         does not know: no run can choose among moments that are further apart than the longest run on the original is long.
@@ -410,9 +410,9 @@ class _Runner:
         self._judged_of = len(messages)
         refused = [one[1:].decode("ascii", "replace")[:100] for one in messages if one[:1] == mutant_watch.REFUSED]
 
-        def judge(told: int) -> int:
+        def judge(fd: int) -> int:
             codes = [one for one in mutant_carried.nested(self._reference.code) if self._is_under_test(one)]
-            os.write(told, json.dumps(mutant_carried.carried(codes, messages, self._known)[:20]).encode())
+            os.write(fd, json.dumps(mutant_carried.carried(codes, messages, self._known)[:20]).encode())
             return 0
 
         found = self._recorded(judge)
@@ -539,7 +539,7 @@ class _Ear:
         if message:
             self.messages.append(message)
 
-    def told(self, until: float) -> dict[str, Any] | None:
+    def report(self, until: float) -> dict[str, Any] | None:
         """The report: a JSON object in a line, of bounded size, of the form that is agreed; None for anything else."""
         while not self._data.endswith(b"\n"):
             more = b""
@@ -554,14 +554,14 @@ class _Ear:
             return None
 
 
-def _outcome(told: dict[str, Any] | None, collected: list[str]) -> str:
+def _outcome(report: dict[str, Any] | None, collected: list[str]) -> str:
     """What became of the tests as a whole."""
-    if told is None or not told["finished"]:
+    if report is None or not report["finished"]:
         return "broken"
-    outcomes = [outcome for outcome, _ in told["outcomes"].values()]
-    if told["error"] or "failed" in outcomes:
+    outcomes = [outcome for outcome, _ in report["outcomes"].values()]
+    if report["error"] or "failed" in outcomes:
         return "failed"
-    if sorted(told["outcomes"]) != sorted(collected) or sorted(told["collected"]) != sorted(collected):
+    if sorted(report["outcomes"]) != sorted(collected) or sorted(report["collected"]) != sorted(collected):
         return "broken"
     return "skipped" if "skipped" in outcomes else "passed"
 
@@ -577,8 +577,8 @@ def _empty(folder: str) -> None:
                     Path(entry.path).unlink()
 
 
-def _failed(told: dict[str, Any] | None) -> list[str]:
-    return [name for name, found in told["outcomes"].items() if found[0] == "failed"] if told else []
+def _failed(report: dict[str, Any] | None) -> list[str]:
+    return [name for name, found in report["outcomes"].items() if found[0] == "failed"] if report else []
 
 
 def _read(fd: int, until: float, meanwhile: _Ear | None = None) -> bytes:
@@ -594,13 +594,13 @@ def _read(fd: int, until: float, meanwhile: _Ear | None = None) -> bytes:
         data += more
 
 
-def _checked(told: Any) -> dict[str, Any]:
+def _checked(report: Any) -> dict[str, Any]:
     """What a test process reports, in the agreed form: it may be hostile."""
     return {
-        "finished": told["finished"] is True,
-        "collected": [str(name) for name in told["collected"]],
-        "error": str(told["error"]),
-        "outcomes": {str(name): (str(outcome), str(message)) for name, (outcome, message) in told["outcomes"].items()},
+        "finished": report["finished"] is True,
+        "collected": [str(name) for name in report["collected"]],
+        "error": str(report["error"]),
+        "outcomes": {str(name): (str(outcome), str(message)) for name, (outcome, message) in report["outcomes"].items()},
     }
 
 
@@ -646,7 +646,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page
     runner.judge()
-    _tell(event="done")
+    _emit(event="done")
 
 
 main()

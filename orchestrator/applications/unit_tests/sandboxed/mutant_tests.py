@@ -1,7 +1,7 @@
 """Runs in a sandbox: a process that has pytest ready and forks one child for each run of the tests.
 
 The child has a module `candidate` whose functions live behind a socket, a fresh interpreter state, descriptors of its own, and no
-way to name anything outside of itself (`mutant_cage`): what tests may import is imported here. It is not told which function it
+way to name anything outside of itself (`mutant_cage`): what tests may import is imported here. It does not know which function it
 faces. What it reports is a claim, and is used as no more than that; what code it runs is seen (`mutant_watch`).
 
 Left out: deciding anything.
@@ -46,7 +46,7 @@ _LATE = (
 )
 """Modules that others import only when they are first used."""
 _TESTS = 1 << 21
-"""Bytes of tests, and of what is told about the function's module."""
+"""Bytes of tests, and of what is said about the function's module."""
 
 
 class _Plugin:
@@ -205,12 +205,12 @@ def _run(light: Any, session: Any, about: dict[str, Any], path: str, order: dict
     sys.modules["candidate"] = _module(link, about)
     mutant_watch.watch(mutant_cage.WATCH, mutant_link.Link.ask.__code__, returns=order["returns"])
     if light is not None:
-        told = mutant_light.run(light, path, order["shuffle"], first=order["first"])
+        report = mutant_light.run(light, path, order["shuffle"], first=order["first"])
     else:
-        told = _run_pytest(session[0], session[1], path, order["shuffle"], first=order["first"])
+        report = _run_pytest(session[0], session[1], path, order["shuffle"], first=order["first"])
     with contextlib.suppress(BaseException):
-        link.wire.close()  # so that the other side tells what was called
-        _write(mutant_cage.REPORT, told)
+        link.wire.close()  # so that the other side reports what was called
+        _write(mutant_cage.REPORT, report)
     os._exit(0)
 
 
@@ -231,7 +231,7 @@ def _run_pytest(session: Any, collector: Any, path: str, shuffle: int | None, *,
     return {"finished": finished, "collected": plugin.collected, "error": plugin.error, "outcomes": plugin.outcomes}
 
 
-def _write(fd: int, told: dict[str, Any]) -> None:
-    data = json.dumps(told).encode() + b"\n"
+def _write(fd: int, report: dict[str, Any]) -> None:
+    data = json.dumps(report).encode() + b"\n"
     while data:
         data = data[os.write(fd, data) :]

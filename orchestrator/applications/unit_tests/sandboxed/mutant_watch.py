@@ -1,4 +1,4 @@
-"""Runs in a sandbox, in a test process: tells the runner what code the tests make, and what their functions return.
+"""Runs in a sandbox, in a test process: reports to the runner what code the tests make, and what their functions return.
 
 An audit hook, which nothing can remove, sends every code object that is run before it runs. What it means is decided by the
 runner (`mutant_carried`). In some runs the values that the tests' functions return are sent too. Tests may send what they like
@@ -40,7 +40,7 @@ _FORMAT = 2
 def watch(fd: int, ask: types.CodeType, *, returns: bool) -> None:
     """Begin, for as long as this process lives. With `returns` the values of the tests' functions are sent as well.
 
-    `ask` is the code that asks the function itself: what it answered to a function of the tests is no work of theirs.
+    `ask` is the code that asks the function itself: what it answered to a function of the tests is not work of theirs.
     """
     own: set[types.CodeType] = set()
     hook = _hook(fd, own)
@@ -56,7 +56,7 @@ def _hook(fd: int, own: set[types.CodeType]) -> Callable[[str, tuple[Any, ...]],
     refused, attributes, most, version, note = _REFUSED, _CODE_ATTRIBUTES, _MOST, _FORMAT, own.update
     nested, length, failure = _nested, len, BaseException
 
-    def tell(mark: bytes, data: bytes) -> None:
+    def send(mark: bytes, data: bytes) -> None:
         try:
             if length(data) <= most and write(fd, mark + data) > 0:
                 return
@@ -65,7 +65,7 @@ def _hook(fd: int, own: set[types.CodeType]) -> Callable[[str, tuple[Any, ...]],
         leave(70)
 
     def end(event: str) -> None:
-        tell(REFUSED, event.encode("ascii", "replace"))
+        send(REFUSED, event.encode("ascii", "replace"))
         leave(71)
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -77,7 +77,7 @@ def _hook(fd: int, own: set[types.CodeType]) -> Callable[[str, tuple[Any, ...]],
                     data = dumps(code, version)
                 except failure:
                     end("code of no source")
-                tell(CODE, data)
+                send(CODE, data)
         elif event in refused or event.startswith("ctypes."):
             end(event)
         elif event == "object.__setattr__" and args[1] in attributes:
@@ -95,7 +95,7 @@ def _nested(code: types.CodeType) -> list[types.CodeType]:
 
 def _profile(fd: int, own: set[types.CodeType], ask: types.CodeType) -> Callable[[types.FrameType, str, Any], None]:
     write, dumps, version, most = os.write, marshal.dumps, _FORMAT, _MOST
-    arguments_of, told, place, length, failure, number = _arguments, spelled, _place, len, Exception, id
+    arguments_of, spell, place, length, failure, number = _arguments, spelled, _place, len, Exception, id
     library = _library()
     given: dict[int, Any] = {}
     left = [_RETURNS]
@@ -106,7 +106,7 @@ def _profile(fd: int, own: set[types.CodeType], ask: types.CodeType) -> Callable
         try:
             # An iterator that came is one over a list, and must not be used up here.
             value = value.__reduce__()[1][0] if type(value) is steps else value
-            answers.append(dumps(told(value, library), version))
+            answers.append(dumps(spell(value, library), version))
         except failure:
             return
 
@@ -120,7 +120,7 @@ def _profile(fd: int, own: set[types.CodeType], ask: types.CodeType) -> Callable
                 given[number(frame)] = arguments_of(frame, library), length(answers)
             elif event == "return" and value is not None and number(frame) in given:
                 arguments, since = given[number(frame)]
-                result = dumps(told(value, library), version)
+                result = dumps(spell(value, library), version)
                 data = dumps((place(frame.f_code), arguments, result), version)
                 if length(data) <= most and result not in answers[since:]:
                     left[0] -= 1
