@@ -17,7 +17,6 @@ from orchestrator.processes import is_alive, owner
 from orchestrator.sandbox.docker import DockerSandbox
 from orchestrator.sandbox.engine import connect
 from orchestrator.sandbox.hardening import LABEL, OWNER
-from orchestrator.settings import Settings
 from orchestrator.types import Limits, Program, Status, Verdict
 
 
@@ -69,14 +68,6 @@ async def test_a_cancelled_run_ends_at_once_and_leaves_nothing(engine):
     assert time.monotonic() - started < 5
     result = await engine.execute(Program(code="print('next')"))
     assert result.stdout == "next\n"
-
-
-async def test_a_missing_runtime_is_unscored_and_says_why(engine):
-    settings = Settings(workers=1, image=engine.image, runtime="no-such-runtime")
-    async with Engine(settings, retries=0) as broken:
-        result = await broken.execute(Program(code="1"))
-    assert result.verdict is Verdict.UNSCORED
-    assert "no-such-runtime" in result.detail
 
 
 SCRIPT = """
