@@ -334,6 +334,8 @@ def compare(
     from orchestrator.applications.evaluation.comparison import compare_runs
 
     with store() as records:
+        if records.run(first).id == records.run(second).id:
+            raise UsageError("Both names are of one run.", remedy="`fumehood runs ls` lists the others.")
         one, other, comparison = compare_runs(first, second, records)
     if json_:
         out_json({"first_run": one.id, "second_run": other.id, **comparison.model_dump(mode="json")})

@@ -247,13 +247,15 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     if result.collection_error:
         note(result.collection_error)
     if judged and not result.tests:
+        if result.verdict == "invalid_tests" and not (result.collection_error or result.stdout.strip() or result.detail):
+            note("No test was found in the tests: functions named test_..., or assertions.")
         for text in (result.stdout, result.stderr):
             if text.strip():
                 note(text.rstrip())
     for name, reason in result.artifact_errors.items():
         note(f"{name} was not carried out: {reason}.")
     word = str(result.status if result.verdict is None else result.verdict)
-    if result.verdict is not None and result.status != "ok":
+    if result.verdict is not None and str(result.status) not in ("ok", word):
         word += f" ({result.status})"
     if result.exit_code:
         word += f", exit code {result.exit_code}"

@@ -136,7 +136,7 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
             str(item.verdict),
             str(item.fault),
             str(item.completion.usage.completion_tokens),
-            " ".join(item.feedback.split())[:100],
+            " ".join((item.feedback or _why(item.hidden)).split())[:100],
         )
     screen.print()
     screen.print(table)
@@ -197,6 +197,13 @@ def _section(screen: Console, title: str, text: str, *, python: bool = False) ->
 
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.rstrip("\n").splitlines())
+
+
+def _why(result: ExecutionResult | None) -> str:
+    """The last line of what a failed test says."""
+    messages = [test.message for test in result.tests if test.outcome in ("failed", "error")] if result is not None else []
+    lines = [line for line in (messages[0].splitlines() if messages else []) if not line.startswith(" +")]
+    return lines[-1] if lines else ""
 
 
 def _cut(text: str, width: int) -> str:

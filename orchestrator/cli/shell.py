@@ -81,10 +81,29 @@ def shell(
             results = _typed(session)
         else:
             results = iter([_run(session, ["sh", "-c", sys.stdin.read()])])
-        last = None
-        for last in results:
-            _tell(last, as_json=json_)
-    raise typer.Exit(int(last is not None and last.status != "ok"))
+        last: ExecResult | None = None
+        try:
+            for last in results:
+                _tell(last, as_json=json_)
+            code = code_of(last)
+        except _Left as left:
+            code = code_of(last) if left.code is None else left.code
+    raise typer.Exit(code)
+
+
+class _Left(Exception):
+    """Somebody typed `exit`, perhaps with a number."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(line)
+        number = line.split()[1:2]
+        self.code = int(number[0]) & 255 if number and number[0].isdigit() else None
+        """None without a number: that of the last command."""
+
+
+def code_of(last: ExecResult | None) -> int:
+    """The exit code after the last command."""
+    return int(last is not None and last.status != "ok")
 
 
 @contextmanager
@@ -134,7 +153,7 @@ def _typed(session: SyncSession) -> Iterator[ExecResult]:
             out("")
             continue
         if _is_exit(line):
-            return
+            raise _Left(line)
         if line.strip():
             try:
                 yield _run(session, _words(line))
@@ -146,7 +165,7 @@ def _lines(session: SyncSession) -> Iterator[ExecResult]:
     """Run each line of stdin."""
     for line in sys.stdin:
         if _is_exit(line):
-            return
+            raise _Left(line)
         if line.strip():
             yield session.exec(_words(line.rstrip("\n")))
 

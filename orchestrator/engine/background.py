@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from pydantic import ValidationError
+
 from orchestrator.engine.base import TIME_TO_LIVE, OnOutput
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import UsageError
@@ -175,6 +177,16 @@ _background: Background | None = None
 _starting = threading.Lock()
 
 
+def _program(**values: Any) -> Program:
+    """A program of arguments. Raises UsageError for one of another type."""
+    try:
+        return Program(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = first["msg"].removeprefix("Input should be ")
+        raise UsageError(f"`{first['loc'][0]}` must be {what}.", remedy="`help(orchestrator.run)` says what each is.") from None
+
+
 def run(
     code: str | None = None,
     *,
@@ -220,7 +232,9 @@ def run(
         PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
         UsageError: the program is contradictory, a path in it does not pass the gate, or a file cannot be read.
     """
-    program = Program(
+    if limits is not None and not isinstance(limits, Limits):
+        raise UsageError(f"`limits` is a {type(limits).__name__}.", remedy="Give Limits(...), as Limits(wall_time=5).")
+    program = _program(
         code=code,
         tests=tests,
         entry_point=entry_point,

@@ -10,6 +10,7 @@ import pytest
 
 import orchestrator
 from orchestrator.engine import background
+from orchestrator.engine.background import run
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
@@ -179,3 +180,11 @@ def test_what_a_callback_raises_ends_run_many(provider):
     with pytest.raises(ValueError, match="enough"):
         orchestrator.run_many((str(i) for i in range(100)), on_result=stop)
     assert len(provider.programs) < 100
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [({"limits": {"wall_time": 5}}, "`limits` is a dict"), ({"judging": "foo"}, "`judging` must be")]
+)
+def test_an_argument_of_another_type_is_a_sentence(given, words):
+    with pytest.raises(UsageError, match=words):
+        run("print(1)", **given)

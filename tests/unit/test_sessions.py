@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import sandbox_image
+from orchestrator.cli.shell import _Left
 from orchestrator.engine.base import Executor
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.sessions import Kind
@@ -418,3 +419,8 @@ def test_figures_come_as_pictures_and_are_closed(ask):
     assert len(sizes) == 2, header["error"]
     assert all(picture.startswith(PNG) for picture in protocol.split(body, sizes))
     assert ask("1")[0]["pictures"] == []
+
+
+@pytest.mark.parametrize(("line", "code"), [("exit", None), ("exit 7", 7), ("exit 300", 44), ("exit now", None)])
+def test_exit_may_name_its_code(line, code):
+    assert _Left(line).code == code
