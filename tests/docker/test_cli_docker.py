@@ -84,7 +84,7 @@ def containers_of(pid: int) -> list[str]:
     """Sandboxes that belong to a process, by the label that names their owner."""
     client = connect()
     try:
-        found = client.containers.list(all=True, filters={"label": "fumehood.owner"})
+        found = client.containers.list(all=True, ignore_removed=True, filters={"label": "fumehood.owner"})
         return [
             item.name for item in found if f"-{pid}-" in f"-{item.labels['fumehood.owner']}-".replace(":", "-").replace(".", "-")
         ]
