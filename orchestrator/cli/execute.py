@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import fnmatch
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -159,6 +160,8 @@ def run(
         out_json(result.model_dump(mode="json") | {"hints": result.hints})
     else:
         _show(result, judged=bool(tests), in_place=in_place)
+        for hint in _hints(result, [program.tests or "" for program in programs.values()]):
+            note(hint)
         if result.judging == "together" and judging is Judging.AUTO:
             note(f"Judged together, where a program could forge its tests: {_why_together(programs.values())}")
     raise typer.Exit(exit_code(result) or int(bool(result.artifact_errors)))
@@ -191,6 +194,18 @@ def _with_missing(result: ExecutionResult, patterns: Sequence[str], written: Map
     seen = (*result.artifacts, *result.artifact_errors)
     missing |= {one: "no file matches" for one in patterns if not any(fnmatch.fnmatchcase(name, one) for name in seen)}
     return result.model_copy(update={"artifact_errors": {**result.artifact_errors, **missing}})
+
+
+def _hints(result: ExecutionResult, tests: Sequence[str]) -> list[str]:
+    """What helps; a module that the tests import by its name and that is not there is most likely the program itself."""
+    hints = []
+    for hint in result.hints:
+        named = re.match(r"The sandbox has no module `(\w+)`", hint)
+        pattern = rf"^\s*(?:from|import)\s+{named[1]}\b" if named else ""
+        if named and any(re.search(pattern, text, re.MULTILINE) for text in tests):
+            hint = f"The tests import `{named[1]}`. If that is the program, say --module {named[1]}. {hint}"
+        hints.append(hint)
+    return hints
 
 
 def exit_code(result: ExecutionResult) -> int:
@@ -266,7 +281,5 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     note(f"{word}: {measures}{judging}{basis}{again}")
     if result.detail:
         note(result.detail)
-    for hint in result.hints:
-        note(hint)
     if result.verdict != "accepted" and not in_place and CANDIDATE_CHANGED in result.unsure:
         note("The candidate changed a value that the tests have. If that is its task, say --in-place.")
