@@ -171,7 +171,7 @@ def test_a_tag_of_another_image_is_not_taken_away(libraries: str, base: str) -> 
 
 @pytest.mark.parametrize("tag", ["Upper:1", "a b", ":", "-x", "x:y:z/", "x:" + "y" * 129])
 def test_a_senseless_tag_is_a_usage_error(libraries: str, tag: str) -> None:
-    with pytest.raises(UsageError, match="no name"):
+    with pytest.raises(UsageError, match="not a valid image name"):
         image.from_image(libraries, tag)
 
 
