@@ -28,12 +28,6 @@ _MADE_OF: dict[type, Callable[[Any], tuple[Any, ...]]] = {
 _CLASSES: dict[type, Any] = {}
 
 
-def type_of(value: Any) -> Any:
-    """`type` in the tests' file: the class of such a value is the candidate's, as in one interpreter."""
-    handle = handle_of(value)
-    return type(value if handle is None else handle)
-
-
 def extended(handle: Handle, plain: Any) -> Any:
     """The plain value of an object, with what its class adds."""
     if (known := getattr(handle, "_fumehood_extended", None)) is not None:

@@ -34,7 +34,6 @@ from ..hanging import Hanging
 from . import fixtures, values
 from .derived import own_super
 from .exceptions import Broken, mark, marked
-from .extended import type_of
 from .findings import Findings
 from .folders import Folders, roots, wanted
 from .handles import Function, Handle, HandleMeta, Method
@@ -51,7 +50,6 @@ _MESSAGE = 4000
 """Characters of a failure's message."""
 _REBINDING = ("globals", "locals", "vars(", "setattr", "exec(", "eval(", "__dict__", "sys.modules")
 """Words of source that may give a name another value without writing the name."""
-_TYPE_OF = "__fumehood_type_of__"
 _FAILING = ("failed", "error")
 _NO_TESTS = Reading(ast.Module([], []), "")
 """What is expected where the source is not read: all tests that run are functions of it, which nothing replaces."""
@@ -428,9 +426,6 @@ class _Judge:
         libraries |= {
             name: own for name, own in _own_builtins(link, self._named).items() if name in known.used and name not in bound
         }
-        if "type" not in bound:
-            tree = _Types().visit(tree)
-            libraries[_TYPE_OF] = type_of
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._names = names_of_candidate
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
@@ -643,16 +638,6 @@ class _Import:
         module.__dict__.update(self._names)
         exec(self._code, module.__dict__)
         self._then()
-
-
-class _Types(ast.NodeTransformer):
-    """Has the tests ask for the class of a value in our way. `type` itself stays: it is a class, and more than a question."""
-
-    def visit_Call(self, node: ast.Call) -> ast.Call:
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1 and not node.keywords:
-            node.func.id = _TYPE_OF
-        return node
 
 
 def _rebinds(tests: str, used: set[str]) -> bool:
