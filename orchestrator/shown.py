@@ -8,7 +8,7 @@ Left out: the command line's own view (`cli/execute.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from orchestrator.printable import printable
@@ -40,16 +40,23 @@ _DISTRIBUTIONS = {
 """Modules whose distribution has another name."""
 
 
-def hints_for(texts: Iterable[str]) -> list[str]:
-    """What helps with what a sandbox does not have, by the last words of a program: one sentence for each thing."""
+def hints_for(texts: Iterable[str], tests: Sequence[str] = ()) -> list[str]:
+    """What helps with what a sandbox does not have, by the last words of a program: one sentence for each thing.
+
+    A missing module that the source of the `tests` imports is most likely the program itself.
+    """
     text = "\n".join(texts)
     found = []
     for module in dict.fromkeys(_MISSING.findall(text)):
         package = _DISTRIBUTIONS.get(module, module)
-        found.append(
+        imported = re.compile(rf"^\s*(?:from|import)\s+{module}\b", re.MULTILINE)
+        hint = (
             f"The sandbox has no module `{module}`: a package comes with an image that has it (`fumehood image build --with"
             f" {package}`, then image=TAG or --image TAG), a module of your own as a file (files= or --file)."
         )
+        if any(map(imported.search, tests)):
+            hint = f"The tests import `{module}`. If that is the program, say --module {module}. {hint}"
+        found.append(hint)
     if _OFFLINE.search(text):
         found.append("Sandboxes have no network: fetch what the program needs before, and give it as a file (files= or --file).")
     if _NO_INPUT.search(text):

@@ -239,9 +239,13 @@ class ExecutionResult(RunReport):
     @property
     def hints(self) -> list[str]:
         """Sentences on what the sandbox lacked and how to give it: a package, a file, the network, input. Not recorded."""
+        return self.hints_beside()
+
+    def hints_beside(self, *tests: str) -> list[str]:
+        """The same by somebody who knows the source of the tests."""
         if self.verdict is Verdict.ACCEPTED or (self.verdict is None and self.status is Status.OK):
             return []
-        return hints_for([self.stderr[-_LAST_WORDS:], self.collection_error, *(test.message for test in self.tests)])
+        return hints_for([self.stderr[-_LAST_WORDS:], self.collection_error, *(test.message for test in self.tests)], tests)
 
     def __repr__(self) -> str:
         return f"<ExecutionResult: {self._title()}, {', '.join(self._facts())}>"

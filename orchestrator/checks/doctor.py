@@ -139,7 +139,7 @@ def _python() -> Finding:
 
 def _engine(settings: Settings) -> tuple[dict[str, Any] | None, list[Finding]]:
     """The engine's own account of itself, and what is to be said of it."""
-    from orchestrator.sandbox.engine import connect, host
+    from orchestrator.sandbox.engine import connect, host, missing_runtime
 
     try:
         client = connect(timeout=15.0)
@@ -167,17 +167,10 @@ def _engine(settings: Settings) -> tuple[dict[str, Any] | None, list[Finding]]:
         findings.append(Finding("cgroups", "ok", f"Version {version} with limits for memory, processes and CPU."))
     runtimes = sorted(info.get("Runtimes") or {})
     wanted = settings.runtime or str(info.get("DefaultRuntime", "runc"))
-    if wanted in runtimes:
-        findings.append(Finding("runtime", "ok", f"{wanted} (the engine has {', '.join(runtimes)})."))
+    if unknown := missing_runtime(info, wanted):
+        findings.append(Finding("runtime", "failed", unknown.message, unknown.remedy))
     else:
-        findings.append(
-            Finding(
-                "runtime",
-                "failed",
-                f"The engine has no runtime {wanted!r}, only {', '.join(runtimes)}.",
-                "Register it in the engine's daemon.json, or unset FUMEHOOD_RUNTIME.",
-            )
-        )
+        findings.append(Finding("runtime", "ok", f"{wanted} (the engine has {', '.join(runtimes)})."))
     options = [str(option) for option in info.get("SecurityOptions") or []]
     if any("name=seccomp" in option for option in options):
         findings.append(Finding("seccomp", "ok", "The engine filters system calls."))

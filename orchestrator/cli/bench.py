@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.shared import Json, console, guarded, note, out_json, run_async, settings
+from orchestrator.cli.messages import note
+from orchestrator.cli.shared import Json, console, guarded, out_json, run_async, settings
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

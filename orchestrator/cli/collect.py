@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.shared import Json, checked, console, note, out_json, settings, store
+from orchestrator.cli.messages import note
+from orchestrator.cli.shared import Json, checked, console, out_json, settings, store
 from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:

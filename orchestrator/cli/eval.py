@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
     Json,
     checked,
     console,
     guarded,
     make_folder,
-    note,
     nothing_beside_resume,
     out_json,
     read_text,

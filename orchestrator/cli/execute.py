@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import fnmatch
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli import given
-from orchestrator.cli.shared import Json, checked, note, out_json, run_async, settings, show, size
+from orchestrator.cli.messages import note, show
+from orchestrator.cli.shared import Json, checked, out_json, run_async, settings, size
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
 
@@ -160,7 +160,7 @@ def run(
         out_json(result.model_dump(mode="json") | {"hints": result.hints})
     else:
         _show(result, judged=bool(tests), in_place=in_place)
-        for hint in _hints(result, [program.tests or "" for program in programs.values()]):
+        for hint in result.hints_beside(*(program.tests or "" for program in programs.values())):
             note(hint)
         if result.judging == "together" and judging is Judging.AUTO:
             note(f"Judged together, where a program could forge its tests: {_why_together(programs.values())}")
@@ -194,18 +194,6 @@ def _with_missing(result: ExecutionResult, patterns: Sequence[str], written: Map
     seen = (*result.artifacts, *result.artifact_errors)
     missing |= {one: "no file matches" for one in patterns if not any(fnmatch.fnmatchcase(name, one) for name in seen)}
     return result.model_copy(update={"artifact_errors": {**result.artifact_errors, **missing}})
-
-
-def _hints(result: ExecutionResult, tests: Sequence[str]) -> list[str]:
-    """What helps; a module that the tests import by its name and that is not there is most likely the program itself."""
-    hints = []
-    for hint in result.hints:
-        named = re.match(r"The sandbox has no module `(\w+)`", hint)
-        pattern = rf"^\s*(?:from|import)\s+{named[1]}\b" if named else ""
-        if named and any(re.search(pattern, text, re.MULTILINE) for text in tests):
-            hint = f"The tests import `{named[1]}`. If that is the program, say --module {named[1]}. {hint}"
-        hints.append(hint)
-    return hints
 
 
 def exit_code(result: ExecutionResult) -> int:

@@ -14,7 +14,8 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.shared import note, read_bytes, read_text
+from orchestrator.cli.messages import note
+from orchestrator.cli.shared import read_bytes, read_text
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from orchestrator.cli.shared import Json, console, guarded, note, out, out_json, run_async, settings
+from orchestrator.cli.messages import note, out
+from orchestrator.cli.shared import Json, console, guarded, out_json, run_async, settings
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import messages
-from orchestrator.cli.shared import console, note
+from orchestrator.cli.messages import note
+from orchestrator.cli.shared import console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.shared import Json, console, guarded, note, out_json, store
+from orchestrator.cli.messages import note
+from orchestrator.cli.shared import Json, console, guarded, out_json, store
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.shared import Json, console, note, out_json, run_async, settings
+from orchestrator.cli.messages import note
+from orchestrator.cli.shared import Json, console, out_json, run_async, settings
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

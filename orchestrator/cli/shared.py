@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 import typer
 
 from orchestrator import files
-from orchestrator.cli.messages import complain as complain
-from orchestrator.cli.messages import note as note
-from orchestrator.cli.messages import out as out
-from orchestrator.cli.messages import show as show
+from orchestrator.cli.messages import complain, note, out
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
     Json,
     checked,
@@ -15,7 +16,6 @@ from orchestrator.cli.shared import (
     from_environment,
     guarded,
     make_folder,
-    note,
     nothing_beside_resume,
     out_json,
     read_text,

@@ -24,7 +24,7 @@ from orchestrator.errors import PrerequisiteError, SandboxUnavailable
 from orchestrator.processes import is_alive
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.devices import Slot, Slots, request_for
-from orchestrator.sandbox.engine import connect
+from orchestrator.sandbox.engine import connect, end_state, missing_runtime
 from orchestrator.sandbox.hardening import KIND, LABEL, MADE, OWNER, ROOM, ContainerSpec, container_options
 from orchestrator.sandbox.image import LABEL as IMAGE_LABEL
 from orchestrator.sandbox.image import how_to_build
@@ -240,13 +240,7 @@ class DockerSandbox:
 
     def _explain_death(self, exc: Exception, limits: Limits) -> SandboxUnavailable:
         """The agent fell silent: the program's memory killed it, or the sandbox died."""
-        state: dict[str, Any] = {}
-        with contextlib.suppress(Exception):
-            for _ in range(20):  # the engine learns of an exit a moment after the stream ended
-                state = self._provider.api.inspect_container(self.container)["State"]
-                if not state.get("Running"):
-                    break
-                time.sleep(0.05)
+        state = end_state(self._provider.api, self.container)
         if state.get("OOMKilled") and not state.get("Running"):
             return _Exhausted(f"The sandbox died at {limits.memory} bytes of memory.")
         log = self._channel.log.decode("utf-8", "replace").strip().splitlines()
@@ -316,7 +310,8 @@ class DockerProvider:
         self._held: dict[str, Slot] = {}
         """Container -> the GPU slot that it has."""
         self._info: Mapping[str, Any] = self.api.info() if slots or spec.runtime else {}
-        self._check_runtime(spec.runtime)
+        if spec.runtime and (missing := missing_runtime(self._info, spec.runtime)):
+            raise missing
         self._live: set[str] = set()
         """Containers that are there, and such as may be: the engine was asked for those, and they have no id yet."""
         self._left: set[str] = set()
@@ -342,14 +337,6 @@ class DockerProvider:
                 remedy=f"Make a sandbox image of it: `fumehood image from {image}`.",
             )
         return str(found["Id"])
-
-    def _check_runtime(self, runtime: str) -> None:
-        known = self._info.get("Runtimes") or {}
-        if runtime and runtime not in known:
-            raise PrerequisiteError(
-                f"The engine has no runtime {runtime!r}, only {', '.join(sorted(known))}.",
-                remedy="Register it in the engine's daemon.json, or unset FUMEHOOD_RUNTIME.",
-            )
 
     async def in_thread(self, function: Callable[..., _T], *args: Any) -> _T:
         """Run a blocking call of the engine beside the event loop."""

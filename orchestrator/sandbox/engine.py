@@ -11,8 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import PrerequisiteError
@@ -55,6 +56,29 @@ def connect(*, timeout: float = 60.0) -> DockerClient:
         except (OSError, DockerException) as exc:
             raise _explain(exc, address) from exc
     return client
+
+
+def missing_runtime(info: Mapping[str, Any], runtime: str) -> PrerequisiteError | None:
+    """Why an engine, by its own account of itself, cannot start containers with a runtime; None where it can."""
+    known = info.get("Runtimes") or {}
+    if runtime in known:
+        return None
+    return PrerequisiteError(
+        f"The engine has no runtime {runtime!r}, only {', '.join(sorted(known))}.",
+        remedy="Register it in the engine's daemon.json, or unset FUMEHOOD_RUNTIME.",
+    )
+
+
+def end_state(api: Any, container: str) -> dict[str, Any]:
+    """The state of a container whose stream ended; empty where nobody knows it any more."""
+    state: dict[str, Any] = {}
+    with suppress(Exception):
+        for _ in range(20):  # the engine learns of an exit a moment after the stream ended
+            state = api.inspect_container(container)["State"]
+            if not state.get("Running"):
+                break
+            time.sleep(0.05)
+    return state
 
 
 def _knock(path: str, timeout: float) -> socket.socket:

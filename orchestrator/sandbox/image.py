@@ -255,12 +255,7 @@ def build_with(
                 else:
                     progress("The sandbox image has all of that already.")
                     client.images.get(below.tag).tag(made)
-        if tag:
-            client.images.get(made).tag(tag)
-        found = _find(client, tag or made)
-    if found is None:
-        raise PrerequisiteError(f"The engine built {made} and does not have it.", remedy="Check the engine's free disk space.")
-    return found
+        return _tagged(client, made, tag)
 
 
 def _more_wheels(
@@ -317,9 +312,14 @@ def from_image(source: str, tag: str = "", progress: Callable[[str], None] = lam
                 arguments = {"IMAGE": below.id, "SOURCE": source}
                 remedy = "Use an image that has python3 (3.11 or newer) on its PATH and /bin/sh, and check free disk space."
                 build_from(client, files, [made], arguments, progress, remedy)
-        if tag:
-            client.images.get(made).tag(tag)
-        found = _find(client, tag or made)
+        return _tagged(client, made, tag)
+
+
+def _tagged(client: DockerClient, made: str, tag: str) -> ImageInfo:
+    """An image that was made, under its other name too if it is to have one."""
+    if tag:
+        client.images.get(made).tag(tag)
+    found = _find(client, tag or made)
     if found is None:
         raise PrerequisiteError(f"The engine built {made} and does not have it.", remedy="Check the engine's free disk space.")
     return found

@@ -24,6 +24,7 @@ from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.commands import Command, read_end, seconds, text, variables, words
 from orchestrator.sandbox.commands import path as checked_path
 from orchestrator.sandbox.docker import DockerProvider
+from orchestrator.sandbox.engine import end_state
 from orchestrator.sandbox.hardening import ROOM, ContainerSpec
 from orchestrator.types import CellResult, Entry, ExecResult, Limits, MiB, Status
 from sandbox_image.agent import protocol
@@ -115,13 +116,7 @@ class DockerSession:
             self.destroy()
 
     def _explain(self, exc: Exception) -> SandboxUnavailable:
-        state: dict[str, Any] = {}
-        with contextlib.suppress(Exception):
-            for _ in range(20):  # the engine learns of an exit a moment after the stream ended
-                state = self._provider.api.inspect_container(self.container)["State"]
-                if not state.get("Running"):
-                    break
-                time.sleep(0.05)
+        state = end_state(self._provider.api, self.container)
         if state.get("ExitCode") == protocol.OVER:
             return SandboxUnavailable(
                 f"The session is over: its time to live of {self._ttl:g} seconds has passed.", remedy="Ask for a longer `ttl`."

@@ -26,7 +26,7 @@ from orchestrator.applications.loss_functions.job import LossJob, LossSolving
 from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
-from orchestrator.cli.execute import _hints, exit_code
+from orchestrator.cli.execute import exit_code
 from orchestrator.cli.given import input_of, placed
 from orchestrator.cli.machine import _packages
 from orchestrator.cli.progress import Lines, Progress, duration
@@ -944,7 +944,7 @@ def test_differences_of_runs_are_in_points(cli: Cli) -> None:
 def test_a_module_that_tests_import_by_another_name_is_most_likely_the_program() -> None:
     error = "E   ModuleNotFoundError: No module named 'median'"
     result = ExecutionResult(status=Status.OK, verdict=Verdict.INVALID_TESTS, collection_error=error)
-    (hint,) = _hints(result, ["import pytest\nfrom median import median\n"])
+    (hint,) = result.hints_beside("import pytest\nfrom median import median\n")
     assert hint.startswith("The tests import `median`. If that is the program, say --module median.")
-    (hint,) = _hints(result, ["from candidate import f\n"])
+    (hint,) = result.hints_beside("from candidate import f\n")
     assert hint.startswith("The sandbox has no module `median`")

@@ -7,8 +7,9 @@ import io
 import pytest
 
 from orchestrator import cli
+from orchestrator.cli.messages import show
 from orchestrator.cli.screen import Screen
-from orchestrator.cli.shared import out_json, show
+from orchestrator.cli.shared import out_json
 from orchestrator.jobs.reports import write_files
 from orchestrator.printable import printable
 
