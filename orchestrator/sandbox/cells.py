@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from orchestrator.sandbox.base import OnOutput
 from orchestrator.sandbox.commands import Command
 from orchestrator.types import CellError, CellResult, MiB, Status, Value
-from sandbox_image.agent import protocol
+from sandbox_image.agent import protocol, schema
 
 if TYPE_CHECKING:
     from orchestrator.sandbox.session import DockerSession
@@ -167,7 +167,12 @@ class Cells:
         """The process, started where there is none. Raises SandboxUnavailable."""
         if self._process is None or self._process.ended.done() or self._process.nonsense:
             self._process = _Process()
-            work = {"mode": "cells", "env": protocol.ENVIRONMENT | {"MPLBACKEND": "Agg"}, "cpu_time": 0}
+            work: schema.CellsOf = {
+                **self._session.bounds,
+                "mode": "cells",
+                "env": protocol.ENVIRONMENT | {"MPLBACKEND": "Agg"},
+                "cpu_time": 0,
+            }
             await self._session.start(self._process, work, open_input=True, timeout=None, output=None)
         return self._process
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from orchestrator.errors import SandboxUnavailable, UsageError
 from orchestrator.sandbox.base import OnOutput
 from orchestrator.types import ExecResult
-from sandbox_image.agent import protocol
+from sandbox_image.agent import protocol, schema
 
 _NO_LINE = 'Give a list of words; for a line of shell: ["sh", "-c", line].'
 
@@ -28,7 +27,7 @@ class Command:
         self.ahead = 0
         """Bytes of input that were sent and not taken yet."""
         self.taken = asyncio.Event()
-        self.ended: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[schema.Ended] = asyncio.get_running_loop().create_future()
         """How, as the agent says."""
 
     def heard(self, stream: str, chunk: bytes) -> None:
@@ -37,7 +36,7 @@ class Command:
         if self._on_output is not None:
             self._on_output(stream, chunk)
 
-    def end(self, report: dict[str, Any] | Exception) -> None:
+    def end(self, report: schema.Ended | Exception) -> None:
         """It has ended, or nobody will ever know how."""
         self.taken.set()
         if self.ended.done():
@@ -91,19 +90,7 @@ def seconds(timeout: float | None, default: float) -> float:
     return float(found)
 
 
-_FACTS = (
-    "status",
-    "detail",
-    "exit_code",
-    "signal",
-    "wall_time",
-    "cpu_time",
-    "stdout_truncated",
-    "stderr_truncated",
-)
-
-
-def read_end(end: dict[str, Any], command: Command) -> ExecResult:
+def read_end(end: schema.Ended, command: Command) -> ExecResult:
     """What the agent says of a command's end, with its output.
 
     Raises:
@@ -111,7 +98,7 @@ def read_end(end: dict[str, Any], command: Command) -> ExecResult:
     """
     try:
         return ExecResult(
-            **{key: end[key] for key in _FACTS if key in end},
+            **{key: value for key, value in end.items() if key not in ("type", "id")},
             stdout=command.output["stdout"].decode("utf-8", "replace"),
             stderr=command.output["stderr"].decode("utf-8", "replace"),
         )

@@ -30,7 +30,7 @@ from orchestrator.sandbox.image import LABEL as IMAGE_LABEL
 from orchestrator.sandbox.image import how_to_build
 from orchestrator.sandbox.jobs import checked, pack, read_result
 from orchestrator.types import Limits, Program, RunReport, Status
-from sandbox_image.agent import protocol
+from sandbox_image.agent import protocol, schema
 
 _START_TIMEOUT = 120.0
 """Seconds a container may take to say that it is warm, on a busy host."""
@@ -102,7 +102,7 @@ class DockerSandbox:
             self.spent = True
         return report
 
-    def _run(self, header: dict[str, Any], body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]) -> RunReport:
+    def _run(self, header: schema.Job, body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]) -> RunReport:
         try:
             frame, payload = self._exchange(header, body, limits, deliver, None)
         except (_Refused, _Exhausted) as exc:
@@ -110,7 +110,7 @@ class DockerSandbox:
         self._learn(frame)
         return read_result(frame, payload, limits, self._provider.image_id, self._spec.isolation)
 
-    def _learn(self, frame: dict[str, Any]) -> None:
+    def _learn(self, frame: schema.Result) -> None:
         """Note what a result says of sandboxes to come, and of this one.
 
         A worker whose device keeps something of a run is destroyed: with its container goes what held it.
@@ -121,42 +121,38 @@ class DockerSandbox:
             self.spent = True
             _log.warning("A run left %s (%s): its sandbox is destroyed.", left_over, self._spec.gpus)
 
-    def _run_as_pair(
-        self, header: dict[str, Any], body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]
-    ) -> RunReport:
+    def _run_as_pair(self, header: schema.Job, body: bytes, limits: Limits, deliver: Callable[[str, bytes], None]) -> RunReport:
         """Judge apart with the candidate in this container and the tests in another; the boundary goes through here."""
         parts = protocol.split(body, header["parts"])
         *files, code, tests = parts[1:]
         mine, theirs = files[: len(header["files"])], files[len(header["files"]) :]
         header["heavy"] = any(_ARRAYS.search(text.decode("utf-8", "replace")) for text in (code, tests))
-        jobs = []
-        for mode, without, own in (
-            ("candidate", "test_files", [parts[0], *mine, code]),
-            ("judge", "files", [b"", *theirs, tests]),
-        ):
-            jobs.append(({**header, "mode": mode, without: [], "parts": [len(part) for part in own]}, b"".join(own)))
+        first, second = [parts[0], *mine, code], [b"", *theirs, tests]
+        candidate: schema.Job = {**header, "mode": "candidate", "test_files": [], "parts": [len(part) for part in first]}
+        judging: schema.Job = {**header, "mode": "judge", "files": [], "parts": [len(part) for part in second]}
         judge = self._provider.partner(preload=header["heavy"] or _PYTEST.search(tests.decode("utf-8", "replace")) is not None)
         try:
-            return self._join(judge, jobs, limits, deliver)
+            return self._join(judge, (candidate, b"".join(first)), (judging, b"".join(second)), limits, deliver)
         finally:
             judge.destroy()
 
     def _join(
         self,
         judge: DockerSandbox,
-        jobs: list[tuple[dict[str, Any], bytes]],
+        candidate: tuple[schema.Job, bytes],
+        judging: tuple[schema.Job, bytes],
         limits: Limits,
         deliver: Callable[[str, bytes], None],
     ) -> RunReport:
         with ThreadPoolExecutor(max_workers=1) as threads:
-            mine = threads.submit(self._exchange, *jobs[0], limits, deliver, judge._channel)
+            mine = threads.submit(self._exchange, *candidate, limits, deliver, judge._channel)
             # A side that died says nothing any more, and its tests shall not wait for it until their time is up.
             mine.add_done_callback(lambda _: _relay(judge._channel, b"", end=True))
             try:
-                verdict, _ = judge._exchange(*jobs[1], limits, lambda stream, chunk: None, self._channel)
+                verdict, _ = judge._exchange(*judging, limits, lambda stream, chunk: None, self._channel)
             finally:
                 with contextlib.suppress(OSError):
-                    self._channel.send(protocol.encode({"type": "stop"}))
+                    _send(self._channel, {"type": "stop"})
             try:
                 frame, payload = mine.result()
             except (_Refused, _Exhausted) as exc:
@@ -176,12 +172,12 @@ class DockerSandbox:
 
     def _exchange(
         self,
-        header: dict[str, Any],
+        header: schema.Job,
         body: bytes,
         limits: Limits,
         deliver: Callable[[str, bytes], None],
         other: Channel | None,
-    ) -> tuple[dict[str, Any], bytes]:
+    ) -> tuple[schema.Result, bytes]:
         """Send a job and stay until its result, passing on what crosses the boundary to `other`.
 
         Raises:
@@ -191,7 +187,7 @@ class DockerSandbox:
         header = {**header, "adjust": wanted != self._applied}
         self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
         try:
-            self._channel.send(protocol.encode(header, body))
+            _send(self._channel, header, body)
             if not header["adjust"]:
                 self._channel.begun.set()
             while True:
@@ -208,7 +204,7 @@ class DockerSandbox:
                     self.apply(limits)
                     # The run begins now, however long the engine took over its limits.
                     self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
-                    self._channel.send(protocol.encode({"type": "go"}))
+                    _send(self._channel, {"type": "go"})
                     self._channel.begun.set()
                 elif kind == "again":
                     self._channel.set_deadline(time.monotonic() + limits.wall_time + _GRACE)
@@ -271,11 +267,15 @@ def needs_libraries(program: Program) -> bool:
     )
 
 
+def _send(channel: Channel, frame: schema.ToRuns, body: bytes = b"") -> None:
+    channel.send(protocol.encode(frame, body))
+
+
 def _relay(channel: Channel, data: bytes, *, end: bool) -> None:
     """Hand one side what the other wrote. A side that is gone is noticed by whoever reads from it."""
     channel.begun.wait(_START_TIMEOUT)
     with contextlib.suppress(OSError):
-        channel.send(protocol.encode({"type": "boundary", "end": end}, data))
+        _send(channel, {"type": "boundary", "end": end}, data)
 
 
 class _NamespacesRefused(Exception):

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Collection
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, cast
 
 from orchestrator.errors import SandboxUnavailable, UsageError
 from orchestrator.types import Limits, Program, RunReport, TestOutcome, TestResult
-from sandbox_image.agent import protocol
+from sandbox_image.agent import protocol, schema
 
 Isolation = Literal["namespace", "container"]
 _MOST_REASONS = 8
 
 
-def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
+def pack(program: Program, limits: Limits) -> tuple[schema.Job, bytes]:
     """A program as a job frame.
 
     Raises:
         UsageError: the program is contradictory, or a path does not pass the gate.
     """
     files, test_files = dict(program.files), dict(program.test_files)
-    mode, file = "python", program.file
+    mode: schema.Mode = "python"
+    file = program.file
     texts: list[bytes] = []
     code = (program.code or "").encode("utf-8", "surrogatepass")
     if (program.code is None) == (program.argv is None) or (program.tests is not None and program.code is None):
@@ -58,7 +59,8 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
     _check(test_files)
     if any("\0" in text or "=" in key or not key for key, value in program.env.items() for text in (key, value)):
         raise UsageError("An environment variable needs a name without '=', and no NUL characters.")
-    header = {
+    parts = [program.stdin, *files.values(), *test_files.values(), *texts]
+    header: schema.Job = {
         "type": "job",
         "mode": mode,
         "file": file,
@@ -73,12 +75,11 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         "args": list(program.args),
         "env": protocol.ENVIRONMENT | program.env,
         "artifacts": list(program.artifacts),
-        "limits": limits.model_dump(),
+        "limits": cast(schema.Limits, limits.model_dump()),
         "files": list(files),
         "test_files": list(test_files),
+        "parts": [len(part) for part in parts],
     }
-    parts = [program.stdin, *files.values(), *test_files.values(), *texts]
-    header["parts"] = [len(part) for part in parts]
     return header, b"".join(parts)
 
 
@@ -99,7 +100,7 @@ def _check(files: Collection[str]) -> None:
                 raise UsageError(f"The program has a file {parent!r} and, below it, a file {path!r}.")
 
 
-def checked(frame: dict[str, Any]) -> dict[str, Any]:
+def checked(frame: dict[str, Any]) -> schema.Result:
     """A result frame whose lists are lists and whose objects are objects, so that what reads it finds what it looks for.
 
     Raises:
@@ -116,10 +117,10 @@ def checked(frame: dict[str, Any]) -> dict[str, Any]:
     )
     if not fits:
         raise protocol.ProtocolError("A result lacks what every result has.")
-    return frame
+    return cast(schema.Result, frame)
 
 
-def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, isolation: Isolation) -> RunReport:
+def read_result(frame: schema.Result, body: bytes, limits: Limits, image: str, isolation: Isolation) -> RunReport:
     """A result frame as a report. Everything in it is checked again: sizes, paths, words.
 
     Raises:
@@ -131,19 +132,8 @@ def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, 
         artifacts = dict(zip(paths, contents, strict=True))
         if sum(map(len, artifacts.values())) > limits.artifacts:
             raise ValueError("more artefacts than the limit")
-        keys = (
-            "status",
-            "detail",
-            "exit_code",
-            "signal",
-            "wall_time",
-            "cpu_time",
-            "memory_peak",
-            "stdout_truncated",
-            "stderr_truncated",
-        )
         return RunReport(
-            **{key: frame[key] for key in keys if frame.get(key) is not None},
+            **{key: value for key, value in frame.items() if key in _FACTS and value is not None},
             gpu_memory_peak=frame.get("gpu", {}).get("memory_peak"),
             **_read_events(frame["events"]),
             stdout=stdout[: limits.output].decode("utf-8", "replace"),
@@ -159,12 +149,17 @@ def read_result(frame: dict[str, Any], body: bytes, limits: Limits, image: str, 
         raise SandboxUnavailable(f"The sandbox sent an invalid result: {exc}") from exc
 
 
+_FACTS = frozenset(
+    ("status", "detail", "exit_code", "signal", "wall_time", "cpu_time", "memory_peak", "stdout_truncated", "stderr_truncated")
+)
+
+
 def _sound(value: Any) -> Any:
     """Text without lone surrogates, which no file and no answer could hold; anything else as it is."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-def _read_events(events: list[dict[str, Any]]) -> dict[str, Any]:
+def _read_events(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Per-test results from the test side's events; complete only if all that was collected ran, once, and the end was reported.
 
     Foreign code may have had a hand in them: one that is malformed leaves the report incomplete, and is not the sandbox's fault.

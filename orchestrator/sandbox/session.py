@@ -13,7 +13,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -27,7 +27,7 @@ from orchestrator.sandbox.docker import DockerProvider
 from orchestrator.sandbox.engine import end_state
 from orchestrator.sandbox.hardening import ROOM, ContainerSpec
 from orchestrator.types import CellResult, Entry, ExecResult, Limits, MiB, Status
-from sandbox_image.agent import protocol
+from sandbox_image.agent import protocol, schema
 
 GRACE = 15.0
 """Seconds beyond a command's time limit before a silent agent counts as dead."""
@@ -66,6 +66,11 @@ class DockerSession:
         """Whether it has ended."""
         return self._over is not None
 
+    @property
+    def bounds(self) -> schema.Bounds:
+        """What each command may use, unless it is given more."""
+        return {"processes": self.limits.processes, "cpu_time": self.limits.cpu_time}
+
     async def open(self, limits: Limits, ttl: float) -> None:
         """Become the session of whoever calls this, for `ttl` seconds.
 
@@ -84,7 +89,8 @@ class DockerSession:
             self._provider.set_limits(self.container, self.limits.memory, self.limits.processes + protocol.MOST_COMMANDS + ROOM)
         self._channel.set_deadline(time.monotonic() + GRACE)
         try:
-            self._channel.send(protocol.encode({"type": "begin", "ttl": self._ttl}))
+            begin: schema.Begin = {"type": "begin", "ttl": self._ttl}
+            self._channel.send(protocol.encode(begin))
             said, _ = protocol.read(self._channel.read_exactly)
         except (EOFError, OSError, protocol.ProtocolError) as exc:
             raise SandboxUnavailable(f"The sandbox of a new session does not answer: {str(exc) or type(exc).__name__}.") from exc
@@ -100,7 +106,8 @@ class DockerSession:
         try:
             while True:
                 frame, body = protocol.read(self._channel.read_exactly)
-                self._loop.call_soon_threadsafe(self._heard, frame, body)
+                # The agent's own words: it is another user than all that runs in the session.
+                self._loop.call_soon_threadsafe(self._heard, cast(schema.FromSession, frame), body)
         except (EOFError, OSError, protocol.ProtocolError) as exc:
             self._end(exc)
         except RuntimeError:  # the loop is closed: the owner is gone
@@ -136,31 +143,29 @@ class DockerSession:
             command.end(self._over)
         self._commands.clear()
 
-    def _heard(self, frame: dict[str, Any], body: bytes) -> None:
-        command = self._commands.get(frame.get("id", -1))
-        if command is None:
+    def _heard(self, frame: schema.FromSession, body: bytes) -> None:
+        if frame["type"] not in ("output", "taken", "ended") or (command := self._commands.get(frame["id"])) is None:
             return
-        match frame["type"]:
-            case "output":
-                try:
-                    command.heard(frame["stream"], body)
-                except Exception as exc:  # of a callback of the owner's
-                    del self._commands[command.number]
-                    command.end(exc)
-                    self._send_soon({"type": "stop", "id": command.number})
-            case "taken":
-                command.ahead -= frame["size"]
-                command.taken.set()
-            case "ended":
+        if frame["type"] == "output":
+            try:
+                command.heard(frame["stream"], body)
+            except Exception as exc:  # of a callback of the owner's
                 del self._commands[command.number]
-                command.end(frame)
+                command.end(exc)
+                self._send_soon({"type": "stop", "id": command.number})
+        elif frame["type"] == "taken":
+            command.ahead -= frame["size"]
+            command.taken.set()
+        elif frame["type"] == "ended":
+            del self._commands[command.number]
+            command.end(frame)
 
     # What the agent is asked for
 
     async def start(
         self,
         command: Command,
-        work: dict[str, Any],
+        work: schema.Errand,
         *,
         input: bytes = b"",
         open_input: bool = False,
@@ -179,10 +184,16 @@ class DockerSession:
         self._count += 1
         command.number, command.ahead = self._count, len(input)
         self._commands[command.number] = command
-        work = {"processes": self.limits.processes, "cpu_time": self.limits.cpu_time, **work}
-        frame = {"type": "start", "id": command.number, "work": work, "timeout": timeout, "output": output}
+        frame: schema.Start = {
+            "type": "start",
+            "id": command.number,
+            "work": work,
+            "timeout": timeout,
+            "output": output,
+            "end": not open_input,
+        }
         try:
-            await self.send({**frame, "end": not open_input}, input)
+            await self.send(frame, input)
         except protocol.ProtocolError as exc:
             raise UsageError(f"The command is too long: {exc}", remedy="Pass what is long as `input`, or as a file.") from exc
 
@@ -202,12 +213,12 @@ class DockerSession:
             if last:
                 return
 
-    async def send(self, frame: dict[str, Any], body: bytes = b"") -> None:
+    async def send(self, frame: schema.ToSession, body: bytes = b"") -> None:
         """Send a frame. That nobody is there to read it is noticed by who listens."""
         with contextlib.suppress(OSError):
             await self._provider.in_thread(self._channel.send, protocol.encode(frame, body))
 
-    def _send_soon(self, frame: dict[str, Any]) -> None:
+    def _send_soon(self, frame: schema.ToSession) -> None:
         with contextlib.suppress(RuntimeError):  # the provider is closed, and with it the session
             task = asyncio.ensure_future(self.send(frame))
             self._sending.add(task)
@@ -215,13 +226,13 @@ class DockerSession:
 
     async def _run(
         self,
-        work: dict[str, Any],
+        work: schema.Errand,
         *,
         input: bytes = b"",
         timeout: float,
         output: int,
         on_output: OnOutput | None = None,
-    ) -> tuple[dict[str, Any], Command]:
+    ) -> tuple[schema.Ended, Command]:
         """Run a command to its end. Raises SandboxUnavailable."""
         first, rest = input[: protocol.PIECE], input[protocol.PIECE :]
         command = Command(on_output)
@@ -258,7 +269,8 @@ class DockerSession:
         on_output: OnOutput | None = None,
     ) -> ExecResult:
         """Run a command and report what happened; see `base.Session`."""
-        work: dict[str, Any] = {
+        work: schema.Exec = {
+            **self.bounds,
             "mode": "exec",
             "argv": words(argv),
             "cwd": text(cwd),
@@ -273,7 +285,7 @@ class DockerSession:
 
     async def read_file(self, path: str) -> bytes:
         """The content of a file; see `base.Session`."""
-        work = {"mode": "read", "path": checked_path(path), "size": protocol.MAX_FILE}
+        work: schema.Read = {**self.bounds, "mode": "read", "path": checked_path(path), "size": protocol.MAX_FILE}
         command = await self._carry(work, f"The file {path!r} cannot be read", output=protocol.MAX_FILE)
         return bytes(command.output["stdout"])
 
@@ -284,12 +296,12 @@ class DockerSession:
             raise UsageError(
                 f"The file {path!r} of {len(data)} bytes is too large.", remedy=f"At most {protocol.MAX_FILE // MiB} MiB fit."
             )
-        work = {"mode": "write", "path": checked_path(path), "size": len(data)}
+        work: schema.Write = {**self.bounds, "mode": "write", "path": checked_path(path), "size": len(data)}
         await self._carry(work, f"The file {path!r} cannot be written", input=data)
 
     async def list(self, path: str = "") -> tuple[Entry, ...]:
         """What is in a folder; see `base.Session`."""
-        work = {"mode": "list", "path": checked_path(path) if path else ""}
+        work: schema.List = {**self.bounds, "mode": "list", "path": checked_path(path) if path else ""}
         command = await self._carry(work, f"The folder {path or '.'!r} cannot be listed", output=64 * MiB)
         try:
             found = _ENTRIES.validate_json(bytes(command.output["stdout"]))
@@ -297,7 +309,7 @@ class DockerSession:
         except ValidationError as exc:
             raise SandboxUnavailable(f"The session does not say what is in {path or '.'!r}.") from exc
 
-    async def _carry(self, work: dict[str, Any], failed: str, *, input: bytes = b"", output: int = _MESSAGE) -> Command:
+    async def _carry(self, work: schema.Errand, failed: str, *, input: bytes = b"", output: int = _MESSAGE) -> Command:
         """Do something with a file. Raises UsageError with what hinders it."""
         end, command = await self._run(work, input=input, timeout=_FILE_TIMEOUT, output=output)
         if end["status"] != Status.OK:

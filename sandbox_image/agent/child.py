@@ -30,13 +30,16 @@ import time
 import traceback
 import types
 import weakref
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import protocol
 from .files import WORK, collect_artifacts, filled, place_files
 from .gpu import limit_torch
 from .isolation import Container, enter, resize, seal, silence
 from .linux import PR_SET_DUMPABLE, prctl
+
+if TYPE_CHECKING:
+    from .schema import NotBegun, Order, Report
 
 _AGENT = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE = __name__.partition(".")[0]
@@ -50,9 +53,9 @@ _FURNISHED: dict[str, types.ModuleType] = {}
 _LENGTHS = struct.Struct("=II")
 
 
-def order_of(header: dict[str, Any], body: bytes) -> bytes:
+def order_of(header: Order, body: bytes) -> bytes:
     """An order as bytes. It goes one way only, from the agent to a child that has not begun, so that it need not be JSON."""
-    data = marshal.dumps(header)
+    data = marshal.dumps(dict(header))
     return _LENGTHS.pack(len(data), len(body)) + data + body
 
 
@@ -126,7 +129,7 @@ def become(control: socket.socket, *, judge: bool, outside: Container | None, qu
         return taken
 
     header_length, body_length = _LENGTHS.unpack(read_exactly(_LENGTHS.size))
-    order: dict[str, Any] = marshal.loads(read_exactly(header_length))
+    order: Order = marshal.loads(read_exactly(header_length))
     body = read_exactly(body_length)
     given = dict(zip(order["fds"], fds, strict=True))
     work = protocol.split(body, order["parts"])
@@ -134,12 +137,12 @@ def become(control: socket.socket, *, judge: bool, outside: Container | None, qu
         try:
             resize(order["disk"])
         except OSError as exc:
-            control.sendall(protocol.encode({"type": "failed", "detail": f"The run's file systems could not be made: {exc}"}))
+            _say(control, {"type": "failed", "detail": f"The run's file systems could not be made: {exc}"})
             os._exit(70)
     try:
         place_files(dict(zip(order["files"], work, strict=False)))
     except (OSError, ValueError) as exc:
-        control.sendall(protocol.encode({"type": "refused", "detail": f"The program's files could not be placed: {exc}"}))
+        _say(control, {"type": "refused", "detail": f"The program's files could not be placed: {exc}"})
         os._exit(0)
     texts = [part.decode("utf-8", "surrogateescape") for part in work[len(order["files"]) :]]
     if namespaces and order["mode"] in ("exec", "python", "pytest"):
@@ -162,7 +165,11 @@ def become(control: socket.socket, *, judge: bool, outside: Container | None, qu
     _do(order, given, texts, quiet=quiet)
 
 
-def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoReturn:
+def _say(control: socket.socket, word: NotBegun | Report, body: bytes = b"") -> None:
+    control.sendall(protocol.encode(word, body))
+
+
+def _watch(control: socket.socket, program: int, order: Order) -> NoReturn:
     """The run's init: wait for the program or for the agent's word to stop, kill the rest, report. It is sealed."""
     for fd in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), fd)
@@ -188,16 +195,16 @@ def _watch(control: socket.socket, program: int, order: dict[str, Any]) -> NoRet
                 status = found
     used, now_full = filled()
     artifacts, refused = collect_artifacts(order["artifacts"], order["artifact_bytes"])
-    report = {
+    report: Report = {
         "type": "report",
         "status": status,
         "disk_used": used,
         "disk_full": full or now_full,
-        "artifacts": [[path, len(content)] for path, content in artifacts.items()],
+        "artifacts": [(path, len(content)) for path, content in artifacts.items()],
         "artifact_errors": refused,
     }
     with contextlib.suppress(OSError):
-        control.sendall(protocol.encode(report, b"".join(artifacts.values())))
+        _say(control, report, b"".join(artifacts.values()))
     os._exit(0)
 
 
@@ -215,7 +222,7 @@ def _own_modules() -> dict[str, types.ModuleType]:
     return {name: sys.modules[name] for name in later if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")}
 
 
-def _do(order: dict[str, Any], given: dict[str, int], texts: list[str], *, quiet: bool) -> NoReturn:
+def _do(order: Order, given: dict[str, int], texts: list[str], *, quiet: bool) -> NoReturn:
     """Take the streams, drop everything else, and run."""
     mode = order["mode"]
     if any("async" in text for text in texts):
@@ -342,7 +349,7 @@ def _show(exc: BaseException) -> None:
         traceback.print_exception(type(exc), exc, trace)
 
 
-def _python(order: dict[str, Any]) -> int:
+def _python(order: Order) -> int:
     path = f"{WORK}/{order['file']}"
     sys.argv[:] = [order["file"], *order["args"]]
     module = types.ModuleType("__main__")
@@ -354,7 +361,7 @@ def _python(order: dict[str, Any]) -> int:
     return 0
 
 
-def _pytest(order: dict[str, Any], reporter: Any) -> int:
+def _pytest(order: Order, reporter: Any) -> int:
     import pytest
 
     sys.argv[:] = ["pytest"]

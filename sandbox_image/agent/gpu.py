@@ -17,7 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .schema import Device
 
 SETTLE = 3.0
 """Seconds that the driver may take to free what ended processes held."""
@@ -178,7 +181,7 @@ class Watch:
             except GpuError as exc:
                 self._failed = str(exc)
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> Device:
         """After the end of all the run's processes: the most bytes it used (None where unknown), and what is left over."""
         if not self._alone:
             return {"memory_peak": None, "left_over": ""}

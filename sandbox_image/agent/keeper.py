@@ -29,7 +29,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import protocol
 from .files import WORK, open_plain
@@ -37,7 +37,11 @@ from .isolation import seal
 from .linux import PR_SET_CHILD_SUBREAPER, prctl
 from .pipe import widen
 
-STREAMS = ("stdin", "stdout", "stderr", "channel")
+if TYPE_CHECKING:
+    from .schema import CellsOf, Errand, Exec, List, Outlet, Read, Write
+
+OUTLETS: tuple[Outlet, ...] = ("stdout", "stderr", "channel")
+STREAMS = ("stdin", *OUTLETS)
 """Of a command, in the order of their descriptors here."""
 TOLD = 512
 """Most bytes of what a keeper, or a child that could not begin, says at once."""
@@ -99,10 +103,10 @@ class Keeper:
         told: tuple[int, float] = marshal.loads(said)
         return told
 
-    def begin(self, work: dict[str, Any]) -> None:
+    def begin(self, work: Errand) -> None:
         """Order the child to become a command. Raises OSError."""
         assert self.order is not None
-        data = marshal.dumps(work)
+        data = marshal.dumps(dict(work))
         self.order.sendall(_LENGTH.pack(len(data)) + data)
 
     def begun(self) -> dict[str, int]:
@@ -295,7 +299,7 @@ def _become(order: socket.socket, user: int) -> NoReturn:
         return bytes(data)
 
     (length,) = _LENGTH.unpack(read_exactly(_LENGTH.size))
-    work: dict[str, Any] = marshal.loads(read_exactly(length))
+    work: Errand = marshal.loads(read_exactly(length))
     try:
         _be(user, work)
         _connect(order, channel=work["mode"] == "cells", wide=work["wide"])
@@ -304,7 +308,7 @@ def _become(order: socket.socket, user: int) -> NoReturn:
         os._exit(70)
     try:
         _go_to_work()
-        code = _WORK[work["mode"]](work)
+        code = _do(work)
     except OSError as exc:
         if exc.errno == errno.EAGAIN:  # from an exec of a user that has all the processes that it may
             order.sendall(f"No process could be started: {exc.strerror}.".encode())
@@ -326,7 +330,7 @@ _CODES: dict[type[OSError], int] = {FileNotFoundError: 127, NotADirectoryError: 
 """Exit codes as shells have them for what cannot be run."""
 
 
-def _be(user: int, work: dict[str, Any]) -> None:
+def _be(user: int, work: Errand) -> None:
     """Become the command's user under its limits, without a way back. Raises OSError."""
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _DESCRIPTORS)
@@ -385,7 +389,22 @@ def _above(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
 
 
-def _exec(work: dict[str, Any]) -> int:
+def _do(work: Errand) -> int:
+    """An errand, to its end. Returns the exit code. Raises OSError, ValueError."""
+    match work["mode"]:
+        case "exec":
+            return _exec(work)
+        case "cells":
+            return _cells(work)
+        case "read":
+            return _read(work)
+        case "write":
+            return _write(work)
+        case "list":
+            return _list(work)
+
+
+def _exec(work: Exec) -> int:
     """A command line."""
     argv = work["argv"]
     try:
@@ -400,13 +419,13 @@ def _exec(work: dict[str, Any]) -> int:
         raise exc
 
 
-def _cells(work: dict[str, Any]) -> int:
+def _cells(work: CellsOf) -> int:
     """The process that keeps the state of cells."""
     os.set_inheritable(_CHANNEL, True)
     os.execve(sys.executable, [sys.executable, "-I", "-c", _CELLS, _ROOM], work["env"])
 
 
-def _read(work: dict[str, Any]) -> int:
+def _read(work: Read) -> int:
     """A file's content to stdout."""
     fd = open_plain(work["path"])
     if (size := os.fstat(fd).st_size) > work["size"]:
@@ -416,7 +435,7 @@ def _read(work: dict[str, Any]) -> int:
     return 0
 
 
-def _write(work: dict[str, Any]) -> int:
+def _write(work: Write) -> int:
     """A file's content from stdin. Written in place, for a copy beside it might not fit."""
     path = f"{WORK}/{protocol.check_path(work['path'])}"
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -435,7 +454,7 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _list(work: dict[str, Any]) -> int:
+def _list(work: List) -> int:
     """What is in a folder, to stdout."""
     folder = f"{WORK}/{protocol.check_path(work['path'])}" if work["path"] else WORK
     found = []
@@ -451,6 +470,3 @@ def _list(work: dict[str, Any]) -> int:
 
 def _kind(mode: int) -> str:
     return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "other"
-
-
-_WORK = {"exec": _exec, "cells": _cells, "read": _read, "write": _write, "list": _list}

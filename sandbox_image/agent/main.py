@@ -10,16 +10,20 @@ import os
 import resource
 import select
 import signal
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import protocol
 from .files import WORK
 from .gpu import bound
 from .linux import PR_SET_DUMPABLE, prctl
 from .meter import Meter
+from .needs import is_quiet, sides
 from .pipe import Pipe, attached
-from .supervise import Run, is_quiet, kill_all, reduced, sides
+from .supervise import Run, kill_all, reduced
 from .zygote import FOREIGN, HEAVY, QUIET, TESTS, Zygote
+
+if TYPE_CHECKING:
+    from .schema import FromRuns, Hello, Test, ToRuns
 
 _IDLE = 0.3
 """Seconds without a job after which a worker for many runs imports the libraries that it may need later."""
@@ -43,7 +47,7 @@ def _isolated(zygote: Zygote) -> str:
     return ""
 
 
-def _warm_up(heavy: Zygote, pipe: Pipe, *, judge: bool) -> None:
+def _warm_up(heavy: Zygote, pipe: Pipe[ToRuns, FromRuns], *, judge: bool) -> None:
     """Wait until the libraries are there and have children prepared, or until there is a job."""
     sources: list[Zygote | int] = [heavy, pipe.read]
     if heavy in select.select(sources, [], [])[0]:
@@ -53,7 +57,7 @@ def _warm_up(heavy: Zygote, pipe: Pipe, *, judge: bool) -> None:
             heavy.prepare(TESTS)
 
 
-def main(pipe: Pipe) -> int:
+def main(pipe: Pipe[ToRuns, FromRuns]) -> int:
     """Serve jobs. Returns the exit code of the container."""
     # Same-uid programs could otherwise open /proc/1/fd or read this process's memory.
     prctl(PR_SET_DUMPABLE, 0)
@@ -76,14 +80,15 @@ def main(pipe: Pipe) -> int:
         heavy.start(ahead=True)
     gpu, no_gpu = bound()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
-    hello = {
+    hello: Hello = {
         "type": "hello",
         "version": protocol.VERSION,
         "cgroup": 2 if meter.v2 else 1,
         "meter": meter.present,
         "no_gpu": no_gpu,
+        "refused": _isolated(bare) if namespaces else "",
     }
-    pipe.send({**hello, "refused": _isolated(bare) if namespaces else ""})
+    pipe.send(hello)
     for kind in (FOREIGN, TESTS, QUIET, QUIET) if namespaces else (FOREIGN,):
         bare.prepare(kind)
     if preload and not namespaces:
@@ -99,6 +104,7 @@ def main(pipe: Pipe) -> int:
                 heavy.settle()
                 counted = False
             job, body = pipe.receive()
+            assert job["type"] == "job"  # no other frame is sent between runs
             parts = protocol.split(body, job["parts"])
             wanted = sides(job, parts)
             used = any(libraries for libraries, _ in wanted)
@@ -113,23 +119,24 @@ def main(pipe: Pipe) -> int:
                 _adjust(pipe, meter.resident())
         except EOFError:
             return 0
-        first, job["repeat"] = False, namespaces
+        first = False
         ways = [[(heavy if libraries else bare, TESTS if judge else FOREIGN) for libraries, judge in wanted]]
         if namespaces and not used and is_quiet(job, parts):
             ways.insert(0, [(bare, QUIET)] * 2)
-        failures: list[dict[str, Any]] = []
+        failures: list[Test] = []
         for children in ways:
-            run = Run(job, parts, meter, pipe.send, pipe.receive, pipe.read, namespaces=namespaces, gpu=gpu, failures=failures)
+            run = Run(job, parts, meter, pipe, namespaces=namespaces, gpu=gpu, failures=failures)
             run.start(children)
             result, output = run.supervise()
             if not run.broke_the_silence:
                 break
             failures = run.failures()
             pipe.send({"type": "again"})  # its time begins anew
+        result["libraries"] = used
         try:
-            pipe.send({**result, "libraries": used}, output)
+            pipe.send(result, output)
         except protocol.ProtocolError as exc:
-            pipe.send(*reduced({**result, "libraries": used}, output, str(exc)))
+            pipe.send(*reduced(result, output, str(exc)))
         run.clear()
         if not namespaces:
             return 0
@@ -138,7 +145,7 @@ def main(pipe: Pipe) -> int:
         due = heavy.is_warm and not heavy.is_settled and job["limits"]["memory"] >= _ROOM // 2
 
 
-def _adjust(pipe: Pipe, resident: int) -> None:
+def _adjust(pipe: Pipe[ToRuns, FromRuns], resident: int) -> None:
     """Have the host set the run's limits on this container, on top of what is `resident` in it. Raises EOFError."""
     pipe.send({"type": "adjust", "resident": resident})
     pipe.receive()

@@ -1,6 +1,6 @@
 """The stream to the host: frames over the two descriptors that the engine attached.
 
-Left out: what frames say. That is `protocol.py`.
+Left out: what frames say. That is `protocol.py`, and `schema.py` for the type checker.
 """
 
 from __future__ import annotations
@@ -8,15 +8,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
 
 from . import protocol
 
 _WIDE = 1 << 20
+_In = TypeVar("_In", bound=Mapping[str, object])
+_Out = TypeVar("_Out", bound=Mapping[str, object])
 
 
-class Pipe:
-    """Frames over the two descriptors that the engine attached."""
+class Pipe(Generic[_In, _Out]):
+    """Frames over the two descriptors that the engine attached: which ones come in, and which ones go out."""
 
     def __init__(self, read: int, write: int) -> None:
         self.read, self._write = read, write
@@ -32,12 +35,12 @@ class Pipe:
             count -= len(data)
         return b"".join(chunks)
 
-    def receive(self) -> tuple[dict[str, Any], bytes]:
+    def receive(self) -> tuple[_In, bytes]:
         """The next frame. Raises EOFError, ProtocolError."""
-        frame: tuple[dict[str, Any], bytes] = protocol.read(self.read_exactly)
+        frame: tuple[Any, bytes] = protocol.read(self.read_exactly)
         return frame
 
-    def send(self, header: dict[str, Any], body: bytes = b"") -> None:
+    def send(self, header: _Out, body: bytes = b"") -> None:
         """Write a frame, all of it."""
         view = memoryview(protocol.encode(header, body))
         while view:
@@ -50,11 +53,11 @@ def widen(fd: int) -> None:
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _WIDE)
 
 
-def attached() -> Pipe:
+def attached() -> Pipe[Any, Any]:
     """Take over the streams of this process. The frames get descriptors of their own, so that nothing printed by accident can
     garble them.
     """
-    frames = Pipe(os.dup(0), os.dup(1))
+    frames: Pipe[Any, Any] = Pipe(os.dup(0), os.dup(1))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     return frames

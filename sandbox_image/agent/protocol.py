@@ -34,6 +34,8 @@ does not read them:
     host -> cells   cell      code to run
     cells -> host   answered  what its last expression is, or what was raised; the body is its pictures
 
+`schema.py` has what each of them holds, as types.
+
 Left out: compression and encryption. The stream is a pipe of the container engine.
 """
 
@@ -41,7 +43,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 VERSION = 6
@@ -86,7 +88,7 @@ class ProtocolError(Exception):
     """The other side sent something that is not a frame."""
 
 
-def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
+def encode(header: Mapping[str, object], body: bytes = b"") -> bytes:
     """One frame as bytes."""
     head = json.dumps(header, separators=(",", ":")).encode()
     if len(head) > MAX_HEADER or len(body) > MAX_BODY:

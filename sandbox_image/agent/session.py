@@ -17,15 +17,18 @@ import select
 import selectors
 import signal
 import time
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from . import protocol
 from .files import filled
 from .gpu import Gpu, bound
-from .keeper import STREAMS, Keeper
+from .keeper import OUTLETS, STREAMS, Keeper
 from .linux import PR_SET_DUMPABLE, prctl
 from .meter import Meter
 from .pipe import Pipe, attached, widen
+
+if TYPE_CHECKING:
+    from .schema import Errand, FromSession, Outlet, Start, ToSession
 
 _CHUNK = 1 << 20
 _MOST_WAITING = 8
@@ -39,19 +42,19 @@ _MOST_READS = 64
 class Command:
     """What the agent knows of one command."""
 
-    def __init__(self, keeper: Keeper, frame: dict[str, Any], body: bytes) -> None:
+    def __init__(self, keeper: Keeper, frame: Start, body: bytes) -> None:
         assert keeper.order is not None
         self.keeper, self.order = keeper, keeper.order
-        self.id: int = frame["id"]
-        self.cap: int | None = frame["output"]
+        self.id = frame["id"]
+        self.cap = frame["output"]
         """Bytes of stdout, and of stderr, that are passed on; None for all of them."""
         self.begun = time.monotonic()
-        self.time_limit: float | None = frame["timeout"]
+        self.time_limit = frame["timeout"]
         self.streams: dict[str, int] = {}
         """Our ends that are open."""
         self.input = bytearray(body)
         """What it has not taken yet."""
-        self.input_ends: bool = frame["end"]
+        self.input_ends = frame["end"]
         self.written = {"stdout": 0, "stderr": 0}
         self.stopped: tuple[str, str] | None = None
         """Status and a sentence, once it was told to end."""
@@ -63,7 +66,7 @@ class Command:
 class Session:
     """Serves one session from its beginning to its end."""
 
-    def __init__(self, pipe: Pipe, user: int, meter: Meter, gpu: Gpu | None = None) -> None:
+    def __init__(self, pipe: Pipe[ToSession, FromSession], user: int, meter: Meter, gpu: Gpu | None = None) -> None:
         self._pipe, self._user, self._meter, self._gpu = pipe, user, meter, gpu
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, Command] = {}
@@ -128,29 +131,29 @@ class Session:
 
     def _hear(self) -> None:
         frame, body = self._pipe.receive()
-        kind, command = frame["type"], self._commands.get(frame.get("id", -1))
-        if kind == "begin":
+        if frame["type"] == "begin":
             _end_after(frame["ttl"])
             self._pipe.send({"type": "begun"})
-        elif kind == "start":
+        elif frame["type"] == "start":
             self._start(frame, body)
-        elif command is None:
+        elif (command := self._commands.get(frame["id"])) is None:
             pass  # it has ended, and the host does not know yet
-        elif kind == "input":
+        elif frame["type"] == "input":
             command.input += body
             command.input_ends = frame["end"]
             self._feed(command)
-        elif kind == "signal":
+        elif frame["type"] == "signal":
             command.keeper.signal(frame["number"])
-        elif kind == "stop":
+        elif frame["type"] == "stop":
             self._stop(command, "signalled", "It was stopped.")
 
-    def _start(self, frame: dict[str, Any], body: bytes) -> None:
+    def _start(self, frame: Start, body: bytes) -> None:
         if sum(command is not None for command in self._keepers.values()) >= protocol.MOST_COMMANDS:
             self._refuse(frame, f"There are {protocol.MOST_COMMANDS} commands already, or processes that they left behind.")
             return
-        work = {**frame["work"], "wide": bool(body) or frame["work"]["mode"] == "read"}
-        if self._gpu is not None and "env" in work:
+        work = frame["work"]
+        work["wide"] = bool(body) or work["mode"] == "read"
+        if self._gpu is not None and (work["mode"] == "exec" or work["mode"] == "cells"):
             work["env"] = self._gpu.environment(work["env"])
         try:
             keeper = self._ordered(work)
@@ -162,7 +165,7 @@ class Session:
         self._commands[command.id] = self._keepers[keeper] = command
         self._selector.register(command.order, selectors.EVENT_READ, lambda: self._began(command))
 
-    def _ordered(self, work: dict[str, Any]) -> Keeper:
+    def _ordered(self, work: Errand) -> Keeper:
         """A keeper whose child has its order. Raises OSError."""
         for _ in range(_TRIES - 1):
             keeper = self._take_keeper()
@@ -175,7 +178,7 @@ class Session:
         keeper.begin(work)
         return keeper
 
-    def _refuse(self, frame: dict[str, Any], detail: str) -> None:
+    def _refuse(self, frame: Start, detail: str) -> None:
         self._pipe.send({"type": "ended", "id": frame["id"], "status": "process_limit_exceeded", "detail": detail})
 
     # What becomes of a command
@@ -189,7 +192,7 @@ class Session:
             command.stopped = command.stopped or ("sandbox_error", str(exc))
             return
         command.streams = streams
-        for name in STREAMS[1:]:
+        for name in OUTLETS:
             if name in streams:
                 os.set_blocking(streams[name], False)
                 self._watch(command, name)
@@ -199,18 +202,18 @@ class Session:
         os.set_blocking(streams["stdin"], False)
         self._feed(command)
 
-    def _watch(self, command: Command, name: str) -> None:
+    def _watch(self, command: Command, name: Outlet) -> None:
         fd = command.streams[name]
 
         def read() -> None:
             if name == "channel":  # what was printed before it spoke comes first
-                for other in ("stdout", "stderr"):
-                    self._drain(command, other)
+                self._drain(command, "stdout")
+                self._drain(command, "stderr")
             self._read(command, name)
 
         self._selector.register(fd, selectors.EVENT_READ, read)
 
-    def _read(self, command: Command, name: str) -> bool:
+    def _read(self, command: Command, name: Outlet) -> bool:
         """Pass a chunk on. Returns whether there may be more now."""
         fd = command.streams.get(name)
         if fd is None:
@@ -228,12 +231,12 @@ class Session:
             self._pass_on(command, name, data)
         return True
 
-    def _drain(self, command: Command, name: str) -> None:
+    def _drain(self, command: Command, name: Outlet) -> None:
         for _ in range(_MOST_READS):
             if not self._read(command, name):
                 return
 
-    def _pass_on(self, command: Command, name: str, data: bytes) -> None:
+    def _pass_on(self, command: Command, name: Outlet, data: bytes) -> None:
         if name in command.written and command.cap is not None:
             room = max(0, command.cap - command.written[name])
             command.written[name] += len(data)
@@ -323,7 +326,7 @@ class Session:
         wall_time = time.monotonic() - command.begun
         if self._selector.get_map().get(command.order) is not None:
             self._began(command)  # it was over before anybody looked
-        for name in ("stdout", "stderr", "channel"):
+        for name in OUTLETS:
             self._drain(command, name)
         self._close(command, "stdin")
         command.ended = True

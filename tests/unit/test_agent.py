@@ -15,6 +15,8 @@ import pytest
 
 from sandbox_image.agent import protocol, supervise
 from sandbox_image.agent.child import _seed_afresh
+from sandbox_image.agent.events import MALFORMED, Events, event_of
+from sandbox_image.agent.side import Side
 
 LIMITS = {"disk": 1 << 20, "cpu_time": 5, "wall_time": 5, "output": 1000, "artifacts": 0, "processes": 9, "memory": 1 << 30}
 JOB: dict[str, Any] = {
@@ -22,7 +24,6 @@ JOB: dict[str, Any] = {
     "files": [],
     "test_files": [],
     "limits": LIMITS,
-    "repeat": False,
     "stream": False,
     "file": "main.py",
     "module": "candidate",
@@ -47,9 +48,9 @@ def test_an_order_that_is_not_passed_on_leaves_no_descriptor_open(monkeypatch, e
     read, write = os.pipe()
     os.set_blocking(read, False)
     try:
-        side = supervise.Side(SimpleNamespace(pid=child.pid, control=ours))
+        side = Side(SimpleNamespace(pid=child.pid, control=ours))
         with pytest.raises(type(error)):
-            side.order({}, b"", {"stdout": write})
+            side.order({}, b"", [write])
         assert os.read(read, 1) == b""  # its end was closed
         side.close()
     finally:
@@ -66,9 +67,9 @@ def test_a_run_that_cannot_be_handed_over_ends_at_once(monkeypatch):
     monkeypatch.setattr(socket, "send_fds", fails)
     child = subprocess.Popen(["sleep", "60"])
     ours, theirs = socket.socketpair()
-    zygote = SimpleNamespace(take=lambda kind: SimpleNamespace(pid=child.pid, control=ours))
+    zygote = SimpleNamespace(take=lambda kind: SimpleNamespace(pid=child.pid, control=ours), prepare=lambda kind: None)
     meter = supervise.Meter()
-    run = supervise.Run(JOB, [b""], meter, lambda *args: None, lambda: ({}, b""), 0, namespaces=True)
+    run = supervise.Run(JOB, [b""], meter, SimpleNamespace(), namespaces=True)
     run.start([(zygote, b"r")])
     result, _ = run.supervise()
     theirs.close()
@@ -82,8 +83,8 @@ def test_a_child_that_is_gone_before_its_order_is_seen_later():
     ours, theirs = socket.socketpair()
     theirs.close()
     with subprocess.Popen(["true"]) as child:
-        side = supervise.Side(SimpleNamespace(pid=child.pid, control=ours))
-        side.order({}, b"", {"stdout": os.open(os.devnull, os.O_RDONLY)})
+        side = Side(SimpleNamespace(pid=child.pid, control=ours))
+        side.order({}, b"", [os.open(os.devnull, os.O_RDONLY)])
         side.close()
 
 
@@ -131,19 +132,18 @@ EVENTS = {
 
 @pytest.mark.parametrize("line", EVENTS, ids=lambda line: line[:50])
 def test_a_line_of_the_report_is_an_event_or_malformed(line):
-    assert supervise.event_of(line) == (EVENTS[line] or supervise.MALFORMED)
+    assert event_of(line) == (EVENTS[line] or MALFORMED)
 
 
 def test_a_message_is_cut():
     line = b'{"event": "tampered", "what": "%b"}' % (b"x" * 10_000)
-    assert len(supervise.event_of(line)["what"]) == 4000
+    assert len(event_of(line)["what"]) == 4000
 
 
 def events_of_a_run(events: list[dict[str, Any]], status: str = "") -> list[tuple[str, str]]:
-    run = object.__new__(supervise.Run)
-    run._events = [supervise.event_of(json.dumps(event).encode()) for event in events]
-    run._status = status
-    return [(event["event"], event.get("outcome", "")) for event in run._counted()]
+    found = Events()
+    found.add("".join(f"{json.dumps(event)}\n" for event in events).encode())
+    return [(event["event"], event.get("outcome", "")) for event in found.counted(by_our_fault=status == "sandbox_error")]
 
 
 DOUBT = {"event": "doubt", "name": "test_a", "message": "assert f() == 1"}

@@ -9,7 +9,7 @@ from orchestrator.errors import UsageError
 from orchestrator.sandbox.jobs import pack
 from orchestrator.types import Limits, Program
 from sandbox_image.agent import protocol
-from sandbox_image.agent.supervise import is_quiet, sides
+from sandbox_image.agent.needs import is_quiet, sides
 
 
 def packed(**options):

@@ -7,7 +7,8 @@ import struct
 
 import pytest
 
-from sandbox_image.agent import protocol
+from orchestrator.types import Limits
+from sandbox_image.agent import protocol, schema
 
 
 def reader(data: bytes):
@@ -70,3 +71,7 @@ def test_a_plain_path_passes(path):
 def test_any_other_path_does_not(path):
     with pytest.raises(ValueError, match="path"):
         protocol.check_path(path)
+
+
+def test_the_limits_of_a_job_are_those_that_a_run_has():
+    assert schema.Limits.__required_keys__ == Limits.model_fields.keys()
