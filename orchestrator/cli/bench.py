@@ -13,7 +13,7 @@ from orchestrator.cli.shared import Json, console, guarded, out_json, run_async,
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.checks.bench import Figures
+    from orchestrator.checks.bench.figures import Figures
 
 bench_app = typer.Typer(
     help="Measure speed next to yardsticks, on the same machine at the same time.", no_args_is_help=True, rich_markup_mode=None
@@ -33,7 +33,7 @@ def humaneval(
     json_: Json = False,
 ) -> None:
     """Judge HumanEval's reference solutions, in turns with OpenAI's unsandboxed harness."""
-    from orchestrator.checks.bench import bench_humaneval
+    from orchestrator.checks.bench.humaneval import bench_humaneval
 
     _report(
         "humaneval",
@@ -52,7 +52,7 @@ def torch(
     json_: Json = False,
 ) -> None:
     """Test a small torch loss, next to `docker run` for each test and to a bare fork."""
-    from orchestrator.checks.bench import bench_torch
+    from orchestrator.checks.bench.torch import bench_torch
 
     _report("torch", bench_torch(settings(), runs=runs, docker_runs=docker_runs, say=note), plot, json_)
 
@@ -66,7 +66,7 @@ def container(
     json_: Json = False,
 ) -> None:
     """A container for each run, from the warm pool, next to `docker run`."""
-    from orchestrator.checks.bench import bench_container
+    from orchestrator.checks.bench.container import bench_container
 
     _report("container", bench_container(settings(), workers=workers, runs=runs, say=note), plot, json_)
 
@@ -80,7 +80,7 @@ def queue(
     json_: Json = False,
 ) -> None:
     """Growing numbers of runs: time must be linear, memory flat, and none lost or doubled."""
-    from orchestrator.checks.bench import bench_queue
+    from orchestrator.checks.bench.queue import bench_queue
 
     _report("queue", bench_queue(settings(workers=workers), sizes=_numbers(runs, "--runs"), say=note), plot, json_)
 
@@ -96,7 +96,7 @@ def _numbers(text: str, option: str) -> list[int]:
 
 
 def _report(kind: str, work: Coroutine[Any, Any, Figures], plot: Path | None, json_: bool) -> None:
-    from orchestrator.checks.bench import draw
+    from orchestrator.checks.bench.pictures import draw
 
     figures = run_async(work)
     path = draw(kind, figures, plot or settings().home / "bench" / f"{kind}.png")

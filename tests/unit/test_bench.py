@@ -6,12 +6,14 @@ import asyncio
 import importlib.util
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.checks import bench
+from orchestrator.checks.bench import figures, humaneval, pictures, queue, running, yardsticks
 from orchestrator.cli.bench import _numbers, _rows
+from orchestrator.engine.engine import Engine
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import PrerequisiteError, UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
@@ -20,48 +22,48 @@ from orchestrator.types import Program, RunReport, Status
 
 
 def test_percentiles_are_times_that_were_taken():
-    assert bench.percentiles([0.001 * i for i in range(1, 101)]) == pytest.approx({"p50": 50, "p95": 95, "p99": 99})
-    assert bench.percentiles([0.002, 0.001]) == pytest.approx({"p50": 1, "p95": 2, "p99": 2})
-    assert bench.percentiles([0.5]) == {"p50": 500, "p95": 500, "p99": 500}
-    assert bench.percentiles([]) == {"p50": 0, "p95": 0, "p99": 0}
+    assert figures.percentiles([0.001 * i for i in range(1, 101)]) == pytest.approx({"p50": 50, "p95": 95, "p99": 99})
+    assert figures.percentiles([0.002, 0.001]) == pytest.approx({"p50": 1, "p95": 2, "p99": 2})
+    assert figures.percentiles([0.5]) == {"p50": 500, "p95": 500, "p99": 500}
+    assert figures.percentiles([]) == {"p50": 0, "p95": 0, "p99": 0}
 
 
 async def test_never_more_in_flight_than_asked_for_and_all_are_done_once():
-    running, most, done = 0, 0, []
+    now, most, done = 0, 0, []
 
     async def one(item):
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
         await asyncio.sleep(0)
-        running -= 1
+        now -= 1
         done.append(item)
 
-    await bench._in_flight(3, range(50), one)
+    await running.in_flight(3, range(50), one)
     assert (most, sorted(done)) == (3, list(range(50)))
 
 
 def test_the_reference_programs_are_human_evals_and_pass_its_own_check():
-    problems = bench.human_eval_problems()
+    problems = yardsticks.human_eval_problems()
     assert len(problems) == 164
-    program = bench.reference_program(problems[0])
+    program = humaneval.reference_program(problems[0])
     space: dict[str, object] = {}
     exec(f"{program.code}\n{program.tests}\ncheck({program.entry_point})", space)
     assert program.judging == "auto"
-    assert len(bench.human_eval_problems(3)) == 3
+    assert len(yardsticks.human_eval_problems(3)) == 3
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    monkeypatch.setattr(yardsticks, "find_spec", lambda name: None)
     with pytest.raises(PrerequisiteError) as caught:
-        bench.human_eval_problems()
+        yardsticks.human_eval_problems()
     assert "fumehood[bench]" in caught.value.remedy
 
 
 def test_the_installed_harness_is_used_as_it_is(tmp_path):
-    path, edited = bench.harness_path(tmp_path)
+    path, edited = yardsticks.harness_path(tmp_path)
     assert not edited
-    assert (bench.Path(path) / "human_eval").is_dir()
+    assert (Path(path) / "human_eval").is_dir()
     assert not list(tmp_path.iterdir())
 
 
@@ -71,10 +73,10 @@ def test_a_harness_that_executes_nothing_is_enabled_on_a_copy(tmp_path, monkeypa
     (package / "__init__.py").write_text("")
     disabled = "def f(check_program, exec_globals):\n# WARNING: read this\n#        exec(check_program, exec_globals)\n    pass\n"
     (package / "execution.py").write_text(disabled)
-    monkeypatch.setattr(bench, "find_spec", lambda name: SimpleNamespace(origin=str(package / "__init__.py")))
+    monkeypatch.setattr(yardsticks, "find_spec", lambda name: SimpleNamespace(origin=str(package / "__init__.py")))
     copy = tmp_path / "copy"
     copy.mkdir()
-    path, edited = bench.harness_path(copy)
+    path, edited = yardsticks.harness_path(copy)
     assert (path, edited) == (str(copy), True)
     assert (package / "execution.py").read_text() == disabled
     assert "        exec(check_program, exec_globals)" in (copy / "human_eval" / "execution.py").read_text().splitlines()
@@ -82,20 +84,20 @@ def test_a_harness_that_executes_nothing_is_enabled_on_a_copy(tmp_path, monkeypa
 
 def test_their_round_runs_their_programs(tmp_path):
     """The yardstick is a real run: right solutions pass, wrong ones do not."""
-    right, wrong = bench.human_eval_problems(2)
+    right, wrong = yardsticks.human_eval_problems(2)
     samples = tmp_path / "samples.jsonl"
     lines = [
         {"task_id": right["task_id"], "completion": right["canonical_solution"]},
         {"task_id": wrong["task_id"], "completion": "    return None\n"},
     ]
     samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = bench.their_round(bench.harness_path(tmp_path)[0], samples, 1)
+    found = yardsticks.their_round(yardsticks.harness_path(tmp_path)[0], samples, 1)
     assert found["pass_at_1"] == 0.5
     assert found["seconds"] > 0
     assert found["cpu"] > 0
     samples.write_text("no json\n")
     with pytest.raises(PrerequisiteError, match="harness failed"):
-        bench.their_round(bench.harness_path(tmp_path)[0], samples, 1)
+        yardsticks.their_round(yardsticks.harness_path(tmp_path)[0], samples, 1)
 
 
 def test_the_torch_test_fails_for_a_wrong_loss():
@@ -136,12 +138,12 @@ async def test_the_queue_counts_what_is_lost_or_doubled(monkeypatch):
     for function, lost in ((answer, 0), (forgetful, 2)):
         provider = ScriptedProvider(function)
 
-        class Scripted(bench.Engine):
+        class Scripted(Engine):
             def __init__(self, settings, provider=provider, **options):
                 super().__init__(settings, provider=provider)
 
-        monkeypatch.setattr(bench, "Engine", Scripted)
-        found = await bench.bench_queue(Settings(workers=2), sizes=(5, 10), queued=5)
+        monkeypatch.setattr(running, "Engine", Scripted)
+        found = await queue.bench_queue(Settings(workers=2), sizes=(5, 10), queued=5)
         assert (found["lost_or_doubled"], found["valid"]) == (lost, not lost)
         assert [row["runs"] for row in found["sizes"]] == [5, 10]
         assert found["isolation"] == "scripted"
@@ -151,7 +153,7 @@ async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch)
     order = []
     speeds = iter([1.0, 100.0, 2.0])
 
-    class Scripted(bench.Engine):
+    class Scripted(Engine):
         def __init__(self, settings, **options):
             super().__init__(settings, provider=ScriptedProvider(answer))
 
@@ -165,10 +167,10 @@ async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch)
         assert len(samples.read_text().splitlines()) == 4
         return {"seconds": next(speeds), "cpu": 1.0, "pass_at_1": 1.0}
 
-    monkeypatch.setattr(bench, "Engine", Scripted)
-    monkeypatch.setattr(bench, "their_round", theirs)
-    monkeypatch.setattr(bench, "_worker_pss", lambda: 5.0)
-    found = await bench.bench_humaneval(Settings(), workers=[2], rounds=3, tasks=4)
+    monkeypatch.setattr(running, "Engine", Scripted)
+    monkeypatch.setattr(humaneval, "their_round", theirs)
+    monkeypatch.setattr(humaneval, "worker_pss", lambda: 5.0)
+    found = await humaneval.bench_humaneval(Settings(), workers=[2], rounds=3, tasks=4)
     assert order == (["ours"] * 4 + ["theirs"]) * 3
     assert found["human_eval_runs_per_second"] == 2.0
     assert found["ratio_to_human_eval"] == pytest.approx(found["runs_per_second"] / 2.0)
@@ -179,7 +181,7 @@ async def test_human_eval_rounds_alternate_and_medians_are_compared(monkeypatch)
     assert found["budgets"]["ratio_to_human_eval"] == {
         "at_least": 2.0,
         "found": found["ratio_to_human_eval"],
-        "met": found["ratio_to_human_eval"] >= 2 * (1 - bench.NOISE),
+        "met": found["ratio_to_human_eval"] >= 2 * (1 - figures.NOISE),
     }
     assert not found["valid"]  # nothing was accepted
     assert {"latency_ms", "machine", "by_workers", "isolation", "judging"} <= set(found)
@@ -190,8 +192,8 @@ def test_a_budget_is_met_or_not():
     good = {"ratio_to_docker_run": 50.0, "ratio_to_bare_fork": 2.0}
     near = {"ratio_to_docker_run": 49.5, "ratio_to_bare_fork": 2.01}
     bad = {"ratio_to_docker_run": 47.0, "ratio_to_bare_fork": 2.2}
-    for figures, met in ((good, True), (near, True), (bad, False)):
-        assert {one["met"] for one in bench._with_budgets("torch", figures, {})["budgets"].values()} == {met}
+    for found, met in ((good, True), (near, True), (bad, False)):
+        assert {one["met"] for one in figures.with_budgets("torch", found, {})["budgets"].values()} == {met}
 
 
 FIGURES = {
@@ -213,11 +215,11 @@ FIGURES = {
 
 @pytest.mark.parametrize("kind", ["humaneval", "torch", "container", "queue"])
 def test_each_benchmark_has_a_picture(kind, tmp_path):
-    path = bench.draw(kind, FIGURES, tmp_path / "new" / "plot.png")
+    path = pictures.draw(kind, FIGURES, tmp_path / "new" / "plot.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert "matplotlib.pyplot" not in sys.modules  # pictures need no display
     with pytest.raises(UsageError, match="cannot be written"):
-        bench.draw(kind, FIGURES, path / "below-a-file.png")
+        pictures.draw(kind, FIGURES, path / "below-a-file.png")
 
 
 def test_figures_become_lines_of_a_table():
