@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.messages import note
-from orchestrator.cli.shared import Json, checked, console, out_json, settings, store
+from orchestrator.cli.shared import Json, Seed, checked, console, out_json, settings, store
 from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def collect(
         bool, typer.Option("--decontaminate", help="Leave out rows that contain text or names of a benchmark.")
     ] = False,
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder with data sets. [FUMEHOOD_DATA]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="Random seed. [0]")] = None,
+    seed: Seed = None,
     licence: Annotated[
         str | None, typer.Option("--license", metavar="ID", help="License for the data card, as the hub writes it. [other]")
     ] = None,

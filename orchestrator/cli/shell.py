@@ -14,7 +14,7 @@ import typer
 
 from orchestrator.cli.given import carried
 from orchestrator.cli.messages import note, out, show
-from orchestrator.cli.shared import Json, Terminated, checked, settings, size
+from orchestrator.cli.shared import Json, Processes, Terminated, checked, settings, size
 
 if TYPE_CHECKING:
     from orchestrator.engine.background import SyncSession
@@ -43,7 +43,7 @@ def shell(
     output: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Size of stdout, and of stderr, of each command. [1M]")
     ] = None,
-    processes: Annotated[int | None, typer.Option(metavar="N", help="Processes and threads at once. [128]")] = None,
+    processes: Processes = None,
     json_: Json = False,
 ) -> None:
     """Open a sandbox and run commands in it.

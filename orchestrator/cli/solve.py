@@ -10,7 +10,14 @@ import typer
 
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
+    BaseUrl,
+    Docstrings,
     Json,
+    Model,
+    Mutants,
+    Parallel,
+    TestTokens,
+    Threshold,
     checked,
     console,
     from_environment,
@@ -36,6 +43,7 @@ DEMO_TASKS = ("huber", "triplet")
 """Small enough for a coffee, hard enough that something is corrected."""
 TRAINABLE = {"digits": "label_smoothing", "breast_cancer": "focal"}
 """Which built-in task to solve where only a data set is named."""
+_Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")]
 
 solve_app = typer.Typer(
     help="Let a model solve tasks, and correct it until they are solved.", no_args_is_help=True, rich_markup_mode=None
@@ -66,20 +74,16 @@ def loss(
     rounds: Annotated[int | None, typer.Option(metavar="N", help="Rounds: the first attempt and its corrections. [4]")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Samples in each round. [3]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed. [0]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
+    parallel: Parallel = None,
     train: Annotated[
         str | None, typer.Option(metavar="DATASET", help="Then train a small network with it: digits or breast_cancer.")
     ] = None,
     train_seeds: Annotated[
         int | None, typer.Option(metavar="N", help="Training runs with each loss, for an interval. [3]")
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
-    ] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")] = None,
+    base_url: BaseUrl = None,
+    model: Model = None,
+    resume: _Resume = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for accepted losses and plots. [beside the run store]")
     ] = None,
@@ -151,19 +155,15 @@ def unit_tests(
     given: Annotated[Path | None, typer.Option("--tests", metavar="FILE", help="Judge these tests; no model is asked.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Samples for each function. [3]")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0.7; 0 for one answer]")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")] = None,
+    max_new_tokens: TestTokens = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of answers, mutants and test orders. [0]")] = None,
-    docstrings: Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")] = None,
-    mutants: Annotated[int | None, typer.Option(metavar="N", help="At most N mutants of a function. [100]")] = None,
-    threshold: Annotated[float | None, typer.Option(metavar="X", help="Mutation score that tests must reach. [0.5]")] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
-    ] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")] = None,
+    docstrings: Docstrings = None,
+    mutants: Mutants = None,
+    threshold: Threshold = None,
+    parallel: Parallel = None,
+    base_url: BaseUrl = None,
+    model: Model = None,
+    resume: _Resume = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the best tests of each function. [not written]")
     ] = None,
