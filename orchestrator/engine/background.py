@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,17 +20,31 @@ from orchestrator.engine.engine import Engine
 from orchestrator.errors import UsageError
 from orchestrator.files import read_bytes
 from orchestrator.sandbox.base import Session
-from orchestrator.types import CellResult, Entry, ExecResult, ExecutionResult, Limits, Program
+from orchestrator.types import ExecutionResult, Limits, Program
 
 OnResult = Callable[[int, ExecutionResult], None]
 """Called with a program's place in the input, from 0, and its result."""
 Content = bytes | str | Path
 """What is in a file: that itself, or where on this machine it lies."""
+P = ParamSpec("P")
 _T = TypeVar("_T")
 
 
+def _waiting(
+    method: Callable[Concatenate[Session, P], Coroutine[Any, Any, _T]],
+) -> Callable[Concatenate[SyncSession, P], _T]:
+    """A method of a session as one that returns when all is done."""
+
+    def wait(self: SyncSession, /, *args: P.args, **kwargs: P.kwargs) -> _T:
+        work: Coroutine[Any, Any, _T] = getattr(self._session, method.__name__)(*args, **kwargs)
+        return self._engine.do(work)
+
+    functools.update_wrapper(wait, method)
+    return wait
+
+
 class SyncSession:
-    """A session for callers that are not async; `sandbox.base.Session` says what each method does and raises.
+    """A session for callers that are not async. Each method waits until its work is done; Ctrl-C cancels the work.
 
     It may be used by several threads. `on_output` is called in a thread of the engine's.
     """
@@ -47,47 +62,14 @@ class SyncSession:
         """Whether it has ended."""
         return self._session.closed
 
-    def exec(
-        self,
-        argv: Sequence[str],
-        *,
-        input: bytes | str = b"",
-        env: Mapping[str, str] | None = None,
-        cwd: str = "",
-        timeout: float | None = None,
-        on_output: OnOutput | None = None,
-    ) -> ExecResult:
-        """Run a command and report what happened. Ctrl-C kills it."""
-        work = self._session.exec(argv, input=input, env=env, cwd=cwd, timeout=timeout, on_output=on_output)
-        return self._engine.do(work)
-
-    def read_file(self, path: str) -> bytes:
-        """The content of a plain file of at most 100 MiB."""
-        return self._engine.do(self._session.read_file(path))
-
-    def write_file(self, path: str, content: bytes | str) -> None:
-        """Write a file of at most 100 MiB, and the folders above it."""
-        self._engine.do(self._session.write_file(path, content))
-
-    def list(self, path: str = "") -> tuple[Entry, ...]:
-        """What is in a folder, by name."""
-        return self._engine.do(self._session.list(path))
-
-    def run_cell(self, code: str, *, timeout: float | None = None, on_output: OnOutput | None = None) -> CellResult:
-        """Run Python code in a process that keeps its state. Ctrl-C interrupts it."""
-        return self._engine.do(self._session.run_cell(code, timeout=timeout, on_output=on_output))
-
-    def interrupt(self) -> None:
-        """Interrupt the cell that runs, from another thread."""
-        self._engine.do(self._session.interrupt())
-
-    def restart(self) -> None:
-        """End the process of the cells."""
-        self._engine.do(self._session.restart())
-
-    def close(self) -> None:
-        """End the session. Safe to call twice."""
-        self._engine.do(self._session.close())
+    exec = _waiting(Session.exec)
+    read_file = _waiting(Session.read_file)
+    write_file = _waiting(Session.write_file)
+    list = _waiting(Session.list)
+    run_cell = _waiting(Session.run_cell)
+    interrupt = _waiting(Session.interrupt)
+    restart = _waiting(Session.restart)
+    close = _waiting(Session.close)
 
 
 class Background:
