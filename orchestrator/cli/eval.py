@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
+    Asked,
     BaseUrl,
     Docstrings,
     Json,
@@ -141,7 +142,7 @@ def dataset(
     from orchestrator.applications.evaluation.reports import FILES, write_reports
     from orchestrator.jobs.reports import check_folder
 
-    chosen = settings(workers=workers)
+    chosen, asked = settings(workers=workers), Asked(base_url, model, parallel)
     options: dict[str, object] = {
         "data": None if data is None else str(data.absolute()),
         "samples": None if samples is None else str(samples.absolute()),
@@ -170,7 +171,7 @@ def dataset(
     elif raw and samples is None:
         raise UsageError("--raw is about recorded samples.", remedy="Name their file with --samples, or leave --raw out.")
     if samples is not None:
-        asked = {
+        about_models = {
             "--n": n,
             "--temperature": temperature,
             "--top-p": top_p,
@@ -185,20 +186,17 @@ def dataset(
             "--base-url": base_url,
             "--model": model,
         }
-        if beside := [option for option, value in asked.items() if value not in (None, [])]:
+        if beside := [option for option, value in about_models.items() if value not in (None, [])]:
             raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
     job = None
     if resume is None:
-        options["parallel"] = parallel
-        options["base_url"] = chosen.base_url if base_url is None else base_url
-        options["model"] = chosen.model if model is None else model
-        job = _job(EvalJob, name or "", options, timeout)
+        job = _job(EvalJob, name or "", options | {"parallel": parallel} | asked.server(chosen), timeout)
     if out is not None:
         check_folder(make_folder(out, "--out"), FILES)
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
         evaluation = Evaluation(chosen, records, watcher=watcher)
-        result = run_or_resume(evaluation, job, resume, base_url=base_url, model=model, parallel=parallel)
+        result = run_or_resume(evaluation, job, resume, asked)
     _finish(result, write_reports, _show, again, out, json_)
 
 
@@ -296,7 +294,7 @@ def unit_tests(
     from orchestrator.cli.solve import with_mutation
     from orchestrator.jobs.reports import check_folder
 
-    chosen = settings(workers=workers)
+    chosen, asked = settings(workers=workers), Asked(base_url, model, parallel)
     options: dict[str, object] = {
         "data": None if data is None else str(data.absolute()),
         "split": split,
@@ -318,8 +316,7 @@ def unit_tests(
         options |= {
             "dataset": str(Path(name).absolute()) if Path(name).is_file() else name,
             "parallel": parallel,
-            "base_url": chosen.base_url if base_url is None else base_url,
-            "model": chosen.model if model is None else model,
+            **asked.server(chosen),
         }
         job = checked(UnitTestJob, **with_mutation(options, mutants=mutants, seed=seed, threshold=threshold))
     if out is not None:
@@ -327,7 +324,7 @@ def unit_tests(
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
         writing = UnitTestWriting(chosen, records, watcher=watcher)
-        result = run_or_resume(writing, job, resume, base_url=base_url, model=model, parallel=parallel)
+        result = run_or_resume(writing, job, resume, asked)
     _finish(result, write_reports, _show_unit_tests, again, out, json_)
 
 

@@ -14,7 +14,7 @@ import typer
 
 from orchestrator.cli import given
 from orchestrator.cli.messages import note, show
-from orchestrator.cli.shared import Json, Processes, checked, out_json, run_async, settings, size
+from orchestrator.cli.shared import Json, Processes, limits_of, out_json, run_async, settings, size
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
 
@@ -121,17 +121,14 @@ def run(
 
     Exit code 0: it ended well (with --tests: it was accepted), and each --artifact gave a file; 1: not so; 3: the sandbox failed.
     """
-    from orchestrator.types import Limits
-
     if [what, *(tests or ()), stdin].count("-") > 1:
         raise UsageError("Only one of FILE, --tests and --stdin can be `-`.", remedy="Put the others into files.")
-    limits = checked(
-        Limits,
+    limits = limits_of(
+        memory=memory,
+        disk=disk,
+        output=output,
         wall_time=wall_time,
         cpu_time=cpu_time,
-        memory=size(memory, "--memory"),
-        disk=size(disk, "--disk"),
-        output=size(output, "--output"),
         processes=processes,
         artifacts=size(artifact_limit, "--artifact-limit"),
     )

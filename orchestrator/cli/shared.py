@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 import typer
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import JobResult, RecordedJob
     from orchestrator.jobs.watcher import Watcher
     from orchestrator.settings import Settings
-    from orchestrator.types import RunRecord, Value
+    from orchestrator.types import Limits, RunRecord, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -186,6 +186,18 @@ def size(text: str | None, option: str) -> int | None:
         raise UsageError(f"{option} {text!r} is not a size.", remedy="Write bytes, or a unit: 512M, 2G.") from None
 
 
+def limits_of(*, memory: str | None, disk: str | None, output: str | None, **others: object) -> Limits:
+    """Limits made of options.
+
+    Raises:
+        UsageError: one of them is no size, or out of its range.
+    """
+    from orchestrator.types import Limits
+
+    sizes = {"memory": size(memory, "--memory"), "disk": size(disk, "--disk"), "output": size(output, "--output")}
+    return checked(Limits, **sizes, **others)
+
+
 def read_bytes(path: str, what: str) -> bytes:
     """A file's content; `-` is stdin.
 
@@ -244,9 +256,22 @@ def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, W
         raise
 
 
-def run_or_resume(
-    work: RecordedJob[J, R], job: J | None, run: str | None, *, base_url: str | None, model: str | None, parallel: int | None
-) -> R:
+class Asked(NamedTuple):
+    """Which model is asked, where, and for how many answers at once, as the options say; None where they do not."""
+
+    base_url: str | None
+    model: str | None
+    parallel: int | None
+
+    def server(self, chosen: Settings) -> dict[str, str]:
+        """Server and model of a new job: where the options do not say, the environment does."""
+        return {
+            "base_url": chosen.base_url if self.base_url is None else self.base_url,
+            "model": chosen.model if self.model is None else self.model,
+        }
+
+
+def run_or_resume(work: RecordedJob[J, R], job: J | None, run: str | None, asked: Asked) -> R:
     """Do a job from its beginning; without one, resume a recorded run, its model being served as the options say.
 
     Raises:
@@ -256,7 +281,7 @@ def run_or_resume(
 
     if job is not None:
         return run_async(work.run_job(job))
-    return run_async(work.resume_job(run or "", ResumeOverrides(base_url=base_url, model=model, parallel=parallel)))
+    return run_async(work.resume_job(run or "", ResumeOverrides(**asked._asdict())))
 
 
 def nothing_beside_resume(what: str, *given: object) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from orchestrator.cli.given import carried
 from orchestrator.cli.messages import note, out, show
-from orchestrator.cli.shared import Json, Processes, Terminated, checked, settings, size
+from orchestrator.cli.shared import Json, Processes, Terminated, limits_of, settings
 
 if TYPE_CHECKING:
     from orchestrator.engine.background import SyncSession
@@ -56,17 +56,7 @@ def shell(
 
     Exit code 0: the last command ended well; 1: it did not; 3: the sandbox failed.
     """
-    from orchestrator.types import Limits
-
-    limits = checked(
-        Limits,
-        wall_time=wall_time,
-        cpu_time=wall_time,
-        memory=size(memory, "--memory"),
-        disk=size(disk, "--disk"),
-        output=size(output, "--output"),
-        processes=processes,
-    )
+    limits = limits_of(memory=memory, disk=disk, output=output, wall_time=wall_time, cpu_time=wall_time, processes=processes)
     notes: list[str] = []
     brought = carried(files or (), limits.disk, notes)
     for said in notes:

@@ -10,6 +10,7 @@ import typer
 
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
+    Asked,
     BaseUrl,
     Docstrings,
     Json,
@@ -97,21 +98,14 @@ def loss(
 
     if out is not None:
         make_folder(out, "--out")
-    chosen = settings()
+    chosen, asked = settings(), Asked(base_url, model, parallel)
     if resume is not None:
         nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, rounds, samples, seed, train, train_seeds)
         job = None
     else:
         given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
         tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train)
-        job = _job(
-            tasks,
-            given_search,
-            train,
-            chosen.base_url if base_url is None else base_url,
-            chosen.model if model is None else model,
-            train_seeds,
-        )
+        job = _job(tasks, given_search, train, asked.server(chosen), train_seeds)
         job.resolved()
     if demo:
         note(
@@ -121,7 +115,7 @@ def loss(
     with resumable("fumehood solve loss --resume") as (records, watcher):
         solving = LossSolving(chosen, records, watcher=watcher)
         solving.out = out
-        result = run_or_resume(solving, job, resume, base_url=base_url, model=model, parallel=parallel)
+        result = run_or_resume(solving, job, resume, asked)
     _show(result, chosen.home if out is None else out, demo=demo, as_json=json_)
     raise typer.Exit(0 if result.accepted else 1)
 
@@ -181,7 +175,7 @@ def unit_tests(
 
     if out is not None:
         make_folder(out, "--out")
-    chosen = settings()
+    chosen, asked = settings(), Asked(base_url, model, parallel)
     count = samples or 3
     options: dict[str, Any] = {
         "n": samples,
@@ -207,14 +201,13 @@ def unit_tests(
             "n": 1 if given is not None else count,
             "temperature": temperature if temperature is not None else 0.7 if count > 1 else 0.0,
             "parallel": parallel,
-            "base_url": chosen.base_url if base_url is None else base_url,
-            "model": chosen.model if model is None else model,
+            **asked.server(chosen),
         }
         job = checked(UnitTestJob, **with_mutation(options, mutants=mutants, seed=seed, threshold=threshold))
     again = "fumehood solve tests --resume"
     with resumable(again) as (records, watcher):
         writing = UnitTestWriting(chosen, records, watcher=watcher)
-        result = run_or_resume(writing, job, resume, base_url=base_url, model=model, parallel=parallel)
+        result = run_or_resume(writing, job, resume, asked)
     for problem in result.problems:
         note(f"  {problem}")
     if json_:
@@ -335,14 +328,13 @@ def _description(text: str) -> str:
 
 
 def _job(
-    tasks: list[LossTask | str], search: dict[str, Any], train: str | None, base_url: str, model: str, train_seeds: int | None
+    tasks: list[LossTask | str], search: dict[str, Any], train: str | None, server: dict[str, str], train_seeds: int | None
 ) -> LossJob:
     from orchestrator.applications.loss_functions.job import LossJob
     from orchestrator.applications.loss_functions.solve import LossOptions
 
     options = checked(LossOptions, **search)
-    fields = {"tasks": tuple(tasks), "options": options, "base_url": base_url, "model": model, "train": train or ""}
-    return checked(LossJob, **fields, train_seeds=train_seeds)
+    return checked(LossJob, tasks=tuple(tasks), options=options, train=train or "", train_seeds=train_seeds, **server)
 
 
 def _trained(report: TrainingReport) -> str:
