@@ -17,6 +17,7 @@ async def execute(program: Program, limits: Limits) -> ExecutionResult:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         for name, content in program.files.items():
+            (Path(folder) / name).parent.mkdir(exist_ok=True)
             (Path(folder) / name).write_bytes(content)
         (Path(folder) / "main.py").write_text(program.code, encoding="utf-8")
         process = await asyncio.create_subprocess_exec(

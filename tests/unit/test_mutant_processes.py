@@ -11,19 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.applications.unit_tests.judge import _shipped
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shipped():
-    """The modules under the names that they have in the sandbox."""
-    folders = [str(ROOT / "orchestrator/applications/unit_tests/sandboxed"), str(ROOT / "sandbox_image/agent/boundary")]
+def shipped(tmp_path_factory):
+    """The modules as they lie in the sandbox."""
+    folder = tmp_path_factory.mktemp("shipped")
+    for name, text in _shipped().items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
     before = set(sys.modules)
-    sys.path[:0] = folders
+    sys.path.insert(0, str(folder))
     yield
-    sys.path[:] = [entry for entry in sys.path if entry not in folders]
+    sys.path.remove(str(folder))
     for name in set(sys.modules) - before:
-        if name == "plain" or name.startswith("mutant_"):
+        if name.partition(".")[0] == "plain" or name.startswith("mutant_"):
             del sys.modules[name]
 
 
@@ -134,7 +139,7 @@ def taped(reference, mutant, calls, *, whole=True):
     """Whether a mutant differs when it is called as the reference was, and whether that is loud."""
     import mutant_inputs
     import mutant_link
-    import values as plain
+    from plain import values as plain
 
     first = mutant_link.Link(mutant_inputs.Queue([b"C" + plain.dumps((0, args, {})) for args in calls]), record=True)
     first.export(reference)
@@ -313,7 +318,7 @@ def test_what_needs_more_of_pytest_is_not_simple(source):
 
 def inputs_of(source, function, trusted=(), seed=0):
     import mutant_inputs
-    import values as plain
+    from plain import values as plain
 
     names: dict[str, object] = {}
     exec(compile(source, "<function>", "exec"), names)

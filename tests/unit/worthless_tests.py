@@ -359,7 +359,7 @@ def test_a():
     for refused in (os.fork, lambda: open("mark", "w"), lambda: os.mkdir("mark"), lambda: os.utime(".", (1, 1))):
         with pytest.raises(OSError):
             refused()
-    for refused in (lambda: os.rename("values.py", "x"), lambda: os.unlink("values.py"), lambda: os.chmod("values.py", 0)):
+    for refused in (lambda: os.rename("plain", "x"), lambda: os.unlink("mutant_link.py"), lambda: os.chmod("mutant_link.py", 0)):
         with pytest.raises(OSError):
             refused()
 """,

@@ -371,7 +371,9 @@ def _last_words(result: ExecutionResult) -> str:
 @lru_cache
 def _shipped() -> dict[str, str]:
     sources = {f"{name}.py": sandboxed("orchestrator.applications.unit_tests", name) for name in (*_SHIPPED, "mutant_run")}
-    return sources | {"values.py": files("sandbox_image.agent.boundary").joinpath("values.py").read_text(encoding="utf-8")}
+    boundary = files("sandbox_image.agent.boundary")
+    plain = {f"plain/{name}": boundary.joinpath(name).read_text(encoding="utf-8") for name in ("values.py", "arrays.py")}
+    return sources | plain | {"plain/__init__.py": "from . import arrays\n"}
 
 
 def _program(subject: Subject, tests: str | None, sources: Mapping[str, str], options: MutationOptions) -> Program:

@@ -35,7 +35,7 @@ from importlib import import_module
 from typing import Any
 
 from ..frames import frames_in, shown
-from . import enums, sharing, values
+from . import arrays, enums, sharing, values, wire
 from .exceptions import fields_of
 from .folders import Folders, roots
 from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
@@ -325,7 +325,7 @@ class _Writer(values.Writer):
 
     def _tensor(self, value: Any, torch: Any) -> bool:
         server = self.server
-        if not values.is_plain_tensor(value):
+        if not arrays.is_plain_tensor(value):
             return False
         if value.is_leaf and value.requires_grad and server.inputs.number(value) is None:
             self.out += b"p"
@@ -336,7 +336,7 @@ class _Writer(values.Writer):
             values.put_int(self, len(self.graded))
             self.graded.append(value)
             return True
-        values.put_tensor(self, value.detach(), torch)
+        arrays.put_tensor(self, value.detach(), torch)
         return True
 
 
@@ -517,7 +517,7 @@ class _Reader(values.Reader):
 
     def _input(self) -> Any:
         number = self.expect(int)
-        tensor, _ = values.read_tensor(self)
+        tensor, _ = arrays.read_tensor(self)
         if (leaf := self.take()) is not None:
             parameter, grad = leaf
             return self.server.inputs.leaf(number, tensor, grad, parameter)
@@ -869,11 +869,11 @@ class Server:
 
     def _receive(self) -> tuple[str, Any]:
         try:
-            data = values.receive(self._sock)
+            data = wire.receive(self._sock)
         except (EOFError, OSError):
             raise _Left from None
-        seq, kind, extra = values.head(data)
-        reader = _Reader(data, self, values.HEAD)
+        seq, kind, extra = wire.head(data)
+        reader = _Reader(data, self, wire.HEAD)
         self._grad, self._loop = True, 0
         if extra:
             extras = reader.take()
@@ -968,7 +968,7 @@ class Server:
             if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or told or self._holds():
                 extras.put(self._extras(body.graded, torch) | told)
                 self._warned.clear()
-            values.send(self._sock, seq, kind, extras.out, body.out)
+            wire.send(self._sock, seq, kind, extras.out, body.out)
             self._sharing.sent(body)
         except OSError:
             raise _Left from None

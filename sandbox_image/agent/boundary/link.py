@@ -26,7 +26,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import enums, mocks, own, sharing, vacuous, values, views
+from . import arrays, enums, mocks, own, sharing, vacuous, values, views, wire
 from .decoys import COUNT, decoys
 from .exceptions import Broken, alias_of, exception_class, is_field, is_verdict, make_exception, mark, marked
 from .extended import extended
@@ -179,17 +179,17 @@ class _Writer(values.Writer):
         number = self.link.mirror_number(value)
         if number is not None:
             self._handle(number)
-        elif not values.is_plain_tensor(value):
+        elif not arrays.is_plain_tensor(value):
             raise NotApart(f"A tensor of {value.dtype} cannot be passed to a candidate judged apart")
         elif value.requires_grad and (value.is_leaf or torch.is_grad_enabled()):
             self.out += b"G"
             values.put_int(self, self.link.remember(value))
             out = len(self.out)
-            values.put_tensor(self, value, torch)
+            arrays.put_tensor(self, value, torch)
             del self.out[out]  # its tag
             self.put(self._leaf(value, torch))
         else:
-            values.put_tensor(self, value.detach(), torch)
+            arrays.put_tensor(self, value.detach(), torch)
         return True
 
     def factory(self, value: Any) -> None:
@@ -980,7 +980,7 @@ class Link:
             before.put(extras)
         try:
             self._sharing.wrote(body)
-            values.send(self._sock, seq, kind, before.out, body.out)
+            wire.send(self._sock, seq, kind, before.out, body.out)
         except values.TooLarge as exc:
             raise NotApart(
                 f"The arguments cannot be passed to a candidate judged apart, {exc} is too large", kind=False
@@ -1039,7 +1039,7 @@ class Link:
 
     def _receive(self, seq: int) -> tuple[str, Any]:
         try:
-            data = values.receive(self._sock)
+            data = wire.receive(self._sock)
         except (EOFError, OSError):
             self._break("The candidate's process ended before its tests did.")
         except Garbled as exc:
@@ -1059,10 +1059,10 @@ class Link:
         raise AssertionError  # not reached
 
     def _read(self, data: bytes, seq: int) -> tuple[str, Any]:
-        got, kind, extra = values.head(data)
+        got, kind, extra = wire.head(data)
         if got != seq & 0xFFFFFFFF:
             raise Garbled("an answer to another question")
-        reader = _Reader(data, self, values.HEAD)
+        reader = _Reader(data, self, wire.HEAD)
         if extra:
             self._note(reader, reader.expect(dict))
         elif isinstance(self._sharing, sharing.Copies):

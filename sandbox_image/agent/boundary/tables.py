@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import values
+from . import arrays, values
 from .values import Garbled
 
 _TAG = b"8"
@@ -313,7 +313,7 @@ def _read_column(reader: values.Reader, pd: Any) -> Any:
     if kind == "objects":
         if type(first) is not list:
             raise Garbled("a column that is none")
-        return values.objects(first)
+        return arrays.objects(first)
     if kind == "string":
         if type(first) is not list or not all(item is None or type(item) is str for item in first):
             raise Garbled("texts that are none")

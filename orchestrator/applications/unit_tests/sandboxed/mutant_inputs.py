@@ -20,7 +20,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import values as plain  # type: ignore[import-not-found]
+from plain import values as plain  # type: ignore[import-not-found]
 
 MOST = 250
 """Inputs."""

@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, ClassVar
 
 import mutant_objects  # type: ignore[import-not-found]
-import values as plain  # type: ignore[import-not-found]
+from plain import values as plain  # type: ignore[import-not-found]
 
 _SIZE = struct.Struct("<I")
 _CALLABLE, _ITERATOR, _FLOW, _OBJECT = 1, 2, 3, 4
