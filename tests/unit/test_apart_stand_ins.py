@@ -27,9 +27,9 @@ WRONG = {
     ),
     "a question whose name is another one when it is read": (
         "import gc, sys\nclass S(str):\n    def __format__(self, spec): return 'setattr'\n    def append(self): pass\n"
-        "from agent.boundary import candidate\nold = candidate._Writer.special\n"
+        "from agent.boundary.answering import AnswerWriter\nold = AnswerWriter.special\n"
         "def special(self, value):\n    if type(value) is S:\n        self._object(value)\n        return True\n    return old(self, value)\n"
-        "candidate._Writer.special = special\n"
+        "AnswerWriter.special = special\n"
         "def f(u):\n    u._fumehood_asking(S('len'), 'check', lambda *a: True)\n    return u",
         USER,
         "    assert f(User(3)).check(100)",

@@ -8,17 +8,12 @@ Left out: tests, expected values, verdicts. They never come here.
 
 from __future__ import annotations
 
-import abc
 import builtins
-import collections
-import collections.abc
 import contextlib
 import copy
-import enum
 import functools
 import inspect
 import io
-import itertools
 import keyword
 import linecache
 import math
@@ -35,121 +30,22 @@ from importlib import import_module
 from typing import Any
 
 from ..frames import frames_in, shown
-from . import arrays, enums, sharing, values, wire
+from . import enums, sharing, values, wire
+from .answering import AnswerWriter, Inputs, QuestionReader
 from .exceptions import fields_of
 from .folders import Folders, roots
-from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
+from .gradients import Mirror
 from .hints import is_hint
 from .loops import CandidatesLoops
-from .standins import StandIn, StandInMeta, mocked, signature_of, stand_in, stand_in_class
+from .standins import mocked, signature_of, stand_in, stand_in_class
 
 WORK = "/box/work"
 _TEXT = 10_000
 """Characters of a repr, a message or a frame list."""
 
-SPECIAL = frozenset(
-    [
-        "len",
-        "iter",
-        "next",
-        "reversed",
-        "getitem",
-        "setitem",
-        "delitem",
-        "contains",
-        "call",
-        "enter",
-        "exit",
-        "get",
-        "set",
-        "delete",
-        "set_name",
-        "aenter",
-        "aexit",
-        "aiter",
-        "anext",
-        "await",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "neg",
-        "pos",
-        "abs",
-        "invert",
-        "int",
-        "float",
-        "complex",
-        "index",
-        "round",
-        "trunc",
-        "floor",
-        "ceil",
-        "bytes",
-        "format",
-        "length_hint",
-        "add",
-        "sub",
-        "mul",
-        "truediv",
-        "floordiv",
-        "mod",
-        "divmod",
-        "pow",
-        "matmul",
-        "and",
-        "or",
-        "xor",
-        "lshift",
-        "rshift",
-        "radd",
-        "rsub",
-        "rmul",
-        "rtruediv",
-        "rfloordiv",
-        "rmod",
-        "rdivmod",
-        "rpow",
-        "rmatmul",
-        "rand",
-        "ror",
-        "rxor",
-        "rlshift",
-        "rrshift",
-        "iadd",
-        "isub",
-        "imul",
-        "itruediv",
-        "ifloordiv",
-        "imod",
-        "ipow",
-        "imatmul",
-        "iand",
-        "ior",
-        "ixor",
-        "ilshift",
-        "irshift",
-        "array",
-    ]
-)
-"""Protocols that a handle has where its object's class has them, without their underscores."""
-_BUILT = (object, functools.partial, operator.itemgetter, operator.attrgetter, operator.methodcaller)
-"""Classes of which things of the tests' are made anew here, and go back as what they are."""
-_RESUMED = (types.GeneratorType, types.CoroutineType)
-"""Those of what goes on step by step."""
 _TURNS = ("start", "turn", "run")
 """What the tests ask of the event loop itself."""
 _NOTHING = contextlib.nullcontext()
-_CHANGES = ("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "add", "discard", "update", "popitem")
-"""Methods that change a container."""
-_COMMON = ("eq", "ne", "bool", "hash", "repr", "str")
-"""Protocols that all objects have, and that a subclass of a plain class may have in its own way."""
-_CONTAINERS = (list, dict, set, bytearray, collections.deque)
-"""Plain classes whose values can change, and whose subclasses may do more than they do."""
-_MAKING = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__getnewargs__", "__replace__")
-"""What a class has for making its objects: a plain copy has no use for it."""
-_FIELD = type(vars(collections.namedtuple("_Named", "item"))["item"])
-"""What a named tuple has under the names of its items."""
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
 
@@ -205,330 +101,6 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "hints": typing.get_type_hints,
     "annotations": inspect.get_annotations,
 }
-
-
-class _Writer(values.Writer):
-    """Writes an answer: handles for what is not plain, and tensors with a graph by number."""
-
-    __slots__ = ("force", "graded", "server")
-
-    def __init__(self, server: Server, force: Any = None) -> None:
-        super().__init__()
-        self.server = server
-        self.force = force
-        """An object that stays here even where its class is a subclass of a plain one."""
-        self.graded: list[Any] | None = None
-        """Tensors with a graph in this answer, where it may have such."""
-
-    def special(self, value: Any) -> bool:
-        server, kind = self.server, type(value)
-        is_theirs = kind in _BUILT or kind in _RESUMED or issubclass(kind, StandIn | StandInMeta | enum.EnumMeta)
-        if is_theirs and (asked := server.asked_for(value)) is not None:
-            self.out += b"k"
-            values.put_int(self, asked)
-        elif issubclass(kind, enum.Enum) and server.asked_for(kind) is not None:
-            enums.put(self, value)
-        elif issubclass(kind, BaseException):
-            self.out += b"e"
-            self.put_apart(server.describe(value))
-        elif (
-            value is self.force
-            or server.keeps(value)
-            or issubclass(kind, enum.Enum)
-            or does_more_than_its_base(kind)
-            or _has_more(value)
-        ):
-            self._object(value)
-        elif issubclass(kind, types.FunctionType | types.MethodType) and values.library_path(value) is None:
-            self._function(value)
-        elif issubclass(kind, type) and value not in values.TYPE_NAMES and values.library_path(value) is None:
-            self._class(value)
-        else:
-            torch = sys.modules.get("torch")
-            return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
-        return True
-
-    def foreign(self, value: Any) -> None:
-        self._object(value)
-
-    def factory(self, value: Any) -> None:
-        if values.library_path(value) is None:
-            self.put(value)
-        elif isinstance(value, type):
-            super().factory(value)
-        else:  # what crosses by its name would run at the tests'
-            self._object(value)
-
-    def _number(self, tag: bytes, value: Any) -> int:
-        number: int = self.server.keep(value)
-        self.out += tag
-        values.put_int(self, number)
-        return number
-
-    def _function(self, value: Any) -> None:
-        asked = self.server.asked_for(value)
-        if asked is not None:
-            self.out += b"k"
-            values.put_int(self, asked)
-            return
-        self._number(b"(", value)
-        names = [str(getattr(value, name, None) or "")[:1000] for name in ("__name__", "__qualname__", "__doc__", "__module__")]
-        self.put((*names, inspect.iscoroutinefunction(value), type(value) is types.MethodType))
-
-    def _class(self, kind: type) -> None:
-        own = self.server.own_errors.get(kind)
-        if own is not None:
-            self.out += b"x"
-            values.put_int(self, own)
-            return
-        told = self.server.classes
-        number = self._number(b"c", kind)
-        if number in told:
-            self.out += b"N"
-            return
-        told.add(number)
-        self.server._told.append(number)
-        self.out += b"T"
-        exception = issubclass(kind, BaseException)
-        mine = [base for base in kind.__bases__ if base is not object and (not exception or issubclass(base, BaseException))]
-        self.put((*(_named(getattr(kind, name)) for name in ("__name__", "__qualname__", "__module__")), exception))
-        self.out += values.TAGGED_COUNT.pack(b"l", len(mine))
-        for base in mine:
-            self.put(base) if exception else self._class(base)
-        special = tuple(name for name in SPECIAL if _has(kind, f"__{name}__"))
-        if exception:  # what the tests make of one that does more is made here
-            special = ("init", *(name for name in _COMMON if _differs(kind, BaseException, name))) if _adds(kind) else ()
-        methods = {
-            n for cls in kind.__mro__ if cls is not object for n, v in vars(cls).items() if isinstance(v, types.FunctionType)
-        }
-        plain_base = _base_of(kind)
-        own_ways = _own_ways(kind, plain_base) if plain_base is not None else ()
-        self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, _real(kind), own_ways))
-        abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
-        hashable = getattr(kind, "__hash__", None) is not None
-        self.put((str(getattr(kind, "__doc__", None) or "")[:2000], hashable, abstract, _checks(kind)))
-
-    def _object(self, value: Any) -> None:
-        self._number(b"h", value)
-        self._class(type(value))
-        nature = ""
-        if isinstance(value, types.GeneratorType):
-            nature = "begun" if inspect.getgeneratorstate(value) == inspect.GEN_SUSPENDED else "generator"
-        elif isinstance(value, types.CoroutineType):
-            nature = "coroutine"
-        elif issubclass(type(value), values.UNCHANGING):
-            nature = "value"
-        self.put(nature)
-        if _base_of(type(value)) is not None:
-            plain = values.base_value(value)
-            values.WRITE[type(plain)](self, plain)
-
-    def _tensor(self, value: Any, torch: Any) -> bool:
-        server = self.server
-        if not arrays.is_plain_tensor(value):
-            return False
-        if value.is_leaf and value.requires_grad and server.inputs.number(value) is None:
-            self.out += b"p"
-            values.put_int(self, server.tell_leaf(value))
-            return True
-        if value.requires_grad and self.graded is not None:
-            self.out += b"o"
-            values.put_int(self, len(self.graded))
-            self.graded.append(value)
-            return True
-        arrays.put_tensor(self, value.detach(), torch)
-        return True
-
-
-def _has(kind: type, name: str) -> bool:
-    """Whether objects of a class have a special method. What its metaclass has is the class's own."""
-    return getattr(kind, name, None) is not None and any(name in vars(base) for base in kind.__mro__)
-
-
-def _checks(kind: type) -> bool:
-    """Whether a class may take objects for its own that are not of it, or of a class below it."""
-    own = type(kind).__instancecheck__, type(kind).__subclasscheck__
-    plain = own == (type.__instancecheck__, type.__subclasscheck__)
-    return issubclass(kind, type) or not (plain or type(kind) is abc.ABCMeta or values.library_path(kind) is not None)
-
-
-def _differs(kind: type, base: type, name: str) -> bool:
-    return getattr(kind, f"__{name}__", None) is not getattr(base, f"__{name}__", None)
-
-
-def _own_ways(kind: type, base: type) -> tuple[str, ...]:
-    """Protocols in which a class differs from the plain one below it, and its attributes, with a dot, in the place of methods."""
-    protocols = (name for name in (*SPECIAL, *_COMMON) if _differs(kind, base, name))
-    own = itertools.takewhile(lambda one: one is not base, kind.__mro__)
-    parts = {name: part for one in own for name, part in vars(one).items() if name[:1] != "_" and hasattr(base, name)}
-    return (*protocols, *sorted(f".{name}" for name, part in parts.items() if not isinstance(part, types.FunctionType)))
-
-
-def does_more_than_its_base(kind: Any) -> bool:
-    """Whether a class derives from a plain one and does more than that: a plain copy would hide it."""
-    if kind not in _more:
-        _more[kind] = _does_more_than_its_base(kind)
-    return _more[kind]
-
-
-_more: dict[Any, bool] = {}
-
-
-def _does_more_than_its_base(kind: Any) -> bool:
-    if kind in values.WRITE or values.is_written(kind):
-        return False
-    named = _is_named(kind)
-    if issubclass(kind, values.UNCHANGING) and not named:
-        return True
-    base = tuple if named else next((one for one in _CONTAINERS if issubclass(kind, one)), None)
-    own = itertools.takewhile(lambda one: one is not base and one not in values.WRITE, kind.__mro__ if base else ())
-    return any(name in _CHANGES or _is_own_part(name, part) for one in own for name, part in vars(one).items())
-
-
-def _is_named(kind: type) -> bool:
-    return issubclass(kind, tuple) and hasattr(kind, "_fields")
-
-
-def _is_own_part(name: str, part: Any) -> bool:
-    """Whether a part of a class is one that a plain copy would miss: methods, and what all its objects have."""
-    if name in _MAKING or (name == "__repr__" and getattr(part, "__module__", "") == "collections"):  # of named tuples
-        return False
-    if name.startswith("__"):
-        return name.endswith("__") and (callable(part) or isinstance(part, property | classmethod | staticmethod))
-    return name[:1] != "_" and not isinstance(part, _FIELD | types.MemberDescriptorType)
-
-
-def _has_more(value: Any) -> bool:
-    """Whether an object has attributes of its own beside the plain value of its class."""
-    return issubclass(type(value), _CONTAINERS) and bool(getattr(value, "__dict__", None))
-
-
-def _adds(kind: type[BaseException]) -> bool:
-    """Whether an exception class, or one that it derives from, has anything of its own."""
-    own = (one for one in kind.__mro__ if one not in values.TYPE_NAMES and values.library_path(one) is None)
-    return any(name not in _OF_ANY_CLASS for one in own for name in vars(one))
-
-
-_OF_ANY_CLASS = frozenset(
-    f"__{name}__" for name in ("module", "qualname", "doc", "weakref", "dict", "annotations", "orig_bases", "parameters")
-)
-
-
-def _named(name: Any) -> str:
-    """A name that can be one."""
-    return str(name).replace("\0", "")[:1000].strip() or "_"
-
-
-def _base_of(kind: type) -> type | None:
-    """The plain class that a class is a subclass of. A plain value itself stays here only where it contains itself."""
-    return None if kind in values.WRITE else values.base_of(kind)
-
-
-def _real(kind: type) -> tuple[str, str] | None:
-    """Where the other side finds the same library class, for isinstance."""
-    nn = getattr(sys.modules.get("torch"), "nn", None)
-    name = kind.__name__
-    if nn is not None and str(kind.__module__).startswith("torch.nn.") and getattr(nn, name, None) is kind:
-        return "torch.nn", name
-    module = str(kind.__module__)
-    if module.startswith(values.ESTIMATORS) and getattr(sys.modules.get(module), name, None) is kind:
-        return module, name
-    path: tuple[str, str] | None = values.library_path(kind)
-    if path is None and values.ITERATORS.get(name) is kind:
-        return "iterators", name
-    return path or (("builtins", name) if values.TYPE_NAMES.get(kind) == name else None)
-
-
-class _Inputs:
-    """Numbers of the tensors that came with a wish for gradients."""
-
-    def __init__(self) -> None:
-        self._by_id: dict[int, tuple[int, Any]] = {}
-        self.leaves: dict[int, Mirror] = {}
-        """What stands for the leaves among them: always the same tensor for the same one."""
-
-    def leaf(self, number: int, tensor: Any, grad: Any, parameter: Any) -> Any:
-        """The tensor that stands for a leaf of the tests', which has this value and this gradient now."""
-        known = self.leaves.get(number)
-        if known is None:
-            found = sys.modules["torch"].nn.Parameter(tensor) if parameter else tensor.requires_grad_()
-            found.grad = grad
-            self.leaves[number] = Mirror(number, found)
-            if len(self.leaves) > MAX_LEAVES:
-                del self.leaves[next(iter(self.leaves))]
-            self.add(number, found)
-            return found
-        self.told(number, tensor, grad)
-        return known.tensor
-
-    def told(self, number: int, data: Any, grad: Any) -> None:
-        """The tests changed a leaf of theirs."""
-        if (known := self.leaves.get(number)) is not None:
-            if not (same_tensor(known.tensor.detach(), data) and same_tensor(known.tensor.grad, grad)):
-                set_leaf(known.tensor, data, grad)
-            known.note()
-
-    def changed(self) -> list[tuple[int, Any, Any]]:
-        """What the candidate changed of the tests' leaves: number, value and gradient."""
-        changed = [leaf for leaf in self.leaves.values() if leaf.changed()]
-        for leaf in changed:
-            leaf.note()
-        return [(leaf.number, leaf.data, leaf.grad) for leaf in changed]
-
-    def add(self, number: int, tensor: Any) -> None:
-        self._by_id[id(tensor)] = (number, tensor)
-        if len(self._by_id) > 2000:  # long before, the tests have forgotten it too
-            del self._by_id[next(iter(self._by_id))]
-
-    def number(self, tensor: Any) -> int | None:
-        found = self._by_id.get(id(tensor))
-        return found[0] if found is not None and found[1] is tensor else None
-
-
-class _Reader(values.Reader):
-    """Reads what the tests sent."""
-
-    __slots__ = ("server",)
-
-    def __init__(self, data: bytes, server: Server, start: int) -> None:
-        super().__init__(data, start)
-        self.server = server
-
-    def _handle(self) -> Any:
-        return self.server.kept[self.expect(int)]
-
-    def _callable(self) -> Any:
-        number, nature = self.expect(int), self.expect(str)
-        about = self.take()
-        return self.server.callback(number, nature, about)
-
-    def factory(self) -> Any:
-        return self.deeper()
-
-    def _exception(self) -> Any:
-        return self.server.rebuild(self.deeper())
-
-    def _member(self) -> Any:
-        return enums.read(self, lambda kind: self.server.asked_for(kind) is not None)
-
-    def _own_error(self) -> Any:
-        number, name, base = self.expect(int), self.expect(str), self.take()
-        return self.server.own_error(number, name, base)
-
-    def _input(self) -> Any:
-        number = self.expect(int)
-        tensor, _ = arrays.read_tensor(self)
-        if (leaf := self.take()) is not None:
-            parameter, grad = leaf
-            return self.server.inputs.leaf(number, tensor, grad, parameter)
-        tensor.requires_grad_()
-        self.server.inputs.add(number, tensor)
-        return tensor
-
-
-_Reader.more = {ord("#"): _Reader._handle, ord("k"): _Reader._callable, ord("e"): _Reader._exception, ord("G"): _Reader._input}
-_Reader.more[ord("x")] = _Reader._own_error
-_Reader.more[ord(enums.TAG)] = _Reader._member
 
 
 class _TestIterator:
@@ -644,7 +216,7 @@ class Server:
         self._next = 1
         self.classes: set[int] = set()
         """Numbers of classes that were described."""
-        self._told: list[int] = []
+        self.described: list[int] = []
         """Those of them in the frame that is being written."""
         self.own_errors: dict[type, int] = {}
         """Classes that stand for exception classes of the tests' own."""
@@ -654,7 +226,7 @@ class Server:
         self.leaves: dict[int, Mirror] = {}
         """Tensors that ask for gradients and that the tests have copies of, as parameters are."""
         self._new_leaves: list[int] = []
-        self.inputs = _Inputs()
+        self.inputs = Inputs()
         self._graphs: dict[int, tuple[list[Any], list[Any]]] = {}
         self._folders: Folders | None = None
         """The folders that are kept as the tests have theirs, once they say that they share them."""
@@ -873,7 +445,7 @@ class Server:
         except (EOFError, OSError):
             raise _Left from None
         seq, kind, extra = wire.head(data)
-        reader = _Reader(data, self, wire.HEAD)
+        reader = QuestionReader(data, self, wire.HEAD)
         self._grad, self._loop = True, 0
         if extra:
             extras = reader.take()
@@ -953,12 +525,12 @@ class Server:
             self._send(seq, "raised", None, (RuntimeError, (), "an exception that cannot be told", {}, "", -1, None, -1))
 
     def _send(self, seq: int, kind: str, force: Any, value: Any) -> None:
-        body = _Writer(self, force)
+        body = AnswerWriter(self, force)
         torch = sys.modules.get("torch")
         if torch is not None and kind == "ok":
             body.graded = []
-        self._told.clear()
-        extras = _Writer(self)
+        self.described.clear()
+        extras = AnswerWriter(self)
         self._sharing.writes(body)
         try:
             body.put_question(kind, value)
@@ -974,7 +546,7 @@ class Server:
             raise _Left from None
         except BaseException:
             # What was described in the frame that is not sent must be described again.
-            self.classes.difference_update(self._told)
+            self.classes.difference_update(self.described)
             raise
         self._new_leaves.clear()
 
