@@ -37,13 +37,13 @@ if sys.argv[1:2] == ["atheris"]:
     import atheris
 
     with atheris.instrument_imports(include=["agent"]):
+        from agent.boundary import asking, sharing
         from agent.boundary import link as proxies
-        from agent.boundary import sharing
         from agent.boundary import values as plain
         from agent.boundary.handles import HandleMeta
 else:
+    from agent.boundary import asking, sharing
     from agent.boundary import link as proxies
-    from agent.boundary import sharing
     from agent.boundary import values as plain
     from agent.boundary.handles import HandleMeta
 
@@ -216,7 +216,7 @@ class _Silent(proxies.Link):  # type: ignore[misc]
 
 def link() -> proxies.Link:
     """A fresh end of a boundary, with a callable to come back to."""
-    made = _Silent(socket.socketpair()[0], "candidate", in_place=False, tampered=lambda what: None)
+    made = _Silent(socket.socketpair()[0], "candidate", "", in_place=False, tampered=lambda what: None)
     made.callable_number(print, print)
     return made
 
@@ -232,11 +232,11 @@ def feed(data: bytes, end: proxies.Link) -> str:
         check(value)
         use(value)
     try:
-        check(proxies._Reader(data, end, 0).whole())
+        check(asking.AnswerReader(data, end, 0).whole())
         outcome = "a value"
     except plain.Garbled:
         pass
-    reader = proxies._Reader(data, end, 0)
+    reader = asking.AnswerReader(data, end, 0)
     sharing.Shared(1).reads(reader)
     try:
         value = reader.whole()
