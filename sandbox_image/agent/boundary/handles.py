@@ -517,7 +517,9 @@ def bare(value: Any) -> Any:
 
 def is_candidates(value: Any) -> bool:
     """Whether something lives at the candidate's: an object, a function or a class."""
-    return type(value) in (Function, Method) or any(isinstance(one, HandleMeta | ExceptionMeta) for one in (value, type(bare(value))))
+    return type(value) in (Function, Method) or any(
+        isinstance(one, HandleMeta | ExceptionMeta) for one in (value, type(bare(value)))
+    )
 
 
 def plain_of(handle: Handle) -> Any:

@@ -32,7 +32,7 @@ _TELLING = frozenset(("__name__", "__qualname__", "__doc__", "__module__"))
 class Named:
     """Looks at what texts ask for.
 
-    `refuse` makes the error that is raised for what they may not ask for, `chosen` is called where one may have chosen a function.
+    `refuse` makes the error that is raised for what they may not ask for; `chosen` is called where one chose a function.
     """
 
     def __init__(self, tests: str, refuse: Callable[[BaseException], BaseException], chosen: Callable[[], None]) -> None:

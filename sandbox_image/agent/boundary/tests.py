@@ -494,7 +494,10 @@ class _Judge:
 
     def _compared(self, line: int, column: int) -> None:
         """An assertion passed: where the candidate gave both of its sides, on its word."""
-        if self._link.basis != "word" and self._sides.both_candidates(line, column):
+        if self._link.basis == "word":
+            return
+        folders = self._link.folders
+        if self._sides.both_candidates(line, column, files=folders is not None and folders.touched):
             self._link.rest_on("word")
 
     def _raise_found(self) -> None:

@@ -142,7 +142,8 @@ def has_items(own: Handle) -> bool | None:
     if not has_protocol(type(own), "__iter__") or has_protocol(type(own), "__next__"):
         return None
     try:
-        return any(True for _ in own)
+        shown: Any = own
+        return any(True for _ in shown)
     except Exception:
         return None
 
