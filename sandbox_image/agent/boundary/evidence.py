@@ -94,8 +94,9 @@ class Evidence:
         self._functions: list[list[Definition]] = []
         """Each with those around it."""
         self._sets_elsewhere = False
-        called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        self.passed = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
+        nodes = list(ast.walk(tree))
+        called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+        self.passed = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called}
         """Names that stand elsewhere than in a call: who calls such a function with what is not known."""
         self._enter(tree, [])
         self.module = _Frame(self, tree, None, {})
@@ -315,7 +316,7 @@ class _Frame:
             if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in _SELF:
                 break
             node = node.func if isinstance(node, ast.Call) else node.value
-        own = isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id not in (*_SELF, *self._file.given))
+        own = isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id not in self._file.given)
         if own and (self.kind(node) < Kind.GIVEN or kind >= Kind.MET):
             self._fill(node, kind)
 
@@ -517,7 +518,7 @@ class _Frame:
         return together([self._part(part) for part in parts])
 
     def _part(self, node: ast.expr) -> Kind:
-        if isinstance(node, ast.Name) and node.id not in (*self._blank, *self._file.given):
+        if isinstance(node, ast.Name) and node.id not in self._blank and node.id not in self._file.given:
             return max(self.kind(node), Kind.OWN)
         return self.kind(node)
 
