@@ -15,6 +15,7 @@ Left out: identity, which the boundary keeps itself; and what the candidate does
 from __future__ import annotations
 
 import ast
+import builtins
 import types
 from collections import deque
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 _ROW = (ast.Tuple, ast.List)
 _DIFFERENCES = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.BitXor)
-_COMPARING = frozenset((*("__eq__", "__ne__", "__contains__", "issubset", "issuperset", "isdisjoint", "startswith", "endswith"),))
+_COMPARING = frozenset(("__eq__", "__ne__", "__contains__", "issubset", "issuperset", "isdisjoint", "startswith", "endswith"))
 """Methods that compare what they are called on."""
 _SEARCHING = frozenset(("index", "count", "find"))
 """Methods that compare what is in it."""
@@ -54,10 +55,17 @@ _SPREADS = frozenset(
 _EMPTY = frozenset(("set", "dict", "list", "tuple", "frozenset", "Counter", "zeros", "zeros_like"))
 """What makes nothing of nothing: as neutral as what is written out."""
 _ASKING = frozenset(("isinstance", "issubclass", "hasattr", "callable"))
-_UNCHANGING = frozenset(name for kind in (str, bytes, tuple, frozenset, int, float, types.MappingProxyType) for name in dir(kind))
+_UNCHANGING = frozenset(
+    name
+    for kind in (str, bytes, tuple, frozenset, int, float, types.MappingProxyType)
+    for name in dir(kind)
+    if not name.startswith("__")
+)
 """Methods of what never changes: under such a name nothing is filled."""
 _FILLING = frozenset(name for kind in (list, set, dict, bytearray, deque, SimpleQueue) for name in dir(kind)) - _UNCHANGING
-"""Methods of what may change: bound ones fill what they are of when they are called."""
+"""Methods of what may change. Any other method may fill what it is of where nobody uses its value."""
+_HARMLESS = frozenset(dir(builtins)) - {"setattr"}
+"""Functions that fill nothing of what they are passed."""
 _NAMESPACES = frozenset(("SimpleNamespace", "Namespace"))
 """What makes attributes of what it is passed by name, functions among them."""
 _SELF = ("self", "cls")
@@ -79,8 +87,7 @@ class Evidence:
         self.given, self.foreign, self.taken, self.imports = given, reading.foreign, reading.taken, reading.imports
         self.entry_point = entry_point
         self.attributes: dict[str, Kind] = {}
-        """Of the tests' own objects, as `self.stack`."""
-        """By their name, whatever they are of."""
+        """Of the tests' own objects, as `.stack`, whichever object it is."""
         self.methods: dict[str, list[Definition]] = {}
         self.classes: dict[str, ast.ClassDef] = {}
         self.files = files_in(tree) if files else frozenset()
@@ -300,15 +307,24 @@ class _Frame:
         return Kind.GIVEN if any(self.kind(one) >= Kind.GIVEN for one in used) else Kind.OWN
 
     def _done(self, node: ast.expr) -> None:
-        """A call whose value nobody uses is made for what it does: it may fill what it is passed (`heappush(found, f(1))`)."""
+        """A call whose value nobody uses is made for what it does: it may fill what its method is of, and what it is passed."""
         node = node.value if isinstance(node, ast.Await) else node
-        if not isinstance(node, ast.Call) or self._receiver(node) or self._called(node) or last_name(node).startswith("assert"):
+        name = last_name(node)
+        if not isinstance(node, ast.Call) or name.startswith("assert") or self._called(node):
             return
-        kind = max(map(self.kind, _given_to(node)), default=Kind.NEUTRAL)
-        if kind < Kind.GIVEN or self.kind(node.func) in THEIRS:
-            return
-        for one in node.args:
-            self._filled(one, Kind.GATHERED if kind is Kind.GIVEN else kind)
+        receiver = self._receiver(node)
+        if receiver and name not in _UNCHANGING:
+            self._fill_with(receiver[0], node)
+        elif not receiver and name not in _HARMLESS and self.kind(node.func) not in THEIRS:  # `heappush(found, f(1))`
+            for one in node.args:
+                self._fill_with(one, node)
+
+    def _fill_with(self, filled: ast.expr, node: ast.Call) -> None:
+        """Something may hold what a call is passed."""
+        kind = filtered(max(map(self.kind, _given_to(node)), default=Kind.NEUTRAL), self._under)
+        several = Kind.MET if last_name(node) == "add" else Kind.GATHERED
+        if _given_to(node):
+            self._filled(filled, several if kind is Kind.GIVEN else kind)
 
     def _filled(self, node: ast.expr, kind: Kind) -> None:
         """What an expression gives holds this among others: of a name, an attribute, or what is reached through one."""
@@ -323,13 +339,10 @@ class _Frame:
     def _changed(self, node: ast.Call, receiver: list[ast.expr]) -> None:
         """What a call may do to what its method is of, and to what the functions set that it is passed."""
         given = _given_to(node)
-        kinds = list(map(self.kind, given))
-        most = max(kinds, default=Kind.NEUTRAL)
+        most = max(map(self.kind, given), default=Kind.NEUTRAL)
         name = last_name(node)
-        if receiver and given and name not in _UNCHANGING and not name.startswith("assert"):
-            kind = filtered(most, self._under)
-            several = Kind.MET if name == "add" else Kind.GATHERED
-            self._filled(receiver[0], several if kind is Kind.GIVEN else kind)
+        if receiver and (name in _FILLING or name.endswith("_")):
+            self._fill_with(receiver[0], node)
         if self._is_own_object(node) and self._file.depth <= _DEEPEST:
             for part in self._file.classes[name].body:
                 if isinstance(part, Definition) and part.name == "__init__":
@@ -708,8 +721,12 @@ class _Frame:
         return [] if is_library else [node.func.value]
 
     def _is_taken(self, node: ast.expr) -> bool:
-        """Whether this is a name that the tests have from the candidate."""
+        """Whether this is a name that the tests have from the candidate, or a function of theirs that gives what is its own."""
         root = node.value if isinstance(node, ast.Attribute) else node
+        if isinstance(node, ast.Lambda) or (
+            isinstance(node, ast.Name) and not self._is_set(node.id) and self._function(node.id)[0]
+        ):
+            return self.kind(node) is Kind.GIVEN
         return isinstance(root, ast.Name) and root.id in self._file.taken and self._lookup(root.id) is Kind.GIVEN
 
     def _called(self, node: ast.Call) -> list[_Frame]:
