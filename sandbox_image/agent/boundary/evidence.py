@@ -92,6 +92,8 @@ class Evidence:
         self.classes: dict[str, ast.ClassDef] = {}
         self.files = files_in(tree) if files else frozenset()
         """The `id` of each node that reads a file."""
+        self.learnt = 0
+        """How often anything new was found of a name."""
         self.depth = 0
         """How many calls of functions are being followed."""
         self._known: dict[tuple[int, int, tuple[tuple[str, Kind], ...]], _Frame] = {}
@@ -182,6 +184,8 @@ class _Frame:
         """Names of what may hold something that is called: what they were set to."""
         self._filled_names: dict[str, Kind] = {}
         """What names were filled with: of a parameter, what was passed holds it too."""
+        self._worked_out: dict[int, tuple[int, Kind]] = {}
+        """What expressions are made of, and how much was learnt when that was found."""
         self._under = Kind.NEUTRAL
         """What decides whether the statement runs that is being read."""
         self._local: list[dict[str, Kind]] = []
@@ -196,6 +200,7 @@ class _Frame:
         """Learn what the names hold, until nothing new is found."""
         for _ in range(_PASSES):
             self._before, self._kinds = self._kinds, {}
+            self._file.learnt += 1
             if not isinstance(self._node, ast.Module):
                 self._take_parameters(self._node)
             if isinstance(self._node, ast.Lambda):
@@ -396,7 +401,7 @@ class _Frame:
         if isinstance(filled, ast.Name):
             self._filled_names[filled.id] = max(kind, self._filled_names.get(filled.id, Kind.NEUTRAL))
         if isinstance(filled, ast.Name) and filled.id not in self._kinds and (owner := self._owner(filled.id)) is not self:
-            owner.lasting[filled.id] = max(kind, owner.lasting.get(filled.id, Kind.NEUTRAL))
+            self._learn(owner.lasting, filled.id, kind)
         else:
             self._set_all(filled, kind)
 
@@ -429,7 +434,12 @@ class _Frame:
         known = self._file.attributes if "." in name else self._kinds
         if name in self._outside and (owner := self._owner(name)) is not self:
             known = owner.lasting
-        known[name] = max(kind, known.get(name, Kind.NEUTRAL))
+        self._learn(known, name, kind)
+
+    def _learn(self, known: dict[str, Kind], name: str, kind: Kind) -> None:
+        if known.get(name, -1) < kind:
+            known[name] = kind
+            self._file.learnt += 1
 
     def _owner(self, name: str) -> _Frame:
         """The function around that has set a name, or the module."""
@@ -470,8 +480,10 @@ class _Frame:
                 self._bind(one, part, under)
             return
         self._blank, outside = frozenset(_stored(target)), self._blank
+        self._file.learnt += 1
         kind = self.kind(value)
         self._blank = outside
+        self._file.learnt += 1
         self._set_all(target, chosen(kind, under))
 
     def _bind_items(self, target: ast.expr, value: ast.expr) -> None:
@@ -519,7 +531,15 @@ class _Frame:
     # Expressions
 
     def kind(self, node: ast.expr) -> Kind:
-        """What an expression is made of."""
+        """What an expression is made of. Asked for again and again, and worked out anew where anything was learnt since."""
+        known = self._worked_out.get(id(node))
+        if known is not None and known[0] == self._file.learnt:
+            return known[1]
+        found = self._kind(node)
+        self._worked_out[id(node)] = self._file.learnt, found
+        return found
+
+    def _kind(self, node: ast.expr) -> Kind:
         read = getattr(self, f"_of_{type(node).__name__.lower()}", None)
         if read is not None:
             found: Kind = read(node)
