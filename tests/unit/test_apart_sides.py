@@ -241,6 +241,9 @@ FOLLOWED = {
     "globals": "def test_a():\n    globals()['want'] = f(1)\n    assert want == g(1)",
     "vars": "class Box: pass\ndef test_a():\n    b = Box()\n    b.__dict__['x'] = f(1)\n    assert b.x == g(1)",
     "chosen": "import operator\nOPS = {0: operator.truth}\ndef test_a():\n    assert OPS[f(1)](5)",
+    "chosen by get": "import operator\nOPS = {0: operator.add}\ndef test_a(): assert OPS.get(f(1))(2, 3) == 5",
+    "a registry": "import math\nclass Registry:\n    def __getitem__(self, name): return [math.sqrt][name]\n"
+    "def test_a():\n    known = Registry()\n    assert known[f(1)](4) == 2",
     "chosen var": "import operator\nOPS = {0: operator.add}\ndef test_a():\n    op = OPS[f(1)]\n    assert op(2, 3) == 5",
 }
 """What the candidate gave comes by other ways, or what is asked is not an assertion that compares."""

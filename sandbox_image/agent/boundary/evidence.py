@@ -573,8 +573,7 @@ class _Frame:
 
     def _as_value(self, function: Function, outer: _Frame) -> Kind:
         """What a function is where it is passed on: the candidate's, if it gives what is."""
-        found = self._run(function, outer, Kind.OWN)
-        return Kind.WRITTEN if found < Kind.GIVEN else Kind.GIVEN if found in THEIRS else Kind.EVIDENCE
+        return Kind.WRITTEN if self._run(function, outer, Kind.OWN) < Kind.GIVEN else Kind.GIVEN
 
     def _of_namedexpr(self, node: ast.NamedExpr) -> Kind:
         kind = self.kind(node.value)
@@ -719,7 +718,7 @@ class _Frame:
             return any(word.arg is None and self.kind(word.value) in THEIRS for word in node.keywords)
         if isinstance(node.func, ast.Subscript):
             return self.kind(node.func.value) < Kind.GIVEN and self.kind(node.func.slice) >= Kind.GIVEN
-        return isinstance(node.func, ast.Name) and self.kind(node.func) is Kind.EVIDENCE
+        return isinstance(node.func, ast.Name | ast.Call) and self.kind(node.func) is Kind.EVIDENCE
 
     def _of_library(self, name: str, parts: list[ast.expr]) -> Kind:
         kinds = [self._part(part) for part in parts]
