@@ -299,6 +299,10 @@ OWN = {
     "a table": "WANT = {1: 0, 2: 0}\ndef test_a():\n    for x in (1, 2): assert f(x) == WANT[x]",
     "a method that computes": "import torch\ndef test_a():\n    want = torch.zeros(2)\n    print(want, h(1))\n"
     "    assert want.equal(torch.tensor(h(1), dtype=torch.float32)) and want.dot(torch.tensor(h(1)) + 0.0) == 0",
+    "names of theirs": "import candidate\ndef test_a():\n    for name in ('f', 'g'):\n        fn = getattr(candidate, name)\n"
+    "        assert fn(1) == 0 and getattr(candidate, name)(2) == 0",
+    "functions of theirs": "FNS = {'f': f, 'g': g}\ndef test_a():\n    for name in FNS: assert FNS[name](1) == 0",
+    "a wrapper": "import functools\ndef test_a():\n    fn = functools.partial(f, 1)\n    want = 0\n    assert fn() == want",
     "a comprehension": "def test_a():\n    want = {x: x * 0 for x in (1, 2)}\n    assert {x: f(x) for x in want} == want",
 }
 """The tests' own, though it passes through the same holders."""

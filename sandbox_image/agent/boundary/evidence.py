@@ -683,7 +683,7 @@ class _Frame:
         self._changed(node, receiver)
         if called := self._called(node):
             return max(one.returned for one in called)
-        if id(node.func) in self._file.files:
+        if id(node.func) in self._file.files or (name == "getattr" and args and self.kind(args[0]) in THEIRS):
             return Kind.GIVEN
         if self._is_chosen(node):
             return Kind.AGREEMENT
