@@ -329,3 +329,11 @@ def test_what_the_candidate_wrote_into_files_it_gave(bare: Apart, want: str, res
     result = bare.run(code, READ.format(want=want))
     assert result.accepted, result
     assert result.tests["test_a"]["basis"] == rests
+
+
+def test_what_one_test_fills_is_not_anothers_own(bare: Apart) -> None:
+    tests = "from candidate import f\nOUT = []\ndef test_a():\n    OUT.append(f(1))\n    OUT.append(f(2))\n"
+    tests += "def test_b():\n    want = OUT[:1]\n    assert OUT[1:] == want\n"
+    result = bare.run(CODE, tests)
+    assert result.accepted, result
+    assert result.tests["test_b"]["basis"] == "word"

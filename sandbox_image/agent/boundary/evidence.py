@@ -103,6 +103,8 @@ class Evidence:
         self._functions: list[list[Definition]] = []
         """Each with those around it."""
         self._sets_elsewhere = False
+        self._touched: set[str] = set()
+        """Names of what functions may fill."""
         nodes = list(ast.walk(tree))
         called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
         self.passed = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called}
@@ -111,7 +113,7 @@ class Evidence:
         self.module = _Frame(self, tree, None, {})
         self.module.read()
         self._known.clear()  # not all of the module was known then
-        if self._sets_elsewhere:
+        if self._sets_elsewhere or not self._touched.isdisjoint(self.module.names):
             self._read_functions()
 
     def is_lacking(self, line: int, column: int) -> bool:
@@ -160,6 +162,9 @@ class Evidence:
                 self._sets_elsewhere = True
             elif isinstance(child, ast.Assign):
                 self._sets_elsewhere |= any(isinstance(one, ast.Attribute) for one in child.targets)
+                self._touched |= {_root(one) for one in child.targets if functions and isinstance(one, ast.Subscript)}
+            elif isinstance(child, ast.Expr) and functions and isinstance(child.value, ast.Call):
+                self._touched |= set(map(_root, (child.value.func, *child.value.args)))
             if isinstance(child, ast.Assert | ast.Assign | ast.Expr | ast.If | ast.While | ast.Match):
                 self._assertions.setdefault((child.lineno, child.col_offset), []).append((functions, child))
             if not isinstance(child, ast.expr):
@@ -241,6 +246,11 @@ class _Frame:
         return Kind.AGREEMENT if kind is Kind.MET else kind
 
     # Statements
+
+    @property
+    def names(self) -> set[str]:
+        """Names that are set here, other than by definitions and imports."""
+        return set(self._kinds)
 
     def _block(self, body: list[ast.stmt], under: Kind) -> None:
         for node in body:
@@ -838,6 +848,13 @@ def _is_mock(node: ast.expr) -> bool:
 def _is_patch(node: ast.Call) -> bool:
     """Whether this puts a mock where the candidate will call it."""
     return any(isinstance(one, ast.Name | ast.Attribute) and last_name(one) == "patch" for one in ast.walk(node.func))
+
+
+def _root(node: ast.expr) -> str:
+    """The name that an expression begins with."""
+    while isinstance(node, ast.Call | ast.Subscript | ast.Starred | ast.Attribute):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _given_to(node: ast.Call) -> list[ast.expr]:
