@@ -235,6 +235,7 @@ FOLLOWED = {
     "a holder": "class Box:\n    def __init__(self, x): self.x = x\n    def check(self, y): assert self.x == y\ndef test_a(): Box(f(1)).check(g(1))",
     "a closure": "def test_a():\n    def same(b):\n        assert a == b\n    a = f(1)\n    same(g(1))",
     "send": "def gen(out):\n    while True: out.append((yield))\ndef test_a():\n    out = []\n    s = gen(out)\n    next(s)\n    s.send(f(1))\n    s.send(g(1))\n    assert out[0] == out[1]",
+    "yield from": "def vals(): yield from map(f, [1, 2])\ndef test_a():\n    a, b = vals()\n    assert a == b",
     "heappush": "import heapq\ndef test_a():\n    out = []\n    heapq.heappush(out, f(1))\n    assert out[0] == g(1)",
     "setattr": "class Box: pass\ndef test_a():\n    b = Box()\n    setattr(b, 'x', f(1))\n    assert b.x == g(1)",
     "a method of the class": "def test_a():\n    out = []\n    list.append(out, f(1))\n    assert out[0] == g(1)",

@@ -662,6 +662,10 @@ class _Frame:
             self.returned = max(self.returned, self.kind(node.value))
         return Kind.GIVEN  # what is sent, nobody shows
 
+    def _of_yieldfrom(self, node: ast.YieldFrom) -> Kind:
+        self.returned = max(self.returned, self.kind(node.value))
+        return Kind.GIVEN
+
     def _of_listcomp(self, node: _Comprehension) -> Kind:
         self._local.append({})
         from_them, under = False, Kind.NEUTRAL
