@@ -78,7 +78,7 @@ class Hanging:
         self._enter(tree, 0)
         for scope, names in self._outer.items():
             self._bound[scope] -= names
-        self._clocks = _clocks_in(tree) | (_files_in(tree) if files else set())
+        self._clocks = _clocks_in(tree) | (files_in(tree) if files else set())
         """The nodes that read a clock, or a file that the candidate may have touched."""
         self._first: frozenset[_Key] = frozenset((0, name) for name in foreign)
         self._found: set[_Key] = set(self._first)
@@ -362,7 +362,7 @@ class Hanging:
                     for name, value in _arguments(function, node):
                         made.setdefault((id(function), name), []).append(value)
         for function in (one for found in self._functions.values() for one in found):
-            for name, value in _defaults(function):
+            for name, value in defaults(function):
                 made.setdefault((id(function), name), []).append(value)
         return made
 
@@ -505,7 +505,8 @@ def _arguments(function: Definition, call: ast.Call) -> Iterator[tuple[str, ast.
     yield from ((word.arg or "", word.value) for word in call.keywords)
 
 
-def _defaults(function: Definition) -> Iterator[tuple[str, ast.expr]]:
+def defaults(function: Definition | ast.Lambda) -> Iterator[tuple[str, ast.expr]]:
+    """The parameters of a function that have a default, each with it."""
     given = function.args
     positional = [*given.posonlyargs, *given.args]
     for one, value in zip(positional[len(positional) - len(given.defaults) :], given.defaults, strict=True):
@@ -515,10 +516,10 @@ def _defaults(function: Definition) -> Iterator[tuple[str, ast.expr]]:
             yield one.arg, default
 
 
-def _files_in(tree: ast.Module) -> set[int]:
+def files_in(tree: ast.Module) -> frozenset[int]:
     """The `id` of each node that reads a file, unless its path is written out and lies where the candidate has no folder."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and last_name(node) in _FILES]
-    return {id(node.func) for node in calls if not any(map(_is_elsewhere, ast.walk(node)))}
+    return frozenset(id(node.func) for node in calls if not any(map(_is_elsewhere, ast.walk(node))))
 
 
 def _is_elsewhere(node: ast.AST) -> bool:

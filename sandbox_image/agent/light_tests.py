@@ -14,7 +14,7 @@ import functools
 import importlib
 import symtable
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 _VALUE = 300
@@ -169,12 +169,15 @@ class _Asserts:
     def __init__(self, source: str, marked: Mapping[int, str], own: set[str]) -> None:
         self._lines = source.encode("utf-8", "surrogatepass").splitlines(keepends=True)
         self._marked = marked
+        self._ways_out: set[int] = set()
+        """The `id` of each condition by which a test leaves before it would fail."""
         self._own = own
         """Names of the tests' own functions, nested ones as they are met."""
 
     def rewrite(self, statements: list[ast.stmt], *, in_class: bool = False) -> list[ast.stmt]:
         """The statements, those inside others included, with assertions taken apart; in a class's own body only its methods."""
         made: list[ast.stmt] = []
+        self._ways_out.update(map(id, ways_out(statements)))
         for statement in statements:
             if isinstance(statement, ast.Assert) and not in_class:
                 made += self._apart(statement)
@@ -183,9 +186,11 @@ class _Asserts:
                 made.append(ast.Expr(_call(_FAILING, [], statement), **_place(statement)))
             if isinstance(statement, Definition):
                 self._own.add(statement.name)
-            agrees = not in_class and _may_agree(statement, self._own)
-            made += [_compared(statement), statement] if agrees and is_check(statement) else [statement]
-            if agrees and isinstance(statement, ast.Expr):
+            elif isinstance(statement, ast.Assign) and _is_looked_up(statement.value):
+                self._own.update(one.id for one in statement.targets if isinstance(one, ast.Name))
+            agrees = not in_class and _may_agree(statement, self._own, leaves=id(statement) in self._ways_out)
+            made += [_compared(statement), statement] if agrees and _branches(statement) else [statement]
+            if agrees and isinstance(statement, ast.Expr | ast.Assign):
                 made.append(_compared(statement))
             own = isinstance(statement, ast.ClassDef)  # names of ours would become attributes of it
             for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
@@ -277,16 +282,18 @@ def _compared(node: ast.stmt) -> ast.stmt:
     return ast.Expr(_call(_COMPARED, [*place], node), **_place(node))
 
 
-def _may_agree(node: ast.stmt, own: Collection[str]) -> bool:
+def _may_agree(node: ast.stmt, own: Collection[str], *, leaves: bool = False) -> bool:
     """Whether a statement asserts something of two values that are not written out. `own` are the tests' own functions."""
-    if isinstance(node, ast.Assert) or is_check(node):
-        return _may_meet(node.test, own)  # type: ignore[attr-defined]
+    if asked := conditions(node, leaves=leaves):
+        return any(_may_meet(one, own) for one in asked)
+    if isinstance(node, ast.Assign) and own:
+        return any(isinstance(one, ast.Call) and last_name(one) in own for one in ast.walk(node.value))
     value = getattr(node, "value", None) if isinstance(node, ast.Expr) else None
     value = value.value if isinstance(value, ast.Await) else value
     if isinstance(value, ast.Call):
         name = last_name(value)
         if name in own:
-            return sum(_values_in(given, own) for given in (*value.args, *value.keywords)) > 1
+            return any(_values_in(given, own) for given in (*value.args, *value.keywords))
         return name.startswith("assert") and _may_meet(value, own)
     return isinstance(value, ast.BoolOp) and last_name(value.values[-1]) == "fail" and _may_meet(value, own)
 
@@ -302,7 +309,9 @@ def _may_meet(node: ast.expr, own: Collection[str]) -> bool:
     if isinstance(node, ast.Call) and node.args and last_name(node) in TRUTHS:
         return _may_meet(node.args[0], own)
     sides = compared_by(node)
-    return not any(map(_is_evidence, sides)) and sum(_values_in(side, own) for side in sides or [node]) > 1
+    if any(_is_evidence(side) and not _is_count(side) for side in sides):
+        return False
+    return sum(_values_in(side, own) for side in sides or [node]) > 1
 
 
 def compared_by(node: ast.expr) -> list[ast.expr]:
@@ -329,7 +338,54 @@ def is_failing(node: ast.stmt) -> bool:
 
 def is_check(node: ast.stmt) -> bool:
     """Whether this is a condition under which a test fails: an assertion written out."""
-    return isinstance(node, ast.If | ast.While) and any(map(is_failing, (*node.body, *node.orelse)))
+    return any(is_failing(one) for block in _branches(node) for one in block)
+
+
+def _branches(node: ast.stmt) -> list[list[ast.stmt]]:
+    """The blocks that a condition chooses from."""
+    if isinstance(node, ast.Match):
+        return [case.body for case in node.cases]
+    return [node.body, node.orelse] if isinstance(node, ast.If | ast.While) else []
+
+
+def ways_out(block: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The conditions in a block by which a test leaves before it would fail: `if right: return`, and then `fail()`."""
+    last = max((number for number, node in enumerate(block) if is_failing(node)), default=0)
+    for node in block[:last]:
+        yield from _leaving(node)
+    for node in block:
+        if isinstance(node, ast.For | ast.AsyncFor | ast.While) and any(map(is_failing, node.orelse)):
+            yield from (inner for one in node.body for inner in _leaving(one))
+
+
+def _leaving(node: ast.stmt) -> Iterator[ast.stmt]:
+    if isinstance(node, Definition | ast.ClassDef):
+        return
+    if any(isinstance(one, ast.Return | ast.Break | ast.Continue) for part in _branches(node) for one in part):
+        yield node
+    for inner in ast.iter_child_nodes(node):
+        for one in inner.body if isinstance(inner, ast.ExceptHandler | ast.match_case) else [inner]:
+            if isinstance(one, ast.stmt):
+                yield from _leaving(one)
+
+
+def conditions(node: ast.stmt, *, leaves: bool = False) -> list[ast.expr]:
+    """What a statement asserts of its own: what must be true, or decides whether the test fails; empty for all else.
+
+    `leaves` says that it is a way out before a failure.
+    """
+    if isinstance(node, ast.Assert):
+        return [node.test]
+    if not (leaves or is_check(node)):
+        return []
+    if isinstance(node, ast.Match):
+        return [node.subject, *(case.guard for case in node.cases if case.guard is not None)]
+    return [node.test]  # type: ignore[attr-defined]
+
+
+def _is_count(node: ast.expr) -> bool:
+    """Whether a whole number is written out: it may be how often values of the candidate's agree."""
+    return isinstance(node, ast.Constant) and type(node.value) is int
 
 
 def _values_in(node: ast.AST, own: Collection[str]) -> int:
@@ -338,13 +394,22 @@ def _values_in(node: ast.AST, own: Collection[str]) -> int:
     for one in todo:  # it grows meanwhile
         if isinstance(one, ast.Name):
             found += 0 if one.id in _BUILTIN else 2
-        elif isinstance(one, ast.Call) and last_name(one) in own:
+        elif isinstance(one, ast.Call) and (last_name(one) in own or _is_chosen(one)):
             found += 2
         elif isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id not in _BUILTIN:
             found += 1
         else:
             todo += ast.iter_child_nodes(one)
     return found
+
+
+def _is_looked_up(node: ast.expr) -> bool:
+    return isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant | ast.Slice)
+
+
+def _is_chosen(node: ast.Call) -> bool:
+    """Whether what is called is looked up, or attributes are named by a dictionary: either may be for the candidate to say."""
+    return _is_looked_up(node.func) or any(word.arg is None for word in node.keywords)
 
 
 def is_neutral(node: ast.expr) -> bool:

@@ -160,3 +160,58 @@ def test_errors_that_the_tests_wait_for_are_theirs(bare: Apart, tests: str) -> N
         "import asyncio, threading, pytest\nfrom concurrent.futures import ThreadPoolExecutor\nfrom candidate import root, stop\n"
     )
     assert bare.run(code, head + tests).accepted
+
+
+FALSE = """
+class Silent:
+    def __bool__(self): return False
+class Sized:
+    def __len__(self): return 0
+class Other(Silent):
+    def __iter__(self): return iter([1])
+class Empty(Sized):
+    def __iter__(self): return iter([])
+class Plain: pass
+class Text(str): pass
+def make(name, *given): return globals()[name](*given)
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "rests"),
+    [
+        *((f"not make({name!r})", "word") for name in ("Silent", "Sized", "Other")),
+        ("not (make('Silent') and 3)", "word"),
+        ("not any([make('Silent')])", "word"),
+        ("not make('Empty')", "data"),
+        ("make('Plain')", "data"),
+        ("not make('Text', '')", "data"),
+    ],
+)
+def test_what_is_false_by_its_own_say_alone_rests_on_it(bare: Apart, asked: str, rests: str) -> None:
+    result = bare.run(FALSE, f"from candidate import make\ndef test_a(): assert {asked}\n")
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == rests
+
+
+EQUAL = """
+class Meta(type):
+    def __eq__(self, other): return True
+    def __hash__(self): return 1
+class A(metaclass=Meta): pass
+def f(x: A, y: list[A], z: "A") -> A | None: return 1
+"""
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "f.__annotations__['x'] == int",
+        "f.__annotations__['y'] == list[int]",
+        "inspect.signature(f).parameters['x'].annotation == int",
+        "inspect.signature(f).return_annotation in (int, int | None)",
+        "typing.get_type_hints(f)['z'] == int",
+    ],
+)
+def test_a_hint_whose_class_equals_everything_is_compared_as_data(bare: Apart, asked: str) -> None:
+    assert not bare.run(EQUAL, f"import inspect, typing\nfrom candidate import f\ndef test_a(): assert {asked}\n").accepted

@@ -91,3 +91,34 @@ def test_the_file_of_the_tests_says_nothing(bare: Apart) -> None:
     tests = "import pathlib\nfrom candidate import f\nclass TestF:\n    def test_f(self):\n        assert 'Total: 42' in open(f(3)).read()\n"
     result = bare.run(code, tests)
     assert result.outcomes == {"TestF::test_f": "failed"}, result
+
+
+@pytest.mark.parametrize(
+    ("code", "test", "basis"),
+    [
+        ("def f(): return 'sqrt'", "assert getattr(math, f())(4) == 2.0", "word"),
+        ("def f(): return 'upper'", "assert getattr('ab', f())() == 'AB'", "word"),
+        ("def f(): return {'startswith': lambda p: True}", "assert SimpleNamespace(**f()).startswith('ab')", "word"),
+        ("def f(): return {'name': 'ab'}", "assert f()['name'].startswith('ab')", "data"),
+        ("class C:\n    def a(self): return 3\nf = C", "for name in 'a': assert getattr(f(), name)() == 3", "data"),
+        ("def f(): return 'first'", "assert getattr(User('Bob', 'S'), f()) == 'Bob'", "data"),
+    ],
+)
+def test_a_function_that_a_text_of_the_candidates_names_rests_on_its_word(bare: Apart, code: str, test: str, basis: str) -> None:
+    result = bare.run(code, f"import math\nfrom types import SimpleNamespace\n{IMPORTS}{USER}\ndef test_f():\n    {test}\n")
+    assert result.accepted, result
+    assert result.tests["test_f"]["basis"] == basis
+
+
+def test_a_patch_that_the_candidate_names_replaces_nothing_of_the_tests(bare: Apart) -> None:
+    code = "def f(): return 'test_candidate.EXPECTED'\ndef g(): return 3\n"
+    tests = "from unittest.mock import patch\nfrom candidate import f, g\nEXPECTED = 5\n"
+    tests += "def test_f():\n    with patch(f(), 3): assert g() == EXPECTED\n"
+    assert bare.run(code, tests).outcomes == {"test_f": "failed"}
+
+
+def test_a_patch_that_the_candidate_names_imports_no_file_of_its_own(bare: Apart) -> None:
+    code = "def f():\n    with open('evil.py', 'w') as out: out.write('X = 1')\n    return 'evil.X'\n"
+    tests = "from pathlib import Path\nfrom unittest.mock import patch\nfrom candidate import f\n"
+    tests += "def test_f():\n    assert not Path('x').exists()\n    with patch(f(), 3): assert True\n"
+    assert bare.run(code, tests).outcomes == {"test_f": "failed"}

@@ -205,3 +205,136 @@ def test_a_module_that_is_called_replaces_no_parameter_that_the_tests_had_set(he
     assert (
         heavy.run(MODULE.replace("self.w.data.zero_()\n", "pass\n"), SET.format(how="net(x)")).tests["test_a"]["basis"] == "data"
     )
+
+
+FOLLOWED = {
+    "a count": "def test_a():\n    n = 0\n    for x in (1, 2, 3):\n        if f(x) == g(x): n += 1\n    assert n == 3",
+    "a sum of agreements": "def test_a(): assert sum(f(x) == g(x) for x in (1, 2, 3)) == 3",
+    "a return before fail": "def test_a():\n    if f(1) == g(1): return\n    pytest.fail()",
+    "a break before fail": "def test_a():\n    for x in (1, 2):\n        if f(x) != g(x): continue\n        break\n    else: pytest.fail()",
+    "a match": "def test_a():\n    match f(1) == g(1):\n        case False: pytest.fail()",
+    "a match that captures": "def test_a():\n    match f(1):\n        case want: pass\n    assert g(1) == want",
+    "a walrus": "def test_a():\n    if (want := f(1)) is None: pass\n    assert g(1) == want",
+    "a walrus in a comprehension": "def test_a():\n    xs = [want := f(x) for x in (1, 2)]\n    assert g(1) == want",
+    "a default": "def same(a, b=g(1)): assert a == b\ndef test_a():\n    x = f(1)\n    same(x)",
+    "rest": "def same(*xs): assert xs[0] == xs[1]\ndef test_a(): same(f(1), g(1))",
+    "keywords": "def same(**k): assert k['a'] == k['b']\ndef test_a(): same(a=f(1), b=g(1))",
+    "spread keywords": "def same(a, b): assert a == b\ndef test_a():\n    k = {'a': f(1), 'b': g(1)}\n    same(**k)",
+    "setdefault": "def test_a():\n    d = {}\n    want = d.setdefault('a', f(1))\n    assert d['a'] == g(1)",
+    "update": "def test_a():\n    d = {}\n    d.update(a=f(1))\n    assert d['a'] == g(1)",
+    "nested": "def test_a():\n    d = {'a': []}\n    d['a'].append(f(1))\n    assert d['a'][0] == g(1)",
+    "deque": "from collections import deque\ndef test_a():\n    q = deque()\n    q.appendleft(f(1))\n    assert q.popleft() == g(1)",
+    "queue": "import queue\ndef test_a():\n    q = queue.Queue()\n    q.put(f(1))\n    assert q.get() == g(1)",
+    "future": "from concurrent.futures import Future\ndef test_a():\n    q = Future()\n    q.set_result(f(1))\n    assert q.result() == g(1)",
+    "submit": "from concurrent.futures import ThreadPoolExecutor\ndef test_a():\n    def work(x): return f(x)\n    with ThreadPoolExecutor() as ex: assert ex.submit(work, 1).result() == ex.submit(work, 2).result()",
+    "a thread": "import threading\ndef test_a():\n    out = []\n    def work(x): out.append(f(x))\n    for x in (1, 2):\n        t = threading.Thread(target=work, args=(x,))\n        t.start()\n        t.join()\n    assert out[0] == out[1]",
+    "count": "def test_a():\n    x = 2\n    assert [f(1), g(1)].count(f(1)) == 2",
+    "index": "def test_a(): assert [f(1)].index(g(1)) == 0",
+    "a key": "def test_a(): assert {f(1): 1}[g(1)] == 1",
+    "an attribute": "class Box: pass\ndef test_a():\n    b, c = Box(), Box()\n    b.x = f(1)\n    d = b\n    assert d.x == g(1)",
+    "a holder": "class Box:\n    def __init__(self, x): self.x = x\n    def check(self, y): assert self.x == y\ndef test_a(): Box(f(1)).check(g(1))",
+    "a closure": "def test_a():\n    def same(b):\n        assert a == b\n    a = f(1)\n    same(g(1))",
+    "send": "def gen(out):\n    while True: out.append((yield))\ndef test_a():\n    out = []\n    s = gen(out)\n    next(s)\n    s.send(f(1))\n    s.send(g(1))\n    assert out[0] == out[1]",
+    "yield from": "def vals(): yield from map(f, [1, 2])\ndef test_a():\n    a, b = vals()\n    assert a == b",
+    "heappush": "import heapq\ndef test_a():\n    out = []\n    heapq.heappush(out, f(1))\n    assert out[0] == g(1)",
+    "setattr": "class Box: pass\ndef test_a():\n    b = Box()\n    setattr(b, 'x', f(1))\n    assert b.x == g(1)",
+    "a method of the class": "def test_a():\n    out = []\n    list.append(out, f(1))\n    assert out[0] == g(1)",
+    "globals": "def test_a():\n    globals()['want'] = f(1)\n    assert want == g(1)",
+    "vars": "class Box: pass\ndef test_a():\n    b = Box()\n    b.__dict__['x'] = f(1)\n    assert b.x == g(1)",
+    "chosen": "import operator\nOPS = {0: operator.truth}\ndef test_a():\n    assert OPS[f(1)](5)",
+    "chosen by get": "import operator\nOPS = {0: operator.add}\ndef test_a(): assert OPS.get(f(1))(2, 3) == 5",
+    "a registry": "import math\nclass Registry:\n    def __getitem__(self, name): return [math.sqrt][name]\n"
+    "def test_a():\n    known = Registry()\n    assert known[f(1)](4) == 2",
+    "chosen var": "import operator\nOPS = {0: operator.add}\ndef test_a():\n    op = OPS[f(1)]\n    assert op(2, 3) == 5",
+}
+"""What the candidate gave comes by other ways, or what is asked is not an assertion that compares."""
+
+
+def test_whatever_may_be_the_candidates_counts_as_its_own(heavy: Apart) -> None:
+    found = {name: basis(heavy, tests) for name, tests in FOLLOWED.items()}
+    assert found == dict.fromkeys(FOLLOWED, "word")
+
+
+CALLING = """
+def each(fn, xs):
+    for x in xs: fn(0)
+class K:
+    def go(s, fn): fn(0); fn(0)
+    def ask(s, o): o.take(0); o.take(0)
+"""
+CALLED = {
+    "a callback": "def test_a():\n    out = []\n    each(lambda x: out.append(x), [1, 2])\n    assert out[0] == out[1]",
+    "a bound callback": "def test_a():\n    out = []\n    each(out.append, [1, 2])\n    assert out[0] == out[1]",
+    "a held callback": "def test_a():\n    out = []\n    cb = out.append\n    each(cb, [1, 2])\n    assert out[0] == out[1]",
+    "a function callback": "def test_a():\n    out = []\n    def cb(x): out.append(x)\n    each(cb, [1, 2])\n    assert out[0] == out[1]",
+    "nonlocal callback": "def test_a():\n    want = None\n    def cb(x):\n        nonlocal want\n        want = x\n    each(cb, [1, 2])\n    assert f(1) == want",
+    "a method callback": "def test_a():\n    out = []\n    K().go(out.append)\n    assert out[0] == out[1]",
+    "a partial": "import functools\ndef put(o, x): o.append(x)\ndef test_a():\n    out = []\n    each(functools.partial(put, out), [1, 2])\n    assert out[0] == out[1]",
+    "a mock": "from unittest.mock import Mock\ndef test_a():\n    m = Mock()\n    each(m, [1, 2])\n    assert m.call_args_list[0] == m.call_args_list[1]",
+    "an own object": "class Box:\n    x = 5\n    def take(self, y): self.x = y\ndef test_a():\n    b = Box()\n    K().ask(b)\n    assert b.x == f(1)",
+    "a callback that asserts": "def test_a():\n    out = []\n    def cb(x):\n        if out: assert out[0] == x\n        out.append(x)\n    each(cb, [1, 2])\n",
+}
+"""What the candidate calls with values of its own."""
+
+
+def test_what_the_candidate_can_call_it_may_have_called_with_anything(heavy: Apart) -> None:
+    imports = IMPORTS.replace("LIMIT", "LIMIT, each, K")
+    found = {name: heavy.run(CODE + CALLING, imports + tests) for name, tests in CALLED.items()}
+    assert {name: result.tests["test_a"]["basis"] for name, result in found.items()} == dict.fromkeys(CALLED, "word")
+
+
+OWN = {
+    "a count of right answers": "def test_a():\n    n = 0\n    for x, want in ((1, 0), (2, 0)):\n        if f(x) == want: n += 1\n    assert n == 2",
+    "a default": "def same(a, b=0): assert a == b\ndef test_a():\n    x = f(1)\n    same(x)",
+    "rest": "def same(got, *wants): assert got in wants\ndef test_a():\n    want = 0\n    same(f(1), want, 5)",
+    "keywords": "def same(**k): assert k['got'] == 0\ndef test_a(): same(got=f(1))",
+    "a return before fail": "def test_a():\n    want = 0\n    if f(1) == want: return\n    pytest.fail()",
+    "a match": "def test_a():\n    match f(1):\n        case 0: pass\n        case _: pytest.fail()",
+    "an object of theirs": "class Box:\n    def __init__(self, want): self.want = want\n    def check(self, got): assert got == self.want\n"
+    "def test_a(): Box(0).check(f(1))",
+    "what is taken away": "def test_a():\n    want = [0, 0]\n    for x in h(1): want.remove(x)\n    assert not want",
+    "a reference": "def ref(x):\n    if x < 2: return 0\n    return ref(x - 1)\ndef test_a():\n    for x in range(4): assert f(x) == ref(x)",
+    "an argument": "def test_a():\n    xs = [3, 1]\n    got = h(xs)\n    assert len(got) == len(xs)",
+    "a plain attribute": "class User:\n    def __init__(self, name): self.name = name\ndef test_a():\n    u = User('')\n"
+    "    assert f(u.name) == len(u.name)",
+    "a table": "WANT = {1: 0, 2: 0}\ndef test_a():\n    for x in (1, 2): assert f(x) == WANT[x]",
+    "a method that computes": "import torch\ndef test_a():\n    want = torch.zeros(2)\n    print(want, h(1))\n"
+    "    assert want.equal(torch.tensor(h(1), dtype=torch.float32)) and want.dot(torch.tensor(h(1)) + 0.0) == 0",
+    "names of theirs": "import candidate\ndef test_a():\n    for name in ('f', 'g'):\n        fn = getattr(candidate, name)\n"
+    "        assert fn(1) == 0 and getattr(candidate, name)(2) == 0",
+    "functions of theirs": "FNS = {'f': f, 'g': g}\ndef test_a():\n    for name in FNS: assert FNS[name](1) == 0",
+    "a wrapper": "import functools\ndef test_a():\n    fn = functools.partial(f, 1)\n    want = 0\n    assert fn() == want",
+    "a comprehension": "def test_a():\n    want = {x: x * 0 for x in (1, 2)}\n    assert {x: f(x) for x in want} == want",
+}
+"""The tests' own, though it passes through the same holders."""
+
+
+def test_what_is_shown_to_be_the_tests_own_rests_on_data(heavy: Apart) -> None:
+    found = {name: basis(heavy, tests) for name, tests in OWN.items()}
+    assert found == dict.fromkeys(OWN, "data")
+
+
+READ = """
+import pathlib
+from candidate import save
+def test_a():
+    save()
+    a, b = (pathlib.Path(name).read_text() for name in ("a.txt", "b.txt"))
+    assert a == {want}
+"""
+
+
+@pytest.mark.parametrize(("want", "rests"), [("b", "word"), ("'x'", "data")])
+def test_what_the_candidate_wrote_into_files_it_gave(bare: Apart, want: str, rests: str) -> None:
+    code = "def save():\n    for name in ('a.txt', 'b.txt'):\n        with open(name, 'w') as out: out.write('x')\n"
+    result = bare.run(code, READ.format(want=want))
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == rests
+
+
+def test_what_one_test_fills_is_not_anothers_own(bare: Apart) -> None:
+    tests = "from candidate import f\nOUT = []\ndef test_a():\n    OUT.append(f(1))\n    OUT.append(f(2))\n"
+    tests += "def test_b():\n    want = OUT[:1]\n    assert OUT[1:] == want\n"
+    result = bare.run(CODE, tests)
+    assert result.accepted, result
+    assert result.tests["test_b"]["basis"] == "word"

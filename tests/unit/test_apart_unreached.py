@@ -385,3 +385,66 @@ def test_tests_of_what_becomes_of_their_own_errors_pass(bare: Apart, name: str) 
     result = bare.run(OWN, OWN_IMPORTS + ENDED_HONESTLY[name])
     assert result.accepted, result
     assert {test["basis"] for test in result.tests.values()} == {"data"}
+
+
+VALUES = """
+import asyncio, contextlib, pytest
+from concurrent.futures import ThreadPoolExecutor
+from candidate import f
+async def one():
+    assert await f(1) == 3
+def test_a():
+    async def go():
+        {body}
+    asyncio.run(go())
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "rests"),
+    [
+        ("async def f(x): raise ValueError", "await asyncio.gather(one(), one(), return_exceptions=True)", "word"),
+        ("async def f(x): return 3", "await asyncio.gather(one(), one(), return_exceptions=True)", "data"),
+        (
+            "async def f(x): return x",
+            "found = await asyncio.gather(f(1), f(2), return_exceptions=True)\n        assert found == [1, 2]",
+            "data",
+        ),
+        (
+            "import asyncio\nasync def f(x): raise asyncio.CancelledError",
+            "with contextlib.suppress(asyncio.CancelledError): await one()",
+            "word",
+        ),
+        (
+            "import asyncio\nasync def f(x): await asyncio.sleep(9)",
+            "task = asyncio.create_task(f(1))\n        await asyncio.sleep(0)\n        task.cancel()\n"
+            "        with pytest.raises(asyncio.CancelledError): await task",
+            "data",
+        ),
+        (
+            "async def f(x):\n    try:\n        yield x\n    except GeneratorExit: pass",
+            "steps = f(1)\n        assert await anext(steps) == 1\n        await steps.aclose()",
+            "data",
+        ),
+    ],
+)
+def test_an_error_that_is_given_as_a_value_and_a_cancelling_rest_on_the_candidates_word(
+    bare: Apart, code: str, body: str, rests: str
+) -> None:
+    result = bare.run(code, VALUES.format(body=body))
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == rests
+
+
+def test_an_asynchronous_generator_that_swallows_its_end_fails_as_in_plain_python(bare: Apart) -> None:
+    code = "async def f(x):\n    while True:\n        try:\n            yield x\n        except GeneratorExit: pass\n"
+    body = "steps = f(1)\n        assert await anext(steps) == 1\n        await steps.aclose()"
+    assert bare.run(code, VALUES.format(body=body)).outcomes == {"test_a": "failed"}
+
+
+def test_a_future_that_is_asked_for_its_error_rests_on_the_candidates_word(bare: Apart) -> None:
+    tests = "from concurrent.futures import ThreadPoolExecutor\nfrom candidate import f\ndef work(): assert f(1) == 3\n"
+    tests += "def test_a():\n    with ThreadPoolExecutor() as pool: pool.submit(work).exception()\n"
+    result = bare.run("def f(x): raise ValueError", tests)
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == "word"

@@ -5,26 +5,35 @@
 followed through variables, attributes, conditions, loops, comprehensions and functions of the tests' own. What is passed to the
 candidate does not matter, for it gives the answer; of several values the one decides that says least.
 
-Left out: how often its values agree (`n == 3`); returns before a `fail()`; identity, which the boundary keeps itself; and what
-the candidate does to the tests' own lists and objects (`sharing.py`).
+A value is the tests' own only where that is shown. Any method but those that texts and tuples have may fill what it is called on,
+and so may a call whose value nobody uses fill what it is passed; what the candidate can call (functions, bound methods, mocks,
+objects of the tests' own classes) it may have called with anything; a name that is set nowhere may hold anything.
+
+Left out: identity, which the boundary keeps itself; and what the candidate does to the tests' own lists (`sharing.py`).
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
+import types
+from collections import deque
 from collections.abc import Iterator
+from queue import SimpleQueue
 
 from ..expected import Reading
+from ..hanging import defaults, files_in
 from ..light_tests import (
     COMPARING,
     TRUTHS,
     Definition,
     asserts_another_thing,
     compared_by,
-    is_check,
+    conditions,
     is_neutral,
     is_written_out,
     last_name,
+    ways_out,
 )
 from .kinds import THEIRS, Kind, chosen, compared, deciding, filtered, identical, item, together
 
@@ -34,6 +43,8 @@ _ROW = (ast.Tuple, ast.List)
 _DIFFERENCES = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.BitXor)
 _COMPARING = frozenset(("__eq__", "__ne__", "__contains__", "issubset", "issuperset", "isdisjoint", "startswith", "endswith"))
 """Methods that compare what they are called on."""
+_SEARCHING = frozenset(("index", "count", "find"))
+"""Methods that compare what is in it."""
 _SPREADS = frozenset(
     (
         *("set", "frozenset", "Counter", "fromkeys", "unique", "nunique"),
@@ -44,7 +55,19 @@ _SPREADS = frozenset(
 _EMPTY = frozenset(("set", "dict", "list", "tuple", "frozenset", "Counter", "zeros", "zeros_like"))
 """What makes nothing of nothing: as neutral as what is written out."""
 _ASKING = frozenset(("isinstance", "issubclass", "hasattr", "callable"))
-_FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "put"))
+_UNCHANGING = frozenset(
+    name
+    for kind in (str, bytes, tuple, frozenset, int, float, types.MappingProxyType)
+    for name in dir(kind)
+    if not name.startswith("__")
+)
+"""Methods of what never changes: under such a name nothing is filled."""
+_FILLING = frozenset(name for kind in (list, set, dict, bytearray, deque, SimpleQueue) for name in dir(kind)) - _UNCHANGING
+"""Methods of what may change. Any other method may fill what it is of where nobody uses its value."""
+_HARMLESS = frozenset(dir(builtins)) - {"setattr"}
+"""Functions that fill nothing of what they are passed."""
+_NAMESPACES = frozenset(("SimpleNamespace", "Namespace"))
+"""What makes attributes of what it is passed by name, functions among them."""
 _SELF = ("self", "cls")
 _CATCHING = frozenset(("raises", "assertRaises", "assertRaisesRegex", "warns"))
 _DEEPEST = 6
@@ -53,27 +76,44 @@ _PASSES = 4
 
 
 class Evidence:
-    """Reads the assertions of one file of tests. `given` are names of Python's and of libraries'."""
+    """Reads the assertions of one file of tests. `given` are names of Python's and of libraries'.
 
-    def __init__(self, tree: ast.Module, reading: Reading, given: frozenset[str], entry_point: str) -> None:
+    `files` says that the candidate has written files: what the tests read of any may be its own.
+    """
+
+    def __init__(
+        self, tree: ast.Module, reading: Reading, given: frozenset[str], entry_point: str, *, files: bool = False
+    ) -> None:
         self.given, self.foreign, self.taken, self.imports = given, reading.foreign, reading.taken, reading.imports
         self.entry_point = entry_point
         self.attributes: dict[str, Kind] = {}
-        """Of the tests' own objects, as `self.stack`."""
-        self.methods: dict[str, Definition] = {}
-        self.classes: set[str] = set()
+        """Of the tests' own objects, as `.stack`, whichever object it is."""
+        self.methods: dict[str, list[Definition]] = {}
+        self.classes: dict[str, ast.ClassDef] = {}
+        self.files = files_in(tree) if files else frozenset()
+        """The `id` of each node that reads a file."""
+        self.learnt = 0
+        """How often anything new was found of a name."""
         self.depth = 0
         """How many calls of functions are being followed."""
         self._known: dict[tuple[int, int, tuple[tuple[str, Kind], ...]], _Frame] = {}
         self._assertions: dict[tuple[int, int], list[tuple[list[Definition], ast.stmt]]] = {}
+        self.ways_out: set[int] = set()
+        """The `id` of each condition by which a test leaves before it would fail."""
         self._functions: list[list[Definition]] = []
         """Each with those around it."""
         self._sets_elsewhere = False
+        self._touched: set[str] = set()
+        """Names of what functions may fill."""
+        nodes = list(ast.walk(tree))
+        called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+        self.passed = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called}
+        """Names that stand elsewhere than in a call: who calls such a function with what is not known."""
         self._enter(tree, [])
         self.module = _Frame(self, tree, None, {})
         self.module.read()
         self._known.clear()  # not all of the module was known then
-        if self._sets_elsewhere:
+        if self._sets_elsewhere or not self._touched.isdisjoint(self.module.names):
             self._read_functions()
 
     def is_lacking(self, line: int, column: int) -> bool:
@@ -106,20 +146,26 @@ class Evidence:
                 self._frame(functions)
 
     def _enter(self, node: ast.AST, functions: list[Definition]) -> None:
+        for block in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
+            if isinstance(block, list):
+                self.ways_out.update(map(id, ways_out(block)))
         for child in ast.iter_child_nodes(node):
             inner = functions
             if isinstance(child, Definition):
                 inner = [*functions, child]
                 self._functions.append(inner)
                 if isinstance(node, ast.ClassDef):
-                    self.methods[child.name] = child
+                    self.methods.setdefault(child.name, []).append(child)
             elif isinstance(child, ast.ClassDef):
-                self.classes.add(child.name)
+                self.classes[child.name] = child
             elif isinstance(child, ast.Global):
                 self._sets_elsewhere = True
             elif isinstance(child, ast.Assign):
                 self._sets_elsewhere |= any(isinstance(one, ast.Attribute) for one in child.targets)
-            elif isinstance(child, ast.Assert | ast.Expr | ast.If | ast.While):
+                self._touched |= {_root(one) for one in child.targets if functions and isinstance(one, ast.Subscript)}
+            elif isinstance(child, ast.Expr) and functions and isinstance(child.value, ast.Call):
+                self._touched |= set(map(_root, (child.value.func, *child.value.args)))
+            if isinstance(child, ast.Assert | ast.Assign | ast.Expr | ast.If | ast.While | ast.Match):
                 self._assertions.setdefault((child.lineno, child.col_offset), []).append((functions, child))
             if not isinstance(child, ast.expr):
                 self._enter(child, inner)
@@ -139,6 +185,14 @@ class _Frame:
         """What functions inside make of names."""
         self._instances: set[str] = set()
         """Names of objects of the tests' own classes."""
+        self._held: dict[str, list[ast.expr]] = {}
+        """Names of what may hold something that is called: what they were set to."""
+        self._filled_names: dict[str, Kind] = {}
+        """What names were filled with: of a parameter, what was passed holds it too."""
+        self._worked_out: dict[int, tuple[int, Kind]] = {}
+        """What expressions are made of, and how much was learnt when that was found."""
+        self._under = Kind.NEUTRAL
+        """What decides whether the statement runs that is being read."""
         self._local: list[dict[str, Kind]] = []
         """Names of the comprehensions that are being read."""
         self._outside: set[str] = set()
@@ -151,6 +205,7 @@ class _Frame:
         """Learn what the names hold, until nothing new is found."""
         for _ in range(_PASSES):
             self._before, self._kinds = self._kinds, {}
+            self._file.learnt += 1
             if not isinstance(self._node, ast.Module):
                 self._take_parameters(self._node)
             if isinstance(self._node, ast.Lambda):
@@ -164,14 +219,17 @@ class _Frame:
 
     def lacks(self, node: ast.stmt) -> bool:
         """Whether a statement is an assertion without evidence, or calls a function of the tests' own in which one is then."""
-        if isinstance(node, ast.Assert) or is_check(node):
-            return self._truth(node.test) is Kind.AGREEMENT  # type: ignore[attr-defined]
+        if asked := conditions(node, leaves=id(node) in self._file.ways_out):
+            return any(self._truth(one) is Kind.AGREEMENT for one in asked)
+        if isinstance(node, ast.Assign):
+            calls = (one for one in ast.walk(node.value) if isinstance(one, ast.Call))
+            return any(frame.has_lacking() for one in calls for frame in self._called(one))
         if not isinstance(node, ast.Expr):
             return False
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(value, ast.Call):
-            if (called := self._called(value)) is not None:
-                return called.has_lacking()
+            if called := self._called(value):
+                return any(one.has_lacking() for one in called)
             return last_name(value).startswith("assert") and self._truth(value) is Kind.AGREEMENT
         return isinstance(value, ast.BoolOp) and self._truth(value) is Kind.AGREEMENT
 
@@ -189,6 +247,11 @@ class _Frame:
 
     # Statements
 
+    @property
+    def names(self) -> set[str]:
+        """Names that are set here, other than by definitions and imports."""
+        return set(self._kinds)
+
     def _block(self, body: list[ast.stmt], under: Kind) -> None:
         for node in body:
             self._statement(node, under)
@@ -204,7 +267,11 @@ class _Frame:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for name in self._file.imports(node):
                 self._set(name, Kind.GIVEN)
-        elif isinstance(node, ast.Global | ast.Nonlocal):
+            return
+        self._under = under
+        for part in _expressions(node):  # for what it does, and for names that it sets
+            self.kind(part)
+        if isinstance(node, ast.Global | ast.Nonlocal):
             self._outside |= set(node.names)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
@@ -221,10 +288,12 @@ class _Frame:
         elif isinstance(node, ast.If | ast.While):
             self._loops |= isinstance(node, ast.While)
             under = max(under, deciding(self._truth(node.test)))
+        elif isinstance(node, ast.Match):
+            for name in _captured(node):
+                self._set(name, item(self.kind(node.subject)))
+            under = max(under, *(deciding(self._truth(one)) for one in conditions(node, leaves=True)))
         elif isinstance(node, ast.Expr):
-            self._expression(node.value, under)
-        elif isinstance(node, ast.Assert):
-            self.kind(node.test)
+            self._done(node.value)
         for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
             if isinstance(part, ast.ExceptHandler) and part.name:
                 self._set(part.name, self._raised_in(node.body))  # type: ignore[attr-defined]
@@ -236,8 +305,7 @@ class _Frame:
             if isinstance(inner, ast.Assign):
                 for target in inner.targets:
                     if isinstance(target, ast.Name):
-                        self._set(f"self.{target.id}", self.kind(inner.value))
-                        self._set(f"{node.name}.{target.id}", self.kind(inner.value))
+                        self._set(f".{target.id}", self.kind(inner.value))
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         for one in node.items:
@@ -253,19 +321,97 @@ class _Frame:
         used = (inner for part in body for inner in ast.walk(part) if isinstance(inner, ast.Name))
         return Kind.GIVEN if any(self.kind(one) >= Kind.GIVEN for one in used) else Kind.OWN
 
-    def _expression(self, node: ast.expr, under: Kind) -> None:
-        self.kind(node)
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING and node.args):
+    def _done(self, node: ast.expr) -> None:
+        """A call whose value nobody uses is made for what it does: it may fill what its method is of, and what it is passed."""
+        node = node.value if isinstance(node, ast.Await) else node
+        name = last_name(node)
+        if not isinstance(node, ast.Call) or name.startswith("assert") or self._called(node):
             return
-        kind = filtered(max(map(self.kind, node.args)), under)
-        several = Kind.MET if node.func.attr == "add" else Kind.GATHERED
-        if self.kind(node.func.value) < Kind.GIVEN or kind >= Kind.MET:
-            self._fill(node.func.value, several if kind is Kind.GIVEN else kind)
+        receiver = self._receiver(node)
+        if receiver and name not in _UNCHANGING:
+            self._fill_with(receiver[0], node)
+        elif not receiver and name not in _HARMLESS and self.kind(node.func) not in THEIRS:  # `heappush(found, f(1))`
+            for one in node.args:
+                self._fill_with(one, node)
+
+    def _fill_with(self, filled: ast.expr, node: ast.Call) -> None:
+        """Something may hold what a call is passed."""
+        kind = filtered(max(map(self.kind, _given_to(node)), default=Kind.NEUTRAL), self._under)
+        several = Kind.MET if last_name(node) == "add" else Kind.GATHERED
+        if _given_to(node):
+            self._filled(filled, several if kind is Kind.GIVEN else kind)
+
+    def _filled(self, node: ast.expr, kind: Kind) -> None:
+        """What an expression gives holds this among others: of a name, an attribute, or what is reached through one."""
+        while isinstance(node, ast.Call | ast.Subscript | ast.Starred | ast.Attribute):
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in _SELF:
+                break
+            node = node.func if isinstance(node, ast.Call) else node.value
+        own = isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id not in self._file.given)
+        if own and (self.kind(node) < Kind.GIVEN or kind >= Kind.MET):
+            self._fill(node, kind)
+
+    def _changed(self, node: ast.Call, receiver: list[ast.expr]) -> None:
+        """What a call may do to what its method is of, and to what the functions set that it is passed."""
+        given = _given_to(node)
+        most = max(map(self.kind, given), default=Kind.NEUTRAL)
+        name = last_name(node)
+        if receiver and (name in _FILLING or name.endswith("_")):
+            self._fill_with(receiver[0], node)
+        if self._is_own_object(node) and self._file.depth <= _DEEPEST:
+            for part in self._file.classes[name].body:
+                if isinstance(part, Definition) and part.name == "__init__":
+                    self._passed(part, self._file.module, node, bound=True)
+        theirs = self.kind(receiver[0] if receiver else node.func) in THEIRS
+        for one in given:
+            self._handed(one, Kind.GIVEN if theirs or most in THEIRS else Kind.OWN, theirs=theirs)
+
+    def _handed(self, node: ast.expr, kind: Kind, *, theirs: bool) -> None:
+        """An expression is passed on. What it gives may be called with values of this kind; `theirs` says by the candidate."""
+        if isinstance(node, ast.Name):
+            function, outer = self._function(node.id)
+            if function is not None:
+                self._run(function, outer, kind)
+            held, self._held[node.id] = self._held.get(node.id, []), []  # once
+            for one in held:
+                self._handed(one, kind, theirs=theirs)
+            self._held[node.id] = held
+            if theirs and self._is_own_object(node):
+                self._filled(node, Kind.GATHERED)
+                for method in (one for found in self._file.methods.values() for one in found):
+                    self._run(method, self._file.module, kind)
+        elif isinstance(node, ast.Lambda):
+            self._run(node, self, kind)
+        elif isinstance(node, ast.Attribute):
+            for method in self._file.methods.get(node.attr, ()):
+                self._run(method, self._file.module, kind)
+            if node.attr in _FILLING and theirs:
+                self._filled(node.value, Kind.GATHERED)
+        else:
+            own = isinstance(node, ast.Call) and any(
+                isinstance(one, ast.Lambda) or (isinstance(one, ast.Name) and self._function(one.id)[0]) for one in node.args
+            )
+            for one in _given_to(node) if theirs and own and isinstance(node, ast.Call) else ():  # `partial(put, found)`
+                self._filled(one, Kind.GATHERED)
+            for part in ast.iter_child_nodes(node):
+                if isinstance(part, ast.keyword):
+                    part = part.value
+                if isinstance(part, ast.expr) and not (isinstance(node, ast.Call) and part is node.func):
+                    self._handed(part, kind, theirs=theirs)
+
+    def _run(self, function: Function, outer: _Frame, kind: Kind) -> Kind:
+        """What a function of the tests' own gives that is called with values of this kind, after all that it does."""
+        if self._file.depth > _DEEPEST:
+            return Kind.GIVEN
+        names = (one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg) and one.arg not in _SELF)
+        return self._file.frame(function, outer, dict.fromkeys(names, kind)).returned
 
     def _fill(self, filled: ast.expr, kind: Kind) -> None:
         """Something holds this among others, be it a variable of this function or of one around it."""
+        if isinstance(filled, ast.Name):
+            self._filled_names[filled.id] = max(kind, self._filled_names.get(filled.id, Kind.NEUTRAL))
         if isinstance(filled, ast.Name) and filled.id not in self._kinds and (owner := self._owner(filled.id)) is not self:
-            owner.lasting[filled.id] = max(kind, owner.lasting.get(filled.id, Kind.NEUTRAL))
+            self._learn(owner.lasting, filled.id, kind)
         else:
             self._set_all(filled, kind)
 
@@ -276,6 +422,9 @@ class _Frame:
         for one in ast.walk(node.args):
             if isinstance(one, ast.arg) and one.arg not in _SELF:
                 self._set(one.arg, known.get(one.arg, Kind.OWN) if known else self._parameter(node, one.arg))
+        for name, default in defaults(node):
+            if name not in known:
+                self._set(name, (self._outer or self).kind(default))
         for decorator in getattr(node, "decorator_list", ()) if not known else ():
             if last_name(decorator) == "parametrize" and len(getattr(decorator, "args", ())) > 1:
                 names, values = decorator.args[:2]
@@ -287,13 +436,20 @@ class _Frame:
         if isinstance(fixture, Definition) and any(last_name(one) == "fixture" for one in fixture.decorator_list):
             return max(self._file.frame(fixture, outer, {}).returned, Kind.OWN)
         entered = self._file.entry_point and isinstance(node, Definition) and node.name == "check"
-        return Kind.GIVEN if entered or name in self._file.foreign else Kind.OWN
+        passed = isinstance(node, Definition) and node.name in self._file.passed
+        patched = any("patch" in ast.unparse(one) for one in getattr(node, "decorator_list", ()))
+        return Kind.GIVEN if entered or passed or patched or name in self._file.foreign else Kind.OWN
 
     def _set(self, name: str, kind: Kind) -> None:
         known = self._file.attributes if "." in name else self._kinds
         if name in self._outside and (owner := self._owner(name)) is not self:
             known = owner.lasting
-        known[name] = max(kind, known.get(name, Kind.NEUTRAL))
+        self._learn(known, name, kind)
+
+    def _learn(self, known: dict[str, Kind], name: str, kind: Kind) -> None:
+        if known.get(name, -1) < kind:
+            known[name] = kind
+            self._file.learnt += 1
 
     def _owner(self, name: str) -> _Frame:
         """The function around that has set a name, or the module."""
@@ -316,22 +472,28 @@ class _Frame:
             else:
                 scope[target.id] = max(kind, scope.get(target.id, Kind.NEUTRAL))
         elif isinstance(target, ast.Subscript):
-            self._fill(target.value, Kind.GATHERED if kind is Kind.GIVEN else kind)
-        elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-            self._set(f"{target.value.id}.{target.attr}", kind)
+            kind = max(kind, self.kind(target.slice) if self.kind(target.slice) in THEIRS else Kind.NEUTRAL)
+            self._filled(target.value, Kind.GATHERED if kind is Kind.GIVEN else kind)
+        elif isinstance(target, ast.Attribute):
+            self._set(f".{target.attr}", kind)
 
     def _bind(self, target: ast.expr, value: ast.expr, under: Kind) -> None:
         if isinstance(target, ast.Name) and isinstance(value, ast.Lambda):
             self._functions[target.id] = value
-        if isinstance(target, ast.Name) and self._is_own_object(value):
+        if isinstance(target, ast.Name) and (self._is_own_object(value) or _is_mock(value)):
             self._instances.add(target.id)
+        for one in ast.walk(target) if isinstance(value, _HOLDING) else ():
+            if isinstance(one, ast.Name):
+                self._held.setdefault(one.id, []).append(value)
         if isinstance(target, _ROW) and isinstance(value, _ROW) and len(target.elts) == len(value.elts):
             for one, part in zip(target.elts, value.elts, strict=True):
                 self._bind(one, part, under)
             return
         self._blank, outside = frozenset(_stored(target)), self._blank
+        self._file.learnt += 1
         kind = self.kind(value)
         self._blank = outside
+        self._file.learnt += 1
         self._set_all(target, chosen(kind, under))
 
     def _bind_items(self, target: ast.expr, value: ast.expr) -> None:
@@ -366,18 +528,28 @@ class _Frame:
             return self._outer._lookup(name)
         if name in self._file.foreign:
             return Kind.GIVEN
-        return Kind.WRITTEN if name in self._file.given else Kind.OWN
+        if name in self._file.given:
+            return Kind.WRITTEN
+        return Kind.OWN if name in self._file.classes else Kind.GIVEN  # set in a way that is not followed
 
     def _function(self, name: str) -> tuple[Function | None, _Frame]:
         """The tests' own function of this name, and where it is defined."""
         if name in self._functions:
             return self._functions[name], self
-        return self._outer._function(name) if self._outer is not None else (self._file.methods.get(name), self)
+        return self._outer._function(name) if self._outer is not None else (None, self)
 
     # Expressions
 
     def kind(self, node: ast.expr) -> Kind:
-        """What an expression is made of."""
+        """What an expression is made of. Asked for again and again, and worked out anew where anything was learnt since."""
+        known = self._worked_out.get(id(node))
+        if known is not None and known[0] == self._file.learnt:
+            return known[1]
+        found = self._kind(node)
+        self._worked_out[id(node)] = self._file.learnt, found
+        return found
+
+    def _kind(self, node: ast.expr) -> Kind:
         read = getattr(self, f"_of_{type(node).__name__.lower()}", None)
         if read is not None:
             found: Kind = read(node)
@@ -389,7 +561,7 @@ class _Frame:
         return together([self._part(part) for part in parts])
 
     def _part(self, node: ast.expr) -> Kind:
-        if isinstance(node, ast.Name) and node.id not in (*self._blank, *self._file.given):
+        if isinstance(node, ast.Name) and node.id not in self._blank and node.id not in self._file.given:
             return max(self.kind(node), Kind.OWN)
         return self.kind(node)
 
@@ -399,7 +571,19 @@ class _Frame:
         return Kind.SMALL if isinstance(node.value, float) and node.value % 1 else Kind.NEUTRAL
 
     def _of_name(self, node: ast.Name) -> Kind:
-        return self._lookup(node.id)
+        function, outer = (None, self) if self._is_set(node.id) else self._function(node.id)
+        return self._lookup(node.id) if function is None else self._as_value(function, outer)
+
+    def _is_set(self, name: str) -> bool:
+        """Whether a name is set otherwise than by a definition, nearer than the next one."""
+        known = (self._blank, self._kinds, self._before, *self._local)
+        if any(name in one for one in known) or name in self._functions:
+            return name not in self._functions
+        return self._outer is not None and self._outer._is_set(name)
+
+    def _as_value(self, function: Function, outer: _Frame) -> Kind:
+        """What a function is where it is passed on: the candidate's, if it gives what is."""
+        return Kind.WRITTEN if self._run(function, outer, Kind.OWN) < Kind.GIVEN else Kind.GIVEN
 
     def _of_namedexpr(self, node: ast.NamedExpr) -> Kind:
         kind = self.kind(node.value)
@@ -407,15 +591,17 @@ class _Frame:
         return kind
 
     def _of_attribute(self, node: ast.Attribute) -> Kind:
-        key = f"{getattr(node.value, 'id', '')}.{node.attr}"
-        if key in self._file.attributes:
-            return self._file.attributes[key]
+        kind = self._file.attributes.get(f".{node.attr}")
+        if kind is not None and (self.kind(node.value) < Kind.GIVEN or kind > Kind.MET):
+            return kind
         if getattr(node.value, "id", "") in _SELF:
             return Kind.OWN
         return self._computed([node.value])
 
     def _of_subscript(self, node: ast.Subscript) -> Kind:
         kind = self.kind(node.value)
+        if kind is Kind.GATHERED and self.kind(node.slice) in THEIRS:  # `{f(1): 2}[f(3)]`
+            return Kind.AGREEMENT
         if kind < Kind.GIVEN:
             return self._computed([node.value, node.slice])
         return Kind.GIVEN if kind is Kind.GATHERED else kind
@@ -462,10 +648,11 @@ class _Frame:
 
     def _of_dict(self, node: ast.Dict) -> Kind:
         parts = [part for part in (*node.keys, *node.values) if part is not None]
-        return self._of_list(ast.List(parts))
+        kind = self._of_list(ast.List(parts))
+        return max(kind, Kind.GATHERED) if any(self.kind(one) in THEIRS for one in node.keys if one is not None) else kind
 
     def _of_lambda(self, node: ast.Lambda) -> Kind:
-        return Kind.WRITTEN
+        return self._as_value(node, self)
 
     def _of_starred(self, node: ast.Starred) -> Kind:
         return self.kind(node.value)
@@ -473,7 +660,11 @@ class _Frame:
     def _of_yield(self, node: ast.Yield) -> Kind:
         if node.value is not None:
             self.returned = max(self.returned, self.kind(node.value))
-        return Kind.NEUTRAL
+        return Kind.GIVEN  # what is sent, nobody shows
+
+    def _of_yieldfrom(self, node: ast.YieldFrom) -> Kind:
+        self.returned = max(self.returned, self.kind(node.value))
+        return Kind.GIVEN
 
     def _of_listcomp(self, node: _Comprehension) -> Kind:
         self._local.append({})
@@ -502,8 +693,14 @@ class _Frame:
 
     def _of_call(self, node: ast.Call) -> Kind:
         name, args = last_name(node), node.args
-        if (called := self._called(node)) is not None:
-            return called.returned
+        receiver = self._receiver(node)
+        self._changed(node, receiver)
+        if called := self._called(node):
+            return max(one.returned for one in called)
+        if id(node.func) in self._file.files or (name == "getattr" and args and self.kind(args[0]) in THEIRS):
+            return Kind.GIVEN
+        if self._is_chosen(node):
+            return Kind.AGREEMENT
         if not isinstance(node.func, ast.Attribute) and self.kind(node.func) in THEIRS:
             return Kind.GIVEN
         if (mapped := self._mapped(node)) is not None:
@@ -513,11 +710,11 @@ class _Frame:
             return Kind.GIVEN if kind is Kind.GATHERED else kind
         if name == "approx" and args:
             return self.kind(args[0])
-        receiver = self._receiver(node)
         parts = [*receiver, *args, *(word.value for word in node.keywords)]
         if name in _ASKING or asserts_another_thing(name):
             return max(map(self.kind, parts), default=Kind.NEUTRAL)
-        if receiver and args and (name in COMPARING or name in _COMPARING):
+        compares = name in COMPARING or name in _COMPARING
+        if receiver and args and (compares or (name in _SEARCHING and self.kind(args[0]) >= Kind.GIVEN)):
             return compared(self.kind(receiver[0]), self.kind(args[0]))
         if not receiver and (sides := compared_by(node)):
             return compared(*map(self.kind, sides))
@@ -525,7 +722,17 @@ class _Frame:
             return Kind.GIVEN
         if any(map(self._is_taken, (*args[:1], *(word.value for word in node.keywords)))):  # `map(f, xs)`, `key=f`
             return Kind.GIVEN
+        if _is_patch(node):  # the candidate calls it
+            return Kind.GIVEN
         return self._of_library(name, parts)
+
+    def _is_chosen(self, node: ast.Call) -> bool:
+        """Whether a value of the candidate's says what is called here: `TABLE[f(1)](2)`, or an attribute that it named."""
+        if last_name(node) in _NAMESPACES:
+            return any(word.arg is None and self.kind(word.value) in THEIRS for word in node.keywords)
+        if isinstance(node.func, ast.Subscript):
+            return self.kind(node.func.value) < Kind.GIVEN and self.kind(node.func.slice) >= Kind.GIVEN
+        return isinstance(node.func, ast.Name | ast.Call) and self.kind(node.func) is Kind.EVIDENCE
 
     def _of_library(self, name: str, parts: list[ast.expr]) -> Kind:
         kinds = [self._part(part) for part in parts]
@@ -547,36 +754,63 @@ class _Frame:
         return [] if is_library else [node.func.value]
 
     def _is_taken(self, node: ast.expr) -> bool:
-        """Whether this is a name that the tests have from the candidate."""
+        """Whether this is a name that the tests have from the candidate, or a function of theirs that gives what is its own."""
         root = node.value if isinstance(node, ast.Attribute) else node
+        if isinstance(node, ast.Lambda) or (
+            isinstance(node, ast.Name) and not self._is_set(node.id) and self._function(node.id)[0]
+        ):
+            return self.kind(node) is Kind.GIVEN
         return isinstance(root, ast.Name) and root.id in self._file.taken and self._lookup(root.id) is Kind.GIVEN
 
-    def _called(self, node: ast.Call) -> _Frame | None:
-        """The tests' own function that is called, with what it is passed; None where that cannot be followed."""
-        function, outer, bound = None, self, False
+    def _called(self, node: ast.Call) -> list[_Frame]:
+        """The tests' own functions that may be called, with what they are passed; none where that cannot be followed."""
+        found: list[Function] = []
+        outer, bound = self, False
         if isinstance(node.func, ast.Name):
             function, outer = self._function(node.func.id)
+            found = [] if function is None else [function]
         elif isinstance(node.func, ast.Lambda):
-            function = node.func
+            found = [node.func]
         elif isinstance(node.func, ast.Attribute) and self._is_own_object(node.func.value):
-            function, outer, bound = self._file.methods.get(node.func.attr), self._file.module, True
-        given = {word.arg: self._part(word.value) for word in node.keywords if word.arg is not None}
-        return None if function is None else self._passed(function, outer, node.args, given, bound=bound)
-
-    def _passed(
-        self, function: Function, outer: _Frame, args: list[ast.expr], given: dict[str, Kind], *, bound: bool = False
-    ) -> _Frame | None:
-        """A function of the tests' own, called with this. `bound` says that it is a method of an object."""
+            found, outer, bound = [*self._file.methods.get(node.func.attr, ())], self._file.module, True
         if self._file.depth > _DEEPEST:
-            return None
-        names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
+            return []
+        return [self._passed(one, outer, node, bound=bound) for one in found]
+
+    def _passed(self, function: Function, outer: _Frame, node: ast.Call, *, bound: bool) -> _Frame:
+        """A function of the tests' own, as it is called here. `bound` says that it is a method of an object."""
+        about = function.args
+        names = [one.arg for one in (*about.posonlyargs, *about.args)]
         names = names[1:] if bound and names and names[0] in _SELF else names
-        for number, one in enumerate(args):
+        given: dict[str, Kind] = {}
+        sources: list[tuple[str, ast.expr]] = []
+
+        def give(name: str, kind: Kind, source: ast.expr) -> None:
+            if name:
+                given[name] = max(kind, given.get(name, Kind.NEUTRAL))
+                sources.append((name, source))
+
+        rest = about.vararg.arg if about.vararg else ""
+        others = about.kwarg.arg if about.kwarg else ""
+        for number, one in enumerate(node.args):
             if isinstance(one, ast.Starred):
-                given |= dict.fromkeys(names[number:], item(self.kind(one.value)))
+                for name in (*names[number:], rest):
+                    give(name, item(self.kind(one.value)), one)
                 break
-            given |= dict.fromkeys(names[number : number + 1], self._part(one))
-        return self._file.frame(function, outer, given)
+            give(names[number] if number < len(names) else rest, self._part(one), one)
+        known = {*names, *(one.arg for one in about.kwonlyargs)}
+        for word in node.keywords:
+            if word.arg is None:
+                for name in (*(known - set(given)), others):
+                    give(name, item(self.kind(word.value)), word.value)
+            else:
+                give(word.arg if word.arg in known else others, self._part(word.value), word.value)
+        given |= {name: Kind.GATHERED for name in (rest, others) if given.get(name) is Kind.GIVEN}
+        frame = self._file.frame(function, outer, given)
+        for name, source in sources:
+            if (kind := frame._filled_names.get(name, Kind.NEUTRAL)) >= Kind.GIVEN:
+                self._filled(source, kind)
+        return frame
 
     def _is_own_object(self, node: ast.expr) -> bool:
         """Whether this is the test itself, or an object of a class of the tests' own that does not use the candidate."""
@@ -605,6 +839,50 @@ class _Frame:
         if last_name(node) == "filter":
             return filtered(items[0], deciding(found.returned))
         return Kind.GATHERED if found.returned is Kind.GIVEN and max(items) < Kind.GIVEN else found.returned
+
+
+_HOLDING = (ast.Lambda, ast.Attribute, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Call, ast.Name)
+"""What may give something that can be called."""
+
+
+def _is_mock(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and (last_name(node).endswith("Mock") or last_name(node) == "create_autospec")
+
+
+def _is_patch(node: ast.Call) -> bool:
+    """Whether this puts a mock where the candidate will call it."""
+    return any(isinstance(one, ast.Name | ast.Attribute) and last_name(one) == "patch" for one in ast.walk(node.func))
+
+
+def _root(node: ast.expr) -> str:
+    """The name that an expression begins with."""
+    while isinstance(node, ast.Call | ast.Subscript | ast.Starred | ast.Attribute):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _given_to(node: ast.Call) -> list[ast.expr]:
+    return [*node.args, *(word.value for word in node.keywords)]
+
+
+def _expressions(node: ast.stmt) -> Iterator[ast.expr]:
+    """The expressions of a statement, but for those of statements in it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr) and isinstance(getattr(child, "ctx", None), ast.Load | None):
+            yield child
+        elif isinstance(child, ast.withitem):
+            yield child.context_expr
+        elif isinstance(child, ast.match_case) and child.guard is not None:
+            yield child.guard
+
+
+def _captured(node: ast.Match) -> Iterator[str]:
+    """The names that patterns set."""
+    for inner in (inner for case in node.cases for inner in ast.walk(case.pattern)):
+        if isinstance(inner, ast.MatchAs | ast.MatchStar) and inner.name is not None:
+            yield inner.name
+        elif isinstance(inner, ast.MatchMapping) and inner.rest is not None:
+            yield inner.rest
 
 
 def _stored(target: ast.expr) -> Iterator[str]:

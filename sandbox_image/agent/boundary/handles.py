@@ -515,6 +515,13 @@ def bare(value: Any) -> Any:
     return value if handle is None else handle
 
 
+def is_candidates(value: Any) -> bool:
+    """Whether something lives at the candidate's: an object, a function or a class."""
+    return type(value) in (Function, Method) or any(
+        isinstance(one, HandleMeta | ExceptionMeta) for one in (value, type(bare(value)))
+    )
+
+
 def plain_of(handle: Handle) -> Any:
     """The plain value inside an object whose class is a subclass of plain data's."""
     kind = type(handle)

@@ -4,7 +4,9 @@
 function, a frame, a module or an object of the boundary leads on to what is behind it. What a text that is written out in the
 tests names is the tests' own matter, and is not looked at.
 
-Left out: what a class of the tests' own does with a text otherwise, as a dictionary of functions that it looks up.
+What such a text finds that can be called, and is not the candidate's, is a function that the candidate chose: its word.
+
+Left out: dictionaries of functions (`evidence.py`), and what a class of the tests' own does with a text otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import string
 import types
 from collections.abc import Callable
 from typing import Any
+
+from .handles import is_candidates
 
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 _RUNNING = (
@@ -26,10 +30,13 @@ _TELLING = frozenset(("__name__", "__qualname__", "__doc__", "__module__"))
 
 
 class Named:
-    """Looks at what texts ask for. `refuse` makes the error that is raised for what they may not ask for."""
+    """Looks at what texts ask for.
 
-    def __init__(self, tests: str, refuse: Callable[[BaseException], BaseException]) -> None:
-        self._tests, self._refuse = tests, refuse
+    `refuse` makes the error that is raised for what they may not ask for; `chosen` is called where one chose a function.
+    """
+
+    def __init__(self, tests: str, refuse: Callable[[BaseException], BaseException], chosen: Callable[[], None]) -> None:
+        self._tests, self._refuse, self._chosen = tests, refuse, chosen
 
     def own_getattr(self, value: Any, name: str, *default: Any) -> Any:
         """`getattr` for the tests."""
@@ -41,6 +48,8 @@ class Named:
             found = getattr(value, name, *default)
             if isinstance(value, types.ModuleType) and isinstance(found, types.ModuleType):
                 raise self._refuse(TypeError(f"A text asks for the module {name!r}"))
+            if callable(found) and not is_candidates(found):
+                self._chosen()
             return found
         return getattr(value, name, *default)
 

@@ -754,7 +754,9 @@ def _truth(self: Handle) -> bool:
     if type(value) is not bool:
         raise mark(TypeError("__bool__ should return bool"))
     views.seen(self, "bool", _overridden(self, "bool", (), value))
-    return value
+    if not value and type(self)._fumehood_base is None and not _made(self) and views.has_items(self) is not False:
+        type(self)._fumehood_link.rest_on("word")  # it is false by its own say; true it would be without any
+    return bool(value)
 
 
 def _is_true(own: Handle) -> Any:

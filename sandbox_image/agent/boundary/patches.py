@@ -92,6 +92,8 @@ class Patches:
         home = target if isinstance(target, type | types.ModuleType) else type(target)
         module = home.__name__ if isinstance(home, types.ModuleType) else home.__module__
         if module == self._link.own_module:
+            if target is home and isinstance(home, types.ModuleType) and not any(map(self._link.writes, ("__name__", module))):
+                raise self._link.refuse(TypeError(f"A text asks for {attribute!r} of the tests' own module"))
             return None
         parts = tuple(target.__qualname__.split(".")) if isinstance(target, type) else ()
         ours = module.partition(".")[0] in _OURS or (module == "builtins" and (parts or attribute not in _BUILTINS))

@@ -26,14 +26,15 @@ class Sides:
 
     def __init__(self, tests: str, module: str, names: Iterable[str], entry_point: str) -> None:
         self._tests, self._module, self._names, self._entry_point = tests, module, names, entry_point
-        self._known: dict[tuple[int, int], bool] = {}
+        self._known: dict[tuple[int, int, bool], bool] = {}
 
-    def both_candidates(self, line: int, column: int) -> bool:
-        """Whether both sides of the assertion that stands there are the candidate's."""
-        place = line, column
+    def both_candidates(self, line: int, column: int, *, files: bool = False) -> bool:
+        """Whether both sides of the assertion that stands there are the candidate's. `files` says that it has written some."""
+        place = line, column, files
         if place not in self._known:
+            evidence = self._evidence_with_files if files else self._evidence
             try:
-                self._known[place] = self._evidence.is_lacking(line, column)
+                self._known[place] = evidence.is_lacking(line, column)
             except RecursionError:  # nested too deeply to be read
                 self._known[place] = True
         return self._known[place]
@@ -85,6 +86,10 @@ class Sides:
     @functools.cached_property
     def _evidence(self) -> Evidence:
         return Evidence(self.tree, self._reading, self._given, self._entry_point)
+
+    @functools.cached_property
+    def _evidence_with_files(self) -> Evidence:
+        return Evidence(self.tree, self._reading, self._given, self._entry_point, files=True)
 
     @functools.cached_property
     def _given(self) -> frozenset[str]:

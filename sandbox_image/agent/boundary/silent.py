@@ -4,7 +4,10 @@ Where nobody asks a future for its result, or a thread ends with an error, Pytho
 begun there or stood next, it has not been made, and the test failed, as where the candidate ends an error (`unreached.py`).
 Where it was the candidate's and left out none, and where a thread goes on after its test with one to make, its word is left.
 
-Left out: errors that the tests are given as values (`gather(return_exceptions=True)`), and what is raised while objects go.
+An error that the tests are given as a value (`gather(return_exceptions=True)`, `exception()` of a future) they may have looked
+at: it leaves the candidate's word, if it left out an assertion.
+
+Left out: `exception()` of a task, and what is raised while objects go.
 """
 
 from __future__ import annotations
@@ -20,15 +23,23 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from .exceptions import marked
+
 
 class Silent:
     """Watches how threads, tasks and futures end.
 
-    `ended` is called with an error that nobody has asked for, `pending` with a task that has not ended.
+    `ended` is called with an error that nobody has asked for, `pending` with a task that has not ended, `given` with an error
+    that the tests got as a value.
     """
 
-    def __init__(self, ended: Callable[[BaseException], None], pending: Callable[[Any], None]) -> None:
-        self._ended, self._pending = ended, pending
+    def __init__(
+        self,
+        ended: Callable[[BaseException], None],
+        pending: Callable[[Any], None],
+        given: Callable[[BaseException], None],
+    ) -> None:
+        self._ended, self._pending, self._given = ended, pending, given
         self._waiting: dict[int, tuple[Any, BaseException]] = {}
         """Futures that ended with an error, until they are asked."""
         self._said: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -71,6 +82,8 @@ class Silent:
             self._watch_futures()
         if "asyncio" in tests:
             self._watch_loops()
+        if "return_exceptions" in tests:
+            self._watch_gathering()
 
     def _watch_threads(self) -> None:
         module: Any = threading
@@ -130,7 +143,13 @@ class Silent:
 
             return asking
 
-        kind.set_exception, kind.result, kind.exception = set_exception, asked(result), asked(exception)
+        def as_value(future: Any, timeout: float | None = None) -> Any:
+            error = exception(future, timeout)
+            if error is not None:
+                self._given(error)
+            return error
+
+        kind.set_exception, kind.result, kind.exception = set_exception, asked(result), asked(as_value)
 
     def _noting_logged(self, record: logging.LogRecord) -> bool:
         """Note what a callback or an initializer raised, which is no more than logged."""
@@ -149,3 +168,22 @@ class Silent:
             handle(own, context)
 
         loop.call_exception_handler = call_exception_handler
+
+    def _watch_gathering(self) -> None:
+        asyncio: Any = importlib.import_module("asyncio")
+        gather = asyncio.gather
+
+        def gathering(*awaited: Any, return_exceptions: bool = False) -> Any:
+            future = gather(*awaited, return_exceptions=return_exceptions)
+            if return_exceptions:
+                future.add_done_callback(self._look_at)
+            return future
+
+        asyncio.gather = gathering
+
+    def _look_at(self, future: Any) -> None:
+        """Pass on what a gathering gives as values. Whom the tests cancelled has no error."""
+        cancelled: Any = importlib.import_module("asyncio").CancelledError
+        for one in () if future.cancelled() else future.result():
+            if isinstance(one, BaseException) and not (isinstance(one, cancelled) and marked(one) is None):
+                self._given(one)

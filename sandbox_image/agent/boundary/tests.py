@@ -96,8 +96,8 @@ class _Judge:
         self._expected = _NO_TESTS
         self._findings = Findings(ast.Module([], []), path, self._doubt)
         self._sides = Sides("", link.module, (), "")
-        self._named = Named(self._tests, link.refuse)
-        self._silent = Silent(lambda error: link.unreached.ended(error), link.loops.finish)
+        self._named = Named(self._tests, link.refuse, lambda: link.rest_on("word"))
+        self._silent = Silent(lambda error: link.unreached.ended(error), link.loops.finish, self._given_error)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
         self._refused = 0
@@ -181,6 +181,11 @@ class _Judge:
 
     def _doubt(self, name: str, message: str) -> None:
         self._report.send(event="doubt", name=name, message=message)
+
+    def _given_error(self, error: BaseException) -> None:
+        """The tests were given an error as a value. Where it left out an assertion, nobody need have looked at it."""
+        if self._link.unreached.leaves_out(error):
+            self._link.rest_on("word")
 
     # Reporting
 
@@ -489,7 +494,10 @@ class _Judge:
 
     def _compared(self, line: int, column: int) -> None:
         """An assertion passed: where the candidate gave both of its sides, on its word."""
-        if self._link.basis != "word" and self._sides.both_candidates(line, column):
+        if self._link.basis == "word":
+            return
+        folders = self._link.folders
+        if self._sides.both_candidates(line, column, files=folders is not None and folders.touched):
             self._link.rest_on("word")
 
     def _raise_found(self) -> None:

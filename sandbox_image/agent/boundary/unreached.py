@@ -70,6 +70,10 @@ class Unreached:
         if what or marked(error) is not None:
             self._left.append((what, id(error)))
 
+    def leaves_out(self, error: BaseException) -> bool:
+        """Whether an error left out an assertion."""
+        return bool(self._what(error))
+
     def before(self, frames: list[types.FrameType]) -> str:
         """The assertion that functions which wait for the candidate were begun with or have still to come to, if any."""
         traces = [types.TracebackType(None, frame, frame.f_lasti, frame.f_lineno) for frame in frames]

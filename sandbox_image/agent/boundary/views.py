@@ -137,6 +137,17 @@ def _disagree(own: Handle, what: str) -> None:
     raise link.refuse(TypeError(f"{type(own).__name__}, which the candidate handed out, is not one thing: its {what} disagree"))
 
 
+def has_items(own: Handle) -> bool | None:
+    """Whether an object shows any items; None where it shows none that could be looked at again."""
+    if not has_protocol(type(own), "__iter__") or has_protocol(type(own), "__next__"):
+        return None
+    try:
+        shown: Any = own
+        return any(True for _ in shown)
+    except Exception:
+        return None
+
+
 def iteration(own: Handle, source: Any) -> Any:
     """An object's iterator, whose items are counted and kept. What was handed out has the same items at each look."""
     link = type(own)._fumehood_link
