@@ -134,6 +134,11 @@ class Program(Value):
     artifacts: tuple[str, ...] = ()
     """Relative paths (globs allowed) that are carried out after the run."""
 
+    @property
+    def tests_file(self) -> str:
+        """Name of `tests` in the sandbox, as tracebacks show it."""
+        return f"test_{self.module.rpartition('.')[2]}.py"
+
 
 Basis = Literal["", "data", "line_up", "word"]
 """What a result rests on, the strongest first: values that crossed and were compared on the tests' side; answers that a candidate
@@ -304,18 +309,26 @@ class CellResult(Value):
     status: Status
     """`ok`, or `runtime_error` where an exception ended it; otherwise what happened to its process."""
     value: str | None = None
-    """The repr of its last expression; None where that is None, or no expression."""
+    """The repr of its last expression; None where that is None, or no expression. One of more than 262,144 characters is cut, and
+    ends in how many there were: `... (1048578 characters)`."""
     stdout: str = ""
+    """At most `limits.output` bytes of it, as UTF-8; invalid bytes are replaced."""
     stderr: str = ""
+    """As `stdout`."""
     stdout_truncated: bool = False
+    """Whether there was more. Then the cell was interrupted (`output_exceeded`)."""
     stderr_truncated: bool = False
+    """As `stdout_truncated`."""
     error: CellError | None = None
+    """The exception that ended it, KeyboardInterrupt where it was interrupted."""
     pictures: tuple[bytes, ...] = ()
     """Figures of matplotlib that were open at its end, as PNG."""
     wall_time: float = 0.0
+    """Seconds from start to end."""
     state_lost: bool = False
     """Whether the process ended with the cell, so that the next one starts with nothing."""
     detail: str = ""
+    """For limits and signals: one sentence."""
 
 
 class Entry(Value):

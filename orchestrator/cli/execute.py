@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import fnmatch
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -221,12 +222,28 @@ async def _execute(chosen: Settings, programs: Mapping[str, Program], limits: Li
     async with Engine(chosen, limits=limits, refill=len(programs) > 1, preload=preload) as engine:
         # Output of a program is shown while it runs; that of tests would only repeat what the results say.
         results = {
-            name: await engine.execute(program, limits, pass_on if watched and program.tests is None else None)
+            name: naming(
+                await engine.execute(program, limits, pass_on if watched and program.tests is None else None), program, name
+            )
             for name, program in programs.items()
         }
     for name in streams:  # of a character that was never finished
         pass_on(name, b"", final=True)
     return together(results)
+
+
+def naming(result: ExecutionResult, program: Program, name: str) -> ExecutionResult:
+    """A result whose messages name the tests by the file that they were read from, and not by the one in the sandbox.
+
+    Tests from stdin are `<stdin>`, as Python has it.
+    """
+    place = re.compile(rf"(?<![\w./])(?:/box/work/)?{re.escape(program.tests_file)}(?!\w)")
+
+    def named(text: str) -> str:
+        return place.sub(lambda _: "<stdin>" if name == "-" else name, text)
+
+    tests = tuple(test.model_copy(update={"message": named(test.message)}) for test in result.tests)
+    return result.model_copy(update={"tests": tests, "collection_error": named(result.collection_error)})
 
 
 def _why_together(programs: Iterable[Program]) -> str:
@@ -252,7 +269,9 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     if judged and not result.tests:
         if result.verdict == "invalid_tests" and not (result.collection_error or result.stdout.strip() or result.detail):
             note("No test was found in the tests: functions named test_..., or assertions.")
-        for text in (result.stdout, result.stderr):
+        # Where pytest's own report is the output, it says again why tests could not be collected.
+        repeated = bool(result.collection_error) and result.judging == "together"
+        for text in () if repeated else (result.stdout, result.stderr):
             if text.strip():
                 note(text.rstrip())
     for name, reason in result.artifact_errors.items():

@@ -42,7 +42,7 @@ def pack(program: Program, limits: Limits) -> tuple[dict[str, Any], bytes]:
         if (root := program.module.partition(".")[0]) in _TAKEN:
             why = f"Tests know {root!r} as a library: a candidate of that name would stand in for it."
             raise UsageError(why, remedy="Give the candidate another module name.")
-        mode, file = "pytest", f"test_{program.module.rpartition('.')[2]}.py"
+        mode, file = "pytest", program.tests_file
         tests = program.tests.encode("utf-8", "surrogatepass")
         if program.judging == "apart":
             # No files: each side is sent its own source alone.

@@ -40,7 +40,20 @@ from orchestrator.jobs.job import ResumeOverrides
 from orchestrator.processes import owner
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
-from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, RunReport, Status, Usage, Verdict
+from orchestrator.types import (
+    Attempt,
+    Completion,
+    Event,
+    ExecutionResult,
+    Fault,
+    ModelInfo,
+    RunReport,
+    Status,
+    TestOutcome,
+    TestResult,
+    Usage,
+    Verdict,
+)
 
 Cli = Callable[..., Result]
 
@@ -492,6 +505,26 @@ def test_a_single_run_starts_no_sandbox_that_nobody_needs(
     assert result.exit_code == 0, result.stderr
     assert provider.created == 1 + deaths
     assert provider.closed
+
+
+def test_messages_name_the_file_of_the_tests_that_was_given(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = TestResult(
+        name="test_a", outcome=TestOutcome.FAILED, message="test_stack.py:3 in test_a: assert top() == 'my_test_stack.py'"
+    )
+    broken = 'File "/box/work/test_candidate.py", line 2\nSyntaxError: invalid syntax'
+    answers = [
+        RunReport(status=Status.OK, tests=(failed,), tests_collected=1, tests_complete=True),
+        RunReport(status=Status.OK, collection_error=broken, collection_error_side="tests"),
+    ]
+    monkeypatch.setattr(Engine, "_docker", lambda engine, image: ScriptedProvider(answers))
+    (tmp_path / "stack.py").write_text("def top(): return 1")
+    (tmp_path / "test_one.py").write_text("from stack import top\ndef test_a(): assert top() == 2")
+    (tmp_path / "test_two.py").write_text("def test_b(:")
+    told = cli("run", "stack.py", "--tests", "test_one.py", "--tests", "test_two.py").stderr
+    assert "    test_one.py:3 in test_a: assert top() == 'my_test_stack.py'\n" in told
+    assert 'test_two.py: File "test_two.py", line 2\nSyntaxError: invalid syntax\n' in told
+    assert "test_stack.py:" not in told
+    assert "test_candidate" not in told
 
 
 def test_no_engine(cli: Cli, tmp_path: Path) -> None:
