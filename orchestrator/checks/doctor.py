@@ -195,7 +195,7 @@ def _image(settings: Settings) -> Finding:
     except OrchestratorError as exc:
         return Finding("sandbox image", "failed", exc.message, exc.remedy)
     if found is None:
-        remedy = "Name an image that the engine has in FUMEHOOD_IMAGE, or unset it." if settings.image else how_to_build(tag)
+        remedy = "Name an image of `fumehood image ls` in FUMEHOOD_IMAGE, or unset it." if settings.image else how_to_build(tag)
         return Finding("sandbox image", "failed", f"The engine has no image {tag}.", remedy)
     return Finding("sandbox image", "ok", f"{tag}, {found.size / 1e6:.0f} MB.")
 

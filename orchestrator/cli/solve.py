@@ -176,8 +176,7 @@ def unit_tests(
     """
     from orchestrator.applications.unit_tests.job import UnitTestWriting
     from orchestrator.applications.unit_tests.options import UnitTestJob
-    from orchestrator.applications.unit_tests.subjects import subject_of, with_module
-    from orchestrator.llm.extraction import MODULE
+    from orchestrator.applications.unit_tests.subjects import subject_of
 
     if out is not None:
         make_folder(out, "--out")
@@ -222,16 +221,24 @@ def unit_tests(
     else:
         _show_tests(result, out)
     if out is not None:
-        modules = {subject.name: subject.module_name for subject in result.job.subjects}
-        for name, row in result.best.items():
-            if row.verdict == "accepted":
-                _write_tests(out, name.rpartition("::")[2], with_module(row.code, MODULE, modules[name] or MODULE), result.run.id)
+        for name, code in _accepted_tests(result).items():
+            _write_tests(out, name.rpartition("::")[2], code, result.run.id)
     if result.error is not None:
         note(f"fumehood: {result.error.message}\n  Resume with `{again} {result.run.id}`.")
         raise typer.Exit(result.error.exit_code)
     wanted = {subject.name for subject in result.job.subjects}
     solved = {row.task_id for row in result.rows if row.verdict == "accepted"}
     raise typer.Exit(0 if wanted <= solved else 1)
+
+
+def _accepted_tests(result: TestsResult) -> dict[str, str]:
+    """The best tests of each function that has accepted ones; they import its module by the name that it has on disk."""
+    from orchestrator.applications.unit_tests.subjects import with_module
+    from orchestrator.llm.extraction import MODULE
+
+    modules = {subject.name: subject.module_name or MODULE for subject in result.job.subjects}
+    best = {name: row.code for name, row in result.best.items() if row.verdict == "accepted"}
+    return {name: with_module(code, MODULE, modules[name]) for name, code in best.items()}
 
 
 def with_mutation(options: dict[str, Any], *, mutants: int | None, seed: int | None, threshold: float | None) -> dict[str, Any]:
@@ -262,9 +269,8 @@ def _show_tests(result: TestsResult, out: Path | None) -> None:
         reward = "" if row.reward is None else f"{row.reward:.2f}"
         table.add_row(row.task_id, str(row.completion_id), str(row.verdict), reward, *percent, killed, row.message[:400])
     screen.print(table)
-    for name, row in result.best.items():
-        if row.verdict == "accepted" and out is None:
-            screen.print(f"The best tests for {name}:\n\n{row.code}")
+    for name, code in _accepted_tests(result).items() if out is None else ():
+        screen.print(f"The best tests for {name}:\n\n{code}", soft_wrap=True)
     screen.print(f"Recorded as {result.run.id}: `fumehood runs show {result.run.id}` shows every answer.", soft_wrap=True)
 
 
