@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from orchestrator.documented import document
-from orchestrator.shown import hints_for, page
+from orchestrator.printable import counted
+from orchestrator.shown import IN_PYTHON, Ways, hints_for, page
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -246,11 +247,13 @@ class ExecutionResult(RunReport):
         """Sentences on what the sandbox lacked and how to give it: a package, a file, the network, input. Not recorded."""
         return self.hints_beside()
 
-    def hints_beside(self, *tests: str) -> list[str]:
-        """The same by somebody who knows the source of the tests."""
+    def hints_beside(self, *tests: str, ways: Ways = IN_PYTHON) -> list[str]:
+        """The same by somebody who knows the source of the tests, for readers who have other `ways` to give things."""
         if self.verdict is Verdict.ACCEPTED or (self.verdict is None and self.status is Status.OK):
             return []
-        return hints_for([self.stderr[-_LAST_WORDS:], self.collection_error, *(test.message for test in self.tests)], tests)
+        return hints_for(
+            [self.stderr[-_LAST_WORDS:], self.collection_error, *(test.message for test in self.tests)], tests, ways=ways
+        )
 
     def __repr__(self) -> str:
         return f"<ExecutionResult: {self._title()}, {', '.join(self._facts())}>"
@@ -269,7 +272,7 @@ class ExecutionResult(RunReport):
 
     def _facts(self) -> list[str]:
         passed = sum(test.outcome is TestOutcome.PASSED for test in self.tests)
-        counts = [f"{passed} of {len(self.tests)} tests passed"] if self.tests else []
+        counts = [f"{passed} of {counted(len(self.tests), 'test')} passed"] if self.tests else []
         judged = [f"reward {self.reward}", f"judging: {self.judging}"] if self.judging != "none" else []
         ended = [f"exit code {self.exit_code}"] if self.exit_code else []
         measures = [f"{self.wall_time:.2f} s", f"{self.cpu_time:.2f} s CPU", f"{self.memory_peak / MiB:.0f} MiB"]

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import OrchestratorError
+from orchestrator.printable import counted
 from orchestrator.sandbox.devices import Device, discover, offered, request_for, select
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, GiB, Limits, MiB, Program, Status
@@ -350,4 +351,4 @@ def _store(settings: Settings) -> Finding:
             count = len(store.runs())
     except OrchestratorError as exc:
         return Finding("run store", "failed", exc.message, exc.remedy)
-    return Finding("run store", "ok", f"{count} runs in {where}.")
+    return Finding("run store", "ok", f"{counted(count, 'run')} in {where}.")

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
+    RUN,
     Json,
     checked,
     console,
@@ -26,6 +27,7 @@ from orchestrator.cli.shared import (
     store,
 )
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
+from orchestrator.printable import counted
 
 if TYPE_CHECKING:
     from orchestrator.applications.evaluation.options import EvalJob
@@ -241,7 +243,7 @@ def validate(
         for problem in validation.problems:
             note(f"  {problem}")
         if validation.on_word:
-            note(f"  {len(validation.on_word)} references rest on their own word alone: {', '.join(validation.on_word)}")
+            note(f"  resting on their own word alone: {', '.join(validation.on_word)}")
         console().print(
             f"{accepted} of {len(loaded.tasks)} references pass their own tests ({validation.source}).", soft_wrap=True
         )
@@ -326,8 +328,8 @@ def unit_tests(
 @eval_app.command()
 @guarded
 def compare(
-    first: Annotated[str, typer.Argument(metavar="RUN")],
-    second: Annotated[str, typer.Argument(metavar="RUN")],
+    first: Annotated[str, typer.Argument(metavar="RUN", help=RUN)],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="The run that is compared with it.")],
     json_: Json = False,
 ) -> None:
     """Compare two evaluations over the same tasks: the second minus the first, and whether chance explains it."""
@@ -452,7 +454,7 @@ def _show_unit_tests(result: TestsResult, paths: list[Path]) -> None:
         table.add_row(f"pass@{one.k}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
     screen.print(table)
     facts = result.as_json()
-    parts = [f"{len(result.rows)} answers in {result.wall_time:.1f} s"]
+    parts = [f"{counted(len(result.rows), 'answer')} in {result.wall_time:.1f} s"]
     parts += [f"{text} {facts[key]:.1%}" for key, text in _RATES.items() if facts[key] is not None]
     screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in facts["verdicts"].items())]) + ".")
     if paths:

@@ -18,6 +18,8 @@ from orchestrator.cli.messages import note, show
 from orchestrator.cli.shared import Json, checked, out_json, run_async, settings, size
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
+from orchestrator.printable import counted
+from orchestrator.shown import AS_OPTIONS
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
@@ -157,11 +159,12 @@ def run(
     patterns = tuple(artifact or ())
     written = result.artifacts if json_ and out_dir is None else _write(result.artifacts, patterns, out_dir)
     result = _with_missing(result, patterns, written)
+    hints = result.hints_beside(*(program.tests or "" for program in programs.values()), ways=AS_OPTIONS)
     if json_:
-        out_json(result.model_dump(mode="json") | {"hints": result.hints})
+        out_json(result.model_dump(mode="json") | {"hints": hints})
     else:
         _show(result, judged=bool(tests), in_place=in_place)
-        for hint in result.hints_beside(*(program.tests or "" for program in programs.values())):
+        for hint in hints:
             note(hint)
         if result.judging == "together" and judging is Judging.AUTO:
             note(f"Judged together, where a program could forge its tests: {_why_together(programs.values())}")
@@ -180,7 +183,7 @@ def _write(artifacts: Mapping[str, bytes], patterns: Sequence[str], out_dir: Pat
         folder = new_folder(Path("artifacts")) if out_dir is None else out_dir
         for name, content in allowed.items():
             write_whole(folder / check_path(name), content)  # through the gate once more
-        note(f"{len(allowed)} {'file' if len(allowed) == 1 else 'files'} written to {folder}.")
+        note(f"{counted(len(allowed), 'file')} written to {folder}.")
     return allowed
 
 

@@ -37,6 +37,7 @@ S = TypeVar("S", bound="BaseSettings")
 J = TypeVar("J", bound="Value")
 R = TypeVar("R", bound="JobResult")
 
+RUN = "Id of the run, the start or end of it, or `last`."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 INTERRUPTED = 130
@@ -147,14 +148,14 @@ def _refuse(error: ValidationError, option: Callable[[str], str]) -> NoReturn:
     first = error.errors(include_url=False)[0]
     name = option(str(first["loc"][0])) if first["loc"] else "An option"
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    bounds = [f"{word} {_number(first['ctx'][key])}" for key, word in words.items() if key in first.get("ctx", {})]
+    bounds = [f"{word} {number(first['ctx'][key])}" for key, word in words.items() if key in first.get("ctx", {})]
     wanted = bounds[0] if bounds else first["msg"].removeprefix("Input should be ")
-    given = _number(first["input"])
+    given = number(first["input"])
     raise UsageError(f"{name} must be {wanted}, not {given}.", remedy="Change it and run the command again.") from None
 
 
-def _number(value: object) -> str:
-    """Large round numbers are sizes."""
+def number(value: object) -> str:
+    """A number, or anything else, as people write it. Large round numbers are sizes."""
     if isinstance(value, int) and value >= 2**20 and value % 2**20 == 0:
         return f"{value // 2**20}M"
     return f"{value:g}" if isinstance(value, float) else str(value)

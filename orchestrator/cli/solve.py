@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +22,7 @@ from orchestrator.cli.shared import (
     run_or_resume,
     settings,
 )
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, no_such
 from orchestrator.files import write_beside
 
 if TYPE_CHECKING:
@@ -319,7 +318,7 @@ def _wanted(
     if train is not None and train in TRAINABLE:
         return [TRAINABLE[train]], train
     if train is not None:
-        raise UsageError(f"There is no data set {train!r}.", remedy=f"Choose {' or '.join(TRAINABLE)}.")
+        raise no_such("data set", train, TRAINABLE)
     raise UsageError(
         "There is nothing to solve: no description and no task.",
         remedy='Describe a loss ("regression for data with outliers"), name tasks (`fumehood tasks`), or try --demo.',
@@ -332,11 +331,8 @@ def _description(text: str) -> str:
 
     text = text.strip()
     if text and len(text.split()) == 1:
-        near = difflib.get_close_matches(text, list(builtin_tasks()), n=1)
-        raise UsageError(
-            f"There is no built-in task {text!r}, and a description needs more than one word.",
-            remedy=f"Did you mean {near[0]}?" if near else "`fumehood tasks` lists the tasks.",
-        )
+        error = no_such("built-in task", text, builtin_tasks())
+        raise UsageError(f"{error.message.rstrip('.')}, and a description needs more than one word.", remedy=error.remedy)
     return text
 
 

@@ -34,7 +34,7 @@ from sandbox_image.agent.protocol import CANDIDATE_CHANGED
 
 _log = logging.getLogger("fumehood.engine")
 
-_TOGETHER = 'Use judging="together" (--judging together).'
+_TOGETHER = "Leave judging at `auto`, or ask for `together`."
 _NOT_THE_TESTS = "The run said that the tests are at fault, and without the candidate they are not."
 _MOST_FAULTY = 1000
 """Tests of which it is remembered whether they are at fault."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import sandbox_image
-from orchestrator.errors import PrerequisiteError, UsageError
+from orchestrator.errors import PrerequisiteError, UsageError, no_such
 from orchestrator.sandbox import base_image, wheels
 from orchestrator.sandbox.engine import connect, translated
 from orchestrator.settings import Settings
@@ -111,7 +111,7 @@ def image_tag(variant: Variant = "cpu", base: str | None = None) -> str:
     `base` is the base image's name; None takes FUMEHOOD_BASE_IMAGE.
     """
     if variant not in ("cpu", "cuda"):
-        raise UsageError(f"There is no image variant {variant!r}.", remedy="Choose `cpu` or `cuda`.")
+        raise no_such("image variant", variant, ("cpu", "cuda"))
     if base is None:
         base = Settings().base_image
     return f"{REPOSITORY}:{variant}-{_content(_files(), variant, base)}"

@@ -40,6 +40,7 @@ from orchestrator.jobs.job import ResumeOverrides
 from orchestrator.processes import owner
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
+from orchestrator.shown import AS_OPTIONS
 from orchestrator.types import (
     Attempt,
     Completion,
@@ -378,7 +379,9 @@ def test_a_misspelt_task(cli: Cli) -> None:
     result = cli("solve", "loss", "focl")
     explained(result, 2, "There is no built-in task 'focl'")
     assert "Did you mean focal?" in result.stderr
-    explained(cli("solve", "loss", "--task", "focl"), 2, "There is no built-in task 'focl'")
+    named = cli("solve", "loss", "--task", "focl")
+    explained(named, 2, "There is no built-in task 'focl'")
+    assert "Did you mean focal? Choose from: " in named.stderr
 
 
 def test_tasks_exclude_each_other(cli: Cli) -> None:
@@ -708,6 +711,24 @@ def test_a_run_is_shown(cli: Cli, recorded: str) -> None:
     assert all(word in text for word in (recorded, "the-model", "cafe", "sha256:beef", "wrong_answer", "expected 1.0, got 2.0"))
 
 
+def test_options_are_shown_in_words_and_tasks_in_the_order_of_their_numbers(cli: Cli, tmp_path: Path) -> None:
+    job = EvalJob(dataset=str(tmp_path / "own.jsonl"), samples=str(tmp_path / "of-gpt.jsonl"), limit=3).model_dump(mode="json")
+    with RunStore.open(Settings().database_url) as records:
+        run = records.create_run("eval", job)
+        assert "It has no attempt yet." in cli("runs", "show").stdout
+        for name in ("t/10", "t/2", "t/1"):
+            records.add_attempt(run.id, Attempt(task=name, index=0, completion=Completion(text="x"), verdict=Verdict.ACCEPTED))
+    shown = cli("runs", "show").stdout
+    assert "limit               3\n" in shown
+    assert "limits              wall_time 20, cpu_time 10, memory 1024M" in shown
+    assert "{" not in shown
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith(" t/")] == ["t/1", "t/2", "t/10"]
+    assert "3 attempts, and each was accepted." in cli("runs", "show", "--failed").stdout
+    listed = cli("runs", "ls").stdout
+    assert "eval own.jsonl" in listed
+    assert "of-gpt.jsonl (file)" in listed
+
+
 def test_only_what_failed_is_shown(cli: Cli, recorded: str) -> None:
     (only,) = json.loads(cli("runs", "show", "--failed", "--json").stdout)["attempts"]
     assert only["verdict"] == "wrong_answer"
@@ -777,8 +798,9 @@ def test_attempts_that_are_not_there(cli: Cli, recorded: str) -> None:
     explained(cli("runs", "show", "1999"), 2, "There is no run '1999'")
 
 
-def test_a_run_is_removed(cli: Cli, recorded: str) -> None:
-    assert json.loads(cli("runs", "rm", recorded[:14], "--json").stdout) == {"removed": recorded}
+@pytest.mark.parametrize("name", [lambda run: run[:14], lambda run: run[-4:], lambda run: "last"])
+def test_a_run_is_removed(cli: Cli, recorded: str, name: Callable[[str], str]) -> None:
+    assert json.loads(cli("runs", "rm", name(recorded), "--json").stdout) == {"removed": recorded}
     assert json.loads(cli("runs", "ls", "--json").stdout) == []
 
 
@@ -977,7 +999,9 @@ def test_differences_of_runs_are_in_points(cli: Cli) -> None:
 def test_a_module_that_tests_import_by_another_name_is_most_likely_the_program() -> None:
     error = "E   ModuleNotFoundError: No module named 'median'"
     result = ExecutionResult(status=Status.OK, verdict=Verdict.INVALID_TESTS, collection_error=error)
-    (hint,) = result.hints_beside("import pytest\nfrom median import median\n")
-    assert hint.startswith("The tests import `median`. If that is the program, say --module median.")
+    (hint,) = result.hints_beside("import pytest\nfrom median import median\n", ways=AS_OPTIONS)
+    assert hint.startswith("The tests import `median`. If that is the program, name it so with --module.")
+    assert "files=" not in hint
+    assert "--" not in result.hints[0].replace("`fumehood image build --with median`", "")
     (hint,) = result.hints_beside("from candidate import f\n")
     assert hint.startswith("The sandbox has no module `median`")

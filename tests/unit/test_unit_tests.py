@@ -341,7 +341,7 @@ async def test_a_prompt_that_is_refused_is_its_answers_record_and_the_others_go_
     assert (first.verdict, first.reward, first.refused) == (Verdict.UNSCORED, None, "400: 5000 > 4096")
     assert result.rows[1].verdict is Verdict.ACCEPTED
     assert result.as_json()["not_answerable"] == 1
-    assert any("1 of 2 samples are not answerable" in one and "5000 > 4096" in one for one in result.problems)
+    assert any("1 of 2 samples cannot be answered" in one and "5000 > 4096" in one for one in result.problems)
 
 
 async def test_a_refusal_of_every_prompt_is_an_error_and_recorded_nowhere(store, tmp_path):
