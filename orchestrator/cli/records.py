@@ -222,7 +222,7 @@ def _cut(text: str, width: int) -> str:
 def _what(run: RunRecord) -> str:
     """What a run is about: its kind, and its data set, tasks or functions."""
     tasks = [str(one) for name in ("tasks", "subjects") for one in _names(run.config.get(name))]
-    about = Path(run.config.get("dataset") or "").name or ", ".join(tasks[:2]) + (", ..." if len(tasks) > 2 else "")
+    about = Path(str(run.config.get("dataset") or "")).name or ", ".join(tasks[:2]) + (", ..." if len(tasks) > 2 else "")
     return f"{run.kind} {about}".strip()
 
 

@@ -852,7 +852,7 @@ def test_live_progress_shows_speed_and_text_and_no_control_characters() -> None:
     with screen.capture() as capture:
         screen.print(progress.render())
     lines = capture.get().splitlines()
-    assert lines[0].split("  ") == ["2 s", "focal, round 2 sample 1", "1 attempts", "0 of 0 accepted", "27 tokens, 3.5 tok/s"]
+    assert lines[0].split("  ") == ["2 s", "focal, round 2 sample 1", "1 attempt", "0 of 0 accepted", "27 tokens, 3.5 tok/s"]
     assert lines[1:] == ["  evil \\x1b[2J line", "  a", "  b", "  c", "  d", "  e [red]f[/red]"]
 
 

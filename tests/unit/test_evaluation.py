@@ -139,7 +139,7 @@ async def test_a_k_above_the_number_of_samples_is_named_and_the_others_are_compu
     result = await evaluate(EvalJob(dataset=dataset, samples=path, ks=(1, 2, 9)), settings, records, engine=engine)
     assert {one.k: one.value for one in result.estimates} == {1: 0.5, 2: 1.0}
     assert any("pass@9 needs 9 samples" in one for one in result.problems)
-    assert any("pass@2 leaves out 1 tasks" in one for one in result.problems)
+    assert any("pass@2 leaves out 1 task with" in one for one in result.problems)
 
 
 async def test_samples_are_drawn_with_seeds_of_their_own(dataset, settings, records, engine):
@@ -289,7 +289,7 @@ async def test_a_correction_that_is_refused_leaves_the_verdict_as_it_was(dataset
     assert len(model.calls) == 2
     assert result.answers.corrections_refused == 1
     assert result.as_json()["not_answerable"] == 0
-    assert any("prompts of 1 corrections" in one for one in result.problems)
+    assert any("prompts of 1 correction;" in one for one in result.problems)
 
 
 class Answering(ScriptedModel):
