@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from orchestrator.documented import document
+from orchestrator.documented import Documented
 from orchestrator.printable import counted
 from orchestrator.shown import IN_PYTHON, Ways, hints_for, page
 
@@ -21,15 +21,10 @@ _LAST_WORDS = 4000
 """Characters of stderr in which a program's end is looked for."""
 
 
-class Value(BaseModel):
+class Value(BaseModel, metaclass=Documented):
     """Base of every value here: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
-        """Let `help` show the units of fields."""
-        document(cls)
 
 
 class Status(StrEnum):
