@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.messages import note
-from orchestrator.cli.shared import Json, checked, console, out_json, settings, store
+from orchestrator.cli.shared import Json, checked, console, nothing_of, out_json, settings, store
 from orchestrator.errors import OrchestratorError
 from orchestrator.printable import counted
 
@@ -61,6 +61,10 @@ def collect(
     from orchestrator.training.preferences import Rules
     from orchestrator.training.preferences.files import check_place
 
+    if push_to_hub is None:
+        nothing_of("there is no --push-to-hub", {"--public": public})
+    if pairs is not None and "reward" not in pairs:
+        nothing_of("it is about pairs of kind reward", {"--min-margin": min_margin})
     chosen = settings(data=data)
     check_place(out, overwrite=overwrite)
     rules = checked(

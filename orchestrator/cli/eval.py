@@ -18,6 +18,7 @@ from orchestrator.cli.shared import (
     guarded,
     make_folder,
     nothing_beside_resume,
+    nothing_of,
     out_json,
     read_text,
     resumable,
@@ -157,8 +158,15 @@ def dataset(
         nothing_beside_resume("data set", name, timeout, *options.values())
     elif name is None:
         raise UsageError("There is nothing to evaluate on.", remedy=f"Name a data set: {_DATASET}")
-    elif raw and samples is None:
-        raise UsageError("--raw is about recorded samples.", remedy="Name their file with --samples, or leave --raw out.")
+    if samples is None and resume is None:
+        nothing_of("it is about recorded --samples", {"--raw": raw})
+        if not repair:
+            nothing_of("there is no --repair", {"--repair-temperature": repair_temperature})
+            if chat is False:
+                nothing_of("--complete sends the task alone", {"--system": system, "--template": template})
+        if not temperature and not repair:
+            nothing_of("at temperature 0 the likeliest answer is taken", {"--top-p": top_p})
+    _check_data(name, data)
     if samples is not None:
         asked = {
             "--n": n,
@@ -168,15 +176,14 @@ def dataset(
             "--system": system,
             "--template": template,
             "--max-new-tokens": max_new_tokens,
-            "--chat/--complete": chat,
+            "--chat/--complete": chat is not None,
             "--repair": repair,
             "--repair-temperature": repair_temperature,
             "--parallel": parallel,
             "--base-url": base_url,
             "--model": model,
         }
-        if beside := [option for option, value in asked.items() if value not in (None, [])]:
-            raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
+        nothing_of("--samples asks no model", asked)
     job = None
     if resume is None:
         options["parallel"] = parallel
@@ -209,6 +216,7 @@ def validate(
     from orchestrator.data.benchmarks import load
     from orchestrator.engine.engine import Engine
 
+    _check_data(name, data)
     chosen = settings(workers=workers)
     job = checked(EvalJob, dataset=name, judging=judging)
     loaded = load(name, data, chosen.data, split=split)
@@ -290,6 +298,7 @@ def unit_tests(
     from orchestrator.cli.solve import with_mutation
     from orchestrator.jobs.reports import check_folder
 
+    _check_data(name, data)
     chosen = settings(workers=workers)
     options: dict[str, object] = {
         "data": None if data is None else str(data.absolute()),
@@ -305,7 +314,7 @@ def unit_tests(
     }
     job = None
     if resume is not None:
-        nothing_beside_resume("data set", name, mutants, threshold, *options.values())
+        nothing_beside_resume("data set", name, mutants, threshold, docstrings is not None, *options.values())
     elif name is None:
         raise UsageError("There is nothing to write tests for.", remedy=f"Name a data set: {_DATASET}")
     else:
@@ -402,6 +411,12 @@ def _job(kind: type[EvalJob], name: str, options: dict[str, object], timeout: fl
     return job.model_copy(
         update={"limits": job.limits.model_copy(update={"cpu_time": limits.cpu_time, "wall_time": limits.wall_time})}
     )
+
+
+def _check_data(name: str | None, data: Path | None) -> None:
+    """Refuse a place for data of which the file is named itself. Raises UsageError."""
+    if name is not None and Path(name).is_file():
+        nothing_of(f"{name} holds the data", {"--data": data})
 
 
 def _text_or_file(text: str) -> str:

@@ -15,7 +15,7 @@ import typer
 
 from orchestrator.cli import given
 from orchestrator.cli.messages import note, show
-from orchestrator.cli.shared import Json, checked, out_json, run_async, settings, size
+from orchestrator.cli.shared import Json, checked, nothing_of, out_json, run_async, settings, size
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
 from orchestrator.printable import counted
@@ -128,6 +128,15 @@ def run(
 
     if [what, *(tests or ()), stdin].count("-") > 1:
         raise UsageError("Only one of FILE, --tests and --stdin can be `-`.", remedy="Put the others into files.")
+    if not tests:
+        of_tests = {"--module": module, "--judging": None if judging is Judging.AUTO else judging, "--entry-point": entry_point}
+        nothing_of("there are no tests", of_tests | {"--in-place": in_place, "--test-file": test_file})
+    elif judging is Judging.TOGETHER:
+        nothing_of("tests that are judged together see it anyway", {"--in-place": in_place})
+    if tests:
+        nothing_of("the program is imported by its tests", {"Arguments after --": args})
+    if not artifact:
+        nothing_of("there is no --artifact", {"--out": out_dir, "--artifact-limit": artifact_limit})
     limits = checked(
         Limits,
         wall_time=wall_time,
@@ -151,8 +160,6 @@ def run(
     programs = {name: program.model_copy(update=common) for name, program in programs.items()}
     changes: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
     chosen = settings(workers=1, **{name: value for name, value in changes.items() if value is not None})
-    if out_dir is not None and not artifact:
-        raise UsageError("--out is for artefacts.", remedy="Name some with --artifact, or leave it out.")
     if out_dir is not None:
         check_empty(out_dir)
     result = run_async(_execute(chosen, programs, limits, watched=not json_))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.messages import note
-from orchestrator.cli.shared import RUN, Json, console, guarded, number, out_json, store
+from orchestrator.cli.shared import RUN, Json, console, guarded, nothing_of, number, out_json, store
 from orchestrator.errors import UsageError
 from orchestrator.printable import counted
 
@@ -65,6 +65,8 @@ def show(
     """Show a run and its attempts."""
     from orchestrator.types import Verdict
 
+    if attempt is not None:
+        nothing_of("--attempt names one", {"--failed": failed})
     with store(to_read=True) as records:
         record = records.run(run)
         attempts = sorted(records.attempts(record.id), key=lambda item: (_in_numbers(item.task), item.index))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.messages import note
-from orchestrator.cli.shared import Json, console, out_json, run_async, settings
+from orchestrator.cli.shared import Json, console, nothing_of, out_json, run_async, settings
 from orchestrator.errors import no_such
 from orchestrator.printable import counted
 
@@ -34,6 +34,8 @@ def redteam(
     if judging not in ("apart", "together"):
         raise no_such("judging", judging, ("apart", "together"))
     how: Judging = "apart" if judging == "apart" else "together"
+    if pairs:
+        nothing_of("--pairs makes its own programs, and runs them one by one", {"--family": family, "--workers": workers})
     chosen = settings(isolation=isolation, workers=1 if pairs else workers)
     if pairs:
         report = run_async(_pairs(chosen, pairs, seed, how))

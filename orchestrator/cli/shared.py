@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
@@ -250,13 +250,29 @@ def run_or_resume(
     return run_async(work.resume_job(run or "", ResumeOverrides(base_url=base_url, model=model, parallel=parallel)))
 
 
-def nothing_beside_resume(what: str, *given: object) -> None:
-    """Refuse options that a run brings itself; None, False and an empty list are not given.
+def is_given(value: object) -> bool:
+    """Whether an option is given: a number is, also 0; None, False, and empty texts and lists are not."""
+    return not (value is None or value is False or value in ("", []))
+
+
+def nothing_of(why: str, options: Mapping[str, object]) -> None:
+    """Refuse options that would do nothing. `why` is a clause such as "there are no tests".
 
     Raises:
         UsageError: one is given.
     """
-    if any(item not in (None, False, []) for item in given):
+    if idle := [name for name, value in options.items() if is_given(value)]:
+        remedy = f"Leave {'it' if len(idle) == 1 else 'them'} out."
+        raise UsageError(f"{', '.join(idle)} would do nothing: {why}.", remedy=remedy)
+
+
+def nothing_beside_resume(what: str, *given: object) -> None:
+    """Refuse options that a run brings itself.
+
+    Raises:
+        UsageError: one is given.
+    """
+    if any(map(is_given, given)):
         raise UsageError(
             f"--resume takes {what} and options from the run itself.",
             remedy="Leave the others out (--base-url, --model and --parallel may be given), or start anew without --resume.",

@@ -16,6 +16,7 @@ from orchestrator.cli.shared import (
     guarded,
     make_folder,
     nothing_beside_resume,
+    nothing_of,
     out_json,
     read_text,
     resumable,
@@ -99,6 +100,8 @@ def loss(
     else:
         given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
         tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train)
+        if train is None:
+            nothing_of("there is no --train", {"--train-seeds": train_seeds})
         job = _job(
             tasks,
             given_search,
@@ -191,10 +194,14 @@ def unit_tests(
     }
     job = None
     if resume is not None:
-        nothing_beside_resume("functions", what, given, mutants, *options.values())
+        nothing_beside_resume("functions", what, given, mutants, docstrings is not None, *options.values())
     elif not what:
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
+        if given is not None:
+            asked = {"--samples": samples, "--temperature": temperature, "--max-new-tokens": max_new_tokens}
+            asked |= {"--docstrings": docstrings is not None, "--parallel": parallel, "--base-url": base_url, "--model": model}
+            nothing_of("no model is asked for tests that are there", asked)
         subjects = [subject_of(place) for place in dict.fromkeys(map(_function, what))]
         for subject in subjects:
             if subject.siblings:

@@ -218,7 +218,7 @@ def test_a_folder_without_a_main_file(cli: Cli, tmp_path: Path) -> None:
 
 def test_tests_that_are_not_used_are_told(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("")
-    explained(cli("run", "p.py", "--module", "p"), 2, "--module is what tests import")
+    explained(cli("run", "p.py", "--module", "p"), 2, "--module would do nothing: there are no tests")
     explained(cli("run", "p.py", "--test-file", "p.py"), 2, "no tests")
 
 
@@ -908,7 +908,7 @@ def test_samples_ask_no_model(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     path.write_text('{"task_id": "HumanEval/0", "completion": ""}')
     options = ("eval", "humaneval", "--samples", str(path), "--repair", "2", "--model", "0.5b")
-    explained(cli(*options), 2, "--samples asks no model: --repair, --model would do nothing")
+    explained(cli(*options), 2, "--repair, --model would do nothing: --samples asks no model")
 
 
 def test_a_folder_for_reports_that_cannot_be_one_is_refused_before_the_work(cli: Cli, tmp_path: Path) -> None:
@@ -970,7 +970,7 @@ def test_ctrl_c_closes_says_so_and_leaves(presses: int, closing: float, told: st
     [
         (("humaneval", "--n", "5", "--k", "1,10"), "pass@10 needs 10 samples of each task, and 5 would be drawn"),
         (("unit-tests", "humaneval", "--k", "2"), "pass@2 needs 2 samples"),
-        (("humaneval", "--raw"), "--raw is about recorded samples"),
+        (("humaneval", "--raw"), "--raw would do nothing: it is about recorded --samples"),
         (("humaneval", "--split", "train"), "humaneval has no split 'train'"),
         (("validate", "mbpp", "--split", "dev"), "mbpp has no split 'dev'"),
     ],
