@@ -135,6 +135,8 @@ def run(
         nothing_of("tests that are judged together see it anyway", {"--in-place": in_place})
     if tests:
         nothing_of("the program is imported by its tests", {"Arguments after --": args})
+    if "" in (artifact or ()):
+        raise UsageError("An --artifact has no name.", remedy="Name a file, or a pattern such as '*.csv'.")
     if not artifact:
         nothing_of("there is no --artifact", {"--out": out_dir, "--artifact-limit": artifact_limit})
     limits = checked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import time
@@ -76,9 +77,9 @@ def show(
     if task is not None:
         known = list(dict.fromkeys(item.task for item in attempts))
         if task not in known:
-            raise UsageError(
-                f"Run {record.id} has no attempt for task {task!r}.", remedy=f"It has: {', '.join(known) or 'none'}."
-            )
+            near = difflib.get_close_matches(task, known, n=3) or known[:8]
+            some = ", ".join(near) + ", ..." * (len(near) < len(known)) if known else "none"
+            raise UsageError(f"Run {record.id} has no attempt for task {task!r}.", remedy=f"It has: {some}.")
         attempts = [item for item in attempts if item.task == task]
     if attempt is not None:
         attempts = [item for item in attempts if item.index == attempt]

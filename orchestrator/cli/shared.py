@@ -156,7 +156,7 @@ def _refuse(error: ValidationError, option: Callable[[str], str]) -> NoReturn:
 
 def number(value: object) -> str:
     """A number, or anything else, as people write it. Large round numbers are sizes."""
-    if isinstance(value, int) and value >= 2**20 and value % 2**20 == 0:
+    if isinstance(value, int) and abs(value) >= 2**20 and value % 2**20 == 0:
         return f"{value // 2**20}M"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
