@@ -48,7 +48,9 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="Show at most N runs
     rows = [(run.id, _cut(_what(run), _ABOUT), run.state, _accepted(run)) for run in runs]
     widths = [max(map(len, column)) for column in zip(*rows, ("run", "what", "state", "accepted"), strict=True)]
     room = max(8, screen.width - sum(width + 2 for width in widths))
-    table = Table("run", "what", "state", "accepted", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("run", "what", "state", "accepted", "model"):
+        table.add_column(name, no_wrap=name in ("run", "state", "accepted"))
     for run, row in zip(runs, rows, strict=True):
         table.add_row(*row, _cut(_answered_by(run), room))
     screen.print(table)
@@ -137,20 +139,24 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt], every: i
     if not attempts:
         screen.print(f"{counted(every, 'attempt')}, and each was accepted." if every else "It has no attempt yet.")
         return
-    table = Table("task", "attempt", "kind", "round", "sample", "corrects", "verdict", "fault", "tokens", "feedback", box=None)
-    for item in attempts:
-        table.add_row(
-            item.task,
-            str(item.index),
-            item.kind,
-            str(item.round),
-            str(item.sample),
-            "" if item.parent is None else str(item.parent),
-            str(item.verdict),
-            str(item.fault),
-            str(item.completion.usage.completion_tokens),
-            " ".join((item.feedback or _why(item.hidden)).split())[:100],
-        )
+    columns = {
+        "task": [item.task for item in attempts],
+        "attempt": [str(item.index) for item in attempts],
+        "kind": [item.kind for item in attempts],
+        "round": [str(item.round) for item in attempts],
+        "sample": [str(item.sample) for item in attempts],
+        "corrects": ["" if item.parent is None else str(item.parent) for item in attempts],
+        "verdict": [str(item.verdict) for item in attempts],
+        "fault": [str(item.fault) for item in attempts],
+        "tokens": [str(item.completion.usage.completion_tokens) for item in attempts],
+        "feedback": [" ".join((item.feedback or _why(item.hidden)).split())[:100] for item in attempts],
+    }
+    shown = {name: cells for name, cells in columns.items() if name == "attempt" or {*cells} - {"", "0", "none"}}
+    table = Table(box=None)
+    for name in shown:
+        table.add_column(name, no_wrap=name != "feedback")  # what is too wide for a terminal is taken from the feedback
+    for cells in zip(*shown.values(), strict=True):
+        table.add_row(*cells)
     screen.print(table)
 
 
