@@ -151,7 +151,8 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt], every: i
         "tokens": [str(item.completion.usage.completion_tokens) for item in attempts],
         "feedback": [" ".join((item.feedback or _why(item.hidden)).split())[:100] for item in attempts],
     }
-    shown = {name: cells for name, cells in columns.items() if name == "attempt" or {*cells} - {"", "0", "none"}}
+    nothing = {"round": "0", "sample": "0", "corrects": "", "fault": "none", "tokens": "0", "feedback": ""}
+    shown = {name: cells for name, cells in columns.items() if {*cells} != {nothing.get(name)}}
     table = Table(box=None)
     for name in shown:
         table.add_column(name, no_wrap=name != "feedback")  # what is too wide for a terminal is taken from the feedback
