@@ -139,7 +139,7 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt], every: i
     if not attempts:
         screen.print(f"{counted(every, 'attempt')}, and each was accepted." if every else "It has no attempt yet.")
         return
-    columns = {
+    columns: dict[str, list[str]] = {
         "task": [item.task for item in attempts],
         "attempt": [str(item.index) for item in attempts],
         "kind": [item.kind for item in attempts],
@@ -156,8 +156,8 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt], every: i
     table = Table(box=None)
     for name in shown:
         table.add_column(name, no_wrap=name != "feedback")  # what is too wide for a terminal is taken from the feedback
-    for cells in zip(*shown.values(), strict=True):
-        table.add_row(*cells)
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
     screen.print(table)
 
 

@@ -199,7 +199,7 @@ def unit_tests(
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
         if given is not None:
-            asked = {"--samples": samples, "--temperature": temperature, "--max-new-tokens": max_new_tokens}
+            asked: dict[str, object] = {"--samples": samples, "--temperature": temperature, "--max-new-tokens": max_new_tokens}
             asked |= {"--docstrings": docstrings is not None, "--parallel": parallel, "--base-url": base_url, "--model": model}
             nothing_of("no model is asked for tests that are there", asked)
         subjects = [subject_of(place) for place in dict.fromkeys(map(_function, what))]
