@@ -227,7 +227,7 @@ def unit_tests(
     else:
         _show_tests(result, out)
     if out is not None:
-        for name, code in _accepted_tests(result).items():
+        for name, code in accepted_tests(result).items():
             _write_tests(out, name.rpartition("::")[2], code, result.run.id)
     if result.error is not None:
         note(f"fumehood: {result.error.message}\n  Resume with `{again} {result.run.id}`.")
@@ -237,7 +237,7 @@ def unit_tests(
     raise typer.Exit(0 if wanted <= solved else 1)
 
 
-def _accepted_tests(result: TestsResult) -> dict[str, str]:
+def accepted_tests(result: TestsResult) -> dict[str, str]:
     """The best tests of each function that has accepted ones; they import its module by the name that it has on disk."""
     from orchestrator.applications.unit_tests.subjects import with_module
     from orchestrator.llm.extraction import MODULE
@@ -275,7 +275,7 @@ def _show_tests(result: TestsResult, out: Path | None) -> None:
         reward = "" if row.reward is None else f"{row.reward:.2f}"
         table.add_row(row.task_id, str(row.completion_id), str(row.verdict), reward, *percent, killed, row.message[:400])
     screen.print(table)
-    for name, code in _accepted_tests(result).items() if out is None else ():
+    for name, code in accepted_tests(result).items() if out is None else ():
         screen.print(f"The best tests for {name}:\n\n{code}", soft_wrap=True)
     screen.print(f"Recorded as {result.run.id}: `fumehood runs show {result.run.id}` shows every answer.", soft_wrap=True)
 
