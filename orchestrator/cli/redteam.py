@@ -25,7 +25,8 @@ def redteam(
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [FUMEHOOD_WORKERS]")] = None,
     pairs: Annotated[
-        int, typer.Option(metavar="N", help="Instead, run N random pairs: one program leaves traces, the next looks for them.")
+        int,
+        typer.Option(metavar="N", min=0, help="Instead, run N random pairs: one program leaves traces, the next looks for them."),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the pairs and of the traces.")] = 0,
     json_: Json = False,

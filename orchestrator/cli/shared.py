@@ -149,7 +149,7 @@ def _refuse(error: ValidationError, option: Callable[[str], str]) -> NoReturn:
     name = option(str(first["loc"][0])) if first["loc"] else "An option"
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
     bounds = [f"{word} {number(first['ctx'][key])}" for key, word in words.items() if key in first.get("ctx", {})]
-    wanted = bounds[0] if bounds else first["msg"].removeprefix("Input should be ")
+    wanted = bounds[0] if bounds else first["msg"].removeprefix("Input should be ").partition(", unable to")[0]
     given = number(first["input"])
     raise UsageError(f"{name} must be {wanted}, not {given}.", remedy="Change it and run the command again.") from None
 

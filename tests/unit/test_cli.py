@@ -584,6 +584,9 @@ def test_a_setting_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be")
     monkeypatch.setenv("FUMEHOOD_WORKERS", "-1")
     explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be at least 1, not -1")
+    monkeypatch.setenv("FUMEHOOD_WORKERS", "two")
+    explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be a valid integer, not two.")
+    assert cli("redteam", "--pairs", "-1").exit_code == 2
 
 
 def test_weights_with_a_wrong_hash(cli: Cli, tmp_path: Path) -> None:
