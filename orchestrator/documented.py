@@ -11,26 +11,27 @@ import ast
 import inspect
 import textwrap
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as _ModelMetaclass
+else:
+    _ModelMetaclass = type(BaseModel)  # it has no public name
 
 
-class Documentation:
-    """A class's docstring with its fields; set it as `__doc__` of the class."""
+class Documented(_ModelMetaclass):
+    """Metaclass of models whose docstring lists their fields.
 
-    def __init__(self, own: str | None) -> None:
-        self._own = own
+    A property of the metaclass, for `help` takes what lies in the class itself as it is.
+    """
 
-    def __get__(self, instance: object, owner: type) -> str | None:
-        """The docstring of a class, or that of the class of an instance."""
-        fields = _fields(owner)
-        if not fields:
-            return self._own
-        return f"{inspect.cleandoc(self._own or '')}\n\nFields:\n\n" + "\n".join(fields.values())
-
-
-def document(kind: type) -> None:
-    """Let the docstring of a class list its fields."""
-    kind.__doc__ = Documentation(kind.__dict__.get("__doc__"))  # type: ignore[assignment]
+    @property
+    def __doc__(cls) -> str:  # type: ignore[override]
+        own = inspect.cleandoc(vars(cls).get("__doc__") or "")
+        fields = _fields(cls)
+        return f"{own}\n\nFields:\n\n" + "\n".join(fields.values()) if fields else own
 
 
 @cache
@@ -38,7 +39,7 @@ def _fields(kind: type) -> dict[str, str]:
     """Each field with its type, its default and what stands below it; those of parents first."""
     found: dict[str, str] = {}
     for parent in reversed(kind.__mro__):
-        if isinstance(parent.__dict__.get("__doc__"), Documentation):
+        if isinstance(parent, Documented):
             found |= _own_fields(parent)
     return found
 

@@ -16,6 +16,7 @@ A failing program is data (see `types.Status`), never one of these.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 
 
 class OrchestratorError(Exception):
@@ -88,6 +89,16 @@ class PrerequisiteError(UserError):
     """The machine lacks something the work needs."""
 
     exit_code = 3
+
+
+def no_such(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """A name that is none of those that there are, with the one that was most likely meant."""
+    import difflib
+
+    names = [*known]
+    near = difflib.get_close_matches(name, names, n=1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    return UsageError(f"There is no {what} {name!r}.", remedy=f"{meant}Choose from: {', '.join(names)}.")
 
 
 def unwritable(exc: OSError) -> type[StoreError] | type[UsageError]:

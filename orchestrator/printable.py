@@ -23,3 +23,8 @@ def printable(text: str) -> str:
     Tabs and ends of lines stay.
     """
     return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number and what it counts: `1 test is`, `2 tests are`. `many` is the plural where an s does not make it."""
+    return f"{count} {one}" if count == 1 else f"{count} {many or f'{one}s'}"

@@ -11,14 +11,14 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from orchestrator.documented import document
+from orchestrator.documented import Documented
 
 
 def _home() -> Path:
     return Path.home() / ".cache" / "fumehood"
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, metaclass=Documented):
     """Everything that a user may set once for all commands."""
 
     model_config = SettingsConfigDict(env_prefix="FUMEHOOD_", extra="ignore")
@@ -57,6 +57,3 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """SQLAlchemy URL of the run store."""
         return self.db or f"sqlite:///{self.home / 'runs.sqlite3'}"
-
-
-document(Settings)

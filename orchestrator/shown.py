@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import NamedTuple
 
 from orchestrator.printable import printable
 
@@ -40,10 +41,23 @@ _DISTRIBUTIONS = {
 """Modules whose distribution has another name."""
 
 
-def hints_for(texts: Iterable[str], tests: Sequence[str] = ()) -> list[str]:
+class Ways(NamedTuple):
+    """How a program is given what it lacks."""
+
+    image: str
+    file: str
+    stdin: str
+    module: str
+
+
+IN_PYTHON = Ways("image=", "files=", "stdin=", "module=")
+AS_OPTIONS = Ways("--image", "--file", "--stdin or a pipe", "--module")
+
+
+def hints_for(texts: Iterable[str], tests: Sequence[str] = (), *, ways: Ways = IN_PYTHON) -> list[str]:
     """What helps with what a sandbox does not have, by the last words of a program: one sentence for each thing.
 
-    A missing module that the source of the `tests` imports is most likely the program itself.
+    A missing module that the source of the `tests` imports is most likely the program itself. `ways` are those of the reader.
     """
     text = "\n".join(texts)
     found = []
@@ -52,15 +66,15 @@ def hints_for(texts: Iterable[str], tests: Sequence[str] = ()) -> list[str]:
         imported = re.compile(rf"^\s*(?:from|import)\s+{module}\b", re.MULTILINE)
         hint = (
             f"The sandbox has no module `{module}`: a package comes with an image that has it (`fumehood image build --with"
-            f" {package}`, then image=TAG or --image TAG), a module of your own as a file (files= or --file)."
+            f" {package}`, then {ways.image}), a module of your own as a file ({ways.file})."
         )
         if any(map(imported.search, tests)):
-            hint = f"The tests import `{module}`. If that is the program, say --module {module}. {hint}"
+            hint = f"The tests import `{module}`. If that is the program, name it so with {ways.module}. {hint}"
         found.append(hint)
     if _OFFLINE.search(text):
-        found.append("Sandboxes have no network: fetch what the program needs before, and give it as a file (files= or --file).")
+        found.append(f"Sandboxes have no network: fetch what the program needs before, and give it as a file ({ways.file}).")
     if _NO_INPUT.search(text):
-        found.append("The program read more input than it was given: give it some (stdin=, --stdin FILE, or a pipe).")
+        found.append(f"The program read more input than it was given: give it some ({ways.stdin}).")
     return found
 
 

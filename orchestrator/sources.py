@@ -38,6 +38,11 @@ def parse(source: str, *, deepest: int = DEEPEST) -> ast.Module:
     return _checked(source, "exec", deepest)  # type: ignore[return-value]
 
 
+def where_and_why(exc: SyntaxError) -> str:
+    """What is wrong with a source, and in which line."""
+    return f"{exc.msg} (line {exc.lineno})" if exc.lineno else exc.msg
+
+
 def parse_expression(source: str) -> ast.Expression:
     """The syntax tree of one expression. Raises SyntaxError as `parse` does."""
     return _checked(source, "eval", DEEPEST)  # type: ignore[return-value]

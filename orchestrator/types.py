@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from orchestrator.documented import document
-from orchestrator.shown import hints_for, page
+from orchestrator.documented import Documented
+from orchestrator.printable import counted
+from orchestrator.shown import IN_PYTHON, Ways, hints_for, page
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -20,15 +21,10 @@ _LAST_WORDS = 4000
 """Characters of stderr in which a program's end is looked for."""
 
 
-class Value(BaseModel):
+class Value(BaseModel, metaclass=Documented):
     """Base of every value here: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
-        """Let `help` show the units of fields."""
-        document(cls)
 
 
 class Status(StrEnum):
@@ -133,6 +129,11 @@ class Program(Value):
     together it does, in the one work folder."""
     artifacts: tuple[str, ...] = ()
     """Relative paths (globs allowed) that are carried out after the run."""
+
+    @property
+    def tests_file(self) -> str:
+        """Name of `tests` in the sandbox, as tracebacks show it."""
+        return f"test_{self.module.rpartition('.')[2]}.py"
 
 
 Basis = Literal["", "data", "line_up", "word"]
@@ -241,11 +242,13 @@ class ExecutionResult(RunReport):
         """Sentences on what the sandbox lacked and how to give it: a package, a file, the network, input. Not recorded."""
         return self.hints_beside()
 
-    def hints_beside(self, *tests: str) -> list[str]:
-        """The same by somebody who knows the source of the tests."""
+    def hints_beside(self, *tests: str, ways: Ways = IN_PYTHON) -> list[str]:
+        """The same by somebody who knows the source of the tests, for readers who have other `ways` to give things."""
         if self.verdict is Verdict.ACCEPTED or (self.verdict is None and self.status is Status.OK):
             return []
-        return hints_for([self.stderr[-_LAST_WORDS:], self.collection_error, *(test.message for test in self.tests)], tests)
+        return hints_for(
+            [self.stderr[-_LAST_WORDS:], self.collection_error, *(test.message for test in self.tests)], tests, ways=ways
+        )
 
     def __repr__(self) -> str:
         return f"<ExecutionResult: {self._title()}, {', '.join(self._facts())}>"
@@ -264,7 +267,7 @@ class ExecutionResult(RunReport):
 
     def _facts(self) -> list[str]:
         passed = sum(test.outcome is TestOutcome.PASSED for test in self.tests)
-        counts = [f"{passed} of {len(self.tests)} tests passed"] if self.tests else []
+        counts = [f"{passed} of {counted(len(self.tests), 'test')} passed"] if self.tests else []
         judged = [f"reward {self.reward}", f"judging: {self.judging}"] if self.judging != "none" else []
         ended = [f"exit code {self.exit_code}"] if self.exit_code else []
         measures = [f"{self.wall_time:.2f} s", f"{self.cpu_time:.2f} s CPU", f"{self.memory_peak / MiB:.0f} MiB"]
@@ -304,18 +307,26 @@ class CellResult(Value):
     status: Status
     """`ok`, or `runtime_error` where an exception ended it; otherwise what happened to its process."""
     value: str | None = None
-    """The repr of its last expression; None where that is None, or no expression."""
+    """The repr of its last expression; None where that is None, or no expression. One of more than 262,144 characters is cut, and
+    ends in how many there were: `... (1048578 characters)`."""
     stdout: str = ""
+    """At most `limits.output` bytes of it, as UTF-8; invalid bytes are replaced."""
     stderr: str = ""
+    """As `stdout`."""
     stdout_truncated: bool = False
+    """Whether there was more. Then the cell was interrupted (`output_exceeded`)."""
     stderr_truncated: bool = False
+    """As `stdout_truncated`."""
     error: CellError | None = None
+    """The exception that ended it, KeyboardInterrupt where it was interrupted."""
     pictures: tuple[bytes, ...] = ()
     """Figures of matplotlib that were open at its end, as PNG."""
     wall_time: float = 0.0
+    """Seconds from start to end."""
     state_lost: bool = False
     """Whether the process ended with the cell, so that the next one starts with nothing."""
     detail: str = ""
+    """For limits and signals: one sentence."""
 
 
 class Entry(Value):

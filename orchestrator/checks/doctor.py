@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import OrchestratorError
+from orchestrator.printable import counted
 from orchestrator.sandbox.devices import Device, discover, offered, request_for, select
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, GiB, Limits, MiB, Program, Status
@@ -195,7 +196,7 @@ def _image(settings: Settings) -> Finding:
     except OrchestratorError as exc:
         return Finding("sandbox image", "failed", exc.message, exc.remedy)
     if found is None:
-        remedy = "Name an image that the engine has in FUMEHOOD_IMAGE, or unset it." if settings.image else how_to_build(tag)
+        remedy = "Name an image of `fumehood image ls` in FUMEHOOD_IMAGE, or unset it." if settings.image else how_to_build(tag)
         return Finding("sandbox image", "failed", f"The engine has no image {tag}.", remedy)
     return Finding("sandbox image", "ok", f"{tag}, {found.size / 1e6:.0f} MB.")
 
@@ -350,4 +351,4 @@ def _store(settings: Settings) -> Finding:
             count = len(store.runs())
     except OrchestratorError as exc:
         return Finding("run store", "failed", exc.message, exc.remedy)
-    return Finding("run store", "ok", f"{count} runs in {where}.")
+    return Finding("run store", "ok", f"{counted(count, 'run')} in {where}.")

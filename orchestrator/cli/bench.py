@@ -91,7 +91,7 @@ def _numbers(text: str, option: str) -> list[int]:
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 1:
-        raise UsageError(f"{option} {text!r} is not a list of numbers.", remedy="Write 2, or 1,2,4,8.")
+        raise UsageError(f"{option} {text!r} is not a list of whole numbers from 1.", remedy="Write 2, or 1,2,4,8.")
     return numbers
 
 

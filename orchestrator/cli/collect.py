@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.messages import note
-from orchestrator.cli.shared import Json, Seed, checked, console, out_json, settings, store
+from orchestrator.cli.shared import Json, Seed, checked, console, nothing_of, out_json, settings, store
 from orchestrator.errors import OrchestratorError
+from orchestrator.printable import counted
 
 if TYPE_CHECKING:
     from orchestrator.training.collect import Collection
@@ -18,7 +19,7 @@ _FORMATS = "preference, preference-chat, unpaired, unpaired-chat, sft, sft-chat 
 
 
 def collect(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run ids, starts of ids, or `last`.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs, starts or ends of them, or `last`.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the data.")],
     formats: Annotated[list[str] | None, typer.Option("--format", metavar="NAME", help=f"Repeatable: {_FORMATS} [all]")] = None,
     pairs: Annotated[
@@ -60,6 +61,10 @@ def collect(
     from orchestrator.training.preferences import Rules
     from orchestrator.training.preferences.files import check_place
 
+    if push_to_hub is None:
+        nothing_of("there is no --push-to-hub", {"--public": public})
+    if pairs is not None and "reward" not in pairs:
+        nothing_of("it is about pairs of kind reward", {"--min-margin": min_margin})
     chosen = settings(data=data)
     check_place(out, overwrite=overwrite)
     rules = checked(
@@ -110,9 +115,10 @@ def _show(collection: Collection, formats: tuple[str, ...], folder: Path, addres
     screen = console()
     facts = collection.as_json(formats)
     kinds = ", ".join(f"{count} {kind}" for kind, count in facts["pairs_by_kind"].items()) or "none"
+    examples = f"{counted(facts['examples'], 'example')} ({facts['right_examples']} right)"
     screen.print(
-        f"{facts['pairs']} pairs ({kinds}) and {facts['examples']} examples ({facts['right_examples']} right)"
-        f" over {facts['tasks']} tasks, from {facts['attempts']} attempts.",
+        f"{counted(facts['pairs'], 'pair')} ({kinds}) and {examples}"
+        f" over {counted(facts['tasks'], 'task')}, from {counted(facts['attempts'], 'attempt')}.",
         soft_wrap=True,
     )
     table = Table("left out", "why", "count", box=None)

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
+    RUN,
     Asked,
     BaseUrl,
     Docstrings,
@@ -27,6 +28,7 @@ from orchestrator.cli.shared import (
     guarded,
     make_folder,
     nothing_beside_resume,
+    nothing_of,
     out_json,
     read_text,
     resumable,
@@ -36,6 +38,7 @@ from orchestrator.cli.shared import (
     store,
 )
 from orchestrator.errors import OrchestratorError, StoreError, UsageError
+from orchestrator.printable import counted
 
 if TYPE_CHECKING:
     from orchestrator.applications.evaluation.options import EvalJob
@@ -168,8 +171,15 @@ def dataset(
         nothing_beside_resume("data set", name, timeout, *options.values())
     elif name is None:
         raise UsageError("There is nothing to evaluate on.", remedy=f"Name a data set: {_DATASET}")
-    elif raw and samples is None:
-        raise UsageError("--raw is about recorded samples.", remedy="Name their file with --samples, or leave --raw out.")
+    if samples is None and resume is None:
+        nothing_of("it is about recorded --samples", {"--raw": raw})
+        if not repair:
+            nothing_of("there is no --repair", {"--repair-temperature": repair_temperature})
+            if chat is False:
+                nothing_of("--complete sends the task alone", {"--system": system, "--template": template})
+        if not temperature and not repair:
+            nothing_of("at temperature 0 the likeliest answer is taken", {"--top-p": top_p})
+    _check_data(name, data)
     if samples is not None:
         about_models = {
             "--n": n,
@@ -179,15 +189,14 @@ def dataset(
             "--system": system,
             "--template": template,
             "--max-new-tokens": max_new_tokens,
-            "--chat/--complete": chat,
+            "--chat/--complete": chat is not None,
             "--repair": repair,
             "--repair-temperature": repair_temperature,
             "--parallel": parallel,
             "--base-url": base_url,
             "--model": model,
         }
-        if beside := [option for option, value in about_models.items() if value not in (None, [])]:
-            raise UsageError(f"--samples asks no model: {', '.join(beside)} would do nothing.", remedy="Leave it out.")
+        nothing_of("--samples asks no model", about_models)
     job = None
     if resume is None:
         job = _job(EvalJob, name or "", options | {"parallel": parallel} | asked.server(chosen), timeout)
@@ -217,6 +226,7 @@ def validate(
     from orchestrator.data.benchmarks import load
     from orchestrator.engine.engine import Engine
 
+    _check_data(name, data)
     chosen = settings(workers=workers)
     job = checked(EvalJob, dataset=name, judging=judging)
     loaded = load(name, data, chosen.data, split=split)
@@ -251,7 +261,7 @@ def validate(
         for problem in validation.problems:
             note(f"  {problem}")
         if validation.on_word:
-            note(f"  {len(validation.on_word)} references rest on their own word alone: {', '.join(validation.on_word)}")
+            note(f"  resting on their own word alone: {', '.join(validation.on_word)}")
         console().print(
             f"{accepted} of {len(loaded.tasks)} references pass their own tests ({validation.source}).", soft_wrap=True
         )
@@ -294,6 +304,7 @@ def unit_tests(
     from orchestrator.cli.solve import with_mutation
     from orchestrator.jobs.reports import check_folder
 
+    _check_data(name, data)
     chosen, asked = settings(workers=workers), Asked(base_url, model, parallel)
     options: dict[str, object] = {
         "data": None if data is None else str(data.absolute()),
@@ -309,7 +320,7 @@ def unit_tests(
     }
     job = None
     if resume is not None:
-        nothing_beside_resume("data set", name, mutants, threshold, *options.values())
+        nothing_beside_resume("data set", name, mutants, threshold, docstrings is not None, *options.values())
     elif name is None:
         raise UsageError("There is nothing to write tests for.", remedy=f"Name a data set: {_DATASET}")
     else:
@@ -331,8 +342,8 @@ def unit_tests(
 @eval_app.command()
 @guarded
 def compare(
-    first: Annotated[str, typer.Argument(metavar="RUN")],
-    second: Annotated[str, typer.Argument(metavar="RUN")],
+    first: Annotated[str, typer.Argument(metavar="RUN", help=RUN)],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="The run that is compared with it.")],
     json_: Json = False,
 ) -> None:
     """Compare two evaluations over the same tasks: the second minus the first, and whether chance explains it."""
@@ -407,6 +418,12 @@ def _job(kind: type[EvalJob], name: str, options: dict[str, object], timeout: fl
     )
 
 
+def _check_data(name: str | None, data: Path | None) -> None:
+    """Refuse a place for data of which the file is named itself. Raises UsageError."""
+    if name is not None and Path(name).is_file():
+        nothing_of(f"{name} holds the data", {"--data": data})
+
+
 def _text_or_file(text: str) -> str:
     return read_text(text[1:], "--system") if text.startswith("@") else text
 
@@ -457,7 +474,7 @@ def _show_unit_tests(result: TestsResult, paths: list[Path]) -> None:
         table.add_row(f"pass@{one.k}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
     screen.print(table)
     facts = result.as_json()
-    parts = [f"{len(result.rows)} answers in {result.wall_time:.1f} s"]
+    parts = [f"{counted(len(result.rows), 'answer')} in {result.wall_time:.1f} s"]
     parts += [f"{text} {facts[key]:.1%}" for key, text in _RATES.items() if facts[key] is not None]
     screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in facts["verdicts"].items())]) + ".")
     if paths:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import fnmatch
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -14,9 +15,11 @@ import typer
 
 from orchestrator.cli import given
 from orchestrator.cli.messages import note, show
-from orchestrator.cli.shared import Json, Processes, limits_of, out_json, run_async, settings, size
+from orchestrator.cli.shared import Json, Processes, limits_of, nothing_of, out_json, run_async, settings, size
 from orchestrator.errors import UsageError
 from orchestrator.files import check_empty, new_folder, write_whole
+from orchestrator.printable import counted
+from orchestrator.shown import AS_OPTIONS
 
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
@@ -123,6 +126,17 @@ def run(
     """
     if [what, *(tests or ()), stdin].count("-") > 1:
         raise UsageError("Only one of FILE, --tests and --stdin can be `-`.", remedy="Put the others into files.")
+    if not tests:
+        of_tests = {"--module": module, "--judging": None if judging is Judging.AUTO else judging, "--entry-point": entry_point}
+        nothing_of("there are no tests", of_tests | {"--in-place": in_place, "--test-file": test_file})
+    elif judging is Judging.TOGETHER:
+        nothing_of("tests that are judged together see it anyway", {"--in-place": in_place})
+    if tests:
+        nothing_of("the program is imported by its tests", {"Arguments after --": args})
+    if "" in (artifact or ()):
+        raise UsageError("An --artifact has no name.", remedy="Name a file, or a pattern such as '*.csv'.")
+    if not artifact:
+        nothing_of("there is no --artifact", {"--out": out_dir, "--artifact-limit": artifact_limit})
     limits = limits_of(
         memory=memory,
         disk=disk,
@@ -145,19 +159,18 @@ def run(
     programs = {name: program.model_copy(update=common) for name, program in programs.items()}
     changes: dict[str, object] = {"isolation": isolation and isolation.value, "image": image or None}
     chosen = settings(workers=1, **{name: value for name, value in changes.items() if value is not None})
-    if out_dir is not None and not artifact:
-        raise UsageError("--out is for artefacts.", remedy="Name some with --artifact, or leave it out.")
     if out_dir is not None:
         check_empty(out_dir)
     result = run_async(_execute(chosen, programs, limits, watched=not json_))
     patterns = tuple(artifact or ())
     written = result.artifacts if json_ and out_dir is None else _write(result.artifacts, patterns, out_dir)
     result = _with_missing(result, patterns, written)
+    hints = result.hints_beside(*(program.tests or "" for program in programs.values()), ways=AS_OPTIONS)
     if json_:
-        out_json(result.model_dump(mode="json") | {"hints": result.hints})
+        out_json(result.model_dump(mode="json") | {"hints": hints})
     else:
         _show(result, judged=bool(tests), in_place=in_place)
-        for hint in result.hints_beside(*(program.tests or "" for program in programs.values())):
+        for hint in hints:
             note(hint)
         if result.judging == "together" and judging is Judging.AUTO:
             note(f"Judged together, where a program could forge its tests: {_why_together(programs.values())}")
@@ -176,7 +189,7 @@ def _write(artifacts: Mapping[str, bytes], patterns: Sequence[str], out_dir: Pat
         folder = new_folder(Path("artifacts")) if out_dir is None else out_dir
         for name, content in allowed.items():
             write_whole(folder / check_path(name), content)  # through the gate once more
-        note(f"{len(allowed)} {'file' if len(allowed) == 1 else 'files'} written to {folder}.")
+        note(f"{counted(len(allowed), 'file')} written to {folder}.")
     return allowed
 
 
@@ -218,12 +231,28 @@ async def _execute(chosen: Settings, programs: Mapping[str, Program], limits: Li
     async with Engine(chosen, limits=limits, refill=len(programs) > 1, preload=preload) as engine:
         # Output of a program is shown while it runs; that of tests would only repeat what the results say.
         results = {
-            name: await engine.execute(program, limits, pass_on if watched and program.tests is None else None)
+            name: naming(
+                await engine.execute(program, limits, pass_on if watched and program.tests is None else None), program, name
+            )
             for name, program in programs.items()
         }
     for name in streams:  # of a character that was never finished
         pass_on(name, b"", final=True)
     return together(results)
+
+
+def naming(result: ExecutionResult, program: Program, name: str) -> ExecutionResult:
+    """A result whose messages name the tests by the file that they were read from, and not by the one in the sandbox.
+
+    Tests from stdin are `<stdin>`, as Python has it.
+    """
+    place = re.compile(rf"(?<![\w./])(?:/box/work/)?{re.escape(program.tests_file)}(?!\w)")
+
+    def named(text: str) -> str:
+        return place.sub(lambda _: "<stdin>" if name == "-" else name, text)
+
+    tests = tuple(test.model_copy(update={"message": named(test.message)}) for test in result.tests)
+    return result.model_copy(update={"tests": tests, "collection_error": named(result.collection_error)})
 
 
 def _why_together(programs: Iterable[Program]) -> str:
@@ -249,7 +278,9 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     if judged and not result.tests:
         if result.verdict == "invalid_tests" and not (result.collection_error or result.stdout.strip() or result.detail):
             note("No test was found in the tests: functions named test_..., or assertions.")
-        for text in (result.stdout, result.stderr):
+        # Where pytest's own report is the output, it says again why tests could not be collected.
+        repeated = bool(result.collection_error) and result.judging == "together"
+        for text in () if repeated else (result.stdout, result.stderr):
             if text.strip():
                 note(text.rstrip())
     for name, reason in result.artifact_errors.items():

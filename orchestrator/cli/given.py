@@ -54,13 +54,7 @@ def programs(
     sources = {"-": read_text("-", "The tests")} if "-" in tests else {}
     named, beside, notes = read_tests([Path(path) for path in dict.fromkeys(tests) if path != "-"], Path(what), room)
     sources |= named
-    if module and not sources:
-        raise UsageError(
-            "--module is what tests import the program as, and there are none.", remedy="Add --tests, or leave it out."
-        )
     files, for_tests = carried(carry, room, notes), beside | carried(test_file, room, notes)
-    if for_tests and not sources:
-        raise UsageError("There are files for tests, and no tests.", remedy="Give them with --file, as the program's own.")
     programs = {name: work.under(source, module, for_tests) for name, source in sources.items()} or {"": work.alone()}
     for note_ in (*work.notes, *notes):
         note(note_)

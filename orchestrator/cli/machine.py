@@ -11,7 +11,7 @@ import typer
 
 from orchestrator.cli.messages import note, out
 from orchestrator.cli.shared import Json, console, guarded, out_json, run_async, settings
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, no_such
 
 if TYPE_CHECKING:
     from orchestrator.checks.selfcheck import SelfCheckReport
@@ -267,7 +267,7 @@ def _variant(name: str) -> Variant:
     for variant in get_args(Variant):
         if name == variant:
             return cast("Variant", variant)
-    raise UsageError(f"There is no image variant {name!r}.", remedy="Choose cpu or cuda.")
+    raise no_such("image variant", name, get_args(Variant))
 
 
 def _line(info: ImageInfo) -> str:

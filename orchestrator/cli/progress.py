@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli import messages
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import console
+from orchestrator.printable import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -83,7 +84,7 @@ class Progress:
             case "task_finished":
                 self._finished += 1
                 self._accepted += event.verdict == "accepted"
-                self.line(f"{event.task}: {event.verdict} after {event.attempts} attempts, {event.wall_time:.0f} s")
+                self.line(f"{event.task}: {event.verdict} after {counted(event.attempts, 'attempt')}, {event.wall_time:.0f} s")
             case "note":
                 self._status = event.text
                 self.line(event.text)
@@ -125,7 +126,7 @@ class Progress:
         self._text, self._pieces = "", 0
         self.line(
             f"{attempt.task}: {attempt.kind}, round {attempt.round} sample {attempt.sample}: {attempt.verdict}"
-            f" ({usage.completion_tokens} tokens, {attempt.completion.wall_time:.1f} s){_because(attempt)}"
+            f" ({counted(usage.completion_tokens, 'token')}, {attempt.completion.wall_time:.1f} s){_because(attempt)}"
         )
 
     def render(self) -> RenderableType:
@@ -137,7 +138,7 @@ class Progress:
         head = [
             f"{self._elapsed():.0f} s",
             f"{self._task or 'preparing'}" + (f", round {self._round} sample {self._sample}" if self._task else ""),
-            f"{self._attempts} attempts" if self._planned is None else f"{self._finished} of {self._planned} judged",
+            counted(self._attempts, "attempt") if self._planned is None else f"{self._finished} of {self._planned} judged",
             f"{self._accepted} of {self._finished} accepted",
             f"{self._tokens + self._pieces} tokens" + (f", {speed:.1f} tok/s" if speed else ""),
         ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli.messages import note
-from orchestrator.cli.shared import Json, console, guarded, out_json, store
+from orchestrator.cli.shared import RUN, Json, console, guarded, nothing_of, number, out_json, store
 from orchestrator.errors import UsageError
+from orchestrator.printable import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,16 +48,18 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="Show at most N runs
     rows = [(run.id, _cut(_what(run), _ABOUT), run.state, _accepted(run)) for run in runs]
     widths = [max(map(len, column)) for column in zip(*rows, ("run", "what", "state", "accepted"), strict=True)]
     room = max(8, screen.width - sum(width + 2 for width in widths))
-    table = Table("run", "what", "state", "accepted", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("run", "what", "state", "accepted", "model"):
+        table.add_column(name, no_wrap=name in ("run", "state", "accepted"))
     for run, row in zip(runs, rows, strict=True):
-        table.add_row(*row, _cut(run.model.model, room) if run.model else "")
+        table.add_row(*row, _cut(_answered_by(run), room))
     screen.print(table)
 
 
 @runs_app.command()
 @guarded
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, the start or end of it, or `last`.")] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help=RUN)] = "last",
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     attempt: Annotated[int | None, typer.Option(metavar="N", help="All of one attempt: prompt, answer, code, results.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only attempts that were not accepted.")] = False,
@@ -62,17 +68,20 @@ def show(
     """Show a run and its attempts."""
     from orchestrator.types import Verdict
 
+    if attempt is not None:
+        nothing_of("--attempt names one", {"--failed": failed})
     with store(to_read=True) as records:
         record = records.run(run)
-        attempts = records.attempts(record.id)
+        attempts = sorted(records.attempts(record.id), key=lambda item: (_in_numbers(item.task), item.index))
+    every = len(attempts)
     if failed:
         attempts = [item for item in attempts if item.verdict is not Verdict.ACCEPTED]
     if task is not None:
-        known = sorted({item.task for item in attempts})
+        known = list(dict.fromkeys(item.task for item in attempts))
         if task not in known:
-            raise UsageError(
-                f"Run {record.id} has no attempt for task {task!r}.", remedy=f"It has: {', '.join(known) or 'none'}."
-            )
+            near = difflib.get_close_matches(task, known, n=3) or known[:8]
+            some = ", ".join(near) + ", ..." * (len(near) < len(known)) if known else "none"
+            raise UsageError(f"Run {record.id} has no attempt for task {task!r}.", remedy=f"It has: {some}.")
         attempts = [item for item in attempts if item.task == task]
     if attempt is not None:
         attempts = [item for item in attempts if item.index == attempt]
@@ -87,14 +96,12 @@ def show(
     elif attempt is not None:
         _show_attempt(console(), attempts[0])
     else:
-        _show_run(console(), record, attempts)
+        _show_run(console(), record, attempts, every)
 
 
 @runs_app.command()
 @guarded
-def rm(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the start or end of it.")], json_: Json = False
-) -> None:
+def rm(run: Annotated[str, typer.Argument(metavar="RUN", help=RUN)], json_: Json = False) -> None:
     """Remove a run and its attempts from the store."""
     with store() as records:
         gone = records.rm(run)
@@ -104,7 +111,8 @@ def rm(
         note(f"Removed {gone}.")
 
 
-def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
+def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt], every: int) -> None:
+    """A run with some of its attempts; `every` is how many it has."""
     from rich.table import Table
 
     lines = [("run", run.id), ("kind", run.kind), ("state", run.state), ("began", _when(run.created))]
@@ -113,7 +121,9 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
     if run.model is not None:
         lines.append(("model", " ".join(part for part in (run.model.model, run.model.server, run.model.sha) if part)))
     lines.append(("image", run.image))
-    lines.append(("options", json.dumps(run.config)))
+    options = [(name, _in_words(value)) for name, value in run.config.items() if value not in (None, "", [], {})]
+    width = max((len(name) for name, _ in options), default=0)
+    lines += [("" if number else "options", f"{name:{width}}  {value}") for number, (name, value) in enumerate(options)]
     for name, value in lines:
         screen.print(f"{name:10}{value}", soft_wrap=True)
     for report in _listed(run.summary.get("training")):
@@ -125,21 +135,29 @@ def _show_run(screen: Console, run: RunRecord, attempts: list[Attempt]) -> None:
         screen.print(
             f"{'training':10}{report['task']} on {report['dataset']}: {accuracy} {report.get('picture') or ''}", soft_wrap=True
         )
-    table = Table("task", "attempt", "kind", "round", "sample", "corrects", "verdict", "fault", "tokens", "feedback", box=None)
-    for item in attempts:
-        table.add_row(
-            item.task,
-            str(item.index),
-            item.kind,
-            str(item.round),
-            str(item.sample),
-            "" if item.parent is None else str(item.parent),
-            str(item.verdict),
-            str(item.fault),
-            str(item.completion.usage.completion_tokens),
-            " ".join((item.feedback or _why(item.hidden)).split())[:100],
-        )
     screen.print()
+    if not attempts:
+        screen.print(f"{counted(every, 'attempt')}, and each was accepted." if every else "It has no attempt yet.")
+        return
+    columns: dict[str, list[str]] = {
+        "task": [item.task for item in attempts],
+        "attempt": [str(item.index) for item in attempts],
+        "kind": [item.kind for item in attempts],
+        "round": [str(item.round) for item in attempts],
+        "sample": [str(item.sample) for item in attempts],
+        "corrects": ["" if item.parent is None else str(item.parent) for item in attempts],
+        "verdict": [str(item.verdict) for item in attempts],
+        "fault": [str(item.fault) for item in attempts],
+        "tokens": [str(item.completion.usage.completion_tokens) for item in attempts],
+        "feedback": [" ".join((item.feedback or _why(item.hidden)).split())[:100] for item in attempts],
+    }
+    nothing = {"round": "0", "sample": "0", "corrects": "", "fault": "none", "tokens": "0", "feedback": ""}
+    shown = {name: cells for name, cells in columns.items() if {*cells} != {nothing.get(name)}}
+    table = Table(box=None)
+    for name in shown:
+        table.add_column(name, no_wrap=name != "feedback")  # what is too wide for a terminal is taken from the feedback
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
     screen.print(table)
 
 
@@ -212,11 +230,39 @@ def _cut(text: str, width: int) -> str:
 
 
 def _what(run: RunRecord) -> str:
-    """What a run is about: its kind, and its data set or tasks."""
-    listed = run.config.get("tasks")
-    tasks = [one if isinstance(one, str) else one.get("name", "") for one in listed] if isinstance(listed, list) else []
-    about = run.config.get("dataset") or ", ".join(tasks[:2]) + (", ..." if len(tasks) > 2 else "")
+    """What a run is about: its kind, and its data set, tasks or functions."""
+    tasks = [str(one) for name in ("tasks", "subjects") for one in _names(run.config.get(name))]
+    about = Path(str(run.config.get("dataset") or "")).name or ", ".join(tasks[:2]) + (", ..." if len(tasks) > 2 else "")
     return f"{run.kind} {about}".strip()
+
+
+def _answered_by(run: RunRecord) -> str:
+    """The model of a run, or the file that its answers come from."""
+    samples = run.config.get("samples")
+    return run.model.model if run.model else f"{Path(samples).name} (file)" if isinstance(samples, str) and samples else ""
+
+
+def _names(value: object) -> list[object]:
+    """The items of a list, those that have a name by that."""
+    listed = value if isinstance(value, list) else []
+    return [one.get("name", one) if isinstance(one, dict) else one for one in listed]
+
+
+def _in_words(value: object) -> str:
+    """The value of an option in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_in_words, _names(value)))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    first, *rest = str(number(value)).splitlines() or [""]
+    return f"{first} ... ({len(rest) + 1} lines)" if rest else first
+
+
+def _in_numbers(name: str) -> list[tuple[int, str]]:
+    """What sorts names as people count: 2 before 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _accepted(run: RunRecord) -> str:

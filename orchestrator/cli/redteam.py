@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.messages import note
-from orchestrator.cli.shared import Json, console, out_json, run_async, settings
-from orchestrator.errors import UsageError
+from orchestrator.cli.shared import Json, console, nothing_of, out_json, run_async, settings
+from orchestrator.errors import no_such
+from orchestrator.printable import counted
 
 if TYPE_CHECKING:
     from orchestrator.checks.redteam.attack import Judging, Outcome, PairsReport, RedteamReport
@@ -24,15 +25,18 @@ def redteam(
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [FUMEHOOD_WORKERS]")] = None,
     pairs: Annotated[
-        int, typer.Option(metavar="N", help="Instead, run N random pairs: one program leaves traces, the next looks for them.")
+        int,
+        typer.Option(metavar="N", min=0, help="Instead, run N random pairs: one program leaves traces, the next looks for them."),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the pairs and of the traces.")] = 0,
     json_: Json = False,
 ) -> None:
     """Run the red-team corpus. Exit code 0: nothing got through; 1: something did; 3: it could not be run."""
     if judging not in ("apart", "together"):
-        raise UsageError(f"There is no judging {judging!r}.", remedy="Choose apart or together.")
+        raise no_such("judging", judging, ("apart", "together"))
     how: Judging = "apart" if judging == "apart" else "together"
+    if pairs:
+        nothing_of("--pairs makes its own programs, and runs them one by one", {"--family": family, "--workers": workers})
     chosen = settings(isolation=isolation, workers=1 if pairs else workers)
     if pairs:
         report = run_async(_pairs(chosen, pairs, seed, how))
@@ -55,7 +59,7 @@ def _programs(families: list[str] | None) -> tuple[HostileProgram, ...]:
 
     for name in families or ():
         if name not in list(Family):
-            raise UsageError(f"There is no family {name!r}.", remedy=f"Choose one of: {', '.join(Family)}.")
+            raise no_such("family", name, Family)
     return tuple(program for program in corpus() if not families or program.family in families)
 
 
@@ -108,7 +112,7 @@ def _show(report: RedteamReport) -> None:
             screen.print(f"  {name or 'not said':20}{rate.attempts:9}{rate.forged:8}{rate.unscored:10}{rate.hack_rate:11.1%}")
     screen.print(f"{'all':22}{report.attempts:9}{report.forged:8}{report.unscored:10}{report.hack_rate:11.1%}", style="bold")
     screen.print(
-        f"{report.programs} programs, judging {report.judging}, isolation {report.isolation or 'none'}, "
+        f"{counted(report.programs, 'program')}, judging {report.judging}, isolation {report.isolation or 'none'}, "
         f"{report.wall_time:.0f} s; the sandbox noticed {report.seen} of them."
     )
     for name in report.forged_names:
@@ -123,7 +127,7 @@ def _show(report: RedteamReport) -> None:
 def _show_pairs(report: PairsReport) -> None:
     screen = console()
     screen.print(
-        f"{report.found} of {report.pairs} programs found a trace of the one before "
+        f"{report.found} of {counted(report.pairs, 'program')} found a trace of the one before "
         f"(isolation {report.isolation or 'none'}, seed {report.seed}, {report.unscored} unscored, {report.wall_time:.0f} s)."
     )
     for trace in report.traces:

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
@@ -37,6 +37,7 @@ S = TypeVar("S", bound="BaseSettings")
 J = TypeVar("J", bound="Value")
 R = TypeVar("R", bound="JobResult")
 
+RUN = "Id of the run, the start or end of it, or `last`."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Parallel = Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")]
 BaseUrl = Annotated[str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")]
@@ -157,15 +158,15 @@ def _refuse(error: ValidationError, option: Callable[[str], str]) -> NoReturn:
     first = error.errors(include_url=False)[0]
     name = option(str(first["loc"][0])) if first["loc"] else "An option"
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    bounds = [f"{word} {_number(first['ctx'][key])}" for key, word in words.items() if key in first.get("ctx", {})]
-    wanted = bounds[0] if bounds else first["msg"].removeprefix("Input should be ")
-    given = _number(first["input"])
+    bounds = [f"{word} {number(first['ctx'][key])}" for key, word in words.items() if key in first.get("ctx", {})]
+    wanted = bounds[0] if bounds else first["msg"].removeprefix("Input should be ").partition(", unable to")[0]
+    given = number(first["input"])
     raise UsageError(f"{name} must be {wanted}, not {given}.", remedy="Change it and run the command again.") from None
 
 
-def _number(value: object) -> str:
-    """Large round numbers are sizes."""
-    if isinstance(value, int) and value >= 2**20 and value % 2**20 == 0:
+def number(value: object) -> str:
+    """A number, or anything else, as people write it. Large round numbers are sizes."""
+    if isinstance(value, int) and abs(value) >= 2**20 and value % 2**20 == 0:
         return f"{value // 2**20}M"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -284,13 +285,29 @@ def run_or_resume(work: RecordedJob[J, R], job: J | None, run: str | None, asked
     return run_async(work.resume_job(run or "", ResumeOverrides(**asked._asdict())))
 
 
-def nothing_beside_resume(what: str, *given: object) -> None:
-    """Refuse options that a run brings itself; None, False and an empty list are not given.
+def is_given(value: object) -> bool:
+    """Whether an option is given: a number is, also 0; None, False, and empty texts and lists are not."""
+    return not (value is None or value is False or value in ("", []))
+
+
+def nothing_of(why: str, options: Mapping[str, object]) -> None:
+    """Refuse options that would do nothing. `why` is a clause such as "there are no tests".
 
     Raises:
         UsageError: one is given.
     """
-    if any(item not in (None, False, []) for item in given):
+    if idle := [name for name, value in options.items() if is_given(value)]:
+        remedy = f"Leave {'it' if len(idle) == 1 else 'them'} out."
+        raise UsageError(f"{', '.join(idle)} would do nothing: {why}.", remedy=remedy)
+
+
+def nothing_beside_resume(what: str, *given: object) -> None:
+    """Refuse options that a run brings itself.
+
+    Raises:
+        UsageError: one is given.
+    """
+    if any(map(is_given, given)):
         raise UsageError(
             f"--resume takes {what} and options from the run itself.",
             remedy="Leave the others out (--base-url, --model and --parallel may be given), or start anew without --resume.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,13 +24,14 @@ from orchestrator.cli.shared import (
     guarded,
     make_folder,
     nothing_beside_resume,
+    nothing_of,
     out_json,
     read_text,
     resumable,
     run_or_resume,
     settings,
 )
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, no_such
 from orchestrator.files import write_beside
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def loss(
     else:
         given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
         tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train)
+        if train is None:
+            nothing_of("there is no --train", {"--train-seeds": train_seeds})
         job = _job(tasks, given_search, train, asked.server(chosen), train_seeds)
         job.resolved()
     if demo:
@@ -170,8 +172,7 @@ def unit_tests(
     """
     from orchestrator.applications.unit_tests.job import UnitTestWriting
     from orchestrator.applications.unit_tests.options import UnitTestJob
-    from orchestrator.applications.unit_tests.subjects import subject_of, with_module
-    from orchestrator.llm.extraction import MODULE
+    from orchestrator.applications.unit_tests.subjects import subject_of
 
     if out is not None:
         make_folder(out, "--out")
@@ -187,10 +188,23 @@ def unit_tests(
     }
     job = None
     if resume is not None:
-        nothing_beside_resume("functions", what, given, mutants, *options.values())
+        nothing_beside_resume("functions", what, given, mutants, docstrings is not None, *options.values())
     elif not what:
         raise UsageError("There is no function to test.", remedy="Write FILE::function, as in stats.py::median.")
     else:
+        if given is not None:
+            of_models: dict[str, object] = {
+                "--samples": samples,
+                "--temperature": temperature,
+                "--max-new-tokens": max_new_tokens,
+            }
+            of_models |= {
+                "--docstrings": docstrings is not None,
+                "--parallel": parallel,
+                "--base-url": base_url,
+                "--model": model,
+            }
+            nothing_of("no model is asked for tests that are there", of_models)
         subjects = [subject_of(place) for place in dict.fromkeys(map(_function, what))]
         for subject in subjects:
             if subject.siblings:
@@ -215,16 +229,24 @@ def unit_tests(
     else:
         _show_tests(result, out)
     if out is not None:
-        modules = {subject.name: subject.module_name for subject in result.job.subjects}
-        for name, row in result.best.items():
-            if row.verdict == "accepted":
-                _write_tests(out, name.rpartition("::")[2], with_module(row.code, MODULE, modules[name] or MODULE), result.run.id)
+        for name, code in accepted_tests(result).items():
+            _write_tests(out, name.rpartition("::")[2], code, result.run.id)
     if result.error is not None:
         note(f"fumehood: {result.error.message}\n  Resume with `{again} {result.run.id}`.")
         raise typer.Exit(result.error.exit_code)
     wanted = {subject.name for subject in result.job.subjects}
     solved = {row.task_id for row in result.rows if row.verdict == "accepted"}
     raise typer.Exit(0 if wanted <= solved else 1)
+
+
+def accepted_tests(result: TestsResult) -> dict[str, str]:
+    """The best tests of each function that has accepted ones; they import its module by the name that it has on disk."""
+    from orchestrator.applications.unit_tests.subjects import with_module
+    from orchestrator.llm.extraction import MODULE
+
+    modules = {subject.name: subject.module_name or MODULE for subject in result.job.subjects}
+    best = {name: row.code for name, row in result.best.items() if row.verdict == "accepted"}
+    return {name: with_module(code, MODULE, modules[name]) for name, code in best.items()}
 
 
 def with_mutation(options: dict[str, Any], *, mutants: int | None, seed: int | None, threshold: float | None) -> dict[str, Any]:
@@ -255,9 +277,8 @@ def _show_tests(result: TestsResult, out: Path | None) -> None:
         reward = "" if row.reward is None else f"{row.reward:.2f}"
         table.add_row(row.task_id, str(row.completion_id), str(row.verdict), reward, *percent, killed, row.message[:400])
     screen.print(table)
-    for name, row in result.best.items():
-        if row.verdict == "accepted" and out is None:
-            screen.print(f"The best tests for {name}:\n\n{row.code}")
+    for name, code in accepted_tests(result).items() if out is None else ():
+        screen.print(f"The best tests for {name}:\n\n{code}", soft_wrap=True)
     screen.print(f"Recorded as {result.run.id}: `fumehood runs show {result.run.id}` shows every answer.", soft_wrap=True)
 
 
@@ -306,7 +327,7 @@ def _wanted(
     if train is not None and train in TRAINABLE:
         return [TRAINABLE[train]], train
     if train is not None:
-        raise UsageError(f"There is no data set {train!r}.", remedy=f"Choose {' or '.join(TRAINABLE)}.")
+        raise no_such("data set", train, TRAINABLE)
     raise UsageError(
         "There is nothing to solve: no description and no task.",
         remedy='Describe a loss ("regression for data with outliers"), name tasks (`fumehood tasks`), or try --demo.',
@@ -319,11 +340,8 @@ def _description(text: str) -> str:
 
     text = text.strip()
     if text and len(text.split()) == 1:
-        near = difflib.get_close_matches(text, list(builtin_tasks()), n=1)
-        raise UsageError(
-            f"There is no built-in task {text!r}, and a description needs more than one word.",
-            remedy=f"Did you mean {near[0]}?" if near else "`fumehood tasks` lists the tasks.",
-        )
+        error = no_such("built-in task", text, builtin_tasks())
+        raise UsageError(f"{error.message.rstrip('.')}, and a description needs more than one word.", remedy=error.remedy)
     return text
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import no_such
 
 NAMES = ("digits", "breast_cancer")
 
@@ -38,7 +38,7 @@ def load(name: str, seed: int = 0) -> Split:
         UsageError: there is no data set of that name.
     """
     if name not in NAMES:
-        raise UsageError(f"There is no data set {name!r}.", remedy=f"Choose one of: {', '.join(NAMES)}.")
+        raise no_such("data set", name, NAMES)
     from sklearn import datasets
     from sklearn.model_selection import train_test_split
 

@@ -34,7 +34,7 @@ from sandbox_image.agent.protocol import CANDIDATE_CHANGED
 
 _log = logging.getLogger("fumehood.engine")
 
-_TOGETHER = 'Use judging="together" (--judging together).'
+_TOGETHER = "Leave judging at `auto`, or ask for `together`."
 _NOT_THE_TESTS = "The run said that the tests are at fault, and without the candidate they are not."
 _MOST_FAULTY = 1000
 """Tests of which it is remembered whether they are at fault."""
@@ -476,7 +476,10 @@ class Engine:
         if gpus not in (0, 1):
             raise UsageError(f"A session cannot have {gpus} GPUs.", remedy="Give 0 or 1.")
         if not 0 < ttl <= LONGEST_LIFE:
-            raise UsageError(f"A session cannot live for {ttl:g} seconds.", remedy=f"Give `ttl` of at most {LONGEST_LIFE:g}.")
+            raise UsageError(
+                f"A session cannot live for {ttl:g} seconds.",
+                remedy=f"Give a life time above 0, of at most {LONGEST_LIFE:.0f} seconds.",
+            )
         if not own.is_open:
             raise PoolExhausted("The engine takes no new sessions: it is drained or closed.")
         limits = limits or self.limits

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import UsageError
+from orchestrator.printable import counted
 
 _CACHES = frozenset(("__pycache__", "node_modules"))
 _BLOCK = 4096
@@ -36,8 +37,8 @@ class Folder:
 
     def __str__(self) -> str:
         """What comes along and what does not, for people."""
-        count = len(self.files)
-        summary = f"{count} file{'s' * (count != 1)} of {self.path} ({human(self.size)}) come{'s' * (count == 1)} along"
+        count = counted(len(self.files), "file")
+        summary = f"{count} of {self.path} ({human(self.size)}) {'comes' if len(self.files) == 1 else 'come'} along"
         more = ", ..." if len(self.left_out) > _SHOWN else ""
         return summary + (f"; left out: {', '.join(self.left_out[:_SHOWN])}{more}." if self.left_out else ".")
 
@@ -47,7 +48,7 @@ def human(size: int) -> str:
     amount = float(size)
     for unit in ("bytes", "KiB", "MiB"):
         if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+            return counted(size, "byte") if unit == "bytes" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} GiB"
 

@@ -19,6 +19,7 @@ from orchestrator.engine.base import Executor
 from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import UsageError
+from orchestrator.printable import counted
 from orchestrator.scoring.checkers import ArtefactChecker, Checker, by_name
 from orchestrator.scoring.verdicts import binary_reward, verdict_of_program
 from orchestrator.types import (
@@ -262,7 +263,9 @@ async def _ask_about_outputs(
             await map_concurrently(ask, [[index] for index in batch])
             return
         if len(answered) != len(batch):
-            answered = [_fault(f"it gave {len(answered)} answers for {len(batch)} cases", unproved=True)] * len(batch)
+            answered = [
+                _fault(f"it gave {counted(len(answered), 'answer')} for {counted(len(batch), 'case')}", unproved=True)
+            ] * len(batch)
         for index, answer in zip(batch, answered, strict=True):
             answers[index] = await proved(outputs[index][0], answer) if answer.unproved else answer
 

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from orchestrator.errors import CompletionError
 from orchestrator.llm.extraction.marks import readings
+from orchestrator.printable import counted
 from orchestrator.types import Attempt, Completion, Value
 
 FIRST = 8
@@ -123,25 +124,29 @@ class Answers(Value):
         found = []
         if self.not_answerable:
             tasks = _listed(dict.fromkeys(self.tasks, 1))
+            cannot = f"{self.not_answerable} of {counted(samples, 'sample')} cannot be answered ({tasks})"
             found.append(
-                f"{self.not_answerable} of {samples} samples are not answerable ({tasks}), for the server refused the prompt; "
-                f"they are unscored and in no pass@k. It said: {_listed(self.refused)}"
+                f"{cannot}, for the server refused the prompt: unscored, and in no pass@k. It said: {_listed(self.refused)}"
             )
         if self.corrections_refused:
             found.append(
-                f"the server refused the prompts of {self.corrections_refused} corrections; those samples keep the verdict that "
-                f"they had. It said: {_listed(self.refused)}"
+                f"the server refused the prompts of {counted(self.corrections_refused, 'correction')}; those samples keep "
+                f"the verdict that they had. It said: {_listed(self.refused)}"
             )
         if self.empty:
-            found.append(f"{self.empty} answers are empty (as the server says: {_listed(self.empty_reasons)})")
+            found.append(
+                f"{counted(self.empty, 'answer is', 'answers are')} empty (as the server says: {_listed(self.empty_reasons)})"
+            )
         if self.cut_off:
             thought = self.cut_while_reasoning
             reasoning = f", {thought} of them while the model was still reasoning" if thought else ""
-            found.append(f"{self.cut_off} answers were cut off at --max-new-tokens {max_new_tokens}{reasoning}")
+            found.append(
+                f"{counted(self.cut_off, 'answer was', 'answers were')} cut off at --max-new-tokens {max_new_tokens}{reasoning}"
+            )
         if self.from_reasoning:
-            found.append(f"{self.from_reasoning} answers held reasoning only, which was read as the answer")
+            found.append(f"{counted(self.from_reasoning, 'answer')} held reasoning only, which was read as the answer")
         if self.fenced:
-            found.append(f"{self.fenced} continuations came as answers to a chat, with fences, and were read as such")
+            found.append(f"{counted(self.fenced, 'continuation')} came with fences, as answers to a chat do, and were read so")
         return found
 
     @property

@@ -149,8 +149,9 @@ class Session(Protocol):
     async def run_cell(self, code: str, *, timeout: float | None = None, on_output: OnOutput | None = None) -> CellResult:
         """Run Python code in a process that keeps its state from one cell to the next, as a notebook does. One at a time.
 
-        An exception is a normal result. After `timeout` seconds the cell is interrupted; one that still runs then is killed
-        with the process, and the result says that the state is lost.
+        An exception is a normal result. After `timeout` seconds the cell is interrupted, and as soon as it has written more than
+        is kept of its output; one that still runs a second later is killed with the process, and the result says that the state
+        is lost.
 
         Raises:
             SandboxUnavailable: as `exec`.

@@ -88,7 +88,9 @@ class _Cell:
         self.output = {"stdout": bytearray(), "stderr": bytearray()}
         self.truncated = {"stdout": False, "stderr": False}
         self.over: asyncio.Future[_Answer | None] = asyncio.get_running_loop().create_future()
-        """Its answer, or None where there is too much output to wait for it."""
+        """Its answer, or None where there will be none."""
+        self.flooded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done once there is more output than is kept. An answer may still come."""
         self.pictures: tuple[bytes, ...] = ()
 
     def heard(self, stream: str, chunk: bytes) -> None:
@@ -96,7 +98,8 @@ class _Cell:
         room = self._cap - len(kept)
         if len(chunk) > room:
             self.truncated[stream] = True
-            self.end(None)
+            if not self.flooded.done():
+                self.flooded.set_result(None)
         if chunk := chunk[:room]:
             kept += chunk
             if self._on_output is not None:
@@ -177,25 +180,28 @@ class Cells:
         return self._process
 
     async def _settled(self, process: _Process, cell: _Cell, timeout: float) -> tuple[Status | None, str]:
-        """Wait for the cell's end, or bring it about. Returns what happened to the process, if anything did."""
-        if await _first(process.ended, cell.over, timeout=timeout):
-            if process.ended.done():
-                return _end_of(process)
-            if cell.over.result() is not None:
-                return None, ""
-        if process.nonsense:
-            await self._kill(process)
-            return Status.RUNTIME_ERROR, f"Its process wrote into the channel of answers: {process.nonsense} {_LOST}"
-        cap = self._session.limits.output
-        if cell.over.done():
-            found = Status.OUTPUT_EXCEEDED, f"More than {cap} bytes were written."
+        """Wait for the cell's end, or bring it about. Returns what happened to the process, if anything did.
+
+        A cell that takes too long or floods its output is interrupted. Where it ends by that, the state stays.
+        """
+        await _first(process.ended, cell.over, cell.flooded, timeout=timeout)
+        if process.ended.done():
+            return _end_of(process)
+        found: tuple[Status | None, str]
+        if cell.flooded.done():
+            found = Status.OUTPUT_EXCEEDED, f"More than {self._session.limits.output} bytes were written."
+        elif cell.over.done():
+            found = None, ""
         else:
             found = Status.TIMED_OUT_WALL, f"{timeout:g} seconds passed."
-        cell.over = asyncio.get_running_loop().create_future()
-        await self.interrupt()
-        if await _first(process.ended, cell.over, timeout=_GRACE) and not process.ended.done() and cell.over.result():
+        if not cell.over.done():
+            await self.interrupt()
+            await _first(process.ended, cell.over, timeout=_GRACE)
+        if cell.over.done() and cell.over.result() is not None:
             return found
         await self._kill(process)
+        if process.nonsense:
+            return Status.RUNTIME_ERROR, f"Its process wrote into the channel of answers: {process.nonsense} {_LOST}"
         return found[0], f"{found[1]} {_LOST}"
 
     async def _kill(self, process: _Process) -> None:

@@ -27,7 +27,7 @@ from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect, end_state, missing_runtime
 from orchestrator.sandbox.hardening import KIND, LABEL, MADE, OWNER, ROOM, ContainerSpec, container_options
 from orchestrator.sandbox.image import LABEL as IMAGE_LABEL
-from orchestrator.sandbox.image import how_to_build
+from orchestrator.sandbox.image import NO_IMAGE, how_to_build
 from orchestrator.sandbox.jobs import checked, pack, read_result
 from orchestrator.types import Limits, Program, RunReport, Status
 from sandbox_image.agent import protocol, schema
@@ -329,8 +329,12 @@ class DockerProvider:
 
         try:
             found = self.api.inspect_image(image)
-        except docker.errors.ImageNotFound as exc:
-            raise PrerequisiteError(f"The sandbox image {image} is not there.", remedy=how_to_build(image)) from exc
+        except docker.errors.APIError as exc:
+            if exc.status_code not in NO_IMAGE:
+                raise
+            others = self.api.images(filters={"label": f"{IMAGE_LABEL}=1"})
+            remedy = how_to_build(image, (tag for other in others for tag in other["RepoTags"] or () if tag != "<none>:<none>"))
+            raise PrerequisiteError(f"The engine has no image {image}.", remedy=remedy) from exc
         if (found["Config"].get("Labels") or {}).get(IMAGE_LABEL) != "1":
             raise PrerequisiteError(
                 f"The image {image} has no agent, so no sandbox can be made of it.",

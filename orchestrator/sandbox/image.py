@@ -16,14 +16,14 @@ import json
 import re
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import sandbox_image
-from orchestrator.errors import PrerequisiteError, UsageError
+from orchestrator.errors import PrerequisiteError, UsageError, no_such
 from orchestrator.sandbox import base_image, wheels
 from orchestrator.sandbox.engine import connect, translated
 from orchestrator.settings import Settings
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 Variant = Literal["cpu", "cuda"]
 REPOSITORY = "fumehood-sandbox"
 LABEL = "fumehood.image"
+NO_IMAGE = (400, 404)
+"""What an engine answers that has no image of a name, or that knows that no image can be called so."""
 _STAGE_LABEL = "fumehood.stage"
 _WITH_LABEL = "fumehood.with"
 _PART = "[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
@@ -109,7 +111,7 @@ def image_tag(variant: Variant = "cpu", base: str | None = None) -> str:
     `base` is the base image's name; None takes FUMEHOOD_BASE_IMAGE.
     """
     if variant not in ("cpu", "cuda"):
-        raise UsageError(f"There is no image variant {variant!r}.", remedy="Choose `cpu` or `cuda`.")
+        raise no_such("image variant", variant, ("cpu", "cuda"))
     if base is None:
         base = Settings().base_image
     return f"{REPOSITORY}:{variant}-{_content(_files(), variant, base)}"
@@ -120,11 +122,15 @@ def tag_for(settings: Settings) -> str:
     return settings.image or image_tag("cuda" if settings.gpus else "cpu", settings.base_image)
 
 
-def how_to_build(tag: str) -> str:
-    """The command that makes one of our own images."""
-    if "-with-" in tag:
-        return "Run `fumehood image build --with PACKAGES` for what it is to have; `fumehood image ls` lists what is there."
-    return "Run `fumehood image build --variant cuda`." if ":cuda-" in tag else "Run `fumehood image build`."
+def how_to_build(tag: str, there: Iterable[str] = ()) -> str:
+    """The command that makes the usual image of that tag; for another one, what is `there` and how others are made."""
+    if tag.startswith((f"{REPOSITORY}:cpu-", f"{REPOSITORY}:cuda-")) and "-with-" not in tag:
+        return "Run `fumehood image build --variant cuda`." if ":cuda-" in tag else "Run `fumehood image build`."
+    has = ", ".join(there)
+    return (
+        f"{f'It has {has}. ' if has else ''}`fumehood image build --with PACKAGES` makes one with more packages,"
+        " `fumehood image from IMAGE` one of any image."
+    )
 
 
 def find(tag: str) -> ImageInfo | None:
@@ -145,7 +151,7 @@ def require(tag: str) -> ImageInfo:
     """
     found = find(tag)
     if found is None:
-        raise PrerequisiteError(f"The engine has no image {tag}.", remedy=how_to_build(tag))
+        raise PrerequisiteError(f"The engine has no image {tag}.", remedy=how_to_build(tag, (info.tag for info in ls())))
     return found
 
 
@@ -477,11 +483,13 @@ def _engine() -> Iterator[DockerClient]:
 
 
 def _find(client: DockerClient, tag: str) -> ImageInfo | None:
-    from docker.errors import ImageNotFound
+    from docker.errors import APIError
 
     try:
         return _info(client.images.get(tag), tag)
-    except ImageNotFound:
+    except APIError as exc:
+        if exc.status_code not in NO_IMAGE:
+            raise
         return None
 
 

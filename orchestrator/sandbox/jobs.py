@@ -39,11 +39,12 @@ def pack(program: Program, limits: Limits) -> tuple[schema.Job, bytes]:
             raise UsageError("A command line needs at least one word, and no NUL characters.")
     elif program.tests is not None:
         if not all(part.isidentifier() for part in program.module.split(".")):
-            raise UsageError(f"The module name {program.module!r} is not a Python identifier.")
+            why = f"The module name {program.module!r} is not a Python identifier."
+            raise UsageError(why, remedy="Name it as the tests import it, without .py.")
         if (root := program.module.partition(".")[0]) in _TAKEN:
             why = f"Tests know {root!r} as a library: a candidate of that name would stand in for it."
             raise UsageError(why, remedy="Give the candidate another module name.")
-        mode, file = "pytest", f"test_{program.module.rpartition('.')[2]}.py"
+        mode, file = "pytest", program.tests_file
         tests = program.tests.encode("utf-8", "surrogatepass")
         if program.judging == "apart":
             # No files: each side is sent its own source alone.

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, no_such
 from orchestrator.types import KiB, MiB
 
 Checker = Callable[[str, str], str]
@@ -186,7 +186,7 @@ def by_name(name: str) -> Checker:
             return floats(relative, absolute)
         except ValueError:
             raise UsageError(f"The tolerances of {name!r} are not numbers.", remedy=_WRITE_FLOAT) from None
-    raise UsageError(f"There is no checker {name!r}.", remedy=f"Choose from {', '.join(NAMES)}.")
+    raise no_such("checker", name, NAMES)
 
 
 def same_bytes(expected: bytes) -> FileChecker:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from orchestrator.errors import UsageError
+from orchestrator.printable import counted
 from orchestrator.types import Value, Verdict
 
 DEFAULT_KS = (1, 5, 10)
@@ -141,7 +142,7 @@ def estimates_of(
             problems.append(f"pass@{k} needs {k} samples of a task; the most there are is {most}")
             continue
         if one.left_out:
-            problems.append(f"pass@{k} leaves out {one.left_out} tasks that have fewer than {k} scored samples")
+            problems.append(f"pass@{k} leaves out {counted(one.left_out, 'task')} with fewer than {k} scored samples")
         found.append(one)
     return found, problems
 

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from orchestrator.data.benchmarks import ALL, DATASETS, load
 from orchestrator.data.store import RunStore
-from orchestrator.errors import PrerequisiteError, UsageError
+from orchestrator.errors import PrerequisiteError, UsageError, no_such
+from orchestrator.printable import counted
 from orchestrator.scoring import rewards
 from orchestrator.scoring.rewards import Scored
 from orchestrator.training.preferences import FORMATS, Answer, Choice, Contamination, Reference, Rules, answers_of, check, choose
@@ -116,7 +117,7 @@ def collect(
         dropped += left
         if run.state == "running":
             problems.append(f"Run {run.id} is still at work; what it has recorded so far was taken.")
-        say(f"{run.id}: {len(found)} of {len(attempts)} attempts are usable")
+        say(f"{run.id}: {len(found)} of {counted(len(attempts), 'attempt')} can be used")
     detectors, unchecked = _detectors(job.against, data)
     keep = (lambda row: not any(one.finds(row) for one in detectors)) if job.decontaminate else (lambda row: True)
     choice = choose(answers, job.rules, keep)
@@ -199,7 +200,7 @@ def push(folder: Path, repository: str, *, private: bool = True, api: Any = None
 def _known(what: str, names: Sequence[str], known: Mapping[str, object]) -> None:
     for name in names:
         if name not in known:
-            raise UsageError(f"There is no {what} {name!r}.", remedy=f"Choose from: {', '.join(known)}.")
+            raise no_such(what, name, known)
 
 
 def _reward(measure: Measure) -> Callable[[Attempt], tuple[float | None, str]]:
@@ -223,6 +224,9 @@ def _prompts(run: RunRecord, data: Path | None, problems: list[str]) -> dict[str
     """What the tasks of a run ask, where the run itself asked nothing."""
     name = str(run.config.get("dataset") or "")
     given = str(run.config.get("data") or "")
+    if run.config.get("given"):
+        problems.append(f"Run {run.id} judged tests of yours: no model was asked for them, so there is no prompt to learn from.")
+        return {}
     try:
         loaded = load(name, Path(given) if given else None, data, split=ALL, hub=False)
     except (UsageError, PrerequisiteError) as exc:

@@ -23,7 +23,7 @@ from orchestrator.data.benchmarks.hidden import Hidden, ShapeError, calls_source
 from orchestrator.data.benchmarks.names import completed, defined, module_of, of_method
 from orchestrator.engine import background
 from orchestrator.engine.outputs import judged_outputs, programs_of
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, no_such
 from orchestrator.llm.extraction import extract
 from orchestrator.scoring import rewards
 from orchestrator.scoring.checkers import number
@@ -80,7 +80,7 @@ class CodeReward:
         judge: Judge | None = None,
     ) -> None:
         if on_word not in get_args(OnWord):
-            raise UsageError(f"There is no on_word={on_word!r}.", remedy=f"Choose from {', '.join(get_args(OnWord))}.")
+            raise no_such("on_word", str(on_word), get_args(OnWord))
         if on_word != "accept":
             reward = rewards.on_word(reward, 0.0 if on_word == "zero" else None)
         self._reward = rewards.apart_only(reward) if refuse_together else reward

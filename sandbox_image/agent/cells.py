@@ -100,7 +100,8 @@ def _answer(code: str, name: str, namespace: dict[str, Any]) -> tuple[dict[str, 
 def _run(code: str, name: str, namespace: dict[str, Any]) -> Any:
     """The value of the last expression, or None."""
     linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
-    tree = ast.parse(code, name)
+    # Not `ast.parse`: a syntax error shall show no frame but the cell's.
+    tree: ast.Module = compile(code, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)  # type: ignore[assignment]
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, name, "exec", dont_inherit=True), namespace)
     if not isinstance(last, ast.Expr):

@@ -344,6 +344,7 @@ async def test_a_cell_that_ends_its_process_or_says_too_much_or_lies_harms_nobod
     assert (await shared.run_cell("import os\nos.kill(os.getpid(), 9)")).status is Status.SIGNALLED
     flood = await shared.run_cell("x = 1\nwhile True: print('y' * 1000)")
     assert (flood.status, len(flood.stdout), flood.stdout_truncated) == (Status.OUTPUT_EXCEEDED, LIMITS.output, True)
+    assert ((await shared.run_cell("x")).value, flood.state_lost) == ("1", False)
     lie = await shared.run_cell("import os\nos.write(3, b'\\xff' * 100)\nwhile True: pass", timeout=5)
     assert (lie.status, lie.state_lost) == (Status.RUNTIME_ERROR, True)
     assert (await shared.run_cell("1 + 1")).value == "2"

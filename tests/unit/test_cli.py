@@ -40,7 +40,21 @@ from orchestrator.jobs.job import ResumeOverrides
 from orchestrator.processes import owner
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.settings import Settings
-from orchestrator.types import Attempt, Completion, Event, ExecutionResult, Fault, ModelInfo, RunReport, Status, Usage, Verdict
+from orchestrator.shown import AS_OPTIONS
+from orchestrator.types import (
+    Attempt,
+    Completion,
+    Event,
+    ExecutionResult,
+    Fault,
+    ModelInfo,
+    RunReport,
+    Status,
+    TestOutcome,
+    TestResult,
+    Usage,
+    Verdict,
+)
 
 Cli = Callable[..., Result]
 
@@ -204,7 +218,7 @@ def test_a_folder_without_a_main_file(cli: Cli, tmp_path: Path) -> None:
 
 def test_tests_that_are_not_used_are_told(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("")
-    explained(cli("run", "p.py", "--module", "p"), 2, "--module is what tests import")
+    explained(cli("run", "p.py", "--module", "p"), 2, "--module would do nothing: there are no tests")
     explained(cli("run", "p.py", "--test-file", "p.py"), 2, "no tests")
 
 
@@ -365,7 +379,9 @@ def test_a_misspelt_task(cli: Cli) -> None:
     result = cli("solve", "loss", "focl")
     explained(result, 2, "There is no built-in task 'focl'")
     assert "Did you mean focal?" in result.stderr
-    explained(cli("solve", "loss", "--task", "focl"), 2, "There is no built-in task 'focl'")
+    named = cli("solve", "loss", "--task", "focl")
+    explained(named, 2, "There is no built-in task 'focl'")
+    assert "Did you mean focal? Choose from: " in named.stderr
 
 
 def test_tasks_exclude_each_other(cli: Cli) -> None:
@@ -494,6 +510,26 @@ def test_a_single_run_starts_no_sandbox_that_nobody_needs(
     assert provider.closed
 
 
+def test_messages_name_the_file_of_the_tests_that_was_given(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = TestResult(
+        name="test_a", outcome=TestOutcome.FAILED, message="test_stack.py:3 in test_a: assert top() == 'my_test_stack.py'"
+    )
+    broken = 'File "/box/work/test_candidate.py", line 2\nSyntaxError: invalid syntax'
+    answers = [
+        RunReport(status=Status.OK, tests=(failed,), tests_collected=1, tests_complete=True),
+        RunReport(status=Status.OK, collection_error=broken, collection_error_side="tests"),
+    ]
+    monkeypatch.setattr(Engine, "_docker", lambda engine, image: ScriptedProvider(answers))
+    (tmp_path / "stack.py").write_text("def top(): return 1")
+    (tmp_path / "test_one.py").write_text("from stack import top\ndef test_a(): assert top() == 2")
+    (tmp_path / "test_two.py").write_text("def test_b(:")
+    told = cli("run", "stack.py", "--tests", "test_one.py", "--tests", "test_two.py").stderr
+    assert "    test_one.py:3 in test_a: assert top() == 'my_test_stack.py'\n" in told
+    assert 'test_two.py: File "test_two.py", line 2\nSyntaxError: invalid syntax\n' in told
+    assert "test_stack.py:" not in told
+    assert "test_candidate" not in told
+
+
 def test_no_engine(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("print(1)")
     explained(cli("run", "p.py"), 3, "No Docker engine answers")
@@ -548,6 +584,9 @@ def test_a_setting_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be")
     monkeypatch.setenv("FUMEHOOD_WORKERS", "-1")
     explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be at least 1, not -1")
+    monkeypatch.setenv("FUMEHOOD_WORKERS", "two")
+    explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be a valid integer, not two.")
+    assert cli("redteam", "--pairs", "-1").exit_code == 2
 
 
 def test_weights_with_a_wrong_hash(cli: Cli, tmp_path: Path) -> None:
@@ -675,6 +714,24 @@ def test_a_run_is_shown(cli: Cli, recorded: str) -> None:
     assert all(word in text for word in (recorded, "the-model", "cafe", "sha256:beef", "wrong_answer", "expected 1.0, got 2.0"))
 
 
+def test_options_are_shown_in_words_and_tasks_in_the_order_of_their_numbers(cli: Cli, tmp_path: Path) -> None:
+    job = EvalJob(dataset=str(tmp_path / "own.jsonl"), samples=str(tmp_path / "of-gpt.jsonl"), limit=3).model_dump(mode="json")
+    with RunStore.open(Settings().database_url) as records:
+        run = records.create_run("eval", job)
+        assert "It has no attempt yet." in cli("runs", "show").stdout
+        for name in ("t/10", "t/2", "t/1"):
+            records.add_attempt(run.id, Attempt(task=name, index=0, completion=Completion(text="x"), verdict=Verdict.ACCEPTED))
+    shown = cli("runs", "show").stdout
+    assert "limit               3\n" in shown
+    assert "limits              wall_time 20, cpu_time 10, memory 1024M" in shown
+    assert "{" not in shown
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith(" t/")] == ["t/1", "t/2", "t/10"]
+    assert "3 attempts, and each was accepted." in cli("runs", "show", "--failed").stdout
+    listed = cli("runs", "ls").stdout
+    assert "eval own.jsonl" in listed
+    assert "of-gpt.jsonl (file)" in listed
+
+
 def test_only_what_failed_is_shown(cli: Cli, recorded: str) -> None:
     (only,) = json.loads(cli("runs", "show", "--failed", "--json").stdout)["attempts"]
     assert only["verdict"] == "wrong_answer"
@@ -695,6 +752,17 @@ def test_runs_are_listed_in_80_columns_with_what_they_are_about(cli: Cli, record
     assert f"{run.id}  eval humaneval" in lines[1]
     assert "31 of 40" in lines[1]
     assert f"{recorded}  solve-loss focal, dice" in lines[2]
+
+
+def test_ids_are_whole_in_a_narrow_terminal_and_columns_say_something(
+    cli: Cli, recorded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = Screen(width=60, markup=False, highlight=False, emoji=False)
+    monkeypatch.setattr("orchestrator.cli.records.console", lambda **_: narrow)
+    assert recorded in cli("runs", "ls").stdout.splitlines()[1]
+    narrow.width = 100
+    heading = next(line for line in cli("runs", "show").stdout.splitlines() if "verdict" in line)
+    assert heading.split() == ["task", "attempt", "kind", "round", "corrects", "verdict", "fault", "tokens", "feedback"]
 
 
 def test_a_template_without_a_place_for_the_task(cli: Cli, tmp_path: Path) -> None:
@@ -744,8 +812,9 @@ def test_attempts_that_are_not_there(cli: Cli, recorded: str) -> None:
     explained(cli("runs", "show", "1999"), 2, "There is no run '1999'")
 
 
-def test_a_run_is_removed(cli: Cli, recorded: str) -> None:
-    assert json.loads(cli("runs", "rm", recorded[:14], "--json").stdout) == {"removed": recorded}
+@pytest.mark.parametrize("name", [lambda run: run[:14], lambda run: run[-4:], lambda run: "last"])
+def test_a_run_is_removed(cli: Cli, recorded: str, name: Callable[[str], str]) -> None:
+    assert json.loads(cli("runs", "rm", name(recorded), "--json").stdout) == {"removed": recorded}
     assert json.loads(cli("runs", "ls", "--json").stdout) == []
 
 
@@ -797,7 +866,7 @@ def test_live_progress_shows_speed_and_text_and_no_control_characters() -> None:
     with screen.capture() as capture:
         screen.print(progress.render())
     lines = capture.get().splitlines()
-    assert lines[0].split("  ") == ["2 s", "focal, round 2 sample 1", "1 attempts", "0 of 0 accepted", "27 tokens, 3.5 tok/s"]
+    assert lines[0].split("  ") == ["2 s", "focal, round 2 sample 1", "1 attempt", "0 of 0 accepted", "27 tokens, 3.5 tok/s"]
     assert lines[1:] == ["  evil \\x1b[2J line", "  a", "  b", "  c", "  d", "  e [red]f[/red]"]
 
 
@@ -853,7 +922,7 @@ def test_samples_ask_no_model(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     path.write_text('{"task_id": "HumanEval/0", "completion": ""}')
     options = ("eval", "humaneval", "--samples", str(path), "--repair", "2", "--model", "0.5b")
-    explained(cli(*options), 2, "--samples asks no model: --repair, --model would do nothing")
+    explained(cli(*options), 2, "--repair, --model would do nothing: --samples asks no model")
 
 
 def test_a_folder_for_reports_that_cannot_be_one_is_refused_before_the_work(cli: Cli, tmp_path: Path) -> None:
@@ -915,7 +984,7 @@ def test_ctrl_c_closes_says_so_and_leaves(presses: int, closing: float, told: st
     [
         (("humaneval", "--n", "5", "--k", "1,10"), "pass@10 needs 10 samples of each task, and 5 would be drawn"),
         (("unit-tests", "humaneval", "--k", "2"), "pass@2 needs 2 samples"),
-        (("humaneval", "--raw"), "--raw is about recorded samples"),
+        (("humaneval", "--raw"), "--raw would do nothing: it is about recorded --samples"),
         (("humaneval", "--split", "train"), "humaneval has no split 'train'"),
         (("validate", "mbpp", "--split", "dev"), "mbpp has no split 'dev'"),
     ],
@@ -944,7 +1013,9 @@ def test_differences_of_runs_are_in_points(cli: Cli) -> None:
 def test_a_module_that_tests_import_by_another_name_is_most_likely_the_program() -> None:
     error = "E   ModuleNotFoundError: No module named 'median'"
     result = ExecutionResult(status=Status.OK, verdict=Verdict.INVALID_TESTS, collection_error=error)
-    (hint,) = result.hints_beside("import pytest\nfrom median import median\n")
-    assert hint.startswith("The tests import `median`. If that is the program, say --module median.")
+    (hint,) = result.hints_beside("import pytest\nfrom median import median\n", ways=AS_OPTIONS)
+    assert hint.startswith("The tests import `median`. If that is the program, name it so with --module.")
+    assert "files=" not in hint
+    assert "--" not in result.hints[0].replace("`fumehood image build --with median`", "")
     (hint,) = result.hints_beside("from candidate import f\n")
     assert hint.startswith("The sandbox has no module `median`")

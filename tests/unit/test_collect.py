@@ -121,7 +121,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 
 def told(result: Result, code: int, sentence: str) -> None:
     assert result.exit_code == code
-    lines = [line for line in result.stderr.strip().splitlines() if "attempts are usable" not in line]
+    lines = [line for line in result.stderr.strip().splitlines() if "can be used" not in line]
     assert len(lines) == 2, result.stderr
     assert sentence in lines[0]
     assert lines[1].strip()

@@ -131,7 +131,7 @@ async def test_unscored_samples_are_left_out_and_counted_aloud(tmp_path, dataset
     assert told["pass_at_k"] == {"1": 0.5}
     assert told["unscored"] == 1
     assert told["results"][1]["reward"] is None
-    assert any(one.startswith("1 samples are unscored") for one in result.problems)
+    assert any(one.startswith("1 sample is unscored") for one in result.problems)
 
 
 async def test_a_k_above_the_number_of_samples_is_named_and_the_others_are_computed(tmp_path, dataset, settings, records, engine):
@@ -139,7 +139,7 @@ async def test_a_k_above_the_number_of_samples_is_named_and_the_others_are_compu
     result = await evaluate(EvalJob(dataset=dataset, samples=path, ks=(1, 2, 9)), settings, records, engine=engine)
     assert {one.k: one.value for one in result.estimates} == {1: 0.5, 2: 1.0}
     assert any("pass@9 needs 9 samples" in one for one in result.problems)
-    assert any("pass@2 leaves out 1 tasks" in one for one in result.problems)
+    assert any("pass@2 leaves out 1 task with" in one for one in result.problems)
 
 
 async def test_samples_are_drawn_with_seeds_of_their_own(dataset, settings, records, engine):
@@ -246,7 +246,7 @@ async def test_a_prompt_that_is_refused_is_its_samples_record_and_the_others_go_
     assert (row.verdict, row.reward, row.refused) == (Verdict.UNSCORED, None, "400: 5000 > 4096")
     assert row.result == "not answerable: 400: 5000 > 4096"
     (note,) = result.problems
-    assert note.startswith(f"1 of 4 samples are not answerable (t{refused})")
+    assert note.startswith(f"1 of 4 samples cannot be answered (t{refused})")
     assert note in markdown(result)
     assert "5000 > 4096" in note
     again = await resume(result.run.id, settings, records, engine=engine)
@@ -289,7 +289,7 @@ async def test_a_correction_that_is_refused_leaves_the_verdict_as_it_was(dataset
     assert len(model.calls) == 2
     assert result.answers.corrections_refused == 1
     assert result.as_json()["not_answerable"] == 0
-    assert any("prompts of 1 corrections" in one for one in result.problems)
+    assert any("prompts of 1 correction;" in one for one in result.problems)
 
 
 class Answering(ScriptedModel):
@@ -348,7 +348,7 @@ async def test_a_continuation_that_is_an_answer_with_fences_is_read_as_one(tmp_p
     result = await evaluate(job, settings, records, engine=engine, model=model)
     assert [one.verdict for one in result.rows] == ["accepted"]
     assert result.answers.fenced == 1
-    assert any("1 continuations came as answers to a chat" in one for one in result.problems)
+    assert any("1 continuation came with fences" in one for one in result.problems)
 
 
 async def test_an_interrupted_evaluation_judges_nothing_twice(tmp_path, dataset, settings, records, engine):
@@ -600,7 +600,7 @@ async def test_code_in_a_chats_answer_is_judged_and_counted_aloud(tmp_path, data
     ]
     assert told["extracted"] == 2
     assert (result.rows[0].completion, result.rows[0].answer) == ("def f():\n    return 'RIGHT'\n", CHAT)
-    words = "2 of 3 samples are answers of a chat: the code in them was judged, and 1 hold none that can be used"
+    words = "2 of 3 samples came as answers of a chat: the code in them was judged, and 1 holds none that can be used"
     assert any(one.startswith(words) for one in result.problems)
     assert words in markdown(result)
     again = await resume(result.run.id, settings, records, engine=engine)

@@ -453,7 +453,7 @@ async def test_a_result_says_how_it_was_judged_and_the_sandbox_was_told_so(analy
 async def test_apart_is_an_error_where_it_cannot_be(analysis):
     with pytest.raises(UsageError, match="patch the candidate") as told:
         await judge("apart", "# white box")
-    assert told.value.remedy == 'Use judging="together" (--judging together).'
+    assert told.value.remedy == "Leave judging at `auto`, or ask for `together`."
     with pytest.raises(PrerequisiteError, match="cannot judge"):
         await judge("apart", able=False)
 

@@ -87,6 +87,14 @@ def test_an_image_with_packages_says_how_it_is_built():
     assert "--with" in image.how_to_build("fumehood-sandbox:cpu-with-0123456789ab")
 
 
+@pytest.mark.parametrize("tag", ["nope", "fumehood-sandbox:nope", "fumehood-sandbox:cpu-with-0123456789ab"])
+def test_what_is_there_is_said_where_a_name_is_wrong(tag):
+    said = image.how_to_build(tag, ["mine:1", "mine:2"])
+    assert said.startswith("It has mine:1, mine:2. `fumehood image build --with PACKAGES` makes one")
+    assert image.how_to_build(image.image_tag(), ["mine:1"]) == "Run `fumehood image build`."
+    assert image.how_to_build(tag).startswith("`fumehood image build --with")
+
+
 def test_an_unknown_variant_is_a_usage_error():
     with pytest.raises(UsageError, match="cpu"):
         image.image_tag("tpu")  # type: ignore[arg-type]

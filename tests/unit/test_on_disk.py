@@ -69,7 +69,7 @@ def test_what_no_program_needs_stays_and_is_named(tmp_path):
     found = read_folder(folder, MiB)
     assert found.files == {"a.py": b"1"}
     assert found.left_out == [".env", ".git", "__pycache__ (a cache)", "link (a link)", "ve (a virtual environment)"]
-    assert str(found).startswith(f"1 file of {folder} (1 bytes) comes along; left out: .env")
+    assert str(found).startswith(f"1 file of {folder} (1 byte) comes along; left out: .env")
 
 
 def test_a_folder_that_is_too_large_is_refused_before_it_is_read(tmp_path):

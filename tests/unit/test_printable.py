@@ -11,7 +11,7 @@ from orchestrator.cli.messages import show
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import out_json
 from orchestrator.jobs.reports import write_files
-from orchestrator.printable import printable
+from orchestrator.printable import counted, printable
 
 HOSTILE = {
     "clears the screen": ("\x1b[2Jgone", "\\x1b[2Jgone"),
@@ -82,3 +82,8 @@ def test_pages_have_no_control_characters_and_rows_lose_nothing(tmp_path):
     assert (tmp_path / "report.md").read_text() == "a \\x1b[2J"
     assert (tmp_path / "report.html").read_text() == "<p>\\x9b2J</p>"
     assert "\\u001b[2J" in (tmp_path / "results.jsonl").read_text()
+
+
+def test_one_thing_is_counted_in_the_singular():
+    assert [counted(count, "test") for count in (0, 1, 2)] == ["0 tests", "1 test", "2 tests"]
+    assert [counted(count, "answer is", "answers are") for count in (1, 2)] == ["1 answer is", "2 answers are"]

@@ -310,7 +310,7 @@ def test_what_is_accepted_on_its_own_word_is_worth_what_was_asked_for(on_word, v
 def test_a_wrong_answer_on_its_word_is_wrong_in_every_way():
     reward = CodeReward(on_word="none", judge=lambda programs, limits: [result(Verdict.WRONG_ANSWER, 0, 1, basis="word")])
     assert reward([""], ["```python\nx = 1\n```"], tests=["assert x"]) == [0.0]
-    with pytest.raises(UsageError, match="on_word='maybe'"):
+    with pytest.raises(UsageError, match="There is no on_word 'maybe'"):
         CodeReward(on_word="maybe")
 
 

@@ -334,6 +334,32 @@ def test_what_cannot_be_changed_of_a_container_makes_a_kind():
     assert Kind("", 1, 0) == Kind("", 1, 0) != Kind("", 2, 0)
 
 
+@pytest.mark.parametrize("answers_first", [True, False])
+async def test_a_cell_that_floods_its_output_is_interrupted_and_keeps_the_state(answers_first):
+    seen = []
+
+    def answer(agent: Agent, frame: dict[str, Any], body: bytes) -> None:
+        seen.append(frame["type"])
+        if frame["type"] == "start":
+            return
+        if frame["type"] == "input":
+            for _ in range(3):  # what comes after the limit changes nothing
+                agent.say({"type": "output", "id": frame["id"], "stream": "stdout"}, b"x" * MiB)
+        if frame["type"] == ("input" if answers_first else "signal"):
+            agent.say({"type": "output", "id": frame["id"], "stream": "channel"}, protocol.encode(ANSWER))
+
+    async with session_with(answer) as (session, _):
+        flood = await session.run_cell("print('x' * 3_000_000)")
+    assert (flood.status, flood.state_lost, flood.detail) == (
+        Status.OUTPUT_EXCEEDED,
+        False,
+        "More than 1048576 bytes were written.",
+    )
+    assert (len(flood.stdout), flood.stdout_truncated, flood.value) == (MiB, True, "2")
+    assert seen[:2] == ["start", "input"]
+    assert "stop" not in seen
+
+
 # What a cell's process answers
 
 
@@ -390,7 +416,8 @@ def test_exceptions_are_told_as_the_author_of_the_cell_expects_them(ask):
     ]
     assert ask("class A:\n def __repr__(self): raise ValueError('no')\nA()")[0]["error"]["name"] == "ValueError"
     assert ask("class E(Exception):\n def __str__(self): raise E\nraise E")[0]["error"]["name"] == "E"
-    assert "SyntaxError" in ask("x = = 1")[0]["error"]["traceback"]
+    lines = ask("x = = 1")[0]["error"]["traceback"].splitlines()
+    assert [line.strip() for line in lines] == ['File "<cell 5>", line 1', "x = = 1", "^", "SyntaxError: invalid syntax"]
     assert ask("1 + 1")[0]["value"] == "2"
 
 

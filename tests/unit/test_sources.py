@@ -127,3 +127,9 @@ from math import *
         ("__future__", "annotations", "annotations", 0),
         ("math", "*", "*", 0),
     }
+
+
+def test_what_is_wrong_is_told_with_its_line_and_no_made_up_file():
+    with pytest.raises(UsageError) as told:
+        mutants("x = 1\nprint(1", "f")
+    assert told.value.message == "The module does not parse: '(' was never closed (line 2)."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 from mutant_harness import execute
@@ -19,7 +20,7 @@ from orchestrator.applications.unit_tests.reports import FILES, write_reports
 from orchestrator.applications.unit_tests.score import Weights
 from orchestrator.applications.unit_tests.subjects import shown, subject_of, subject_of_task, with_module
 from orchestrator.cli import app
-from orchestrator.cli.solve import _write_tests, with_mutation
+from orchestrator.cli.solve import _write_tests, accepted_tests, with_mutation
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.jobs.watcher import Watcher
@@ -341,7 +342,7 @@ async def test_a_prompt_that_is_refused_is_its_answers_record_and_the_others_go_
     assert (first.verdict, first.reward, first.refused) == (Verdict.UNSCORED, None, "400: 5000 > 4096")
     assert result.rows[1].verdict is Verdict.ACCEPTED
     assert result.as_json()["not_answerable"] == 1
-    assert any("1 of 2 samples are not answerable" in one and "5000 > 4096" in one for one in result.problems)
+    assert any("1 of 2 samples cannot be answered" in one and "5000 > 4096" in one for one in result.problems)
 
 
 async def test_a_refusal_of_every_prompt_is_an_error_and_recorded_nowhere(store, tmp_path):
@@ -458,6 +459,17 @@ def test_wrong_arguments_end_with_a_sentence(arguments, words, tmp_path, monkeyp
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_accepted_tests_are_shown_with_the_name_that_their_module_has_on_disk(tmp_path):
+    (tmp_path / "stats.py").write_text("def f(x):\n    return x\n")
+    subject = subject_of(f"{tmp_path}/stats.py::f")
+    rows = {
+        subject.name: SimpleNamespace(verdict=Verdict.ACCEPTED, code="from candidate import f\ndef test_f(): assert f(1) == 1\n"),
+        "other": SimpleNamespace(verdict=Verdict.WRONG_ANSWER, code="from candidate import g\n"),
+    }
+    result = SimpleNamespace(best=rows, job=SimpleNamespace(subjects=[subject]))
+    assert accepted_tests(result) == {subject.name: "from stats import f\ndef test_f(): assert f(1) == 1\n"}
 
 
 def test_the_environment_says_what_is_paid_and_what_is_enough(monkeypatch):

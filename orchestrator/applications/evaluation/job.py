@@ -19,6 +19,7 @@ from orchestrator.data.benchmarks import BenchmarkTask, Loaded, Sample, load, re
 from orchestrator.errors import UsageError
 from orchestrator.jobs.sampled import SampledJob, chosen, greedy_note
 from orchestrator.jobs.steps import Step
+from orchestrator.printable import counted
 from orchestrator.scoring.pass_at_k import estimates_of, refuse_k
 from orchestrator.scoring.verdicts import binary_reward
 from orchestrator.types import Attempt, Completion, ExecutionResult, Fault, Limits, RunRecord, Verdict
@@ -123,7 +124,7 @@ class Evaluation(SampledJob[EvalJob, EvalResult]):
         read = read_samples(Path(path), loaded.tasks.keys() | loaded.outside, self.tasks)
         self.problems += map(str, read.problems)
         if read.elsewhere:
-            self.problems.append(f"{read.elsewhere} samples are of tasks of other splits, or not chosen")
+            self.problems.append(f"{counted(read.elsewhere, 'sample is', 'samples are')} of tasks of other splits, or not chosen")
         if without := len(self.tasks) - len({sample.task_id for sample in read.samples}):
             self.problems.append(f"{path}: {without} of {len(self.tasks)} tasks have no sample and are in no pass@k")
         return {Step(one.task_id, one.completion_id): one for one in read.samples}

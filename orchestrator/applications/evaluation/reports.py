@@ -19,6 +19,7 @@ from typing import Any
 
 from orchestrator.applications.evaluation.results import EvalResult, Row, counts_of
 from orchestrator.jobs.reports import render, write_files
+from orchestrator.printable import counted
 from orchestrator.scoring.pass_at_k import Estimate, estimate
 from orchestrator.types import Verdict
 
@@ -161,15 +162,19 @@ def _facts(result: EvalResult) -> list[str]:
     drawn = (
         f"samples of {job.samples}"
         if job.samples
-        else f"{job.n} samples a task, temperature {job.temperature:g}, seed {job.seed}"
+        else f"{counted(job.n, 'sample')} a task, temperature {job.temperature:g}, seed {job.seed}"
     )
     return [
         f"Model: {result.run.model.model if result.run.model else 'recorded samples'}",
         f"Drawn: {drawn}, {job.style}"
-        + (f", up to {job.repair} corrections at {max(job.temperature, job.repair_temperature):g}" if job.repair else "")
+        + (
+            f", up to {counted(job.repair, 'correction')} at {max(job.temperature, job.repair_temperature):g}"
+            if job.repair
+            else ""
+        )
         + (f"; {result.answers.drawn_without}" if result.answers.without else ""),
         f"Data: {result.source}",
-        f"{result.progress} of {len({row.task_id for row in rows})} tasks; {result.unscored} unscored",
+        f"{result.progress} of {counted(len({row.task_id for row in rows}), 'task')}; {result.unscored} unscored",
         f"Judged: {', '.join(f'{count} {how}' for how, count in Counter(row.judging for row in rows).most_common())}",
         f"{sum(row.tokens for row in rows)} tokens; {result.wall_time:.1f} s, of which the programs took "
         f"{sum(row.cpu_time for row in rows):.1f} s of CPU and the model {sum(row.model_time for row in rows):.1f} s",

@@ -16,6 +16,7 @@ from orchestrator.applications.evaluation.judge import message_of
 from orchestrator.applications.evaluation.options import EvalJob
 from orchestrator.jobs.sampled import SampledResult, SampledRow
 from orchestrator.llm.extraction import normalised
+from orchestrator.printable import counted
 from orchestrator.scoring.pass_at_k import Estimate, tally
 from orchestrator.types import Attempt, TestOutcome, Usage, Verdict
 
@@ -66,7 +67,7 @@ class EvalResult(SampledResult):
     def progress(self) -> str:
         """How many samples there are, and of how many where it is not done."""
         done = len(self.rows)
-        return f"{done} samples" if done >= self.planned else f"NOT DONE: {done} of {self.planned} samples"
+        return counted(done, "sample") if done >= self.planned else f"NOT DONE: {done} of {counted(self.planned, 'sample')}"
 
     @property
     def slowest(self) -> list[Row]:
@@ -164,12 +165,13 @@ def notes_on(rows: Sequence[Row]) -> list[str]:
     """What has to be said of the rows: samples without a verdict, and recorded samples that were answers of a chat."""
     notes = []
     if unscored := sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows):
-        notes.append(f"{unscored} samples are unscored, for the sandbox failed; they are in no pass@k")
+        notes.append(f"{counted(unscored, 'sample is', 'samples are')} unscored, for the sandbox failed, and in no pass@k")
     answers = [row for row in rows if row.extracted]
     if answers:
         without = sum(not row.status for row in answers)
+        unusable = f", and {counted(without, 'holds', 'hold')} none that can be used" if without else ""
         notes.append(
-            f"{len(answers)} of {len(rows)} samples are answers of a chat: the code in them was judged"
-            f"{f', and {without} hold none that can be used' if without else ''} (--raw judges samples as they are)"
+            f"{len(answers)} of {counted(len(rows), 'sample')} came as answers of a chat: the code in them was judged{unusable}"
+            " (--raw judges samples as they are)"
         )
     return notes

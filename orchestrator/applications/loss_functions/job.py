@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, solve
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks
 from orchestrator.applications.loss_functions.training import TrainingReport, datasets_for, train_on_seeds
-from orchestrator.errors import CompletionError, UsageError
+from orchestrator.errors import CompletionError, UsageError, no_such
 from orchestrator.files import write_beside
 from orchestrator.jobs.endpoint import ModelEndpoint
 from orchestrator.jobs.job import JobResult, RecordedJob
@@ -52,7 +52,7 @@ class LossJob(Value):
         tasks = []
         for task in self.tasks:
             if isinstance(task, str) and task not in known:
-                raise UsageError(f"There is no built-in task {task!r}.", remedy=f"Choose from: {', '.join(known)}.")
+                raise no_such("built-in task", task, known)
             tasks.append(known[task] if isinstance(task, str) else task)
         if len({task.name for task in tasks}) < len(tasks):
             raise UsageError("A task is named twice.", remedy="Name each task once.")

@@ -29,6 +29,7 @@ from orchestrator.jobs.loop import seed_of
 from orchestrator.jobs.sampled import SampledJob, chosen
 from orchestrator.jobs.steps import Step
 from orchestrator.llm.extraction import Extraction, extract
+from orchestrator.printable import counted
 from orchestrator.scoring.pass_at_k import refuse_k
 from orchestrator.types import (
     Attempt,
@@ -86,7 +87,7 @@ class UnitTestWriting(SampledJob[UnitTestJob, TestsResult]):
         """Rows in the order of functions and answers, and pass@k from them."""
         rows = [row_of(self.attempts[step]) for step in self.order if step in self.attempts]
         unscored = sum(row.verdict is Verdict.UNSCORED and not row.refused for row in rows)
-        notes = [f"{unscored} answers are unscored; they are in no pass@k"] if unscored else []
+        notes = [f"{counted(unscored, 'answer is', 'answers are')} unscored, and in no pass@k"] if unscored else []
         return self.complete(TestsResult(run=run, job=self.job, source=self.source, rows=rows), notes)
 
     @property

@@ -27,7 +27,7 @@ from orchestrator.applications.unit_tests.score import Observed, Outcome, TestsS
 from orchestrator.applications.unit_tests.siblings import Siblings, borrowed
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import SandboxError, UsageError
-from orchestrator.sources import imports, parse
+from orchestrator.sources import imports, parse, where_and_why
 from orchestrator.types import ExecutionResult, Limits, MiB, Program, Status, Value, Verdict
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
@@ -348,7 +348,7 @@ def _unreadable(tests: str) -> str:
     try:
         return "" if parse(tests).body else "There are no tests."
     except SyntaxError as exc:
-        return f"The tests do not parse: {exc.msg}{f' (line {exc.lineno})' if exc.lineno else ''}."
+        return f"The tests do not parse: {where_and_why(exc)}."
 
 
 def _events(result: ExecutionResult) -> list[dict[str, Any]]:

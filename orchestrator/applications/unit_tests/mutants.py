@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import UsageError
-from orchestrator.sources import parse
+from orchestrator.sources import parse, where_and_why
 from orchestrator.types import Value
 
 OPERATORS = {
@@ -158,7 +158,7 @@ def _find(source: str, function: str) -> tuple[Function | ast.ClassDef, list[Fun
     try:
         tree = parse(source)
     except SyntaxError as exc:
-        raise UsageError(f"The module does not parse: {exc}.", remedy="Give Python source.") from None
+        raise UsageError(f"The module does not parse: {where_and_why(exc)}.", remedy="Give Python source.") from None
     found = located(tree, function)
     if found is None:
         inside = located(tree, function.partition(".")[0])

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.applications.unit_tests.results import TestsResult, TestsRow
 from orchestrator.jobs.reports import percent, render, write_files
+from orchestrator.printable import counted
 
 FILES = ("results.jsonl", "report.json", "report.md", "report.html")
 
@@ -40,8 +41,9 @@ def _values(result: TestsResult) -> dict[str, Any]:
 
 def _facts(result: TestsResult) -> list[str]:
     facts, job = result.as_json(), result.job
+    answers = f"{counted(facts['samples'], 'answer')} for {counted(facts['tasks'], 'function')}"
     return [
-        f"{facts['samples']} answers for {facts['tasks']} functions, temperature {job.temperature:g}, seed {job.seed}",
+        f"{answers}, temperature {job.temperature:g}, seed {job.seed}",
         f"Valid on the reference: {percent(facts['valid_rate'])}",
         f"Mean mutation score of valid answers: {percent(facts['mean_mutation_score'])}",
         f"Mean reward: {percent(facts['mean_reward'])}",
@@ -56,7 +58,7 @@ def _row(row: TestsRow) -> dict[str, object]:
     measured = [("lines", row.line_coverage), ("branches", row.branch_coverage)]
     parts = [f"{percent(value)} of {name}" for name, value in measured if value is not None]
     if row.mutation_score is not None:
-        parts.append(f"{row.killed} of {row.killed + row.survived} mutants killed")
+        parts.append(f"{row.killed} of {counted(row.killed + row.survived, 'mutant')} killed")
     parts += [] if row.reward is None else [f"reward {row.reward:.2f}"]
     return {
         "name": row.task_id if row.completion_id == 0 else f"{row.task_id}, answer {row.completion_id}",

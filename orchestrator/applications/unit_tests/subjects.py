@@ -12,6 +12,7 @@ from orchestrator.data.benchmarks import BenchmarkTask
 from orchestrator.data.benchmarks.literals import literal
 from orchestrator.data.benchmarks.names import functions_of
 from orchestrator.errors import UsageError
+from orchestrator.files import read_text
 from orchestrator.llm.extraction import MODULE
 from orchestrator.sources import parse
 
@@ -57,10 +58,7 @@ def subject_of(place: str) -> Subject:
             f"{place!r} names no function.",
             remedy="Write FILE::function, as in stats.py::median, FILE::Class or FILE::Class.method.",
         )
-    try:
-        module = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} cannot be read: {exc}.", remedy="Check the path; the file is UTF-8 text.") from None
+    module = read_text(Path(path), "The module")
     try:
         mutants(module, function, most=1)
     except UsageError as exc:

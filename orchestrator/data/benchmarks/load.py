@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.data.benchmarks.files import Problem, read_rows
 from orchestrator.data.benchmarks.formats import RowError, task_of
 from orchestrator.data.benchmarks.task import BenchmarkTask
-from orchestrator.errors import PrerequisiteError, UsageError
+from orchestrator.errors import PrerequisiteError, UsageError, no_such
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def _rows(name: str, data: Path | None, folder: Path | None, problems: list[Prob
     if name not in DATASETS:
         path = Path(name)
         if not path.is_file():
-            raise UsageError(
-                f"There is no data set {name!r}, and no such file.", remedy=f"Known: {', '.join(DATASETS)}; or a JSONL file."
-            )
+            error = no_such("data set", name, DATASETS)
+            remedy = f"{error.remedy.rstrip('.')}; or name a JSONL file."
+            raise UsageError(f"There is no data set {name!r}, and no such file.", remedy=remedy)
         return str(path), read_rows(path, problems)
     if data is not None:
         found = data if data.is_file() else _in_folder(name, data)

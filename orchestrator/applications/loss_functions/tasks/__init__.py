@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import UsageError, no_such
 from orchestrator.sources import parse
 from orchestrator.types import Value
 
@@ -250,5 +250,4 @@ def _kind(inputs: Inputs | str) -> Inputs:
     try:
         return Inputs(inputs)
     except ValueError:
-        known = ", ".join(kind.value for kind in Inputs)
-        raise UsageError(f"There is no input kind {str(inputs)!r}.", remedy=f"Choose one of: {known}.") from None
+        raise no_such("input kind", str(inputs), (kind.value for kind in Inputs)) from None
