@@ -136,6 +136,17 @@ class Answer:
         )
 
 
+def text_of(message: Object) -> str:
+    """The text of one message of a conversation, in whatever parts it comes; the calls of tools in it are written out.
+
+    Raises:
+        ValueError: its content is no such thing.
+    """
+    answer = Answer()
+    answer.add(_choice({"message": message}, None))
+    return answer.completion().text
+
+
 def _choice(choice: Object, usage: Usage | None) -> Piece:
     said = choice.get("message") or choice.get("delta") or {}
     message = _object(said)
