@@ -276,13 +276,13 @@ def test_a_completion_is_read_in_every_form_of_a_message(completion):
     "completion", [5, b"def f(): ...", ["def f(): ..."], [{"content": "x"}], [{"role": "assistant", "content": 5}]]
 )
 def test_a_completion_that_is_no_text_is_refused_by_row(completion):
-    with pytest.raises(UsageError, match="Row 0 of the batch: its completion is a .*, and neither a text nor"):
+    with pytest.raises(UsageError, match=r"Row 0 of the batch: its completion is a .*, and neither a text nor"):
         CodeReward(judge=judge)([""], [completion], tests=["from candidate import f"])
 
 
 @pytest.mark.parametrize("entry_point", ["Solution.f", "f()", "9f", float("nan")])
 def test_an_entry_point_that_no_answer_can_define_is_refused(entry_point):
-    with pytest.raises(UsageError, match="its entry point .* is neither a name nor written as"):
+    with pytest.raises(UsageError, match=r"its entry point .* is neither a name nor written as"):
         CodeReward(judge=judge)([""], ["x"], tests=["from candidate import f"], entry_point=[entry_point])
 
 

@@ -65,8 +65,8 @@ def is_check(tests: str) -> bool:
 
 
 def checked_name(tests: str, reference: str = "") -> str:
-    """What a `check(candidate)` checks where nobody says it: the only name that the tests leave open, else the only function of the
-    reference; empty where there is a choice.
+    """What a `check(candidate)` checks where nobody says it: the only name that the tests leave open, else the only function
+    of the reference; empty where there is a choice.
     """
     return next((name for names in (open_names(tests), functions_of(reference)) if len(names) == 1 for name in names), "")
 

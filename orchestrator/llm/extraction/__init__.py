@@ -23,7 +23,7 @@ from orchestrator.llm.extraction.candidates import candidate, whole_program
 from orchestrator.llm.extraction.fences import Block, indented, without_fences
 from orchestrator.llm.extraction.marks import Readings, readings
 from orchestrator.llm.extraction.parsing import MAX_SOURCE, dump, parse
-from orchestrator.llm.extraction.pieces import FUNCTIONS, Source, analyse
+from orchestrator.llm.extraction.pieces import FUNCTIONS, Source, analyse, drop_own_imports
 from orchestrator.llm.extraction.result import MODULE, Extraction
 from orchestrator.llm.extraction.stub import Stub, stub_of
 from orchestrator.llm.extraction.suites import suite
@@ -94,6 +94,7 @@ def _read(text: str, entry_point: str | None, stub: Stub, kind: Literal["candida
     sources = [analyse(block) for block in blocks] or [analyse(Block(_without_stray_fence(text)))]
     if kind == "tests":
         return suite(sources, entry_point, problems)
+    drop_own_imports(sources, text)
 
     def loose() -> Source:
         return analyse(Block(without_fences(text) if blocks else indented(text)))

@@ -52,14 +52,18 @@ _PARAMETER_ENDS = re.compile(r"\n?</(?:\w+:)?(?:parameter|arg_value)>")
 _TAGS = re.compile(
     r"^(?:[ \t]*(?:</?(?:code|python|answer|solution|pre)>|\[/?(?:PYTHON|CODE|ANSWER)\]|<!\[CDATA\[|\]\]>))+[ \t]*$", re.MULTILINE
 )
+_PRE = re.compile(r"^[ \t]*<pre\b[^<>\n]{0,80}>(?:<code\b[^<>\n]{0,80}>)?[ \t]*\n?", re.MULTILINE)
+_PRE_ENDS = re.compile(r"\n?(?:</code>)?</pre>[ \t]*$", re.MULTILINE)
+"""HTML, whose first line of code may stand beside the tags."""
 _CUT = re.compile(rf'"(?:{_KEY})"[ \t\n]*:[ \t\n]*"')
 
 
 def blocks(text: str, problems: list[str]) -> list[Block]:
     """The blocks of an answer, those inside JSON and tool calls included."""
     if "```" not in text and "~~~" not in text:
-        text, count = _TAGS.subn("```", text)
-        if count:
+        fenced = _TAGS.sub("```", _PRE_ENDS.sub("\n```", _PRE.sub("```\n", text)))
+        if fenced != text and not _is_program(text):
+            text = fenced
             problems.append("unwrapped tags")
     elif _is_program(text):
         return [Block(text)]
@@ -73,9 +77,7 @@ def blocks(text: str, problems: list[str]) -> list[Block]:
 
 
 def _is_program(text: str) -> bool:
-    """Is this Python as it stands, so that its fences are parts of strings or comments? JSON is a mere value of Python's."""
-    if "```" not in text:
-        return False
+    """Is this Python as it stands, so that its marks are parts of strings or comments? JSON is a mere value of Python's."""
     try:
         return any(not isinstance(node, ast.Expr) for node in parse(text).body)
     except SyntaxError:
@@ -125,7 +127,7 @@ def _loose(text: str, problems: list[str]) -> list[Block]:
 
 def _inner(code: str) -> list[Block]:
     code = code.strip().removeprefix("<![CDATA[").removesuffix("]]>") if "<![CDATA[" in code else code
-    return ([] if _is_program(code) else fences.blocks(code)) or [Block(code, closed=True)]
+    return ([] if "```" not in code or _is_program(code) else fences.blocks(code)) or [Block(code, closed=True)]
 
 
 def _json_codes(text: str) -> Iterator[str]:
