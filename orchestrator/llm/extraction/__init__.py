@@ -18,7 +18,7 @@ from __future__ import annotations
 import ast
 from typing import Literal
 
-from orchestrator.llm.extraction import wrappers
+from orchestrator.llm.extraction import fences, wrappers
 from orchestrator.llm.extraction.candidates import candidate, whole_program
 from orchestrator.llm.extraction.fences import Block, indented, without_fences
 from orchestrator.llm.extraction.marks import Readings, readings
@@ -73,16 +73,18 @@ _ANSWER_TAGS = ("answer", "solution", "code", "python")
 
 
 def _answers(text: str) -> list[str]:
-    """What stands between the last `<answer>` and its end, then the whole text."""
-    parts: list[str] = []
+    """What stands between the last `<answer>` and its end, then the whole text. A tag in a block or a program is part of it."""
+    if not any(f"<{tag}>" in text for tag in _ANSWER_TAGS) or wrappers.is_program(text):
+        return [text]
+    blocks = fences.blocks(text)
+    gaps = fences.gaps(text, blocks)
     for tag in _ANSWER_TAGS:
-        start = text.rfind(f"<{tag}>")
+        start = max((text.rfind(f"<{tag}>", first, last) for first, last in gaps), default=-1)
         end = text.find(f"</{tag}>", start)
         inner = text[start + len(tag) + 2 : end if end >= 0 else len(text)]
         if start >= 0 and inner.strip():
-            parts.append(inner)
-            break
-    return [*parts, text]
+            return [inner, text]
+    return [text]
 
 
 def _read(text: str, entry_point: str | None, stub: Stub, kind: Literal["candidate", "tests"], problems: list[str]) -> Extraction:

@@ -295,7 +295,7 @@ def drop_own_imports(sources: Sequence[Source], text: str) -> None:
     """
     defined: dict[str, Source] = {}
     for source in sources:
-        defined |= {name: source for piece in source.pieces if isinstance(piece.node, DEFINITIONS) for name in piece.binds}
+        defined |= {piece.node.name: source for piece in source.pieces if isinstance(piece.node, DEFINITIONS)}
 
     def is_own(piece: Piece, source: Source) -> bool:
         node = piece.node

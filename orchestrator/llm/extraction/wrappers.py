@@ -62,10 +62,10 @@ def blocks(text: str, problems: list[str]) -> list[Block]:
     """The blocks of an answer, those inside JSON and tool calls included."""
     if "```" not in text and "~~~" not in text:
         fenced = _TAGS.sub("```", _PRE_ENDS.sub("\n```", _PRE.sub("```\n", text)))
-        if fenced != text and not _is_program(text):
+        if fenced != text and not is_program(text):
             text = fenced
             problems.append("unwrapped tags")
-    elif _is_program(text):
+    elif is_program(text):
         return [Block(text)]
     result: list[Block] = []
     after = 0
@@ -76,7 +76,7 @@ def blocks(text: str, problems: list[str]) -> list[Block]:
     return [*result, *_between(text[after:], problems)]
 
 
-def _is_program(text: str) -> bool:
+def is_program(text: str) -> bool:
     """Is this Python as it stands, so that its marks are parts of strings or comments? JSON is a mere value of Python's."""
     try:
         return any(not isinstance(node, ast.Expr) for node in parse(text).body)
@@ -127,7 +127,7 @@ def _loose(text: str, problems: list[str]) -> list[Block]:
 
 def _inner(code: str) -> list[Block]:
     code = code.strip().removeprefix("<![CDATA[").removesuffix("]]>") if "<![CDATA[" in code else code
-    return ([] if "```" not in code or _is_program(code) else fences.blocks(code)) or [Block(code, closed=True)]
+    return ([] if "```" not in code or is_program(code) else fences.blocks(code)) or [Block(code, closed=True)]
 
 
 def _json_codes(text: str) -> Iterator[str]:
