@@ -293,6 +293,7 @@ def drop_own_imports(sources: Sequence[Source], text: str) -> None:
     Args:
         text: the answer; a module that it names as a file (`utils.py`) is its own, as are `candidate` and `solution`.
     """
+    files = {MODULE, "solution", *re.findall(r"\b([A-Za-z_]\w*)\.py\b", text)}
     defined: dict[str, Source] = {}
     for source in sources:
         defined |= {piece.node.name: source for piece in source.pieces if isinstance(piece.node, DEFINITIONS)}
@@ -301,9 +302,7 @@ def drop_own_imports(sources: Sequence[Source], text: str) -> None:
         node = piece.node
         if not isinstance(node, ast.ImportFrom) or any(alias.asname for alias in node.names):
             return False
-        module = node.module or ""
-        elsewhere = all(defined.get(alias.name, source) is not source for alias in node.names)
-        return elsewhere and (module in {MODULE, "solution"} or f"{module}.py" in text)
+        return node.module in files and all(defined.get(alias.name, source) is not source for alias in node.names)
 
     for source in sources if len(sources) > 1 else ():
         kept = [piece for piece in source.pieces if not is_own(piece, source)]
