@@ -16,6 +16,7 @@ Left out: repair of the program itself. A misspelt keyword stays a syntax error,
 from __future__ import annotations
 
 import ast
+import re
 from typing import Literal
 
 from orchestrator.llm.extraction import fences, wrappers
@@ -70,20 +71,24 @@ def _refusal(found: Readings, refused: list[Extraction]) -> Extraction:
 
 
 _ANSWER_TAGS = ("answer", "solution", "code", "python")
+_TAG = re.compile(rf"(?<![\"'`])<({'|'.join(_ANSWER_TAGS)})>")
 
 
 def _answers(text: str) -> list[str]:
-    """What stands between the last `<answer>` and its end, then the whole text. A tag in a block or a program is part of it."""
-    if not any(f"<{tag}>" in text for tag in _ANSWER_TAGS) or wrappers.is_program(text):
+    """What stands between the last `<answer>` and its end, then the whole text.
+
+    A tag in a block, a program or quotation marks is part of what stands there.
+    """
+    if not _TAG.search(text) or wrappers.is_program(text):
         return [text]
-    blocks = fences.blocks(text)
-    gaps = fences.gaps(text, blocks)
+    gaps = fences.gaps(text, fences.blocks(text))
+    last = {match[1]: match for start, end in gaps for match in _TAG.finditer(text, start, end)}
     for tag in _ANSWER_TAGS:
-        start = max((text.rfind(f"<{tag}>", first, last) for first, last in gaps), default=-1)
-        end = text.find(f"</{tag}>", start)
-        inner = text[start + len(tag) + 2 : end if end >= 0 else len(text)]
-        if start >= 0 and inner.strip():
-            return [inner, text]
+        if tag in last:
+            start, end = last[tag].end(), text.find(f"</{tag}>", last[tag].end())
+            inner = text[start : end if end >= 0 else len(text)]
+            if inner.strip():
+                return [inner, text]
     return [text]
 
 
