@@ -387,7 +387,7 @@ class ModelClient:
         status, reason = said.status, said.message
         words = f" ({status}): {reason.rstrip('.')}." if reason else f" ({status})."
         server = f"model server at {self.base_url}"
-        too_long = status not in (401, 404) and status not in RETRIED and is_too_long(reason)
+        too_long = status == 413 or (status not in (401, 404) and status not in RETRIED and is_too_long(reason))
         filtered = status == 403 and re.search(r"moderat|flagged|content.?(?:filter|policy)|safety", reason, re.IGNORECASE)
         if too_long:
             message, remedy = f"The prompt is too long for the {server}{words}", self._room(reason)

@@ -76,9 +76,10 @@ def response_format(server: Server, schema: Mapping[str, object]) -> dict[str, A
 
 def finish_reason(reason: str | None, text: str) -> Literal["stop", "length", "other"]:
     """A server's reason in our words. An empty answer that nothing cut off is `other`."""
-    if reason in ("length", "max_tokens", "model_length"):
+    word = (reason or "").lower()
+    if word in ("length", "max_tokens", "model_length"):
         return "length"
-    if reason in ("stop", "eos_token", "stop_sequence", "eos", "end_turn", "tool_calls", "function_call") and text:
+    if word in ("stop", "eos_token", "stop_sequence", "eos", "end_turn", "tool_calls", "function_call") and text:
         return "stop"
     return "other"
 

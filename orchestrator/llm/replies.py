@@ -136,6 +136,17 @@ class Answer:
         )
 
 
+def text_of(message: Object) -> str:
+    """The text of one message of a conversation, in whatever parts it comes; the calls of tools in it are written out.
+
+    Raises:
+        ValueError: its content is no such thing.
+    """
+    answer = Answer()
+    answer.add(_choice({"message": message}, None))
+    return answer.completion().text
+
+
 def _choice(choice: Object, usage: Usage | None) -> Piece:
     said = choice.get("message") or choice.get("delta") or {}
     message = _object(said)
@@ -283,11 +294,20 @@ def error_in(payload: object) -> Said | None:
     error = payload.get("error") or first.get("error")
     if error is True:
         error = {key: value for key, value in payload.items() if key != "error"} or error
-    if not error and (payload.get("object") == "error" or ("choices" not in payload and payload.get("detail"))):
+    if not error and (payload.get("object") == "error" or ("choices" not in payload and _says(payload))):
         error = payload
     if not error:
         return None
     return Said(message_of(error), _status(error if isinstance(error, dict) else {}, payload))
+
+
+_MESSAGES = ("error", "errors", "message", "msg", "error_msg", "detail")
+"""Keys under which servers say what is wrong."""
+
+
+def _says(payload: Object) -> bool:
+    """Is this a message and no answer? Answers of another API hold a message that is an object."""
+    return any(payload.get(key) and not (key == "message" and isinstance(payload[key], dict)) for key in _MESSAGES)
 
 
 def _status(error: Object, payload: Object) -> int:
@@ -306,9 +326,12 @@ def message_of(body: object) -> str:
     """
     field = _field(body)
     for _ in range(10):
-        if not isinstance(body, dict):
+        if isinstance(body, dict):
+            body = next((body[key] for key in _MESSAGES if body.get(key)), "") or _words(body)
+        elif isinstance(body, list) and len(body) == 1 and not (isinstance(body[0], dict) and "loc" in body[0]):
+            body = body[0]
+        else:
             break
-        body = next((body[key] for key in ("error", "message", "msg", "detail") if body.get(key)), "") or _words(body)
     if isinstance(body, list) and all(isinstance(item, dict) and item.get("msg") for item in body):
         body = "; ".join(f"{_field(item)}: {item['msg']}" for item in body)
     text = body if isinstance(body, str) else json.dumps(body)
@@ -338,12 +361,13 @@ def _field(body: object) -> str:
 
 
 _INPUT = (
-    r"context|prompt|\binputs?\b|messages|model.?len|seq.?len|sequence length"
+    r"context|n_ctx|prompt|\binputs?\b|messages|conversation|\brequest was|model.?len|seq.?len|sequence length|\btokens in\b"
     r"|(?:requested|number of|too many|total) tokens|tokens? (?:count|limit)"
 )
 _EXCESS = (
-    r"exceed|overflow|too (?:long|large|many)|(?:longer|larger|greater|more) than|<= ?\d|less than \d"
-    r"|max(?:imum)? \w+ length|is only|reduce the length|shorter|must be within|length should be \["
+    r"exceed|overflow|too (?:long|large|many|big)|(?:longer|larger|greater|more) than|[<>]=? ?\d|less than \d"
+    r"|max(?:imum)? \w+ (?:length|size|is \d)|\bmax(?:imum)? is\b|limit is\b|at most \d|> ?max"
+    r"|\bover (?:the )?(?:context|max)|\bfull\b|not fit|is only|reduce the length|shorter|must be within|length should be \["
 )
 
 
@@ -363,9 +387,13 @@ _OUT_OF_RANGE = (
     r"|too (?:large|small|high|low)"
 )
 _UNKNOWN = (
-    r"support|unknown|unrecogni[sz]ed|unexpected|extra|not (?:permitted|allowed|accepted|available)|deprecated|cannot"
-    r"|only the default"
+    r"support|unknown|unrecogni[sz]ed|unexpected|extra|not (?:permit|allow|accept|available)|deprecated|disabled|cannot"
+    r"|for this model"
 )
+_ONE_VALUE = (
+    r"only the default|only (?:be )?(?:set to|supports?) -?\d|only -?\d[\d.]* is|must be -?\d[\d.]*(?!\.?\d| ?(?:to|and|or|-))"
+)
+"""A field of which one value is taken need not be sent."""
 
 
 def refused_field(message: str, fields: Collection[str]) -> str:
@@ -374,6 +402,6 @@ def refused_field(message: str, fields: Collection[str]) -> str:
     A value that is out of range is not such a case: the caller asked for it and should hear of it.
     """
     words = message.lower()
-    if not re.search(_UNKNOWN, words) or (re.search(_OUT_OF_RANGE, words) and "default" not in words):
+    if not re.search(_ONE_VALUE, words) and (not re.search(_UNKNOWN, words) or re.search(_OUT_OF_RANGE, words)):
         return ""
     return next((name for name in sorted(fields, key=len, reverse=True) if re.search(rf"\b{name}\b", words)), "")

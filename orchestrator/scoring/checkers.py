@@ -21,6 +21,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Literal
 
 from orchestrator.errors import UsageError, no_such
@@ -45,6 +46,7 @@ CSV_FIELD = 128 * KiB
 
 _TOKEN = re.compile(r"\S+")
 _DIGITS = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_WHOLE = re.compile(r"[+-]?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 
 
@@ -107,17 +109,25 @@ def floats(relative: float = 1e-6, absolute: float = 1e-9, nan: NanPolicy = "wro
 
 
 def number(expected: str, got: str) -> str:
-    """Words, and numbers by their value: where a whole number is expected exactly that one (`7` or `7.0`), where a decimal
-    fraction is expected any number within 1e-6 of it, relative or absolute, as judges of programming contests allow.
+    """Words, and numbers by their value: where a whole number is expected exactly that one (`7`, `7.0` or `7e0`), where any other
+    number is expected (`2.5`, `1e-05`) any within 1e-6 of it, relative or absolute, as judges of programming contests allow.
+
+    Digits that begin with a needless zero are a word, on either side: `0101` is no number.
     """
     close = _closeness(1e-6, 1e-6, "wrong")
-    return _pairs(_tokens(expected), _tokens(got), lambda one, two: _same_whole(one, two) or ("." in one and close(one, two)))
+
+    def same(one: str, two: str) -> bool:
+        if one == two or not _NUMBER.fullmatch(one):
+            return one == two
+        return _same_whole(one, two) if _DIGITS.fullmatch(one) else close(one, two)
+
+    return _pairs(_tokens(expected), _tokens(got), same)
 
 
 def _same_whole(expected: str, got: str) -> bool:
-    return expected == got or (
-        _DIGITS.fullmatch(expected) is not None and got.startswith(expected + ".") and not got[len(expected) + 1 :].strip("0")
-    )
+    """The same whole number, exactly, however many digits it has."""
+    both = _WHOLE.fullmatch(expected) and _WHOLE.fullmatch(got)
+    return both is not None and Decimal(expected) == Decimal(got)
 
 
 def lines(expected: str, got: str) -> str:

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from orchestrator.data.benchmarks import is_check
-from orchestrator.data.benchmarks.hidden import Hidden, ShapeError, calls_source, holds_tests, read_hidden
-from orchestrator.data.benchmarks.names import completed, defined, module_of, of_method
+from orchestrator.data.benchmarks.hidden import Hidden, ShapeError, calls_source, described, holds_tests, plain, read_hidden
+from orchestrator.data.benchmarks.names import checked_name, completed, defined, is_entry_point, module_of, of_method
 from orchestrator.engine import background
 from orchestrator.engine.outputs import judged_outputs, programs_of
 from orchestrator.errors import UsageError, no_such
 from orchestrator.llm.extraction import extract
+from orchestrator.llm.replies import text_of
 from orchestrator.scoring import rewards
 from orchestrator.scoring.checkers import number
 from orchestrator.scoring.rewards import Reward, Scored
@@ -93,8 +94,8 @@ class CodeReward:
         """Judge a batch. Columns it does not know are left alone, as TRL passes all there are.
 
         Raises:
-            UsageError: the column of tests is missing, columns and completions differ in number, or a row's tests have no shape
-                that is known: the message names row and shape.
+            UsageError: the column of tests is missing, columns and completions differ in number, or a row's completion, tests or
+                entry point have no shape that is known: the message names row and shape.
             PrerequisiteError: nothing can be run here; the remedy says what helps.
         """
         count = len(completions)
@@ -113,7 +114,7 @@ class CodeReward:
                 remedy="Give every column one value per completion.",
             )
         answers = [
-            _answer(_text(completion), source, entry or "", stub or "", f"Row {row} of the batch")
+            _answer(completion, source, entry or "", stub or "", f"Row {row} of the batch")
             for row, (completion, source, entry, stub) in enumerate(zip(completions, tests, entries, stubs, strict=True))
         ]
         values = self._scores(answers)
@@ -179,16 +180,24 @@ def compute_score(
     return value
 
 
-def _answer(text: str, tests: Any, entry_point: str, stub: str, row: str) -> _Answer:
+def _answer(completion: Any, tests: Any, entry_point: str, stub: str, row: str) -> _Answer:
     """An answer and what must run to judge it.
 
     Raises:
-        UsageError: the row's tests have no shape that is known.
+        UsageError: the row's completion, tests or entry point have no shape that is known.
     """
+    text = _text(completion, row)
+    if not is_entry_point(entry_point):
+        message = f"{row}: its entry point {entry_point!r} is neither a name nor written as Solution().method."
+        raise UsageError(message, remedy="Name the function or class that the answer must define.")
     try:
         hidden = read_hidden(tests)
         if hidden.calls and not (entry_point or hidden.function):
             raise ShapeError("calls that do not say of which function")
+        if is_check(hidden.source) and not entry_point:
+            entry_point = checked_name(hidden.source)
+            if not entry_point:
+                raise ShapeError("a check that does not say of which function")
     except ShapeError as exc:
         message = f"{row}: its tests are {exc}."
         raise UsageError(message, remedy="`design/evaluation.md` lists the shapes that are read.") from None
@@ -254,8 +263,18 @@ def _columns(given: Mapping[str, Any]) -> list[str]:
     return sorted(name for name, value in given.items() if isinstance(value, Sequence) and name != "completion_ids")
 
 
-def _text(completion: Any) -> str:
-    """The text of a completion: a string, or the messages of a conversation."""
+def _text(completion: Any, row: str) -> str:
+    """The text of a completion: a string, a message, or the messages of a conversation.
+
+    Raises:
+        UsageError: it is none of these.
+    """
     if completion is None or isinstance(completion, str):
         return completion or ""
-    return "\n".join(str(message.get("content") or "") for message in completion if message.get("role") == "assistant")
+    found = plain(completion)
+    messages = found if isinstance(found, list) else [found]
+    try:
+        return "\n".join(text_of(message) for message in messages if message["role"] == "assistant")
+    except (KeyError, TypeError, ValueError):
+        message = f"{row}: its completion is {described(found)}, and neither a text nor the messages of a conversation."
+        raise UsageError(message, remedy="Messages have a role and a content.") from None

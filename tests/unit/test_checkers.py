@@ -193,6 +193,17 @@ def test_artefacts_are_checked_by_path_and_others_do_not_matter():
         ("3", "", False),
         ("3", "3 3", False),
         ("007", "7", False),
+        ("7", "07", False),
+        ("1e-05", "0.00001", True),
+        ("2e-05", "0.00005", False),
+        ("1e+20", "100000000000000000000.0", True),
+        ("100000", "1e5", True),
+        ("0", "-0.0", True),
+        ("1", "+1", True),
+        ("9007199254740993", "9007199254740992.0", False),
+        ("1", "1e999999999", False),
+        ("inf", "Infinity", True),
+        ("nan", "nan", True),
     ],
 )
 def test_numbers_are_compared_by_value_and_whole_ones_exactly(expected, got, right):

@@ -204,3 +204,10 @@ def test_state_of_the_tests_is_kept_by_what_changes_it() -> None:
     assert "CASES.append(([1, -2], 1))" in found.code
     assert "add(([], 0))" in found.code
     assert "print" not in found.code
+
+
+@pytest.mark.parametrize("read", ["open(0).read()", "os.read(0, 9)", "os.fdopen(0).read()", "open('/dev/stdin').read()"])
+def test_a_descriptor_is_known_as_the_input(read: str) -> None:
+    found = extract(f"```python\ndef double(n):\n    return n * 2\n```\n```python\nprint(double(int({read})))\n```")
+    assert read in found.code
+    assert "def double" in found.code

@@ -133,6 +133,10 @@ def test_packed_tests_that_unpack_without_end_are_refused(monkeypatch):
         ({"visible_test": "assert f(1)"}, "is 'visible_tests' meant"),
         ({"inplace": True}, "is 'in_place' meant"),
         ({"module": "not a name"}, "is not a valid name"),
+        ({"entry_point": "Solution.f"}, "entry point 'Solution.f' is neither a name"),
+        ({"entry_point": 3}, "entry point 3 is neither a name"),
+        ({"checker": "exact"}, "'checker', which compares the outputs of programs"),
+        ({"entry_point": "", "tests": "def check(candidate):\n    assert candidate(1)"}, "does not say of which function"),
         ({"test_cases": [{"input": "1", "output": "1"}]}, "several could be the tests"),
     ],
 )
@@ -160,6 +164,12 @@ def test_ones_own_rows_say_in_place_module_and_checker():
     with pytest.raises(RowError, match="in_place"):
         task_of(OWN | {"in_place": "sometimes"}, "x:1")
     assert task_of(OWN_CASES.row | {"checker": "exact"}, "x:1").checker == "exact"
+
+
+@pytest.mark.parametrize("more", [{"reference": "def g(x): return x"}, {"tests": "def check(h):\n    assert h(1)\ncheck(g)"}])
+def test_a_check_without_an_entry_point_is_of_the_only_function_there_is(more):
+    row = {"task_id": 1, "prompt": "x", "tests": "def check(candidate):\n    assert candidate(1)"}
+    assert task_of(row | more, "x:1").entry_point == "g"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy
 import pytest
 
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.outputs import judge_artefacts, judge_io
+from orchestrator.engine.sandboxed import check_outputs
 from orchestrator.errors import SandboxUnavailable, UsageError
 from orchestrator.sandbox.scripted import ScriptedProvider
 from orchestrator.scoring import checkers
@@ -305,3 +307,14 @@ async def test_artefacts_must_be_asked_for_and_data_needs_a_source():
         await judge_files([report()], SOURCE, program=Program(code="1"))
     with pytest.raises(UsageError, match="given data"):
         await judge_files([report()], lambda got: {"": ""}, data={"x": b""})
+
+
+@pytest.mark.parametrize("answer", [True, numpy.array([1, 2]) == numpy.array([1, 2]), numpy.float64(1) == 1.0])
+def test_a_checker_may_answer_as_numpy_does(answer):
+    assert check_outputs._told(numpy.all(answer)) is True
+    assert check_outputs._told(numpy.all(answer) & numpy.False_) == "the checker says no"
+
+
+@pytest.mark.parametrize(("answer", "shown"), [(1, "1"), (None, "None"), (numpy.array([True, True]), "array([ True,  True])")])
+def test_what_no_checker_may_answer_is_shown(answer, shown):
+    assert check_outputs._told(answer) == {"raised": f"check returned {shown}, and not True, False or a string"}

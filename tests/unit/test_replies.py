@@ -240,6 +240,18 @@ TOO_LONG = [
     "Range of input length should be [1, 30720]",
     "Prompt has 9000 tokens, but the max model length is 4096",
     "prompt tokens (9000) + max tokens (10) must be within 4096",
+    "the prompt contains 5000 tokens, the limit is 4096",
+    "Prompt has 9000 tokens, but max is 8192",
+    "Your request was too long: 9000 tokens (max 8192)",
+    "n_ctx exceeded",
+    "Context window full",
+    "Prompt length 9000 > max_seq_len 8192",
+    "tokens in request more than max tokens allowed",
+    "length of prompt_ids (5000) over context 4096",
+    "Expected prompt with at most 4096 tokens but got 5000",
+    "Input of 5000 tokens does not fit into the context of 4096",
+    "Maximum prompt size is 4096 tokens, got 5000",
+    "Conversation too big for context window",
 ]
 """Of vLLM, TGI, SGLang, llama.cpp, Ollama, LM Studio, OpenAI, Anthropic, Google, xAI, Mistral, Amazon and others."""
 
@@ -287,6 +299,14 @@ FIELDS = ("temperature", "top_p", "seed", "max_tokens", "logprobs", "stream_opti
         ('Invalid JSON payload received. Unknown name "seed": Cannot find field.', "seed"),
         ("Unknown field: stream_options", "stream_options"),
         ("'logprobs' is not supported with this model", "logprobs"),
+        ("`temperature` may only be set to 1 when thinking is enabled.", "temperature"),
+        ("invalid temperature: only 1 is allowed for this model", "temperature"),
+        ("temperature: must be 1 for reasoning models", "temperature"),
+        ("This model does not allow the temperature parameter", "temperature"),
+        ("The parameter seed is invalid for this model", "seed"),
+        ("Parameter `logprobs` is disabled", "logprobs"),
+        ("temperature must be 0 to 2", ""),
+        ("top_p must be 0.1 or more", ""),
         ("temperature must be at most 1, 1.5 is not supported", ""),
         ("temperature: Input should be less than or equal to 2", ""),
         ("'temperature' does not support 3: it must be between 0 and 2", ""),
@@ -306,6 +326,9 @@ def test_a_field_that_a_server_does_not_take_is_known(told, field):
         ({"error": "m", "error_type": "validation"}, "m"),
         ({"object": "error", "message": "m", "code": 400}, "m"),
         ({"detail": "m"}, "m"),
+        ({"code": 1210, "msg": "m"}, "m"),
+        ({"error_code": 17, "error_msg": "m"}, "m"),
+        ({"errors": [{"message": "m"}]}, "m"),
         ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "m", "input": 3}]}, "seed: m"),
         ({"error": {"message": "m", "param": "seed"}}, "m (seed)"),
         ({"error": {"message": None, "code": "context_length_exceeded"}}, "context_length_exceeded"),
@@ -331,6 +354,10 @@ def test_messages_of_errors(body, told):
         ({"choices": [{"error": {"message": "m", "code": 502}, "finish_reason": "error"}]}, 502),
         ({"error": {"message": "m"}}, 500),
         ({"error": True}, 500),
+        ({"status": "error", "message": "m"}, 500),
+        ({"message": "m", "code": 400}, 400),
+        ({"errors": ["m"], "status": 429}, 429),
+        ({"error_code": 17, "error_msg": "m"}, 500),
         ({"error": True, "message": "m", "code": 503}, 503),
     ],
 )
@@ -340,7 +367,19 @@ def test_an_errors_own_code_counts(body, status):
     assert said.status == status
 
 
-@pytest.mark.parametrize("body", [None, 3, [], {}, {"error": None, "choices": []}, whole({"content": "detail"})])
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"error": None, "choices": []},
+        whole({"content": "detail"}),
+        {"message": {"role": "assistant", "content": "a"}},
+        {"token": {"text": "a"}, "details": None},
+    ],
+)
 def test_what_is_no_error_is_none(body):
     assert error_in(body) is None
 
@@ -363,7 +402,7 @@ async def test_an_error_under_a_status_of_200_is_tried_again_by_its_own_code(ask
     assert raised.value.prompt_refused is (code == 400)
 
 
-@pytest.mark.parametrize("status", [200, 400, 422, 500])
+@pytest.mark.parametrize("status", [200, 400, 413, 422, 500])
 async def test_a_prompt_that_is_too_long_is_the_prompts_fault_under_any_status(status):
     told = "request (5000 tokens) exceeds the available context size (4096 tokens)"
     with ModelServer("openai") as server:

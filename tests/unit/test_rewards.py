@@ -250,6 +250,49 @@ def compute_score_of(truth: object) -> float:
         return compute_score("own", fenced("def f():\n    return 1"), truth)
 
 
+@pytest.mark.parametrize(
+    "completion",
+    [
+        {"role": "assistant", "content": fenced("def f():\n    return 1")},
+        [{"role": "assistant", "content": [{"type": "text", "text": fenced("def f():\n    return 1")}]}],
+        [{"role": "assistant", "content": None, "tool_calls": [{"function": {"arguments": {"code": "def f():\n    return 1"}}}]}],
+        [
+            {
+                "role": "assistant",
+                "content": fenced("def f():\n    return 1"),
+                "reasoning_content": fenced("def f():\n    return 2"),
+            }
+        ],
+        numpy.array([{"role": "assistant", "content": fenced("def f():\n    return 1")}]),
+        [{"role": "user", "content": fenced("def f():\n    return 2")}, {"role": "assistant", "content": "def f(): return 1"}],
+    ],
+    ids=["a message", "parts", "the call of a tool", "reasoning", "an array", "a conversation"],
+)
+def test_a_completion_is_read_in_every_form_of_a_message(completion):
+    assert CodeReward(judge=judge)([""], [completion], tests=["from candidate import f"], entry_point=["f"]) == [1]
+
+
+@pytest.mark.parametrize(
+    "completion", [5, b"def f(): ...", ["def f(): ..."], [{"content": "x"}], [{"role": "assistant", "content": 5}]]
+)
+def test_a_completion_that_is_no_text_is_refused_by_row(completion):
+    with pytest.raises(UsageError, match=r"Row 0 of the batch: its completion is a .*, and neither a text nor"):
+        CodeReward(judge=judge)([""], [completion], tests=["from candidate import f"])
+
+
+@pytest.mark.parametrize("entry_point", ["Solution.f", "f()", "9f", float("nan")])
+def test_an_entry_point_that_no_answer_can_define_is_refused(entry_point):
+    with pytest.raises(UsageError, match=r"its entry point .* is neither a name nor written as"):
+        CodeReward(judge=judge)([""], ["x"], tests=["from candidate import f"], entry_point=[entry_point])
+
+
+def test_a_check_without_an_entry_point_checks_the_one_name_that_it_leaves_open():
+    check = "def check(candidate):\n    assert candidate() == 1\n"
+    assert [one.entry_point for one in programs_for(check + "check(f)\n")] == ["f"]
+    with pytest.raises(UsageError, match="a check that does not say of which function"):
+        programs_for(check)
+
+
 def test_a_shape_that_is_not_known_is_refused_by_row_and_shape():
     good = "from candidate import f"
     with pytest.raises(

@@ -38,10 +38,12 @@ from orchestrator.data.benchmarks.evalplus import inputs_of
 from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, held_in, plain, read_hidden
 from orchestrator.data.benchmarks.names import (
     METHOD,
+    checked_name,
     completed,
     defined,
     functions_of,
     is_check,
+    is_entry_point,
     looped,
     module_of,
     of_method,
@@ -328,7 +330,15 @@ def _judged_by(hidden: Hidden, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a task that come from the tests of a user's own row."""
     if hidden.cases:
         return {"cases": hidden.cases}
-    entry, reference = str(fields.get("entry_point") or hidden.function), str(fields.get("reference") or "")
+    if "checker" in fields:
+        raise RowError("the row has 'checker', which compares the outputs of programs, and its tests are none")
+    entry, reference = fields.get("entry_point") or hidden.function, str(fields.get("reference") or "")
+    if not is_entry_point(entry):
+        raise RowError(f"its entry point {entry!r} is neither a name nor written as Solution().method")
+    if is_check(hidden.source) and not entry:
+        entry = checked_name(hidden.source, reference)
+        if not entry:
+            raise RowError("its tests are a check that does not say of which function (`entry_point`)")
     name = entry.partition("(")[0]
     if hidden.calls:
         if not entry:

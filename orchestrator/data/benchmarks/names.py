@@ -64,6 +64,18 @@ def is_check(tests: str) -> bool:
     return any(node.name == "check" and len(node.args.args) == 1 for node in functions) and not _has_tests(tree)
 
 
+def checked_name(tests: str, reference: str = "") -> str:
+    """What a `check(candidate)` checks where nobody says it: the only name that the tests leave open, else the only function
+    of the reference; empty where there is a choice.
+    """
+    return next((name for names in (open_names(tests), functions_of(reference)) if len(names) == 1 for name in names), "")
+
+
+def is_entry_point(text: object) -> bool:
+    """Whether this can name what is asked for: nothing, a name, or a method written `Solution().method`."""
+    return isinstance(text, str) and (not text or text.isidentifier() or METHOD.fullmatch(text) is not None)
+
+
 def of_method(tests: str, entry: str, given: str = "", module: str = MODULE) -> str:
     """HumanEval's `check(candidate)` as a test of a method that is written `Solution().method`."""
     name, _, method = entry.partition("().")

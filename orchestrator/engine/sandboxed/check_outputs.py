@@ -14,14 +14,16 @@ from typing import Any
 _FRAMES = -3
 
 
-def _told(answer: object) -> Any:
+def _told(answer: Any) -> Any:
+    if type(answer).__module__ == "numpy" and getattr(answer, "ndim", None) == 0:
+        answer = answer.item()  # what `(a == b).all()` gives
     if answer is True:
         return True
     if answer is False:
         return "the checker says no"
     if type(answer) is str:
         return answer or "the checker says no"
-    return {"raised": f"check returned {type(answer).__name__}, and not True, False or a string"}
+    return {"raised": f"check returned {answer!r:.80}, and not True, False or a string"}
 
 
 def _trace(kind: str) -> Any:

@@ -16,14 +16,15 @@ Left out: repair of the program itself. A misspelt keyword stays a syntax error,
 from __future__ import annotations
 
 import ast
+import re
 from typing import Literal
 
-from orchestrator.llm.extraction import wrappers
+from orchestrator.llm.extraction import fences, wrappers
 from orchestrator.llm.extraction.candidates import candidate, whole_program
 from orchestrator.llm.extraction.fences import Block, indented, without_fences
 from orchestrator.llm.extraction.marks import Readings, readings
 from orchestrator.llm.extraction.parsing import MAX_SOURCE, dump, parse
-from orchestrator.llm.extraction.pieces import FUNCTIONS, Source, analyse
+from orchestrator.llm.extraction.pieces import FUNCTIONS, Source, analyse, drop_own_imports
 from orchestrator.llm.extraction.result import MODULE, Extraction
 from orchestrator.llm.extraction.stub import Stub, stub_of
 from orchestrator.llm.extraction.suites import suite
@@ -70,19 +71,25 @@ def _refusal(found: Readings, refused: list[Extraction]) -> Extraction:
 
 
 _ANSWER_TAGS = ("answer", "solution", "code", "python")
+_TAG = re.compile(rf"(?<![\"'`])<({'|'.join(_ANSWER_TAGS)})>")
 
 
 def _answers(text: str) -> list[str]:
-    """What stands between the last `<answer>` and its end, then the whole text."""
-    parts: list[str] = []
+    """What stands between the last `<answer>` and its end, then the whole text.
+
+    A tag in a block, a program or quotation marks is part of what stands there.
+    """
+    if not _TAG.search(text) or wrappers.is_program(text):
+        return [text]
+    gaps = fences.gaps(text, fences.blocks(text))
+    last = {match[1]: match for start, end in gaps for match in _TAG.finditer(text, start, end)}
     for tag in _ANSWER_TAGS:
-        start = text.rfind(f"<{tag}>")
-        end = text.find(f"</{tag}>", start)
-        inner = text[start + len(tag) + 2 : end if end >= 0 else len(text)]
-        if start >= 0 and inner.strip():
-            parts.append(inner)
-            break
-    return [*parts, text]
+        if tag in last:
+            start, end = last[tag].end(), text.find(f"</{tag}>", last[tag].end())
+            inner = text[start : end if end >= 0 else len(text)]
+            if inner.strip():
+                return [inner, text]
+    return [text]
 
 
 def _read(text: str, entry_point: str | None, stub: Stub, kind: Literal["candidate", "tests"], problems: list[str]) -> Extraction:
@@ -94,6 +101,7 @@ def _read(text: str, entry_point: str | None, stub: Stub, kind: Literal["candida
     sources = [analyse(block) for block in blocks] or [analyse(Block(_without_stray_fence(text)))]
     if kind == "tests":
         return suite(sources, entry_point, problems)
+    drop_own_imports(sources, text)
 
     def loose() -> Source:
         return analyse(Block(without_fences(text) if blocks else indented(text)))

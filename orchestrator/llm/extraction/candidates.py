@@ -9,7 +9,8 @@ import ast
 import re
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 
 from orchestrator.llm.extraction.pieces import (
     DEFINITIONS,
@@ -48,7 +49,7 @@ def candidate(
             problems.append("took code from outside the fences")
             sources, chosen = [*sources, outside], outside
     if chosen is None:
-        continued = continue_stub(sources, stub)
+        continued = continue_stub(sources, stub) or continue_stub([loose()], stub)
         if continued is not None:
             problems.append("put the body under the stub")
             sources, chosen = [*sources, continued], continued
@@ -303,8 +304,9 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
     for piece in (*chosen.pieces, *(main.pieces if main else ())):
         if not isinstance(piece.node, ast.Assert) and not is_test(piece.node):
             keeper.keep(piece)
-    if not _is_whole(chosen, others):
-        _merge_definitions(keeper, others)
+    if chosen in _whole(sources):  # what stands before a whole program are drafts of it
+        others = [source for source in others if sources.index(source) > sources.index(chosen)]
+    _merge_definitions(keeper, others)
     if any(piece not in keeper for piece in chosen.pieces):
         problems.append("dropped tests")
     return Extraction(code=_written(keeper, chosen), usable=True, problems=tuple(dict.fromkeys(problems)))
@@ -322,24 +324,34 @@ def _merge_definitions(keeper: Keeper, others: Sequence[Source]) -> None:
 
 
 def _last_program(sources: Sequence[Source]) -> Source | None:
-    """The last block that defines something or is a whole program; else the last that reads its input, or does anything."""
-    for place in reversed(range(len(sources))):
-        if any(map(_defines, sources[place].pieces)) or _is_whole(sources[place], sources[:place]):
-            return sources[place]
-    for good in (_reads_input, _does_something):
-        for source in reversed(sources):
-            if any(map(good, source.pieces)):
-                return source
-    return None
+    """The last block that defines something or is a whole program; else the last that reads its input, or does anything.
+
+    Definitions that no block makes a program of, behind a whole program that has none of them, are a remark on it.
+    """
+    whole = next(reversed(_whole(sources)), None)
+    defining = next((source for source in reversed(sources) if any(map(_defines, source.pieces))), None)
+    if defining is None or whole is None:
+        good = (_reads_input, _does_something)
+        others = (source for act in good for source in reversed(sources) if any(map(act, source.pieces)))
+        return whole or defining or next(others, None)
+    if sources.index(whole) >= sources.index(defining):
+        return whole
+    remark = not (_runs(defining) or _main_part(defining, sources) or _bound(defining) & _bound(whole))
+    return whole if remark else defining
 
 
-def _is_whole(source: Source, before: Sequence[Source]) -> bool:
-    """Does it read its input and write something, with nothing of the blocks before it?"""
-    if not (any(map(_reads_input, source.pieces)) and any(map(_writes, source.pieces))):
-        return False
-    own = {name for piece in source.pieces for name in piece.binds}
-    needed = {name for piece in source.pieces for name in piece.effects.uses} - own
-    return not any(needed & piece.binds for other in before for piece in other.pieces)
+def _whole(sources: Sequence[Source]) -> list[Source]:
+    """The blocks that read their input and write something, with nothing of the blocks before them."""
+    found: list[Source] = []
+    before: set[str] = set()
+    for source in sources:
+        bound = _bound(source)
+        if _runs(source) and any(map(_writes, source.pieces)):
+            needed = {name for piece in source.pieces for name in piece.effects.uses} - bound
+            if needed.isdisjoint(before):
+                found.append(source)
+        before |= bound
+    return found
 
 
 def _writes(piece: Piece) -> bool:
@@ -358,9 +370,52 @@ def _defines(piece: Piece) -> bool:
     return any(_is_branch(node, name) for name in piece.binds)
 
 
+def _bound(source: Source) -> set[str]:
+    return {name for piece in source.pieces for name in piece.binds}
+
+
 def _reads_input(piece: Piece) -> bool:
     calls = piece.effects.calls | piece.effects.calls_later
-    return "input" in calls or any(isinstance(item, ast.Attribute) and item.attr == "stdin" for item in ast.walk(piece.node))
+    return "input" in calls or any(map(_is_input, ast.walk(piece.node)))
+
+
+def _is_input(node: ast.AST) -> bool:
+    """`sys.stdin`, `fileinput`, or the descriptor 0 that is opened or read."""
+    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+        return node.args[0].value in (0, "/dev/stdin") and names_in(node.func)[:1] in (["open"], ["read"], ["fdopen"])
+    return (isinstance(node, ast.Attribute) and node.attr == "stdin") or (isinstance(node, ast.Name) and node.id == "fileinput")
+
+
+def _runs(source: Source, given: Collection[str] = ()) -> bool:
+    """Is input read when the block is executed, by its statements or by functions that these use?
+
+    Args:
+        given: names of other functions that read it.
+    """
+    readers = _readers(source, given)
+    return any(id(piece) in readers and not _only_defines(piece) for piece in source.pieces)
+
+
+def _readers(source: Source, given: Collection[str] = ()) -> dict[int, Piece]:
+    """The statements of a block that read input, themselves or by what they use."""
+    users: dict[str, list[Piece]] = defaultdict(list)
+    for piece in source.pieces:
+        for name in piece.effects.uses:
+            users[name].append(piece)
+    waiting = [piece for piece in source.pieces if _reads_input(piece)] + [piece for name in given for piece in users[name]]
+    found: dict[int, Piece] = {}
+    while waiting:
+        piece = waiting.pop()
+        if id(piece) not in found:
+            found[id(piece)] = piece
+            waiting += [user for name in piece.binds for user in users[name]]
+    return found
+
+
+def _only_defines(piece: Piece) -> bool:
+    """A function, a class, or a name for a lambda: what it holds is executed when it is called."""
+    node = piece.node
+    return isinstance(node, DEFINITIONS) or (isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda))
 
 
 def _does_something(piece: Piece) -> bool:
@@ -371,11 +426,12 @@ def _does_something(piece: Piece) -> bool:
 
 
 def _main_part(chosen: Source, sources: Sequence[Source]) -> Source | None:
-    """A later block without definitions that reads the input and uses what the chosen one defines."""
-    if any(_reads_input(piece) for piece in chosen.pieces):
+    """A later block without definitions that uses what the chosen one defines, with which input is read and without it is not."""
+    if _runs(chosen):
         return None
-    bound = {name for piece in chosen.pieces for name in piece.binds}
+    bound = _bound(chosen)
+    readers = {name for piece in _readers(chosen).values() for name in piece.binds}
     for source in reversed(sources[sources.index(chosen) + 1 :]):
-        if any(_reads_input(piece) for piece in source.pieces) and any(piece.effects.uses & bound for piece in source.pieces):
+        if any(piece.effects.uses & bound for piece in source.pieces) and _runs(source, readers):
             return source
     return None

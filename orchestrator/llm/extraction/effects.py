@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 ANYTHING = "*"
 """Stands for every name: `exec`, `globals()[name] = ...`, settings of the interpreter itself."""
-_EVERY_NAME = {"exec", "globals", "locals", "vars"}
+_EVERY_NAME = {"exec", "globals", "locals", "vars", "builtins", "__builtins__"}
 _BY_TEXT = {"eval", "exec", "globals"}
 """Builtins that find names by their text, so may read any of them."""
 _BY_MODULE = {"modules", "import_module"}
@@ -173,7 +173,7 @@ def _changes(found: Effects, node: ast.stmt) -> None:
                 changes.add(ANYTHING)
             if item.func.id in {"setattr", "delattr"}:
                 changes |= _all_for(roots(item.args[:1]), owner)
-        found.by_text |= _finds_by_text(item)
+        found.by_text |= _finds_by_text(item) or (not called and _is_namespace(item))
         inside = called or isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for name, value in ast.iter_fields(item):
             # Decorators, defaults and annotations of a function are executed with its definition.
@@ -186,6 +186,11 @@ def _finds_by_text(node: ast.AST) -> bool:
     if isinstance(node, ast.Attribute):
         return node.attr in _BY_MODULE
     return isinstance(node, ast.Name) and node.id in _BY_TEXT
+
+
+def _is_namespace(node: ast.AST) -> bool:
+    """Outside of functions, `locals()` and `vars()` are `globals()`."""
+    return isinstance(node, ast.Call) and not node.args and isinstance(node.func, ast.Name) and node.func.id in {"locals", "vars"}
 
 
 def _all_for(names: set[str], owner: str) -> set[str]:

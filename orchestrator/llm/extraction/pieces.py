@@ -19,6 +19,7 @@ from orchestrator.llm.extraction.effects import Effects, effects
 from orchestrator.llm.extraction.fences import Block
 from orchestrator.llm.extraction.parsing import parse, parses, too_much
 from orchestrator.llm.extraction.repairs import repair, unescaped
+from orchestrator.llm.extraction.result import MODULE
 from orchestrator.sources import TooMuch, is_future
 
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -284,6 +285,30 @@ def _gap(before: Piece, after: Piece) -> str:
     if isinstance(before.node, DEFINITIONS) or isinstance(after.node, DEFINITIONS):
         return "\n\n\n"
     return "\n\n" if before.is_import != after.is_import else "\n"
+
+
+def drop_own_imports(sources: Sequence[Source], text: str) -> None:
+    """Drop imports of what another block defines, from a module that is that block: all become one module.
+
+    Args:
+        text: the answer; a module that it names as a file (`utils.py`) is its own, as are `candidate` and `solution`.
+    """
+    files = {MODULE, "solution", *re.findall(r"\b([A-Za-z_]\w*)\.py\b", text)}
+    defined: dict[str, Source] = {}
+    for source in sources:
+        defined |= {piece.node.name: source for piece in source.pieces if isinstance(piece.node, DEFINITIONS)}
+
+    def is_own(piece: Piece, source: Source) -> bool:
+        node = piece.node
+        if not isinstance(node, ast.ImportFrom) or any(alias.asname for alias in node.names):
+            return False
+        return node.module in files and all(defined.get(alias.name, source) is not source for alias in node.names)
+
+    for source in sources if len(sources) > 1 else ():
+        kept = [piece for piece in source.pieces if not is_own(piece, source)]
+        if len(kept) < len(source.pieces):
+            source.pieces, source.whole = kept, False
+            source.problems.append("merged modules of the answer")
 
 
 def is_main(node: ast.stmt) -> bool:

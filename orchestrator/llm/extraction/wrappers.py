@@ -52,16 +52,20 @@ _PARAMETER_ENDS = re.compile(r"\n?</(?:\w+:)?(?:parameter|arg_value)>")
 _TAGS = re.compile(
     r"^(?:[ \t]*(?:</?(?:code|python|answer|solution|pre)>|\[/?(?:PYTHON|CODE|ANSWER)\]|<!\[CDATA\[|\]\]>))+[ \t]*$", re.MULTILINE
 )
+_PRE = re.compile(r"^[ \t]*<pre\b[^<>\n]{0,80}>(?:<code\b[^<>\n]{0,80}>)?[ \t]*\n?", re.MULTILINE)
+_PRE_ENDS = re.compile(r"\n?(?:</code>)?</pre>[ \t]*$", re.MULTILINE)
+"""HTML, whose first line of code may stand beside the tags."""
 _CUT = re.compile(rf'"(?:{_KEY})"[ \t\n]*:[ \t\n]*"')
 
 
 def blocks(text: str, problems: list[str]) -> list[Block]:
     """The blocks of an answer, those inside JSON and tool calls included."""
     if "```" not in text and "~~~" not in text:
-        text, count = _TAGS.subn("```", text)
-        if count:
+        fenced = _TAGS.sub("```", _PRE_ENDS.sub("\n```", _PRE.sub("```\n", text)))
+        if fenced != text and not is_program(text):
+            text = fenced
             problems.append("unwrapped tags")
-    elif _is_program(text):
+    elif is_program(text):
         return [Block(text)]
     result: list[Block] = []
     after = 0
@@ -72,10 +76,8 @@ def blocks(text: str, problems: list[str]) -> list[Block]:
     return [*result, *_between(text[after:], problems)]
 
 
-def _is_program(text: str) -> bool:
-    """Is this Python as it stands, so that its fences are parts of strings or comments? JSON is a mere value of Python's."""
-    if "```" not in text:
-        return False
+def is_program(text: str) -> bool:
+    """Is this Python as it stands, so that its marks are parts of strings or comments? JSON is a mere value of Python's."""
     try:
         return any(not isinstance(node, ast.Expr) for node in parse(text).body)
     except SyntaxError:
@@ -125,7 +127,7 @@ def _loose(text: str, problems: list[str]) -> list[Block]:
 
 def _inner(code: str) -> list[Block]:
     code = code.strip().removeprefix("<![CDATA[").removesuffix("]]>") if "<![CDATA[" in code else code
-    return ([] if _is_program(code) else fences.blocks(code)) or [Block(code, closed=True)]
+    return ([] if "```" not in code or is_program(code) else fences.blocks(code)) or [Block(code, closed=True)]
 
 
 def _json_codes(text: str) -> Iterator[str]:
