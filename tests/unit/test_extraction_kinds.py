@@ -14,6 +14,8 @@ import pytest
 from orchestrator.llm.extraction import extract, normalised
 from orchestrator.llm.extraction.parsing import MAX_DEPTH, MAX_SOURCE
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent / "extraction_cases"
 PLACEHOLDERS = {"{NBSP}": "\u00a0", "{TAB}": "\t", "{FF}": "\f"}
 STUB = 'def total(xs):\n    """Sum of the positive numbers."""\n'
