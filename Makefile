@@ -3,10 +3,10 @@
 MODEL ?= 1.5b
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo test check docs image model clean
+.PHONY: help setup demo test test-quick check docs image model clean
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: ## virtual environment, engine, sandbox image, model weights (MODEL=1.5b)
 	@scripts/setup all $(MODEL)
@@ -14,11 +14,15 @@ setup: ## virtual environment, engine, sandbox image, model weights (MODEL=1.5b)
 demo: setup ## set everything up, then let the model write loss functions and correct them
 	@.venv/bin/fumehood solve loss --demo
 
-test: ## set everything up, then run every test
+test: ## set everything up, then run every test, in three parts side by side
 	@scripts/setup all 0.5b
 	@scripts/setup training
 	@scripts/setup compose
-	@.venv/bin/pytest
+	@.venv/bin/python scripts/every_test.py
+
+test-quick: ## the quick tests that need neither engine nor model, in two minutes
+	@scripts/setup venv
+	@.venv/bin/pytest tests/unit -m 'not slow' --ignore tests/unit/test_trainers.py
 
 check: ## ruff, mypy --strict, import rules
 	@scripts/setup venv

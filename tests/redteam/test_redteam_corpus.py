@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import plain_pytest
 import pytest
 
 from orchestrator.checks.redteam.attack import _accuracy, _as_pytest, _points, _together
@@ -83,38 +84,34 @@ def run(code, **files):
     return subprocess.run([sys.executable, "-c", loaded + code], capture_output=True, text=True, check=False, timeout=120)
 
 
-def honest(task, grader, solution, folder):
-    """Whether tests pass, by pytest in an interpreter of its own."""
-    tests = task.tests[grader]
-    if grader in (Grader.FUNCTION, Grader.ASSERTS):
-        tests = _as_pytest(tests, task, grader)
-    return passes(tests, solution, folder)
+def passes(*pairs):
+    """Whether tests pass on a solution, for each pair of both, by plain pytest in a process of its own."""
+    lines = "".join(
+        json.dumps({"module": "candidate", "tests": tests, "candidate": solution}) + "\n" for tests, solution in pairs
+    )
+    command = [sys.executable, plain_pytest.__file__]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+    return [json.loads(line)["passed"] for line in done.stdout.splitlines()]
 
 
-def passes(tests, solution, folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "candidate.py").write_text(solution)
-    (folder / "test_candidate.py").write_text(tests)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        "/dev/null",
-        "--rootdir",
-        ".",
-        "test_candidate.py",
-    ]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120).returncode == 0
+@pytest.fixture(scope="module")
+def honest():
+    """Task and grader -> whether the reference passes, and whether the stub does."""
+    pairs = []
+    for task, grader in TESTED:
+        tests = task.tests[grader]
+        if grader in (Grader.FUNCTION, Grader.ASSERTS):
+            tests = _as_pytest(tests, task, grader)
+        pairs += [(tests, task.reference), (tests, task.stub)]
+    found = passes(*pairs)
+    return {
+        (task.name, grader): both for (task, grader), both in zip(TESTED, zip(found[::2], found[1::2], strict=True), strict=True)
+    }
 
 
 @pytest.mark.parametrize(("task", "grader"), TESTED, ids=lambda value: getattr(value, "name", value))
-def test_tests_accept_the_reference_and_refuse_the_stub(task, grader, tmp_path):
-    assert honest(task, grader, task.reference, tmp_path / "right")
-    assert not honest(task, grader, task.stub, tmp_path / "wrong")
+def test_tests_accept_the_reference_and_refuse_the_stub(task, grader, honest):
+    assert honest[task.name, grader] == (True, False)
 
 
 @pytest.mark.parametrize("task", [task for task in HERE if task.driver], ids=lambda task: task.name)
@@ -125,12 +122,11 @@ def test_the_driver_tells_the_reference_from_the_stub(task):
     assert wrong.stdout != right.stdout
 
 
-def test_good_tests_pass_on_everything_right_and_fail_on_every_mutant(tmp_path):
+def test_good_tests_pass_on_everything_right_and_fail_on_every_mutant():
     task = tasks()["clamp_all"]
-    for number, solution in enumerate([task.reference, *task.equivalents]):
-        assert passes(task.good_tests, solution, tmp_path / f"right{number}")
-    for number, mutant in enumerate(task.mutants):
-        assert not passes(task.good_tests, mutant, tmp_path / f"wrong{number}")
+    right, wrong = [task.reference, *task.equivalents], task.mutants
+    found = passes(*((task.good_tests, solution) for solution in [*right, *wrong]))
+    assert found == [True] * len(right) + [False] * len(wrong)
 
 
 def test_cases_accept_the_reference_alone():

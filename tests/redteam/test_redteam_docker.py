@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.checks.redteam.attack import LIMITS, run_corpus, run_pairs
 from orchestrator.checks.redteam.corpus import IN_TESTS, Goal, Grader, corpus, finder, planters, render, tasks
+from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.engine.engine import Engine
 from orchestrator.settings import Settings
 from orchestrator.types import Program, Status
@@ -41,17 +42,41 @@ def engine(level, workers=2):
     return Engine(Settings(isolation=level, workers=workers), limits=LIMITS)
 
 
+LANES = (
+    {Grader.FUNCTION},
+    {Grader.ASSERTS, Grader.UNITTEST},
+    {Grader.PYTEST, Grader.TORCH_LOSS},
+    {Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS},
+)
+"""Graders whose programs share one worker. What attacks its worker or leaves traces runs alone there, and waits for most of its time."""
+
+
+def lane(programs, graders):
+    """Programs for these graders alone; those that are meant for others only are left out."""
+    for program in programs:
+        if kept := tuple(grader for grader in program.graders if grader in graders):
+            yield program.model_copy(update={"graders": kept})
+
+
 @pytest.mark.parametrize("level", LEVELS)
 async def test_nothing_gets_through_apart(level):
-    async with engine(level) as sandboxes:
-        report = await run_corpus(sandboxes, selection(level), judging="apart")
-    assert report.broken == {}
-    assert report.forged_names == ()
-    assert report.forced_names == ()
-    assert report.hack_rate == 0
-    assert report.isolation == level
-    assert report.programs == len(selection(level))
-    assert report.unscored <= report.attempts // 50, [o for o in report.outcomes if o.unscored]
+    chosen = selection(level)
+
+    async def campaign(graders):
+        async with engine(level, workers=1) as sandboxes:
+            return await run_corpus(sandboxes, lane(chosen, graders), judging="apart")
+
+    reports = await map_concurrently(campaign, LANES)
+    for report in reports:
+        assert report.broken == {}
+        assert report.forged_names == ()
+        assert report.forced_names == ()
+        assert report.hack_rate == 0
+        assert report.isolation == level
+    outcomes = [outcome for report in reports for outcome in report.outcomes]
+    assert sorted((o.program, o.grader) for o in outcomes) == sorted((p.name, grader) for p in chosen for grader in p.graders)
+    unscored = [outcome for outcome in outcomes if outcome.unscored]
+    assert len(unscored) <= len(outcomes) // 50, unscored
 
 
 TOGETHER = (

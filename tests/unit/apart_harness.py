@@ -6,6 +6,7 @@ A process of its own forks them, so that nothing of the surrounding pytest is in
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -174,6 +175,7 @@ def _pair(job: dict[str, Any]) -> dict[str, Any]:
 
 def _main(kind: str) -> None:
     sys.path.insert(0, str(ROOM))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the image has no plugins either
     import pytest  # noqa: F401
 
     if kind == "heavy":
@@ -183,7 +185,14 @@ def _main(kind: str) -> None:
         torch.set_num_threads(1)
     import agent.boundary.candidate
     import agent.boundary.tests  # noqa: F401
+    from agent.linux import collapse_memory
+    from agent.rehearsal import rehearse
 
+    # As in a zygote of the agent: each child costs a fraction of what it would.
+    rehearse()
+    gc.collect()
+    gc.freeze()
+    collapse_memory()
     for line in sys.stdin:
         print(json.dumps(_pair(json.loads(line))), flush=True)
 

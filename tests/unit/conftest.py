@@ -8,6 +8,12 @@ import pytest
 from apart_harness import Apart
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if {"bare", "heavy"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def bare() -> Iterator[Apart]:
     """Without libraries."""

@@ -6,7 +6,6 @@ Beside each honest pair stands a program that would use the way that was opened 
 from __future__ import annotations
 
 import pytest
-from apart_harness import Apart
 
 MOCK = "from unittest.mock import MagicMock, Mock, call, mock_open, patch\nimport pytest\nimport candidate\nfrom candidate import *\n"
 CLIENT = MOCK + "def test_a():\n    c = MagicMock()\n    f(c)\n    c.get.assert_called_once_with(5)\n"
@@ -245,32 +244,25 @@ TOGETHER = {
 }
 
 
-@pytest.fixture(scope="module")
-def apart():
-    runs = Apart(heavy=False)
-    yield runs
-    runs.close()
-
-
 @pytest.mark.parametrize("name", RIGHT)
-def test_honest_programs_are_accepted(apart, name):
-    result = apart.run(*RIGHT[name])
+def test_honest_programs_are_accepted(bare, name):
+    result = bare.run(*RIGHT[name])
     assert result.accepted, result
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_programs_that_use_it_are_not(apart, name):
-    result = apart.run(*WRONG[name])
+def test_programs_that_use_it_are_not(bare, name):
+    result = bare.run(*WRONG[name])
     verdict = result.accepted or result.not_apart
     assert not verdict, result
 
 
 @pytest.mark.parametrize("name", TOGETHER)
-def test_what_cannot_cross_needs_one_interpreter(apart, name):
+def test_what_cannot_cross_needs_one_interpreter(bare, name):
     code = "import io\nclass C: pass\ndef f(g=None, *a):\n    return io.StringIO('a').read() if g is None else g(*a)"
-    assert apart.run(code, MOCK + TOGETHER[name]).not_apart
+    assert bare.run(code, MOCK + TOGETHER[name]).not_apart
 
 
-def test_tests_that_derive_classes_rest_on_the_candidates_word(apart):
-    result = apart.run(BAG, MINE + "def test_a(): assert Mine.one() == 1")
+def test_tests_that_derive_classes_rest_on_the_candidates_word(bare):
+    result = bare.run(BAG, MINE + "def test_a(): assert Mine.one() == 1")
     assert [test["basis"] for test in result.tests.values()] == ["word"]

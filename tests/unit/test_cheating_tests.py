@@ -11,6 +11,8 @@ from worthless_tests import WORDS
 
 from orchestrator.applications.unit_tests.judge import MutationOptions, Subject, judge_tests, survey
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = MutationOptions(references=3, wall=5, mutants=12)
 
 

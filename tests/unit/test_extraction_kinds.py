@@ -14,6 +14,8 @@ import pytest
 from orchestrator.llm.extraction import extract, normalised
 from orchestrator.llm.extraction.parsing import MAX_DEPTH, MAX_SOURCE
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent / "extraction_cases"
 PLACEHOLDERS = {"{NBSP}": "\u00a0", "{TAB}": "\t", "{FF}": "\f"}
 STUB = 'def total(xs):\n    """Sum of the positive numbers."""\n'
@@ -117,13 +119,10 @@ GROWING: dict[str, Callable[[int], str]] = {
 
 
 def seconds(act: Callable[[], object]) -> float:
-    """Processor time of a call: the least of three, for a busy machine only ever adds."""
-    took = []
-    for _ in range(3):
-        began = time.process_time()
-        act()
-        took.append(time.process_time() - began)
-    return min(took)
+    """Processor time of a call."""
+    began = time.process_time()
+    act()
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize("title", GROWING)
@@ -131,11 +130,15 @@ def seconds(act: Callable[[], object]) -> float:
 def test_four_times_the_text_takes_less_than_ten_times_as_long(title: str, kind: str) -> None:
     make = GROWING[title]
     size = 4_000 // max(1, len(make(10)) // 10)
-    small, large = make(size), make(4 * size)
-    once = seconds(lambda: extract(small, entry_point="total", prompt=STUB, kind=kind))  # type: ignore[arg-type]
-    more = seconds(lambda: extract(large, entry_point="total", prompt=STUB, kind=kind))  # type: ignore[arg-type]
+
+    def took(count: int) -> float:
+        text = make(count)
+        return seconds(lambda: extract(text, entry_point="total", prompt=STUB, kind=kind))  # type: ignore[arg-type]
+
+    # The least of three, for a busy machine only ever adds; and of what follows, one of three that is quick is enough.
+    once = min(took(size) for _ in range(3))
     # Quadratic work would take sixteen times as long.
-    assert more < 10 * once + 0.2
+    assert any(took(4 * size) < 10 * once + 0.2 for _ in range(3))
 
 
 DEEP = {

@@ -64,5 +64,5 @@ def test_stopping_where_nothing_was_started_does_nothing(tmp_path):
 
 def test_make_help_lists_every_command():
     done = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for command in ("setup", "demo", "test", "check", "image", "model", "clean"):
+    for command in ("setup", "demo", "test", "test-quick", "check", "image", "model", "clean"):
         assert f"make {command}" in done.stdout

@@ -28,6 +28,8 @@ from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Fault, Status, Verdict
 
+pytestmark = pytest.mark.slow
+
 ADD = Subject(
     name="add",
     function="add",

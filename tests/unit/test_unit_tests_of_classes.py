@@ -16,6 +16,8 @@ from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
 from orchestrator.types import Verdict
 
+pytestmark = pytest.mark.slow
+
 STACKS = '''
 class StackError(Exception):
     """A stack that cannot do it."""

@@ -10,6 +10,8 @@ from orchestrator.applications.unit_tests.judge import MutationOptions, judge_te
 from orchestrator.applications.unit_tests.subjects import imported_as_candidate, shown, subject_of, with_module
 from orchestrator.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = MutationOptions(references=2, wall=5)
 FILES = {
     "pkg/__init__.py": "from .shapes import area\n",

@@ -23,6 +23,8 @@ from llm_server import weights
 from llm_server.weights import KNOWN, Weights
 from orchestrator.errors import PrerequisiteError, UsageError
 
+pytestmark = pytest.mark.slow
+
 PARTS = 3
 CONTENT = b"GGUF" + bytes(range(256)) * 43
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

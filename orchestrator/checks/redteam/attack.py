@@ -153,7 +153,7 @@ async def run_corpus(
     started = time.monotonic()
     programs = tuple(programs)
     run = _Run(engine, judging, random.Random(seed))
-    broken = await run.check_graders(sorted({grader for program in programs for grader in program.graders}))
+    broken = await run.check_graders(programs)
     pairs = [(program, grader) for program in programs for grader in program.graders if grader not in broken]
     if any(program.goal is Goal.TRACE for program, _ in pairs):
         await run.take_baseline(_MODES[:1])
@@ -276,9 +276,10 @@ class _Run:
     def draw_mark(self) -> str:
         return f"{self._rng.getrandbits(64):016x}"
 
-    async def check_graders(self, graders: Sequence[Grader]) -> dict[str, str]:
-        """Graders that do not accept a right candidate, or accept a plainly wrong one."""
-        pairs = [(grader, task) for grader in graders for task in _tasks_of(grader)]
+    async def check_graders(self, programs: Iterable[HostileProgram]) -> dict[str, str]:
+        """Graders that do not accept a right candidate, or accept a plainly wrong one, by the tasks of these programs."""
+        tasks_of = {(grader, task.name): task for p in programs for grader in p.graders for task in [p.task(grader)]}
+        pairs = [(grader, task) for (grader, _), task in sorted(tasks_of.items())]
         faults = await map_concurrently(self._fault, pairs, self._engine.workers)
         return {grader.value: fault for (grader, _), fault in zip(pairs, faults, strict=True) if fault}
 
@@ -353,7 +354,7 @@ class _Run:
 
     async def _disturbed(self, grader: Grader) -> str:
         """Whether right candidates are still accepted, by as many workers as there are."""
-        task = _tasks_of(grader)[0]
+        task = _some_task(grader)
         task = task.model_copy(update={"cases": task.cases[:1]})
         right = task.good_tests or task.reference
         results = await map_concurrently(lambda _: self._judge_right(right, task, grader), range(self._engine.workers))
@@ -424,11 +425,9 @@ def _as_pytest(tests: str, task: Task, grader: Grader) -> str:
     return f"{imports or 'from candidate import *'}\n\ndef test_asserts():\n{body}"
 
 
-def _tasks_of(grader: Grader) -> list[Task]:
-    """The tasks that this grader has, the default one first."""
-    return list(
-        {task.name: task for program in corpus() if grader in program.graders for task in [program.task(grader)]}.values()
-    )
+def _some_task(grader: Grader) -> Task:
+    """One that this grader judges."""
+    return next(program.task(grader) for program in corpus() if grader in program.graders)
 
 
 def _together(programs: Sequence[HostileProgram], mark: str) -> str:
