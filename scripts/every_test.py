@@ -2,7 +2,8 @@
 
 Tests of sandboxes mostly wait, for the engine and for limits that are reached by the clock; tests of the host compute. So each
 part below is a pytest of its own, and all are at work at once. They share the engine, as any processes on one host may: each has
-pools of its own, and counts none but its own containers. What a part says is shown whole, once it has ended.
+pools of its own, and counts none but its own containers. What a part says is shown whole, once it has ended; until then a line now
+and again shows how far each is.
 
 Left out: a choice of tests. `pytest` with a path does that.
 """
@@ -10,15 +11,16 @@ Left out: a choice of tests. `pytest` with a path does that.
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
@@ -27,6 +29,8 @@ PARTS = {
     "unit": ("tests/unit",),
 }
 """Name of a part -> what its pytest is given."""
+REMINDER = 30.0
+"""Seconds between two lines on how far the parts are."""
 
 
 def run(parts: Mapping[str, Sequence[str]]) -> int:
@@ -46,15 +50,30 @@ def run(parts: Mapping[str, Sequence[str]]) -> int:
         }
         stack.enter_context(_interruptible(running.values()))
         print(f"tests: {', '.join(parts)}, side by side; what each says is shown when it has ended", flush=True)
-        ends = {stack.enter_context(ThreadPoolExecutor(1)).submit(process.wait): name for name, process in running.items()}
-        for end in as_completed(ends):
-            name = ends[end]
-            said[name].seek(0)
-            print(f"\n#### {name}, {time.monotonic() - began:.0f} s ####", said[name].read(), sep="\n", flush=True)
-            if end.result():
-                failed.append(name)
+        reminded = began
+        while running:
+            for name in [name for name, process in running.items() if process.poll() is not None]:
+                process = running.pop(name)
+                print(f"\n#### {name}, {time.monotonic() - began:.0f} s ####", _text(said[name]), sep="\n", flush=True)
+                if process.returncode:
+                    failed.append(name)
+            if running and time.monotonic() > reminded + REMINDER:
+                reminded = time.monotonic()
+                far = ", ".join(f"{name} {_how_far(_text(said[name]))}" for name in running)
+                print(f"tests: {far}, {reminded - began:.0f} s", flush=True)
+            time.sleep(0.1)
     print(f"tests: {'failed: ' + ', '.join(failed) if failed else 'all passed'}, {time.monotonic() - began:.0f} s", flush=True)
     return int(bool(failed))
+
+
+def _text(file: IO[str]) -> str:
+    """What a part has said so far. The file is written by its process, at a place of its own."""
+    return Path(f"/proc/self/fd/{file.fileno()}").read_text(errors="replace")
+
+
+def _how_far(said: str) -> str:
+    """The share of its tests that a part has done, as pytest says it."""
+    return (re.findall(r"\[ *(\d+%)\]$", said, re.MULTILINE) or ["0%"])[-1]
 
 
 @contextlib.contextmanager
