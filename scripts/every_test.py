@@ -2,8 +2,8 @@
 
 Tests of sandboxes mostly wait, for the engine and for limits that are reached by the clock; tests of the host compute. So each
 part below is a pytest of its own, and all are at work at once. They share the engine, as any processes on one host may: each has
-pools of its own, and counts none but its own containers. What a part says is shown whole, once it has ended; until then a line now
-and again shows how far each is.
+pools of its own, and counts none but its own containers. What a part says is shown whole, once it has ended; until then a line
+now and again says how far each is.
 
 Left out: a choice of tests. `pytest` with a path does that.
 """
