@@ -771,6 +771,7 @@ def test_a_template_without_a_place_for_the_task(cli: Cli, tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here")
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written_is_read(cli: Cli, recorded: str, tmp_path: Path) -> None:
     """A file system of its own that is mounted read-only, for root may write to any folder."""
     script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && exec fumehood runs"

@@ -18,6 +18,8 @@ from orchestrator.sandbox import engine, image, wheels
 from orchestrator.sandbox.engine import connect
 from orchestrator.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

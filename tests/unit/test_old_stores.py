@@ -83,6 +83,7 @@ async def test_rows_of_unit_tests_are_read(store, tmp_path):
     assert (await UnitTestWriting(Settings(home=tmp_path), store).resume_job(run)).rows == [first, second]
 
 
+@pytest.mark.slow
 def test_a_step_is_taken_once_by_many(url):
     program = "import sys\nfrom orchestrator.data.store import RunStore\nRunStore.open(sys.argv[1]).close()"
     openers = [subprocess.Popen([sys.executable, "-c", program, url]) for _ in range(3)]

@@ -301,6 +301,7 @@ def test_a_run_whose_process_nobody_wrote_down_is_left_alone(store: RunStore, tm
     assert store.run(record.id).state == "running"
 
 
+@pytest.mark.slow
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
     program = """
 import sys
