@@ -104,15 +104,15 @@ async def test_the_same_programs_get_through_together(record_property):
     assert {name.partition(" ")[0] for name in report.forged_names} == set(TOGETHER)
 
 
-@pytest.mark.parametrize(("level", "count"), [("namespace", 500), ("container", 10)])
-async def test_nothing_is_visible_to_the_next_run(level, count):
-    """On two workers, each of which serves all of its own pairs."""
+@pytest.mark.parametrize(("level", "count", "workers"), [("namespace", 250, 4), ("container", 10, 2)])
+async def test_nothing_is_visible_to_the_next_run(level, count, workers):
+    """On several workers, each of which serves all of its own pairs."""
 
     async def looked(seed):
         async with engine(level, workers=1) as sandboxes:
             return await run_pairs(sandboxes, count, seed=seed)
 
-    for report in await asyncio.gather(looked(1), looked(2)):
+    for report in await map_concurrently(looked, range(1, workers + 1)):
         assert report.traces == ()
         assert report.isolation == level
         assert report.unscored <= count // 50
