@@ -1,0 +1,210 @@
+"""What a model is asked for, and nothing that it must not see: no row, no label, no prediction.
+
+Every prompt is a conversation of its own. Small models write whole functions rather than changes, complete what they have just
+read, and propose too simple features unless they are shown some: so the prompt offers pieces to choose from and ends in a skeleton.
+
+Left out: how answers are judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.applications.tabular.candidate import Form
+from orchestrator.applications.tabular.metrics import Metric
+from orchestrator.applications.tabular.table import Table
+from orchestrator.jobs.classification import Failure
+from orchestrator.llm.prompts import block, conversation
+from orchestrator.types import Fault, Message, Value
+
+SYSTEM = "You are an expert in Python, pandas and scikit-learn. You answer with one python code block and nothing else."
+REPORT_WORDS = 80
+REPORT_SYSTEM = "You are an expert in machine learning. You write short, exact notes."
+
+
+class Brief(Value):
+    """What a model may know of a task."""
+
+    profile: str
+    """Columns, types and the target's balance, from rows that are not sealed."""
+    goal: str
+    """What is to be predicted, and by which metric it is judged."""
+    form: Form
+    skeleton: str
+    """Begin of an answer, for the model to complete."""
+    rules: str
+    pieces: str
+    """Templates to choose from."""
+
+
+def brief_of(table: Table, metric: Metric, profile: str, form: Form) -> Brief:
+    """The description of a task in a prompt."""
+    direction = "larger is better" if metric.greater_is_better else "smaller is better"
+    return Brief(
+        profile=profile,
+        goal=f"Predict `{table.target}` for new rows. You are judged by {metric.name} ({metric.title}; {direction}) on rows that you never see.",
+        form=form,
+        skeleton=_SKELETONS[form].format(kind=_kind(table), target=table.target),
+        rules=_RULES[form].format(target=table.target),
+        pieces=_pieces(table),
+    )
+
+
+def first(brief: Brief, reports: Sequence[str] = ()) -> tuple[Message, ...]:
+    """Ask for a candidate, without one to build on."""
+    different = ("Write something that differs from all of these.",) if reports else ()
+    return _ask(_task(brief), *_notes(reports), *different, _wanted(brief), block(brief.skeleton))
+
+
+def repair(brief: Brief, failure: Failure) -> tuple[Message, ...]:
+    """Ask for a candidate that runs, showing the one that failed and the end of its traceback."""
+    hint = f"\nHint: {failure.hint}" if failure.hint else ""
+    complaint = {Fault.FORMAT: "It cannot be used:", Fault.RESOURCE_LIMIT: "It was stopped:"}.get(failure.fault, "It failed:")
+    return _ask(
+        _task(brief),
+        "This answer does not work:",
+        block(failure.code) if failure.code.strip() else "(no code)",
+        f"{complaint}\n{failure.feedback.strip()}{hint}",
+        brief.rules,
+        "Write the whole code again with this mistake repaired and the rest unchanged. Its first line is a comment that names the mistake.",
+    )
+
+
+def improve(brief: Brief, failure: Failure, reports: Sequence[str]) -> tuple[Message, ...]:
+    """Ask for a better candidate: the best so far with one change."""
+    return _ask(
+        _task(brief),
+        "This is the best code so far:",
+        block(failure.code),
+        failure.feedback.strip(),
+        *_notes(reports),
+        brief.pieces,
+        brief.rules,
+        "Write the whole code again with ONE change that should raise the result: a better feature, another model, or better settings. "
+        "Do not repeat what was tried. Its first line is a comment that names the change.",
+    )
+
+
+def report(brief: Brief, code: str, result: str) -> tuple[Message, ...]:
+    """Ask the model what it learnt from a result."""
+    return conversation(
+        _task(brief),
+        "This code was tried:",
+        block(code),
+        f"What came of it:\n{result.strip()}",
+        f"Write a note of at most {REPORT_WORDS} words in four lines, each beginning with its word: Tried, Result, Cause, Next. No code.",
+        system=REPORT_SYSTEM,
+    )
+
+
+def shortened(text: str) -> str:
+    """A report as it is kept: no fences, at most `REPORT_WORDS` words."""
+    lines = [line.strip() for line in text.replace("```", "").splitlines() if line.strip()]
+    words = 0
+    kept = []
+    for line in lines:
+        pieces = line.split()[: REPORT_WORDS - words]
+        words += len(pieces)
+        if pieces:
+            kept.append(" ".join(pieces))
+    return "\n".join(kept)
+
+
+def _ask(*parts: str) -> tuple[Message, ...]:
+    return conversation(*(part for part in parts if part), system=SYSTEM)
+
+
+def _task(brief: Brief) -> str:
+    # First and alike in all prompts of a task: servers keep what they computed for a common beginning.
+    return f"# Task\n{brief.goal}\n{brief.profile}"
+
+
+def _wanted(brief: Brief) -> str:
+    return f"{brief.pieces}\n\n{brief.rules}\nAnswer with one python code block, no explanations. Complete this:"
+
+
+def _notes(reports: Sequence[str]) -> tuple[str, ...]:
+    return ("Notes on the latest attempts:\n" + "\n\n".join(reports),) if reports else ()
+
+
+_RULES: dict[Form, str] = {
+    "functions": (
+        "Write two functions. `features(df)` gets the columns above without `{target}`, for training rows and for new rows alike, and "
+        "returns a DataFrame with the same rows; it looks at each row by itself (no mean over df, no fit). `build(columns)` gets the names "
+        "of these features and returns a scikit-learn Pipeline that is not fitted yet; missing values and texts are its work. "
+        "Do not read files, fit, predict or print."
+    ),
+    "script": (
+        "Write a whole program. It reads `train.csv` (with the column `{target}`) and `test.csv` (without it), fits on the first, and writes "
+        "`predictions.csv` with one line for each row of `test.csv` in its order: a column for each class, named after it, with "
+        "probabilities that sum to one; or for a number one column `{target}`. Empty cells are missing values. Do not look at test rows when fitting."
+    ),
+}
+_SKELETONS: dict[Form, str] = {
+    "functions": """\
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoosting{kind}, RandomForest{kind}
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+
+def features(df):
+    df = df.copy()
+    # at least two new columns here, by name
+    return df
+
+
+def build(columns):
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    texts = OneHotEncoder(handle_unknown="ignore", min_frequency=10, sparse_output=False)
+    prepare = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (texts, make_column_selector(dtype_exclude="number")),
+    )
+    return make_pipeline(prepare, """,
+    "script": """\
+import numpy as np
+import pandas as pd
+
+train = pd.read_csv("train.csv")
+test = pd.read_csv("test.csv")
+target = train.pop("{target}")
+""",
+}
+
+
+def _kind(table: Table) -> str:
+    return "Classifier" if table.classes else "Regressor"
+
+
+def _pieces(table: Table) -> str:
+    """Templates made of this table's own columns: small models copy what fits."""
+    frame = table.features
+    numbers = [name for name in frame.columns if frame[name].dtype == "float64"]
+    texts = [name for name in frame.columns if name not in numbers]
+    lines = ["Pieces to choose from:"]
+    if len(numbers) > 1:
+        a, b = numbers[:2]
+        lines.append(f'- ratio, sum, product: df["x"] = df[{a!r}] / (df[{b!r}] + 1)')
+    if numbers:
+        a = numbers[-1]
+        lines.append(
+            f'- logarithm, bins: df["x"] = np.log1p(df[{a!r}].clip(lower=0)); df["x"] = pd.cut(df[{a!r}], 5, labels=False)'
+        )
+        lines.append(f'- missing: df["x"] = df[{a!r}].isna().astype(float)')
+    if texts:
+        a = texts[0]
+        lines.append(
+            f'- of a text: df["x"] = df[{a!r}].str.len(); df["x"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\\\.", expand=False); df["x"] = df[{a!r}].str[0]'
+        )
+        lines.append(f"- a text with too many values: df = df.drop(columns=[{a!r}])")
+    kind = _kind(table)
+    linear = "LogisticRegression(C=0.3, max_iter=2000)" if table.classes else "Ridge(alpha=10)"
+    lines.append(
+        f"- models: HistGradientBoosting{kind}(learning_rate=0.05, max_leaf_nodes=15, l2_regularization=1.0), RandomForest{kind}(500, "
+        f"min_samples_leaf=3), ExtraTrees{kind}(500, min_samples_leaf=3), {linear}, Voting{kind} of several"
+    )
+    return "\n".join(lines)
