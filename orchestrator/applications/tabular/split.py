@@ -61,6 +61,11 @@ class Split:
         """The rest in five folds; each `repeat` is another partition of it."""
         return list(_folds(self.table, self._groups, self._rest, FOLDS, self.seed + 1 + repeat))
 
+    def halves(self, repeats: int = 5) -> list[Fold]:
+        """The rest split in two, both ways round, `repeats` times: for paired comparisons (Dietterich 1998)."""
+        seeds = (self.seed - 1 - repeat for repeat in range(repeats))
+        return [fold for seed in seeds for fold in _folds(self.table, self._groups, self._rest, 2, seed % 2**32)]
+
     def search_folds(self) -> list[Fold]:
         """What every attempt is scored on: all folds, or one where that holds enough rows."""
         folds = self.folds()
