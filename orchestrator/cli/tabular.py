@@ -1,4 +1,4 @@
-"""`fumehood solve tabular`: a model writes programs that learn from a table, and rows that it never sees say what they are worth."""
+"""`fumehood solve tabular`: a model writes programs that learn from a table, and hidden rows say what they are worth."""
 
 from __future__ import annotations
 
@@ -82,8 +82,9 @@ def tabular(
 ) -> None:
     """Let a model write programs that predict a column of a table. Exit code 0: one could be scored; 1: none.
 
-    A fifth of the rows is sealed until the end; the rest is split into folds by a seed of the run's own. Programs get rows with the
-    target and rows without; what they predict is scored outside of the sandbox. Baselines and a control are run on the same rows.
+    A fifth of the rows is sealed until the end; the rest is split into folds by a seed of the run's own. Programs get rows with
+    the target and rows without; what they predict is scored outside of the sandbox. Baselines and a control are run on the same
+    rows.
     """
     from orchestrator.applications.tabular.job import TabularSolving
     from orchestrator.applications.tabular.options import TabularJob

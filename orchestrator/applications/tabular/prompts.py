@@ -1,7 +1,7 @@
 """What a model is asked for, and nothing that it must not see: no row, no label, no prediction.
 
 Every prompt is a conversation of its own. Small models write whole functions rather than changes, complete what they have just
-read, and propose too simple features unless they are shown some: so the prompt offers pieces to choose from and ends in a skeleton.
+read, and propose too simple features unless they are shown some: the prompt offers pieces to choose from and ends in a skeleton.
 
 Left out: how answers are judged.
 """
@@ -42,7 +42,7 @@ def brief_of(table: Table, metric: Metric, profile: str, form: Form) -> Brief:
     direction = "larger is better" if metric.greater_is_better else "smaller is better"
     return Brief(
         profile=profile,
-        goal=f"Predict `{table.target}` for new rows. You are judged by {metric.name} ({metric.title}; {direction}) on rows that you never see.",
+        goal=f"Predict `{table.target}` for new rows. {metric.name} on hidden rows decides ({metric.title}; {direction}).",
         form=form,
         skeleton=_SKELETONS[form].format(kind=_kind(table), target=table.target),
         rules=_RULES[form].format(target=table.target),
@@ -66,7 +66,8 @@ def repair(brief: Brief, failure: Failure) -> tuple[Message, ...]:
         block(failure.code) if failure.code.strip() else "(no code)",
         f"{complaint}\n{failure.feedback.strip()}{hint}",
         brief.rules,
-        "Write the whole code again with this mistake repaired and the rest unchanged. Its first line is a comment that names the mistake.",
+        "Write the whole code again with this mistake repaired and the rest unchanged. Its first line is a comment that names "
+        "the mistake.",
     )
 
 
@@ -80,8 +81,8 @@ def improve(brief: Brief, failure: Failure, reports: Sequence[str]) -> tuple[Mes
         *_notes(reports),
         brief.pieces,
         brief.rules,
-        "Write the whole code again with ONE change that should raise the result: a better feature, another model, or better settings. "
-        "Do not repeat what was tried. Its first line is a comment that names the change.",
+        "Write the whole code again with ONE change that should improve the result: a better feature, another model, or better "
+        "settings. Do not repeat what was tried. Its first line is a comment that names the change.",
     )
 
 
@@ -92,7 +93,7 @@ def report(brief: Brief, code: str, result: str) -> tuple[Message, ...]:
         "This code was tried:",
         block(code),
         f"What came of it:\n{result.strip()}",
-        f"Write a note of at most {REPORT_WORDS} words in four lines, each beginning with its word: Tried, Result, Cause, Next. No code.",
+        f"Write a note of at most {REPORT_WORDS} words in four lines that begin with Tried, Result, Cause and Next. No code.",
         system=REPORT_SYSTEM,
     )
 
@@ -129,15 +130,16 @@ def _notes(reports: Sequence[str]) -> tuple[str, ...]:
 
 _RULES: dict[Form, str] = {
     "functions": (
-        "Write two functions. `features(df)` gets the columns above without `{target}`, for training rows and for new rows alike, and "
-        "returns a DataFrame with the same rows; it looks at each row by itself (no mean over df, no fit). `build(columns)` gets the names "
-        "of these features and returns a scikit-learn Pipeline that is not fitted yet; missing values and texts are its work. "
-        "Do not read files, fit, predict or print."
+        "Write two functions. `features(df)` gets the columns above without `{target}`, for training rows and for new rows "
+        "alike, and returns a DataFrame with the same rows; it looks at each row by itself (no mean over df, no fit). "
+        "`build(columns)` gets the names of these features and returns a scikit-learn Pipeline that is not fitted yet; missing "
+        "values and texts are its work. Do not read files, fit, predict or print."
     ),
     "script": (
-        "Write a whole program. It reads `train.csv` (with the column `{target}`) and `test.csv` (without it), fits on the first, and writes "
-        "`predictions.csv` with one line for each row of `test.csv` in its order: a column for each class, named after it, with "
-        "probabilities that sum to one; or for a number one column `{target}`. Empty cells are missing values. Do not look at test rows when fitting."
+        "Write a whole program. It reads `train.csv` (with the column `{target}`) and `test.csv` (without it), fits on the "
+        "first, and writes `predictions.csv` with one line for each row of `test.csv` in its order: a column for each class, "
+        "named after it, with probabilities that sum to one; or for a number one column `{target}`. Empty cells are missing "
+        "values. Do not look at test rows when fitting."
     ),
 }
 _SKELETONS: dict[Form, str] = {
@@ -191,20 +193,26 @@ def _pieces(table: Table) -> str:
         lines.append(f'- ratio, sum, product: df["x"] = df[{a!r}] / (df[{b!r}] + 1)')
     if numbers:
         a = numbers[-1]
-        lines.append(
-            f'- logarithm, bins: df["x"] = np.log1p(df[{a!r}].clip(lower=0)); df["x"] = pd.cut(df[{a!r}], 5, labels=False)'
-        )
-        lines.append(f'- missing: df["x"] = df[{a!r}].isna().astype(float)')
+        lines += [
+            f'- logarithm: df["x"] = np.log1p(df[{a!r}].clip(lower=0))',
+            f'- bins: df["x"] = pd.cut(df[{a!r}], 5, labels=False)',
+            f'- missing: df["x"] = df[{a!r}].isna().astype(float)',
+        ]
     if texts:
         a = texts[0]
-        lines.append(
-            f'- of a text: df["x"] = df[{a!r}].str.len(); df["x"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\\\.", expand=False); df["x"] = df[{a!r}].str[0]'
-        )
-        lines.append(f"- a text with too many values: df = df.drop(columns=[{a!r}])")
+        lines += [
+            f'- of a text: df["x"] = df[{a!r}].str.len(); df["x"] = df[{a!r}].str[0]; df["x"] = df[{a!r}].str.split().str[-1]',
+            f'- a word in a text: df["x"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\.", expand=False)',
+            f"- a text with too many values: df = df.drop(columns=[{a!r}])",
+        ]
     kind = _kind(table)
     linear = "LogisticRegression(C=0.3, max_iter=2000)" if table.classes else "Ridge(alpha=10)"
-    lines.append(
-        f"- models: HistGradientBoosting{kind}(learning_rate=0.05, max_leaf_nodes=15, l2_regularization=1.0), RandomForest{kind}(500, "
-        f"min_samples_leaf=3), ExtraTrees{kind}(500, min_samples_leaf=3), {linear}, Voting{kind} of several"
+    models = (
+        f"HistGradientBoosting{kind}(learning_rate=0.05, max_leaf_nodes=15)",
+        f"RandomForest{kind}(300, min_samples_leaf=3)",
+        f"ExtraTrees{kind}(300, min_samples_leaf=3)",
+        linear,
+        f"Voting{kind} of several",
     )
+    lines.append(f"- models: {', '.join(models)}")
     return "\n".join(lines)

@@ -6,7 +6,6 @@ What a model is shown of it is a sentence; no row, label or prediction is in it.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.applications.tabular.metrics import Labels, Predictions
 from orchestrator.applications.tabular.table import Table
@@ -96,5 +95,6 @@ def weakness(table: Table, labels: Labels, predictions: Predictions) -> str:
         most = f", most others are taken for {max(wrong)[1]!r}" if wrong and max(wrong)[0] else ""
         return f"Worst class: of {worst.name!r} {worst.found / worst.rows:.0%} are found{most}."
     band = max(bands_of(labels, predictions), key=lambda band: band.error)
+    place = f"between {band.low:.4g} and {band.high:.4g}"
     side = "too low" if band.bias < 0 else "too high"
-    return f"Worst where the target lies between {band.low:.4g} and {band.high:.4g}: off by {band.error:.4g} on average, mostly {side}."
+    return f"Worst where the target lies {place}: off by {band.error:.4g} on average, mostly {side}."
