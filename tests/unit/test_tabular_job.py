@@ -1,6 +1,7 @@
 """The job that searches a table: what is planned, what a prompt holds, what is resumed, and what the result is held against."""
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -8,23 +9,25 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from forked_sandbox import execute
 
 from orchestrator.applications.tabular import feedback, prompts
+from orchestrator.applications.tabular.candidate import STAGES
 from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.job import TabularSolving
 from orchestrator.applications.tabular.metrics import METRICS
 from orchestrator.applications.tabular.options import TabularJob
 from orchestrator.applications.tabular.paired import Difference
 from orchestrator.applications.tabular.planning import REPAIRS, control_planner, planner
+from orchestrator.applications.tabular.predictions import ARRAY
 from orchestrator.applications.tabular.reports import write_reports
 from orchestrator.applications.tabular.table import read_table
+from orchestrator.data.arrays import write_array
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.jobs.loop import LoopOptions
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
-from orchestrator.types import Attempt, Completion, Fault, Limits, Verdict
+from orchestrator.types import Attempt, Completion, ExecutionResult, Fault, Limits, Status, Verdict
 
 RNG = np.random.default_rng(3)
 ROWS = 120
@@ -53,7 +56,7 @@ REPORT = "Tried: a tree\nResult: fine\nCause: luck\nNext: another"
 
 
 class Sandboxes:
-    """An executor without isolation."""
+    """Knows by the code of a candidate what it would predict: a fold costs nothing."""
 
     image, limits, workers = "sha256:test", Limits(), 1
 
@@ -62,7 +65,15 @@ class Sandboxes:
 
     async def execute(self, program, limits=None, **_):
         self.programs.append(program)
-        return await execute(program, limits)
+        code, rows = program.files["candidate.py"].decode(), pd.read_csv(io.BytesIO(program.files["test.csv"]))
+        if "missing_name" in code:
+            trace = "Traceback (most recent call last):\n  File \"/x/candidate.py\", line 7, in build\nNameError: name 'missing_name' is not defined"
+            said = {"reached": ["loaded"], "failure": "NameError", "traceback": trace}
+            return ExecutionResult(status=Status.OK, artifacts={STAGES: json.dumps(said).encode()})
+        yes = np.full(len(rows), 0.5)
+        if "features" in code:
+            yes = np.where(rows["x" if '"x"' in code else "y"] > 0, 0.9, 0.1)
+        return ExecutionResult(status=Status.OK, artifacts={ARRAY: write_array(np.column_stack([1 - yes, yes]))})
 
 
 class Model(ScriptedModel):
@@ -111,27 +122,26 @@ async def test_a_search_repairs_improves_and_is_held_against_its_control(table, 
     assert outcome.score.value == 1.0
     assert outcome.sealed["control"].lead.is_resolved
     assert result.standing.opened == 1
-    assert outcome.audit.findings == []
+    assert any("shuffled targets" in finding for finding in outcome.audit.findings)  # these sandboxes learn from nothing
     prompts_seen = "\n".join(model.asked)
     assert "name 'missing_name' is not defined" in prompts_seen
     assert REPORT in prompts_seen
     assert all(REPORT not in asked for asked in model.asked[:3] + model.asked[-5:])  # drafts and control know nothing
     assert str(job.split_seed) not in prompts_seen
 
-    first = (tmp_path / "a", tmp_path / "b")
-    write_reports(result, first[0])
     again = await solving(store, Model([])).resume_job(result.run.id)  # nothing is asked or run again
-    write_reports(again, first[1])
-    assert (first[0] / "report.json").read_bytes() == (first[1] / "report.json").read_bytes()
-    facts = json.loads((first[0] / "report.json").read_text())
+    assert again.standing == result.standing
+    out = tmp_path / "out"
+    write_reports(again, out)
+    facts = json.loads((out / "report.json").read_text())
     assert facts["standing"]["outcome"]["winner"] == outcome.winner
-    page = (first[0] / "report.html").read_text()
+    page = (out / "report.html").read_text()
     assert "<polyline" in page
     assert "the winner is better by" in page
 
     new = tmp_path / "new.csv"
     FRAME.drop(columns="bought").to_csv(new, index=False)
-    best = [sys.executable, first[0] / "best.py", table, new]
+    best = [sys.executable, out / "best.py", table, new]
     await asyncio.to_thread(subprocess.run, best, cwd=tmp_path, check=True, capture_output=True)
     assert (pd.read_csv(tmp_path / "predictions.csv")["bought"] == FRAME["bought"]).all()
 
@@ -250,7 +260,7 @@ def test_the_skeleton_that_is_offered_works_on_texts_and_gaps(tmp_path):
     table = read_table(str(path), "bought")
     brief = prompts.brief_of(table, METRICS["roc_auc"], "", "functions")
     names = {}
-    exec(brief.skeleton + "RandomForestClassifier(10))", names)
+    exec(f"{brief.skeleton}\n    return df\n\n\n{brief.pieces.rpartition('```python')[2].strip('`')}", names)
     made = names["features"](table.features)
     fitted = names["build"](list(made.columns)).fit(made, table.y)
     assert fitted.predict(made).shape == (ROWS,)

@@ -11,7 +11,7 @@ from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.metrics import Metric
 from orchestrator.jobs.classification import LONGEST
 
-_FRAME = re.compile(r'  File "[^"]*(?:candidate|main)\.py", line \d+, in .*\n(?:    .*\n)?')
+_FRAME = re.compile(r'  File "(?:[^"]*/)?(?P<own>(?:candidate|main)\.py", line \d+, in .*\n(?:    .*\n)?)')
 _HINTS = {
     r"Input (?:X )?contains NaN|NaN values": "Fill missing values in build: SimpleImputer for numbers, before the model.",
     r"could not convert string to float|Cannot use median strategy|could not convert": (
@@ -34,12 +34,14 @@ def told(metric: Metric, details: TabularDetails) -> str:
     noise = f", noise ±{details.standard_error:.3g}" if details.standard_error is not None else ""
     lines = [f"Result: {metric.name} {details.value:.4g} ({direction} is better{noise})."]
     over = details.over_best
-    if over is not None:
+    if over is not None and over.mean == 0:
+        lines.append("It equals the best before.")
+    elif over is not None:
         size = f"{abs(over.mean):.3g} {'better' if over.mean > 0 else 'worse'}"
         judgement = "a gain" if over.low > 0 else "a loss" if over.high < 0 else "no more than noise"
         noise = f"{(over.high - over.low) / 2:.3g}"
         lines.append(f"It is {size} than the best before (noise ±{noise}): {judgement}.")
-    return "\n".join([*lines, details.weakness])
+    return "\n".join([*lines, *([details.weakness] if details.weakness else [])])
 
 
 def shortened(failure: str) -> str:
@@ -47,7 +49,7 @@ def shortened(failure: str) -> str:
     text = failure.strip()
     if "Traceback (most recent call last)" not in text and 'File "' not in text:
         return text[-LONGEST:]
-    frames = [frame.rstrip() for frame in _FRAME.findall(text)]
+    frames = [f'File "{own.rstrip()}' for own in _FRAME.findall(text)]
     raised = re.split(r"\n(?=\w[\w.]*(?:Error|Exception|Warning|Interrupt|Failed)\b)", text)[-1]
     return "\n".join([*frames[-2:], raised])[-LONGEST:] if frames else raised[-LONGEST:]
 

@@ -172,7 +172,7 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
 
     def result(self, run: RunRecord) -> TabularResult:
         """What is known so far."""
-        left = [] if self.job.control else ["There is no control (--no-control): what correction was worth is not known"]
+        attempts = [*self._attempts("candidate"), *self._attempts("control")]
         return TabularResult(
             run=run,
             job=self.job,
@@ -180,11 +180,24 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
             profile=self.profile,
             metric=self.metric.name,
             standing=self.standing,
-            attempts=[*self._attempts("candidate"), *self._attempts("control")],
-            problems=[*self.problems, *left],
+            attempts=attempts,
+            problems=[*self.problems, *self._notes(attempts)],
             wall_time=self.time_spent,
             error=self.error,
         )
+
+    def _notes(self, attempts: Sequence[Attempt]) -> list[str]:
+        """What to say of the answers: refused prompts, answers that were cut off, and no control."""
+        found = []
+        refused = [attempt.completion.refused for attempt in attempts if attempt.completion.refused]
+        if refused:
+            found.append(f"The server refused {len(refused)} prompts. It said: {refused[0]}")
+        cut = sum(attempt.completion.finish_reason == "length" for attempt in attempts)
+        if cut:
+            found.append(f"{cut} answers were cut off at --max-new-tokens {self.job.max_new_tokens}")
+        if not self.job.control:
+            found.append("There is no control (--no-control): what correction was worth is not known")
+        return found
 
     async def _stand(self, **changes: object) -> None:
         """Change what was found, and record it."""

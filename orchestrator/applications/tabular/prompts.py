@@ -44,9 +44,9 @@ def brief_of(table: Table, metric: Metric, profile: str, form: Form) -> Brief:
         profile=profile,
         goal=f"Predict `{table.target}` for new rows. {metric.name} on hidden rows decides ({metric.title}; {direction}).",
         form=form,
-        skeleton=_SKELETONS[form].format(kind=_kind(table), target=table.target),
+        skeleton=_skeleton(table, form),
         rules=_RULES[form].format(target=table.target),
-        pieces=_pieces(table),
+        pieces=_pieces(table, form),
     )
 
 
@@ -121,7 +121,10 @@ def _task(brief: Brief) -> str:
 
 
 def _wanted(brief: Brief) -> str:
-    return f"{brief.pieces}\n\n{brief.rules}\nAnswer with one python code block, no explanations. Complete this:"
+    return (
+        f"{brief.pieces}\n\n{brief.rules}\nAnswer with one python code block that holds all of it, no explanations. "
+        "It begins like this:"
+    )
 
 
 def _notes(reports: Sequence[str]) -> tuple[str, ...]:
@@ -147,26 +150,16 @@ _SKELETONS: dict[Form, str] = {
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.ensemble import HistGradientBoosting{kind}, RandomForest{kind}
+from sklearn.ensemble import {ensembles}
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import {linear}
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
 def features(df):
     df = df.copy()
-    # at least two new columns here, by name
-    return df
-
-
-def build(columns):
-    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-    texts = OneHotEncoder(handle_unknown="ignore", min_frequency=10, sparse_output=False)
-    prepare = make_column_transformer(
-        (numbers, make_column_selector(dtype_include="number")),
-        (texts, make_column_selector(dtype_exclude="number")),
-    )
-    return make_pipeline(prepare, """,
+    # New columns that say more about {target}:""",
     "script": """\
 import numpy as np
 import pandas as pd
@@ -178,41 +171,61 @@ target = train.pop("{target}")
 }
 
 
+_BUILD = """\
+def build(columns):
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler())
+    texts = OneHotEncoder(handle_unknown="ignore", min_frequency=10, sparse_output=False)
+    prepare = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (texts, make_column_selector(dtype_exclude="number")),
+    )
+    return make_pipeline(prepare, {model})"""
+
+
+def _skeleton(table: Table, form: Form) -> str:
+    kind = _kind(table)
+    ensembles = ", ".join(f"{name}{kind}" for name in ("ExtraTrees", "HistGradientBoosting", "RandomForest", "Voting"))
+    linear = "LogisticRegression" if table.classes else "Ridge"
+    return _SKELETONS[form].format(ensembles=ensembles, linear=linear, target=table.target)
+
+
 def _kind(table: Table) -> str:
     return "Classifier" if table.classes else "Regressor"
 
 
-def _pieces(table: Table) -> str:
+def _pieces(table: Table, form: Form) -> str:
     """Templates made of this table's own columns: small models copy what fits."""
     frame = table.features
     numbers = [name for name in frame.columns if frame[name].dtype == "float64"]
     texts = [name for name in frame.columns if name not in numbers]
-    lines = ["Pieces to choose from:"]
+    lines = ["Pieces to choose from and to change:"]
     if len(numbers) > 1:
-        a, b = numbers[:2]
-        lines.append(f'- ratio, sum, product: df["x"] = df[{a!r}] / (df[{b!r}] + 1)')
+        a, b = numbers[-2:]
+        lines.append(f'- ratio, sum, product: df["ratio"] = df[{a!r}] / (df[{b!r}] + 1)')
     if numbers:
         a = numbers[-1]
         lines += [
-            f'- logarithm: df["x"] = np.log1p(df[{a!r}].clip(lower=0))',
-            f'- bins: df["x"] = pd.cut(df[{a!r}], 5, labels=False)',
-            f'- missing: df["x"] = df[{a!r}].isna().astype(float)',
+            f'- logarithm: df["log"] = np.log1p(df[{a!r}].clip(lower=0))',
+            f'- bins: df["bin"] = pd.cut(df[{a!r}], 5, labels=False)',
+            f'- missing: df["missing"] = df[{a!r}].isna().astype(float)',
         ]
     if texts:
         a = texts[0]
         lines += [
-            f'- of a text: df["x"] = df[{a!r}].str.len(); df["x"] = df[{a!r}].str[0]; df["x"] = df[{a!r}].str.split().str[-1]',
-            f'- a word in a text: df["x"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\.", expand=False)',
-            f"- a text with too many values: df = df.drop(columns=[{a!r}])",
+            f'- of a text: df["length"] = df[{a!r}].str.len(); df["first"] = df[{a!r}].str[0]',
+            f'- a word of a text: df["word"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\.", expand=False)',
+            f"- without a text that has too many values: df = df.drop(columns=[{a!r}])",
         ]
     kind = _kind(table)
     linear = "LogisticRegression(C=0.3, max_iter=2000)" if table.classes else "Ridge(alpha=10)"
     models = (
         f"HistGradientBoosting{kind}(learning_rate=0.05, max_leaf_nodes=15)",
-        f"RandomForest{kind}(300, min_samples_leaf=3)",
-        f"ExtraTrees{kind}(300, min_samples_leaf=3)",
+        f"RandomForest{kind}(n_estimators=300, min_samples_leaf=3)",
+        f"ExtraTrees{kind}(n_estimators=300, min_samples_leaf=3)",
         linear,
         f"Voting{kind} of several",
     )
     lines.append(f"- models: {', '.join(models)}")
+    if form == "functions":
+        lines.append(f"- a `build` that works:\n{block(_BUILD.format(model=models[1]))}")
     return "\n".join(lines)

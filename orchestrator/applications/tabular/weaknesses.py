@@ -87,13 +87,15 @@ def bands_of(labels: Labels, predictions: Predictions) -> list[Band]:
 
 
 def weakness(table: Table, labels: Labels, predictions: Predictions) -> str:
-    """Where it is worst, in a sentence."""
+    """Where it is worst, in a sentence; empty where every class is found."""
     if table.classes:
         rows = [row for row in classes_of(table, labels, predictions) if row.rows]
         worst = min(rows, key=lambda row: row.found / row.rows)
+        if worst.found == worst.rows:
+            return ""
         wrong = [(count, name) for count, name in zip(worst.taken_for, table.classes, strict=True) if name != worst.name]
-        most = f", most others are taken for {max(wrong)[1]!r}" if wrong and max(wrong)[0] else ""
-        return f"Worst class: of {worst.name!r} {worst.found / worst.rows:.0%} are found{most}."
+        share = worst.found / worst.rows
+        return f"Worst class: of {worst.name!r} {share:.0%} are found, most others are taken for {max(wrong)[1]!r}."
     band = max(bands_of(labels, predictions), key=lambda band: band.error)
     place = f"between {band.low:.4g} and {band.high:.4g}"
     side = "too low" if band.bias < 0 else "too high"
