@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.applications.tabular import feedback, prompts
+from orchestrator.applications.tabular.answers import completed, functions_in
 from orchestrator.applications.tabular.candidate import STAGES
 from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.job import TabularSolving
@@ -112,7 +113,7 @@ def solving(store, model):
 
 async def test_a_search_repairs_improves_and_is_held_against_its_control(table, store, tmp_path):
     model = Model([WEAK, BROKEN, WEAK, STRONG, answer(2), WEAK, WEAK, WEAK, WEAK, WEAK])
-    job = TabularJob(source=str(table), target="bought", answers=5)
+    job = TabularJob(source=str(table), target="bought", answers=5, metric="accuracy")
     result = await solving(store, model).run_job(job)
     outcome = result.outcome
     assert [attempt.verdict for attempt in result.of("candidate")][:2] == ["accepted", "runtime_error"]
@@ -147,7 +148,7 @@ async def test_a_search_repairs_improves_and_is_held_against_its_control(table, 
 
 
 async def test_an_interrupted_search_is_resumed_without_asking_again(table, store):
-    job = TabularJob(source=str(table), target="bought", answers=4, control=False)
+    job = TabularJob(source=str(table), target="bought", answers=4, control=False, metric="accuracy")
     first = Model([WEAK, WEAK])
     result = await solving(store, first).run_job(job)
     assert result.error is not None
@@ -254,13 +255,33 @@ def test_a_report_has_at_most_eighty_words():
     assert len(prompts.shortened("```\n" + "word " * 200 + "\n```").split()) == prompts.REPORT_WORDS
 
 
-def test_the_skeleton_that_is_offered_works_on_texts_and_gaps(tmp_path):
+def test_a_body_is_completed_by_what_was_offered_and_learns_from_texts_and_gaps(tmp_path):
     path = tmp_path / "t.csv"
     FRAME.assign(x=FRAME["x"].mask(FRAME.index % 5 == 0), town=FRAME["town"].mask(FRAME.index % 7 == 0)).to_csv(path, index=False)
     table = read_table(str(path), "bought")
     brief = prompts.brief_of(table, METRICS["roc_auc"], "", "functions")
     names = {}
-    exec(f"{brief.skeleton}\n    return df\n\n\n{brief.pieces.rpartition('```python')[2].strip('`')}", names)
+    answer = "```python\n    df['ratio'] = df['x'] / (df['y'] + 9)\n    return df\n```"
+    exec(functions_in(answer, brief.skeleton, brief.offered).code, names)
     made = names["features"](table.features)
     fitted = names["build"](list(made.columns)).fit(made, table.y)
     assert fitted.predict(made).shape == (ROWS,)
+
+
+OFFERED = "import numpy as np\nfrom sklearn.tree import DecisionTreeClassifier, export_text\n\n\ndef build(columns):\n    return DecisionTreeClassifier()"
+
+
+def test_an_answer_keeps_all_that_it_wrote():
+    own = "from __future__ import annotations\n\n\ndef build(columns):\n    return np.nan\n"
+    assert completed(own, OFFERED) == (
+        "from __future__ import annotations\n\n\nimport numpy as np\n\n\ndef build(columns):\n    return np.nan\n"
+    )
+    features = "def features(df):\n    return df"
+    assert completed(features, OFFERED).startswith("from sklearn.tree import DecisionTreeClassifier\n\n\ndef features")
+
+
+@pytest.mark.parametrize("text", ["I cannot do that.", "```python\nx = 1\n```"])
+def test_an_answer_without_a_function_is_none(text):
+    found = functions_in(text, "def features(df):", OFFERED)
+    assert not found.usable
+    assert found.reason

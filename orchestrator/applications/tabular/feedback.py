@@ -23,7 +23,7 @@ _HINTS = {
     r"sparse": "Write OneHotEncoder(handle_unknown='ignore', sparse_output=False).",
     r"NotFittedError|is not fitted": "Do not predict or transform in build: return a Pipeline that is not fitted.",
     r"NameError": "Import what you use at the top.",
-    r"There is no function build": "Define build(columns), and return a Pipeline from it.",
+    r"There is (?:no|neither a) function": "Define features(df) and build(columns) at the top level.",
 }
 
 

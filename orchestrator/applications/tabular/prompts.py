@@ -32,6 +32,8 @@ class Brief(Value):
     form: Form
     skeleton: str
     """Begin of an answer, for the model to complete."""
+    offered: str
+    """Imports and a `build`, which an answer without its own is completed by; empty for scripts."""
     rules: str
     pieces: str
     """Templates to choose from."""
@@ -45,6 +47,7 @@ def brief_of(table: Table, metric: Metric, profile: str, form: Form) -> Brief:
         goal=f"Predict `{table.target}` for new rows. {metric.name} on hidden rows decides ({metric.title}; {direction}).",
         form=form,
         skeleton=_skeleton(table, form),
+        offered=f"{_imports(table)}\n\n\n{_build(table)}" if form == "functions" else "",
         rules=_RULES[form].format(target=table.target),
         pieces=_pieces(table, form),
     )
@@ -133,10 +136,11 @@ def _notes(reports: Sequence[str]) -> tuple[str, ...]:
 
 _RULES: dict[Form, str] = {
     "functions": (
-        "Write two functions. `features(df)` gets the columns above without `{target}`, for training rows and for new rows "
-        "alike, and returns a DataFrame with the same rows; it looks at each row by itself (no mean over df, no fit). "
-        "`build(columns)` gets the names of these features and returns a scikit-learn Pipeline that is not fitted yet; missing "
-        "values and texts are its work. Do not read files, fit, predict or print."
+        "Write `features(df)`, and `build(columns)` where you want another than the one above. `features` gets the columns "
+        "above without `{target}`, for training rows and for new rows alike, and returns a DataFrame with the same rows; it "
+        "looks at each row by itself (no mean over df, no fit). `build` gets the names of these features and returns a "
+        "scikit-learn Pipeline that is not fitted yet; missing values and texts are its work. Do not read files, fit, predict "
+        "or print."
     ),
     "script": (
         "Write a whole program. It reads `train.csv` (with the column `{target}`) and `test.csv` (without it), fits on the "
@@ -147,14 +151,7 @@ _RULES: dict[Form, str] = {
 }
 _SKELETONS: dict[Form, str] = {
     "functions": """\
-import numpy as np
-import pandas as pd
-from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.ensemble import {ensembles}
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import {linear}
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+{imports}
 
 
 def features(df):
@@ -171,6 +168,15 @@ target = train.pop("{target}")
 }
 
 
+_IMPORTS = """\
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import {ensembles}
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import {linear}
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler"""
 _BUILD = """\
 def build(columns):
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler())
@@ -183,10 +189,28 @@ def build(columns):
 
 
 def _skeleton(table: Table, form: Form) -> str:
+    return _SKELETONS[form].format(imports=_imports(table), target=table.target)
+
+
+def _imports(table: Table) -> str:
     kind = _kind(table)
     ensembles = ", ".join(f"{name}{kind}" for name in ("ExtraTrees", "HistGradientBoosting", "RandomForest", "Voting"))
-    linear = "LogisticRegression" if table.classes else "Ridge"
-    return _SKELETONS[form].format(ensembles=ensembles, linear=linear, target=table.target)
+    return _IMPORTS.format(ensembles=ensembles, linear="LogisticRegression" if table.classes else "Ridge")
+
+
+def _build(table: Table) -> str:
+    return _BUILD.format(model=_models(table)[1])
+
+
+def _models(table: Table) -> tuple[str, ...]:
+    kind = _kind(table)
+    return (
+        f"HistGradientBoosting{kind}(learning_rate=0.05, max_leaf_nodes=15)",
+        f"RandomForest{kind}(n_estimators=300, min_samples_leaf=3)",
+        f"ExtraTrees{kind}(n_estimators=300, min_samples_leaf=3)",
+        "LogisticRegression(C=0.3, max_iter=2000)" if table.classes else "Ridge(alpha=10)",
+        f"Voting{kind} of several",
+    )
 
 
 def _kind(table: Table) -> str:
@@ -216,16 +240,7 @@ def _pieces(table: Table, form: Form) -> str:
             f'- a word of a text: df["word"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\.", expand=False)',
             f"- without a text that has too many values: df = df.drop(columns=[{a!r}])",
         ]
-    kind = _kind(table)
-    linear = "LogisticRegression(C=0.3, max_iter=2000)" if table.classes else "Ridge(alpha=10)"
-    models = (
-        f"HistGradientBoosting{kind}(learning_rate=0.05, max_leaf_nodes=15)",
-        f"RandomForest{kind}(n_estimators=300, min_samples_leaf=3)",
-        f"ExtraTrees{kind}(n_estimators=300, min_samples_leaf=3)",
-        linear,
-        f"Voting{kind} of several",
-    )
-    lines.append(f"- models: {', '.join(models)}")
+    lines.append(f"- models: {', '.join(_models(table))}")
     if form == "functions":
-        lines.append(f"- a `build` that works:\n{block(_BUILD.format(model=models[1]))}")
+        lines.append(f"- a `build` that works:\n{block(_build(table))}")
     return "\n".join(lines)

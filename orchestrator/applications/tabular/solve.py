@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from orchestrator.applications.tabular import feedback, prompts
+from orchestrator.applications.tabular.answers import functions_in
 from orchestrator.applications.tabular.candidate import STAGE_NAMES, Candidate
 from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.evaluate import Evaluation, Execute, evaluate
@@ -108,11 +109,10 @@ class TabularWork:
         return prompts.repair(self.brief, failure)
 
     def extract(self, text: str) -> Extraction:
-        """The whole module or program; functions need a `build`."""
-        found = extract(text)
-        if found.usable and self.job.form == "functions" and "def build(" not in found.code:
-            return Extraction(draft=found.code, reason="There is no function build(columns).", problems=found.problems)
-        return found
+        """The program, or the module completed by what the prompt offered."""
+        if self.job.form == "script":
+            return extract(text)
+        return functions_in(text, self.brief.skeleton, self.brief.offered)
 
     async def judge(self, extraction: Extraction) -> Judged:
         """Evaluate the code on the folds of the search."""
