@@ -274,7 +274,7 @@ OFFERED = "import numpy as np\nfrom sklearn.tree import DecisionTreeClassifier, 
 def test_an_answer_keeps_all_that_it_wrote():
     own = "from __future__ import annotations\n\n\ndef build(columns):\n    return np.nan\n"
     assert completed(own, OFFERED) == (
-        "from __future__ import annotations\n\n\nimport numpy as np\n\n\ndef build(columns):\n    return np.nan\n"
+        "from __future__ import annotations\nimport numpy as np\n\n\ndef build(columns):\n    return np.nan\n"
     )
     features = "def features(df):\n    return df"
     assert completed(features, OFFERED).startswith("from sklearn.tree import DecisionTreeClassifier\n\n\ndef features")

@@ -39,9 +39,10 @@ def functions_in(text: str, skeleton: str, offered: str) -> Extraction:
 
 def completed(code: str, offered: str) -> str:
     """Code with the offered functions that it lacks, and the offered imports that it or they use."""
-    bound = {name for piece in pieces(code) for name in piece.binds}
+    own = list(pieces(code))
+    bound = {name for piece in own for name in piece.binds}
     functions = [piece for piece in pieces(offered) if not piece.is_import and not piece.binds <= bound]
-    used = {name for piece in functions for name in names_in(piece.node)} | set(names_in(ast.parse(code)))
+    used = {name for piece in (*own, *functions) for name in names_in(piece.node)}
     imports = []
     for piece in pieces(offered):
         if isinstance(piece.node, ast.Import | ast.ImportFrom):
@@ -49,10 +50,10 @@ def completed(code: str, offered: str) -> str:
             if wanted:
                 piece.node.names = wanted
                 imports.append(ast.unparse(piece.node))
-    first = [piece for piece in pieces(code) if is_future(piece.node)]
-    rest = join(piece for piece in pieces(code) if piece not in first) if first else code.strip()
-    parts = [join(first), "\n".join(imports), rest, join(functions)]
-    return "\n\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+    head = "\n".join(imports)
+    if any(is_future(piece.node) for piece in own):
+        return join([*pieces(head), *own, *functions])
+    return "\n\n\n".join(part.strip() for part in (head, code, join(functions)) if part.strip()) + "\n"
 
 
 def _defines(code: str) -> bool:

@@ -138,7 +138,7 @@ class Node:
 
 def _tree(attempts: list[Attempt]) -> list[Node]:
     nodes = {attempt.index: _node(attempt) for attempt in attempts}
-    roots = []
+    roots: list[Node] = []
     for attempt in attempts:
         siblings = roots if attempt.parent is None else nodes[attempt.parent].children
         siblings.append(nodes[attempt.index])
