@@ -118,7 +118,7 @@ def tabular(
             raise UsageError("The target is not named.", remedy="Name the column to predict with --target.")
         job = checked(
             TabularJob,
-            source=data if data in SCIKIT else str(Path(data).absolute()),
+            source=str(Path(data).absolute()) if Path(data).exists() and data not in SCIKIT else data,
             target=target or "target",
             names=tuple(name.strip() for name in names.split(",")) if names else (),
             missing=tuple(missing or ()),

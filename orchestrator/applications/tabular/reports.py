@@ -118,7 +118,7 @@ def lead(found: Difference | None) -> str:
     if found is None:
         return ""
     resolved = "" if found.is_resolved else ", not resolved"
-    return f"{found.mean:+.3g} ({found.level:.0%} interval {found.low:+.3g} to {found.high:+.3g}{resolved})"
+    return f"{found.mean:+.3g} ({100 * found.level:.0f} % interval {found.low:+.3g} to {found.high:+.3g}{resolved})"
 
 
 def _between(one: Sealed) -> str:
