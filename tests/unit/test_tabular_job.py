@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from orchestrator.applications.tabular import feedback, prompts
 from orchestrator.applications.tabular.answers import completed, functions_in
@@ -22,6 +23,7 @@ from orchestrator.applications.tabular.planning import REPAIRS, control_planner,
 from orchestrator.applications.tabular.predictions import ARRAY
 from orchestrator.applications.tabular.reports import write_reports
 from orchestrator.applications.tabular.table import read_table
+from orchestrator.cli import app
 from orchestrator.data.arrays import write_array
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
@@ -285,3 +287,24 @@ def test_an_answer_without_a_function_is_none(text):
     found = functions_in(text, "def features(df):", OFFERED)
     assert not found.usable
     assert found.reason
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "There is no table."),
+        (["shop.csv"], "Name the column to predict with --target."),
+        (["nothing.csv", "--target", "bought"], "nothing.csv is no file."),
+        (["iriss", "--target", "x"], "data sets of scikit-learn: iris"),
+        (["shop.csv", "--target", "bougt"], "There is for example: bought"),
+        (["iris", "--metric", "rmse"], "Choose from: accuracy"),
+        (["iris", "--answers", "0"], "--answers must be at least 1"),
+        (["--resume", "last", "--answers", "2"], "--resume takes the table"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_a_remedy(words, said, table, monkeypatch):
+    monkeypatch.chdir(table.parent)
+    monkeypatch.setenv("FUMEHOOD_HOME", str(table.parent))
+    result = CliRunner().invoke(app, ["solve", "tabular", *words])
+    assert result.exit_code == 2
+    assert said in result.stderr
