@@ -137,7 +137,7 @@ def _notes(reports: Sequence[str]) -> tuple[str, ...]:
 _RULES: dict[Form, str] = {
     "functions": (
         "Write `features(df)`, and `build(columns)` where you want another than the one above. `features` gets the columns "
-        "above without `{target}`, for training rows and for new rows alike, and returns a DataFrame with the same rows; it "
+        "above for training rows and for new rows alike, never `{target}`, and returns one DataFrame with the same rows; it "
         "looks at each row by itself (no mean over df, no fit). `build` gets the names of these features and returns a "
         "scikit-learn Pipeline that is not fitted yet; missing values and texts are its work. Do not read files, fit, predict "
         "or print."
@@ -222,25 +222,27 @@ def _pieces(table: Table, form: Form) -> str:
     frame = table.features
     numbers = [name for name in frame.columns if frame[name].dtype == "float64"]
     texts = [name for name in frame.columns if name not in numbers]
-    lines = ["Pieces to choose from and to change:"]
+    made = []
     if len(numbers) > 1:
         a, b = numbers[-2:]
-        lines.append(f'- ratio, sum, product: df["ratio"] = df[{a!r}] / (df[{b!r}] + 1)')
+        made += [f'df["ratio"] = df[{a!r}] / (df[{b!r}] + 1)', f'df["sum"] = df[{a!r}] + df[{b!r}]']
     if numbers:
         a = numbers[-1]
-        lines += [
-            f'- logarithm: df["log"] = np.log1p(df[{a!r}].clip(lower=0))',
-            f'- bins: df["bin"] = pd.cut(df[{a!r}], 5, labels=False)',
-            f'- missing: df["missing"] = df[{a!r}].isna().astype(float)',
+        made += [
+            f'df["log"] = np.log1p(df[{a!r}].clip(lower=0))',
+            f'df["band"] = np.floor(2 * np.log1p(df[{a!r}].clip(lower=0)))',
+            f'df["missing"] = df[{a!r}].isna().astype(float)',
         ]
     if texts:
-        a = texts[0]
-        lines += [
-            f'- of a text: df["length"] = df[{a!r}].str.len(); df["first"] = df[{a!r}].str[0]',
-            f'- a word of a text: df["word"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\.", expand=False)',
-            f"- without a text that has too many values: df = df.drop(columns=[{a!r}])",
+        a = max(texts, key=lambda name: frame[name].nunique())
+        made += [
+            f'df["length"] = df[{a!r}].str.len()',
+            f'df["first"] = df[{a!r}].str[0]',
+            f'df["word"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\.", expand=False)',
+            f"df = df.drop(columns=[{a!r}])  # a text with too many values",
         ]
-    lines.append(f"- models: {', '.join(_models(table))}")
+    lines = ["Pieces to choose from and to change, with the columns that matter:", block("\n".join(made))] if made else []
+    lines.append(f"Models: {', '.join(_models(table))}")
     if form == "functions":
-        lines.append(f"- a `build` that works:\n{block(_build(table))}")
+        lines.append(f"A `build` that works:\n{block(_build(table))}")
     return "\n".join(lines)
