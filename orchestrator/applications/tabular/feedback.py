@@ -22,7 +22,7 @@ _HINTS = {
     ),
     r"sparse": "Write OneHotEncoder(handle_unknown='ignore', sparse_output=False).",
     r"NotFittedError|is not fitted": "Do not predict or transform in build: return a Pipeline that is not fitted.",
-    r"NameError": "Import what you use at the top.",
+    r"NameError": "Define or import each name before it is used.",
     r"There is (?:no|neither a) function": "Define features(df) and build(columns) at the top level.",
 }
 

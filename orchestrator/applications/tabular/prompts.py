@@ -19,6 +19,12 @@ from orchestrator.types import Fault, Message, Value
 
 SYSTEM = "You are an expert in Python, pandas and scikit-learn. You answer with one python code block and nothing else."
 REPORT_WORDS = 80
+_CHANGES = (
+    "a new feature that joins two columns",
+    "another model in `build`",
+    "fewer features: leave out what is noise",
+    "other settings of the model",
+)
 REPORT_SYSTEM = "You are an expert in machine learning. You write short, exact notes."
 
 
@@ -69,13 +75,13 @@ def repair(brief: Brief, failure: Failure) -> tuple[Message, ...]:
         block(failure.code) if failure.code.strip() else "(no code)",
         f"{complaint}\n{failure.feedback.strip()}{hint}",
         brief.rules,
-        "Write the whole code again with this mistake repaired and the rest unchanged. Its first line is a comment that names "
-        "the mistake.",
+        "Write the whole code again with this mistake repaired and the rest unchanged. It begins like this:",
+        block("# The mistake was"),
     )
 
 
-def improve(brief: Brief, failure: Failure, reports: Sequence[str]) -> tuple[Message, ...]:
-    """Ask for a better candidate: the best so far with one change."""
+def improve(brief: Brief, failure: Failure, reports: Sequence[str], turn: int = 0) -> tuple[Message, ...]:
+    """Ask for a better candidate: the best so far with one change. Turns ask for different kinds of change, one after another."""
     return _ask(
         _task(brief),
         "This is the best code so far:",
@@ -84,8 +90,9 @@ def improve(brief: Brief, failure: Failure, reports: Sequence[str]) -> tuple[Mes
         *_notes(reports),
         brief.pieces,
         brief.rules,
-        "Write the whole code again with ONE change that should improve the result: a better feature, another model, or better "
-        "settings. Do not repeat what was tried. Its first line is a comment that names the change.",
+        f"Write the whole code again with one change that improves the result: {_CHANGES[turn % len(_CHANGES)]}. Do not repeat "
+        "what was tried. It begins like this:",
+        block("# The change is"),
     )
 
 

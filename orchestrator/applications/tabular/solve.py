@@ -20,7 +20,7 @@ from orchestrator.applications.tabular.evaluate import Evaluation, Execute, eval
 from orchestrator.applications.tabular.metrics import Metric, bootstrap
 from orchestrator.applications.tabular.options import TabularJob
 from orchestrator.applications.tabular.paired import Difference, over_folds, over_rows
-from orchestrator.applications.tabular.planning import DRAFTS, best_of
+from orchestrator.applications.tabular.planning import DRAFTS, best_of, was_scored
 from orchestrator.applications.tabular.split import Fold
 from orchestrator.applications.tabular.table import Table
 from orchestrator.applications.tabular.weaknesses import weakness
@@ -105,7 +105,8 @@ class TabularWork:
     def correction(self, failure: Failure) -> tuple[Message, ...]:
         """Repair what failed, or improve what works."""
         if failure.fault is Fault.NONE:
-            return prompts.improve(self.brief, failure, self._reports())
+            turn = sum(map(was_scored, self.ledger.of(self.kind)))
+            return prompts.improve(self.brief, failure, self._reports(), turn)
         return prompts.repair(self.brief, failure)
 
     def extract(self, text: str) -> Extraction:
