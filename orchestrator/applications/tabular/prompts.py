@@ -163,7 +163,7 @@ _SKELETONS: dict[Form, str] = {
 
 def features(df):
     df = df.copy()
-    # New columns that say more about {target}:""",
+    # What decides {target}, and three columns that say it:""",
     "script": """\
 import numpy as np
 import pandas as pd
@@ -248,7 +248,11 @@ def _pieces(table: Table, form: Form) -> str:
             f'df["word"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\.", expand=False)',
             f"df = df.drop(columns=[{a!r}])  # a text with too many values",
         ]
-    lines = ["Pieces to choose from and to change, with the columns that matter:", block("\n".join(made))] if made else []
+    lines = (
+        ["Kinds of features, each shown on one column; choose few, and the columns that matter:", block("\n".join(made))]
+        if made
+        else []
+    )
     lines.append(f"Models: {', '.join(_models(table))}")
     if form == "functions":
         lines.append(f"A `build` that works:\n{block(_build(table))}")
