@@ -429,7 +429,8 @@ class Attempt(Value):
     task: str
     index: int
     """Place in the order of this task's attempts, from 0; (run, task, index) is the key in the run store."""
-    kind: Literal["candidate", "tests"] = "candidate"
+    kind: Literal["candidate", "tests", "control"] = "candidate"
+    """`control` are candidates that were drawn for comparison, independently and without correction."""
     round: int = 0
     """0 is the first try, 1 the first correction."""
     sample: int = 0

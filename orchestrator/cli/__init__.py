@@ -28,6 +28,7 @@ from orchestrator.cli.redteam import redteam
 from orchestrator.cli.shared import guarded
 from orchestrator.cli.shell import shell
 from orchestrator.cli.solve import solve_app, tasks
+from orchestrator.cli.tabular import tabular
 
 app = typer.Typer(
     name="fumehood",
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command()(guarded(run))
 app.command()(guarded(shell))
+solve_app.command()(guarded(tabular))
 app.add_typer(solve_app, name="solve")
 app.command()(guarded(tasks))
 app.add_typer(eval_app, name="eval")

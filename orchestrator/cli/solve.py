@@ -1,4 +1,7 @@
-"""`fumehood solve`: a model writes loss functions or unit tests, and sandboxes try them."""
+"""`fumehood solve`: a model writes loss functions or unit tests, and sandboxes try them.
+
+Left out: tables (`tabular.py`).
+"""
 
 from __future__ import annotations
 

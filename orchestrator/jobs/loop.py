@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from orchestrator.errors import CompletionError, OrchestratorError
 from orchestrator.jobs.classification import Diagnosis, Failure
@@ -44,7 +44,8 @@ from orchestrator.types import (
     Verdict,
 )
 
-Kind = Literal["candidate", "tests"]
+Kind = Literal["candidate", "tests", "control"]
+"""What answers are: `control` are candidates that are drawn for comparison and never corrected."""
 Record = Callable[[Attempt], Awaitable[None]]
 OnEvent = Callable[[Event], None]
 
@@ -57,7 +58,7 @@ HEAT = 0.3
 class LoopOptions(Value):
     """How long and how widely to search."""
 
-    rounds: int = Field(default=4, ge=1, le=100)
+    rounds: int = Field(default=4, ge=1, le=1000)
     """Rounds at most; the first is the first try, the others correct."""
     samples: int = Field(default=3, ge=1, le=64)
     """Answers drawn in a round."""
@@ -105,6 +106,8 @@ class Judged:
     """How good it is as a starting point, by visible evidence: higher is better."""
     done: bool = False
     """The search is over."""
+    details: dict[str, JsonValue] = field(default_factory=dict)
+    """What the application reads back from the attempt."""
     report: ExecutionResult | None = None
     hidden: Sealed | None = None
 
@@ -204,6 +207,11 @@ class Draft:
     temperature: float
 
 
+Planner = Callable[[Sequence[Attempt], int, LoopOptions], list[Draft]]
+"""The samples of a round, from the attempts so far, its number and the options; an empty list ends the search. It decides by
+attempts of earlier rounds alone, so that a search that is resumed plans the same."""
+
+
 def plan(attempts: Sequence[Attempt], round_: int, options: LoopOptions) -> list[Draft]:
     """The samples of a round, decided by the attempts of the rounds before it.
 
@@ -212,7 +220,7 @@ def plan(attempts: Sequence[Attempt], round_: int, options: LoopOptions) -> list
     an answer that was there already, the temperature goes up; when two rounds did, all samples start afresh.
     """
     earlier = [attempt for attempt in attempts if attempt.round < round_]
-    stuck = _rounds_of_repeats(earlier)
+    stuck = rounds_of_repeats(earlier)
     parent = best(earlier) if stuck < 2 else None
     drafts = []
     for sample in range(options.samples):
@@ -242,7 +250,7 @@ def best(attempts: Sequence[Attempt]) -> Attempt | None:
     return max(showable, key=lambda item: (remedy[item.index], item.score, -tried[item.index], item.round, item.sample))
 
 
-def _rounds_of_repeats(attempts: Sequence[Attempt]) -> int:
+def rounds_of_repeats(attempts: Sequence[Attempt]) -> int:
     """How many of the latest rounds, one after another, gave an answer that was there already."""
     count = 0
     for round_ in sorted({item.round for item in attempts}, reverse=True):
@@ -271,8 +279,12 @@ class Pen:
         self._free.release()
 
 
-async def search(work: Work, model: Model, options: LoopOptions, *, ledger: Ledger, pen: Pen) -> Attempt | None:
+async def search(
+    work: Work, model: Model, options: LoopOptions, *, ledger: Ledger, pen: Pen, planner: Planner = plan
+) -> Attempt | None:
     """Draw, judge and correct until an answer is done or the rounds are out; return the attempt that was done.
+
+    `planner` says what is drawn in each round; an empty round of it ends the search.
 
     Attempts that the ledger holds already are not repeated. A round in which the sandbox failed under every sample, or the
     server refused the question itself, ends the search: what is broken is not the answers.
@@ -285,7 +297,9 @@ async def search(work: Work, model: Model, options: LoopOptions, *, ledger: Ledg
         done = next((item for item in ledger.of(work.kind) if item.done), None)
         if done is not None:
             return done
-        drafts = plan(ledger.of(work.kind), round_, options)
+        drafts = planner(ledger.of(work.kind), round_, options)
+        if not drafts:
+            return None
         missing = [(sample, draft) for sample, draft in enumerate(drafts) if ledger.find(work.kind, round_, sample) is None]
         if not missing:
             continue
@@ -444,6 +458,7 @@ def _judged(attempt: Attempt, judged: Judged) -> Attempt:
             "own_tests": diagnosis.own_tests,
             "evidence": diagnosis.evidence,
             "score": judged.score,
+            "details": judged.details,
             "done": judged.done,
             "report": judged.report,
             "hidden": None if judged.hidden is None else judged.hidden.open_for_record(),

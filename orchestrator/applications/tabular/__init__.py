@@ -1,0 +1,1 @@
+"""Training scripts for tables: split, sealed and scored outside the sandbox."""

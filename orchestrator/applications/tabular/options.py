@@ -1,0 +1,94 @@
+"""What a job is asked to do: which table, which target, how candidates are written and scored, and when it ends."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from pydantic import Field
+
+from orchestrator.applications.tabular.candidate import LIMITS, Form
+from orchestrator.applications.tabular.table import Table, Task, read_table
+from orchestrator.jobs.loop import LoopOptions
+from orchestrator.types import Limits, Value
+
+
+class TabularJob(Value):
+    """Everything that a job needs to be done, or to be resumed. Stored as the run's `config`."""
+
+    source: str
+    """A CSV or Parquet file, or a data set of scikit-learn by name."""
+    target: str
+    """Name of the column to predict."""
+    task: Task | None = None
+    """None: decided by the target."""
+    names: tuple[str, ...] = ()
+    """Columns of a file without a header."""
+    missing: tuple[str, ...] = ()
+    """Texts that stand for missing values, beside the usual ones."""
+    text: tuple[str, ...] = ()
+    """Columns that hold texts although they look like numbers."""
+    encoding: str = "utf-8-sig"
+    metric: str = ""
+    """Empty: the usual one of the task."""
+    form: Form = "functions"
+    answers: int = Field(default=12, ge=1, le=1000)
+    """Candidates that the model writes; the control writes as many again."""
+    tokens: int | None = Field(default=None, ge=1)
+    """No new candidate is asked for once so many tokens were read and written; None: no such limit."""
+    seconds: float | None = Field(default=None, gt=0)
+    """No new round is begun after so many seconds; None: no such limit."""
+    patience: int = Field(default=6, ge=1)
+    """The search ends after so many answers in a row without a gain above the noise."""
+    control: bool = True
+    """Whether as many answers are drawn independently, for comparison."""
+    first_temperature: float = Field(default=0.2, ge=0, le=2)
+    """Of the first draft."""
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """Of all other answers."""
+    max_new_tokens: int = Field(default=700, ge=1)
+    seed: int = Field(default=0, ge=0)
+    """Of the answers, and of Python and NumPy in sandboxes."""
+    split_seed: int = Field(default_factory=lambda: secrets.randbits(32))
+    """Of the split into folds and sealed rows: drawn for each run, and shown to no model and no candidate."""
+    limits: Limits = LIMITS
+    """Of one candidate on one fold."""
+    base_url: str = ""
+    """Model server; empty starts the embedded one for the time of the job."""
+    model: str = ""
+    """Name at that server, or which embedded model."""
+    parallel: int = Field(default=1, ge=1, le=64)
+    """Answers that the server writes at once."""
+
+    def read(self) -> Table:
+        """The table.
+
+        Raises:
+            UsageError: it cannot be read, or cannot be learnt from.
+        """
+        return read_table(
+            self.source,
+            self.target,
+            task=self.task,
+            names=self.names,
+            missing=self.missing,
+            texts=self.text,
+            encoding=self.encoding,
+        )
+
+    @property
+    def loop(self) -> LoopOptions:
+        """What the loop is given. Each round has an answer, so there are no more rounds than answers."""
+        return LoopOptions(
+            rounds=self.answers,
+            first_temperature=self.first_temperature,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+            parallel=self.parallel,
+        )
+
+    @property
+    def name(self) -> str:
+        """What the task is called."""
+        return Path(self.source).stem

@@ -1,0 +1,208 @@
+"""Reports of a job: JSON lines, JSON, Markdown, one HTML page that needs no other file, and the winning code as `best.py`.
+
+`report.html`, `report.md` and `best.txt` in this folder are the templates. What they are made of lies in the run store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.applications.tabular.details import TabularDetails
+from orchestrator.applications.tabular.finalists import Sealed
+from orchestrator.applications.tabular.metrics import METRICS
+from orchestrator.applications.tabular.paired import Difference
+from orchestrator.applications.tabular.planning import was_scored
+from orchestrator.applications.tabular.results import Scored, TabularResult
+from orchestrator.applications.tabular.standalone import standalone
+from orchestrator.files import write_whole
+from orchestrator.jobs.reports import FACTS, ROWS, check_folder, render, write_files
+from orchestrator.types import Attempt
+
+BEST = "best.py"
+PAGES = ("report.md", "report.html")
+_WIDTH, _HEIGHT, _MARGIN = 640, 240, 24
+
+
+def check(folder: Path) -> None:
+    """Refuse a folder that holds files of somebody else under our names.
+
+    Raises:
+        UsageError: it does.
+    """
+    check_folder(folder, (ROWS, FACTS, *PAGES, BEST))
+
+
+def write_reports(result: TabularResult, folder: Path) -> list[Path]:
+    """Write all files and return their paths; `best.py` where there is a winner.
+
+    Raises:
+        StoreError, UsageError: one cannot be written; those before it are there.
+    """
+    check(folder)
+    values = _values(result)
+    pages = {name: render(f"applications/tabular/{name}", **values) for name in PAGES}
+    written = write_files(folder, result.as_json(), pages, f"fumehood solve tabular --resume {result.run.id}")
+    if result.outcome is not None:
+        source = standalone(result.job, result.table, result.outcome, values["headline"])
+        written.append(write_whole(folder / BEST, source.encode("utf-8", "backslashreplace")))
+    return written
+
+
+def _values(result: TabularResult) -> dict[str, Any]:
+    """What both pages say."""
+    outcome = result.outcome
+    model = result.run.model.model if result.run.model else "no model"
+    return {
+        "title": f"{result.table.target} of {result.table.name}, by {model}",
+        "headline": _headline(result),
+        "facts": _facts(result),
+        "metric": result.metric,
+        "profile": result.profile,
+        "baselines": [_scored(one) for one in result.standing.baselines],
+        "finalists": [_scored(one) for one in outcome.finalists] if outcome else [],
+        "sealed": [sealed_row(name, one) for name, one in outcome.sealed.items()] if outcome else [],
+        "findings": outcome.audit.findings if outcome and outcome.audit else [],
+        "classes": outcome.classes if outcome else (),
+        "bands": outcome.bands if outcome else (),
+        "code": outcome.candidate.code if outcome else "",
+        "tree": _tree(result.of("candidate")),
+        "control": [_node(attempt).text for attempt in result.of("control")],
+        "picture": _picture(result),
+        "problems": [*result.profile.warnings, *result.problems],
+    }
+
+
+def _headline(result: TabularResult) -> str:
+    outcome = result.outcome
+    if outcome is None or outcome.score.value is None:
+        return "no candidate could be scored"
+    between = _between(outcome.score)
+    between = f" (95 % interval {between})" if between else ""
+    return f"{result.metric} {outcome.score.value:.4g}{between} on {outcome.sealed_rows} rows that nobody had seen"
+
+
+def _facts(result: TabularResult) -> list[str]:
+    summary, job = result.summary(), result.job
+    opened = result.standing.opened
+    return [
+        f"{summary['answers']} answers, {summary['scored']} of them scored; {summary['control_answers']} of the control",
+        f"{summary['tokens']} tokens, {result.wall_time:.0f} seconds; seed {job.seed}, temperature {job.temperature:g}",
+        f"The sealed rows were opened {'once' if opened == 1 else f'{opened} times'}",
+        f"Run {result.run.id} ({result.run.state}), sandbox image {result.run.image[:19] or 'unknown'}",
+    ]
+
+
+def _scored(one: Scored) -> dict[str, str]:
+    return {
+        "name": one.name,
+        "value": number(one.value),
+        "noise": "" if one.standard_error is None else f"±{one.standard_error:.2g}",
+        "lead": lead(one.lead),
+    }
+
+
+def sealed_row(name: str, one: Sealed) -> dict[str, str]:
+    """One candidate on the sealed rows, for people."""
+    return {"name": name, "value": number(one.value), "interval": _between(one), "lead": lead(one.lead)}
+
+
+def number(value: float | None) -> str:
+    """A value of the metric."""
+    return "failed" if value is None else f"{value:.4g}"
+
+
+def lead(found: Difference | None) -> str:
+    """A difference with its interval, and whether the data can tell."""
+    if found is None:
+        return ""
+    resolved = "" if found.is_resolved else ", not resolved"
+    return f"{found.mean:+.3g} ({100 * found.level:.0f} % interval {found.low:+.3g} to {found.high:+.3g}{resolved})"
+
+
+def _between(one: Sealed) -> str:
+    return "" if one.low is None or one.high is None else f"{one.low:.4g} to {one.high:.4g}"
+
+
+@dataclass
+class Node:
+    """An attempt in the tree, with those that were made of it."""
+
+    text: str
+    feedback: str
+    report: str
+    code: str
+    children: list[Node] = field(default_factory=list)
+
+
+def _tree(attempts: list[Attempt]) -> list[Node]:
+    nodes = {attempt.index: _node(attempt) for attempt in attempts}
+    roots: list[Node] = []
+    for attempt in attempts:
+        siblings = roots if attempt.parent is None else nodes[attempt.parent].children
+        siblings.append(nodes[attempt.index])
+    return roots
+
+
+def _node(attempt: Attempt) -> Node:
+    details = TabularDetails.of(attempt)
+    if attempt.same_as is not None:
+        what = f"repeats attempt {attempt.same_as}"
+    elif details.value is not None:
+        noise = "" if details.standard_error is None else f" ±{details.standard_error:.2g}"
+        what = f"{details.value:.4g}{noise}{', a gain' if details.is_gain else ''}"
+    else:
+        came = f", {details.stages[-1]}" if details.stages else ""
+        what = f"{attempt.verdict}{came}"
+    return Node(f"attempt {attempt.index}: {what}", attempt.feedback, details.report, attempt.code)
+
+
+@dataclass
+class Dot:
+    """An attempt in the picture."""
+
+    x: float
+    y: float
+    title: str
+    kind: str
+
+
+def _picture(result: TabularResult) -> dict[str, Any]:
+    """Scores over attempts as places in a picture; empty where nothing was scored."""
+    dots = [
+        (place, TabularDetails.of(attempt).value, attempt)
+        for kind in ("candidate", "control")
+        for place, attempt in enumerate(result.of(kind))
+        if was_scored(attempt)
+    ]
+    lines = [(one.name, one.value) for one in result.standing.baselines if one.value is not None]
+    values = [value for _, value, _ in dots if value is not None] + [value for _, value in lines]
+    if not dots:
+        return {}
+    low, high = min(values), max(values)
+    last = max(max(len(result.of("candidate")), len(result.of("control"))) - 1, 1)
+    metric = METRICS[result.metric]
+
+    def x(place: int) -> float:
+        return round(_MARGIN + place / last * (_WIDTH - 2 * _MARGIN), 1)
+
+    def y(value: float) -> float:
+        return round(_HEIGHT - _MARGIN - (value - low) / ((high - low) or 1) * (_HEIGHT - 2 * _MARGIN), 1)
+
+    best, steps = None, []
+    for place, value, attempt in dots:
+        if attempt.kind == "candidate" and value is not None:
+            best = value if best is None or metric.score(value) > metric.score(best) else best
+            steps.append(f"{x(place)},{y(best)}")
+    return {
+        "width": _WIDTH,
+        "height": _HEIGHT,
+        "dots": [
+            Dot(x(place), y(value), _node(attempt).text, attempt.kind) for place, value, attempt in dots if value is not None
+        ],
+        "best": " ".join(steps),
+        "lines": [{"name": name, "y": y(value)} for name, value in lines],
+        "low": f"{low:.4g}",
+        "high": f"{high:.4g}",
+    }
