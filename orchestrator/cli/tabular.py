@@ -9,7 +9,11 @@ import typer
 
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
+    Asked,
+    BaseUrl,
     Json,
+    Model,
+    Parallel,
     checked,
     console,
     make_folder,
@@ -67,13 +71,9 @@ def tabular(
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Seed of answers and programs; the split has its own. [0]")
     ] = None,
-    parallel: Annotated[int | None, typer.Option(metavar="N", help="Answers that the model server writes at once. [1]")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="TGI or OpenAI-compatible server. [an embedded one]")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")
-    ] = None,
+    parallel: Parallel = None,
+    base_url: BaseUrl = None,
+    model: Model = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for best.py and the report. [beside the run store]")
@@ -93,7 +93,7 @@ def tabular(
 
     if out is not None:
         check(make_folder(out, "--out"))
-    chosen = settings()
+    chosen, asked = settings(), Asked(base_url, model, parallel)
     options = {
         "task": task,
         "metric": metric,
@@ -124,13 +124,12 @@ def tabular(
             missing=tuple(missing or ()),
             text=tuple(text or ()),
             parallel=parallel,
-            base_url=chosen.base_url if base_url is None else base_url,
-            model=chosen.model if model is None else model,
+            **asked.server(chosen),
             **options,
         )
     with resumable(AGAIN) as (records, watcher):
         solving = TabularSolving(chosen, records, watcher=watcher)
-        result = run_or_resume(solving, job, resume, base_url=base_url, model=model, parallel=parallel)
+        result = run_or_resume(solving, job, resume, asked)
     folder = out or make_folder(chosen.home / "tabular" / result.run.id, "The folder of the run")
     written = write_reports(result, folder)
     if json_:
