@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orchestrator.types import ExecutionResult, Limits, Program, Status
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when the library is loaded, in the process that forks
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     ["numpy", "pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline", "sklearn.compose"]

@@ -25,6 +25,8 @@ from orchestrator.types import GiB, Limits, MiB, Program, Value
 Form = Literal["functions", "script"]
 LIMITS = Limits(wall_time=120, cpu_time=100, memory=2 * GiB, disk=256 * MiB, output=64 * 1024, artifacts=32 * MiB)
 """What one fit on one fold may use."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""Sums in one order, so that a seed means the same everywhere; folds are fitted side by side instead."""
 STAGES = "stages.json"
 STAGE_NAMES = ("loaded", "fitted", "predicted")
 """How far a candidate comes, in order."""
@@ -47,7 +49,7 @@ def program(candidate: Candidate, table: Table, fold: Fold, *, seed: int) -> Pro
     learnt, asked = table.rows(fold.train), table.rows(fold.held_out)
     files = {"train.csv": _csv(learnt, with_target=True), "test.csv": _csv(asked, with_target=False)}
     if candidate.form == "script":
-        return Program(code=candidate.code, file="main.py", files=files, artifacts=(CSV,))
+        return Program(code=candidate.code, file="main.py", files=files, env=ONE_THREAD, artifacts=(CSV,))
     task = {
         "target": table.target,
         "classes": list(table.classes),
@@ -60,6 +62,7 @@ def program(candidate: Candidate, table: Table, fold: Fold, *, seed: int) -> Pro
         code=sandboxed("orchestrator.applications.tabular", "fit_functions"),
         file="fit.py",
         files=files,
+        env=ONE_THREAD,
         artifacts=(ARRAY, STAGES),
     )
 
