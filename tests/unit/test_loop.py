@@ -12,6 +12,7 @@ from orchestrator.errors import CompletionError, SandboxUnavailable
 from orchestrator.jobs.classification import Diagnosis, Failure
 from orchestrator.jobs.loop import (
     HOTTEST,
+    Draft,
     Judged,
     Kind,
     Ledger,
@@ -131,6 +132,16 @@ async def test_the_best_attempt_is_carried_on_and_not_the_latest() -> None:
     story = await tell([answer(7), answer(1), answer(3), RIGHT], LoopOptions(samples=1))
     assert [item.parent for item in story.attempts] == [None, 0, 0, 0]
     assert story.model.calls[3].messages[0].content.count("return 7") == 1
+
+
+async def test_an_application_may_plan_its_own_rounds_and_end_the_search() -> None:
+    def planner(attempts: Sequence[Attempt], round_: int, options: LoopOptions) -> list[Draft]:
+        return [] if round_ == 2 else [Draft(attempts[0] if attempts else None, 1.1)]
+
+    recorded: list[Attempt] = []
+    model = ScriptedModel([answer(1), answer(2), answer(3)])
+    await search(Toy(), model, LoopOptions(rounds=9), ledger=ledger(recorded), pen=Pen(), planner=planner)
+    assert [(item.parent, item.sampling.temperature) for item in recorded] == [(None, 1.1), (0, 1.1)]
 
 
 async def test_the_rounds_run_out() -> None:

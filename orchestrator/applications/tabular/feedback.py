@@ -13,6 +13,7 @@ from orchestrator.jobs.classification import LONGEST
 
 _FRAME = re.compile(r'  File "(?:[^"]*/)?(?P<own>(?:candidate|main)\.py", line \d+, in .*\n(?:    .*\n)?)')
 _HINTS = {
+    r"not found in axis": "df holds features only: do not drop the target, or a column that is not there.",
     r"Input (?:X )?contains NaN|NaN values": "Fill missing values in build: SimpleImputer for numbers, before the model.",
     r"could not convert string to float|Cannot use median strategy|could not convert": (
         "A text column reached a step for numbers: encode texts with OneHotEncoder, or drop them in features."

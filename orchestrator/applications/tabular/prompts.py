@@ -163,7 +163,7 @@ _SKELETONS: dict[Form, str] = {
 
 def features(df):
     df = df.copy()
-    # What decides {target}, and three columns that say it:""",
+    # df has no column {target}. Three new columns that decide it:""",
     "script": """\
 import numpy as np
 import pandas as pd
