@@ -162,6 +162,11 @@ def test_a_profile_says_what_a_person_should_know():
     assert not any("'age' alone" in warning for warning in found.warnings)
     assert "Columns without any value: empty." in found.warnings
     text = found.text()
+    assert (
+        not profile(table_of(frame.assign(name=[f"Mr. {place}" for place in range(ROWS)]), "income", name="people"))
+        .text()
+        .count("Mr. ")
+    )
     assert "120 rows. Target 'income' (classification): high" in text
     assert "- town (text, 3 distinct, 25% missing): " in text
     assert "id" not in [column.name for column in found.columns]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from orchestrator.applications.tabular.candidate import Candidate
 from orchestrator.applications.tabular.evaluate import Evaluation, Execute, evaluate
-from orchestrator.applications.tabular.metrics import Metric, interval
+from orchestrator.applications.tabular.metrics import Labels, Metric, interval
 from orchestrator.applications.tabular.paired import Difference, over_rows
 from orchestrator.applications.tabular.split import Split
 from orchestrator.sources import parse
@@ -61,7 +61,7 @@ class Final:
     by_name: dict[str, Sealed]
     predictions: dict[str, NDArray[np.float64]]
     """(rows, classes) or (rows,), of those that predicted."""
-    labels: NDArray[np.float64] | NDArray[np.int64]
+    labels: Labels
     opened: int
     """How often the sealed rows have been opened, this time included."""
 
@@ -102,13 +102,22 @@ async def open_sealed(
         *(evaluate(one, split.table, [fold], metric, execute, limits=limits, seed=seed) for one in candidates.values())
     )
     by_name = dict(zip(candidates, found, strict=True))
-    labels, ours = split.table.y[fold.held_out], by_name[result].predictions
-    sealed = {}
-    for name, one in by_name.items():
-        bounds = None if one.predictions is None else interval(metric, labels, one.predictions, seed=seed)
-        low, high = bounds or (None, None)
-        compared = name != result and ours is not None and one.predictions is not None
-        lead = over_rows(metric, labels, ours, one.predictions, seed=seed) if compared else None  # type: ignore[arg-type]
-        sealed[name] = Sealed(value=one.value, low=low, high=high, failure=one.failure, lead=lead)
+    labels = split.table.y[fold.held_out]
+    sealed = await asyncio.to_thread(_compared, result, by_name, metric, labels, seed)  # a bootstrap takes seconds
     predictions = {name: one.predictions for name, one in by_name.items() if one.predictions is not None}
     return Final(by_name=sealed, predictions=predictions, labels=labels, opened=split.opened)
+
+
+def _compared(result: str, found: Mapping[str, Evaluation], metric: Metric, labels: Labels, seed: int) -> dict[str, Sealed]:
+    """Each with its interval, and with the lead that the result has over it."""
+    ours = found[result].predictions
+    sealed = {}
+    for name, one in found.items():
+        theirs, bounds, lead = one.predictions, None, None
+        if theirs is not None:
+            bounds = interval(metric, labels, theirs, seed=seed)
+            if name != result and ours is not None:
+                lead = over_rows(metric, labels, ours, theirs, seed=seed)
+        low, high = bounds or (None, None)
+        sealed[name] = Sealed(value=one.value, low=low, high=high, failure=one.failure, lead=lead)
+    return sealed

@@ -25,6 +25,8 @@ _SAMPLE = 5000
 _LEAVES, _PARTS = 32, 3
 _MOST_COLUMNS = 40
 """Columns that are described one by one."""
+_MOSTLY_DISTINCT = 0.5
+"""Share of distinct texts above which a text is a single row's, and not shown."""
 _LONGEST = 24
 """Characters of a value shown."""
 
@@ -121,6 +123,9 @@ def _column(name: str, values: Series[Any], table: Table) -> ColumnProfile:
     elif is_number:
         low, middle, high = np.quantile(known.to_numpy(), [0, 0.5, 1])
         summary = f"{low:.4g} to {high:.4g}, median {middle:.4g}"
+    elif known.nunique() > _MOSTLY_DISTINCT * len(known):
+        lengths = known.str.len()
+        summary = f"nearly every row has its own, of {lengths.min()} to {lengths.max()} characters"
     else:
         counts = known.value_counts()
         summary = ", ".join(f"{_short(text)} {count / len(known):.0%}" for text, count in counts.head(4).items())
