@@ -12,6 +12,7 @@ import builtins
 import contextlib
 import functools
 import importlib
+import re
 import symtable
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -33,6 +34,7 @@ _SYMBOLS = {
 }
 _EXPLAIN, _FAILING, _RUNNING, _DECORATING, _COMPARED = "@explain", "@failing", "@running", "@decorating", "@compared"
 _FORMATTING = "@formatting"
+_REDUCING = "@reducing"
 """What compiled tests call: no names that source could have."""
 _CLASSES = {"type": ("@class", 1), "issubclass": ("@subclass", 2)}
 """What tests ask about classes, how it is asked here, and with how many arguments."""
@@ -55,6 +57,14 @@ COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equ
 """Calls that compare their first two arguments, beside `assert...`."""
 TRUTHS = frozenset(("all", "any", "bool", "assertTrue", "assertFalse"))
 """Calls that ask for the truth of their first argument."""
+REDUCTIONS = frozenset(
+    (
+        *("all", "any", "sum", "nansum", "prod", "nanprod", "count_nonzero", "dot", "vdot", "inner", "norm", "trapezoid"),
+        *("max", "min", "amax", "amin", "nanmax", "nanmin", "mean", "nanmean", "median", "average", "std", "var"),
+    )
+)
+"""Functions and methods of libraries that make one value of many, or of none."""
+_REDUCES = re.compile(rf"\.\s*(?:{'|'.join(sorted(REDUCTIONS))})\b")
 _OTHER = ("Raises", "raises", "Warns", "warns", "Logs", "Instance", "Regex", "Is")
 """What assertions of something else than two values have in their names."""
 _PYTEST = frozenset(("raises", "approx"))
@@ -250,16 +260,17 @@ class _Asserts:
         return ast.unparse(node)
 
 
-class _Formats(ast.NodeTransformer):
-    """Has `x.format` looked at where `x` is no text that is written out."""
+class _Attributes(ast.NodeTransformer):
+    """Has attributes of these names looked up by a hook, where they are of nothing that is written out."""
+
+    def __init__(self, names: Collection[str], hook: str) -> None:
+        self._names, self._hook = names, hook
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if node.attr not in ("format", "format_map") or not isinstance(node.ctx, ast.Load):
+        if node.attr not in self._names or not isinstance(node.ctx, ast.Load) or isinstance(node.value, ast.Constant):
             return node
-        if isinstance(node.value, ast.Constant):
-            return node
-        return _call(_FORMATTING, [node.value, ast.Constant(node.attr, **_place(node))], node)
+        return _call(self._hook, [node.value, ast.Constant(node.attr, **_place(node))], node)
 
 
 def _place(node: ast.stmt | ast.expr) -> dict[str, Any]:
@@ -681,9 +692,11 @@ def compiled(
     `functions` are names of functions in the rest of the source.
     """
     if "format" in source:
-        statements = [_Formats().visit(statement) for statement in statements]
+        statements = [_Attributes(("format", "format_map"), _FORMATTING).visit(statement) for statement in statements]
     made = _Asserts(source, marked or {}, _functions_in(statements) | set(functions))
     tree = ast.Module(made.rewrite(statements), [])
+    if _REDUCES.search(source):
+        tree = _Attributes(REDUCTIONS, _REDUCING).visit(tree)
     for name in _CLASSES:
         if f"{name}(" in source:
             _ask(tree, name)
@@ -739,6 +752,9 @@ class Calls(Protocol):
     def formatting(self, value: Any, name: str) -> Any:
         """The attribute `format` or `format_map` of something that is not written out."""
 
+    def reducing(self, value: Any, name: str) -> Any:
+        """An attribute that sums up many values."""
+
 
 def hooks(calls: Calls) -> dict[str, Any]:
     """The names that compiled tests need."""
@@ -751,6 +767,7 @@ def hooks(calls: Calls) -> dict[str, Any]:
         _CLASSES["type"][0]: calls.class_of,
         _CLASSES["issubclass"][0]: calls.is_subclass,
         _FORMATTING: calls.formatting,
+        _REDUCING: calls.reducing,
     }
 
 

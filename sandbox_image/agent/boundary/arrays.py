@@ -148,7 +148,7 @@ def _shape(reader: Reader) -> tuple[int, ...]:
 
 def _read_array(reader: Reader) -> Any:
     text = _dtype_name(reader)
-    array = _array(reader, text, _shape(reader))
+    array = reader.array(_array(reader, text, _shape(reader)))
     if not array.size:
         reader.empty(array)
     return array
@@ -167,7 +167,10 @@ def _read_objects(reader: Reader) -> Any:
     items = reader.expect(list)
     if math.prod(shape) != len(items):
         raise Garbled("an array of another size than its items")
-    return objects(items).reshape(shape)
+    array = objects(items).reshape(shape)
+    if not items:
+        reader.empty(array)
+    return array
 
 
 def _read_masked(reader: Reader) -> Any:
@@ -193,7 +196,7 @@ def _read_sparse(reader: Reader) -> Any:
 
 
 def _read_scalar(reader: Reader) -> Any:
-    return _array(reader, _dtype_name(reader), ())[()]
+    return reader.array(_array(reader, _dtype_name(reader), ())[()])
 
 
 _TORCH_SIZES = {
@@ -245,6 +248,7 @@ def read_tensor(reader: Reader) -> tuple[Any, bool]:
 
 def _read_tensor(reader: Reader) -> Any:
     tensor, graded = read_tensor(reader)
+    tensor = reader.array(tensor)
     if not tensor.numel():
         reader.empty(tensor)
     return tensor.requires_grad_() if graded and (tensor.is_floating_point() or tensor.is_complex()) else tensor

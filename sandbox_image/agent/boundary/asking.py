@@ -16,7 +16,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import arrays, enums, mocks, own, vacuous, values
+from . import arrays, coarse, enums, mocks, own, vacuous, values
 from .exceptions import alias_of, exception_class
 from .gradients import MAX_LEAF
 from .handles import ExceptionMeta, Function, Handle, Method, guarded, handle_of, of_errors
@@ -420,15 +420,30 @@ class AnswerReader(values.Reader):
 
     def masked(self, array: Any) -> Any:
         """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""
-        return array if self.link.masks else vacuous.unmasked(array)
+        return array if self.link.speech.of(vacuous.MASKS) else vacuous.unmasked(array)
 
     def keeps_missing(self) -> bool:
         """What is missing agrees with whatever it is compared with, as what is masked does."""
-        return self.link.missing
+        return self.link.speech.of(vacuous.MISSING)
 
     def empty(self, array: Any) -> None:
         """Remember what would agree with whatever it is compared with."""
         self.link.empties.add(array)
+
+    def endless(self) -> None:
+        """What is not finite is far from no number, or near to none: the tests may see it as they say who speak of such."""
+        if self.link.basis != "word" and not self.link.speech.of(coarse.ENDLESS):
+            self.link.rest_on("word")
+
+    def array(self, array: Any) -> Any:
+        """One whose type would round what the tests compare it with is widened, unless they speak of types."""
+        wide = coarse.widened(array)
+        if coarse.is_endless(wide):
+            self.endless()
+        if wide is not array and self.link.speech.of(coarse.TYPES):
+            self.link.rest_on("word")
+            return array
+        return wide
 
     def builtin(self) -> type:
         """A built-in class. Those of exceptions that would catch what the tests themselves find are classes of our own."""

@@ -54,6 +54,7 @@ from .loops import TestsLoops
 from .module import Module
 from .operators import COMMON, DESCRIPTORS, SPECIALS, equal_objects, predicate, says
 from .sides import Sides
+from .speech import Speech
 from .unreached import Unreached
 from .values import Garbled, NotApart
 
@@ -183,7 +184,8 @@ class Link:
         ends no loop."""
         self.expects: Callable[[str], bool] = lambda name: False
         """Whether the tests name this class of exceptions in a handler where they stand."""
-        self.empties = vacuous.Empties(self, tests)
+        self.speech = Speech(tests)
+        self.empties = vacuous.Empties(self)
         self.loops = TestsLoops(self)
         self.folders: Folders | None = None
         """The folders that the tests share with the candidate, if they may share files."""
@@ -248,27 +250,18 @@ class Link:
     # What the tests speak of, read where it is asked for
 
     @functools.cached_property
-    def masks(self) -> bool:
-        """Whether the tests speak of masked arrays."""
-        return vacuous.speaks_of_masks(self._tests)
-
-    @functools.cached_property
     def warns(self) -> bool:
-        """Whether they look at warnings."""
+        """Whether the tests look at warnings."""
         return any(word in self._tests for word in _OF_WARNINGS)
-
-    @functools.cached_property
-    def missing(self) -> bool:
-        """Whether they speak of missing items."""
-        return vacuous.speaks_of_missing(self._tests)
 
     @functools.cached_property
     def asks_identity(self) -> bool:
         """Whether they may ask if two values are one object."""
         return sharing.asks_identity(self._tests)
 
-    def begin(self) -> None:
+    def begin(self, name: str) -> None:
         """A test begins: it rests on what was asked outside of tests, and so far on nothing less."""
+        self.speech.now = name
         self._basis_outside = self.basis
         self.unreached.begin()
         self.refused.clear()
@@ -278,6 +271,7 @@ class Link:
     def end(self) -> None:
         """A test has ended: what is asked until the next one begins goes for all that follow."""
         self.basis = self._basis_outside
+        self.speech.now = ""
 
     def refuse(self, exc: BaseException) -> BaseException:
         """An error of this side's, raised for what the candidate gave: the candidate's, and a failure whatever catches it."""

@@ -27,6 +27,8 @@ _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 _SPAN = _LAST - _FIRST
 _SCALARS = (type(None), bool, int, float, str, bytes, complex, dt.date, dt.datetime, dt.timedelta)
 _DEEPEST_NAME = 8
+_MANY = ("Series", "DataFrame", "array")
+"""What holds items that tests compare all at once."""
 
 
 def put(writer: values.Writer, value: Any, pandas: Any) -> bool:
@@ -167,8 +169,13 @@ def _read(reader: values.Reader) -> Any:
     reader.depth += 1
     if reader.depth > values.MAX_DEPTH:
         raise Garbled("a value that is too deep")
-    value = _KINDS[kind](reader, values.library("pandas"))
+    pd = values.library("pandas")
+    value = _KINDS[kind](reader, pd)
     reader.depth -= 1
+    if value is pd.NaT or kind == "NA":
+        reader.endless()
+    elif kind in _MANY and not value.size:
+        reader.empty(value)
     if reader.met is not None and kind in ("Series", "DataFrame"):
         reader.met.append(value)
     return value
@@ -331,7 +338,10 @@ def _read_column(reader: values.Reader, pd: Any) -> Any:
         return pd.Categorical.from_codes(first, categories=second, ordered=bool(third))
     if kind == "masked":
         found = _masked(first, second, pd, np)
-        return found if reader.keeps_missing() or not second.any() else np.where(second, np.nan, first)
+        if reader.keeps_missing() or not second.any():
+            return found
+        reader.endless()
+        return np.where(second, np.nan, first)
     if kind not in ("numpy", "zoned"):
         raise Garbled("a column of no kind")
     if first.dtype.kind in "mM":
@@ -359,7 +369,7 @@ def _masked(data: Any, mask: Any, pd: Any, np: Any) -> Any:
 
 _KINDS: dict[str, Callable[[values.Reader, Any], Any]] = {
     "NaT": lambda reader, pd: pd.NaT,
-    "NA": lambda reader, pd: pd.NA,
+    "NA": lambda reader, pd: pd.NA if reader.keeps_missing() else float("nan"),
     "Timestamp": _read_timestamp,
     "Timedelta": _read_timedelta,
     "RangeIndex": _read_range,

@@ -192,7 +192,7 @@ class _Judge:
     def begin(self, name: str) -> None:
         """A test begins."""
         self._findings.begin(name)
-        self._link.begin()
+        self._link.begin(name)
         self._skipping = []
         self._silent.begin()
         self._used, self._refused = self._link.used, len(values.NotApart.raised)
@@ -439,7 +439,7 @@ class _Judge:
         _forward_seeds(link, self._tests)
         if "approx" in self._tests:
             _compare_whole_arrays()
-        link.empties.watch()
+        link.empties.watch(self._tests)
         self._silent.watch(self._tests)
         Patches(link).watch(self._tests)
         kind = light_tests.kind_of(tree, self._entry_point)
@@ -459,6 +459,7 @@ class _Judge:
         self._sides = Sides(self._tests, link.module, self._names, self._entry_point)
         findings.compared = self._compared
         findings.formatting = self._named.formatting
+        findings.reducing = link.empties.reducing
         link.unreached = Unreached(self._sides, self._path)
         if kind == "pytest":
             return self._pytest(tree, libraries)

@@ -1,8 +1,10 @@
 """Comparisons of nothing: an array without items, or one whose items are masked, agrees with whatever it is compared with.
 
 NumPy stretches one number over no items, and calls a comparison of no items true; what is masked is left out of all. So a
-candidate that handed out such an array would be right whatever the tests expect. Here one that the candidate handed out, and
-that has no items, agrees with nothing that has some, and what is masked or missing is no number, unless the tests speak of that.
+candidate that handed out such an array would be right whatever the tests expect. Here nothing that is summed up, and no items
+compared with some, are no evidence, whoever made the empty array or list: the test rests on the candidate's word. An array that
+the candidate handed out empty, as it is, agrees with nothing that has items. What is masked or missing is no number, unless the
+test speaks of that.
 
 Left out: loops and `all` over what has no items. They are Python's own, for lists too.
 """
@@ -13,18 +15,27 @@ import functools
 import importlib
 import re
 import sys
+import types
 from typing import TYPE_CHECKING, Any
+
+from .values import is_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .link import Link
 
-_MASKS = re.compile(r"\bma\b|MaskedArray|is_masked|masked_(?!fill|select|scatter)|\.(?:mask|filled|compressed)\b")
-_SIZES = re.compile(r"\b(?:shape|size|len|ndim|numel|nbytes|empty|tolist|equal|(?:assert_)?array_equal|assert_close)\b|\[\s*\]")
-_MISSING = re.compile(
+MASKS = re.compile(r"\bma\b|MaskedArray|is_masked|masked_(?!fill|select|scatter)|\.(?:mask|filled|compressed)\b")
+"""What speaks of items that are masked."""
+MISSING = re.compile(
     r"\bNA\b|\b(?:is|not)(?:na|null)\b|\b(?:drop|fill)na\b|\bhasnans\b|Int(?:8|16|32|64)|Float(?:32|64)|[\"'](?:boolean|string)[\"']"
 )
+"""What speaks of items of a column that may be missing: pandas leaves out of all what compares with such."""
+_SIZES = re.compile(
+    r"\b(?:shape|size|len|ndim|numel|nbytes|empty|tolist|equal|(?:assert_)?array_equal|assert_close)\b|\[\s*\]"
+    r"|assert_(?:frame|series|index)_equal|\.equals\("
+)
+"""What sees that an array has no items: it names its size, or compares it whole."""
 _MOST = 1000
 """Empty arrays that are remembered."""
 _AGREEING = {
@@ -36,21 +47,8 @@ _AGREEING = {
     ),
 }
 """Functions that compare two arrays item by item, by their module."""
-
-
-def speaks_of_masks(tests: str) -> bool:
-    """Whether tests know that items may be masked."""
-    return _MASKS.search(tests) is not None
-
-
-def speaks_of_missing(tests: str) -> bool:
-    """Whether tests know that items of a column may be missing: pandas leaves out of all what compares with such."""
-    return _MISSING.search(tests) is not None
-
-
-def speaks_of_sizes(tests: str) -> bool:
-    """Whether tests would see that an array has no items: they name its size, or compare it whole."""
-    return _SIZES.search(tests) is not None
+_NORMS = {"numpy.linalg": ("norm",), "torch.linalg": ("norm", "vector_norm", "matrix_norm")}
+"""Functions that sum up an array, and that tests like to import by name."""
 
 
 def unmasked(array: Any) -> Any:
@@ -70,58 +68,83 @@ def unmasked(array: Any) -> Any:
     return found[()] if array is numpy.ma.masked else found
 
 
-class Empties:
-    """Arrays and tensors without items that the candidate handed out."""
+def is_empty(value: Any) -> bool:
+    """Whether an array, a tensor, a table, or a list or tuple of lists, has no items. Asks nobody."""
+    if type(value) in (list, tuple):
+        return all(map(is_empty, value))
+    if not is_written(type(value)):
+        return False
+    size = getattr(value, "size", None)
+    return (value.numel() if callable(size) and hasattr(value, "numel") else size) == 0
 
-    def __init__(self, link: Link, tests: str) -> None:
+
+def _shape(value: Any) -> tuple[int, ...]:
+    shape = getattr(value, "shape", None)
+    return tuple(sys.modules["numpy"].shape(value) if shape is None else shape)
+
+
+class Empties:
+    """What becomes of arrays, tensors, tables and lists without items in the tests' hands."""
+
+    def __init__(self, link: Link) -> None:
         self._link = link
-        self._tests = tests
         self._found: list[Any] = []
+        """Those that the candidate handed out."""
 
     def add(self, value: Any) -> None:
-        """Remember one. Where the tests would not see that it has no items, they rest on the candidate's word."""
+        """Remember one. Where the test would not see that it has no items, it rests on the candidate's word."""
         if len(self._found) < _MOST:
             self._found.append(value)
-        if not self._speaks_of_sizes:
+        if not self._link.speech.of(_SIZES):
             self._link.rest_on("word")
 
-    @functools.cached_property
-    def _speaks_of_sizes(self) -> bool:
-        return speaks_of_sizes(self._tests)
-
-    def compared(self, one: Any, other: Any) -> bool:
-        """Whether one of two is such an array, and the other has items."""
+    def agree(self, one: Any, other: Any) -> bool:
+        """Whether two may be compared item by item. Nothing beside something is no evidence; the candidate's nothing fails."""
         for empty, beside in ((one, other), (other, one)):
-            if any(empty is found for found in self._found):
-                return _has_items(beside)
-        return False
+            if is_empty(empty) and not (is_empty(beside) and _shape(empty) == _shape(beside)):
+                self._link.rest_on("word")
+                if not is_empty(beside) and any(empty is found for found in self._found):
+                    return False
+        return True
 
-    def watch(self) -> None:
+    def reducing(self, owner: Any, name: str) -> Any:
+        """The attribute of this name that sums up what it is of, or what it is passed, if its owner is a module."""
+        found = getattr(owner, name)
+        if type(owner) is types.ModuleType:
+            return self._reducing(found) if owner.__name__.partition(".")[0] in ("numpy", "torch") else found
+        return self._reducing(found, owner) if is_empty(owner) and callable(found) else found
+
+    def _reducing(self, function: Callable[..., Any], *owner: Any) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def reducing(*args: Any, **kwargs: Any) -> Any:
+            made = function(*args, **kwargs)
+            if any(map(is_empty, (*owner, *args)[:1])) and not is_empty(made):
+                self._link.rest_on("word")
+            return made
+
+        return reducing
+
+    def watch(self, tests: str) -> None:
         """Have what compares arrays in the libraries that are loaded find that nothing was compared."""
-        if "numpy" in sys.modules and "testing" in self._tests:
+        if "numpy" in sys.modules and "testing" in tests:
             importlib.import_module("numpy.testing")
         for module, names in _AGREEING.items():
             if (library := sys.modules.get(module)) is not None:
                 for name in names:
                     setattr(library, name, self._watched(getattr(library, name), asserts=name.startswith("assert")))
+        for module, names in _NORMS.items():
+            if (library := sys.modules.get(module)) is not None:
+                for name in names:
+                    setattr(library, name, self._reducing(getattr(library, name)))
 
     def _watched(self, function: Callable[..., Any], *, asserts: bool) -> Callable[..., Any]:
         @functools.wraps(function)
         def watched(*args: Any, **kwargs: Any) -> Any:
             given = [*args, *kwargs.values()][:2]
-            if self._found and len(given) == 2 and self.compared(*given):
+            if len(given) == 2 and not self.agree(*given):
                 if asserts:
                     raise AssertionError("one of the two has no items, and the other has some")
                 return False
             return function(*args, **kwargs)
 
         return watched
-
-
-def _has_items(value: Any) -> bool:
-    size = getattr(value, "numel", None) or getattr(value, "size", None)
-    if callable(size):
-        size = size()
-    if type(size) is int:
-        return size > 0
-    return not isinstance(value, list | tuple) or bool(sys.modules["numpy"].size(value))

@@ -681,7 +681,14 @@ class Reader:
         return True
 
     def empty(self, array: Any) -> None:
-        """An array or a tensor without items was read."""
+        """An array, a tensor or a table without items was read."""
+
+    def endless(self) -> None:
+        """A number that is not finite was read, or a time that is none."""
+
+    def array(self, array: Any) -> Any:
+        """An array, a tensor or a scalar of theirs, as this side has it."""
+        return array
 
     def chunk(self) -> bytes:
         """Bytes with their length before them."""
@@ -738,12 +745,16 @@ def _read_f64(reader: Reader) -> float:
     value: float
     (value,) = _F64.unpack_from(reader.data, reader.pos)
     reader.pos += 8
+    if value - value:  # which is 0 of any number that is finite
+        reader.endless()
     return value
 
 
 def _read_complex(reader: Reader) -> complex:
     real, imag = _C128.unpack_from(reader.data, reader.pos)
     reader.pos += 16
+    if real - real or imag - imag:
+        reader.endless()
     return complex(real, imag)
 
 
@@ -763,6 +774,8 @@ def _read_numbers(reader: Reader) -> Any:
         raise Garbled("numbers of no kind")
     found = struct.unpack_from(f"<{count}{code}", reader.data, reader.pos + 2)
     reader.pos += 2 + 8 * count
+    if code == "d" and (total := sum(found)) - total and any(one - one for one in found):
+        reader.endless()
     return found if kind == "t" else list(found)
 
 
@@ -788,7 +801,10 @@ def _read_decimal(reader: Reader) -> Decimal:
     text = reader.expect(str)
     if len(text) > _MAX_DIGITS:
         raise Garbled("a number that is too long")
-    return Decimal(text)
+    found = Decimal(text)
+    if not found.is_finite():
+        reader.endless()
+    return found
 
 
 def _read_fraction(reader: Reader) -> Fraction:
@@ -871,6 +887,8 @@ def _read_typed_array(reader: Reader) -> array.array[Any]:
         raise Garbled("an array of no kind")
     made = array.array(code)
     made.frombytes(data)
+    if code in "fd" and any(one - one for one in made):
+        reader.endless()
     return made
 
 
