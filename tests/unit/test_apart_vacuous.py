@@ -77,7 +77,7 @@ HONEST = [
     "np.testing.assert_array_equal(f(0), [])",
     "np.testing.assert_allclose(f(0), np.array([]))",
     "assert np.allclose(f(0), np.zeros(0)) and len(f(0)) == 0",
-    "assert f(0).size == 0\n    np.testing.assert_allclose(f(2)[f(2) < 0], 0)",
+    "np.testing.assert_allclose(np.zeros((2, 0)), np.zeros((2, 0)))\n    assert f(3).sum() == 3",
 ]
 
 
@@ -86,3 +86,64 @@ def test_what_is_rightly_empty_is_accepted_on_data(heavy, asked):
     result = heavy.run("import numpy as np\ndef f(n): return np.arange(float(n))\n", f"{HEAD}def test_a():\n    {asked}\n")
     assert result.accepted, result
     assert result.tests["test_a"]["basis"] == "data"
+
+
+def test_no_items_that_were_chosen_by_their_value_agree_with_a_number_on_the_word(heavy):
+    tests = f"{HEAD}def test_a(): np.testing.assert_allclose(f(2)[f(2) < 0], 0)\n"
+    result = heavy.run("import numpy as np\ndef f(n): return np.arange(float(n))\n", tests)
+    assert result.accepted
+    assert result.tests["test_a"]["basis"] == "word"
+
+
+HERE = "import numpy as np, pandas as pd, torch\nfrom numpy.linalg import norm\nfrom candidate import f\n"
+SUMMED = [
+    "np.allclose(f(3), 2)",
+    "np.allclose(np.asarray(f(3)).flatten(), 2)",
+    "np.allclose(np.array(f(3)).sum(axis=1) if np.ndim(f(3)) > 1 else np.array(f(3)), 2)",
+    "np.isclose(f(3), 2).all()",
+    "np.all(np.isclose(f(3), 2))",
+    "not (np.array(f(3)) != 2).any()",
+    "np.abs(np.array(f(3)) - 2).sum() < 1e-9",
+    "np.linalg.norm(np.array(f(3)) - 2) == 0",
+    "norm(np.array(f(3)) - 2) == 0",
+    "torch.all(torch.as_tensor(np.array(f(3))) == 2)",
+    "(torch.as_tensor(np.array(f(3), float)) - 2).abs().sum() < 1e-9",
+    "(pd.Series(np.ravel(f(3))) == 2).all()",
+]
+
+
+SUMS = f"{HERE}def test_size(): assert len(f(1)) == 1 and list(f(1)) != []\n" + "".join(
+    f"def test_{place}(): assert {asked}\n" for place, asked in enumerate(SUMMED)
+)
+
+
+@pytest.mark.parametrize("given", ["[]", "[[]]", "()", "np.zeros((0, 4))", "np.zeros(0, object)"])
+def test_a_sum_of_nothing_is_no_evidence_whatever_else_looks_at_sizes(heavy, given):
+    result = heavy.run(f"import numpy as np\ndef f(n): return [2.0] if n == 1 else {given}\n", SUMS)
+    assert len(result.tests) == 1 + len(SUMMED)
+    accepted = [name for name, test in result.tests.items() if test["outcome"] == "passed" and test["basis"] != "word"]
+    assert accepted == ["test_size"]
+
+
+def test_a_sum_of_what_has_items_is_evidence(heavy):
+    result = heavy.run("import numpy as np\ndef f(n): return np.full(n, 2.0)\n", SUMS)
+    assert result.accepted, result
+    assert {test["basis"] for test in result.tests.values()} == {"data"}
+
+
+def test_a_word_in_one_test_says_nothing_of_another(heavy):
+    code = "import pandas as pd\ndef f(xs): return pd.DataFrame({'v': pd.array([pd.NA] * len(xs), dtype='Int64')})\n"
+    tests = (
+        "import pandas as pd\nfrom candidate import f\ndef test_a(): assert not f([]).v.isna().any() and len(f([])) == 0\n"
+        "def test_b(): assert (f([1, 2]).v == [2, 4]).all()\n"
+    )
+    assert heavy.run(code, tests).outcomes["test_b"] == "failed"
+
+
+def test_a_word_in_a_helper_or_a_fixture_of_all_tests_is_everybodys(heavy):
+    code = "import pandas as pd\ndef f(): return pd.DataFrame({'v': pd.array([1, pd.NA], dtype='Int64')})\n"
+    tests = (
+        "import pandas as pd, pytest\nfrom candidate import f\n@pytest.fixture(scope='module')\ndef made(): return f()\n"
+        "def test_a(made): assert str(made.v.dtype) == 'Int' + '64'\ndef test_b(made): assert made.v.isna().tolist() == [False, True]\n"
+    )
+    assert heavy.run(code, tests).accepted
