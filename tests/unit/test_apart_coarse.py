@@ -128,3 +128,35 @@ def test_a():
 def test_b(): assert total(features(torch.ones(3))) == 3
 """
     assert heavy.run(code, tests).accepted
+
+
+def test_what_is_passed_back_has_its_own_type(heavy):
+    code = """
+import numpy as np, torch
+def load(): return torch.full((2, 2), 255, dtype=torch.uint8), np.full(3, 0.5, np.float16)
+def scaled(x): return x / 255 if x.dtype == torch.uint8 else x
+def restore(state): torch.set_rng_state(state)
+def state(): return torch.get_rng_state()
+def kind(x): return str(x.dtype)
+"""
+    tests = """
+from candidate import load, scaled, restore, state, kind
+def test_a():
+    image, halves = load()
+    assert scaled(image).tolist() == [[1, 1], [1, 1]]
+    assert kind(halves) == "float" + "16" and halves.tolist() == [0.5] * 3
+def test_b(): restore(state())
+"""
+    result = heavy.run(code, tests)
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == "data"
+
+
+def test_what_takes_part_in_gradients_keeps_its_type_on_the_word(heavy):
+    code = "import torch\ndef f(x): return (x * 3.1416).to(torch.bfloat16)\n"
+    tests = (
+        "import torch\nfrom candidate import f\ndef test_a():\n    x = torch.ones(2, requires_grad=True)\n    y = f(x)\n"
+        "    y.sum().backward()\n    assert (y == 3.141592653589793).all() and x.grad[0] > 3\n"
+    )
+    result = heavy.run(code, tests)
+    assert result.tests["test_a"]["basis"] == "word"

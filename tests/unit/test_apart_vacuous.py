@@ -109,6 +109,7 @@ SUMMED = [
     "torch.all(torch.as_tensor(np.array(f(3))) == 2)",
     "(torch.as_tensor(np.array(f(3), float)) - 2).abs().sum() < 1e-9",
     "(pd.Series(np.ravel(f(3))) == 2).all()",
+    "pd.Series(np.ravel(f(3))).is_monotonic_increasing",
 ]
 
 

@@ -90,6 +90,8 @@ class QuestionWriter(values.Writer):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
             self.put(None)
+        elif (narrow := link.widened.back(value)) is not value:
+            self.put(narrow)
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
@@ -291,12 +293,14 @@ def _module_of(function: Any) -> str | None:
 class AnswerReader(values.Reader):
     """Reads what the candidate sent."""
 
-    __slots__ = ("link", "outputs")
+    __slots__ = ("link", "outputs", "types_stay")
 
     def __init__(self, data: bytes, link: Link, start: int) -> None:
         super().__init__(data, start)
         self.link = link
         self.outputs: list[Any] = []
+        self.types_stay = False
+        """Whether tensors are read that take part in gradients, whose types both sides must have alike."""
 
     def number(self) -> int:
         """The number of something that the candidate keeps."""
@@ -436,13 +440,16 @@ class AnswerReader(values.Reader):
             self.link.rest_on("word")
 
     def array(self, array: Any) -> Any:
-        """One whose type would round what the tests compare it with is widened, unless they speak of types."""
+        """One whose type would round what the tests compare it with is widened; where that may not be, it leaves the word."""
         wide = coarse.widened(array)
         if coarse.is_endless(wide):
             self.endless()
-        if wide is not array and self.link.speech.of(coarse.TYPES):
+        if wide is array:
+            return array
+        if self.types_stay or self.link.speech.of(coarse.TYPES):
             self.link.rest_on("word")
             return array
+        self.link.widened.add(wide, array)
         return wide
 
     def builtin(self) -> type:

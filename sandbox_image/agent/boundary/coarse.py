@@ -4,13 +4,17 @@ NumPy and PyTorch give a number that the tests write out the type of the array t
 and 1e9 is infinite; beside a tensor of bytes, 1024 is 0. So what was handed out in such a type is widened, with the same value,
 unless the test speaks of types. A number that is not finite is within any distance that is a share of itself, or beyond none.
 
+What was widened and is passed back as it is goes in its own type again.
+
 Left out: the precision of float32, in which honest code computes all the time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+import weakref
 from typing import Any
 
 TYPES = re.compile(
@@ -51,3 +55,26 @@ def is_endless(array: Any) -> bool:
     if array.dtype.kind in "mM":
         return bool(numpy.isnat(array).any())
     return array.dtype.kind in "fc" and not bool(numpy.isfinite(array).all())
+
+
+class Widened:
+    """Arrays and tensors that were widened, and the types that they have at the candidate's."""
+
+    def __init__(self) -> None:
+        self._types: dict[int, tuple[weakref.ref[Any], Any]] = {}
+
+    def add(self, wide: Any, narrow: Any) -> None:
+        """Remember one, as long as the tests hold it; scalars cannot be remembered."""
+        number = id(wide)
+        with contextlib.suppress(TypeError):
+            self._types[number] = weakref.ref(wide, lambda _: self._types.pop(number, None)), narrow.dtype
+
+    def back(self, value: Any) -> Any:
+        """A value as it goes to the candidate."""
+        if id(value) not in self._types:
+            return value
+        known, dtype = self._types[id(value)]
+        wide: Any = known()
+        if wide is not value:
+            return value
+        return wide.to(dtype) if hasattr(wide, "requires_grad") else wide.astype(dtype)

@@ -22,7 +22,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import mocks, own, sharing, vacuous, values, views, wire
+from . import coarse, mocks, own, sharing, vacuous, values, views, wire
 from .asking import AnswerReader, QuestionWriter, is_plain, is_torch_module
 from .decoys import COUNT, decoys
 from .exceptions import Broken, is_field, is_verdict, make_exception, mark, marked
@@ -185,6 +185,7 @@ class Link:
         self.expects: Callable[[str], bool] = lambda name: False
         """Whether the tests name this class of exceptions in a handler where they stand."""
         self.speech = Speech(tests)
+        self.widened = coarse.Widened()
         self.empties = vacuous.Empties(self)
         self.loops = TestsLoops(self)
         self.folders: Folders | None = None
@@ -616,7 +617,10 @@ class Link:
             raise Garbled("an answer to another question")
         reader = AnswerReader(data, self, wire.HEAD)
         if extra:
-            self._note(reader, reader.expect(dict))
+            reader.types_stay = True
+            extras = reader.expect(dict)
+            reader.types_stay = False
+            self._note(reader, extras)
         elif isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
         self._sharing.reads(reader)

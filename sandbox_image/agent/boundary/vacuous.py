@@ -112,7 +112,12 @@ class Empties:
         found = getattr(owner, name)
         if type(owner) is types.ModuleType:
             return self._reducing(found) if owner.__name__.partition(".")[0] in ("numpy", "torch") else found
-        return self._reducing(found, owner) if is_empty(owner) and callable(found) else found
+        if not is_empty(owner):
+            return found
+        if callable(found):
+            return self._reducing(found, owner)
+        self._link.rest_on("word")
+        return found
 
     def _reducing(self, function: Callable[..., Any], *owner: Any) -> Callable[..., Any]:
         @functools.wraps(function)
