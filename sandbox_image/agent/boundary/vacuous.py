@@ -79,8 +79,9 @@ def is_empty(value: Any) -> bool:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    shape = getattr(value, "shape", None)
-    return tuple(sys.modules["numpy"].shape(value) if shape is None else shape)
+    if type(value) in (list, tuple):
+        return len(value), *(_shape(value[0]) if value else ())
+    return tuple(value.shape)
 
 
 class Empties:
