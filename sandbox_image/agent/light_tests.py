@@ -61,7 +61,7 @@ REDUCTIONS = frozenset(
     (
         *("all", "any", "sum", "nansum", "prod", "nanprod", "count_nonzero", "dot", "vdot", "inner", "norm", "trapezoid"),
         *("max", "min", "amax", "amin", "nanmax", "nanmin", "mean", "nanmean", "median", "average", "std", "var"),
-        *("dist", "mse_loss", "l1_loss", "is_unique", "is_monotonic_increasing", "is_monotonic_decreasing"),
+        *("dist", "einsum", "mse_loss", "l1_loss", "is_unique", "is_monotonic_increasing", "is_monotonic_decreasing"),
     )
 )
 """Functions and methods of libraries that make one value of many, or of none."""

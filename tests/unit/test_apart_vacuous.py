@@ -110,6 +110,9 @@ SUMMED = [
     "(torch.as_tensor(np.array(f(3), float)) - 2).abs().sum() < 1e-9",
     "(pd.Series(np.ravel(f(3))) == 2).all()",
     "pd.Series(np.ravel(f(3))).is_monotonic_increasing",
+    "all(x == 2 for x in np.ravel(f(3)))",
+    "not any(x != 2 for x in np.ravel(f(3)))",
+    "all(a == b for a, b in zip(np.ravel(f(3)), [2, 2, 2]))",
 ]
 
 

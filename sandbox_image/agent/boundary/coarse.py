@@ -46,14 +46,14 @@ def widened(array: Any) -> Any:
 
 
 def is_endless(array: Any) -> bool:
-    """Whether a number in an array, a tensor or a scalar of theirs is not finite, or a time none; it is not narrow."""
+    """Whether a number in an array, a tensor or a scalar of theirs is not finite, a time none, or a span of no unit."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
         counts = array.dtype.is_floating_point or array.dtype.is_complex
         return counts and not bool(torch.isfinite(array).all())
     numpy: Any = sys.modules["numpy"]
     if array.dtype.kind in "mM":
-        return bool(numpy.isnat(array).any())
+        return bool(numpy.isnat(array).any()) or numpy.datetime_data(array.dtype)[0] == "generic"
     return array.dtype.kind in "fc" and not bool(numpy.isfinite(array).all())
 
 

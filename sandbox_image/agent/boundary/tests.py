@@ -655,7 +655,7 @@ def _rebinds(tests: str, used: set[str]) -> bool:
 
 
 def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id`, `next`, `getattr` and `super` for the tests' own file.
+    """`hash`, `id`, `next`, `getattr`, `super`, `all` and `any` for the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -681,7 +681,8 @@ def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
             raise mark(RuntimeError("StopIteration out of next()")) from None
 
     own_hash.__name__, own_id.__name__, own_next.__name__ = "hash", "id", "next"
-    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr, "super": own_super(link)}
+    truths = {truth.__name__: link.empties.own_truth(truth) for truth in (all, any)}
+    return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr, "super": own_super(link), **truths}
 
 
 def _read_annotations_there(link: Link) -> None:

@@ -6,13 +6,14 @@ compared with some, are no evidence, whoever made the empty array or list: the t
 the candidate handed out empty, as it is, agrees with nothing that has items. What is masked or missing is no number, unless the
 test speaks of that.
 
-Left out: loops and `all` over what has no items. They are Python's own, for lists too.
+Left out: loops over what has no items, and Python's own `sum`, which is 0 of what was rightly filtered away, too.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import re
 import sys
 import types
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from .values import is_written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .link import Link
 
@@ -124,11 +125,24 @@ class Empties:
         @functools.wraps(function)
         def reducing(*args: Any, **kwargs: Any) -> Any:
             made = function(*args, **kwargs)
-            if any(map(is_empty, (*owner, *args)[:1])) and not is_empty(made):
+            if any(map(is_empty, owner or args)) and not is_empty(made):
                 self._link.rest_on("word")
             return made
 
         return reducing
+
+    def own_truth(self, function: Callable[[Iterable[object]], bool]) -> Callable[[Iterable[object]], bool]:
+        """`all` or `any` for the tests' own file."""
+
+        @functools.wraps(function)
+        def truth(items: Iterable[object], /) -> bool:
+            rest = iter(items)
+            for first in rest:
+                return function(itertools.chain((first,), rest))
+            self._link.rest_on("word")
+            return function(())
+
+        return truth
 
     def watch(self, tests: str) -> None:
         """Have what compares arrays in the libraries that are loaded find that nothing was compared."""
