@@ -261,17 +261,26 @@ class _Asserts:
         return ast.unparse(node)
 
 
-class _Attributes(ast.NodeTransformer):
-    """Has attributes of these names looked up by a hook, where they are of nothing that is written out."""
-
-    def __init__(self, names: Collection[str], hook: str) -> None:
-        self._names, self._hook = names, hook
+class _Formats(ast.NodeTransformer):
+    """Has `x.format` looked at where `x` is no text that is written out."""
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if node.attr not in self._names or not isinstance(node.ctx, ast.Load) or isinstance(node.value, ast.Constant):
+        if node.attr not in ("format", "format_map") or not isinstance(node.ctx, ast.Load):
             return node
-        return _call(self._hook, [node.value, ast.Constant(node.attr, **_place(node))], node)
+        if isinstance(node.value, ast.Constant):
+            return node
+        return _call(_FORMATTING, [node.value, ast.Constant(node.attr, **_place(node))], node)
+
+
+class _Sums(ast.NodeTransformer):
+    """Has `x` looked at in `x.sum` and its like, which is asked for here all the same."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if node.attr in REDUCTIONS and isinstance(node.ctx, ast.Load) and not isinstance(node.value, ast.Constant):
+            node.value = _call(_REDUCING, [node.value], node.value)
+        return node
 
 
 def _place(node: ast.stmt | ast.expr) -> dict[str, Any]:
@@ -693,11 +702,11 @@ def compiled(
     `functions` are names of functions in the rest of the source.
     """
     if "format" in source:
-        statements = [_Attributes(("format", "format_map"), _FORMATTING).visit(statement) for statement in statements]
+        statements = [_Formats().visit(statement) for statement in statements]
     made = _Asserts(source, marked or {}, _functions_in(statements) | set(functions))
     tree = ast.Module(made.rewrite(statements), [])
     if _REDUCES.search(source):
-        tree = _Attributes(REDUCTIONS, _REDUCING).visit(tree)
+        tree = _Sums().visit(tree)
     for name in _CLASSES:
         if f"{name}(" in source:
             _ask(tree, name)
@@ -753,8 +762,8 @@ class Calls(Protocol):
     def formatting(self, value: Any, name: str) -> Any:
         """The attribute `format` or `format_map` of something that is not written out."""
 
-    def reducing(self, value: Any, name: str) -> Any:
-        """An attribute that sums up many values."""
+    def reducing(self, value: Any) -> Any:
+        """Something that may sum up many values, or what stands for it."""
 
 
 def hooks(calls: Calls) -> dict[str, Any]:

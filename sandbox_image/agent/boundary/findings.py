@@ -43,8 +43,8 @@ class Findings:
         """Called with the place of an assertion that passed and compared two things, neither of them written out."""
         self.formatting: Callable[[Any, str], Any] = getattr
         """Called for the attribute `format` of what is not written out."""
-        self.reducing: Callable[[Any, str], Any] = getattr
-        """Called for attributes that sum up many values."""
+        self.reducing: Callable[[Any], Any] = lambda value: value
+        """Called for what is asked to sum up many values."""
         self.entered: set[int] = set()
         """Marked functions that ever ran."""
         self._handled: dict[frozenset[str], list[tuple[tuple[int, int], bool]]] = {}

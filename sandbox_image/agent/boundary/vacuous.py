@@ -85,6 +85,16 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(value.shape)
 
 
+class _Summing:
+    """Stands for an array without items, or a library, while an attribute is asked for that sums up."""
+
+    def __init__(self, empties: Empties, owner: Any, *, library: bool) -> None:
+        self._empties, self._owner, self._library = empties, owner, library
+
+    def __getattr__(self, name: str) -> Any:
+        return self._empties.found(self._owner, name, library=self._library)
+
+
 class Empties:
     """What becomes of arrays, tensors, tables and lists without items in the tests' hands."""
 
@@ -109,15 +119,16 @@ class Empties:
                     return False
         return True
 
-    def reducing(self, owner: Any, name: str) -> Any:
-        """The attribute of this name that sums up what it is of, or what it is passed, if its owner is a module."""
+    def reducing(self, owner: Any) -> Any:
+        """What is asked to sum up its own items, or, if it is a module, those of what it is passed."""
+        library = type(owner) is types.ModuleType and owner.__name__.partition(".")[0] in ("numpy", "torch")
+        return _Summing(self, owner, library=library) if library or is_empty(owner) else owner
+
+    def found(self, owner: Any, name: str, *, library: bool) -> Any:
+        """Its attribute of this name."""
         found = getattr(owner, name)
-        if type(owner) is types.ModuleType:
-            return self._reducing(found) if owner.__name__.partition(".")[0] in ("numpy", "torch") else found
-        if not is_empty(owner):
-            return found
         if callable(found):
-            return self._reducing(found, owner)
+            return self._reducing(found) if library else self._reducing(found, owner)
         self._link.rest_on("word")
         return found
 
