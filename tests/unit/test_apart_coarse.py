@@ -160,3 +160,25 @@ def test_what_takes_part_in_gradients_keeps_its_type_on_the_word(heavy):
     )
     result = heavy.run(code, tests)
     assert result.tests["test_a"]["basis"] == "word"
+
+
+def test_shared_values_are_kept_alike_across_their_types(heavy):
+    code = """
+import numpy as np, torch
+A, T = np.zeros(3, np.float16), torch.zeros(3, dtype=torch.uint8)
+def get(): return A, T
+def bump(x): x += 1
+def total(): return float(A.sum()), int(T.sum())
+"""
+    tests = """
+from candidate import get, bump, total
+def test_a():
+    a, t = get()
+    assert get()[0] is a and get()[1] is t
+    bump(a)
+    bump(t)
+    assert a.tolist() == t.tolist() == [1, 1, 1]
+    a[0], t[0] = 5, 7
+    assert total() == (7.0, 9)
+"""
+    assert heavy.run(code, tests, in_place=True).accepted
