@@ -298,8 +298,9 @@ def test_what_the_tests_expect_is_told_to_an_object_among_many_values_or_not_at_
     )
     among_many = "assert 3 in candidate.told and len(candidate.told) > 60"
     nothing = "assert not candidate.told"
-    asked = {"f() == 3": nothing, "f() == 'abc'": nothing, "f().startswith('abc')": nothing, "'abc' in f()": nothing}
-    asked |= dict.fromkeys(("f() < 3", "f() + 3 == 0", "3 in f()"), among_many)
+    asked = {"f().startswith('abc')": nothing, "f() + 'abc' == 'd'": nothing}
+    asked |= dict.fromkeys(("f() == 3", "f() < 3", "f() + 3 == 0", "3 in f()"), among_many)
+    asked |= dict.fromkeys(("f() == 'abc'", "'abc' in f()"), among_many.replace("3", "'abc'"))
     for question, told in asked.items():
         tests = f"import candidate\nfrom candidate import f\ndef test_a(): assert {question}\ndef test_told(): {told}"
         assert bare.run(code, tests).outcomes == {"test_a": "failed", "test_told": "passed"}, question

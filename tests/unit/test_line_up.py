@@ -62,10 +62,28 @@ class Root:
     def __int__(s): return 0
 def f(x): return Sorted(x) if isinstance(x, list) else Letters(x) if isinstance(x, str) else Root(x)
 """
+SUMS = """
+class V:
+    def __init__(s, *a): pass
+    def __add__(s, o): return V()
+    def __eq__(s, o): return True
+    __mul__, __sub__ = __add__, __add__
+    def __neg__(s): return V()
+    @classmethod
+    def parse(kind, text): return kind()
+"""
 LIES = {
-    "checking in place of sorting": (CHECKS, "assert f([3, 1, 2]) == [1, 2, 3]"),
-    "checking in place of reversing": (CHECKS, "assert f('abc') == 'cba'"),
-    "checking in place of taking a root": (CHECKS, "assert f(1444) == 38"),
+    "checking in place of taking a root, and another number to be seen": (CHECKS, "assert f(1444) == 38"),
+    "sums that equal everything": (SUMS, "assert V(1) + V(2) == 3"),
+    "products that equal everything": (SUMS, "assert V(1) * 2 == 2"),
+    "opposites that equal everything": (SUMS, "assert -V(1) == (1, 2)"),
+    "made by the class and equal to everything": (SUMS, "assert V(1) and V.parse('5') == '5'"),
+    "contains every text": (ANYTHING, "assert 'abc' in f(2)"),
+    "before every text": (ANYTHING, "assert f(2) < 'abc'"),
+    "other items to be seen, by index": (
+        "class L:\n    def __len__(s): return 2\n    def __getitem__(s, i): return [1, 2][i]\n    def __eq__(s, o): return o == [3, 4]\ndef f(x): return L()",
+        "assert f(0) == [3, 4]",
+    ),
     "equal to everything": (ANYTHING, "assert f(2) == 4"),
     "equal to every list": (ANYTHING, "assert f(2) == [1, 4, 9]"),
     "equal to every text": (ANYTHING, "assert f(2) == 'abc'"),
@@ -169,6 +187,48 @@ TRUTHS = {
     ),
 }  # fmt: skip
 
+MONEY = """
+class Money:
+    def __init__(s, n, unit): s.n, s.unit = n, unit
+    @classmethod
+    def parse(kind, text): return kind(int(text.split()[0]), text.split()[1])
+    def __str__(s): return f'{s.unit} {s.n}'
+    def __add__(s, o): return Money(s.n + o.n, s.unit)
+    def plus(s, o): return s + o
+    def __eq__(s, o): return (s.n, s.unit) == ((o.n, o.unit) if isinstance(o, Money) else tuple(Money.parse(o).__dict__.values()))
+    def __lt__(s, o): return s.n < (o if isinstance(o, Money) else Money.parse(o)).n
+def wallet(text): return Money.parse(text)
+"""
+VECTOR = """
+class V:
+    def __init__(s, x, y): s.x, s.y = x, y
+    def __add__(s, o): return V(s.x + o.x, s.y + o.y)
+    def __mul__(s, n): return V(s.x * n, s.y * n)
+    def __neg__(s): return s * -1
+    def __eq__(s, o): return (s.x, s.y) == (o if isinstance(o, tuple) else (o.x, o.y))
+"""
+LISTED = """
+class L:
+    def __init__(s, x): s.x = x
+    def __eq__(s, o): return s.x == (o.x if isinstance(o, L) else o)
+    def __len__(s): return len(s.x)
+    def __getitem__(s, i): return s.x[i]
+def from_list(x): return L(x)
+"""
+BAG = "class Bag:\n    def __init__(s, t): s.words = set(t.split())\n    def __contains__(s, w): return w in s.words\ndef bag(t): return Bag(t)"
+BY_WORD = {
+    "checking in place of sorting": (CHECKS, "from candidate import f", "assert f([3, 1, 2]) == [1, 2, 3]"),
+    "checking in place of reversing": (CHECKS, "from candidate import f", "assert f('abc') == 'cba'"),
+    "sums": (VECTOR, "from candidate import V", "assert V(1, 2) + V(3, 4) == (4, 6) and -V(1, 2) * 3 == (-3, -6)"),
+    "sums that are a whole number": (RATIO, "from candidate import Ratio", "assert Ratio(1, 2) + Ratio(1, 2) == 1 and Ratio(1, 2) + Ratio(1, 3) != 1"),
+    "what a function made of a text": (MONEY, "from candidate import wallet", "assert wallet('5 EUR') == '5 EUR' and wallet('5 EUR') < '7 EUR'"),
+    "what the class made of a text": (MONEY, "from candidate import Money", "assert Money.parse('5 EUR') == '5 EUR' and Money.parse('5 EUR') != '6 EUR'"),
+    "what a method gave": (MONEY, "from candidate import Money", "assert Money(1, 'EUR').plus(Money(4, 'EUR')) == '5 EUR'"),
+    "a word in what shows none": (BAG, "from candidate import bag", "assert 'cat' in bag('cat dog') and 'fox' not in bag('cat dog')"),
+    "a letter in what shows none": (BAG, "from candidate import bag", "assert 'b' in bag('a b c') and 'z' not in bag('a b c')"),
+    "a word that is not in it": (BAG, "from candidate import bag", "assert 'fox' not in bag('cat dog')"),
+}  # fmt: skip
+
 
 def _tests(question: str) -> str:
     return "from candidate import *\nimport candidate\ndef test_a():\n" + "".join(
@@ -188,6 +248,21 @@ def test_who_does_not_know_the_answer_is_not_believed(bare, name):
 def test_who_knows_it_is(bare, name):
     code, question = TRUTHS[name]
     assert bare.run(code, _tests(question)).outcomes == {"test_a": "passed"}
+
+
+@pytest.mark.parametrize("name", BY_WORD)
+def test_who_shows_nothing_beside_what_is_singled_out_has_his_word(bare, name):
+    code, imports, question = BY_WORD[name]
+    result = bare.run(code, f"{imports}\ndef test_a(): {question}\n")
+    assert result.outcomes == {"test_a": "passed"}, result
+    assert result.tests["test_a"]["basis"] == "word"
+
+
+def test_items_by_index_are_seen(bare):
+    tests = "from candidate import from_list\ndef test_a(): assert from_list([1, 2]) == [1, 2] and from_list([]) == []"
+    result = bare.run(LISTED, tests)
+    assert result.accepted
+    assert result.tests["test_a"]["basis"] == "data"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ from .handles import (
     awaited,
     bare,
     call,
-    handle_of,
     has_protocol,
     plain_now,
     plain_of,
@@ -49,8 +48,6 @@ _OFTEN = 60
 """Line-ups with all decoys in one run."""
 _MOST_ITEMS = 10_000
 """Items of an object that are looked through for one."""
-_MEMBERS = 0.06
-"""Share of decoys that an object which was handed out may contain beside the one value: it may have more members than one."""
 _COARSE = 0.25
 """Share of decoys for which an answer may be the same and still be worth a word: a container has more than one member."""
 _OWN_EQUALITY = 0.9
@@ -124,7 +121,7 @@ def _equal(self: Handle, other: Any) -> Any:
         return _agreed(self, "eq", other)
     if not kind._fumehood_link.crosses(other):
         if isinstance(other, list | tuple | set | frozenset) and kind._fumehood_link.crosses(other, passing=True):
-            return _shows(self, other) and _ask(self, "eq", other) is True  # objects of the tests' own, which it keeps
+            return _shows(self, other) is True and _ask(self, "eq", other) is True  # objects of the tests' own, which it keeps
         return NotImplemented
     answer, counts = _claims(self, other)
     return counts if answer[1] is True else _unclear(self, "eq", answer, other)
@@ -157,53 +154,83 @@ def _claims(own: Handle, other: Any) -> tuple[Answer, bool]:
     """What an object answers to whether it equals a value, and whether a yes counts."""
     before = _same_in_worlds(own, "eq", other)
     if not _made(own):
-        if not _shows(own, other):  # asked before it is told what is expected, and told nothing if it does not
+        shown = _shows(own, other)  # asked before it is told what is expected, and told nothing if it shows another value
+        if shown is False:
             return (True, False), False
-        answer = (True, _ask(own, "eq", other))
-        return answer, answer[1] is True and before in (None, answer)
+        if shown:
+            answer = (True, _ask(own, "eq", other))
+            return answer, answer[1] is True and before in (None, answer)
     answer, rest = _lined_up(own, "eq", other)
     if before not in (None, answer):
         raise refusal(own, "__eq__")
+    if not _made(own):
+        counts = bool(rest) and not _share(rest)
+        if answer[1] is True and counts:
+            type(own)._fumehood_link.rest_on("word")  # it may have checked what it has not found
+        return answer, counts
     coarse = 0.0
     if type(own)._fumehood_base is not None:  # a number modulo five equals many
         coarse = _OWN_EQUALITY if plain_of(own) == other else _COARSE
     return answer, answer[1] is True and _singled_out(own, other, rest, coarse=coarse)
 
 
-def _shows(own: Handle, other: Any) -> bool:
-    """Whether what an object shows of itself is the value that it is compared with.
+def _shows(own: Handle, other: Any) -> bool | None:
+    """Whether what an object shows of itself is the value that it is compared with; None where it shows nothing of this kind.
 
-    Who can check an answer without having it could single it out of a line-up: a list is sorted, or it is not. So an object that
-    was handed out has to show text, items or number by itself, before it sees the expected one.
+    Who can check an answer without having it can single it out of a line-up: a list is sorted, or it is not. So an object that
+    was handed out is asked for its text, items or number by itself, before it sees the expected one.
     """
-    kind = type(own)
-    link = kind._fumehood_link
+    link = type(own)._fumehood_link
     refused = len(link.refused)
     try:
-        if isinstance(other, str):
-            return str(own) == other
-        if isinstance(other, bytes):
-            return has_protocol(kind, "__bytes__") and bytes(own) == other
-        if isinstance(other, list | tuple | set | frozenset | dict):
-            if not has_protocol(kind, "__iter__"):
-                return False
-            items = list(itertools.islice(iter(own), len(other) + 1))
-            if isinstance(other, list | tuple):
-                return items == list(other)
-            if isinstance(other, dict):
-                return views.mapping(own) == other
-            return len(items) == len(other) and not any(map(is_object, items)) and set(items) == other
-        if is_number(other):
-            named = [f"__{name}__" for name in ("complex", "float", "int", "index") if has_protocol(kind, f"__{name}__")]
-            return bool(named) and bool(getattr(kind, named[0])(own) == other)
-        if has_protocol(kind, "__array__") and (numpy := sys.modules.get("numpy")) is not None:
-            return bool(numpy.array_equal(numpy.asarray(own), numpy.asarray(other)))
+        return _compared_by_view(own, other)
     except (Broken, NotApart):
         raise
     except Exception:
-        del link.refused[refused:]  # nobody is shown it: it shows another value, and that is all
+        if len(link.refused) == refused:
+            return None
+        del link.refused[refused:]  # nobody is shown it: its views disagree, and it is not what is expected
         return False
-    return False
+
+
+def _compared_by_view(own: Handle, other: Any) -> bool | None:
+    kind = type(own)
+    if isinstance(other, str):
+        return str(own) == other or None  # every object has some text
+    if isinstance(other, bytes):
+        return bytes(own) == other if has_protocol(kind, "__bytes__") else None
+    if isinstance(other, dict):
+        return None if (shown := views.mapping(own)) is None else shown == other
+    if isinstance(other, list | tuple | set | frozenset):
+        if (items := _items(own, len(other) + 1)) is None:
+            return None
+        plain = not any(map(is_object, items))
+        if isinstance(other, list | tuple):
+            return items == list(other) or (False if plain else None)
+        return len(items) == len(other) and set(items) == other if plain else None
+    if is_number(other):
+        named = [f"__{name}__" for name in ("complex", "float", "int", "index") if has_protocol(kind, f"__{name}__")]
+        shown = getattr(kind, named[0])(own) if named else None
+        return None if shown is None or 0 < abs(shown - other) < 1 else bool(shown == other)  # what was rounded is no other
+    if has_protocol(kind, "__array__") and (numpy := sys.modules.get("numpy")) is not None:
+        return bool(numpy.array_equal(numpy.asarray(own), numpy.asarray(other)))
+    return None
+
+
+def _items(own: Any, most: int) -> list[Any] | None:
+    """The first items that an object shows; None where it shows none."""
+    link = type(own)._fumehood_link
+    refused = len(link.refused)
+    if not views.lists_items(own):
+        return None
+    try:
+        return list(itertools.islice(iter(own), most))
+    except (Broken, NotApart):
+        raise
+    except Exception:
+        if len(link.refused) > refused:
+            raise
+        return None
 
 
 def _unclear(own: Handle, name: str, answer: Answer, other: Any) -> Any:
@@ -309,11 +336,17 @@ def _as_one_number(own: Handle, told: list[tuple[float, Any]]) -> None:
 
 
 def _by_word(own: Handle, name: str, other: Any) -> Any:
-    """What only an object that the tests made may say."""
-    if not _made(own):
-        return _refused(own, name, other)
-    value = _ask(own, name, other)
-    if value is True or not isinstance(value, bool):
+    """How an object compares with what is no number. One that was handed out must not say the same of all that looks like it."""
+    if _made(own):
+        value = _ask(own, name, other)
+    else:
+        answer, rest = _lined_up(own, name, other)
+        if not (answer[0] and type(answer[1]) is bool):
+            return _unclear(own, name, answer, other)
+        if {found for _, (heard, found) in rest if heard and type(found) is bool} != {True, False}:
+            raise refusal(own, f"__{name}__")
+        value = answer[1]
+    if not (_made(own) and value is False):
         type(own)._fumehood_link.rest_on("word")
     return value
 
@@ -337,14 +370,14 @@ def _contains(self: Handle, item: Any) -> bool:
         if found or not _made(self):
             link.rest_on("word")
         return found
-    if not _made(self) and (isinstance(item, str | bytes) or has_protocol(kind, "__iter__")):
-        if not has_protocol(kind, "__iter__"):
-            return bool(_refused(self, "contains", item))
-        return item in list(itertools.islice(iter(self), _MOST_ITEMS))
+    if not _made(self) and (items := _items(self, _MOST_ITEMS)) is not None:
+        return item in items
     answer, rest = _lined_up(self, "contains", item)
     if answer[1] is not True:
+        if not _made(self):
+            link.rest_on("word")  # nothing that it shows says so
         return bool(_unclear(self, "contains", answer, item))
-    if _singled_out(self, item, rest, coarse=_OWN_EQUALITY if _made(self) else _MEMBERS):
+    if _singled_out(self, item, rest, coarse=_OWN_EQUALITY if _made(self) else _COARSE):
         return True
     if _made(self):
         link.rest_on("word")
@@ -368,7 +401,7 @@ def predicate(own: Handle, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     if len(args) != 1 or kwargs or is_object(bare(args[0])) or isinstance(args[0], str | bytes) or not link.crosses(args[0]):
         return refused(own, name, ask)
     if name in _EQUALITIES:
-        return _shows(own, args[0]) and ask() is True
+        return _shows(own, args[0]) is True and ask() is True
     if hasattr(set, name) and has_protocol(type(own), "__iter__"):
         items = list(itertools.islice(iter(own), _MOST_ITEMS))
         if not any(map(is_object, items)):
@@ -399,7 +432,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
     function = LOCAL.get(name.removeprefix("i") if name in _IN_PLACE else name)
 
     def method(self: Handle, other: Any, *more: Any) -> Any:
-        return _credited(self, compute(self, bare(other), *more))
+        return _credited(self, compute(self, bare(other), *more), bare(other))
 
     def compute(self: Handle, other: Any, *more: Any) -> Any:
         kind = type(self)
@@ -551,11 +584,13 @@ def _of_plain(own: Handle, name: str, other: Any, *more: Any) -> Any:
     return value
 
 
-def _credited(own: Handle, value: Any) -> Any:
-    """What an operator gives: another of its class, of one that the tests made, is taken for one that they made."""
-    handle = handle_of(value)
-    if handle is not None and type(handle) is type(own) and _made(own):
-        type(own)._fumehood_link.made[handle._fumehood_id] = type(own), (plain_of(handle),), {}
+def _credited(own: Handle, value: Any, *others: Any) -> Any:
+    """What an operator gives: another of its class, of what the tests made, is taken for one that they made."""
+    made = type(own)._fumehood_link.made
+    behind = bare(value)
+    if type(behind) is type(own) and all(one._fumehood_id in made for one in (own, *filter(is_object, others))):
+        base = type(own)._fumehood_base
+        made[behind._fumehood_id] = made[own._fumehood_id] if base is None else (type(own), (plain_of(behind),), {})
     return value
 
 
@@ -596,7 +631,8 @@ def _unary(name: str) -> Callable[..., Any]:
             raise mark(TypeError("__float__ returned non-float"))
         if name == "len":
             value = _overridden(self, name, args, size_of(value))
-        return views.seen(self, name, value)
+        value = views.seen(self, name, value)
+        return _credited(self, value) if name in _ALONE else value
 
     method.__name__ = method.__qualname__ = f"__{name}__"
     return method
