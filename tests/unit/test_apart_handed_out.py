@@ -215,3 +215,23 @@ def f(x: A, y: list[A], z: "A") -> A | None: return 1
 )
 def test_a_hint_whose_class_equals_everything_is_compared_as_data(bare: Apart, asked: str) -> None:
     assert not bare.run(EQUAL, f"import inspect, typing\nfrom candidate import f\ndef test_a(): assert {asked}\n").accepted
+
+
+@pytest.mark.parametrize(
+    ("gives", "asked"),
+    [
+        ("from functools import cmp_to_key as make", "size(make(5)) == 5"),
+        ("from functools import cmp_to_key as make", "size([made for made in [make(5)]]) == 5"),
+        ("from decimal import getcontext as make", "size(make()) == 5"),
+        ("import functools\nclass make: key = functools.cmp_to_key", "size(make.key(5)) == 5"),
+    ],
+)
+def test_what_a_function_of_a_library_gives_that_it_handed_out_is_its_choice(bare: Apart, gives: str, asked: str) -> None:
+    code = f"{gives}\nclass E:\n    def __eq__(self, other): return True\ndef size(x): return E()\n"
+    result = bare.run(code, f"from candidate import make, size\ndef test_a(): assert {asked}\n")
+    assert result.outcomes == {"test_a": "failed"}, result
+
+
+def test_what_the_tests_make_beside_such_a_function_is_theirs(bare: Apart) -> None:
+    tests = "import threading\nfrom candidate import common, size\ndef test_a(): assert size(threading.Lock()) == common(4, 6)\n"
+    assert bare.run("from math import gcd as common\ndef size(x): return 2", tests).not_apart

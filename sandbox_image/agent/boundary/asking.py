@@ -191,7 +191,7 @@ class QuestionWriter(values.Writer):
             )
             nature = "class" if isinstance(value, type) else "object"
         else:
-            chosen = any(kind in link.given for kind in type(value).__mro__) or (link.used > 0 and _follows(value))
+            chosen = link.chose(value) or (link.used > 0 and _follows(value))
             what = f"An object of the tests' own ({type(value).__name__}) cannot be passed to a candidate judged apart"
             raise NotApart(what, kind=not chosen)
         self.out += b"k"
@@ -401,10 +401,12 @@ class AnswerReader(values.Reader):
         return self.link.function(number, texts, asynchronous, bound)
 
     def from_library(self) -> Any:
-        """A part of a library. What the tests make of a class that the candidate chose is not their own doing."""
+        """A part of a library. What the tests make by what the candidate chose is not their own doing."""
         found = values.read_library(self)
         if isinstance(found, type):
             self.link.given.add(found)
+        elif callable(found):
+            self.link.gave_functions = True
         return found
 
     def named(self, value: Any) -> Any:

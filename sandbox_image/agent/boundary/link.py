@@ -175,6 +175,8 @@ class Link:
         """Classes whose equality has told objects apart that the tests made with other arguments."""
         self.given: set[type] = set()
         """Classes of libraries that the candidate handed out."""
+        self.gave_functions = False
+        """Whether it handed out functions of libraries: what those give is of any class."""
         self.errors: dict[int, type[BaseException]] = {}
         """Exception classes of the tests' own that the candidate was passed."""
         self.aliases: dict[type, type] = {}
@@ -924,6 +926,12 @@ class Link:
         theirs = [arg for arg in args if self.has_number(arg) and self.is_own(arg if isinstance(arg, type) else type(arg))]
         kept = ((id(arg), name) for arg in theirs for name, found in vars(arg).items() if found is value)
         return any(one not in self._put for one in kept)
+
+    def chose(self, value: Any) -> bool:
+        """Whether an object that cannot cross is the candidate's choice: its class, or what the tests made it by."""
+        if any(kind in self.given for kind in type(value).__mro__):
+            return True
+        return self.gave_functions and self.unreached.passes_theirs()
 
     def _check_tools(self, value: Any) -> None:
         """Refuse functions of libraries among what the candidate calls the tests with: they would run here.
