@@ -683,7 +683,7 @@ class Asserts:
     def __init__(self, tree: ast.Module) -> None:
         self.statements = tree.body
         self.names: dict[int, str] = {}
-        self.functions = _functions_in(tree.body)
+        self.functions = functions_in(tree.body)
         asserting = _asserting(tree)
         for place, statement in enumerate(tree.body):
             if _asserts(statement) or (isinstance(statement, ast.Expr) and _checks(statement, asserting)):
@@ -703,7 +703,7 @@ def compiled(
     """
     if "format" in source:
         statements = [_Formats().visit(statement) for statement in statements]
-    made = _Asserts(source, marked or {}, _functions_in(statements) | set(functions))
+    made = _Asserts(source, marked or {}, functions_in(statements) | set(functions))
     tree = ast.Module(made.rewrite(statements), [])
     if _REDUCES.search(source):
         tree = _Sums().visit(tree)
@@ -713,7 +713,7 @@ def compiled(
     return compile(tree, path, "exec", dont_inherit=True)
 
 
-def _functions_in(statements: list[ast.stmt]) -> set[str]:
+def functions_in(statements: list[ast.stmt]) -> set[str]:
     """Names of the functions and methods that statements define."""
     inside = (inner for one in statements if isinstance(one, ast.ClassDef) for inner in one.body)
     named = (one.targets[0] for one in statements if isinstance(one, ast.Assign) and isinstance(one.value, ast.Lambda))
@@ -781,6 +781,6 @@ def hooks(calls: Calls) -> dict[str, Any]:
     }
 
 
-def namespace(path: str, name: str, calls: Calls) -> dict[str, Any]:
-    """A fresh module's names, with what its failed assertions call."""
-    return {"__name__": name, "__file__": path, "__builtins__": builtins, "__doc__": None, **hooks(calls)}
+def namespace(path: str, name: str, hooks: Mapping[str, Any]) -> dict[str, Any]:
+    """A fresh module's names, with what its assertions call."""
+    return {"__name__": name, "__file__": path, "__builtins__": builtins, "__doc__": None, **hooks}

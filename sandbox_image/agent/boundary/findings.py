@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import light_tests
 from .exceptions import Broken, marked
+from .guards import CAME, DUE, Guard
 from .handles import Function, HandleMeta, bare, is_below
 from .values import NotApart
 
@@ -47,6 +48,10 @@ class Findings:
         """Called for what is asked to sum up many values."""
         self.entered: set[int] = set()
         """Marked functions that ever ran."""
+        self.due: set[Guard] = set()
+        """What the test that runs has come to that assertions stand under (`guards.py`)."""
+        self.came: set[Guard] = set()
+        """Of these, what it has made an assertion under."""
         self._handled: dict[frozenset[str], list[tuple[tuple[int, int], bool]]] = {}
         self._done: dict[int, bool] = {}
         self._depth = 0
@@ -56,6 +61,8 @@ class Findings:
         """A test begins."""
         self.now, self.failure = name, ""
         self._done.clear()
+        self.due.clear()
+        self.came.clear()
 
     def failed(self, what: str) -> None:
         """Note a failure at once."""
@@ -69,6 +76,10 @@ class Findings:
         return self._done.get(number, False)
 
     # What compiled tests call
+
+    def hooks(self) -> dict[str, Any]:
+        """The names that they need."""
+        return light_tests.hooks(self) | {DUE: self.due.add, CAME: self.came.update}
 
     def explain(self, source: str, shown: list[Any]) -> Callable[..., AssertionError]:
         """The failure of an assertion, noted before its message is worked out and its values are asked how they look."""

@@ -22,7 +22,7 @@ import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from json import dumps
 from os import write
 from typing import Any
@@ -31,7 +31,7 @@ from .. import light_tests, protocol
 from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
-from . import fixtures, values
+from . import fixtures, guards, values
 from .derived import own_super
 from .exceptions import Broken, mark, marked
 from .findings import Findings
@@ -218,7 +218,13 @@ class _Judge:
             exc = hidden
             why = "" if exc else self._why_not_passed(name)
             outcome = "failed" if exc or why else "passed"
-            if self._link.unreached or self._uses_borrowed(name) or self._handed_in_vain() or self._outlived():
+            if (
+                self._link.unreached
+                or self._uses_borrowed(name)
+                or self._handed_in_vain()
+                or self._outlived()
+                or self._left_out()
+            ):
                 self._link.rest_on("word")
             if why:
                 told |= {"message": why, "side": "tests" if self._findings.failure else "candidate"}
@@ -250,6 +256,11 @@ class _Judge:
     def _handed_in_vain(self) -> bool:
         """Whether a test gave the candidate a function that asserts, which was never called."""
         return any(map(self._link.unreached.asserts, self._link.handed.values()))
+
+    def _left_out(self) -> bool:
+        """Whether it has come to what assertions stand under, and made none, by what the candidate gave."""
+        left = self._findings.due - self._findings.came
+        return bool(left) and self._link.unreached.hang(left)
 
     def _outlived(self) -> bool:
         """Whether a thread goes on after a test with assertions of the tests' to make, which nobody waits for."""
@@ -464,7 +475,7 @@ class _Judge:
         if kind == "pytest":
             return self._pytest(tree, libraries)
         findings.watch(self._tests)
-        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], findings) | libraries
+        names = light_tests.namespace(self._path, os.path.basename(self._path)[:-3], findings.hooks()) | libraries
         sys.modules[names["__name__"]] = own = _module_of(names)
         names = own.__dict__
         try:
@@ -477,7 +488,7 @@ class _Judge:
             body = [node for node in tree.body if not _calls(node, calls)]
             entry = self._import(module, self._entry_point) if kind == "check" else None
             tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
-            exec(light_tests.compiled(body, self._path, self._tests, self._expected.marked), names)
+            exec(self._compiled(body), names)
             self._raise_found()
         except BaseException as exc:
             return self.collection_error(exc)
@@ -488,6 +499,12 @@ class _Judge:
             if len(found) < len(set(tests)):  # something else stands under their names now
                 self._expected = Reading(ast.parse(self._tests, self._path), link.module, names_of_candidate)
         return self._functions(found)
+
+    def _compiled(self, statements: list[ast.stmt], functions: Collection[str] = ()) -> Any:
+        """Code of statements of the tests. `functions` are names of functions in the rest of them."""
+        found = light_tests.functions_in(statements) | set(functions)
+        statements = guards.marked(statements, found)
+        return light_tests.compiled(statements, self._path, self._tests, self._expected.marked, found)
 
     def _is_test(self, value: Any) -> bool:
         """Whether what stands under a test's name is run as one: a function of this file, or what the candidate made of it."""
@@ -504,6 +521,8 @@ class _Judge:
     def _raise_found(self) -> None:
         """The tests were imported. Fail where an assertion failed meanwhile."""
         self._used_to_import = self._link.used
+        if self._left_out():
+            self._link.rest_on("word")
         if found := self._findings.failure or self._link.unreached.message or next(iter(self._link.refused), ""):
             raise mark(AssertionError(found))
 
@@ -531,7 +550,7 @@ class _Judge:
             if name:
                 self.begin(name)
             if broken is None:
-                code = light_tests.compiled([statement], self._path, self._tests, self._expected.marked, asserts.functions)
+                code = self._compiled([statement], asserts.functions)
                 exc = _outcome(functools.partial(exec, code, names))
                 if name is not None:
                     self.test(name, "failed" if exc else "passed", exc)
@@ -615,8 +634,8 @@ class _Judge:
         folder = os.path.dirname(self._path)
         with open(self._path, "w"):
             pass  # pytest wants a file by this name: what is in it would be there for a path that the candidate hands out
-        hooks = light_tests.hooks(self._findings) | libraries
-        code = light_tests.compiled(tree.body, self._path, self._tests, self._expected.marked)
+        hooks = self._findings.hooks() | libraries
+        code = self._compiled(tree.body)
         sys.meta_path.insert(0, _Import(self._path, code, hooks, self._raise_found))
         sys.argv[:] = ["pytest"]
         options = ["-q", "--tb=short", "--assert=plain", "--noconftest", "-p", "no:cacheprovider", "-c", "/dev/null"]

@@ -23,6 +23,7 @@ from typing import Any
 
 from ..light_tests import Definition, last_name, raises_failure
 from .exceptions import marked
+from .guards import Guard, decided_by
 from .mocks import is_mock
 from .sides import Scope, Sides
 
@@ -47,6 +48,7 @@ class Unreached:
     def __init__(self, sides: Sides, path: str) -> None:
         self._sides, self._path = sides, path
         self._known: dict[tuple[Any, ...], str] = {}
+        self._hanging: dict[Guard, bool] = {}
         self._left: list[tuple[str, int]] = []
         """For each error that counts the assertion that it left out, or an empty text, and the error's `id`."""
 
@@ -110,6 +112,19 @@ class Unreached:
     def is_certain(self, error: BaseException) -> bool:
         """Whether the tests come to where this was raised, whatever the candidate gave."""
         return self._are_certain(*map(_place, self._own_traces(error)))
+
+    def hang(self, guards: set[Guard]) -> bool:
+        """Whether any of these, under which a test has made no assertion, is one by what the candidate gave."""
+        return any(map(self._hangs, sorted(guards)))
+
+    def _hangs(self, guard: Guard) -> bool:
+        if guard not in self._hanging:
+            place = guard[:2]
+            found = (node for node in self._nodes if isinstance(node, ast.stmt) and (node.lineno, node.col_offset) == place)
+            scopes = self._scopes_of(place)
+            parts = (part for node in found for part in decided_by(node, guard))
+            self._hanging[guard] = any(self._sides.decides(scopes, part, ()) for part in parts)
+        return self._hanging[guard]
 
     def passes_theirs(self) -> bool:
         """Whether what the tests pass where they stand may hang on what the candidate gave."""

@@ -1,0 +1,150 @@
+"""Assertions that a condition, a loop, a handler or an early end keeps a test from coming to.
+
+`if r is not None: assert r == 9` passes where `r` is None, and `for a, b in zip(r, want): assert a == b` where `r` is empty. So
+what an assertion stands under is noted when a test comes to it, and so is each assertion that is made. If none was made under
+it in the whole test, and it hangs on the candidate (`unreached.py`), the test rests on its word.
+
+Left out: what stands in one assertion (`assert not r or r == 9`), and assertions made for some of several values only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection
+from typing import Any
+
+from ..light_tests import is_check, is_written_out, last_name
+
+Guard = tuple[int, int, str]
+"""Line and column of a statement, and whether assertions stand in it or after it (`in`, `after`)."""
+DUE, CAME = "@due", "@came"
+"""What marked tests call, with a guard that they come to, and with all those of an assertion that was made."""
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_CHECKS = ("raises", "warns", "assertRaises", "assertRaisesRegex", "assertWarns", "assertLogs")
+"""What asserts as a context manager."""
+
+
+def marked(statements: list[ast.stmt], functions: Collection[str] = ()) -> list[ast.stmt]:
+    """Statements of tests that say which guards and assertions they come to. `functions` are names of the tests' own."""
+    return _Marks(functions).block(statements)
+
+
+def may_skip(node: ast.stmt) -> bool:
+    """Whether what stands in a statement may be left out by what the tests are given."""
+    if isinstance(node, ast.If | ast.While):
+        return not isinstance(node.test, ast.Constant)
+    if isinstance(node, ast.For | ast.AsyncFor):
+        return not _is_fixed(node.iter)
+    if isinstance(node, ast.With | ast.AsyncWith):
+        return any(last_name(item.context_expr) == "suppress" for item in node.items)
+    return isinstance(node, ast.Match) or (isinstance(node, ast.Try | ast.TryStar) and bool(node.handlers))
+
+
+def decided_by(node: ast.stmt, guard: Guard) -> list[ast.AST]:
+    """What decides whether the assertions under a guard are come to, which is the statement at its place."""
+    if guard[2] == "after" or isinstance(node, ast.Match):
+        return [node]
+    if isinstance(node, ast.If | ast.While):
+        return [node.test]
+    return [node.iter] if isinstance(node, ast.For | ast.AsyncFor) else list(getattr(node, "body", ()))
+
+
+def may_leave(node: ast.AST, *, in_loop: bool = False) -> bool:
+    """Whether what follows a statement in its block may be left out by a `return`, `break` or `continue` in it."""
+    in_loop = in_loop or isinstance(node, _LOOPS)
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Return) or (isinstance(child, ast.Break | ast.Continue) and not in_loop):
+            return True
+        inside = isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case) and not isinstance(child, _SCOPES)
+        if inside and may_leave(child, in_loop=in_loop):
+            return True
+    return False
+
+
+class _Marks:
+    """Marks one function after the other."""
+
+    def __init__(self, functions: Collection[str]) -> None:
+        self._functions = set(functions)
+        self._open: list[Guard] = []
+        """The guards of the statement that is being read."""
+        self._count = 0
+        """Assertions found so far in the function that is being read."""
+
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        """Mark a block."""
+        made: list[ast.stmt] = []
+        outside, leaving = len(self._open), list[tuple[int, Guard, int]]()
+        for node in statements:
+            if isinstance(node, _SCOPES):
+                self._scope(node)
+                made.append(node)
+                continue
+            asserts = self._asserts(node)
+            came = [_mark(CAME, tuple(self._open), node)] if asserts and self._open else []
+            decides = isinstance(node, ast.If | ast.While | ast.Match)
+            made += came if decides else []
+            place, self._count = len(made), self._count + asserts
+            guards = self._inside(node, made)
+            made += [node, *([] if decides else came)]
+            if may_leave(node):
+                after = guards[0] if guards and not isinstance(node, _LOOPS) else (node.lineno, node.col_offset, "after")
+                self._open.append(after)
+                leaving.append((place, after, self._count))
+        for place, guard, count in reversed(leaving):
+            if self._count > count:
+                made.insert(place, _mark(DUE, guard, made[place]))
+        del self._open[outside:]
+        return made
+
+    def _inside(self, node: ast.stmt, made: list[ast.stmt]) -> list[Guard]:
+        """Mark the blocks of a statement. Returns the guard that it is."""
+        guards: list[Guard] = [(node.lineno, node.col_offset, "in")] if may_skip(node) else []
+        count, outside = self._count, len(self._open)
+        self._open += guards
+        for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            for field in ("body", "orelse", "finalbody"):
+                block = getattr(part, field, None)
+                if isinstance(block, list):
+                    setattr(part, field, self.block(block))
+        del self._open[outside:]
+        made += [_mark(DUE, guard, node) for guard in guards if self._count > count]
+        return guards
+
+    def _scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self._functions.add(node.name)
+        outer, self._open, self._count = (self._open, self._count), [], 0
+        node.body = self.block(node.body)
+        self._open, self._count = outer
+
+    def _asserts(self, node: ast.stmt) -> bool:
+        """Whether a statement asserts something, or calls a function of the tests' own that may."""
+        if isinstance(node, ast.Assert):
+            return not isinstance(node.test, ast.Constant)
+        if isinstance(node, ast.With | ast.AsyncWith):
+            return any(last_name(item.context_expr) in _CHECKS for item in node.items)
+        value = node.value if isinstance(node, ast.Expr) else None
+        value = value.value if isinstance(value, ast.Await) else value
+        if not isinstance(value, ast.Call):
+            return is_check(node)
+        name = last_name(value)
+        return name.startswith("assert") or name in _CHECKS or name in self._functions
+
+
+def _mark(name: str, told: Any, node: ast.stmt) -> ast.stmt:
+    place: Any = {
+        "lineno": node.lineno,
+        "col_offset": node.col_offset,
+        "end_lineno": node.lineno,
+        "end_col_offset": node.col_offset,
+    }
+    call = ast.Call(ast.Name(name, ast.Load(), **place), [ast.Constant(told, **place)], [], **place)
+    return ast.Expr(call, **place)
+
+
+def _is_fixed(node: ast.expr) -> bool:
+    """Whether what a loop goes over is written out: it has items."""
+    if isinstance(node, ast.Call) and last_name(node) in ("range", "enumerate"):
+        return all(map(_is_fixed, node.args)) and not node.keywords
+    return is_written_out(node)
