@@ -1,0 +1,70 @@
+"""An assertion that what the candidate gave keeps from being made leaves its word; one that the tests keep does not."""
+
+from __future__ import annotations
+
+import pytest
+from apart_harness import Apart
+
+HEAD = "import contextlib, pytest, unittest\nfrom candidate import f\nCASES = [([2, 1], [1, 2]), ([1], [1])]\n"
+RIGHT = "def f(x): return sorted(x)\n"
+NOTHING, EMPTY, RAISES = "def f(x): return None\n", "def f(x): return []\n", "def f(x): raise ValueError\n"
+
+KEPT = {
+    "a condition": (NOTHING, "r = f([2, 1])\nif r is not None:\n    assert r == [1, 2]"),
+    "the other branch": (NOTHING, "r = f([2, 1])\nif r is None:\n    pass\nelse:\n    assert r == [1, 2]"),
+    "a pattern": (NOTHING, "match f([2, 1]):\n    case [a, b]:\n        assert (a, b) == (1, 2)"),
+    "a handler that leaves": (RAISES, "try:\n    r = f([2, 1])\nexcept Exception:\n    return\nassert r == [1, 2]"),
+    "a handler that goes on": (RAISES, "try:\n    assert f([2, 1]) == [1, 2]\nexcept ValueError:\n    pass"),
+    "an error that is suppressed": (RAISES, "with contextlib.suppress(ValueError):\n    assert f([2, 1]) == [1, 2]"),
+    "an early end": (EMPTY, "r = f([2, 1])\nif not r:\n    return\nassert r == [1, 2]"),
+    "the next turn of a loop": (EMPTY, "for x, want in CASES:\n    r = f(x)\n    if not r: continue\n    assert r == want"),
+    "a loop over pairs": (EMPTY, "for a, b in zip(f([2, 1]), [1, 2]): assert a == b"),
+    "a loop over items, beside another assertion": (EMPTY, "r = f([2, 1])\nassert len(f([])) == 0\nfor a, b in zip(r, [1, 2]): assert a == b"),
+    "a loop that fails": (EMPTY, "for a, b in zip(f([2, 1]), [1, 2]):\n    if a != b: pytest.fail('no')"),
+    "a loop that takes": (EMPTY, "r, n = f([2, 1]), 2\nwhile r:\n    assert r.pop() == n\n    n -= 1"),
+    "a helper": (EMPTY, "same(f([2, 1]), [1, 2])\n\ndef same(got, want):\n    for a, b in zip(got, want): assert a == b"),
+    "a helper that is called": (EMPTY, "for a, b in zip(f([2, 1]), [1, 2]): same(a, b)\n\ndef same(a, b): assert a == b"),
+    "parts of a test": (EMPTY, "pass\n\nclass TestF(unittest.TestCase):\n  def test_b(self):\n    for n, a in enumerate(f([2, 1])):\n      with self.subTest(n): self.assertEqual(a, n + 1)"),
+}  # fmt: skip
+OWN = {
+    "a condition of its own": "if len(CASES) > 5:\n    assert f([1]) == [1]\nassert f([2]) == [2]",
+    "branches by what is expected": "for x, want in CASES:\n    if want is None: assert f(x) is None\n    else: assert f(x) == want",
+    "what must raise": "with pytest.raises(TypeError):\n    assert f(3) == 3",
+    "what must raise, by hand": "try:\n    f(3)\n    assert False\nexcept TypeError as error:\n    assert 'iterable' in str(error)",
+    "a helper with branches": "same(f([2, 1]), [1, 2])\n\ndef same(got, want):\n    if want is None: assert got is None\n    else: assert got == want",
+    "a loop that came to some": "for x in ([], [1]):\n    for a in f(x): assert a == 1",
+    "parameters": "pass\n\n@pytest.mark.parametrize('x, want', [([2, 1], [1, 2]), ([1], None)])\ndef test_b(x, want):\n    if want is None: return\n    assert f(x) == want",
+    "a function that is made and not called": "r = f([2, 1])\nif len(r) == 2:\n    assert r == [1, 2]\ndef check():\n    for a in r: assert a == 1",
+}  # fmt: skip
+
+
+def _tests(body: str) -> str:
+    first, blank, rest = body.partition("\n\n")
+    return f"{HEAD}def test_a():\n" + "".join(f"    {line}\n" for line in first.splitlines()) + (rest if blank else "")
+
+
+def _bases(bare: Apart, code: str, body: str) -> set[str]:
+    result = bare.run(code, _tests(body))
+    assert result.accepted, result
+    return {event["basis"] for event in result.tests.values()}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_an_assertion_that_it_keeps_from_being_made_leaves_its_word(bare: Apart, name: str) -> None:
+    code, body = KEPT[name]
+    assert "word" in _bases(bare, code, body)
+    assert _bases(bare, RIGHT, body) == {"data"}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_one_that_the_tests_keep_from_it_does_not(bare: Apart, name: str) -> None:
+    assert _bases(bare, RIGHT, OWN[name]) == {"data"}
+
+
+@pytest.mark.parametrize("tests", ["for a, b in zip(f([2, 1]), [1, 2]): assert a == b", "def check(candidate):\n    r = candidate([2, 1])\n    if r: assert r == [1, 2]"])  # fmt: skip
+def test_so_it_does_in_tests_of_other_forms(bare: Apart, tests: str) -> None:
+    head = "from candidate import f\n" if tests.startswith("for") else ""
+    for code, rests in ((EMPTY, "word"), (RIGHT, "data")):
+        result = bare.run(code, head + tests, entry_point="f")
+        assert result.accepted, result
+        assert {event["basis"] for event in result.tests.values()} == {rests}
