@@ -432,7 +432,11 @@ def _arithmetic(name: str) -> Callable[..., Any]:
     function = LOCAL.get(name.removeprefix("i") if name in _IN_PLACE else name)
 
     def method(self: Handle, other: Any, *more: Any) -> Any:
-        return _credited(self, compute(self, bare(other), *more), bare(other))
+        link, operands = type(self)._fumehood_link, [self, *filter(is_object, (bare(other),))]
+        kept = {one._fumehood_id: link.made[one._fumehood_id] for one in operands if _made(one)}
+        value = compute(self, bare(other), *more)
+        link.made.update(kept)  # one that gives itself is not handed out
+        return _credited(self, value, *operands[1:])
 
     def compute(self: Handle, other: Any, *more: Any) -> Any:
         kind = type(self)
@@ -480,7 +484,11 @@ def _told(own: Handle, name: str, value: Any) -> Any:
 def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
     """What an object gives with a number: an object, or what one fixed number would give."""
     probes = (_PROBES[name],) if name in _PROBES else ()
+    link = type(own)._fumehood_link
+    kept = link.made.get(own._fumehood_id)
     answer, rest = _lined_up(own, name, other, probes)
+    if kept is not None:
+        link.made[own._fumehood_id] = kept
     if not answer[0]:
         return _raised(own, name, other)
     value = answer[1]
@@ -490,14 +498,13 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
         worlds = [(found, _larger_by(name, number, other)) for number, (heard, found) in rest if heard and is_object(found)]
         if not worlds and not _made(own):
             raise refusal(own, f"__{name}__")
-        link = type(own)._fumehood_link
         link.keep_worlds(value, worlds, made=_made(own) or link.is_known(type(own)))
         return value
     told = [(number, found) for number, (heard, found) in rest if heard]
     if len(told) > 1 and sum(repr(found) == repr(value) for _, found in told) >= _OWN_EQUALITY * len(told):
         raise refusal(own, f"__{name}__")  # whatever it is computed with, it gives the same
     if is_number(value) and function is not None and _fixed(name, function, [(other, value), *told]):
-        type(own)._fumehood_link.rest_on("line_up")
+        link.rest_on("line_up")
         return value
     return _told(own, name, value)
 
@@ -588,7 +595,7 @@ def _credited(own: Handle, value: Any, *others: Any) -> Any:
     """What an operator gives: another of its class, of what the tests made, is taken for one that they made."""
     made = type(own)._fumehood_link.made
     behind = bare(value)
-    if type(behind) is type(own) and all(one._fumehood_id in made for one in (own, *filter(is_object, others))):
+    if type(behind) is type(own) and all(map(_made, (own, *others))):
         base = type(own)._fumehood_base
         made[behind._fumehood_id] = made[own._fumehood_id] if base is None else (type(own), (plain_of(behind),), {})
     return value
