@@ -218,17 +218,17 @@ def _compared_by_view(own: Handle, other: Any) -> bool | None:
 
 
 def _items(own: Any, most: int) -> list[Any] | None:
-    """The first items that an object shows; None where it shows none."""
-    link = type(own)._fumehood_link
-    refused = len(link.refused)
-    if not views.lists_items(own):
+    """The first items that an object shows, by iteration or by index; None where it shows none."""
+    kind = type(own)
+    refused = len(kind._fumehood_link.refused)
+    if not (has_protocol(kind, "__iter__") or all(has_protocol(kind, name) for name in ("__getitem__", "__len__"))):
         return None
     try:
         return list(itertools.islice(iter(own), most))
     except (Broken, NotApart):
         raise
     except Exception:
-        if len(link.refused) > refused:
+        if len(kind._fumehood_link.refused) > refused:
             raise
         return None
 
@@ -370,8 +370,10 @@ def _contains(self: Handle, item: Any) -> bool:
         if found or not _made(self):
             link.rest_on("word")
         return found
-    if not _made(self) and (items := _items(self, _MOST_ITEMS)) is not None:
-        return item in items
+    if not _made(self) and has_protocol(kind, "__iter__"):
+        items = _items(self, _MOST_ITEMS)
+        if items is not None and (not items or any(type(one) is type(item) for one in items)):
+            return item in items  # else it is asked about something in these
     answer, rest = _lined_up(self, "contains", item)
     if answer[1] is not True:
         if not _made(self):

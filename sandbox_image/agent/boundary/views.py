@@ -137,11 +137,6 @@ def _disagree(own: Handle, what: str) -> None:
     raise link.refuse(TypeError(f"{type(own).__name__}, which the candidate handed out, is not one thing: its {what} disagree"))
 
 
-def lists_items(own: Handle) -> bool:
-    """Whether an object shows items: by iteration, or by index up to its length."""
-    return has_protocol(type(own), "__iter__") or all(has_protocol(type(own), name) for name in ("__getitem__", "__len__"))
-
-
 def has_items(own: Handle) -> bool | None:
     """Whether an object shows any items; None where it shows none that could be looked at again."""
     if not has_protocol(type(own), "__iter__") or has_protocol(type(own), "__next__"):
