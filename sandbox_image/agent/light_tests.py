@@ -306,7 +306,7 @@ def _compared(node: ast.stmt) -> ast.stmt:
 def _may_agree(node: ast.stmt, own: Collection[str], *, leaves: bool = False) -> bool:
     """Whether a statement asserts something of two values that are not written out. `own` are the tests' own functions."""
     if asked := conditions(node, leaves=leaves):
-        return any(_may_meet(one, own) for one in asked)
+        return any(_may_meet(one, own) for one in asked) or (isinstance(node, ast.Assert) and bool(excuses(node.test)))
     if isinstance(node, ast.Assign) and own:
         return any(isinstance(one, ast.Call) and last_name(one) in own for one in ast.walk(node.value))
     value = getattr(node, "value", None) if isinstance(node, ast.Expr) else None
@@ -333,6 +333,17 @@ def _may_meet(node: ast.expr, own: Collection[str]) -> bool:
     if any(_is_evidence(side) and not _is_count(side) for side in sides):
         return False
     return sum(_values_in(side, own) for side in sides or [node]) > 1
+
+
+def excuses(node: ast.expr) -> list[ast.expr]:
+    """Names by whose truth alone, or by being None, an assertion of something else is left out: `not r or r == 9`."""
+    if not (
+        isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and any(isinstance(one, ast.Compare) for one in node.values)
+    ):
+        return []
+    found = [one.operand if isinstance(one, ast.UnaryOp) else one for one in node.values]
+    found = [one.left if isinstance(one, ast.Compare) and isinstance(one.ops[0], ast.Is | ast.IsNot) else one for one in found]
+    return [one for one in found if isinstance(one, ast.Name)]
 
 
 def compared_by(node: ast.expr) -> list[ast.expr]:

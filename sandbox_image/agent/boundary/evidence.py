@@ -30,6 +30,7 @@ from ..light_tests import (
     asserts_another_thing,
     compared_by,
     conditions,
+    excuses,
     is_neutral,
     is_written_out,
     last_name,
@@ -219,6 +220,8 @@ class _Frame:
 
     def lacks(self, node: ast.stmt) -> bool:
         """Whether a statement is an assertion without evidence, or calls a function of the tests' own in which one is then."""
+        if isinstance(node, ast.Assert) and any(self.kind(one) in THEIRS for one in excuses(node.test)):
+            return True
         if asked := conditions(node, leaves=id(node) in self._file.ways_out):
             return any(self._truth(one) is Kind.AGREEMENT for one in asked)
         if isinstance(node, ast.Assign):
@@ -627,12 +630,19 @@ class _Frame:
     def _of_compare(self, node: ast.Compare) -> Kind:
         found = []
         for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False):
-            if isinstance(operator, ast.Is | ast.IsNot):
+            if any(map(self._is_cut, (left, right), (right, left))):
+                found.append(Kind.AGREEMENT)
+            elif isinstance(operator, ast.Is | ast.IsNot):
                 found.append(identical(self.kind(left), self.kind(right)))
             else:
                 order = isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE)
                 found.append(compared(self.kind(left), self.kind(right), order=order))
         return Kind.EVIDENCE if Kind.EVIDENCE in found else max(found)
+
+    def _is_cut(self, node: ast.expr, other: ast.expr) -> bool:
+        """Whether the candidate says how much of a value it is compared with: `want[:len(r)] == r`."""
+        cut = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and self.kind(node.value) < Kind.GIVEN
+        return cut and self.kind(node.slice) in (*THEIRS, Kind.EVIDENCE) and self.kind(other) in THEIRS  # type: ignore[attr-defined]
 
     def _of_list(self, node: ast.List | ast.Tuple) -> Kind:
         kinds = [self.kind(one) for one in node.elts]
