@@ -226,6 +226,17 @@ BY_WORD = {
     "what a method gave": (MONEY, "from candidate import Money", "assert Money(1, 'EUR').plus(Money(4, 'EUR')) == '5 EUR'"),
     "a word in what shows none": (BAG, "from candidate import bag", "assert 'cat' in bag('cat dog') and 'fox' not in bag('cat dog')"),
     "a letter in what shows none": (BAG, "from candidate import bag", "assert 'b' in bag('a b c') and 'z' not in bag('a b c')"),
+    "a node of a part that has edges by index": (
+        "class Graph:\n    def __init__(s, edges): s.edges = dict(edges)\n    def __len__(s): return len(s.edges)\n    def __getitem__(s, n): return s.edges.setdefault(n, [])\n"
+        "    def __contains__(s, n): return n in s.edges\n    def part(s, *nodes): return Graph({n: s[n] for n in nodes})",
+        "from candidate import Graph",
+        "assert 1 in Graph({1: [2], 2: []}).part(1) and 2 not in Graph({1: [2], 2: []}).part(1)",
+    ),
+    "a number in rows": (
+        "class Rows:\n    def __iter__(s): return iter([[1, 2], [3]])\n    def __contains__(s, n): return n in (1, 2, 3)\ndef rows(): return Rows()",
+        "from candidate import rows",
+        "assert 3 in rows() and 4 not in rows()",
+    ),
     "a word that is not in it": (BAG, "from candidate import bag", "assert 'fox' not in bag('cat dog')"),
 }  # fmt: skip
 
