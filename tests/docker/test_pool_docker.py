@@ -81,5 +81,5 @@ async def test_a_run_names_its_image():
         assert (result.stdout, result.image) == ("there\n", engine.image)
         assert set(engine._pools) == {"", engine.image}
         assert f'fumehood_running{{image="{engine.image}"}} 0.0' in engine.metrics_text()
-        with pytest.raises(PrerequisiteError, match="not there"):
+        with pytest.raises(PrerequisiteError, match="has no image"):
             await engine.execute(Program(code="1"), image="no-such-image:1")
