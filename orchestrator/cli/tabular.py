@@ -18,6 +18,7 @@ from orchestrator.cli.shared import (
     console,
     make_folder,
     nothing_beside_resume,
+    nothing_of,
     out_json,
     resumable,
     run_or_resume,
@@ -61,6 +62,12 @@ def tabular(
     patience: Annotated[
         int | None, typer.Option(metavar="N", help="End the search after N answers without a gain above the noise. [6]")
     ] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="Let the model propose features for the best; those that show a gain are kept.")
+    ] = False,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Choices of parameters tried for the best; needs `fumehood[tuning]`. [0]")
+    ] = None,
     control: Annotated[
         bool | None, typer.Option(help="Draw as many answers independently, to see what correction was worth. [yes]")
     ] = None,
@@ -103,6 +110,8 @@ def tabular(
         "tokens": tokens,
         "seconds": seconds,
         "patience": patience,
+        "features": features or None,
+        "trials": trials,
         "control": control,
         "temperature": temperature,
         "max_new_tokens": max_new_tokens,
@@ -116,6 +125,8 @@ def tabular(
     else:
         if target is None and data not in SCIKIT:
             raise UsageError("The target is not named.", remedy="Name the column to predict with --target.")
+        if form == "script":
+            nothing_of("a whole script is its own", {"--features": features, "--trials": trials})
         job = checked(
             TabularJob,
             source=str(Path(data).absolute()) if Path(data).exists() and data not in SCIKIT else data,

@@ -55,6 +55,9 @@ def build(columns):
 
 
 WEAK, STRONG, BROKEN = answer(1, "columns = columns[:1]").replace('["x", "y"]', '["y"]'), answer(1), answer(1, "missing_name")
+FEATURES = (
+    '```python\ndef sign(df):\n    """Buyers differ by x."""\n    return df["x"]\n\n\ndef same(df):\n    return df["y"]\n```'
+)
 REPORT = "Tried: a tree\nResult: fine\nCause: luck\nNext: another"
 
 
@@ -75,7 +78,8 @@ class Sandboxes:
             return ExecutionResult(status=Status.OK, artifacts={STAGES: json.dumps(said).encode()})
         yes = np.full(len(rows), 0.5)
         if "features" in code:
-            yes = np.where(rows["x" if '"x"' in code else "y"] > 0, 0.9, 0.1)
+            column = "x" if '"x"' in code.replace("'", '"') else "y"
+            yes = np.where(rows[column] > 0, 0.9, 0.1)
         return ExecutionResult(status=Status.OK, artifacts={ARRAY: write_array(np.column_stack([1 - yes, yes]))})
 
 
@@ -89,6 +93,8 @@ class Model(ScriptedModel):
     def next(self, messages, sampling):
         if messages[0].content == prompts.REPORT_SYSTEM:
             return REPORT
+        if "Propose at most" in messages[-1].content:
+            return FEATURES
         return next(self.rest, CompletionError("The server is gone."))
 
     @property
@@ -161,6 +167,22 @@ async def test_an_interrupted_search_is_resumed_without_asking_again(table, stor
     assert len(rest.asked) == 2
     assert [attempt.round for attempt in resumed.attempts] == [0, 0, 0, 1]
     assert any("no control" in problem for problem in resumed.problems)
+
+
+async def test_features_are_kept_for_a_gain_and_parameters_are_searched(table, store, tmp_path):
+    searched = WEAK.replace("build(columns)", "build(columns, depth=1)").replace(
+        "\ndef build", "\nSPACE = {'depth': (1, 3)}\ndef build"
+    )
+    job = TabularJob(source=str(table), target="bought", answers=1, control=False, metric="accuracy", features=True, trials=3)
+    result = await solving(store, Model([searched])).run_job(job)
+    assert [(one.feature.name, one.kept) for one in result.standing.features] == [("sign", True), ("same", False)]
+    assert [one.name for one in result.standing.refinements] == ["attempt 0 with features"]  # other depths gained nothing
+    assert result.outcome.score.value == 1.0
+    assert [one.name for one in result.outcome.finalists] == ["attempt 0 with features", "attempt 0"]
+    write_reports(result, tmp_path / "out")
+    assert "| sign | yes | +" in (tmp_path / "out" / "report.md").read_text()
+    refused = await solving(store, Model([WEAK])).run_job(job.model_copy(update={"features": False}))
+    assert any("names no SPACE" in problem for problem in refused.problems)
 
 
 async def test_a_table_that_changed_is_not_resumed(table, store):

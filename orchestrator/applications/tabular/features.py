@@ -22,6 +22,8 @@ from orchestrator.applications.tabular.split import Split
 from orchestrator.sources import parse
 from orchestrator.types import Limits, Value
 
+_PREFIX = "feature_"
+"""Of the functions, so that they replace none of the candidate's."""
 MOST = 5
 """Features that are proposed at once."""
 
@@ -32,7 +34,7 @@ class Feature(Value):
     name: str
     reason: str
     code: str
-    """`def name(df): ...`, which returns the new column."""
+    """`def feature_name(df): ...`, which returns the new column."""
 
 
 class Tried(Value):
@@ -69,7 +71,8 @@ def proposals(code: str) -> list[Feature]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and len(node.args.args) == 1 and not node.name.startswith("_"):
             reason = " ".join((ast.get_docstring(node) or "").split())
-            found.append(Feature(name=node.name, reason=reason, code=ast.unparse(node)))
+            name, node.name = node.name, f"{_PREFIX}{node.name}"
+            found.append(Feature(name=name, reason=reason, code=ast.unparse(node)))
     if not found:
         raise ValueError("There is no function of one argument: write `def name(df): return ...` for each feature.")
     return found[:MOST]
@@ -82,7 +85,7 @@ def with_features(
     if not features:
         return base
     functions = "\n\n\n".join(feature.code for feature in features)
-    names = ", ".join(feature.name for feature in features)
+    names = ", ".join(f"{_PREFIX}{feature.name}" for feature in features)
     code = f"{base.code.rstrip()}\n\n\n{imports}\n\n{functions}\n\n\n" + textwrap.dedent(
         f"""\
         _features_before = globals().get("features", lambda df: df)
@@ -91,7 +94,7 @@ def with_features(
         def features(df):
             table = _features_before(df.copy())
             for column in ({names},):
-                table[column.__name__] = np.asarray(column(df.copy()))
+                table[column.__name__.removeprefix("{_PREFIX}")] = np.asarray(column(df.copy()))
             return table
         """
     )

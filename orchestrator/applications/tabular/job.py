@@ -3,8 +3,9 @@
 1. baselines on the folds of the search;
 2. the search: drafts, repairs, improvements;
 3. the control: as many answers, each drawn independently with the first prompt;
-4. the best three and the best of the control on new folds;
-5. the winner, the control's best and the baselines on the sealed rows.
+4. features that the model proposes for the best, and a search over its parameters, where the options ask for them;
+5. the best three and the best of the control on new folds;
+6. the winner, the control's best and the baselines on the sealed rows.
 
 What is done is recorded, and a resumed job does the rest.
 
@@ -22,22 +23,25 @@ from orchestrator.applications.tabular.audit import audit
 from orchestrator.applications.tabular.baselines import baselines
 from orchestrator.applications.tabular.candidate import Candidate
 from orchestrator.applications.tabular.evaluate import Evaluation
+from orchestrator.applications.tabular.features import Kept, Tried, keep_features, proposals
 from orchestrator.applications.tabular.finalists import FINALISTS, choose, open_sealed
 from orchestrator.applications.tabular.metrics import metric_for
 from orchestrator.applications.tabular.options import TabularJob
 from orchestrator.applications.tabular.planning import best_of, control_planner, planner, was_scored
 from orchestrator.applications.tabular.profile import profile
-from orchestrator.applications.tabular.results import CONTROL, WINNER, Outcome, Scored, Standing, TabularResult
+from orchestrator.applications.tabular.results import CONTROL, WINNER, Outcome, Refinement, Scored, Standing, TabularResult
 from orchestrator.applications.tabular.solve import Bench, TabularWork
+from orchestrator.applications.tabular.space import space_of, tune
 from orchestrator.applications.tabular.split import Fold, Split
 from orchestrator.applications.tabular.table import Table
 from orchestrator.applications.tabular.weaknesses import bands_of, classes_of
-from orchestrator.errors import UsageError
+from orchestrator.errors import CompletionError, UsageError
 from orchestrator.jobs.endpoint import ModelEndpoint
 from orchestrator.jobs.job import RecordedJob
-from orchestrator.jobs.loop import Kind, Ledger, Planner, search
+from orchestrator.jobs.loop import Kind, Ledger, Planner, search, seed_of
 from orchestrator.jobs.steps import Step
-from orchestrator.types import Attempt, Event, Limits, RunRecord
+from orchestrator.llm.extraction import extract
+from orchestrator.types import Attempt, Completion, Event, Limits, RunRecord, Sampling
 
 
 class TabularSolving(RecordedJob[TabularJob, TabularResult]):
@@ -102,13 +106,16 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
         await self._stand(searched=True)
 
     async def _search(self, kind: Kind, bench: Bench, ledger: Ledger, plan: Planner) -> None:
-        brief = prompts.brief_of(self.table, self.metric, self.profile.text(), self.job.form)
+        brief = self._brief()
         work = TabularWork(
             kind=kind, task=ledger.task, job=self.job, brief=brief, bench=bench, model=self.model, ledger=ledger, pen=self.pen
         )
         if kind == "candidate":
             work.is_wanted = self._has_time
         await search(work, self.model, self.job.loop, ledger=ledger, pen=self.pen, planner=plan)
+
+    def _brief(self) -> prompts.Brief:
+        return prompts.brief_of(self.table, self.metric, self.profile.text(), self.job.form, space=self.job.trials > 0)
 
     def _has_time(self) -> bool:
         return self.job.seconds is None or self.time_spent < self.job.seconds
@@ -122,9 +129,12 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
         if not ranked:
             self.problems.append("No candidate could be scored, so the sealed rows stay sealed")
             return
+        refinements = await self._refined(ranked[0])
+        names = [one.name for one in refinements] + [f"attempt {one.index}" for one in ranked]
+        candidates = [one.candidate for one in refinements] + [self._candidate(one) for one in ranked]
         self.watcher.say("The best meet new folds.")
         winner, finalists = await choose(
-            [self._candidate(one) for one in ranked],
+            candidates,
             self.split,
             self.metric,
             self.engine.execute,
@@ -133,15 +143,89 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
         )
         control = best_of(self._attempts("control"))
         bench = self._bench(self.split.folds(repeat=1))
-        met = {f"attempt {one.index}": each.evaluation for one, each in zip(ranked, finalists, strict=True)}
+        met = {name: each.evaluation for name, each in zip(names, finalists, strict=False)}
         if control is not None:
             met[CONTROL] = await bench.evaluate(self._candidate(control))
         scored = tuple(_scored(bench, name, found, winner.evaluation) for name, found in met.items())
-        chosen = next(one for one, each in zip(ranked, finalists, strict=True) if each is winner)
-        await self._open_sealed(chosen, control, scored)
+        origins = [ranked[0]] * len(refinements) + ranked
+        origin = next(one for one, each in zip(origins, finalists, strict=False) if each is winner)
+        await self._open_sealed(origin, winner.candidate, control, scored)
 
-    async def _open_sealed(self, winner: Attempt, control: Attempt | None, finalists: tuple[Scored, ...]) -> None:
-        candidate = self._candidate(winner)
+    async def _refined(self, best: Attempt) -> tuple[Refinement, ...]:
+        """The best of the search with features that help, and with other parameters; the latest first."""
+        if self.standing.refinements is not None:
+            return self.standing.refinements
+        candidate, found, tried = self._candidate(best), list[Refinement](), list[Tried]()
+        if self.job.features:
+            kept = await self._with_features(best)
+            if kept is not None and kept.candidate != candidate:
+                candidate = kept.candidate
+                found.insert(0, Refinement(name=f"attempt {best.index} with features", candidate=candidate))
+            tried = kept.tried if kept is not None else []
+        if self.job.trials:
+            candidate = await self._tuned(candidate)
+            if candidate.parameters:
+                found.insert(0, Refinement(name=f"attempt {best.index} with other parameters", candidate=candidate))
+        await self._stand(refinements=tuple(found), features=tuple(tried))
+        return tuple(found)
+
+    async def _with_features(self, best: Attempt) -> Kept | None:
+        """Let the model propose features for the best, and keep those that help. None where it proposes none."""
+        self.watcher.say("The model proposes features for the best.")
+        asked = prompts.features(self._brief(), best.code)
+        seed = seed_of(self.job.seed, f"{self.table.name}/features", "candidate", 0, 0)
+        sampling = Sampling(temperature=self.job.temperature, max_new_tokens=self.job.max_new_tokens, seed=seed)
+        answers: list[Completion] = []
+        try:
+            async with self.pen:
+                answers = await self.model.chat(asked, sampling)
+            features = proposals(extract(answers[0].text if answers else "").code)
+        except CompletionError as error:
+            if not error.prompt_refused:
+                raise
+            self.problems.append(f"The server refused to be asked for features: {error.message}")
+            return None
+        except ValueError as error:
+            self.problems.append(f"No feature was proposed: {error}")
+            return None
+        self.watcher.say(f"Each of {', '.join(one.name for one in features)} is tried on five times two folds.")
+        return await keep_features(
+            self._candidate(best),
+            features,
+            self.split,
+            self.metric,
+            self.engine.execute,
+            limits=self.job.limits,
+            seed=self.job.seed,
+        )
+
+    async def _tuned(self, candidate: Candidate) -> Candidate:
+        """The best choice of parameters in the space that a candidate names; itself where it names none."""
+        try:
+            space = space_of(candidate.code)
+        except ValueError as error:
+            self.problems.append(f"Parameters were not searched: {error}")
+            return candidate
+        if not space:
+            self.problems.append("Parameters were not searched: the best candidate names no SPACE")
+            return candidate
+        self.watcher.say(f"{self.job.trials} choices of {', '.join(space)} are tried.")
+        best, _ = await tune(
+            candidate,
+            space,
+            self.table,
+            self.split.search_folds(),
+            self.metric,
+            self.engine.execute,
+            trials=self.job.trials,
+            limits=self.job.limits,
+            seed=self.job.seed,
+        )
+        return best
+
+    async def _open_sealed(
+        self, winner: Attempt, candidate: Candidate, control: Attempt | None, finalists: tuple[Scored, ...]
+    ) -> None:
         self.watcher.say("The winner is audited: shuffled targets, half of the rows, a second run.")
         try:
             audited = await audit(

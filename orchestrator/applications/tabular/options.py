@@ -40,6 +40,10 @@ class TabularJob(Value):
     """No new round is begun after so many seconds; None: no such limit."""
     patience: int = Field(default=6, ge=1)
     """The search ends after so many answers in a row without a gain above the noise."""
+    features: bool = False
+    """Whether the model proposes features for the best candidate, of which those are kept that show a gain."""
+    trials: int = Field(default=0, ge=0, le=1000)
+    """Choices of parameters that are tried for the best candidate that names a space; 0: none."""
     control: bool = True
     """Whether as many answers are drawn independently, for comparison."""
     first_temperature: float = Field(default=0.2, ge=0, le=2)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.applications.tabular.candidate import Form
+from orchestrator.applications.tabular.features import MOST
 from orchestrator.applications.tabular.metrics import Metric
 from orchestrator.applications.tabular.table import Table
 from orchestrator.jobs.classification import Failure
@@ -45,8 +46,8 @@ class Brief(Value):
     """Templates to choose from."""
 
 
-def brief_of(table: Table, metric: Metric, profile: str, form: Form) -> Brief:
-    """The description of a task in a prompt."""
+def brief_of(table: Table, metric: Metric, profile: str, form: Form, *, space: bool = False) -> Brief:
+    """The description of a task in a prompt. `space` asks for the parameters that a search may choose."""
     direction = "larger is better" if metric.greater_is_better else "smaller is better"
     return Brief(
         profile=profile,
@@ -54,7 +55,7 @@ def brief_of(table: Table, metric: Metric, profile: str, form: Form) -> Brief:
         form=form,
         skeleton=_skeleton(table, form),
         offered=f"{_imports(table)}\n\n\n{_build(table)}" if form == "functions" else "",
-        rules=_RULES[form].format(target=table.target),
+        rules=_RULES[form].format(target=table.target) + (_SPACE if space else ""),
         pieces=_pieces(table, form),
     )
 
@@ -93,6 +94,19 @@ def improve(brief: Brief, failure: Failure, reports: Sequence[str], turn: int = 
         f"Write the whole code again with one change that improves the result: {_CHANGES[turn % len(_CHANGES)]}. Do not repeat "
         "what was tried. It begins like this:",
         block("# The change is"),
+    )
+
+
+def features(brief: Brief, code: str) -> tuple[Message, ...]:
+    """Ask for new columns, each with its reason."""
+    return _ask(
+        _task(brief),
+        "This code works:",
+        block(code),
+        f"Propose at most {MOST} new columns that help it, made of the columns above by what you know about them. Write each as "
+        "a function of df that returns the column and looks at each row by itself; its docstring says in a sentence why it "
+        "helps. Answer with one python code block that begins like this:",
+        block('import numpy as np\nimport pandas as pd\n\n\ndef ratio_of_a_to_b(df):\n    """Why it helps."""\n    return'),
     )
 
 
@@ -156,6 +170,10 @@ _RULES: dict[Form, str] = {
         "values. Do not look at test rows when fitting."
     ),
 }
+_SPACE = (
+    ' Beside them write `SPACE = {"depth": (2, 10), "rate": (0.01, 0.3, "log"), "kind": ["a", "b"]}`, the parameters that are to '
+    "be searched, and take them in `build(columns, depth=3, rate=0.1, kind='a')`."
+)
 _SKELETONS: dict[Form, str] = {
     "functions": """\
 {imports}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.applications.tabular.details import TabularDetails
+from orchestrator.applications.tabular.features import Tried
 from orchestrator.applications.tabular.finalists import Sealed
 from orchestrator.applications.tabular.metrics import METRICS
 from orchestrator.applications.tabular.paired import Difference
@@ -62,6 +63,7 @@ def _values(result: TabularResult) -> dict[str, Any]:
         "profile": result.profile,
         "baselines": [_scored(one) for one in result.standing.baselines],
         "finalists": [_scored(one) for one in outcome.finalists] if outcome else [],
+        "features": [_tried(one) for one in result.standing.features],
         "sealed": [sealed_row(name, one) for name, one in outcome.sealed.items()] if outcome else [],
         "findings": outcome.audit.findings if outcome and outcome.audit else [],
         "classes": outcome.classes if outcome else (),
@@ -100,6 +102,16 @@ def _scored(one: Scored) -> dict[str, str]:
         "value": number(one.value),
         "noise": "" if one.standard_error is None else f"±{one.standard_error:.2g}",
         "lead": lead(one.lead),
+    }
+
+
+def _tried(one: Tried) -> dict[str, str]:
+    failed = f"failed: {one.failure.splitlines()[-1]}" if one.failure else ""
+    return {
+        "name": one.feature.name,
+        "kept": "yes" if one.kept else "no",
+        "gain": failed or lead(one.gain),
+        "reason": one.feature.reason,
     }
 
 

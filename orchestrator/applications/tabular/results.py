@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.applications.tabular.audit import Audit
 from orchestrator.applications.tabular.candidate import Candidate
 from orchestrator.applications.tabular.details import TabularDetails
+from orchestrator.applications.tabular.features import Tried
 from orchestrator.applications.tabular.finalists import Sealed
 from orchestrator.applications.tabular.options import TabularJob
 from orchestrator.applications.tabular.paired import Difference
@@ -61,6 +62,13 @@ class Outcome(Value):
         return self.sealed[WINNER]
 
 
+class Refinement(Value):
+    """The best of the search with features that help, or with other parameters."""
+
+    name: str
+    candidate: Candidate
+
+
 class Standing(Value):
     """What a job has found so far. The run's summary keeps it, and a resumed job reads it back."""
 
@@ -72,6 +80,10 @@ class Standing(Value):
     """How often the sealed rows were opened."""
     baselines: tuple[Scored, ...] = ()
     """On the folds of the search."""
+    features: tuple[Tried, ...] = ()
+    """Those that the model proposed for the best, and what became of them."""
+    refinements: tuple[Refinement, ...] | None = None
+    """None where that is still to be done."""
     outcome: Outcome | None = None
 
 
