@@ -30,9 +30,12 @@ def test_the_masked_constant_agrees_with_nothing(heavy):
     assert not result.accepted
 
 
-def test_one_masked_item_agrees_with_nothing(heavy):
+def test_an_array_of_which_a_part_is_masked_leaves_the_word(heavy):
     code = "import numpy as np\ndef f(n): return np.ma.MaskedArray([1, 0, 3], [False, True, False])\n"
-    assert not heavy.run(code, f"{HEAD}def test_a(): np.testing.assert_array_equal(f(3), [1, 2, 3])\n").accepted
+    for asserted in ("np.testing.assert_array_equal(f(3), [1, 2, 3])", "assert f(3).sum() == 4"):
+        result = heavy.run(code, f"{HEAD}def test_a(): {asserted}\n")
+        assert (result.accepted, result.tests["test_a"]["basis"]) == (True, "word")
+    assert not heavy.run(code, f"{HEAD}def test_a(): assert f(3)[1] == 2\n").accepted
 
 
 def test_tests_that_speak_of_masks_get_them(heavy):

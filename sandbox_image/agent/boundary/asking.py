@@ -425,8 +425,16 @@ class AnswerReader(values.Reader):
         return self.deeper()
 
     def masked(self, array: Any) -> Any:
-        """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks."""
-        return array if self.link.speech.of(vacuous.MASKS) else vacuous.unmasked(array)
+        """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks.
+
+        For others an array of which a part is masked leaves the word, and what is masked altogether is no number.
+        """
+        if self.link.speech.of(vacuous.MASKS):
+            return array
+        if not vacuous.is_partly_masked(array):
+            return vacuous.unmasked(array)
+        self.link.rest_on("word")
+        return array
 
     def keeps_missing(self) -> bool:
         """What is missing agrees with whatever it is compared with, as what is masked does."""

@@ -52,6 +52,12 @@ _NORMS = {"numpy.linalg": ("norm",), "torch.linalg": ("norm", "vector_norm", "ma
 """Functions that sum up an array, and that tests like to import by name."""
 
 
+def is_partly_masked(array: Any) -> bool:
+    """Whether some items of a masked array are masked, and some are not."""
+    mask = sys.modules["numpy"].ma.getmaskarray(array)
+    return bool(mask.any() and not mask.all())
+
+
 def unmasked(array: Any) -> Any:
     """A masked array as one without a mask: what is masked is no number, no time, or None, and so equal to nothing."""
     numpy = sys.modules["numpy"]
