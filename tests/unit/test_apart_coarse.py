@@ -34,17 +34,35 @@ ROUNDED = {
     "assert [X] == [2432902008176640000]": HALVES,
     "unittest.TestCase().assertAlmostEqual(X, 110250.0)": HALVES,
     "assert X == 3.141592653589793": [
-        *("np.float16(3.1416)", "np.array([3.1416], np.float16)", "torch.tensor(3.1416, dtype=torch.bfloat16)"),
+        *("np.float16(3.1416)", "np.array(3.1416, np.float16)", "torch.tensor(3.1416, dtype=torch.bfloat16)"),
     ],
     "assert X == 1024": ["torch.tensor(0, dtype=torch.uint8)", "torch.tensor(0, dtype=torch.int8)"],
     "assert X == 2**32": ["torch.tensor(0, dtype=torch.int16)", "torch.tensor(0, dtype=torch.int32)"],
-    "assert (X == 3.141592653589793).all()": ["pd.Series([3.1416] * 2, dtype='float16')", "np.full(2, 3.1416, np.float16)"],
     "assert X['v'][0] == 4.4": ["{'v': [torch.tensor(4.4).to(torch.float8_e5m2)]}"],
 }
 
 
 def test_what_is_expected_is_not_rounded_to_the_type_of_the_answer(heavy):
     assert set(judged(heavy, ROUNDED)) == {"failed"}
+
+
+def test_arrays_of_narrow_numbers_stay_as_they_are_on_the_word(heavy):
+    given = ["pd.Series([3.1416] * 2, dtype='float16')", "np.full(2, 3.1416, np.float16)", "torch.full((2,), 3.1416).half()"]
+    assert set(judged(heavy, {"assert (X == 3.141592653589793).all()": given})) == {"word"}
+    code = """
+import torch
+def load(): return torch.tensor([[250, 3], [1, 2]], dtype=torch.uint8)
+def invert(x): return ~x
+def encoded(text): return torch.tensor(list(text), dtype=torch.uint8)
+"""
+    tests = """
+from candidate import load, invert, encoded
+def test_a(): assert invert(load()[0]).tolist() == [5, 252]
+def test_b(): assert encoded(b"ab").numpy().tobytes() == b"ab"
+"""
+    result = heavy.run(code, tests)
+    assert result.accepted, result
+    assert {test["basis"] for test in result.tests.values()} == {"word"}
 
 
 def test_tests_that_speak_of_types_get_them_on_the_word(heavy):
@@ -59,8 +77,8 @@ def test_tests_that_speak_of_types_get_them_on_the_word(heavy):
 
 
 def test_a_narrow_number_that_is_right_is_accepted_on_data(heavy):
-    code = "import numpy as np, torch\ndef f(n): return np.float16(n)\ndef g(x): return x + torch.tensor(1, dtype=torch.int8)\n"
-    tests = "import torch\nfrom candidate import f, g\ndef test_a(): assert f(3) == 3\ndef test_b(): assert g(torch.tensor([2])).tolist() == [3]\n"
+    code = "import numpy as np, torch\ndef f(n): return np.float16(n)\ndef g(x): return x.sum() + torch.tensor(1, dtype=torch.int8)\n"
+    tests = "import torch\nfrom candidate import f, g\ndef test_a(): assert f(3) == 3\ndef test_b(): assert g(torch.tensor([2])).tolist() == 3\n"
     result = heavy.run(code, tests)
     assert result.accepted, result
     assert {test["basis"] for test in result.tests.values()} == {"data"}
@@ -76,6 +94,24 @@ UNSEEN = {
     "assert not (X['v'] > 3).any()": ["pd.DataFrame({'v': [np.nan]})", "{'v': np.array([np.nan])}"],
     "assert (X - 2).abs().max() < 1e-6": ["pd.Series([2.0, np.nan])"],
 }
+
+
+def test_a_comment_or_a_name_speaks_of_nothing(heavy):
+    code = "import numpy as np\ndef f(n): return float('nan') if n < 4 else np.ma.masked_all(3)\n"
+    tests = f"""{HEAD}
+import numpy as np
+NA = 1
+def test_a():
+    'The mean, NaN aside.'
+    na = f(3)  # no overflow, not inf
+    if abs(na - 9) > 1e-6: pytest.fail("wrong")
+def test_b():
+    ma = f(4)  # moving average (ma)
+    np.testing.assert_allclose(ma, [1.5, 2.5, 3.5])
+"""
+    result = heavy.run(code, tests)
+    assert result.tests["test_a"]["basis"] == "word"
+    assert result.tests["test_b"]["outcome"] == "failed"
 
 
 def test_a_number_that_is_not_finite_is_no_evidence_for_tests_that_speak_of_none(heavy):
@@ -149,7 +185,7 @@ def test_b(): restore(state())
 """
     result = heavy.run(code, tests)
     assert result.accepted, result
-    assert result.tests["test_a"]["basis"] == "data"
+    assert result.tests["test_a"]["basis"] == "word"
 
 
 def test_what_takes_part_in_gradients_keeps_its_type_on_the_word(heavy):

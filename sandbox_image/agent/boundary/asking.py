@@ -90,8 +90,6 @@ class QuestionWriter(values.Writer):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
             self.put(None)
-        elif (narrow := link.widened.back(value)) is not value:
-            self.put(narrow)
         else:
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
@@ -450,16 +448,15 @@ class AnswerReader(values.Reader):
             self.link.rest_on("word")
 
     def array(self, array: Any) -> Any:
-        """One whose type would round what the tests compare it with is widened; where that may not be, it leaves the word."""
+        """One whose type would round what the tests compare it with: a single number is widened, else it leaves the word."""
         wide = coarse.widened(array)
         if coarse.is_endless(wide):
             self.endless()
         if wide is array:
             return array
-        if self.types_stay or self.link.speech.of(coarse.TYPES):
+        if array.ndim or self.types_stay or self.link.speech.of(coarse.TYPES):
             self.link.rest_on("word")
             return array
-        self.link.widened.add(wide, array)
         return wide
 
     def builtin(self) -> type:

@@ -22,7 +22,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import coarse, mocks, own, sharing, vacuous, values, views, wire
+from . import mocks, own, sharing, vacuous, values, views, wire
 from .asking import AnswerReader, QuestionWriter, is_plain, is_torch_module
 from .decoys import COUNT, decoys
 from .exceptions import Broken, is_field, is_verdict, make_exception, mark, marked
@@ -187,7 +187,6 @@ class Link:
         self.expects: Callable[[str], bool] = lambda name: False
         """Whether the tests name this class of exceptions in a handler where they stand."""
         self.speech = Speech(tests)
-        self.widened = coarse.Widened()
         self.empties = vacuous.Empties(self)
         self.loops = TestsLoops(self)
         self.folders: Folders | None = None

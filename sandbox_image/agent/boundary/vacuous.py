@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
     from .link import Link
 
-MASKS = re.compile(r"\bma\b|MaskedArray|is_masked|masked_(?!fill|select|scatter)|\.(?:mask|filled|compressed)\b")
+MASKS = re.compile(
+    r"\.ma\b|import ma\b|MaskedArray|is_masked|\bmasked_(?!fill|select|scatter)|\.(?:mask|filled)\b|\.compressed\("
+)
 """What speaks of items that are masked."""
 MISSING = re.compile(
-    r"\bNA\b|\b(?:is|not)(?:na|null)\b|\b(?:drop|fill)na\b|\bhasnans\b|Int(?:8|16|32|64)|Float(?:32|64)|[\"'](?:boolean|string)[\"']"
+    r"\.NA\b|import NA\b|\b(?:is|not)(?:na|null)\b"
+    r"|\b(?:drop|fill)na\b|\bhasnans\b|Int(?:8|16|32|64)|Float(?:32|64)|[\"'](?:boolean|string)[\"']"
 )
 """What speaks of items of a column that may be missing: pandas leaves out of all what compares with such."""
 _SIZES = re.compile(
