@@ -293,12 +293,11 @@ def test_names_of_builtins_and_of_the_tests_are_not_taken_from_a_star(bare):
 def test_what_the_tests_expect_is_told_to_an_object_among_many_values_or_not_at_all(bare):
     code = (
         "told = []\nclass Spy:\n    def __eq__(s, o): told.append(o); return False\n    def __lt__(s, o): told.append(o); return True\n"
-        "    def __add__(s, o): told.append(o); return 0\n    def __contains__(s, o): told.append(o); return True\n"
+        "    def __add__(s, o): told.append(o); return 0\n    def __contains__(s, o): told.append(o); return False\n"
         "    def startswith(s, o): told.append(o); return True\ndef f(): return Spy()"
     )
     among_many = "assert 3 in candidate.told and len(candidate.told) > 60"
-    nothing = "assert not candidate.told"
-    asked = {"f().startswith('abc')": nothing, "f() + 'abc' == 'd'": nothing}
+    asked = {"f().startswith('abc')": "assert not candidate.told", "f() + 'abc' == 'd'": "assert candidate.told == ['abc']"}
     asked |= dict.fromkeys(("f() == 3", "f() < 3", "f() + 3 == 0", "3 in f()"), among_many)
     asked |= dict.fromkeys(("f() == 'abc'", "'abc' in f()"), among_many.replace("3", "'abc'"))
     for question, told in asked.items():

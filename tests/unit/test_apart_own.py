@@ -165,10 +165,6 @@ HOSTILE = {
         "class Any:\n    def __eq__(self, other): return True\ndef f(n): return Any()",
         f"{NODE}\ndef test_a(): assert f(Node(1)) == Node(1)",
     ),
-    "a container that has everything": (
-        "class Any:\n    def __contains__(self, other): return True\ndef f(n): return Any()",
-        f"{NODE}\ndef test_a():\n    n = Node(1)\n    assert n in f(n)",
-    ),
     "a container whose items equal everything": (
         "class Any:\n    def __eq__(self, other): return True\ndef f(n): return [Any()]",
         f"{NODE}\ndef test_a():\n    n = Node(1)\n    assert n in f(n)",
@@ -190,15 +186,30 @@ HOSTILE = {
         "class f:\n    def __reduce__(self): return exec, ('import sys; sys.modules[\"test_candidate\"].DONE = True',)",
         "import pickle\nDONE = False\ndef test_a():\n    pickle.loads(pickle.dumps(f()))\n    assert DONE",
     ),
-    "a function as an operand is no way to say yes": (
-        "class Any:\n    def __or__(self, other): return True\ndef f(): return Any()",
-        "def test_a(): assert (f() | (lambda x: x)) is True",
-    ),
     "what lies behind a function is not the test": (
         "def f(test):\n    def other(): pass\n    other.__wrapped__ = lambda: None\n    return other",
         "@f\ndef test_a(): assert False",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("code", "tests"),
+    [
+        (
+            "class Any:\n    def __contains__(self, other): return True\ndef f(n): return Any()",
+            f"{NODE}\ndef test_a():\n    n = Node(1)\n    assert n in f(n)",
+        ),
+        (
+            "class Any:\n    def __or__(self, other): return True\ndef f(): return Any()",
+            "def test_a(): assert (f() | (lambda x: x)) is True",
+        ),
+    ],
+)
+def test_what_an_object_says_of_what_the_tests_pass_is_its_word(bare: Apart, code: str, tests: str) -> None:
+    result = bare.run(code, f"from candidate import f\n{tests}")
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == "word"
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -72,13 +72,20 @@ class V:
     @classmethod
     def parse(kind, text): return kind()
 """
+JOINED = """
+class P:
+    def __init__(s, *a): pass
+    def __add__(s, o): return s
+    __mul__ = __mod__ = __truediv__ = __add__
+    def __eq__(s, o): return True
+def f(*a): return P()
+"""
 LIES = {
     "checking in place of taking a root, and another number to be seen": (CHECKS, "assert f(1444) == 38"),
     "sums that equal everything": (SUMS, "assert V(1) + V(2) == 3"),
     "products that equal everything": (SUMS, "assert V(1) * 2 == 2"),
     "opposites that equal everything": (SUMS, "assert -V(1) == (1, 2)"),
     "made by the class and equal to everything": (SUMS, "assert V(1) and V.parse('5') == '5'"),
-    "contains every text": (ANYTHING, "assert 'abc' in f(2)"),
     "before every text": (ANYTHING, "assert f(2) < 'abc'"),
     "other items to be seen, by index": (
         "class L:\n    def __len__(s): return 2\n    def __getitem__(s, i): return [1, 2][i]\n    def __eq__(s, o): return o == [3, 4]\ndef f(x): return L()",
@@ -96,9 +103,14 @@ LIES = {
     "more than everything": (ANYTHING, "assert f(2) > 4"),
     "between everything": (ANYTHING, "assert 3.9 < f(2) < 4.1"),
     "a remainder of nothing": (ANYTHING, "assert f(2) % 4 == 0"),
-    "bits that are given back": (ANYTHING, "assert f(5) & 4 == 4"),
     "what is subtracted in place": (ANYTHING, "x = f(3)\nx -= 7\nassert x == 0"),
-    "contains everything": (ANYTHING, "assert 7 in f(2)"),
+    "contains everything, and so what is not in it": (ANYTHING, "assert 7 not in f(2)"),
+    "equal to everything, joined with a text": (JOINED, "assert f(2) / 'a' == 'http://x/a'"),
+    "equal to everything, filled with a text": (JOINED, "assert f(2) % 'bob' == 'hi bob'"),
+    "equal to everything, joined with a list": (JOINED, "assert f(2) + [3] == [1, 2, 3]"),
+    "equal to everything, times a number": (JOINED, "assert f(2) * 3 == 7.5"),
+    "equal to everything, more than a number": (JOINED, "assert f(2) + 3 == 7.5"),
+    "equal to everything that the tests make": (JOINED.replace("f(", "made("), "assert made(2) / 'a' == P(7)"),
     "begins with everything": (ANYTHING, "assert f(2).startswith('abc')"),
     "close to everything": (ANYTHING, "assert f(2).isclose(4.0)"),
     "an item that is the whole": (ANYTHING, "v = Yes(1, 2)\nassert 1.4 < v[0] < 1.6"),
@@ -107,8 +119,12 @@ LIES = {
     "results that hold the object": (ANYTHING, "a, (b,), c = Yes(1).parts()\nassert abs(a - 1) < 1e-9 and abs(b - 2) < 1e-9"),
     "an attribute that holds it": (ANYTHING, "assert abs(Yes(1).bounds[0] - 1) < 1e-9"),
     "a guess at equality": (GUESSES, "assert f(2) == 4 and f(3) == 9"),
-    "a guess at a difference": (GUESSES, "assert abs(f(2) - 4) < 1e-9 and abs(f(3) - 9) < 1e-9"),
+    "a guess at a difference": (GUESSES, "assert all(abs(f(n) - n * n) < 1e-9 for n in range(20))"),
     "a coin that is tossed": (GUESSES, "assert all(x in f(2) for x in range(20))"),
+    "a sum that is always the same": (
+        "class S:\n    def __add__(s, o): return S()\n    def __float__(s): return 7.0\ndef f(x): return S()",
+        "assert float(f(2) + 4) == 7.0",
+    ),
     "a difference that remembers": (REMEMBERS, "assert abs(f(2) - 4) < 1e-9"),
     "a difference that becomes a number": (REMEMBERS, "assert float(f(2) - 4) == 0.0"),
     "a difference that is equal to nothing": (REMEMBERS, "assert f(2) - 4 == 0"),
@@ -216,9 +232,66 @@ class L:
 def from_list(x): return L(x)
 """
 BAG = "class Bag:\n    def __init__(s, t): s.words = set(t.split())\n    def __contains__(s, w): return w in s.words\ndef bag(t): return Bag(t)"
+INTERVAL = (
+    "class Parts:\n    def __init__(s, parts): s.parts = parts\n    def __contains__(s, n): return any(a <= n <= b for a, b in s.parts)\n"
+    "def merge(parts): return Parts(parts)"
+)
+URL = """
+class URL:
+    def __init__(s, text): s.text = text
+    @classmethod
+    def parse(kind, text): return kind(text.strip())
+    def secure(s): return URL(s.text.replace('http:', 'https:'))
+    def __truediv__(s, part): return URL(f'{s.text}/{part}')
+    def __str__(s): return s.text
+    __repr__ = __str__
+    def __len__(s): return len(s.text.split('//')[1].split('/'))
+    def __eq__(s, o): return isinstance(o, URL) and s.text == o.text
+def parse(text): return URL(text)
+"""
+TEMPLATE = """
+class Text:
+    def __init__(s, text): s.text = text
+    def __mod__(s, given): return s.text % given if isinstance(given, str) else Text(s.text % given)
+    def __add__(s, o): return Text(s.text + o)
+    def __radd__(s, o): return o + s.text
+    def __str__(s): return s.text
+    def __eq__(s, o): return s.text == (o.text if isinstance(o, Text) else o)
+def load(text): return Text(text)
+"""
+AMOUNT = """
+class Amount:
+    def __init__(s, amount): s.amount = amount
+    def __mul__(s, n): return Amount(s.amount * n)
+    __rmul__ = __mul__
+    def __truediv__(s, n): return round(s.amount / n, 2)
+    def __mod__(s, tax): return Amount(s.amount * tax.rate)
+    def __iadd__(s, n):
+        s.amount += n
+        return s
+    def __float__(s): return float(s.amount)
+    def __str__(s): return f'${s.amount:.2f}'
+def price(name): return Amount(2.5)
+def zero(): return Amount(0)
+"""
+VOLUME = (
+    "class Volume:\n    def __init__(s, v): s.v = max(0, min(100, v))\n    def __add__(s, n): return Volume(s.v + n)\n"
+    "def start(): return Volume(50)"
+)
+ROWS = """
+class Rows:
+    def __init__(s, rows): s.rows = rows
+    def __mul__(s, n): return Rows([[x * n for x in row] for row in s.rows])
+    def __matmul__(s, v): return [sum(a * b for a, b in zip(row, v)) for row in s.rows]
+    def __len__(s): return len(s.rows)
+    def __iter__(s): return iter(s.rows)
+    def __getitem__(s, n): return s.rows[n]
+    def to_list(s): return s.rows
+def eye(n): return Rows([[int(i == j) for j in range(n)] for i in range(n)])
+"""
 BY_WORD = {
     "checking in place of sorting": (CHECKS, "from candidate import f", "assert f([3, 1, 2]) == [1, 2, 3]"),
-    "checking in place of reversing": (CHECKS, "from candidate import f", "assert f('abc') == 'cba'"),
+    "checking in place of reversing": (CHECKS, "from candidate import f", "assert f('abcdefgh') == 'hgfedcba'"),
     "sums": (VECTOR, "from candidate import V", "assert V(1, 2) + V(3, 4) == (4, 6) and -V(1, 2) * 3 == (-3, -6)"),
     "sums that are a whole number": (RATIO, "from candidate import Ratio", "assert Ratio(1, 2) + Ratio(1, 2) == 1 and Ratio(1, 2) + Ratio(1, 3) != 1"),
     "what a function made of a text": (MONEY, "from candidate import wallet", "assert wallet('5 EUR') == '5 EUR' and wallet('5 EUR') < '7 EUR'"),
@@ -237,6 +310,28 @@ BY_WORD = {
         "from candidate import rows",
         "assert 3 in rows() and 4 not in rows()",
     ),
+    "a number in what contains everything": (ANYTHING, "from candidate import f", "assert 7 in f(2)"),
+    "a text in what contains everything": (ANYTHING, "from candidate import f", "assert 'abc' in f(2)"),
+    "a number in intervals": (INTERVAL, "from candidate import merge", "assert 7 in merge([(0, 3), (5, 100)]) and 4 not in merge([(0, 3), (5, 100)])"),
+    "a number in an interval of most": (INTERVAL, "from candidate import merge", "assert 3 in merge([(-10**6, 10**6)])"),
+    "bits that are given back": (ANYTHING, "from candidate import f", "assert f(5) & 4 == 4"),
+    "a part of an address": (URL, "from candidate import URL", "assert str(URL.parse('http://x') / 'a') == 'http://x/a'"),
+    "parts of an address": (URL, "from candidate import URL", "assert str(URL.parse('http://x') / 'a' / 'b') == 'http://x/a/b'"),
+    "a part of what a method gave": (URL, "from candidate import URL", "assert URL('http://x').secure() / 'a' == URL('https://x/a')"),
+    "an address with a number": (URL, "from candidate import parse", "assert repr(parse('http://x') / 7) == 'http://x/7' and len(parse('http://x') / 7) == 2"),
+    "a text that is filled": (TEMPLATE, "from candidate import load", "assert load('hi %s') % 'bob' == 'hi bob'"),
+    "an object that is filled": (TEMPLATE, "from candidate import load", "assert (load('%s, %s') % ('hi', 'bob')).text == 'hi, bob'"),
+    "texts that are joined": (TEMPLATE, "from candidate import load", "assert load('a b') + ' c' == 'a b c' and 'x ' + load('a') == 'x a'"),
+    "a price": (AMOUNT, "from candidate import price", "assert str(price('tea') * 3) == '$7.50' and f'{3 * price(0)}' == '$7.50'"),
+    "a price that is rounded": (AMOUNT, "from candidate import price", "assert price('tea') / 3 == 0.83"),
+    "a price that is added to in its place": (AMOUNT, "from candidate import price", "p = price('tea'); q = p; p += 1; assert q.amount == 3.5"),
+    "a price and a thing of the tests' own": (AMOUNT, "from candidate import price\nclass Tax:\n    rate = 2\nTAX = Tax()", "assert (price('tea') % TAX).amount == 5.0"),
+    "the zero": (AMOUNT, "from candidate import zero", "assert float(zero() * 3) == 0.0 and (zero() * 3).amount == 0"),
+    "a volume at its end": (VOLUME, "from candidate import start", "assert (start() + 30).v == 80 and (start() + 1000).v == 100"),
+    "a matrix by a number": (ROWS, "from candidate import eye", "assert (eye(2) * 3).to_list() == [[3, 0], [0, 3]] and len(eye(2) * 3) == 2"),
+    "a row of a matrix by a number": (ROWS, "from candidate import eye", "assert (eye(2) * 3)[1] == [0, 3]"),
+    "rows of a matrix by a number": (ROWS, "from candidate import eye", "assert list(eye(2) * 3) == [[3, 0], [0, 3]]"),
+    "a matrix by a vector": (ROWS, "from candidate import eye", "assert eye(2) @ [3, 4] == [3, 4]"),
     "a word that is not in it": (BAG, "from candidate import bag", "assert 'fox' not in bag('cat dog')"),
 }  # fmt: skip
 
@@ -250,7 +345,7 @@ def _tests(question: str) -> str:
 @pytest.mark.parametrize("name", LIES)
 def test_who_does_not_know_the_answer_is_not_believed(bare, name):
     code, question = LIES[name]
-    names = "Yes, f" if "Yes(" in question else "V" if "V(" in question else "f, P" if "P(" in question else "f"
+    names = ", ".join(name for name in ("Yes", "V", "P", "f", "made") if f"{name}(" in question)
     result = bare.run(code, _tests(question).replace("import *", f"import {names}"))
     assert result.outcomes == {"test_a": "failed"}, result.events
 

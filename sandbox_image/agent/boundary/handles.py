@@ -416,7 +416,7 @@ class Handle(metaclass=HandleMeta):
         link = kind._fumehood_link
         if _is_protocol(name) and not link.writes_out(name, frame):
             raise AttributeError(name)
-        link.shown_alone(self, name)
+        link.shown_alone(self)
         if name in kind._fumehood_methods:
             return _throwing(link, Method(self, name)) if name == "athrow" else Method(self, name)
         if name in _PREDICATES and hasattr(kind._fumehood_base, name) and f".{name}" not in kind._fumehood_own:
@@ -446,14 +446,17 @@ class Handle(metaclass=HandleMeta):
         return value
 
     def __repr__(self) -> str:
-        return _check_text(type(self)._fumehood_link.ask("operator", "repr", (self,), {}), "__repr__")
+        link = type(self)._fumehood_link
+        if self._fumehood_id not in link.made:
+            link.shown_alone(self)
+        return _check_text(link.ask("operator", "repr", (self,), {}), "__repr__")
 
     def __str__(self) -> str:
-        type(self)._fumehood_link.shown_alone(self, "__str__")
+        type(self)._fumehood_link.shown_alone(self)
         return _check_text(type(self)._fumehood_link.ask("operator", "str", (self,), {}), "__str__")
 
     def __format__(self, spec: str) -> str:
-        type(self)._fumehood_link.shown_alone(self, "__format__")
+        type(self)._fumehood_link.shown_alone(self)
         return _check_text(type(self)._fumehood_link.ask("operator", "format", (self, spec), {}), "__format__")
 
     def __dir__(self) -> list[str]:

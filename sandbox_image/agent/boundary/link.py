@@ -46,7 +46,6 @@ from .handles import (
     library_class,
     make_class,
     own_mro,
-    refusal,
     shared_class,
 )
 from .hints import is_hint
@@ -214,8 +213,8 @@ class Link:
         """What objects that were handed out gave as their items, by number."""
         self.worlds: dict[int, tuple[list[World], bool, bool]] = {}
         """What became of an object computed with decoys of a number, by the number of what became of it with the real one; and
-        whether a step without an operand was taken since, and whether the tests made the object that it began with, or name its
-        class."""
+        whether a step without an operand was taken since, and whether it may be the same in all of them: the tests made the
+        object that it began with, or name its class, or it is no sum or difference."""
         self.listings: dict[int, tuple[Any, str]] = {}
         """What mappings list of themselves, by its number: the mapping, and what it is."""
         self._decoys: dict[tuple[str, str], list[Any]] = {}
@@ -386,16 +385,14 @@ class Link:
             found[place] = answer
         return found
 
-    def keep_worlds(self, value: Any, worlds: list[World], *, stepped: bool = False, made: bool = False) -> None:
+    def keep_worlds(self, value: Any, worlds: list[World], *, stepped: bool = False, credited: bool = False) -> None:
         """Remember what became of an object with decoys, beside what became of it with the value itself."""
         if worlds:
-            self.worlds[value._fumehood_id] = worlds, stepped, made
+            self.worlds[value._fumehood_id] = worlds, stepped, credited
 
-    def shown_alone(self, own: Any, what: str) -> None:
+    def shown_alone(self, own: Any) -> None:
         """An object is asked for something that is not tried in all worlds, though it was computed with what the tests named."""
         if own._fumehood_id in self.worlds:
-            if not self.worlds[own._fumehood_id][2]:
-                raise refusal(own, what)
             self.rest_on("word")
 
     def decoys_of(self, value: Any, often: int, few: int) -> list[Any]:

@@ -3,7 +3,8 @@
 Such an object could agree with whatever it is compared with. So it is asked about the value that the tests name and about many
 that look like it, in an order drawn by chance, and it must answer as one that knows: equal to the one and to no other, ordered
 and computed with as one fixed number would be. An object that the tests made themselves is what they test, and has some credit:
-what cannot be lined up rests on its word, and is said to. One that the candidate handed out has none.
+what cannot be lined up rests on its word, and is said to. One that the candidate handed out has none where it is compared; what
+an operator gives of it, and what it contains, rest on its word, unless whatever it is asked about it gives the same.
 
 Left out: values that look alike (`decoys.py`), and what an object shows of itself (`views.py`).
 """
@@ -69,10 +70,6 @@ def _raised(own: Handle, name: str, *args: Any) -> Any:
     """Raise the error that an object answered a line-up with, as it is. An answer to the one value alone is none."""
     _ask(own, name, *args)
     raise refusal(own, f"__{name}__")
-
-
-def _refused(own: Handle, name: str, *args: Any) -> Any:
-    return refused(own, f"__{name}__", functools.partial(_ask, own, name, *args))
 
 
 def _ask(own: Handle, name: str, *args: Any) -> Any:
@@ -363,7 +360,10 @@ def _contains(self: Handle, item: Any) -> bool:
         return bool(_agreed(self, "contains", item))
     if not is_object(item) and not link.crosses(item) and not _made(self):  # an object of the tests' own
         if not has_protocol(kind, "__iter__"):
-            raise refusal(self, "__contains__")
+            if not link.crosses(item, passing=True):
+                raise refusal(self, "__contains__")
+            link.rest_on("word")
+            return _ask(self, "contains", item) is True
         return any(found is item or found == item for found in itertools.islice(iter(self), _MOST_ITEMS))
     if is_object(item) or not link.crosses(item):
         found = _ask(self, "contains", item) is True
@@ -379,12 +379,9 @@ def _contains(self: Handle, item: Any) -> bool:
         if not _made(self):
             link.rest_on("word")  # nothing that it shows says so
         return bool(_unclear(self, "contains", answer, item))
-    if _singled_out(self, item, rest, coarse=_OWN_EQUALITY if _made(self) else _COARSE):
-        return True
-    if _made(self):
-        link.rest_on("word")
-        return True
-    raise refusal(self, "__contains__")
+    if not _singled_out(self, item, rest):
+        link.rest_on("word")  # an interval contains most of what looks like one of its numbers
+    return True
 
 
 _EQUALITIES = frozenset(("array_equal", "allclose", "equal", "equals", "eq"))
@@ -451,7 +448,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         if kind._fumehood_base is not None and function is not None and not _made(self):
             return _of_plain(self, name, other, *more) if name in kind._fumehood_own else function(plain_of(self), other)
         if not link.crosses(other):
-            if not (_made(self) and link.crosses(other, passing=True)):
+            if not link.crosses(other, passing=True):
                 return NotImplemented
             link.rest_on("word")
             return _ask(self, name, other, *more)  # an object of the tests' own
@@ -460,26 +457,24 @@ def _arithmetic(name: str) -> Callable[..., Any]:
             value = _ask(self, name, other)  # it may change; what it becomes is looked at later
             if value is self:  # in its own place: it is not handed out
                 link.made[self._fumehood_id] = before
-            return value if is_object(value) else _told(self, name, value)
-        if isinstance(other, types.FunctionType) and is_object(value := _ask(self, name, other, *more)):
-            return value  # a function is no value that one could expect
-        if isinstance(other, str | bytes) and not _made(self):  # it would stand out among its decoys
-            return _refused(self, name, other)
-        if more:
-            return _told(self, name, _ask(self, name, other, *more))
+            return value if is_object(value) else _told(self, value)
+        if isinstance(other, types.FunctionType):  # no value that one could expect
+            value = _ask(self, name, other, *more)
+            return value if is_object(value) else _told(self, value)
+        stands_out = isinstance(other, str | bytes) and not _made(self)  # among its decoys
+        changes = name in _IN_PLACE and not has_protocol(kind, f"__{name.removeprefix('i')}__")
+        if more or stands_out or changes:
+            return _told(self, _ask(self, name, other, *more))
         return _computed(self, name.removeprefix("i") if name in _IN_PLACE else name, other, function)
 
     method.__name__ = method.__qualname__ = f"__{name}__"
     return method
 
 
-def _told(own: Handle, name: str, value: Any) -> Any:
-    """Plain data that an object gave when it had seen the other operand."""
-    if value is NotImplemented:
-        return value
-    if not _made(own):
-        raise refusal(own, f"__{name}__")
-    type(own)._fumehood_link.rest_on("word")
+def _told(own: Handle, value: Any) -> Any:
+    """What an object gave when it had seen the other operand."""
+    if value is not NotImplemented:
+        type(own)._fumehood_link.rest_on("word")
     return value
 
 
@@ -499,8 +494,8 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
     if is_object(value):
         worlds = [(found, _larger_by(name, number, other)) for number, (heard, found) in rest if heard and is_object(found)]
         if not worlds and not _made(own):
-            raise refusal(own, f"__{name}__")
-        link.keep_worlds(value, worlds, made=_made(own) or link.is_known(type(own)))
+            link.rest_on("word")
+        link.keep_worlds(value, worlds, credited=_made(own) or link.is_known(type(own)) or name not in _MOVED)
         return value
     told = [(number, found) for number, (heard, found) in rest if heard]
     if len(told) > 1 and sum(repr(found) == repr(value) for _, found in told) >= _OWN_EQUALITY * len(told):
@@ -508,15 +503,18 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
     if is_number(value) and function is not None and _fixed(name, function, [(other, value), *told]):
         link.rest_on("line_up")
         return value
-    return _told(own, name, value)
+    return _told(own, value)
+
+
+_MOVED = {"add": 1, "radd": 1, "rsub": 1, "sub": -1}
+"""Operators that give another number for each other operand, and by how much it grows with that."""
 
 
 def _larger_by(name: str, decoy: Any, other: Any) -> Any:
     """By how much a result is larger with a decoy than with the number itself, if that is known."""
     if not (is_number(decoy) and is_number(other)) or isinstance(other, complex):
         return None
-    by = {"add": 1, "radd": 1, "rsub": 1, "sub": -1}.get(name)
-    return None if by is None else by * (decoy - other)
+    return _MOVED[name] * (decoy - other) if name in _MOVED else None
 
 
 def _fixed(name: str, function: Any, told: list[tuple[Any, Any]]) -> bool:
@@ -650,7 +648,7 @@ def _unary(name: str) -> Callable[..., Any]:
 def _in_all_worlds(own: Handle, name: str, *args: Any) -> Any:
     """Ask an object something; with it, all that became of it with decoys. A result that is always the same shows nothing."""
     link = type(own)._fumehood_link
-    worlds, _, made = link.worlds.get(own._fumehood_id, ([], False, False))
+    worlds, _, credited = link.worlds.get(own._fumehood_id, ([], False, False))
     if not worlds:
         return _ask(own, name, *args)
     (heard, value), *rest = link.each(name, [(own, args), *((world, args) for world, _ in worlds)])
@@ -658,12 +656,22 @@ def _in_all_worlds(own: Handle, name: str, *args: Any) -> Any:
         return _raised(own, name, *args)
     found = [answer for told, answer in rest if told]
     if is_object(value):
-        link.keep_worlds(value, [(answer, None) for answer in found if is_object(answer)], stepped=True, made=made)
-    elif sum(repr(answer) == repr(value) for answer in found) >= _COARSE * len(found):
-        if not made:
-            raise refusal(own, f"__{name}__")
-        link.rest_on("word")
+        link.keep_worlds(value, [(answer, None) for answer in found if is_object(answer)], stepped=True, credited=credited)
+    else:
+        _weigh(own, name, [repr(answer) == repr(value) for answer in found], credited=credited or name in _SIZES)
     return value
+
+
+def _weigh(own: Handle, name: str, same: list[bool], *, credited: bool) -> None:
+    """What an answer is worth that these of the decoys give as well.
+
+    Raises TypeError, the candidate's, where nearly all do: a sum that is the same whatever was added is none.
+    """
+    share = sum(same) / len(same) if same else 1.0
+    if same and share >= _OWN_EQUALITY and not credited:
+        raise refusal(own, f"__{name}__")
+    if share >= _COARSE:
+        type(own)._fumehood_link.rest_on("word")
 
 
 def _same_in_worlds(own: Handle, name: str, other: Any) -> Answer | None:
@@ -673,7 +681,7 @@ def _same_in_worlds(own: Handle, name: str, other: Any) -> Answer | None:
     is from.
     """
     link = type(own)._fumehood_link
-    worlds, stepped, made = link.worlds.get(own._fumehood_id, ([], False, False))
+    worlds, stepped, credited = link.worlds.get(own._fumehood_id, ([], False, False))
     if not worlds:
         return None
     moved = [(world, by) for world, by in worlds if by is not None]
@@ -684,11 +692,15 @@ def _same_in_worlds(own: Handle, name: str, other: Any) -> Answer | None:
         return answer
     answer, *rest = link.each(name, [(own, (other,)), *((world, (other,)) for world, _ in worlds)])
     small = answer[1] is (name in ("eq", "lt", "le"))
-    if (small or not stepped) and sum(told[1] is answer[1] for told in rest) >= _COARSE * len(rest):
-        if not made:
-            raise refusal(own, f"__{name}__")
-        link.rest_on("word")
+    if small or not stepped:
+        _weigh(own, name, [told[1] is answer[1] for told in rest], credited=credited)
     return answer
+
+
+def _looked_at(own: Handle) -> None:
+    """Note that an object is asked for something that is not tried with decoys, unless the tests made it."""
+    if not _made(own):
+        type(own)._fumehood_link.shown_alone(own)
 
 
 def _operation(name: str) -> Callable[..., Any]:
@@ -698,6 +710,7 @@ def _operation(name: str) -> Callable[..., Any]:
         link = type(self)._fumehood_link
         if name == "next":
             link.count_item(self._fumehood_id)
+        _looked_at(self)
         try:
             value = _ask(self, name, *args)
         except IndexError:
@@ -713,6 +726,7 @@ def _operation(name: str) -> Callable[..., Any]:
 
 
 def _iterate(self: Handle) -> Any:
+    _looked_at(self)
     items = pull(_ask(self, "iter"))
     if type(self)._fumehood_base is not None and "iter" in type(self)._fumehood_own and not _made(self):
         first = list(itertools.islice(items, len(plain_now(self)) + 1))
@@ -787,6 +801,7 @@ async def _soon(link: Link, awaitable: Any, *, heard: bool = True) -> Any:
 
 
 def _call_handle(self: Handle, *args: Any, **kwargs: Any) -> Any:
+    _looked_at(self)
     return call(type(self)._fumehood_link, "call", (self, args, kwargs), args, kwargs)
 
 
@@ -807,16 +822,14 @@ def _truth(self: Handle) -> bool:
 def _is_true(own: Handle) -> Any:
     """Whether an object is true; that it is not, as a difference of nothing, is tried with decoys."""
     link = type(own)._fumehood_link
-    worlds, _, made = link.worlds.get(own._fumehood_id, ([], False, False))
+    worlds, _, credited = link.worlds.get(own._fumehood_id, ([], False, False))
     if not worlds:
         return _ask(own, "bool")
     (heard, value), *rest = link.each("bool", [(own, ()), *((world, ()) for world, _ in worlds)])
     if not heard:
         return _raised(own, "bool")
-    if value is False and sum(told[1] is False for told in rest) >= _COARSE * len(rest):
-        if not made:
-            raise refusal(own, "__bool__")
-        link.rest_on("word")
+    if value is False:
+        _weigh(own, "bool", [told[1] is False for told in rest], credited=credited)
     return value
 
 
@@ -832,6 +845,8 @@ def _descriptor(name: str) -> Callable[..., Any]:
     return method
 
 
+_SIZES = ("len", "length_hint", "bytes")
+"""What does not follow from a number that was added: all sums of a table have its rows."""
 _ALONE = ("neg", "pos", "abs", "invert", "round", "trunc", "floor", "ceil")
 """Operators that compute with an object alone."""
 ASKED_ALONE = ("len", "getitem", "bool", "int", "float", "complex", "index", "bytes", *_ALONE)
