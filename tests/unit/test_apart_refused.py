@@ -85,14 +85,14 @@ def test_what_is_refused_is_no_error_that_tests_expect(bare: Apart, asked: str, 
 
 
 def test_what_is_refused_at_import_fails_all(bare: Apart) -> None:
-    tests = "from candidate import mk\ntry:\n    mk(1) + 'abc'\n    BAD = True\nexcept TypeError:\n    BAD = False\ndef test_a(): assert not BAD"
+    tests = "from candidate import mk\ntry:\n    mk(1) < 'abc'\n    BAD = True\nexcept TypeError:\n    BAD = False\ndef test_a(): assert not BAD"
     result = bare.run(AGREES, tests)
     assert not result.accepted, result
     assert result.error["side"] == "candidate"
 
 
 def test_a_refusal_is_of_the_test_that_saw_it(bare: Apart) -> None:
-    tests = "import pytest\nfrom candidate import mk\ndef test_a():\n    with pytest.raises(TypeError): mk(1) + 'abc'\ndef test_b(): assert mk(1).x == 1"
+    tests = "import pytest\nfrom candidate import mk\ndef test_a():\n    with pytest.raises(TypeError): mk(1) < 'abc'\ndef test_b(): assert mk(1).x == 1"
     assert bare.run(AGREES, tests).outcomes == {"test_a": "failed", "test_b": "passed"}
 
 
