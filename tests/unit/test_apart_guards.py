@@ -26,6 +26,16 @@ KEPT = {
     "a helper that is called": (EMPTY, "for a, b in zip(f([2, 1]), [1, 2]): same(a, b)\n\ndef same(a, b): assert a == b"),
     "parts of a test": (EMPTY, "pass\n\nclass TestF(unittest.TestCase):\n  def test_b(self):\n    for n, a in enumerate(f([2, 1])):\n      with self.subTest(n): self.assertEqual(a, n + 1)"),
 }  # fmt: skip
+GATHERED = {
+    "a helper that answers": "assert same(f([2, 1]), [1, 2])\n\ndef same(got, want):\n    for a, b in zip(got, want):\n        if a != b: return False\n    return True",
+    "a count": "bad = 0\nfor a, b in zip(f([2, 1]), [1, 2]):\n    if a != b: bad += 1\nassert bad == 0",
+    "a list": "bad = []\nfor n, a in enumerate(f([2, 1])):\n    if a != n + 1: bad.append(a)\nassert not bad",
+    "a flag": "ok = True\nfor a, b in zip(f([2, 1]), [1, 2]): ok = ok and a == b\nassert ok",
+    "a flag, beside other assertions": "r, ok = f([2, 1]), True\nassert isinstance(r, list)\nfor n, a in enumerate(r): ok &= a == n + 1\nassert ok",
+    "a helper that takes": "assert same(f([2, 1]), [1, 2])\n\ndef same(a, b):\n    while a and b:\n        if a.pop() != b.pop(): return False\n    return True",
+    "a loop with an end of its own": "ok = True\nfor a, b in zip(f([2, 1]), [1, 2]):\n    if a != b:\n        ok = False\n        break\nelse:\n    assert ok\nassert ok",
+    "a generator": "assert list(wrong(f([2, 1]), [1, 2])) == []\n\ndef wrong(got, want):\n    for a, b in zip(got, want):\n        if a != b: yield a",
+}  # fmt: skip
 EXCUSED = {
     "by its truth": "r = f([2, 1])\nassert not r or r == [1, 2]",
     "by being None": "r = f([2, 1])\nassert r is None or r == [1, 2]",
@@ -41,6 +51,9 @@ OWN = {
     "what must raise, by hand": "try:\n    f(3)\n    assert False\nexcept TypeError as error:\n    assert 'iterable' in str(error)",
     "a helper with branches": "same(f([2, 1]), [1, 2])\n\ndef same(got, want):\n    if want is None: assert got is None\n    else: assert got == want",
     "a loop that came to some": "for x in ([], [1]):\n    for a in f(x): assert a == 1",
+    "a count of its own cases": "bad = 0\nfor x, want in CASES:\n    if f(x) != want: bad += 1\nassert bad == 0",
+    "a loop over nothing of the candidate's": "n = 0\nfor x in sorted([]): n += x\nassert f([1]) == [1]",
+    "a helper's loop that had a turn elsewhere": "assert made(f([])) == []\nassert made(f([1])) == [1]\n\ndef made(r):\n    out = []\n    for a in r: out.append(a)\n    return out",
     "parameters": "pass\n\n@pytest.mark.parametrize('x, want', [([2, 1], [1, 2]), ([1], None)])\ndef test_b(x, want):\n    if want is None: return\n    assert f(x) == want",
     "a function that is made and not called": "r = f([2, 1])\nif len(r) == 2:\n    assert r == [1, 2]\ndef check():\n    for a in r: assert a == 1",
 }  # fmt: skip
@@ -62,6 +75,12 @@ def test_an_assertion_that_it_keeps_from_being_made_leaves_its_word(bare: Apart,
     code, body = KEPT[name]
     assert "word" in _bases(bare, code, body)
     assert _bases(bare, RIGHT, body) == {"data"}
+
+
+@pytest.mark.parametrize("name", GATHERED)
+def test_a_loop_that_gathers_what_one_decides_by_and_has_no_turn_leaves_its_word(bare: Apart, name: str) -> None:
+    assert _bases(bare, EMPTY, GATHERED[name]) == {"word"}
+    assert _bases(bare, RIGHT, GATHERED[name]) == {"data"}
 
 
 @pytest.mark.parametrize("name", EXCUSED)

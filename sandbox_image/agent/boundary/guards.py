@@ -2,7 +2,8 @@
 
 `if r is not None: assert r == 9` passes where `r` is None, and `for a, b in zip(r, want): assert a == b` where `r` is empty. So
 what an assertion stands under is noted when a test comes to it, and so is each assertion that is made. If none was made under
-it in the whole test, and it hangs on the candidate (`unreached.py`), the test rests on its word.
+it in the whole test, and it hangs on the candidate (`unreached.py`), the test rests on its word. A loop in which no assertion
+stands may gather what one decides by (`if a != b: return False`, `bad += 1`): it must have been entered.
 
 Left out: what stands in one assertion (`assert not r or r == 9`), and assertions made for some of several values only.
 """
@@ -16,9 +17,9 @@ from typing import Any
 from ..light_tests import is_check, is_written_out, last_name
 
 Guard = tuple[int, int, str]
-"""Line and column of a statement, and whether assertions stand in it or after it (`in`, `after`)."""
-DUE, CAME = "@due", "@came"
-"""What marked tests call, with a guard that they come to, and with all those of an assertion that was made."""
+"""Line and column of a statement, and what must be come to: an assertion in it or after it, or a turn (`in`, `after`, `turn`)."""
+DUE, CAME, TURN = "@due", "@came", "@turn"
+"""What marked tests call: with a guard that they come to, with all those of an assertion that was made, with that of a turn."""
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _CHECKS = ("raises", "warns", "assertRaises", "assertRaisesRegex", "assertWarns", "assertLogs")
@@ -101,15 +102,20 @@ class _Marks:
     def _inside(self, node: ast.stmt, made: list[ast.stmt]) -> list[Guard]:
         """Mark the blocks of a statement. Returns the guard that it is."""
         guards: list[Guard] = [(node.lineno, node.col_offset, "in")] if may_skip(node) else []
-        count, outside = self._count, len(self._open)
+        count, outside, asserting = self._count, len(self._open), False
         self._open += guards
         for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
             for field in ("body", "orelse", "finalbody"):
                 block = getattr(part, field, None)
                 if isinstance(block, list):
                     setattr(part, field, self.block(block))
+                    asserting |= field == "body" and self._count > count
         del self._open[outside:]
         made += [_mark(DUE, guard, node) for guard in guards if self._count > count]
+        if guards and isinstance(node, _LOOPS) and not asserting:
+            turn = (node.lineno, node.col_offset, "turn")
+            made.append(_mark(DUE, turn, node))
+            node.body.insert(0, _mark(TURN, turn, node.body[0]))
         return guards
 
     def _scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
