@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
+_MOST_WAYS = 100
 _VALUE = 300
 """Characters shown of one value."""
 _SYMBOLS = {
@@ -57,6 +58,8 @@ COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equ
 """Calls that compare their first two arguments, beside `assert...`."""
 TRUTHS = frozenset(("all", "any", "bool", "assertTrue", "assertFalse"))
 """Calls that ask for the truth of their first argument."""
+ASKING = frozenset(("isinstance", "issubclass", "hasattr", "callable"))
+"""Calls that ask what their first argument is."""
 REDUCTIONS = frozenset(
     (
         *("all", "any", "sum", "nansum", "prod", "nanprod", "count_nonzero", "dot", "vdot", "inner", "norm", "trapezoid"),
@@ -306,7 +309,7 @@ def _compared(node: ast.stmt) -> ast.stmt:
 def _may_agree(node: ast.stmt, own: Collection[str], *, leaves: bool = False) -> bool:
     """Whether a statement asserts something of two values that are not written out. `own` are the tests' own functions."""
     if asked := conditions(node, leaves=leaves):
-        return any(_may_meet(one, own) for one in asked) or (isinstance(node, ast.Assert) and bool(excuses(node.test)))
+        return any(_may_meet(one, own) for one in asked) or may_excuse(node, leaves=leaves)
     if isinstance(node, ast.Assign) and own:
         return any(isinstance(one, ast.Call) and last_name(one) in own for one in ast.walk(node.value))
     value = getattr(node, "value", None) if isinstance(node, ast.Expr) else None
@@ -315,7 +318,7 @@ def _may_agree(node: ast.stmt, own: Collection[str], *, leaves: bool = False) ->
         name = last_name(value)
         if name in own:
             return any(_values_in(given, own) for given in (*value.args, *value.keywords))
-        return name.startswith("assert") and _may_meet(value, own)
+        return name.startswith("assert") and (_may_meet(value, own) or may_excuse(node))
     return isinstance(value, ast.BoolOp) and last_name(value.values[-1]) == "fail" and _may_meet(value, own)
 
 
@@ -335,15 +338,68 @@ def _may_meet(node: ast.expr, own: Collection[str]) -> bool:
     return sum(_values_in(side, own) for side in sides or [node]) > 1
 
 
-def excuses(node: ast.expr) -> list[ast.expr]:
-    """Names by whose truth alone, or by being None, an assertion of something else is left out: `not r or r == 9`."""
-    if not (
-        isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and any(isinstance(one, ast.Compare) for one in node.values)
-    ):
-        return []
-    found = [one.operand if isinstance(one, ast.UnaryOp) else one for one in node.values]
-    found = [one.left if isinstance(one, ast.Compare) and isinstance(one.ops[0], ast.Is | ast.IsNot) else one for one in found]
-    return [one for one in found if isinstance(one, ast.Name)]
+def may_excuse(node: ast.stmt, *, leaves: bool = False) -> bool:
+    """Whether a statement asserts what is true in several ways, one of which says no more of a value than `excuse` knows."""
+    found = [ways(one, denied=denied) for one, denied in asserted(node, leaves=leaves)]
+    return any(len(each) > 1 and any(all(map(excuse, way)) for way in each) for each in found)
+
+
+def asserted(node: ast.stmt, *, leaves: bool = False) -> list[tuple[ast.expr, bool]]:
+    """What a statement asserts, and whether that this is false. `leaves` says that it is a way out before a failure."""
+    if isinstance(node, ast.Assert):
+        return [(node.test, False)]
+    if isinstance(node, ast.If):
+        fails = [any(map(is_failing, block)) for block in _branches(node)]
+        return [(node.test, fails[0] and not leaves)] if leaves or any(fails) else []
+    call = node.value if isinstance(node, ast.Expr) else None
+    if isinstance(call, ast.Call) and call.args and last_name(call) in ("assertTrue", "assertFalse"):
+        return [(call.args[0], last_name(call) == "assertFalse")]
+    return []
+
+
+def ways(node: ast.expr, *, denied: bool = False) -> list[tuple[ast.expr, ...]]:
+    """The ways in which an expression is true or, `denied`, false: each consists of what is asked together, whatever the answer.
+
+    It is the disjunctive normal form. Of an expression with more than a hundred ways none is given.
+    """
+    if isinstance(node, ast.Constant):
+        return [()] if bool(node.value) != denied else []
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return ways(node.operand, denied=not denied)
+    if isinstance(node, ast.IfExp):
+        then = _both(ways(node.test), ways(node.body, denied=denied))
+        return then + _both(ways(node.test, denied=True), ways(node.orelse, denied=denied))
+    if not isinstance(node, ast.BoolOp):
+        return [(node,)]
+    parts = [ways(value, denied=denied) for value in node.values]
+    if isinstance(node.op, ast.Or) != denied:
+        return [way for part in parts for way in part]
+    return functools.reduce(_both, parts)
+
+
+def _both(some: list[tuple[ast.expr, ...]], others: list[tuple[ast.expr, ...]]) -> list[tuple[ast.expr, ...]]:
+    return [one + other for one in some for other in others] if len(some) * len(others) <= _MOST_WAYS else []
+
+
+def excuse(node: ast.expr) -> ast.expr | None:
+    """The value of which a question asks no more than its truth, its type, its length, or what it is identical with."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        sides = [node.left, node.comparators[0]]
+        if isinstance(node.ops[0], ast.Is | ast.IsNot) or any(
+            isinstance(one, ast.Constant) and one.value is None for one in sides
+        ):
+            return next((one for one in sides if not isinstance(one, ast.Constant)), None)
+        return next((found for one in sides if (found := _measured(one)) is not None), None)
+    if isinstance(node, ast.Call) and last_name(node) in ASKING and node.args:
+        return node.args[0]
+    return node if isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call) else None
+
+
+def _measured(node: ast.expr) -> ast.expr | None:
+    """The value whose length or type this is."""
+    if isinstance(node, ast.Call):
+        return node.args[0] if last_name(node) in ("len", "type") and len(node.args) == 1 else None
+    return node.value if isinstance(node, ast.Attribute) and node.attr in ("size", "shape", "ndim", "__class__") else None
 
 
 def compared_by(node: ast.expr) -> list[ast.expr]:

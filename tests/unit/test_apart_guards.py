@@ -26,13 +26,48 @@ KEPT = {
     "a helper that is called": (EMPTY, "for a, b in zip(f([2, 1]), [1, 2]): same(a, b)\n\ndef same(a, b): assert a == b"),
     "parts of a test": (EMPTY, "pass\n\nclass TestF(unittest.TestCase):\n  def test_b(self):\n    for n, a in enumerate(f([2, 1])):\n      with self.subTest(n): self.assertEqual(a, n + 1)"),
 }  # fmt: skip
+GATHERED = {
+    "a helper that answers": "assert same(f([2, 1]), [1, 2])\n\ndef same(got, want):\n    for a, b in zip(got, want):\n        if a != b: return False\n    return True",
+    "a count": "bad = 0\nfor a, b in zip(f([2, 1]), [1, 2]):\n    if a != b: bad += 1\nassert bad == 0",
+    "a list": "bad = []\nfor n, a in enumerate(f([2, 1])):\n    if a != n + 1: bad.append(a)\nassert not bad",
+    "a flag": "ok = True\nfor a, b in zip(f([2, 1]), [1, 2]): ok = ok and a == b\nassert ok",
+    "a flag, beside other assertions": "r, ok = f([2, 1]), True\nassert isinstance(r, list)\nfor n, a in enumerate(r): ok &= a == n + 1\nassert ok",
+    "a helper that takes": "assert same(f([2, 1]), [1, 2])\n\ndef same(a, b):\n    while a and b:\n        if a.pop() != b.pop(): return False\n    return True",
+    "a loop with an end of its own": "ok = True\nfor a, b in zip(f([2, 1]), [1, 2]):\n    if a != b:\n        ok = False\n        break\nelse:\n    assert ok\nassert ok",
+    "a generator": "assert list(wrong(f([2, 1]), [1, 2])) == []\n\ndef wrong(got, want):\n    for a, b in zip(got, want):\n        if a != b: yield a",
+}  # fmt: skip
+CHECK = "\n\ndef same(a, b): assert a == b"
+CALLED = {
+    "in a list": (EMPTY, "[same(a, b) for a, b in zip(f([2, 1]), [1, 2])]"),
+    "after or": (NOTHING, "r = f([2, 1])\nr is None or same(r, [1, 2])"),
+    "after and": (NOTHING, "r = f([2, 1])\nr and same(r, [1, 2])"),
+    "in a choice": (NOTHING, "r = f([2, 1])\nsame(r, [1, 2]) if r else None"),
+    "in an argument": (EMPTY, "list(same(a, b) for a, b in zip(f([2, 1]), [1, 2]))"),
+    "under a condition": (NOTHING, "r = f([2, 1])\nif r is not None: done = same(r, [1, 2])"),
+}
 EXCUSED = {
     "by its truth": "r = f([2, 1])\nassert not r or r == [1, 2]",
     "by being None": "r = f([2, 1])\nassert r is None or r == [1, 2]",
+    "a call's by being None": "assert f([2, 1]) is None or f([2, 1]) == [1, 2]",
+    "by being None, in a choice": "r = f([2, 1])\nassert r == [1, 2] if r is not None else True",
+    "by being None, denied": "r = f([2, 1])\nassert not (r is not None and r != [1, 2])",
+    "by being None, in a variable": "r = f([2, 1])\nok = r is None or r == [1, 2]\nassert ok",
+    "by being None, in a helper": "assert ok(f([2, 1]), [1, 2])\n\ndef ok(r, want): return r is None or r == want",
+    "by being None, before a failure": "r = f([2, 1])\nif r is not None and r != [1, 2]: pytest.fail('other')",
+    "by being None, in a method": "pass\n\nclass TestF(unittest.TestCase):\n  def test_b(self):\n    r = f([2, 1])\n    self.assertTrue(r is None or r == [1, 2])",
+    "by its type": "r = f([2, 1])\nassert not (isinstance(r, list) and r) or r == [1, 2]",
+    "by its type alone": "r = f([2, 1])\nassert type(r) is list or r == (1, 2)",
+    "by how long it is": "r = f([2, 1])\nassert len(r) == 0 or r == [1, 2]",
     "by its length": "want, r = [1, 2], f([2, 1])\nassert want[:len(r)] == r",
-}
+}  # fmt: skip
 OWN = {
     "an excuse of its own": "for x, want in [*CASES, ([], None)]: assert want is None or f(x) == want",
+    "both are None": "for x, want in CASES:\n    r = f(x)\n    assert (r is None and want is None) or r == want",
+    "a choice of its own": "for x, want in CASES: assert (f(x) == want if want is not None else f(x) is None)",
+    "one of two types": "r = f([2, 1])\nassert isinstance(r, list) or isinstance(r, tuple)\nassert isinstance(r, list) and r == [1, 2]",
+    "what must be there and right": "r = f([2, 1])\nif r is None or r != [1, 2]: pytest.fail('other')",
+    "a way out that is right": "r = f([2, 1])\nif r is not None and r == [1, 2]: return\npytest.fail('other')",
+    "close, or one of two": "r = f([2, 1])\nassert same(r, [1, 2]) or r == [2, 1]\n\ndef same(a, b): return len(a) == len(b) and a == b",
     "one of two values": "r = f([2, 1])\nassert r == [1, 2] or r == [2, 1]",
     "a part by its own length": "want, r = [1, 2, 3], f([2, 1])\nassert want[:2] == r and want[f([1])[0]:] == [2, 3]",
     "a condition of its own": "if len(CASES) > 5:\n    assert f([1]) == [1]\nassert f([2]) == [2]",
@@ -41,6 +76,10 @@ OWN = {
     "what must raise, by hand": "try:\n    f(3)\n    assert False\nexcept TypeError as error:\n    assert 'iterable' in str(error)",
     "a helper with branches": "same(f([2, 1]), [1, 2])\n\ndef same(got, want):\n    if want is None: assert got is None\n    else: assert got == want",
     "a loop that came to some": "for x in ([], [1]):\n    for a in f(x): assert a == 1",
+    "a count of its own cases": "bad = 0\nfor x, want in CASES:\n    if f(x) != want: bad += 1\nassert bad == 0",
+    "a loop over nothing of the candidate's": "n = 0\nfor x in sorted([]): n += x\nassert f([1]) == [1]",
+    "a helper's loop that had a turn elsewhere": "assert made(f([])) == []\nassert made(f([1])) == [1]\n\ndef made(r):\n    out = []\n    for a in r: out.append(a)\n    return out",
+    "a call that its own values leave out": "len(CASES) < 5 or same(f([1]), [1])\nassert f([1]) == [1]\n\ndef same(a, b): assert a == b",
     "parameters": "pass\n\n@pytest.mark.parametrize('x, want', [([2, 1], [1, 2]), ([1], None)])\ndef test_b(x, want):\n    if want is None: return\n    assert f(x) == want",
     "a function that is made and not called": "r = f([2, 1])\nif len(r) == 2:\n    assert r == [1, 2]\ndef check():\n    for a in r: assert a == 1",
 }  # fmt: skip
@@ -64,10 +103,23 @@ def test_an_assertion_that_it_keeps_from_being_made_leaves_its_word(bare: Apart,
     assert _bases(bare, RIGHT, body) == {"data"}
 
 
+@pytest.mark.parametrize("name", GATHERED)
+def test_a_loop_that_gathers_what_one_decides_by_and_has_no_turn_leaves_its_word(bare: Apart, name: str) -> None:
+    assert _bases(bare, EMPTY, GATHERED[name]) == {"word"}
+    assert _bases(bare, RIGHT, GATHERED[name]) == {"data"}
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_so_does_a_call_of_what_asserts_that_an_expression_leaves_out(bare: Apart, name: str) -> None:
+    code, body = CALLED[name]
+    assert _bases(bare, code, body + CHECK) == {"word"}
+    assert _bases(bare, RIGHT, body + CHECK) == {"data"}
+
+
 @pytest.mark.parametrize("name", EXCUSED)
 def test_so_does_one_that_its_value_excuses(bare: Apart, name: str) -> None:
     code = NOTHING if "None" in name else EMPTY
-    assert _bases(bare, code, EXCUSED[name]) == {"word"}
+    assert "word" in _bases(bare, code, EXCUSED[name])
 
 
 @pytest.mark.parametrize("name", OWN)

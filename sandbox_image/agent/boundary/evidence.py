@@ -24,16 +24,19 @@ from queue import SimpleQueue
 from ..expected import Reading
 from ..hanging import defaults, files_in
 from ..light_tests import (
+    ASKING,
     COMPARING,
     TRUTHS,
     Definition,
+    asserted,
     asserts_another_thing,
     compared_by,
     conditions,
-    excuses,
+    excuse,
     is_neutral,
     is_written_out,
     last_name,
+    ways,
     ways_out,
 )
 from .kinds import THEIRS, Kind, chosen, compared, deciding, filtered, identical, item, together
@@ -55,7 +58,6 @@ _SPREADS = frozenset(
 """What shows of several values how they differ."""
 _EMPTY = frozenset(("set", "dict", "list", "tuple", "frozenset", "Counter", "zeros", "zeros_like"))
 """What makes nothing of nothing: as neutral as what is written out."""
-_ASKING = frozenset(("isinstance", "issubclass", "hasattr", "callable"))
 _UNCHANGING = frozenset(
     name
     for kind in (str, bytes, tuple, frozenset, int, float, types.MappingProxyType)
@@ -220,9 +222,10 @@ class _Frame:
 
     def lacks(self, node: ast.stmt) -> bool:
         """Whether a statement is an assertion without evidence, or calls a function of the tests' own in which one is then."""
-        if isinstance(node, ast.Assert) and any(self.kind(one) in THEIRS for one in excuses(node.test)):
+        leaves = id(node) in self._file.ways_out
+        if any(self._is_excused(one, denied=denied) for one, denied in asserted(node, leaves=leaves)):
             return True
-        if asked := conditions(node, leaves=id(node) in self._file.ways_out):
+        if asked := conditions(node, leaves=leaves):
             return any(self._truth(one) is Kind.AGREEMENT for one in asked)
         if isinstance(node, ast.Assign):
             calls = (one for one in ast.walk(node.value) if isinstance(one, ast.Call))
@@ -243,6 +246,43 @@ class _Frame:
             body = [] if isinstance(self._node, ast.Lambda) else self._node.body
             self._has_lacking = any(map(self.lacks, _statements(body)))
         return self._has_lacking
+
+    def _is_excused(self, node: ast.expr, *, denied: bool = False, depth: int = 0) -> bool:
+        """Whether one of the ways in which this is true says nothing of the candidate's values but what excuses another.
+
+        Followed are variables, and the values that functions of the tests' own return.
+        """
+        found = ways(node, denied=denied)
+        excused = [way for way in found if all(map(self._is_excuse, way))]
+        if len(found) > 1 and excused and len(excused) < len(found):
+            return True
+        if depth > _DEEPEST:
+            return False
+        for one in (one for way in found for one in way):
+            if isinstance(one, ast.Name):
+                made = [(self, value) for value in self._values_of(one.id)]
+            else:
+                frames = self._called(one) if isinstance(one, ast.Call) else []
+                made = [(frame, value) for frame in frames for value in frame.returns()]
+            if any(frame._is_excused(value, denied=denied, depth=depth + 1) for frame, value in made):
+                return True
+        return False
+
+    def _is_excuse(self, node: ast.expr) -> bool:
+        value = excuse(node)
+        return value is not None and self.kind(value) in THEIRS
+
+    def _values_of(self, name: str) -> list[ast.expr]:
+        """What a variable is set to in this function."""
+        body = [] if isinstance(self._node, ast.Lambda) else self._node.body
+        made = (one for one in _statements(body) if isinstance(one, ast.Assign))
+        return [one.value for one in made if any(isinstance(target, ast.Name) and target.id == name for target in one.targets)]
+
+    def returns(self) -> list[ast.expr]:
+        """What the function returns."""
+        if isinstance(self._node, ast.Lambda):
+            return [self._node.body]
+        return [one.value for one in _statements(self._node.body) if isinstance(one, ast.Return) and one.value is not None]
 
     def _truth(self, node: ast.expr) -> Kind:
         kind = self.kind(node)
@@ -721,7 +761,7 @@ class _Frame:
         if name == "approx" and args:
             return self.kind(args[0])
         parts = [*receiver, *args, *(word.value for word in node.keywords)]
-        if name in _ASKING or asserts_another_thing(name):
+        if name in ASKING or asserts_another_thing(name):
             return max(map(self.kind, parts), default=Kind.NEUTRAL)
         compares = name in COMPARING or name in _COMPARING
         if receiver and args and (compares or (name in _SEARCHING and self.kind(args[0]) >= Kind.GIVEN)):

@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import light_tests
 from .exceptions import Broken, marked
-from .guards import CAME, DUE, Guard
+from .guards import CAME, DUE, TURN, Guard
 from .handles import Function, HandleMeta, bare, is_below
 from .values import NotApart
 
@@ -51,7 +51,7 @@ class Findings:
         self.due: set[Guard] = set()
         """What the test that runs has come to that assertions stand under (`guards.py`)."""
         self.came: set[Guard] = set()
-        """Of these, what it has made an assertion under."""
+        """Of these, what it has made an assertion under, and the loops that had a turn."""
         self._handled: dict[frozenset[str], list[tuple[tuple[int, int], bool]]] = {}
         self._done: dict[int, bool] = {}
         self._depth = 0
@@ -79,7 +79,7 @@ class Findings:
 
     def hooks(self) -> dict[str, Any]:
         """The names that they need."""
-        return light_tests.hooks(self) | {DUE: self.due.add, CAME: self.came.update}
+        return light_tests.hooks(self) | {DUE: self.due.add, CAME: self.came.update, TURN: self.came.add}
 
     def explain(self, source: str, shown: list[Any]) -> Callable[..., AssertionError]:
         """The failure of an assertion, noted before its message is worked out and its values are asked how they look."""

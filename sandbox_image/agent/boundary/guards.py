@@ -2,24 +2,28 @@
 
 `if r is not None: assert r == 9` passes where `r` is None, and `for a, b in zip(r, want): assert a == b` where `r` is empty. So
 what an assertion stands under is noted when a test comes to it, and so is each assertion that is made. If none was made under
-it in the whole test, and it hangs on the candidate (`unreached.py`), the test rests on its word.
+it in the whole test, and it hangs on the candidate (`unreached.py`), the test rests on its word. A loop in which no assertion
+stands may gather what one decides by (`if a != b: return False`, `bad += 1`): it must have been entered.
 
-Left out: what stands in one assertion (`assert not r or r == 9`), and assertions made for some of several values only.
+Left out: what stands in one assertion (`evidence.py`), and assertions made for some of several values only.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Collection
 from typing import Any
 
-from ..light_tests import is_check, is_written_out, last_name
+from ..light_tests import Definition, has_assertions, is_check, is_written_out, last_name
 
 Guard = tuple[int, int, str]
-"""Line and column of a statement, and whether assertions stand in it or after it (`in`, `after`)."""
-DUE, CAME = "@due", "@came"
-"""What marked tests call, with a guard that they come to, and with all those of an assertion that was made."""
+"""Line and column of a statement, and what must be come to: an assertion in it or after it, or a turn (`in`, `after`, `turn`)."""
+DUE, CAME, TURN = "@due", "@came", "@turn"
+"""What marked tests call: with a guard that they come to, with all those of an assertion that was made, with that of a turn."""
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_CHOOSING = (ast.BoolOp, ast.IfExp, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+"""Expressions that may leave out a part of them."""
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _CHECKS = ("raises", "warns", "assertRaises", "assertRaisesRegex", "assertWarns", "assertLogs")
 """What asserts as a context manager."""
@@ -27,7 +31,7 @@ _CHECKS = ("raises", "warns", "assertRaises", "assertRaisesRegex", "assertWarns"
 
 def marked(statements: list[ast.stmt], functions: Collection[str] = ()) -> list[ast.stmt]:
     """Statements of tests that say which guards and assertions they come to. `functions` are names of the tests' own."""
-    return _Marks(functions).block(statements)
+    return _Marks(functions, statements).block(statements)
 
 
 def may_skip(node: ast.stmt) -> bool:
@@ -45,9 +49,18 @@ def decided_by(node: ast.stmt, guard: Guard) -> list[ast.AST]:
     """What decides whether the assertions under a guard are come to, which is the statement at its place."""
     if guard[2] == "after" or isinstance(node, ast.Match):
         return [node]
+    if isinstance(node, ast.Expr | ast.Assign | ast.Return):
+        return [part for one in ast.walk(node) for part in _choosing(one)]
     if isinstance(node, ast.If | ast.While):
         return [node.test]
     return [node.iter] if isinstance(node, ast.For | ast.AsyncFor) else list(getattr(node, "body", ()))
+
+
+def _choosing(node: ast.AST) -> list[ast.AST]:
+    """What decides which parts of an expression are worked out."""
+    if isinstance(node, ast.BoolOp):
+        return list(node.values[:-1])
+    return [node.test] if isinstance(node, ast.IfExp) else list(getattr(node, "generators", ()))
 
 
 def may_leave(node: ast.AST, *, in_loop: bool = False) -> bool:
@@ -65,8 +78,8 @@ def may_leave(node: ast.AST, *, in_loop: bool = False) -> bool:
 class _Marks:
     """Marks one function after the other."""
 
-    def __init__(self, functions: Collection[str]) -> None:
-        self._functions = set(functions)
+    def __init__(self, functions: Collection[str], statements: list[ast.stmt]) -> None:
+        self._functions, self._statements = set(functions), statements
         self._open: list[Guard] = []
         """The guards of the statement that is being read."""
         self._count = 0
@@ -84,7 +97,7 @@ class _Marks:
             asserts = self._asserts(node)
             came = [_mark(CAME, tuple(self._open), node)] if asserts and self._open else []
             decides = isinstance(node, ast.If | ast.While | ast.Match)
-            made += came if decides else []
+            made += [*self._calls(node), *(came if decides else [])]
             place, self._count = len(made), self._count + asserts
             guards = self._inside(node, made)
             made += [node, *([] if decides else came)]
@@ -101,15 +114,20 @@ class _Marks:
     def _inside(self, node: ast.stmt, made: list[ast.stmt]) -> list[Guard]:
         """Mark the blocks of a statement. Returns the guard that it is."""
         guards: list[Guard] = [(node.lineno, node.col_offset, "in")] if may_skip(node) else []
-        count, outside = self._count, len(self._open)
+        count, outside, asserting = self._count, len(self._open), False
         self._open += guards
         for part in (node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())):
             for field in ("body", "orelse", "finalbody"):
                 block = getattr(part, field, None)
                 if isinstance(block, list):
                     setattr(part, field, self.block(block))
+                    asserting |= field == "body" and self._count > count
         del self._open[outside:]
         made += [_mark(DUE, guard, node) for guard in guards if self._count > count]
+        if guards and isinstance(node, _LOOPS) and not asserting:
+            turn = (node.lineno, node.col_offset, "turn")
+            made.append(_mark(DUE, turn, node))
+            node.body.insert(0, _mark(TURN, turn, node.body[0]))
         return guards
 
     def _scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
@@ -118,21 +136,55 @@ class _Marks:
         node.body = self.block(node.body)
         self._open, self._count = outer
 
+    @functools.cached_property
+    def _asserting(self) -> frozenset[str]:
+        """Names of the tests' own functions that assert something themselves."""
+        found = (one for part in self._statements for one in ast.walk(part) if isinstance(one, Definition))
+        return frozenset(one.name for one in found if has_assertions(one))
+
+    def _calls(self, node: ast.stmt) -> list[ast.stmt]:
+        """Mark calls of functions that assert inside of an expression that may leave them out: `r is None or check(r, 9)`."""
+        value = node.value if isinstance(node, ast.Expr | ast.Assign | ast.Return) else None
+        parts = [value, *value.args] if isinstance(value, ast.Call) else [value]
+        if not any(isinstance(one, _CHOOSING) for one in parts):
+            return []
+        guard = (node.lineno, node.col_offset, "turn")
+        marks = _Calls(self._asserting, guard)
+        marks.visit(node)
+        return [_mark(DUE, guard, node)] if marks.found else []
+
     def _asserts(self, node: ast.stmt) -> bool:
         """Whether a statement asserts something, or calls a function of the tests' own that may."""
         if isinstance(node, ast.Assert):
             return not isinstance(node.test, ast.Constant)
         if isinstance(node, ast.With | ast.AsyncWith):
             return any(last_name(item.context_expr) in _CHECKS for item in node.items)
-        value = node.value if isinstance(node, ast.Expr) else None
+        value = node.value if isinstance(node, ast.Expr | ast.Assign) else None
         value = value.value if isinstance(value, ast.Await) else value
         if not isinstance(value, ast.Call):
             return is_check(node)
+        if isinstance(node, ast.Assign):
+            return last_name(value) in self._functions and last_name(value) in self._asserting
         name = last_name(value)
         return name.startswith("assert") or name in _CHECKS or name in self._functions
 
 
-def _mark(name: str, told: Any, node: ast.stmt) -> ast.stmt:
+class _Calls(ast.NodeTransformer):
+    """Has a guard's turn noted before each call of one of some functions."""
+
+    def __init__(self, functions: Collection[str], guard: Guard) -> None:
+        self._functions, self._guard, self.found = functions, guard, False
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if last_name(node) not in self._functions:
+            return node
+        self.found = True
+        turn = _mark(TURN, self._guard, node).value  # it is None
+        return ast.copy_location(ast.BoolOp(ast.Or(), [turn, node]), node)
+
+
+def _mark(name: str, told: Any, node: ast.stmt | ast.expr) -> ast.Expr:
     place: Any = {
         "lineno": node.lineno,
         "col_offset": node.col_offset,
