@@ -15,6 +15,7 @@ import functools
 import itertools
 import math
 import operator
+import os
 import sys
 import types
 from collections.abc import Callable
@@ -380,8 +381,17 @@ def _contains(self: Handle, item: Any) -> bool:
             link.rest_on("word")  # nothing that it shows says so
         return bool(_unclear(self, "contains", answer, item))
     if not _singled_out(self, item, rest):
+        if not _made(self) and _share(rest) == 1 and _has_anything(self, item):
+            raise refusal(self, "__contains__")
         link.rest_on("word")  # an interval contains most of what looks like one of its numbers
     return True
+
+
+def _has_anything(own: Handle, item: Any) -> bool:
+    """Whether an object says that it contains even what is of another kind than its items, drawn by chance."""
+    kinds: tuple[Any, ...] = (os.urandom(8).hex(), int.from_bytes(os.urandom(7)), (os.urandom(4).hex(),))
+    others = [other for other in kinds if type(other) is not type(item)]
+    return all(_lined_up(own, "contains", other)[0][1] is True for other in others)
 
 
 _EQUALITIES = frozenset(("array_equal", "allclose", "equal", "equals", "eq"))
