@@ -44,7 +44,7 @@ BaseUrl = Annotated[str | None, typer.Option(metavar="URL", help="TGI or OpenAI-
 Model = Annotated[str | None, typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b. [1.5b]")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Number of sandboxes. [2]")]
 Seed = Annotated[int | None, typer.Option(metavar="S", help="Random seed. [0]")]
-TestTokens = Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")]
+LongestAnswer = Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")]
 Docstrings = Annotated[bool | None, typer.Option(help="Show the model the docstrings. [yes]")]
 Mutants = Annotated[int | None, typer.Option(metavar="N", help="At most N mutants of a function. [100]")]
 Threshold = Annotated[float | None, typer.Option(metavar="X", help="Mutation score that tests must reach. [0.5]")]

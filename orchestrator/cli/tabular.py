@@ -12,6 +12,7 @@ from orchestrator.cli.shared import (
     Asked,
     BaseUrl,
     Json,
+    LongestAnswer,
     Model,
     Parallel,
     checked,
@@ -74,7 +75,7 @@ def tabular(
     temperature: Annotated[
         float | None, typer.Option(metavar="T", help="Sampling temperature; the first draft has 0.2. [0.7]")
     ] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(metavar="N", help="Longest answer, in tokens. [700]")] = None,
+    max_new_tokens: LongestAnswer = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Seed of answers and programs; the split has its own. [0]")
     ] = None,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from orchestrator.applications.tabular.table import Table, Task
 from orchestrator.errors import UsageError
+from orchestrator.scoring.metrics import accuracy, balanced_accuracy
 
 Labels = NDArray[np.int64] | NDArray[np.float64]
 Predictions = NDArray[np.float64]
@@ -45,8 +46,8 @@ class Metric:
         return value if self.greater_is_better else -value
 
 
-def _classes(predictions: Predictions) -> NDArray[np.intp]:
-    return np.asarray(predictions.argmax(axis=1), dtype=np.intp)
+def _classes(predictions: Predictions) -> NDArray[np.int64]:
+    return np.asarray(predictions.argmax(axis=1), dtype=np.int64)
 
 
 def _one_hot(labels: Labels, count: int) -> NDArray[np.float64]:
@@ -54,13 +55,11 @@ def _one_hot(labels: Labels, count: int) -> NDArray[np.float64]:
 
 
 def _accuracy(labels: Labels, predictions: Predictions) -> float:
-    return float(np.mean(_classes(predictions) == labels))
+    return accuracy(_classes(predictions), labels.astype(np.int64))
 
 
 def _balanced_accuracy(labels: Labels, predictions: Predictions) -> float:
-    from sklearn.metrics import recall_score
-
-    return float(recall_score(labels, _classes(predictions), labels=np.unique(labels), average="macro", zero_division=0))
+    return balanced_accuracy(_classes(predictions), labels.astype(np.int64))
 
 
 def _f1(labels: Labels, predictions: Predictions) -> float:
