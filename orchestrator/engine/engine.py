@@ -30,7 +30,7 @@ from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
 from orchestrator.scoring.verdicts import basis_of, binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
-from sandbox_image.agent.protocol import CANDIDATE_CHANGED
+from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS
 
 _log = logging.getLogger("fumehood.engine")
 
@@ -297,7 +297,10 @@ class Engine:
             result = _by_word(result)
         elif result.verdict is Verdict.ACCEPTED and result.unsure and program.judging == "apart" and not program.in_place:
             shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
-            result = result if shared.verdict is Verdict.ACCEPTED else shared.model_copy(update={"unsure": result.unsure})
+            if shared.verdict is not Verdict.ACCEPTED:
+                result = shared.model_copy(update={"unsure": result.unsure})
+            elif CANDIDATE_OVERLAPS in shared.unsure:
+                result = _by_word(result.model_copy(update={"unsure": shared.unsure}))
         if result.verdict is Verdict.INVALID_TESTS and result.judging == "together":
             result = await self._proved(program, result, run)
         self.metrics.runs[result.status, result.verdict or ""] += 1
@@ -541,8 +544,9 @@ def _says_in_place(tests: str, module: str, entry_point: str) -> bool:
 
 
 def _by_word(result: ExecutionResult) -> ExecutionResult:
-    """A result with values shared that nobody had declared: what the candidate changed of the tests', it says itself."""
-    if result.verdict is not Verdict.ACCEPTED or CANDIDATE_CHANGED not in result.unsure:
+    """A result with values shared that nobody had declared: what the candidate changed of the tests', or holds memory of in a way
+    that cannot be shared, it says itself."""
+    if result.verdict is not Verdict.ACCEPTED or not {CANDIDATE_CHANGED, CANDIDATE_OVERLAPS} & set(result.unsure):
         return result
     tests = tuple(test.model_copy(update={"basis": "word"}) for test in result.tests)
     return result.model_copy(update={"basis": "word", "tests": tests})
