@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEEPEST = 24
 """Levels of lists and objects in a configuration: a block has two, or three with branches."""
-_INFERRED = ("in_channels", "in_features", "num_features", "input_size", "embed_dim", "d_model", "num_channels", "normalized_shape")
+INFERRED = ("in_channels", "in_features", "num_features", "input_size", "embed_dim", "d_model", "num_channels", "normalized_shape")
 """Parameters of PyTorch's that follow from the input."""
 
 
@@ -110,7 +110,7 @@ def _layer(given: object, types: Mapping[str, type[Layer]]) -> Layer:
     for key in values:
         if key not in kind.model_fields:
             remedy = nearest(str(key), kind.model_fields, f"is in {name}")
-            if key in _INFERRED:
+            if key in INFERRED:
                 remedy = "It follows from the input: leave it out."
             raise Misread((), f"({name}) has no parameter {key!r}.", remedy)
     try:
