@@ -13,11 +13,10 @@ from pydantic import Field
 from orchestrator.applications.model_research.goal import Goal
 from orchestrator.data.images import Labelled, Task, load
 from orchestrator.jobs.loop import LoopOptions
-from orchestrator.types import GiB, Limits, MiB, Value
+from orchestrator.types import Value
 
 Writer = Literal["layers", "code"]
 """Who makes source of a plan: our assembler from a list of layers, or a model."""
-LIMITS = Limits(wall_time=600, cpu_time=1200, memory=4 * GiB, disk=256 * MiB, output=256 * 1024, artifacts=256 * MiB)
 
 
 class ResearchJob(Value):
@@ -44,20 +43,27 @@ class ResearchJob(Value):
     seconds: float | None = Field(default=None, gt=0)
     """No new configuration is asked for after so many seconds; None: no such limit."""
     writer: Writer = "layers"
-    planner_url: str = ""
-    """Server of the planning model; empty: the same as writes."""
-    planner_model: str = ""
+    writer_url: str = ""
+    """Server of the model that writes code; empty: the one that plans writes too."""
+    writer_model: str = ""
     first_temperature: float = Field(default=0.2, ge=0, le=2)
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_new_tokens: int = Field(default=700, ge=1)
     seed: int = Field(default=0, ge=0)
     """Of the answers, the split and the weights."""
-    limits: Limits = LIMITS
-    """Of one training."""
+    threads: int = Field(default=1, ge=1, le=64)
+    """CPU threads of a training. With one a seed means the same everywhere."""
+    training_seconds: float = Field(default=300.0, gt=0)
+    """Of one training; what is not done by then is scored as it is."""
     base_url: str = ""
     """Model server; empty starts the embedded one for the time of the job."""
     model: str = ""
     parallel: int = Field(default=1, ge=1, le=64)
+
+    @property
+    def title(self) -> str:
+        """What the search is called: its name, or its data."""
+        return self.name or Path(self.data).stem
 
     def read(self, data: Path | None) -> Labelled:
         """The rows. `data` is the folder of data sets that the user has set.
