@@ -16,16 +16,19 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from orchestrator.applications.model_research import prompts
 from orchestrator.applications.model_research.assemble import model_source
 from orchestrator.applications.model_research.config import ModelConfig
 from orchestrator.applications.model_research.details import ResearchDetails
+from orchestrator.applications.model_research.directory import RunDirectory
 from orchestrator.applications.model_research.model import ModelSource
 from orchestrator.applications.model_research.options import ResearchJob
 from orchestrator.applications.model_research.planning import going_on, planner
 from orchestrator.applications.model_research.proposals import with_head
-from orchestrator.applications.model_research.results import BASELINE, WINNER, Outcome, ResearchResult, RungResult, Standing
+from orchestrator.applications.model_research.results import BASELINE, WINNER, Outcome, ResearchResult, RungResult, Standing, iteration
 from orchestrator.applications.model_research.seeds import paired, spread_of
 from orchestrator.applications.model_research.training import (
     TestedModel,
@@ -55,6 +58,29 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
     name = "model research"
     job_type = ResearchJob
     concurrency = 1
+
+    def __init__(self, *given: Any, parent: Path, verbose: bool = False, **named: Any) -> None:
+        """As of every job; `parent` is where the run directory is made, `verbose` shows each plan."""
+        super().__init__(*given, **named)
+        self._parent, self._verbose = parent, verbose
+        self._directory: RunDirectory | None = None
+
+    @property
+    def directory(self) -> RunDirectory:
+        """The run directory, made when it is first wanted."""
+        if self._directory is None:
+            self._directory = RunDirectory(self._parent)
+        return self._directory
+
+    async def keep(self, attempt: Attempt) -> None:
+        """Record an attempt, in the run store and in the registry."""
+        await super().keep(attempt)
+        details = ResearchDetails.of(attempt)
+        if self._verbose:
+            for text in (details.assembly.hypothesis, *details.assembly.notes, details.summary):
+                if text:
+                    self.watcher.say(text)
+        await asyncio.to_thread(self.directory.write_registry, [iteration(one) for one in self._attempts()])
 
     @property
     def endpoint(self) -> ModelEndpoint:
