@@ -26,10 +26,11 @@ from orchestrator.applications.model_research.details import ResearchDetails
 from orchestrator.applications.model_research.directory import RunDirectory
 from orchestrator.applications.model_research.model import ModelSource
 from orchestrator.applications.model_research.options import ResearchJob
-from orchestrator.applications.model_research.planning import going_on, planner
+from orchestrator.applications.model_research.planning import planner
 from orchestrator.applications.model_research.proposals import with_head
-from orchestrator.applications.model_research.results import BASELINE, WINNER, Outcome, ResearchResult, RungResult, Standing, iteration
-from orchestrator.applications.model_research.seeds import paired, spread_of
+from orchestrator.applications.model_research.results import BASELINE, WINNER, Climbed, Outcome, ResearchResult, Standing, iteration
+from orchestrator.applications.model_research.rungs import Rung, RungResult, plan
+from orchestrator.applications.model_research.seeds import alike, train_on_seeds
 from orchestrator.applications.model_research.training import (
     TestedModel,
     Trained,
@@ -48,6 +49,7 @@ from orchestrator.jobs.job import RecordedJob
 from orchestrator.jobs.loop import Ledger, search
 from orchestrator.jobs.steps import Step
 from orchestrator.llm.base import Model
+from orchestrator.scoring.seeds import compare, mean_of
 from orchestrator.types import Attempt, Event, GiB, Limits, RunRecord
 
 
@@ -161,8 +163,8 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
         seeds = [self.job.seed + 1 + place for place in range(self.job.pairs)]
         self.watcher.say(f"The best and the baseline are trained for {epochs} epochs with {len(seeds)} seeds each.")
         trained = {
-            WINNER: await self._with_seeds(source, epochs, seeds),
-            BASELINE: await self._with_seeds(baseline, epochs, seeds),
+            WINNER: await self._with_seeds(WINNER, source, seeds),
+            BASELINE: await self._with_seeds(BASELINE, baseline, seeds),
         }
         if not any(one.weights and not one.record.failure for one in trained[WINNER]):
             self.problems.append(f"The winner could not be trained again: {trained[WINNER][0].record.failure}")
@@ -175,57 +177,69 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
     def _outcome(
         self, winner: Attempt, source: ModelSource, trained: dict[str, list[Trained]], tested: dict[str, TestedModel]
     ) -> Outcome:
-        sealed = {name: spread_of(one.values) for name, one in tested.items()}
-        target, goal, mean = self.job.goal.target, self.job.goal, sealed[WINNER].mean
-        bound = sealed[WINNER].low if self.metric.greater_is_better else sealed[WINNER].high
+        sealed = {name: mean_of(one.values) for name, one in tested.items()}
+        goal, found = self.job.goal, sealed[WINNER]
+        worst = None if found is None else found.low if self.metric.greater_is_better else found.high
+        pairs = _by_seed(trained, tested)
         return Outcome(
             winner=winner.index,
             class_name=source.class_name,
             code=source.code,
             summary=ResearchDetails.of(winner).summary,
             trainings={name: tuple(one.record for one in several) for name, several in trained.items()},
-            validation={name: spread_of([one.record.value for one in several]) for name, several in trained.items()},
-            lead=paired(self.metric, tested[WINNER].values, tested[BASELINE].values),
+            validation={name: mean_of([one.record.value for one in several]) for name, several in trained.items()},
+            lead=compare(self.metric, *zip(*pairs, strict=True)) if pairs else compare(self.metric, [], []),
             tested=tested,
             sealed=sealed,
-            reached=None if target is None else goal.reached_by(mean, self.metric),
-            surely=None if target is None else goal.reached_by(bound, self.metric),
+            reached=None if goal.target is None else found is not None and goal.reached_by(found.mean, self.metric),
+            surely=None if goal.target is None else goal.reached_by(worst, self.metric),
         )
 
     async def _climb(self, scored: Sequence[Attempt]) -> Attempt:
-        """The best after the last rung: on each a third of the networks is left, trained from the beginning."""
-        left = list(scored)
-        scores = {attempt.index: attempt.score for attempt in left}
-        for epochs in self.job.rungs[1:]:
-            count = max(1, round(len(left) / 3))
-            chosen = going_on([(attempt.index, scores[attempt.index]) for attempt in left], count)
-            left = [attempt for attempt in left if attempt.index in chosen]
-            if len(left) == 1:
-                return left[0]  # its seeds are next
-            self.watcher.say(f"The best {len(left)} are trained for {epochs} epochs.")
-            for attempt in left:
-                known = next((one for one in self.standing.rungs if (one.attempt, one.epochs) == (attempt.index, epochs)), None)
-                if known is None:
-                    found = await self._train(self._source(attempt), epochs, self.job.seed)
-                    known = RungResult(attempt=attempt.index, epochs=epochs, record=found.record)
-                    await self._stand(rungs=(*self.standing.rungs, known))
-                scores[attempt.index] = known.record.score
-                self.watcher.say(f"Attempt {attempt.index}: {self._shown(known.record.value)} after {epochs} epochs.")
-        best = going_on([(attempt.index, scores[attempt.index]) for attempt in left], 1)[0]
-        return next(attempt for attempt in left if attempt.index == best)
+        """The best after the last rung but one: each rung keeps a third of the networks and trains them from the beginning.
 
-    async def _with_seeds(self, source: ModelSource, epochs: int, seeds: Sequence[int]) -> list[Trained]:
-        found = []
-        for seed in seeds:
-            found.append(await self._train(source, epochs, seed))
-            self.watcher.say(f"{source.class_name}, seed {seed}: {self._shown(found[-1].record.value)} on validation rows.")
-        if len({one.record.initial for one in found if one.record.initial}) < sum(bool(one.record.initial) for one in found):
-            self.problems.append(f"{source.class_name} has the same weights for several seeds: its seeds are not independent")
+        The last rung is the training with several seeds.
+        """
+        by_name = {str(attempt.index): attempt for attempt in scored}
+        keep = [max(1, round(len(scored) / 3**place)) for place in range(len(self.job.rungs))]
+        rungs = [Rung(epochs, count) for epochs, count in zip(self.job.rungs, keep, strict=True)][:-1] or [Rung(1, len(scored))]
+        while not (found := plan([*by_name], self._results(scored), rungs=rungs)).is_over:
+            for step in found.steps:
+                self.watcher.say(f"Plan {step.name} is trained for {step.epochs} epochs.")
+                trained = await self._train(self._source(by_name[step.name]), step.epochs, self.job.seed)
+                climbed = Climbed(attempt=int(step.name), rung=step.rung, record=trained.record)
+                await self._stand(rungs=(*self.standing.rungs, climbed))
+                self.watcher.say(f"Plan {step.name}: {self._shown(trained.record.value)} after {step.epochs} epochs.")
+        assert found.best is not None  # each has a score on the first rung
+        return by_name[found.best]
+
+    def _results(self, scored: Sequence[Attempt]) -> list[RungResult]:
+        """What is known of each network on each rung: the first was trained in the search."""
+        first = [(attempt.index, 0, ResearchDetails.of(attempt).training) for attempt in scored]
+        later = [(one.attempt, one.rung, one.record) for one in self.standing.rungs]
+        return [
+            RungResult(
+                name=str(index), rung=rung, score=None if record.value is None else record.score, seconds=record.wall_time
+            )
+            for index, rung, record in (*first, *later)
+            if record is not None
+        ]
+
+    async def _with_seeds(self, name: str, source: ModelSource, seeds: Sequence[int]) -> list[Trained]:
+        options = self._options(self.job.rungs[-1])
+        found = await train_on_seeds(source, self.split, self.engine.execute, seeds, options=options, metric=self.metric)
+        self.watcher.say(f"The {name} on validation rows: {mean_of([one.record.value for one in found]) or found[0].record.failure}.")
+        if warning := alike(found):
+            self.problems.append(f"The {name}: {warning}")
         return found
 
     async def _train(self, source: ModelSource, epochs: int, seed: int) -> Trained:
-        options = TrainingOptions(epochs=epochs, seconds=self.job.training_seconds, threads=self.job.threads)
-        return await train(source, self.split, self.engine.execute, options=options, seed=seed, metric=self.metric)
+        return await train(
+            source, self.split, self.engine.execute, options=self._options(epochs), seed=seed, metric=self.metric
+        )
+
+    def _options(self, epochs: int) -> TrainingOptions:
+        return TrainingOptions(epochs=epochs, seconds=self.job.training_seconds, threads=self.job.threads)
 
     def _baseline(self) -> ModelSource:
         data = self.split.data
@@ -281,3 +295,14 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
 
     def _shown(self, value: float | None) -> str:
         return f"{self.metric.name} {value:.4g}" if value is not None else "failed"
+
+
+def _by_seed(
+    trained: dict[str, list[Trained]], tested: dict[str, TestedModel]
+) -> list[tuple[float | None, float | None]]:
+    """What winner and baseline scored on the sealed rows with the same seed."""
+    values = {
+        name: dict(zip((one.record.seed for one in trained[name] if one.weights and not one.record.failure), tested[name].values, strict=True))
+        for name in (WINNER, BASELINE)
+    }
+    return [(value, values[BASELINE][seed]) for seed, value in values[WINNER].items() if seed in values[BASELINE]]

@@ -1,8 +1,8 @@
-"""When a search is over, and which networks go on to more epochs.
+"""When a search is over.
 
 Decided from recorded attempts alone, so a search that is resumed plans the same.
 
-Left out: what is drawn until then (`jobs.branching`).
+Left out: what is drawn until then (`jobs.branching`), and which networks go on to more epochs (`rungs.py`).
 """
 
 from __future__ import annotations
@@ -47,8 +47,3 @@ def has_stopped(attempts: Sequence[Attempt]) -> bool:
     if len(attempts) <= DRAFTS or not any(map(was_scored, attempts)):
         return False
     return ResearchDetails.of(attempts[-1]).assembly.decision == "stop"
-
-
-def going_on(scored: Sequence[tuple[int, float]], left: int) -> list[int]:
-    """The best `left` of (index, score) pairs, larger scores first and the earlier of equals."""
-    return [index for index, _ in sorted(scored, key=lambda one: (-one[1], one[0]))[:left]]

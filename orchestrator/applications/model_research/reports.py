@@ -52,9 +52,8 @@ def headline(result: ResearchResult) -> str:
     if outcome is None:
         return f"{made_up}no network could be trained"
     sealed = outcome.sealed[WINNER]
-    value = "failed" if sealed.mean is None else f"{result.metric} {sealed.mean:.4g}"
-    between = f" (95 % interval {sealed.low:.4g} to {sealed.high:.4g})" if sealed.low is not None and sealed.high is not None else ""
-    text = f"{made_up}{value}{between} over {sealed.count} seeds on {result.facts.test} rows that nobody had seen"
+    value = "failed" if sealed is None else f"{result.metric} {sealed}"
+    text = f"{made_up}{value} on {result.facts.test} rows that nobody had seen"
     target = result.goal.target
     if target is None:
         return text
@@ -69,10 +68,9 @@ def sealed_rows(result: ResearchResult) -> list[tuple[str, str, str, str]]:
         return []
     rows = []
     for name in (WINNER, BASELINE):
-        spread, trained = outcome.sealed[name], outcome.trainings[name]
-        between = f"{spread.low:.4g} to {spread.high:.4g}" if spread.low is not None and spread.high is not None else ""
-        value = "failed" if spread.mean is None else f"{spread.mean:.4g}"
-        rows.append((name, value, between, f"{trained[0].parameters:,}"))
+        found, trained = outcome.sealed[name], outcome.trainings[name]
+        between = "" if found is None or found.low is None else f"{found.low:.4g} to {found.high:.4g}"
+        rows.append((name, "failed" if found is None else f"{found.mean:.4g}", between, f"{trained[0].parameters:,}"))
     return rows
 
 
@@ -87,7 +85,7 @@ def _values(result: ResearchResult, pictures: dict[str, str]) -> dict[str, Any]:
         "facts": _facts(result),
         "metric": result.metric,
         "sealed": sealed_rows(result),
-        "lead": outcome.lead.described() if outcome and outcome.lead else "",
+        "lead": f"The winner against the baseline: {outcome.lead.sentence}" if outcome else "",
         "scores": outcome.tested[WINNER].scores if outcome else None,
         "classes": getattr(outcome.tested[WINNER].scores, "classes", ()) if outcome else (),
         "dynamics": _dynamics(outcome),
@@ -114,7 +112,8 @@ def _facts(result: ResearchResult) -> list[str]:
 def _dynamics(outcome: Outcome | None) -> list[str]:
     if outcome is None:
         return []
-    return [f"seed {one.seed}: {dynamics_of(one).described()}" for one in outcome.trainings[WINNER] if not one.failure]
+    found = {one.seed: dynamics_of(one) for one in outcome.trainings[WINNER]}
+    return [f"seed {seed}: {' '.join(one.sentences)}" for seed, one in found.items() if one is not None]
 
 
 def _warnings(outcome: Outcome | None) -> list[str]:
@@ -164,7 +163,7 @@ def _node(result: ResearchResult, attempt: Attempt) -> Node:
         what = f"{METRICS[result.metric].name} {training.value:.4g}, {training.parameters:,} parameters"
     else:
         what = str(attempt.verdict)
-    rungs = [f"{one.epochs} epochs {one.record.value:.4g}" for one in result.standing.rungs if one.attempt == attempt.index and one.record.value is not None]
+    rungs = [f"{result.job.rungs[one.rung]} epochs {one.record.value:.4g}" for one in result.standing.rungs if one.attempt == attempt.index and one.record.value is not None]
     won = ", the winner" if result.outcome is not None and result.outcome.winner == attempt.index else ""
     return Node(
         text=", ".join([f"plan {attempt.index}: {what}", *rungs]) + won,

@@ -13,23 +13,24 @@ from typing import Any
 from orchestrator.applications.model_research.details import ResearchDetails
 from orchestrator.applications.model_research.goal import Goal
 from orchestrator.applications.model_research.options import ResearchJob
-from orchestrator.applications.model_research.seeds import Paired, Spread
 from orchestrator.applications.model_research.training import TestedModel, TrainingRecord
 from orchestrator.data.images import SplitFacts
 from orchestrator.errors import OrchestratorError
 from orchestrator.jobs.branching import was_scored
 from orchestrator.jobs.job import JobResult
+from orchestrator.scoring.seeds import SeedComparison, SeedMean
 from orchestrator.types import Attempt, Usage, Value
 
 WINNER, BASELINE = "winner", "baseline"
 
 
-class RungResult(Value):
-    """A network on one rung."""
+class Climbed(Value):
+    """A network on a rung above the first."""
 
     attempt: int
     """`index` of its attempt."""
-    epochs: int
+    rung: int
+    """From 0."""
     record: TrainingRecord
 
 
@@ -45,13 +46,13 @@ class Outcome(Value):
     """torchinfo's table."""
     trainings: dict[str, tuple[TrainingRecord, ...]]
     """Winner and baseline with each seed, for the most epochs."""
-    validation: dict[str, Spread]
+    validation: dict[str, SeedMean | None]
     """The metric on validation rows over the seeds."""
-    lead: Paired | None = None
+    lead: SeedComparison
     """How much better the winner is than the baseline with the same seeds, on sealed rows."""
     tested: dict[str, TestedModel]
     """On the sealed rows, for each seed."""
-    sealed: dict[str, Spread]
+    sealed: dict[str, SeedMean | None]
     """The metric on sealed rows over the seeds."""
     reached: bool | None = None
     """Whether the mean over the seeds on sealed rows is as good as the goal's target; None without a target."""
@@ -65,7 +66,7 @@ class Standing(Value):
     data: str = ""
     """A digest of the rows: a resumed job must find the same."""
     searched: bool = False
-    rungs: tuple[RungResult, ...] = ()
+    rungs: tuple[Climbed, ...] = ()
     """Beyond the first."""
     opened: int = 0
     """How often the sealed rows were opened."""
