@@ -56,7 +56,7 @@ class SmokeReport(Value):
     parameters: int | None = None
     """How many numbers it learns, and holds fixed."""
     unused: tuple[str, ...] = ()
-    """Parameters that never had a gradient in a step, at most 20."""
+    """Parameters without a gradient in the last step, at most 20."""
     losses: tuple[float, ...] = ()
     """Of the batch that it learns by heart, step by step."""
     goal: float | None = None
