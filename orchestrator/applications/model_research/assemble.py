@@ -44,7 +44,7 @@ def model_source(config: ModelConfig | Mapping[str, Any]) -> ModelSource:
     """
     config = _read(config)
     text = _written(config)[1]
-    gives = text.rows[0].takes if not text.rows else _last(text)
+    gives = _last(text)
     if len(gives) != 1:
         raise UsageError(
             f"The network ends in {said(gives)}, not in one axis.",
@@ -70,13 +70,23 @@ def save_model_code(code: str, path: str | os.PathLike[str], *, overwrite: bool 
         StoreError: the disk is full or failed.
     """
     place, content = Path(path), code.encode()
+    if not _has(place, content):
+        check_free(place, overwrite=overwrite)
+        write_whole(place, content, remedy="Name another file, or free some space.")
+    return place
+
+
+def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Whether a source may be written here.
+
+    Raises:
+        UsageError: it is a folder, or there is a file and `overwrite` is not set.
+    """
+    place = Path(path)
     if place.is_dir():
-        raise UsageError(f"{place} is a folder.", remedy="Name a file, as in model.py.")
+        raise UsageError(f"{place} is a folder.", remedy="Name a file in it, as in model.py.")
     if os.path.lexists(place) and not overwrite:
-        if _has(place, content):
-            return place
         raise UsageError(f"{place} is there already.", remedy="Name another file, or set overwrite=True.")
-    return write_whole(place, content, remedy="Name another file, or free some space.")
 
 
 def _has(place: Path, content: bytes) -> bool:
@@ -145,6 +155,9 @@ def _commented(line: str, shape: Shape | None) -> str:
 def _table(rows: list[Row]) -> list[str]:
     """Layers with their names and shapes, in columns."""
     cells = [("layer", "as", "takes", "gives")]
-    cells += [("  " * row.depth + row.kind, ", ".join(row.names) or "-", said(row.takes), said(row.gives)) for row in rows]
+    cells += [
+        ("  " * row.depth + row.kind, ", ".join(name for name, _ in row.modules) or "-", said(row.takes), said(row.gives))
+        for row in rows
+    ]
     widths = [max(len(cell[column]) for cell in cells) for column in range(3)]
     return ["    " + "  ".join([*(cell[i].ljust(widths[i]) for i in range(3)), cell[3]]) for cell in cells]

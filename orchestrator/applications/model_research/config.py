@@ -22,7 +22,8 @@ class ModelConfig(Value):
     """A network as data. It can be written as JSON (`model_dump_json`) and read again (`model_validate_json`).
 
     Raises (constructor, and reading it):
-        UsageError: something in it is not valid; the message says where, and the remedy what was most likely meant.
+        UsageError: something in it is not valid; the message says where, and the remedy what was most likely meant. A text that
+            is not JSON at all is pydantic's `ValidationError`.
     """
 
     class_name: Annotated[str, Field(max_length=60)]

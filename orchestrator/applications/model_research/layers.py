@@ -107,7 +107,9 @@ class Reshape(Layer):
         numbers, known = math.prod(shape), math.prod(size for size in self.sizes if size != -1)
         open_sizes = self.sizes.count(-1)
         if open_sizes > 1 or known == 0 or numbers % known or (not open_sizes and known != numbers):
-            raise Misfit(f"cannot make {said(self.sizes)} of {said(shape)}, which has {numbers} numbers.", "At most one may be -1.")
+            raise Misfit(
+                f"cannot make {said(self.sizes)} of {said(shape)}, which has {numbers} numbers.", "At most one may be -1."
+            )
         sizes = tuple(numbers // known if size == -1 else size for size in self.sizes)
         into.line(f"x = x.reshape(x.shape[0], {', '.join(map(str, sizes))})")
         return sizes
@@ -151,9 +153,7 @@ class _Conv(Layer):
         channels, space = channels_and_space(shape, self.axes)
         _divides(groups, channels, "channels that come in")
         _divides(groups, out, "channels that go out")
-        kernel, stride, dilation = (
-            each(getattr(self, name), self.axes, name) for name in ("kernel_size", "stride", "dilation")
-        )
+        kernel, stride, dilation = (each(getattr(self, name), self.axes, name) for name in ("kernel_size", "stride", "dilation"))
         padding: Shape | Literal["same"]
         if self.padding == "same":
             # Only PyTorch's own word pads one side more than the other, as even widths need; it takes no stride.
@@ -240,7 +240,9 @@ class _ConvTranspose(Layer):
         if self.padding is None:
             more = tuple(max(step - width, (width - step) % 2) for width, step in zip(kernel, stride, strict=True))
             if any(extra and step == 1 for extra, step in zip(more, stride, strict=True)):
-                raise Misfit("cannot keep sizes with an even kernel and stride 1.", "Take an odd kernel_size, or say the padding.")
+                raise Misfit(
+                    "cannot keep sizes with an even kernel and stride 1.", "Take an odd kernel_size, or say the padding."
+                )
             padding = tuple(max(0, width - step + extra) // 2 for width, step, extra in zip(kernel, stride, more, strict=True))
         else:
             padding = each(self.padding, self.axes, "padding")
@@ -941,7 +943,10 @@ class Parallel(Layer):
             into.line(f"x = sum({parts})")
             return found[0]
         axis = len(found[0]) - 1 if len(found[0]) == 2 and not any(map(_over_channels, self.branches)) else 0
-        if len({(*one[:axis], *one[axis + 1 :]) if len(one) > axis else None for one in found}) > 1 or len(set(map(len, found))) > 1:
+        if (
+            len({(*one[:axis], *one[axis + 1 :]) if len(one) > axis else None for one in found}) > 1
+            or len(set(map(len, found))) > 1
+        ):
             raise Misfit(f"cannot put {', '.join(map(said, found))} side by side.", "Let branches differ in their channels only.")
         into.line(f"x = torch.cat({parts}, dim={axis + 1})")
         return (*found[0][:axis], sum(one[axis] for one in found), *found[0][axis + 1 :])

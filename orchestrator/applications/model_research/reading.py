@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 DEEPEST = 24
 """Levels of lists and objects in a configuration: a block has two, or three with branches."""
-INFERRED = ("in_channels", "in_features", "num_features", "input_size", "embed_dim", "d_model", "num_channels", "normalized_shape")
+INFERRED = (
+    "in_channels",
+    "in_features",
+    "num_features",
+    "input_size",
+    "embed_dim",
+    "d_model",
+    "num_channels",
+    "normalized_shape",
+)
 """Parameters of PyTorch's that follow from the input."""
 
 
@@ -96,8 +105,8 @@ def _inside(place: str, given: object, types: Mapping[str, type[Layer]]) -> Laye
 
 
 def _layer(given: object, types: Mapping[str, type[Layer]]) -> Layer:
-    if isinstance(given, tuple(types.values())):
-        return given
+    if type(given) in types.values():
+        return cast("Layer", given)
     if not isinstance(given, Mapping):
         raise Misread((), f"is no layer but {_kind(given)}.", 'A layer is an object with its type: {"type": "Flatten"}.')
     if "type" not in given:

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from orchestrator.applications.model_research.shapes import Misfit, Shape, checked
+
+if TYPE_CHECKING:
+    from orchestrator.applications.model_research.layers import Layer
 
 WIDTH = 88
 """Characters of a line, at most."""
@@ -55,28 +58,24 @@ def _literal(value: object) -> str:
     return str(value) if isinstance(value, Call) else repr(value)
 
 
-class Writable(Protocol):
-    """A layer, as the text needs it."""
-
-    def write(self, into: Text, shape: Shape) -> Shape:
-        """Write itself, and say what shape it gives for one that it takes."""
-        ...
-
-
 @dataclass(frozen=True)
 class Row:
-    """One layer of a network: where it stands, its names in the source, and the shapes before and behind it."""
+    """One layer of a network: where it stands, what it made, and the shapes before and behind it."""
 
     where: str
     """`layers[2]`, or `layers[2].layers[0]` inside a block."""
-    kind: str
-    """Its type in the configuration."""
-    names: tuple[str, ...]
-    """Attributes of the network that it made, those of layers inside it aside."""
+    layer: Layer
+    modules: tuple[tuple[str, Call], ...]
+    """Attributes of the network that it made, and how; those of layers inside it aside."""
     takes: Shape
     gives: Shape
     depth: int
     """How many blocks it stands in."""
+
+    @property
+    def kind(self) -> str:
+        """Its type in the configuration."""
+        return type(self.layer).__name__
 
 
 @dataclass
@@ -91,7 +90,7 @@ class Text:
     """In the order in which layers stand; a block before what is in it."""
     _count: Counter[str] = field(default_factory=Counter)
     _place: list[str] = field(default_factory=list)
-    _own: list[list[str]] = field(default_factory=list)
+    _own: list[list[tuple[str, Call]]] = field(default_factory=list)
 
     def fresh(self, stem: str) -> str:
         """A name that nothing has yet: `conv1`, `conv2`."""
@@ -102,7 +101,7 @@ class Text:
         """Have the constructor make a module; returns how `forward` names it."""
         name = self.fresh(stem)
         self.modules.append((name, call))
-        self._own[-1].append(name)
+        self._own[-1].append((name, call))
         return f"self.{name}"
 
     def line(self, text: str) -> None:
@@ -113,7 +112,7 @@ class Text:
         """Make a module, and put `x` through it."""
         self.line(f"x = {self.module(stem, call)}(x)")
 
-    def layers(self, layers: Sequence[Writable], shape: Shape, group: str = "layers") -> Shape:
+    def layers(self, layers: Sequence[Layer], shape: Shape, group: str = "layers") -> Shape:
         """Write layers one after another. `group` is what the list of them is called where it stands.
 
         Raises:
@@ -125,11 +124,11 @@ class Text:
             self._place.pop()
         return shape
 
-    def _layer(self, layer: Writable, shape: Shape) -> Shape:
+    def _layer(self, layer: Layer, shape: Shape) -> Shape:
         if len(self.rows) == MOST_LAYERS:
             raise _Placed(f"The network has more than {MOST_LAYERS} layers.", "Repeat fewer of them.")
-        where, kind, number = ".".join(self._place), type(layer).__name__, len(self.rows)
-        self.rows.append(Row(where, kind, (), shape, shape, len(self._place) - 1))
+        where, number = ".".join(self._place), len(self.rows)
+        self.rows.append(Row(where, layer, (), shape, shape, len(self._place) - 1))
         self._own.append([])
         written = len(self.lines)
         try:
@@ -137,8 +136,8 @@ class Text:
         except _Placed:
             raise
         except Misfit as misfit:
-            raise _Placed(f"{where} ({kind}) {misfit.message}", misfit.remedy) from None
-        self.rows[number] = replace(self.rows[number], names=tuple(self._own.pop()), gives=gives)
+            raise _Placed(f"{where} ({type(layer).__name__}) {misfit.message}", misfit.remedy) from None
+        self.rows[number] = replace(self.rows[number], modules=tuple(self._own.pop()), gives=gives)
         if len(self.lines) > written:
             self.lines[-1] = (self.lines[-1][0], gives)
         return gives
