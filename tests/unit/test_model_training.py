@@ -122,7 +122,7 @@ def replaced(name, value):
         (replaced("predictions.npy", b"\x80\x04."), "is not a NumPy .npy file"),
         (replaced("training.npy", lambda found: found + np.inf), "are not finite"),
         (lambda found: found.pop("predictions.npy"), "wrote no predictions.npy"),
-        (lambda found: found.pop("log.json"), "wrote no log.json"),
+        (lambda found: found.pop("log.json"), "ended before its training was over"),
         (replaced("log.json", b"[" * 100_000), "not JSON"),
         (replaced("log.json", lambda log: log | {"accuracy": 1.0}), "other fields than ours"),
         (replaced("log.json", lambda log: log | {"losses": [0.1]}), "1 epochs; 2 were asked for"),

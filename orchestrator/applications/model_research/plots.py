@@ -136,7 +136,7 @@ def class_bars(scores: Classified, data: SplitFacts) -> bytes:
     if len(scores.classes) <= _MOST_NAMED:
         axes.set_xticks(places, [f"{printable(one.name)}\n{one.rows}" for one in scores.classes])
     axes.set(ylim=(0, 1), xlabel="class, and its rows")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return _png(figure, "Each class", data)
 
 
@@ -150,7 +150,7 @@ def attempts(nodes: Sequence[Node], metric: str, data: SplitFacts) -> bytes:
         raise ValueError("There are no attempts to draw.")
     places = _laid_out(nodes)
     depth, width = max(y for _, y in places.values()), max(x for x, _ in places.values())
-    figure = _figure(max(5, min(24, 1.7 * (width + 1))), max(2.4, 1.1 * (depth + 1)))
+    figure = _figure(max(5, min(24, 1.7 * (width + 1))), max(2.4, min(40, 1.1 * (depth + 1))))
     axes = figure.subplots()
     known = [node for node in nodes if node.value is not None]
     best = max(known, key=lambda node: METRICS[metric].score(node.value or 0.0), default=None)
@@ -165,7 +165,7 @@ def attempts(nodes: Sequence[Node], metric: str, data: SplitFacts) -> bytes:
         label = printable(node.label)
         axes.annotate(
             f"{node.index}: {label[:24]}\n{said}", (x, -y), xytext=(0, -10), textcoords="offset points", ha="center", va="top",
-            fontsize=7, parse_math=False,
+            fontsize=7, parse_math=False, bbox={"color": "white", "pad": 1},
         )  # fmt: skip
     axes.set(xlim=(-0.7, width + 0.7), ylim=(-depth - 0.8, 0.4))
     axes.axis("off")

@@ -364,7 +364,9 @@ def _trained(
     nothing = np.empty(0)
     failure = _check(result)
     try:
-        log = _log(_artifact(result, "log.json"), options)
+        if "log.json" not in result.artifacts:
+            raise ValueError("The process ended before its training was over: the model may have left it.")
+        log = _log(result.artifacts["log.json"], options)
     except ValueError as error:
         return Trained(model=model, record=TrainingRecord(**known, failure=failure or str(error)), predictions=nothing)
     known |= {name: log[name] for name in ("trace", "stopped", "parameters", "initial")}
