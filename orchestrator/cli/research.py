@@ -15,7 +15,6 @@ from orchestrator.cli.shared import (
     Parallel,
     checked,
     console,
-    make_folder,
     nothing_beside_resume,
     nothing_of,
     out_json,
@@ -33,21 +32,34 @@ AGAIN = "fumehood research --resume"
 
 def research(
     goal: Annotated[
-        str | None, typer.Option("--goal", metavar="TEXT", help='In words: "classify digits with > 95 % accuracy, under 50k parameters".')
+        str | None,
+        typer.Option("--goal", metavar="TEXT", help='In words: "classify digits with > 95 % accuracy, under 50k parameters".'),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH", help="Data set by name, folder of images, .npz or CSV file. [as the goal says, or digits]"),
+        typer.Option(
+            metavar="NAME|PATH", help="Data set by name, folder of images, .npz or CSV file. [as the goal says, or digits]"
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the labels in a CSV file.")] = None,
     rows: Annotated[int | None, typer.Option(metavar="N", help="Use at most N rows, drawn at random. [all]")] = None,
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="What decides. [as the goal says; accuracy, rmse]")] = None,
-    target: Annotated[float | None, typer.Option(metavar="X", help="What the metric is to reach, as 0.95. [as the goal says]")] = None,
-    most_parameters: Annotated[int | None, typer.Option(metavar="N", help="Most parameters of a network. [as the goal says]")] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the search and of its network's class. [by the data]")] = None,
+    target: Annotated[
+        float | None, typer.Option(metavar="X", help="What the metric is to reach, as 0.95. [as the goal says]")
+    ] = None,
+    most_parameters: Annotated[
+        int | None, typer.Option(metavar="N", help="Most parameters of a network. [as the goal says]")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the search and of its network's class. [by the data]")
+    ] = None,
     answers: Annotated[int | None, typer.Option(metavar="N", help="Networks that are planned at most. [9]")] = None,
-    rungs: Annotated[str | None, typer.Option(metavar="A,B,C", help="Epochs: all, a third, a ninth of the networks. [1,3,9]")] = None,
-    pairs: Annotated[int | None, typer.Option(metavar="N", help="Seeds of the last comparison; under five is indicative. [5]")] = None,
+    rungs: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Epochs: all, a third, a ninth of the networks. [1,3,9]")
+    ] = None,
+    pairs: Annotated[
+        int | None, typer.Option(metavar="N", help="Seeds of the last comparison; under five is indicative. [5]")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(metavar="S", help="Plan no new network after S seconds.")] = None,
     writer: Annotated[
         str | None, typer.Option(metavar="WHO", help="layers: our assembler makes the source; code: a model does. [layers]")
@@ -61,17 +73,23 @@ def research(
     ] = None,
     max_new_tokens: LongestAnswer = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of answers, split and weights. [0]")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of a training; one makes it repeatable. [1]")] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU threads of a training; one makes it repeatable. [1]")
+    ] = None,
     parallel: Parallel = None,
     base_url: Annotated[
         str | None,
         typer.Option("--base-url", "--llm-base-url", metavar="URL", help="Server of the planning model. [the embedded one]"),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "--llm-model", metavar="NAME", help="Model there, or 0.5b, 1.5b.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "--llm-model", metavar="NAME", help="Model there, or 0.5b, 1.5b.")
+    ] = None,
     api_key: Annotated[
         str | None, typer.Option("--llm-api-key", metavar="KEY", help="Key of the server; better set FUMEHOOD_API_KEY.")
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the run directory; the run store keeps everything either way.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the run directory; the run store keeps everything either way.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run directory is made. [here]")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show each plan and summary as it comes.")] = False,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")] = None,
@@ -114,7 +132,9 @@ def research(
         raise UsageError("There is no goal.", remedy='Say it in words: fumehood research --goal "digits with > 95 % accuracy".')
     else:
         if writer != "code":
-            nothing_of("our assembler writes (--writer layers)", {"--writer-base-url": writer_base_url, "--writer-model": writer_model})
+            nothing_of(
+                "our assembler writes (--writer layers)", {"--writer-base-url": writer_base_url, "--writer-model": writer_model}
+            )
         said = {"metric": metric, "target": target, "most_parameters": most_parameters}
         read = goal_of(goal).model_copy(update={key: value for key, value in said.items() if value is not None})
         source = data or read.data or "digits"

@@ -54,7 +54,9 @@ _METRICS = {
 }
 """Metric -> how people write it; what comes first wins where two fit."""
 _PARAMETERS = re.compile(r"\s*(?:trainable\s+)?(?:parameters?|params?|weights)\b", re.IGNORECASE)
-_OTHERS = re.compile(r"\s*-?(?:epochs?|steps?|layers?|seconds?|s\b|minutes?|min\b|hours?|h\b|[km]i?b\b|gi?b\b|images?|rows?)", re.IGNORECASE)
+_OTHERS = re.compile(
+    r"\s*-?(?:epochs?|steps?|layers?|seconds?|s\b|minutes?|min\b|hours?|h\b|[km]i?b\b|gi?b\b|images?|rows?)", re.IGNORECASE
+)
 """What else people bound."""
 _BOUND = re.compile(
     r"(?P<most><=?|≤|(?<!\w)(?:(?:no|not)\s+more\s+than|(?:less|fewer|lower|smaller)\s+than|at\s+most|under|below|within|up\s+to))"
@@ -149,9 +151,9 @@ def _target(name: str, bound: _Bound) -> float:
     if (_is_share(name) and not 0 <= value <= 1) or (name == "r2" and value > 1):
         raise UsageError(f"{name} cannot be {bound.number:g}{bound.unit}.", remedy="It lies between 0 and 1, or 0 and 100 %.")
     if bound.at_least is not metric.greater_is_better:
-        word = "at least" if metric.greater_is_better else "at most"
+        word, better = ("at least", "larger") if metric.greater_is_better else ("at most", "smaller")
         raise UsageError(
-            f"The goal has a bound of the wrong kind: {metric.title} is better when it is {'larger' if metric.greater_is_better else 'smaller'}.",
+            f"The goal has a bound of the wrong kind: {name} ({metric.title}) is better when it is {better}.",
             remedy=f"Say {word} so much.",
         )
     return value

@@ -28,10 +28,19 @@ from orchestrator.applications.model_research.model import ModelSource
 from orchestrator.applications.model_research.options import ResearchJob
 from orchestrator.applications.model_research.planning import planner
 from orchestrator.applications.model_research.proposals import with_head
-from orchestrator.applications.model_research.results import BASELINE, WINNER, Climbed, Outcome, ResearchResult, Standing, iteration
+from orchestrator.applications.model_research.results import (
+    BASELINE,
+    WINNER,
+    Climbed,
+    Outcome,
+    ResearchResult,
+    Standing,
+    iteration,
+)
 from orchestrator.applications.model_research.rungs import Rung, RungResult, plan
 from orchestrator.applications.model_research.seeds import alike, train_on_seeds
 from orchestrator.applications.model_research.training import (
+    Tested,
     TestedModel,
     Trained,
     TrainingOptions,
@@ -66,6 +75,7 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
         super().__init__(*given, **named)
         self._parent, self._verbose = parent, verbose
         self._directory: RunDirectory | None = None
+        self._tested: Tested | None = None
 
     @property
     def directory(self) -> RunDirectory:
@@ -171,8 +181,8 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
             return
         self.watcher.say("The sealed rows are opened.")
         await self._stand(opened=self.split.opened + 1)  # recorded before anything is seen of them
-        tested = await open_test(trained, self.split, self.engine.execute, metric=self.metric)
-        await self._stand(outcome=self._outcome(winner, source, trained, tested.by_name))
+        self._tested = await open_test(trained, self.split, self.engine.execute, metric=self.metric)
+        await self._stand(outcome=self._outcome(winner, source, trained, self._tested.by_name))
 
     def _outcome(
         self, winner: Attempt, source: ModelSource, trained: dict[str, list[Trained]], tested: dict[str, TestedModel]
@@ -218,9 +228,7 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
         first = [(attempt.index, 0, ResearchDetails.of(attempt).training) for attempt in scored]
         later = [(one.attempt, one.rung, one.record) for one in self.standing.rungs]
         return [
-            RungResult(
-                name=str(index), rung=rung, score=None if record.value is None else record.score, seconds=record.wall_time
-            )
+            RungResult(name=str(index), rung=rung, score=None if record.value is None else record.score, seconds=record.wall_time)
             for index, rung, record in (*first, *later)
             if record is not None
         ]
@@ -228,15 +236,15 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
     async def _with_seeds(self, name: str, source: ModelSource, seeds: Sequence[int]) -> list[Trained]:
         options = self._options(self.job.rungs[-1])
         found = await train_on_seeds(source, self.split, self.engine.execute, seeds, options=options, metric=self.metric)
-        self.watcher.say(f"The {name} on validation rows: {mean_of([one.record.value for one in found]) or found[0].record.failure}.")
+        self.watcher.say(
+            f"The {name} on validation rows: {mean_of([one.record.value for one in found]) or found[0].record.failure}."
+        )
         if warning := alike(found):
             self.problems.append(f"The {name}: {warning}")
         return found
 
     async def _train(self, source: ModelSource, epochs: int, seed: int) -> Trained:
-        return await train(
-            source, self.split, self.engine.execute, options=self._options(epochs), seed=seed, metric=self.metric
-        )
+        return await train(source, self.split, self.engine.execute, options=self._options(epochs), seed=seed, metric=self.metric)
 
     def _options(self, epochs: int) -> TrainingOptions:
         return TrainingOptions(epochs=epochs, seconds=self.job.training_seconds, threads=self.job.threads)
@@ -263,6 +271,7 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
             chance=self.chance,
             standing=self.standing,
             attempts=self._attempts(),
+            tested=self._tested,
             problems=[*self.problems, *self._notes()],
             wall_time=self.time_spent,
             error=self.error,
@@ -297,12 +306,16 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
         return f"{self.metric.name} {value:.4g}" if value is not None else "failed"
 
 
-def _by_seed(
-    trained: dict[str, list[Trained]], tested: dict[str, TestedModel]
-) -> list[tuple[float | None, float | None]]:
+def _by_seed(trained: dict[str, list[Trained]], tested: dict[str, TestedModel]) -> list[tuple[float | None, float | None]]:
     """What winner and baseline scored on the sealed rows with the same seed."""
     values = {
-        name: dict(zip((one.record.seed for one in trained[name] if one.weights and not one.record.failure), tested[name].values, strict=True))
+        name: dict(
+            zip(
+                (one.record.seed for one in trained[name] if one.weights and not one.record.failure),
+                tested[name].values,
+                strict=True,
+            )
+        )
         for name in (WINNER, BASELINE)
     }
     return [(value, values[BASELINE][seed]) for seed, value in values[WINNER].items() if seed in values[BASELINE]]

@@ -23,11 +23,12 @@ HISTORY = 5
 """How many earlier networks a prompt shows."""
 _TYPES = {
     3: (
-        "Conv2d(out_channels, kernel_size, stride), SeparableConv2d, BatchNorm2d, ReLU, GELU, SiLU, MaxPool2d(kernel_size), AvgPool2d, "
-        "Dropout(p), Dropout2d(p), SqueezeExcite, Residual(layers), Repeat(times, layers), GlobalAvgPool, Flatten, Linear(out_features)"
+        "Conv2d(out_channels, kernel_size, stride), SeparableConv2d, BatchNorm2d, ReLU, GELU, SiLU, MaxPool2d(kernel_size), "
+        "AvgPool2d, Dropout(p), Dropout2d(p), SqueezeExcite, Residual(layers), Repeat(times, layers), GlobalAvgPool, Flatten, "
+        "Linear(out_features)"
     ),
-    2: "Conv1d(out_channels, kernel_size), LSTM(hidden_size), GRU(hidden_size), TransformerEncoderLayer(nhead), LayerNorm, ReLU, Dropout(p), "
-    "PoolSteps, GlobalAvgPool, Flatten, Linear(out_features)",
+    2: "Conv1d(out_channels, kernel_size), LSTM(hidden_size), GRU(hidden_size), TransformerEncoderLayer(nhead), LayerNorm, ReLU, "
+    "Dropout(p), PoolSteps, GlobalAvgPool, Flatten, Linear(out_features)",
     1: "Linear(out_features), BatchNorm1d, LayerNorm, ReLU, GELU, Dropout(p), Residual(layers)",
 }
 """Types that fit a row of so many axes, as a prompt shows them."""
@@ -102,8 +103,8 @@ def improve(brief: Brief, failure: Failure, history: Sequence[str], left: int) -
         "This is the best network so far:",
         f"```json\n{failure.code.strip()}\n```",
         failure.feedback.strip(),
-        "Make one change that should improve it (more channels, another block, normalisation, dropout, depth, pooling), and do not "
-        "repeat what was tried. Decide: refine it, continue with something else, or stop if nothing more is worth trying.",
+        "Make one change that should improve it (more channels, another block, normalisation, dropout, depth, pooling), and do "
+        "not repeat what was tried. Decide: refine it, continue with something else, or stop if nothing more is worth trying.",
         _form(brief, left),
         system=SYSTEM,
     )
@@ -119,7 +120,7 @@ def _tried(history: Sequence[str]) -> tuple[str, ...]:
 
 def _form(brief: Brief, left: int) -> str:
     return (
-        f"{left} more networks can be tried. Types of layers: {brief.types}. Input sizes follow by themselves, and the last Linear for "
-        "the outputs is added for you. Answer with one sentence that says why, a line `Decision: continue`, `Decision: refine` or "
-        f"`Decision: stop`, and the whole list of layers as JSON in a fence, like this:\n\n```json\n{brief.example}\n```"
+        f"{left} more networks can be tried. Types of layers: {brief.types}. Input sizes follow by themselves, and the last Linear "
+        "for the outputs is added for you. Answer with one sentence that says why, a line `Decision: continue`, `Decision: refine` "
+        f"or `Decision: stop`, and the whole list of layers as JSON in a fence, like this:\n\n```json\n{brief.example}\n```"
     )

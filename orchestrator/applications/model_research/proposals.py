@@ -45,7 +45,9 @@ class Unreadable(Exception):
     """No network can be made of an answer; the message says why, to the model."""
 
 
-def proposal_of(text: str, *, class_name: str, input_shape: tuple[int, ...], outputs: int, before: Sequence[Mapping[str, Any]] = ()) -> Proposal:
+def proposal_of(
+    text: str, *, class_name: str, input_shape: tuple[int, ...], outputs: int, before: Sequence[Mapping[str, Any]] = ()
+) -> Proposal:
     """Read an answer. `before` are the layers that a change is made to.
 
     Raises:
@@ -64,7 +66,7 @@ def proposal_of(text: str, *, class_name: str, input_shape: tuple[int, ...], out
     decision = _DECISION.search(text)
     return Proposal(
         hypothesis=_hypothesis(text),
-        decision=decision[1].lower() if decision else "continue",  # type: ignore[arg-type]  # the pattern has the three
+        decision=decision[1].lower() if decision else "continue",
         config=config,
         notes=tuple(notes),
     )
@@ -91,7 +93,9 @@ def with_head(config: ModelConfig, outputs: int, notes: list[str]) -> ModelConfi
     added.append({"type": "Linear", "out_features": outputs})
     notes.append(f"{' and '.join(str(one['type']) for one in added)} were added at the end, for {outputs} outputs")
     return ModelConfig(
-        class_name=config.class_name, input_shape=config.input_shape, layers=[*(one.model_dump() for one in config.layers), *added]
+        class_name=config.class_name,
+        input_shape=config.input_shape,
+        layers=[*(one.model_dump() for one in config.layers), *added],
     )
 
 
@@ -109,7 +113,9 @@ def _layers(text: str, before: Layers) -> Layers:
                 value = value.get("layers", [value] if "type" in value else None)
         if isinstance(value, list) and value and all(isinstance(one, dict) and "type" in one for one in value):
             return value
-    raise Unreadable('There is no list of layers: write [{"type": "Conv2d", "out_channels": 16, "kernel_size": 3}, ...] in a fence.')
+    raise Unreadable(
+        'There is no list of layers: write [{"type": "Conv2d", "out_channels": 16, "kernel_size": 3}, ...] in a fence.'
+    )
 
 
 def _bare(text: str) -> list[str]:
@@ -121,7 +127,11 @@ def _bare(text: str) -> list[str]:
 def _value(source: str) -> Any:
     """A value written as JSON, or as Python writes it; None where it is neither."""
     text = re.sub(r"^\s*\w+\s*=\s*", "", source.strip())
-    for read in (json.loads, ast.literal_eval, lambda text: json.loads(re.sub(r",\s*([\]}])", r"\1", re.sub(r"(?m)\s*(?://|#).*$", "", text)))):
+    for read in (
+        json.loads,
+        ast.literal_eval,
+        lambda text: json.loads(re.sub(r",\s*([\]}])", r"\1", re.sub(r"(?m)\s*(?://|#).*$", "", text))),
+    ):
         try:
             return read(text)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
@@ -140,7 +150,13 @@ def changed(before: Layers, change: Mapping[str, Any]) -> Layers:
         given = change.get(what)
         if given is None:
             continue
-        pairs = given.items() if isinstance(given, dict) else [(place, None) for place in given] if isinstance(given, list) else [(given, None)]
+        pairs = (
+            given.items()
+            if isinstance(given, dict)
+            else [(place, None) for place in given]
+            if isinstance(given, list)
+            else [(given, None)]
+        )
         for place, layer in pairs:
             slot = _slot(place, len(before), what)
             if what == "remove":

@@ -7,6 +7,7 @@ Left out: the pictures themselves (`plots.py`).
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from orchestrator.applications.model_research.work import short
 from orchestrator.jobs.branching import was_scored
 from orchestrator.jobs.reports import render
 from orchestrator.printable import printable
+from orchestrator.scoring.classes import Classified
 from orchestrator.scoring.metrics import METRICS
 from orchestrator.types import Attempt
 
@@ -37,7 +39,7 @@ def write_directory(result: ResearchResult, directory: RunDirectory) -> list[Pat
     pictures = _pictures(result)
     if result.outcome is not None:
         written.append(directory.write(MODEL, result.outcome.code.encode("utf-8", "backslashreplace")))
-    written += [directory.write(f"plots/{name}.svg", text.encode()) for name, text in pictures.items()]
+    written += [directory.write(f"plots/{name}.png", content) for name, content in pictures.items()]
     values = _values(result, pictures)
     for name in PAGES:
         page = printable(render(f"applications/model_research/{name}", **values))
@@ -57,7 +59,9 @@ def headline(result: ResearchResult) -> str:
     target = result.goal.target
     if target is None:
         return text
-    verdict = "reached" if outcome.surely else "reached by the mean, not by the whole interval" if outcome.reached else "not reached"
+    verdict = (
+        "reached" if outcome.surely else "reached by the mean, not by the whole interval" if outcome.reached else "not reached"
+    )
     return f"{text}; the goal of {target:g} is {verdict}"
 
 
@@ -74,9 +78,10 @@ def sealed_rows(result: ResearchResult) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _values(result: ResearchResult, pictures: dict[str, str]) -> dict[str, Any]:
+def _values(result: ResearchResult, pictures: dict[str, bytes]) -> dict[str, Any]:
     """What both pages say."""
     outcome = result.outcome
+    scores = outcome.tested[WINNER].scores if outcome else None
     model = result.run.model.model if result.run.model else "no model"
     return {
         "title": f"{result.goal.text}, by {model}",
@@ -86,10 +91,9 @@ def _values(result: ResearchResult, pictures: dict[str, str]) -> dict[str, Any]:
         "metric": result.metric,
         "sealed": sealed_rows(result),
         "lead": f"The winner against the baseline: {outcome.lead.sentence}" if outcome else "",
-        "scores": outcome.tested[WINNER].scores if outcome else None,
-        "classes": getattr(outcome.tested[WINNER].scores, "classes", ()) if outcome else (),
+        "classes": scores.classes if isinstance(scores, Classified) else (),
         "dynamics": _dynamics(outcome),
-        "pictures": pictures,
+        "pictures": {name: base64.b64encode(content).decode() for name, content in pictures.items()},
         "tree": _tree(result),
         "code": outcome.code if outcome else "",
         "summary": outcome.summary if outcome else "",
@@ -101,9 +105,10 @@ def _facts(result: ResearchResult) -> list[str]:
     opened = result.standing.opened
     scored = sum(map(was_scored, result.attempts))
     chance = "" if result.chance is None else f"; by the shares of the classes alone {result.metric} is {result.chance:.3g}"
+    usage = result.usage
     return [
         f"{len(result.attempts)} plans, {scored} of them trained{chance}",
-        f"{result.usage.prompt_tokens + result.usage.completion_tokens} tokens, {result.wall_time:.0f} seconds; seed {result.job.seed}",
+        f"{usage.prompt_tokens + usage.completion_tokens} tokens, {result.wall_time:.0f} seconds; seed {result.job.seed}",
         f"The sealed rows were opened {'once' if opened == 1 else f'{opened} times'}",
         f"Run {result.run.id} ({result.run.state}), sandbox image {result.run.image[:19] or 'unknown'}",
     ]
@@ -120,15 +125,33 @@ def _warnings(outcome: Outcome | None) -> list[str]:
     return [] if outcome is None else sorted({text for one in outcome.tested.values() for text in one.warnings})
 
 
-def _pictures(result: ResearchResult) -> dict[str, str]:
-    """SVG by name; those that the result has nothing for are left out."""
-    outcome, found = result.outcome, {}
-    if outcome is not None:
+def _pictures(result: ResearchResult) -> dict[str, bytes]:
+    """PNG by name; what the result has nothing for is left out.
+
+    ROC and precision with recall need predictions for the sealed rows, which only the process that opened them has.
+    """
+    outcome, facts = result.outcome, result.facts
+    nodes = [
+        plots.Node(
+            index=attempt.index,
+            parent=attempt.parent,
+            label=f"plan {attempt.index}",
+            value=training.value if (training := ResearchDetails.of(attempt).training) is not None else None,
+        )
+        for attempt in result.attempts
+    ]
+    found = {"attempts": plots.attempts(nodes, result.metric, facts)} if nodes else {}
+    if outcome is None:
+        return found
+    if any(record.epochs for record in outcome.trainings[WINNER]):
         found["learning_curves"] = plots.learning_curves(outcome.trainings[WINNER])
-        scores = outcome.tested[WINNER].scores
-        if scores is not None and getattr(scores, "confusion", None):
-            found["confusion"] = plots.confusion(scores)
-            found["classes"] = plots.class_bars(scores)
+    scores = outcome.tested[WINNER].scores
+    if isinstance(scores, Classified):
+        found |= {"confusion": plots.confusion(scores, facts), "classes": plots.class_bars(scores, facts)}
+        if result.tested is not None and result.tested.predictions[WINNER]:
+            names = [one.name for one in scores.classes]
+            predictions = result.tested.predictions[WINNER][0]
+            found["roc_and_precision"] = plots.roc_and_precision(result.tested.labels, predictions, names, facts)
     return found
 
 
@@ -163,7 +186,11 @@ def _node(result: ResearchResult, attempt: Attempt) -> Node:
         what = f"{METRICS[result.metric].name} {training.value:.4g}, {training.parameters:,} parameters"
     else:
         what = str(attempt.verdict)
-    rungs = [f"{result.job.rungs[one.rung]} epochs {one.record.value:.4g}" for one in result.standing.rungs if one.attempt == attempt.index and one.record.value is not None]
+    rungs = [
+        f"{result.job.rungs[one.rung]} epochs {one.record.value:.4g}"
+        for one in result.standing.rungs
+        if one.attempt == attempt.index and one.record.value is not None
+    ]
     won = ", the winner" if result.outcome is not None and result.outcome.winner == attempt.index else ""
     return Node(
         text=", ".join([f"plan {attempt.index}: {what}", *rungs]) + won,

@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.applications.model_research.details import ResearchDetails
 from orchestrator.applications.model_research.goal import Goal
 from orchestrator.applications.model_research.options import ResearchJob
-from orchestrator.applications.model_research.training import TestedModel, TrainingRecord
+from orchestrator.applications.model_research.training import Tested, TestedModel, TrainingRecord
 from orchestrator.data.images import SplitFacts
 from orchestrator.errors import OrchestratorError
 from orchestrator.jobs.branching import was_scored
@@ -86,6 +86,8 @@ class ResearchResult(JobResult):
     """The metric of what knows the shares of the classes and nothing else, on validation rows."""
     standing: Standing
     attempts: Sequence[Attempt]
+    tested: Tested | None = None
+    """Predictions and labels of the sealed rows, in the process that opened them; they are recorded nowhere."""
     problems: list[str] = field(default_factory=list)
     wall_time: float = 0.0
     error: OrchestratorError | None = None

@@ -17,7 +17,7 @@ from orchestrator.applications.model_research.details import Assembly, ResearchD
 from orchestrator.applications.model_research.model import ModelSource
 from orchestrator.applications.model_research.options import ResearchJob
 from orchestrator.applications.model_research.proposals import Proposal, Unreadable, proposal_of
-from orchestrator.applications.model_research.smoke import Execute, SmokeReport, smoke
+from orchestrator.applications.model_research.smoke import MOST_PARAMETERS, Execute, SmokeReport, smoke
 from orchestrator.applications.model_research.summary import summarise
 from orchestrator.applications.model_research.training import Trained, TrainingOptions, TrainingRecord, train
 from orchestrator.applications.model_research.written import write_model_code
@@ -99,9 +99,7 @@ class ResearchWork:
     async def judge(self, extraction: Extraction) -> Judged:
         """Try the network, and train it for the first rung."""
         if not extraction.usable:
-            return Judged(
-                diagnosis=Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason), verdict=Verdict.INVALID_CANDIDATE
-            )
+            return Judged(diagnosis=Diagnosis(fault=Fault.FORMAT, feedback=extraction.reason), verdict=Verdict.INVALID_CANDIDATE)
         proposal = self._proposals[normalised(extraction.code)]
         assembly = Assembly(
             hypothesis=proposal.hypothesis,
@@ -118,8 +116,8 @@ class ResearchWork:
     async def _measured(self, config: ModelConfig, assembly: Assembly) -> Judged:
         source = model_source(config)
         rows = self.split.train_x[:16]
-        cap = {} if self.job.goal.most_parameters is None else {"most_parameters": self.job.goal.most_parameters}
-        report = await smoke(source, self.execute, rows=rows, seed=self.job.seed, **cap)
+        most = self.job.goal.most_parameters or MOST_PARAMETERS
+        report = await smoke(source, self.execute, rows=rows, seed=self.job.seed, most_parameters=most)
         details = ResearchDetails(assembly=assembly.model_copy(update={"parameters": report.parameters}), smoke=report)
         if not report.passed:
             return self._failed(source, details, report.failure, report.traceback, report.status)
@@ -209,5 +207,7 @@ def told(metric: Metric, record: TrainingRecord, report: SmokeReport, best: Atte
 
 def class_name_of(job: ResearchJob) -> str:
     """Of the networks of a job: `DigitsNet`."""
-    words = "".join(part[:1].upper() + part[1:] for part in "".join(c if c.isascii() and c.isalnum() else " " for c in job.title).split())
+    words = "".join(
+        part[:1].upper() + part[1:] for part in "".join(c if c.isascii() and c.isalnum() else " " for c in job.title).split()
+    )
     return f"{words}Net" if words[:1].isalpha() else f"Net{words}"
