@@ -2,7 +2,7 @@
 
     run_20261130T093000Z/
       src/models/model.py            the network that won
-      experiments/registry.json      a JSON array: prompt, answer, assembly, validation, summary, evaluation, decision of each plan
+      experiments/registry.json      a JSON array: prompt, answer, assembly, validation, summary, evaluation, decision
       plots/                         curves, confusion matrix, ...
       report.html, report.md
 

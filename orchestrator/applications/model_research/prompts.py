@@ -120,7 +120,8 @@ def _tried(history: Sequence[str]) -> tuple[str, ...]:
 
 def _form(brief: Brief, left: int) -> str:
     return (
-        f"{left} more networks can be tried. Types of layers: {brief.types}. Input sizes follow by themselves, and the last Linear "
-        "for the outputs is added for you. Answer with one sentence that says why, a line `Decision: continue`, `Decision: refine` "
-        f"or `Decision: stop`, and the whole list of layers as JSON in a fence, like this:\n\n```json\n{brief.example}\n```"
+        f"{left} more networks can be tried. Types of layers: {brief.types}. Input sizes follow by themselves, and the last "
+        "Linear for the outputs is added for you. Answer with one sentence that says why, a line `Decision: continue`, "
+        "`Decision: refine` or `Decision: stop`, and the whole list of layers as JSON in a fence, like this:"
+        f"\n\n```json\n{brief.example}\n```"
     )
