@@ -12,6 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.applications.model_research.assemble import assemble_model_code, save_model_code
+    from orchestrator.applications.model_research.config import ModelConfig
+    from orchestrator.applications.model_research.written import assemble_from_config
     from orchestrator.engine.background import run, run_many, session
     from orchestrator.engine.base import Executor
     from orchestrator.engine.engine import Engine
@@ -29,19 +32,27 @@ __all__ = [
     "Executor",
     "IOCase",
     "Limits",
+    "ModelConfig",
     "Program",
     "Settings",
     "Status",
     "Verdict",
+    "assemble_from_config",
+    "assemble_model_code",
     "compute_score",
     "judge_artefacts",
     "judge_io",
     "run",
     "run_many",
+    "save_model_code",
     "session",
 ]
 
 _HOMES = {
+    "ModelConfig": "orchestrator.applications.model_research.config",
+    "assemble_from_config": "orchestrator.applications.model_research.written",
+    "assemble_model_code": "orchestrator.applications.model_research.assemble",
+    "save_model_code": "orchestrator.applications.model_research.assemble",
     "CodeReward": "orchestrator.training.reward_functions",
     "compute_score": "orchestrator.training.reward_functions",
     "Executor": "orchestrator.engine.base",

@@ -25,6 +25,7 @@ from orchestrator.cli.manual import context_of, manual
 from orchestrator.cli.messages import complain, out, set_up
 from orchestrator.cli.records import runs_app
 from orchestrator.cli.redteam import redteam
+from orchestrator.cli.research import research
 from orchestrator.cli.shared import guarded
 from orchestrator.cli.shell import shell
 from orchestrator.cli.solve import solve_app, tasks
@@ -42,6 +43,7 @@ app.command()(guarded(run))
 app.command()(guarded(shell))
 solve_app.command()(guarded(tabular))
 app.add_typer(solve_app, name="solve")
+app.command()(guarded(research))
 app.command()(guarded(tasks))
 app.add_typer(eval_app, name="eval")
 app.command()(guarded(collect))

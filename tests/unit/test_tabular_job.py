@@ -19,7 +19,7 @@ from orchestrator.applications.tabular.job import TabularSolving
 from orchestrator.applications.tabular.metrics import METRICS
 from orchestrator.applications.tabular.options import TabularJob
 from orchestrator.applications.tabular.paired import Difference
-from orchestrator.applications.tabular.planning import REPAIRS, control_planner, planner
+from orchestrator.applications.tabular.planning import control_planner, planner
 from orchestrator.applications.tabular.predictions import ARRAY
 from orchestrator.applications.tabular.reports import write_reports
 from orchestrator.applications.tabular.table import read_table
@@ -27,6 +27,7 @@ from orchestrator.cli import app
 from orchestrator.data.arrays import write_array
 from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
+from orchestrator.jobs.branching import REPAIRS
 from orchestrator.jobs.loop import LoopOptions
 from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings

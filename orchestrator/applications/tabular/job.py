@@ -27,7 +27,7 @@ from orchestrator.applications.tabular.features import Kept, Tried, keep_feature
 from orchestrator.applications.tabular.finalists import FINALISTS, choose, open_sealed
 from orchestrator.applications.tabular.metrics import metric_for
 from orchestrator.applications.tabular.options import TabularJob
-from orchestrator.applications.tabular.planning import best_of, control_planner, planner, was_scored
+from orchestrator.applications.tabular.planning import control_planner, planner
 from orchestrator.applications.tabular.profile import profile
 from orchestrator.applications.tabular.results import CONTROL, WINNER, Outcome, Refinement, Scored, Standing, TabularResult
 from orchestrator.applications.tabular.solve import Bench, TabularWork
@@ -36,6 +36,7 @@ from orchestrator.applications.tabular.split import Fold, Split
 from orchestrator.applications.tabular.table import Table
 from orchestrator.applications.tabular.weaknesses import bands_of, classes_of
 from orchestrator.errors import CompletionError, UsageError
+from orchestrator.jobs.branching import best_of, was_scored
 from orchestrator.jobs.endpoint import ModelEndpoint
 from orchestrator.jobs.job import RecordedJob
 from orchestrator.jobs.loop import Kind, Ledger, Planner, search, seed_of

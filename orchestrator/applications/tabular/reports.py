@@ -14,10 +14,10 @@ from orchestrator.applications.tabular.features import Tried
 from orchestrator.applications.tabular.finalists import Sealed
 from orchestrator.applications.tabular.metrics import METRICS
 from orchestrator.applications.tabular.paired import Difference
-from orchestrator.applications.tabular.planning import was_scored
 from orchestrator.applications.tabular.results import Scored, TabularResult
 from orchestrator.applications.tabular.standalone import standalone
 from orchestrator.files import write_whole
+from orchestrator.jobs.branching import was_scored
 from orchestrator.jobs.reports import FACTS, ROWS, check_folder, render, write_files
 from orchestrator.types import Attempt
 

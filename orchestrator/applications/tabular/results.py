@@ -14,11 +14,12 @@ from orchestrator.applications.tabular.features import Tried
 from orchestrator.applications.tabular.finalists import Sealed
 from orchestrator.applications.tabular.options import TabularJob
 from orchestrator.applications.tabular.paired import Difference
-from orchestrator.applications.tabular.planning import tokens_of, was_scored
+from orchestrator.applications.tabular.planning import tokens_of
 from orchestrator.applications.tabular.profile import Profile
 from orchestrator.applications.tabular.table import Table
 from orchestrator.applications.tabular.weaknesses import Band, ClassRow
 from orchestrator.errors import OrchestratorError
+from orchestrator.jobs.branching import was_scored
 from orchestrator.jobs.job import JobResult
 from orchestrator.types import Attempt, Value
 

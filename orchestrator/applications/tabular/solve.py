@@ -20,11 +20,11 @@ from orchestrator.applications.tabular.evaluate import Evaluation, Execute, eval
 from orchestrator.applications.tabular.metrics import Metric, bootstrap
 from orchestrator.applications.tabular.options import TabularJob
 from orchestrator.applications.tabular.paired import Difference, over_folds, over_rows
-from orchestrator.applications.tabular.planning import DRAFTS, best_of, was_scored
 from orchestrator.applications.tabular.split import Fold
 from orchestrator.applications.tabular.table import Table
 from orchestrator.applications.tabular.weaknesses import weakness
 from orchestrator.errors import CompletionError
+from orchestrator.jobs.branching import DRAFTS, best_of, was_scored
 from orchestrator.jobs.classification import Diagnosis, Failure
 from orchestrator.jobs.loop import Judged, Kind, Ledger, Pen, seed_of
 from orchestrator.llm.base import Model

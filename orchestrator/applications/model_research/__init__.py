@@ -1,0 +1,1 @@
+"""Neural networks from a goal in words: assembled, tested, trained and compared in sandboxes."""
