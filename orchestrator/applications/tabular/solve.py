@@ -19,7 +19,7 @@ from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.evaluate import Evaluation, Execute, evaluate
 from orchestrator.applications.tabular.metrics import Metric, bootstrap
 from orchestrator.applications.tabular.options import TabularJob
-from orchestrator.applications.tabular.paired import Difference, over_folds, over_rows
+from orchestrator.applications.tabular.paired import over_folds, over_rows
 from orchestrator.applications.tabular.planning import DRAFTS, best_of, was_scored
 from orchestrator.applications.tabular.split import Fold
 from orchestrator.applications.tabular.table import Table
@@ -29,6 +29,7 @@ from orchestrator.jobs.classification import Diagnosis, Failure
 from orchestrator.jobs.loop import Judged, Kind, Ledger, Pen, seed_of
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, extract, normalised
+from orchestrator.scoring.paired import Difference
 from orchestrator.scoring.verdicts import verdict_of_program
 from orchestrator.types import Attempt, Completion, Fault, Message, Sampling, Usage, Verdict
 
