@@ -18,7 +18,6 @@ from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.job import TabularSolving
 from orchestrator.applications.tabular.metrics import METRICS
 from orchestrator.applications.tabular.options import TabularJob
-from orchestrator.applications.tabular.paired import Difference
 from orchestrator.applications.tabular.planning import REPAIRS, control_planner, planner
 from orchestrator.applications.tabular.predictions import ARRAY
 from orchestrator.applications.tabular.reports import write_reports
@@ -29,7 +28,10 @@ from orchestrator.data.store import RunStore
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.jobs.loop import LoopOptions
 from orchestrator.llm.scripted import ScriptedModel
+from orchestrator.scoring.paired import Difference
 from orchestrator.settings import Settings
+from orchestrator.training.collect import CollectJob, collect
+from orchestrator.training.preferences import FORMATS
 from orchestrator.types import Attempt, Completion, ExecutionResult, Fault, Limits, Status, Verdict
 
 RNG = np.random.default_rng(3)
@@ -147,12 +149,36 @@ async def test_a_search_repairs_improves_and_is_held_against_its_control(table, 
     page = (out / "report.html").read_text()
     assert "<polyline" in page
     assert "the winner is better by" in page
+    assert "Predicted and found" in page
+    assert outcome.importances[0].column == "x"
+    assert outcome.importances[1].loss.mean == 0
+    assert "| x | +" in (out / "report.md").read_text()
 
     new = tmp_path / "new.csv"
     FRAME.drop(columns="bought").to_csv(new, index=False)
     best = [sys.executable, out / "best.py", table, new]
     await asyncio.to_thread(subprocess.run, best, cwd=tmp_path, check=True, capture_output=True)
     assert (pd.read_csv(tmp_path / "predictions.csv")["bought"] == FRAME["bought"]).all()
+
+
+async def test_a_run_is_training_data_where_gains_are_above_the_noise(table, store):
+    """Against the prior `WEAK` gains nothing and `STRONG` everything; the first fails, and is repaired."""
+    model = Model([BROKEN, WEAK, STRONG, STRONG, answer(3), BROKEN, WEAK, answer(3), STRONG, WEAK])
+    job = TabularJob(source=str(table), target="bought", answers=5, metric="accuracy")
+    result = await solving(store, model).run_job(job)
+    first, weak, strong = result.of("candidate")[:3]
+    found = collect([result.run.id], store, CollectJob(against=()))
+    pairs = {(one.kind, one.chosen.code, one.rejected.code) for one in found.choice.pairs}
+    assert ("correction", strong.code, first.code) in pairs
+    assert ("outcome", strong.code, weak.code) in pairs  # that one is scored, and yet no better than the prior
+    labels = {one.answer.code: one.label for one in found.choice.examples}
+    assert (labels[first.code], labels[weak.code], labels[strong.code]) == (False, False, True)
+    assert found.stages["loaded"] == 2
+    assert FORMATS["sft"].rows(found.choice)
+    suspicious = result.outcome.audit.model_copy(update={"uses_batch": True})
+    standing = result.standing.model_copy(update={"outcome": result.outcome.model_copy(update={"audit": suspicious})})
+    store.update_run(result.run.id, summary={**result.summary(), "standing": standing.model_dump(mode="json")})
+    assert collect([result.run.id], store, CollectJob(against=())).dropped_attempts["suspicious"] >= 1
 
 
 async def test_an_interrupted_search_is_resumed_without_asking_again(table, store):
