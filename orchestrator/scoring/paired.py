@@ -1,4 +1,4 @@
-"""Differences of two scores on the same folds, and what they may be by chance.
+"""Differences of two scores on the same folds or the same tables, and what they may be by chance.
 
 Left out: comparisons of scores that were measured on different rows.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from orchestrator.scoring.pass_at_k import sign_flips
 from orchestrator.types import Value
 
 
@@ -41,3 +42,15 @@ def corrected(differences: Sequence[float], *, held_out: float) -> Difference | 
     mean, spread = float(np.mean(differences)), float(np.std(differences, ddof=1))
     half = float(student_t.ppf(0.9, count - 1)) * spread * math.sqrt(1 / count + held_out)
     return Difference(mean=mean, low=mean - half, high=mean + half, level=0.8)
+
+
+def signed_ranks(differences: Sequence[float], *, seed: int = 0, resamples: int = 10_000) -> float:
+    """Two-sided p-value of Wilcoxon's signed-rank test (1945): exact where there are few, differences of zero left out.
+
+    Of n differences none can be below 2 ** (1 - n): with fewer than six nothing is below 0.05.
+    """
+    import numpy as np
+    from scipy.stats import rankdata
+
+    numbers = np.asarray([one for one in differences if one], dtype=float)
+    return sign_flips((rankdata(abs(numbers)) * np.sign(numbers)).tolist(), seed, resamples)

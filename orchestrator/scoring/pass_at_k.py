@@ -192,7 +192,7 @@ def compare(
         difference=mean,
         low=low,
         high=high,
-        p_value=mcnemar(len(better), len(worse)) if single else _sign_flips(differences, seed, resamples),
+        p_value=mcnemar(len(better), len(worse)) if single else sign_flips(differences, seed, resamples),
         test="mcnemar" if single else "sign flips",
         better=better,
         worse=worse,
@@ -229,7 +229,7 @@ def _paired(better: int, worse: int, n: int) -> tuple[float, float]:
     return max(-1.0, up - down - half), min(1.0, up - down + half)
 
 
-def _sign_flips(differences: Sequence[float], seed: int, resamples: int) -> float:
+def sign_flips(differences: Sequence[float], seed: int, resamples: int) -> float:
     """Two-sided p-value: how often the sum is as far from 0 if each task might as well have differed the other way.
 
     All ways are tried where they are at most `resamples`, so that few tasks do not seem to say more than they do:
