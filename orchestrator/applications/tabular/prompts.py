@@ -21,11 +21,13 @@ from orchestrator.types import Fault, Message, Value
 SYSTEM = "You are an expert in Python, pandas and scikit-learn. You answer with one python code block and nothing else."
 REPORT_WORDS = 80
 _CHANGES = (
-    "a new feature that joins two columns",
-    "another model in `build`",
-    "fewer features: leave out what is noise",
-    "other settings of the model",
+    ("features", "a new feature that joins two columns"),
+    ("build", "another model"),
+    ("features", "fewer features: leave out what is noise"),
+    ("build", "other settings of the model"),
 )
+"""The function that is to be changed, and how."""
+_HEADS = {"features": "def features(df):", "build": "def build(columns):"}
 REPORT_SYSTEM = "You are an expert in machine learning. You write short, exact notes."
 
 
@@ -82,7 +84,15 @@ def repair(brief: Brief, failure: Failure) -> tuple[Message, ...]:
 
 
 def improve(brief: Brief, failure: Failure, reports: Sequence[str], turn: int = 0) -> tuple[Message, ...]:
-    """Ask for a better candidate: the best so far with one change. Turns ask for different kinds of change, one after another."""
+    """Ask for a better candidate: the best so far with one change. Turns ask for different kinds of change, one after another.
+
+    Of a module only the function that changes is asked for: a small model that writes all of it again repeats it.
+    """
+    function, change = _CHANGES[turn % len(_CHANGES)]
+    if brief.form == "functions":
+        wanted, head = f"Write only the function `{function}` again; the rest stays as it is. Make", _HEADS[function]
+    else:
+        wanted, head = "Write the whole code again. Make", "# The change is"
     return _ask(
         _task(brief),
         "This is the best code so far:",
@@ -91,9 +101,8 @@ def improve(brief: Brief, failure: Failure, reports: Sequence[str], turn: int = 
         *_notes(reports),
         brief.pieces,
         brief.rules,
-        f"Write the whole code again with one change that improves the result: {_CHANGES[turn % len(_CHANGES)]}. Do not repeat "
-        "what was tried. It begins like this:",
-        block("# The change is"),
+        f"{wanted} one change that improves the result: {change}. Do not repeat what was tried. It begins like this:",
+        block(head),
     )
 
 

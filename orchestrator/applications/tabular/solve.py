@@ -110,11 +110,12 @@ class TabularWork:
             return prompts.improve(self.brief, failure, self._reports(), turn)
         return prompts.repair(self.brief, failure)
 
-    def extract(self, text: str) -> Extraction:
-        """The program, or the module completed by what the prompt offered."""
+    def extract(self, text: str, parent: Attempt | None = None) -> Extraction:
+        """The program, or the module completed by what it improves, or by what the prompt offered."""
         if self.job.form == "script":
             return extract(text)
-        return functions_in(text, self.brief.skeleton, self.brief.offered)
+        improves = parent is not None and was_scored(parent)
+        return functions_in(text, self.brief.skeleton, parent.code if parent is not None and improves else self.brief.offered)
 
     async def judge(self, extraction: Extraction) -> Judged:
         """Evaluate the code on the folds of the search."""
