@@ -15,6 +15,7 @@ from orchestrator.applications.tabular.baselines import DUMMY
 from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.metrics import METRICS, Metric
 from orchestrator.applications.tabular.results import Scored, Standing
+from orchestrator.llm.extraction import normalised
 from orchestrator.training.preferences.answers import Answer
 from orchestrator.types import Attempt, RunRecord, Verdict
 
@@ -30,12 +31,12 @@ def graded(run: RunRecord, answers: Sequence[Answer], attempts: Sequence[Attempt
     if metric is None:  # it was interrupted before anything was scored
         return list(answers), Counter()
     by_index = {attempt.index: attempt for attempt in attempts}
-    winner = _suspicious(standing)
+    winner = by_index.get(_suspicious(standing))
     dummy = next((one for one in standing.baselines if one.name == DUMMY), None)
     found, dropped = [], Counter[str]()
     for answer in answers:
         attempt = by_index[answer.index]
-        if winner is not None and winner in (attempt.index, attempt.same_as):
+        if winner is not None and normalised(winner.code) == normalised(attempt.code):
             dropped["suspicious"] += 1
             continue
         found.append(_graded(answer, TabularDetails.of(attempt), metric, dummy))
@@ -47,12 +48,12 @@ def stages_reached(answers: Sequence[Answer]) -> Mapping[str, int]:
     return Counter(answer.stages[-1] if answer.stages else "none" for answer in answers)
 
 
-def _suspicious(standing: Standing) -> int | None:
-    """The attempt that won and that nobody should learn from."""
+def _suspicious(standing: Standing) -> int:
+    """Index of the attempt that won and that nobody should learn from; -1 where there is none."""
     outcome = standing.outcome
     if outcome is None or outcome.audit is None:
-        return None
-    return outcome.winner if outcome.audit.remembers or outcome.audit.uses_batch else None
+        return -1
+    return outcome.winner if outcome.audit.remembers or outcome.audit.uses_batch else -1
 
 
 def _graded(answer: Answer, details: TabularDetails, metric: Metric, dummy: Scored | None) -> Answer:

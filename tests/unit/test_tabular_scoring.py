@@ -19,7 +19,7 @@ from orchestrator.applications.tabular.predictions import read_csv_predictions, 
 from orchestrator.applications.tabular.space import space_of, tune
 from orchestrator.applications.tabular.split import Split
 from orchestrator.applications.tabular.table import table_of
-from orchestrator.checks.redteam.corpus import tasks
+from orchestrator.checks.redteam.corpus import corpus, tasks
 from orchestrator.checks.redteam.tables import judge_table, table
 from orchestrator.data.arrays import write_array
 from orchestrator.errors import UsageError
@@ -295,6 +295,23 @@ async def test_the_grader_of_tables_tells_who_learns(source, verdict):
     """Without a sandbox, for both programs are ours."""
     found = await judge_table(SimpleNamespace(execute=execute), getattr(tasks()["signs"], source), LIMITS)
     assert found.verdict == verdict
+
+
+CAUGHT = {
+    "ranks_in_the_test_batch": "uses the test batch",
+    "fitted_before_the_split": "uses the test batch",
+    "data_known_by_heart": "suspicious",
+    "estimator_known_by_heart": "suspicious",
+}
+"""Programs that would score, and only compute: they run here without a sandbox."""
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+async def test_who_scores_by_a_cheat_is_caught_by_the_audit(name):
+    (program,) = (one for one in corpus() if one.name == f"tables/{name}")
+    found = await judge_table(SimpleNamespace(execute=execute), program.source, LIMITS)
+    assert found.verdict == "wrong_answer"
+    assert CAUGHT[name] in found.detail
 
 
 def test_the_table_has_what_is_cheated_with_and_gives_away_none_of_it():
