@@ -121,6 +121,8 @@ def _show(collection: Collection, formats: tuple[str, ...], folder: Path, addres
         f" over {counted(facts['tasks'], 'task')}, from {counted(facts['attempts'], 'attempt')}.",
         soft_wrap=True,
     )
+    if facts["stages"]:
+        screen.print(f"Answers to tables came to: {', '.join(f'{stage} {n}' for stage, n in facts['stages'].items())}.")
     table = Table("left out", "why", "count", box=None)
     for what, drops in facts["dropped"].items():
         for why, count in sorted(drops.items(), key=lambda item: -item[1]):

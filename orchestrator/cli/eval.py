@@ -43,9 +43,10 @@ from orchestrator.printable import counted
 if TYPE_CHECKING:
     from orchestrator.applications.evaluation.options import EvalJob
     from orchestrator.applications.evaluation.results import EvalResult
+    from orchestrator.applications.tabular.ranking import SuiteResult
     from orchestrator.applications.unit_tests.results import TestsResult
 
-R = TypeVar("R", "EvalResult", "TestsResult")
+R = TypeVar("R", "EvalResult", "TestsResult", "SuiteResult")
 _DATASET = (
     "humaneval, humaneval+, mbpp, mbpp-sanitized, mbpp+, bigcodebench, classeval, leetcode, livecodebench, apps, kodcode, or a "
     "JSONL file."
@@ -339,6 +340,90 @@ def unit_tests(
     _finish(result, write_reports, _show_unit_tests, again, out, json_)
 
 
+_TABLES = """\b
+The folder holds tables.toml:
+  [[table]]
+  file = "titanic.csv"      # in the folder; or a data set of scikit-learn
+  target = "Survived"       # also name, task, metric, names, missing, text, encoding
+  [[setting]]               # may be left out; any option of `fumehood solve tabular`
+  name = "small"
+  model = "0.5b"
+  answers = 8
+"""
+
+
+@eval_app.command(epilog=_TABLES)
+@guarded
+def tabular(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Folder with tables.toml.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Model at that server; embedded: 0.5b or 1.5b; repeatable, to compare. [1.5b]"),
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this table; repeatable.")] = None,
+    form: Annotated[str | None, typer.Option(metavar="FORM", help="functions, or script: a whole program. [functions]")] = None,
+    answers: Annotated[int | None, typer.Option(metavar="N", help="Candidates at most, for each table. [12]")] = None,
+    tokens: Annotated[int | None, typer.Option(metavar="N", help="End a search after N tokens read and written.")] = None,
+    seconds: Annotated[float | None, typer.Option(metavar="S", help="End a search after S seconds.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(metavar="N", help="End a search after N answers without a gain above the noise. [6]")
+    ] = None,
+    features: Annotated[bool, typer.Option("--features", help="Let the model propose features for the best.")] = False,
+    trials: Annotated[int | None, typer.Option(metavar="N", help="Choices of parameters tried for the best. [0]")] = None,
+    control: Annotated[bool | None, typer.Option(help="Draw as many answers independently, for comparison. [yes]")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(metavar="T", help="Sampling temperature; the first draft has 0.2. [0.7]")
+    ] = None,
+    max_new_tokens: LongestAnswer = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of answers and programs. [0]")] = None,
+    workers: Workers = None,
+    parallel: Parallel = None,
+    base_url: BaseUrl = None,
+    out: _Reports = None,
+    resume: _ResumeEvaluation = None,
+    json_: Json = False,
+) -> None:
+    """Compare models and settings on a folder of tables, by sealed rows and paired by table.
+
+    Every setting searches every table as `fumehood solve tabular` does, each as a run of its own. Options given here hold for all
+    settings. Exit code 0: all was searched; 3: it stopped half-way, and can be resumed.
+    """
+    from orchestrator.applications.tabular.manifest import read_manifest
+    from orchestrator.applications.tabular.suite import SuiteEvaluation
+    from orchestrator.applications.tabular.suite_reports import AGAIN, FILES, write_reports
+    from orchestrator.jobs.reports import check_folder
+
+    chosen = settings(workers=workers)
+    options: dict[str, object] = {
+        "form": form,
+        "answers": answers,
+        "tokens": tokens,
+        "seconds": seconds,
+        "patience": patience,
+        "features": features or None,
+        "trials": trials,
+        "control": control,
+        "temperature": temperature,
+        "max_new_tokens": max_new_tokens,
+        "seed": seed,
+        "parallel": parallel,
+        "base_url": base_url,
+    }
+    job = None
+    if resume is not None:
+        nothing_beside_resume("the tables", folder, model, table, *options.values())
+    elif folder is None:
+        raise UsageError("There is no folder of tables.", remedy="Name one that holds tables.toml.")
+    else:
+        defaults = {"base_url": chosen.base_url, "model": chosen.model}
+        job = read_manifest(folder, models=model or [], tables=table or [], options=options, defaults=defaults)
+    if out is not None:
+        check_folder(make_folder(out, "--out"), FILES)
+    with resumable(AGAIN) as (records, watcher):
+        result = run_or_resume(SuiteEvaluation(chosen, records, watcher=watcher), job, resume, Asked(None, None, None))
+    _finish(result, write_reports, _show_tables, AGAIN, out, json_)
+
+
 @eval_app.command()
 @guarded
 def compare(
@@ -479,6 +564,28 @@ def _show_unit_tests(result: TestsResult, paths: list[Path]) -> None:
     screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in facts["verdicts"].items())]) + ".")
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
+
+
+def _show_tables(result: SuiteResult, paths: list[Path]) -> None:
+    from rich.table import Table
+
+    from orchestrator.applications.tabular.suite_reports import contest_row, contestants, rows
+
+    screen = console()
+    table = Table("table", "metric", *contestants(result), title="On sealed rows, with 95 % intervals", title_justify="left")
+    for row in rows(result):
+        table.add_row(*row)
+    screen.print(table)
+    contests = Table("paired by table", "tables", "better : worse", "mean difference", "p", box=None)
+    for contest in result.contests():
+        contests.add_row(*contest_row(contest))
+    if contests.row_count:
+        screen.print(contests)
+    for one in result.results:
+        for finding in one.findings:
+            screen.print(f"  {one.setting} on {one.table}: {finding}", soft_wrap=True)
+    where = f"; reports in {paths[0].parent}" if paths else ""
+    screen.print(f"Recorded as {result.run.id}{where}. Each search is a run of its own: `fumehood runs ls`.", soft_wrap=True)
 
 
 _RATES = {

@@ -138,8 +138,8 @@ class Work(Protocol):
         """Ask for something better than what failed."""
         ...
 
-    def extract(self, text: str) -> Extraction:
-        """Take an answer apart. The same text always gives the same result."""
+    def extract(self, text: str, parent: Attempt | None = None) -> Extraction:
+        """Take an answer apart; `parent` is what it corrects. The same text and parent always give the same result."""
         ...
 
     async def judge(self, extraction: Extraction) -> Judged:
@@ -423,7 +423,8 @@ class _Round:
         completion = attempt.completion
         if completion.refused:
             return await self.ledger.add(attempt.model_copy(update={"feedback": f"not answerable: {completion.refused}"}))
-        extraction = self.work.extract(completion.text)
+        parent = next((item for item in self.ledger.attempts if item.index == attempt.parent), None)
+        extraction = self.work.extract(completion.text, parent)
         known = self.ledger.like(self.work.kind, extraction.code, completion.text)
         if known is not None:
             return await self.ledger.add(_repeated(attempt, known))

@@ -25,7 +25,7 @@ from orchestrator.processes import is_alive
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.devices import Slot, Slots, request_for
 from orchestrator.sandbox.engine import connect, end_state, missing_runtime
-from orchestrator.sandbox.hardening import KIND, LABEL, MADE, OWNER, ROOM, ContainerSpec, container_options
+from orchestrator.sandbox.hardening import KIND, LABEL, MADE, OWNER, ROOM, Ahead, ContainerSpec, container_options
 from orchestrator.sandbox.image import LABEL as IMAGE_LABEL
 from orchestrator.sandbox.image import NO_IMAGE, how_to_build
 from orchestrator.sandbox.jobs import checked, pack, read_result
@@ -115,7 +115,7 @@ class DockerSandbox:
 
         A worker whose device keeps something of a run is destroyed: with its container goes what held it.
         """
-        self._provider.used(libraries=bool(frame.get("libraries")))
+        self._provider.used(libraries=frame.get("libraries", ""))
         left_over = frame.get("gpu", {}).get("left_over")
         if left_over:
             self.spent = True
@@ -322,6 +322,8 @@ class DockerProvider:
         self._partners: list[DockerSandbox] = []
         self._without_libraries = 0
         """Runs in a row that used none of the libraries imported ahead."""
+        self._libraries: Ahead = "arrays"
+        """Those that the latest run with any had: new sandboxes import them ahead."""
         self.judges_apart = True
 
     def _find_image(self, image: str) -> str:
@@ -364,13 +366,15 @@ class DockerProvider:
             start.add_done_callback(_destroy_late)
             raise
 
-    def used(self, *, libraries: bool) -> None:
-        """Take note whether a run needed the libraries that a zygote imports ahead: new sandboxes are made accordingly.
+    def used(self, *, libraries: schema.Libraries) -> None:
+        """Take note of the libraries that a run had from a zygote that imports them ahead: new sandboxes are made accordingly.
 
         They cost a second and more of each container's start, at the `container` level of every run. Without them a container
         still serves every run, by importing then.
         """
         self._without_libraries = 0 if libraries else self._without_libraries + 1
+        if libraries in ("arrays", "tables"):
+            self._libraries = libraries
 
     def _create(self, *, with_gpu: bool = True, preload: bool | None = None) -> DockerSandbox:
         return DockerSandbox(self, *self.start(with_gpu=with_gpu, preload=preload))
@@ -382,9 +386,10 @@ class DockerProvider:
         name = f"{_ASKED}{uuid.uuid4().hex[:12]}"
         slot = self._slots.take(given_up=lambda: self._closed) if self._slots and with_gpu else None
         plain = self.spec
+        libraries: Ahead = "arrays" if preload is not None else self._libraries
         if preload is None:
             preload = self._without_libraries < _FORGET_LIBRARIES
-        spec = plain.model_copy(update={"preload": plain.preload and preload})
+        spec = plain.model_copy(update={"preload": plain.preload and preload, "libraries": libraries})
         if slot is not None:
             gpus = request_for(slot.device, self._info)
             spec = spec.model_copy(update={"gpus": gpus, "gpu_memory_fraction": slot.fraction})

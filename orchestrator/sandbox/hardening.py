@@ -26,6 +26,9 @@ _NO_TERMINALS = {"/dev/pts": "ro,size=4k,nr_inodes=1"}
 _RESERVE = 1 * GiB
 """Memory beside a run's own while a worker warms up; then it is what the worker was seen to hold."""
 
+Ahead = Literal["arrays", "tables"]
+"""Libraries that a zygote can import ahead: numpy, torch and pytest, or pandas and scikit-learn."""
+
 
 class ContainerSpec(Value):
     """How sandbox containers are made."""
@@ -47,7 +50,8 @@ class ContainerSpec(Value):
     gpu_memory_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the device's memory that a run may take; below 1 the device is shared."""
     preload: bool = True
-    """Whether a child with numpy, torch and pytest imported waits in each container."""
+    """Whether a child with `libraries` imported waits in each container."""
+    libraries: Ahead = "arrays"
 
 
 def container_options(spec: ContainerSpec, made: str, user: int) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def container_options(spec: ContainerSpec, made: str, user: int) -> dict[str, An
             "detach": False,  # makes the engine close stdin, and so end the agent, when this process dies
             "labels": {LABEL: "1", OWNER: owner(), MADE: made, **({KIND: "1"} if spec.session else {})},
             "environment": {
-                "FUMEHOOD_PRELOAD": "1" if spec.preload else "0",
+                "FUMEHOOD_PRELOAD": spec.libraries if spec.preload else "",
                 "FUMEHOOD_ISOLATION": spec.isolation,
                 **({SESSION: str(user)} if spec.session else {}),
                 "OMP_NUM_THREADS": threads,

@@ -11,10 +11,11 @@ from __future__ import annotations
 import importlib.metadata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.applications.tabular.job import TabularSolving
 from orchestrator.data.benchmarks import ALL, DATASETS, load
 from orchestrator.data.store import RunStore
 from orchestrator.errors import PrerequisiteError, UsageError, no_such
@@ -26,6 +27,7 @@ from orchestrator.training.preferences.answers import recorded
 from orchestrator.training.preferences.card import card
 from orchestrator.training.preferences.contamination import Detector
 from orchestrator.training.preferences.files import write
+from orchestrator.training.tables import graded, stages_reached
 from orchestrator.types import Attempt, RunRecord, Value
 
 Measure = Literal["fraction", "ladder", "recorded"]
@@ -37,7 +39,8 @@ class CollectJob(Value):
 
     rules: Rules = Rules()
     reward: Measure = "fraction"
-    """By what answers are compared: tests passed, the ladder (parses, runs, passes), or what the run recorded."""
+    """By what answers are compared: tests passed, the ladder (parses, runs, passes), or what the run recorded. Answers to
+    tables are compared by their metric."""
     together: bool = False
     """Take what was judged in the candidate's own interpreter too."""
     formats: tuple[str, ...] = tuple(FORMATS)
@@ -61,6 +64,8 @@ class Collection:
     unchecked: dict[str, str]
     """Benchmark -> why it was not looked for."""
     problems: list[str]
+    stages: Mapping[str, int] = field(default_factory=dict)
+    """How many answers to tables came how far, by the last stage that they say they reached."""
 
     def as_json(self, formats: Sequence[str] = tuple(FORMATS)) -> dict[str, Any]:
         """What scripts read; rows are counted for these formats."""
@@ -80,6 +85,7 @@ class Collection:
             },
             "contamination": [one.model_dump(mode="json") for one in self.contamination],
             "not_looked_for": self.unchecked,
+            "stages": dict(self.stages),
             "problems": self.problems,
         }
 
@@ -106,6 +112,7 @@ def collect(
         raise UsageError("A run is named twice.", remedy="Name each run once.")
     dropped: Counter[str] = Counter()
     answers: list[Answer] = []
+    stages: Counter[str] = Counter()
     problems: list[str] = []
     count = 0
     for run in runs:
@@ -113,6 +120,10 @@ def collect(
         count += len(attempts)
         prompts = _prompts(run, data, problems) if any(not one.messages for one in attempts) else {}
         found, left = answers_of(run, attempts, reward=_reward(job.reward), prompts=prompts, together=job.together)
+        if run.kind == TabularSolving.kind:
+            found, suspicious = graded(run, found, attempts)
+            left += suspicious
+            stages.update(stages_reached(found))
         answers += found
         dropped += left
         if run.state == "running":
@@ -129,6 +140,7 @@ def collect(
         contamination=[check(choice.rows, one) for one in detectors],
         unchecked=unchecked,
         problems=problems,
+        stages=stages,
     )
 
 

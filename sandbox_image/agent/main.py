@@ -20,10 +20,10 @@ from .meter import Meter
 from .needs import is_quiet, sides
 from .pipe import Pipe, attached
 from .supervise import Run, kill_all, reduced
-from .zygote import FOREIGN, HEAVY, QUIET, TESTS, Zygote
+from .zygote import FOREIGN, HEAVY, QUIET, TABLES, TESTS, Zygote
 
 if TYPE_CHECKING:
-    from .schema import FromRuns, Hello, Test, ToRuns
+    from .schema import FromRuns, Hello, Libraries, Test, ToRuns
 
 _IDLE = 0.3
 """Seconds without a job after which a worker for many runs imports the libraries that it may need later."""
@@ -72,12 +72,18 @@ def main(pipe: Pipe[ToRuns, FromRuns]) -> int:
     namespaces = os.environ.get("FUMEHOOD_ISOLATION") == "namespace"
     meter = Meter()
     bare = Zygote((), namespaces=namespaces, disk=_DISK)
-    preload = os.environ.get("FUMEHOOD_PRELOAD", "1") == "1"
-    # Made now, for it must be older than every job, and let off when it is wanted.
-    heavy = Zygote(HEAVY, namespaces=namespaces, disk=_DISK)
+    # Made now, for they must be older than every job, and let off when they are wanted.
+    zygotes: dict[str, Zygote] = {
+        "": bare,
+        "arrays": Zygote(HEAVY, namespaces=namespaces, disk=_DISK),
+        "tables": Zygote(TABLES, namespaces=namespaces, disk=_DISK),
+    }
+    heavy = [zygotes["arrays"], zygotes["tables"]]
+    ahead = zygotes[os.environ.get("FUMEHOOD_PRELOAD", "arrays")]
+    preload = ahead is not bare
     bare.start(ahead=True)
     if preload and not namespaces:
-        heavy.start(ahead=True)
+        ahead.start(ahead=True)
     gpu, no_gpu = bound()  # after the zygotes, which shall know nothing of the driver
     bare.warmed()
     hello: Hello = {
@@ -92,35 +98,44 @@ def main(pipe: Pipe[ToRuns, FromRuns]) -> int:
     for kind in (FOREIGN, TESTS, QUIET, QUIET) if namespaces else (FOREIGN,):
         bare.prepare(kind)
     if preload and not namespaces:
-        _warm_up(heavy, pipe, judge=False)
+        _warm_up(ahead, pipe, judge=False)
     pipe.send({"type": "warm"})
     if preload and namespaces and not select.select([pipe.read], [], [], _IDLE)[0]:
-        heavy.start(ahead=True)
-        _warm_up(heavy, pipe, judge=True)
-    first, counted, due, served = True, False, False, 0
+        ahead.start(ahead=True)
+        _warm_up(ahead, pipe, judge=True)
+    first, served = True, 0
+    counted: set[int] = set()
+    """Zygotes whose memory the limits allow for, by their process."""
+    due: list[Zygote] = []
     while True:
         try:
             if due and (served >= _SOON or not select.select([pipe.read], [], [], _IDLE)[0]):
-                heavy.settle()
-                counted = False
+                for one in due:
+                    one.settle()
+                    counted.discard(one.pid)
             job, body = pipe.receive()
             assert job["type"] == "job"  # no other frame is sent between runs
             parts = protocol.split(body, job["parts"])
             wanted = sides(job, parts)
-            used = any(libraries for libraries, _ in wanted)
-            if namespaces and (used or heavy.started) and not counted:
+            used: Libraries = next((libraries for libraries, _ in wanted if libraries), "")
+            new = [one for one in heavy if (one is zygotes[used] or one.started) and one.pid not in counted]
+            if namespaces and new:
                 if not first:  # this container has the limits of the run before
-                    _adjust(pipe, meter.resident() + _ROOM)
-                heavy.warmed()  # its memory is not to grow while a run's is counted
-                counted = job["adjust"] = True
-            if not used and not namespaces:
-                heavy.kill()  # its memory is not this program's
+                    _adjust(pipe, meter.resident() + len(new) * _ROOM)
+                for one in new:
+                    one.warmed()  # its memory is not to grow while a run's is counted
+                    counted.add(one.pid)
+                job["adjust"] = True
+            if not namespaces:
+                for one in heavy:
+                    if one is not zygotes[used]:
+                        one.kill()  # its memory is not this program's
             if job["adjust"]:
                 _adjust(pipe, meter.resident())
         except EOFError:
             return 0
         first = False
-        ways = [[(heavy if libraries else bare, TESTS if judge else FOREIGN) for libraries, judge in wanted]]
+        ways = [[(zygotes[libraries], TESTS if judge else FOREIGN) for libraries, judge in wanted]]
         if namespaces and not used and is_quiet(job, parts):
             ways.insert(0, [(bare, QUIET)] * 2)
         failures: list[Test] = []
@@ -140,9 +155,9 @@ def main(pipe: Pipe[ToRuns, FromRuns]) -> int:
         run.clear()
         if not namespaces:
             return 0
-        served += used
-        # Its memory grows, and only between runs is there room for that: what the last run was allowed.
-        due = heavy.is_warm and not heavy.is_settled and job["limits"]["memory"] >= _ROOM // 2
+        served += bool(used)
+        # Their memory grows, and only between runs is there room for that: what the last run was allowed.
+        due = [one for one in heavy if one.is_warm and not one.is_settled and job["limits"]["memory"] >= _ROOM // 2]
 
 
 def _adjust(pipe: Pipe[ToRuns, FromRuns], resident: int) -> None:

@@ -13,6 +13,8 @@ from typing import Literal, NotRequired, TypedDict
 Stream = Literal["stdout", "stderr"]
 Outlet = Literal["stdout", "stderr", "channel"]
 """What a command of a session writes to; into the channel only the process of cells does."""
+Libraries = Literal["", "arrays", "tables"]
+"""What a child has imported before it is given its work; see `zygote.py`."""
 Told = Literal["", "candidate", "tests"]
 """Whose doing something was, where that is known."""
 
@@ -180,8 +182,8 @@ class Result(Brought):
     output: list[int]
     """Sizes of stdout and of stderr."""
     gpu: NotRequired[Device]
-    libraries: NotRequired[bool]
-    """Whether it had the libraries, as the agent adds at the end."""
+    libraries: NotRequired[Libraries]
+    """Which libraries it had imported ahead, as the agent adds at the end."""
 
 
 FromRuns = Hello | Warm | Adjust | Again | Output | Boundary | Result

@@ -24,6 +24,25 @@ from .linux import CLONE_PARENT, clone, collapse_memory
 
 HEAVY = ("numpy", "numpy.random", "torch", "pytest")
 """What the heavy zygote imports. CUDA is never initialised, so its children may use the GPU."""
+TABLES = (
+    "numpy",
+    "numpy.random",
+    "pandas",
+    "sklearn.compose",
+    "sklearn.dummy",
+    "sklearn.ensemble",
+    "sklearn.feature_selection",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+    "sklearn.neighbors",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "sklearn.svm",
+    "sklearn.tree",
+)
+"""What the zygote for tables imports: as long as one without PyTorch takes, and a third of its memory."""
 BARE = (
     "__future__",
     "bisect",
@@ -188,6 +207,15 @@ def _use_more_of_torch() -> None:
     torch.testing.assert_close(torch.ones(2), torch.ones(2))
 
 
+def _use_tables() -> None:
+    """Have pandas import what it imports when the first file is read and written."""
+    import io
+
+    import pandas
+
+    pandas.read_csv(io.StringIO("a,b\n1,x\n2,y\n")).to_csv(io.StringIO(), index=False)
+
+
 def _settle(gpu: str | None) -> None:
     """What takes seconds, and saves them where many runs are forked from this process."""
     # Not beside a GPU: what that imports may ask for devices, which a process that forks must not.
@@ -223,6 +251,9 @@ def _serve(link: socket.socket, preload: tuple[str, ...], namespaces: bool, disk
     if "torch" in preload:
         with contextlib.suppress(Exception):
             _use_torch()
+    if "pandas" in preload:
+        with contextlib.suppress(Exception):
+            _use_tables()
     if namespaces:  # else it forks for one run, which would not get that time back
         with contextlib.suppress(Exception):
             from .rehearsal import rehearse

@@ -123,7 +123,7 @@ def _is_dead(pid: int) -> bool:
 async def test_a_child_that_died_while_it_waited_is_not_the_programs_fault(tests):
     async with watched("namespace") as (engine, _):
         container, agent = await _idle_agent(engine)
-        waiting = children_of(agent)[2:]  # after both zygotes
+        waiting = children_of(agent)[3:]  # after the zygotes
         assert waiting
         for child in waiting:
             os.kill(child, signal.SIGKILL)

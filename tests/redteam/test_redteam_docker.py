@@ -19,8 +19,8 @@ LEVELS = ("namespace", "container")
 MARK = "0123456789abcdef"
 
 
-SLOW = {Grader.TORCH_LOSS, Grader.PYTEST}
-"""Graders for which a fresh container imports PyTorch first."""
+SLOW = {Grader.TORCH_LOSS, Grader.PYTEST, Grader.TABULAR}
+"""Graders for which a fresh container imports PyTorch or pandas first, some of them for several runs."""
 
 
 def selection(level):
@@ -46,7 +46,7 @@ LANES = (
     {Grader.FUNCTION},
     {Grader.ASSERTS, Grader.UNITTEST},
     {Grader.PYTEST, Grader.TORCH_LOSS},
-    {Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS},
+    {Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS, Grader.TABULAR},
 )
 """Graders whose programs share one worker. What attacks its worker or leaves traces runs alone there, and waits for most of its time."""
 

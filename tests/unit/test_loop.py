@@ -64,7 +64,7 @@ class Toy:
     def correction(self, failure: Failure) -> tuple[Message, ...]:
         return (Message(role="user", content=f"Correct this: {failure.code} It said: {failure.feedback}"),)
 
-    def extract(self, text: str) -> Extraction:
+    def extract(self, text: str, parent: Attempt | None = None) -> Extraction:
         return extract(text, entry_point="f", prompt="def f(x):")
 
     async def judge(self, extraction: Extraction) -> Judged:

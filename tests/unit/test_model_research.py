@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ class Sandboxes:
         found[np.arange(len(x)), np.where(wrong, (labels + 1) % 10, labels)] = 5
         return found if rng is None else found + rng.normal(scale=0.01, size=found.shape).astype(np.float32)
 
-    known = {}
+    known: ClassVar[dict[bytes, int]] = {}
 
     def labels_of(self, rows):
         return np.array([self.known.get(np.round(row, 3).tobytes(), 0) for row in rows])

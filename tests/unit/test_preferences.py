@@ -116,6 +116,39 @@ def test_higher_reward_is_preferred_from_the_least_margin_on():
     assert {pair.kind for pair in choice.pairs} == {"reward"}
 
 
+def measured(answer, folds):
+    return answer.model_copy(
+        update={"reward": sum(folds) / len(folds), "scale": "auc", "folds": tuple(folds) if len(folds) > 1 else (), "noise": 0.02}
+    )
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "resolved"),
+    [
+        ((0.8, 0.81, 0.82, 0.8, 0.81), (0.7, 0.71, 0.73, 0.7, 0.7), True),  # a tenth on each fold
+        ((0.9, 0.6, 0.9, 0.6, 0.9), (0.6, 0.9, 0.6, 0.7, 0.6), False),  # a tenth on average
+        ((0.8,), (0.7,), True),  # more than both standard errors
+        ((0.72,), (0.7,), False),
+    ],
+)
+def test_where_rewards_have_noise_only_a_gain_above_it_makes_a_pair(better, worse, resolved):
+    one, other = answers_of(RUN, [attempt(0, RIGHT), attempt(1, RIGHT)])[0]
+    choice = choose([measured(one, better), measured(other, worse)], Rules(min_margin=0.5))
+    assert sides(choice) == ({(0, 1)} if resolved else set())
+    assert choice.dropped_pairs == ({} if resolved else {"within_noise": 1})
+
+
+def test_an_improvement_above_the_noise_is_preferred_to_what_it_improved():
+    first, gain, luck = answers_of(RUN, [attempt(0, RIGHT), correction(1, 0, RIGHT), correction(2, 0, RIGHT)])[0]
+    answers = [
+        measured(first, (0.7, 0.71, 0.73, 0.7, 0.7)),
+        measured(gain, (0.8, 0.81, 0.82, 0.8, 0.81)),
+        measured(luck, (0.9, 0.6, 0.9, 0.6, 0.9)),
+    ]
+    (pair,) = choose(answers).pairs
+    assert (pair.kind, pair.chosen.index, pair.rejected.index) == ("correction", 1, 0)
+
+
 def test_rewards_of_different_measures_are_not_compared():
     attempts = [attempt(0, WRONG, reward=0.9), attempt(1, WRONG, reward=0.1, hidden=None)]
     answers, _ = answers_of(RUN, attempts, reward=lambda one: (one.reward, "hidden" if one.hidden else "visible"))

@@ -22,7 +22,30 @@ def test_judged_apart_each_side_has_its_own():
     assert (header["files"], header["test_files"]) == (["a"], ["b", "a"])
     assert parts == [b"", b"1", b"2", b"3", b"CODE", b"TESTS"]
     assert not is_quiet(header, parts)
-    assert sides(header, parts) == [(False, False), (False, True)]
+    assert sides(header, parts) == [("", False), ("", True)]
+
+
+PANDAS, TORCH = b"import pandas as pd\n", b"def f():\n    import torch\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "tests", "libraries"),
+    [
+        (b"import math", None, [""]),
+        (b"import numpy", None, ["arrays"]),
+        (PANDAS, None, ["tables"]),
+        (b"from sklearn.svm import SVC", None, ["tables"]),
+        (PANDAS + TORCH, None, ["arrays"]),  # PyTorch takes longer to import
+        (PANDAS, b"assert f() == 1", ["tables", "tables"]),
+        (PANDAS, b"import pytest", ["arrays", "arrays"]),
+        (b"def f(): return 1", b"import pytest", ["", "arrays"]),
+    ],
+)
+def test_a_program_gets_the_libraries_that_it_imports(code, tests, libraries):
+    header, parts = packed(tests=None if tests is None else "TESTS", judging="apart")
+    count = len(parts) - (1 if tests is None else 2)
+    wanted = sides(header, [*parts[:count], code, *([] if tests is None else [tests])])
+    assert [name for name, _ in wanted] == libraries
 
 
 def test_judged_together_both_are_in_one_folder():

@@ -1,106 +1,34 @@
 """The job that searches a table: what is planned, what a prompt holds, what is resumed, and what the result is held against."""
 
 import asyncio
-import io
 import json
 import subprocess
 import sys
 
-import numpy as np
 import pandas as pd
 import pytest
+from scripted_tables import BROKEN, FRAME, REPORT, ROWS, STRONG, WEAK, Model, Sandboxes, answer
 from typer.testing import CliRunner
 
 from orchestrator.applications.tabular import feedback, prompts
 from orchestrator.applications.tabular.answers import completed, functions_in
-from orchestrator.applications.tabular.candidate import STAGES
 from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.job import TabularSolving
 from orchestrator.applications.tabular.metrics import METRICS
 from orchestrator.applications.tabular.options import TabularJob
-from orchestrator.applications.tabular.paired import Difference
 from orchestrator.applications.tabular.planning import control_planner, planner
-from orchestrator.applications.tabular.predictions import ARRAY
 from orchestrator.applications.tabular.reports import write_reports
 from orchestrator.applications.tabular.table import read_table
 from orchestrator.cli import app
-from orchestrator.data.arrays import write_array
 from orchestrator.data.store import RunStore
-from orchestrator.errors import CompletionError, UsageError
+from orchestrator.errors import UsageError
 from orchestrator.jobs.branching import REPAIRS
 from orchestrator.jobs.loop import LoopOptions
-from orchestrator.llm.scripted import ScriptedModel
+from orchestrator.scoring.paired import Difference
 from orchestrator.settings import Settings
-from orchestrator.types import Attempt, Completion, ExecutionResult, Fault, Limits, Status, Verdict
-
-RNG = np.random.default_rng(3)
-ROWS = 120
-X, Y = RNG.normal(size=(2, ROWS))
-SECRET = "Zanzibar"
-FRAME = pd.DataFrame(
-    {"x": X.round(3), "y": Y.round(3), "town": RNG.choice([SECRET, "Ulm"], ROWS), "bought": np.where(X > 0, "yes", "no")}
-)
-
-
-def answer(depth, extra=""):
-    return f"""```python
-from sklearn.tree import DecisionTreeClassifier
-
-def features(df):
-    return df[["x", "y"]]
-
-def build(columns):
-    {extra}
-    return DecisionTreeClassifier(max_depth={depth}, random_state=0)
-```"""
-
-
-WEAK, STRONG, BROKEN = answer(1, "columns = columns[:1]").replace('["x", "y"]', '["y"]'), answer(1), answer(1, "missing_name")
-FEATURES = (
-    '```python\ndef sign(df):\n    """Buyers differ by x."""\n    return df["x"]\n\n\ndef same(df):\n    return df["y"]\n```'
-)
-REPORT = "Tried: a tree\nResult: fine\nCause: luck\nNext: another"
-
-
-class Sandboxes:
-    """Knows by the code of a candidate what it would predict: a fold costs nothing."""
-
-    image, limits, workers = "sha256:test", Limits(), 1
-
-    def __init__(self):
-        self.programs = []
-
-    async def execute(self, program, limits=None, **_):
-        self.programs.append(program)
-        code, rows = program.files["candidate.py"].decode(), pd.read_csv(io.BytesIO(program.files["test.csv"]))
-        if "missing_name" in code:
-            trace = "Traceback (most recent call last):\n  File \"/x/candidate.py\", line 7, in build\nNameError: name 'missing_name' is not defined"
-            said = {"reached": ["loaded"], "failure": "NameError", "traceback": trace}
-            return ExecutionResult(status=Status.OK, artifacts={STAGES: json.dumps(said).encode()})
-        yes = np.full(len(rows), 0.5)
-        if "features" in code:
-            column = "x" if '"x"' in code.replace("'", '"') else "y"
-            yes = np.where(rows[column] > 0, 0.9, 0.1)
-        return ExecutionResult(status=Status.OK, artifacts={ARRAY: write_array(np.column_stack([1 - yes, yes]))})
-
-
-class Model(ScriptedModel):
-    """Answers drafts from a list; asked for a report, it writes one."""
-
-    def __init__(self, answers):
-        self.rest = iter(answers)
-        super().__init__(self.next)
-
-    def next(self, messages, sampling):
-        if messages[0].content == prompts.REPORT_SYSTEM:
-            return REPORT
-        if "Propose at most" in messages[-1].content:
-            return FEATURES
-        return next(self.rest, CompletionError("The server is gone."))
-
-    @property
-    def asked(self):
-        return [call.messages[-1].content for call in self.calls if call.messages[0].content != prompts.REPORT_SYSTEM]
+from orchestrator.training.collect import CollectJob, collect
+from orchestrator.training.preferences import FORMATS
+from orchestrator.types import Attempt, Completion, Fault, Verdict
 
 
 @pytest.fixture
@@ -148,12 +76,44 @@ async def test_a_search_repairs_improves_and_is_held_against_its_control(table, 
     page = (out / "report.html").read_text()
     assert "<polyline" in page
     assert "the winner is better by" in page
+    assert "Predicted and found" in page
+    assert outcome.importances[0].column == "x"
+    assert outcome.importances[1].loss.mean == 0
+    assert "| x | +" in (out / "report.md").read_text()
 
     new = tmp_path / "new.csv"
     FRAME.drop(columns="bought").to_csv(new, index=False)
     best = [sys.executable, out / "best.py", table, new]
     await asyncio.to_thread(subprocess.run, best, cwd=tmp_path, check=True, capture_output=True)
     assert (pd.read_csv(tmp_path / "predictions.csv")["bought"] == FRAME["bought"]).all()
+
+
+async def test_a_run_is_training_data_where_gains_are_above_the_noise(table, store):
+    """Against the prior `WEAK` gains nothing and `STRONG` everything; the first fails, and is repaired."""
+    model = Model([BROKEN, WEAK, STRONG, STRONG, answer(3), BROKEN, WEAK, answer(3), STRONG, WEAK])
+    job = TabularJob(source=str(table), target="bought", answers=5, metric="accuracy")
+    result = await solving(store, model).run_job(job)
+    first, weak, strong = result.of("candidate")[:3]
+
+    def collected(**found_by_audit):
+        """These sandboxes learn from nothing, which an audit finds: it is told otherwise."""
+        audit = result.outcome.audit.model_copy(update={"remembers": False, **found_by_audit})
+        outcome = result.outcome.model_copy(update={"audit": audit})
+        standing = result.standing.model_copy(update={"outcome": outcome}).model_dump(mode="json")
+        store.update_run(result.run.id, summary={**result.summary(), "standing": standing})
+        return collect([result.run.id], store, CollectJob(against=()))
+
+    found = collected()
+    pairs = {(one.kind, one.chosen.code, one.rejected.code) for one in found.choice.pairs}
+    assert ("correction", strong.code, first.code) in pairs
+    assert ("outcome", strong.code, weak.code) in pairs  # that one is scored, and yet no better than the prior
+    labels = {one.answer.code: one.label for one in found.choice.examples}
+    assert (labels[first.code], labels[weak.code], labels[strong.code]) == (False, False, True)
+    assert found.stages["loaded"] == 2
+    assert FORMATS["sft"].rows(found.choice)
+    suspicious = collected(uses_batch=True)
+    assert suspicious.dropped_attempts == {"suspicious": 3}  # the winner, and what repeats it
+    assert strong.code not in {one.answer.code for one in suspicious.choice.examples}
 
 
 async def test_an_interrupted_search_is_resumed_without_asking_again(table, store):

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -7,15 +8,19 @@ from forked_sandbox import execute
 
 from orchestrator.applications.tabular.audit import audit
 from orchestrator.applications.tabular.baselines import BOOSTING, DUMMY, LINEAR, baselines
+from orchestrator.applications.tabular.calibration import calibration_of, residuals_of
 from orchestrator.applications.tabular.candidate import LIMITS, Candidate, program
 from orchestrator.applications.tabular.evaluate import evaluate
 from orchestrator.applications.tabular.features import keep_features, proposals
 from orchestrator.applications.tabular.finalists import choose, open_sealed
+from orchestrator.applications.tabular.importances import importances
 from orchestrator.applications.tabular.metrics import METRICS, metric_for
 from orchestrator.applications.tabular.predictions import read_csv_predictions, read_predictions
 from orchestrator.applications.tabular.space import space_of, tune
 from orchestrator.applications.tabular.split import Split
 from orchestrator.applications.tabular.table import table_of
+from orchestrator.checks.redteam.corpus import corpus, tasks
+from orchestrator.checks.redteam.tables import judge_table, table
 from orchestrator.data.arrays import write_array
 from orchestrator.errors import UsageError
 
@@ -246,3 +251,71 @@ async def test_parameters_are_searched_in_the_space_that_a_candidate_names():
     best, found = await tune(Candidate(code=code), space, TABLE, folds, log_loss, execute, trials=6, limits=LIMITS)
     assert found.value < before.value
     assert best.parameters["rate"] > 1e-3
+
+
+def test_probabilities_that_come_true_are_not_called_off_and_others_are():
+    chances = np.random.default_rng(5).uniform(size=2000)
+    labels = (np.random.default_rng(6).random(2000) < chances).astype(np.int64)
+    honest = calibration_of(TABLE, labels, np.column_stack([1 - chances, chances]))
+    assert not honest.is_off
+    assert honest.by_chance <= honest.at_most < 0.06
+    assert [one.rows for one in honest.bins] == [200] * 10
+    assert all(one.low <= one.found <= one.high for one in honest.bins)
+    assert honest.brier == pytest.approx(1 / 3, abs=0.03)
+    assert honest.brier_of_shares == pytest.approx(0.5, abs=0.01)
+    sure = np.clip(2 * chances - 0.5, 0.01, 0.99)
+    boastful = calibration_of(TABLE, labels, np.column_stack([1 - sure, sure]))
+    assert boastful.is_off
+    assert boastful.error > honest.error
+    assert calibration_of(TABLE, labels, np.eye(2)[labels]) is None
+
+
+def test_errors_of_numbers_stand_beside_the_prediction():
+    predictions = np.linspace(0, 100, 500)
+    found = residuals_of(predictions - np.where(predictions > 80, 10.0, 0.0), predictions)
+    assert [band.rows for band in found.bands] == [100] * 5
+    assert [band.quantiles[2] for band in found.bands] == [0, 0, 0, 0, 10]
+    assert found.bands[4].target == pytest.approx(found.bands[4].predicted - 10, abs=0.2)
+    assert found.quantiles == (0, 0, 0, 0, 10)
+
+
+async def test_what_is_shuffled_is_missed_only_where_it_was_used():
+    found = await importances(Candidate(code=TREE), TABLE, SPLIT.folds()[:3], ROC_AUC, execute, limits=LIMITS)
+    losses = {one.column: one.loss for one in found}
+    assert [one.column for one in found][2] == "town"
+    assert losses["town"].mean == losses["town"].high == 0
+    assert losses["a"].low > 0.1
+    assert losses["b"].low > 0.1
+    with pytest.raises(ValueError, match="ZeroDivisionError"):
+        await importances(Candidate(code="1 / 0"), TABLE, SPLIT.folds()[:1], ROC_AUC, execute, limits=LIMITS)
+
+
+@pytest.mark.parametrize(("source", "verdict"), [("reference", "accepted"), ("stub", "wrong_answer")])
+async def test_the_grader_of_tables_tells_who_learns(source, verdict):
+    """Without a sandbox, for both programs are ours."""
+    found = await judge_table(SimpleNamespace(execute=execute), getattr(tasks()["signs"], source), LIMITS)
+    assert found.verdict == verdict
+
+
+CAUGHT = {
+    "ranks_in_the_test_batch": "uses the test batch",
+    "fitted_before_the_split": "uses the test batch",
+    "data_known_by_heart": "suspicious",
+    "estimator_known_by_heart": "suspicious",
+}
+"""Programs that would score, and only compute: they run here without a sandbox."""
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+async def test_who_scores_by_a_cheat_is_caught_by_the_audit(name):
+    (program,) = (one for one in corpus() if one.name == f"tables/{name}")
+    found = await judge_table(SimpleNamespace(execute=execute), program.source, LIMITS)
+    assert found.verdict == "wrong_answer"
+    assert CAUGHT[name] in found.detail
+
+
+def test_the_table_has_what_is_cheated_with_and_gives_away_none_of_it():
+    found = table()
+    assert found.dropped == ("number",)
+    assert list(found.features.columns) == ["x", "y"]
+    assert found.features.duplicated().sum() == 100

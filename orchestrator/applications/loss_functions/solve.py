@@ -258,7 +258,7 @@ class _Tests:
     def correction(self, failure: Failure) -> tuple[Message, ...]:
         return correct_tests(self.brief, failure)
 
-    def extract(self, text: str) -> Extraction:
+    def extract(self, text: str, parent: Attempt | None = None) -> Extraction:
         return extract(text, entry_point=self.brief.entry_point, prompt=self.brief.stub, kind="tests")
 
     async def judge(self, extraction: Extraction) -> Judged:
@@ -342,7 +342,7 @@ class _Candidates:
     def correction(self, failure: Failure) -> tuple[Message, ...]:
         return correct_candidate(self.brief, failure)
 
-    def extract(self, text: str) -> Extraction:
+    def extract(self, text: str, parent: Attempt | None = None) -> Extraction:
         return extract(text, entry_point=self.brief.entry_point, prompt=self.brief.stub)
 
     async def judge(self, extraction: Extraction) -> Judged:

@@ -74,16 +74,15 @@ class ResearchWork:
             return prompts.improve(self.brief, shown, self._history(), self._left)
         return prompts.repair(self.brief, shown)
 
-    def extract(self, text: str) -> Extraction:
-        """The source of the network that an answer plans."""
-        best = best_of(self.ledger.of(self.kind))
+    def extract(self, text: str, parent: Attempt | None = None) -> Extraction:
+        """The source of the network that an answer plans; a change is made to the layers of `parent`."""
         try:
             proposal = proposal_of(
                 text,
                 class_name=self.class_name,
                 input_shape=self.split.data.input_shape,
                 outputs=self.split.data.outputs,
-                before=ResearchDetails.of(best).assembly.layers if best is not None else (),
+                before=ResearchDetails.of(parent).assembly.layers if parent is not None else (),
             )
             source = model_source(proposal.config)
         except (Unreadable, UsageError) as error:

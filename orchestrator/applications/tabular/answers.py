@@ -1,7 +1,8 @@
 """The candidate in a model's answer, completed by what the prompt offered.
 
-Small models write the features that they are asked for and leave out what they have just read. So an answer keeps the offered
-`build` where it has none, and the offered imports that it uses: nothing that it wrote is changed.
+Small models write the features that they are asked for and leave out what they have just read, and improvements are asked for one
+function alone. So an answer keeps the function that it does not have from what the prompt offered, or from what it improves, and
+the imports that it uses: nothing that it wrote is changed.
 
 Left out: anything that the prompt did not show.
 """
@@ -23,7 +24,7 @@ def functions_in(text: str, skeleton: str, offered: str) -> Extraction:
     Args:
         text: the answer.
         skeleton: begin of the answer as the prompt ended in it: a body alone continues it.
-        offered: the imports and the `build` that the prompt showed.
+        offered: what the prompt showed: imports and a `build`, or the module that is to be improved.
     """
     whole = extract(text)
     if not (whole.usable and _defines(whole.code)):

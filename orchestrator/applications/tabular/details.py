@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.applications.tabular.paired import Difference
+from orchestrator.scoring.paired import Difference
 from orchestrator.types import Attempt, Usage, Value
 
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from orchestrator.applications.tabular.candidate import Candidate
 from orchestrator.applications.tabular.evaluate import Evaluation, Execute, evaluate
 from orchestrator.applications.tabular.metrics import Metric
-from orchestrator.applications.tabular.paired import Difference, over_folds
+from orchestrator.applications.tabular.paired import over_folds
 from orchestrator.applications.tabular.split import Split
+from orchestrator.scoring.paired import Difference
 from orchestrator.sources import parse
 from orchestrator.types import Limits, Value
 

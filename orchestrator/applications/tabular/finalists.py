@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from orchestrator.applications.tabular.candidate import Candidate
 from orchestrator.applications.tabular.evaluate import Evaluation, Execute, evaluate
 from orchestrator.applications.tabular.metrics import Labels, Metric, interval
-from orchestrator.applications.tabular.paired import Difference, over_rows
+from orchestrator.applications.tabular.paired import over_rows
 from orchestrator.applications.tabular.split import Split
+from orchestrator.scoring.paired import Difference
 from orchestrator.sources import parse
 from orchestrator.types import Limits, Value
 

@@ -5,7 +5,8 @@
 3. the control: as many answers, each drawn independently with the first prompt;
 4. features that the model proposes for the best, and a search over its parameters, where the options ask for them;
 5. the best three and the best of the control on new folds;
-6. the winner, the control's best and the baselines on the sealed rows.
+6. what the winner takes from each column, and whether its predictions mean what they say;
+7. the winner, the control's best and the baselines on the sealed rows.
 
 What is done is recorded, and a resumed job does the rest.
 
@@ -21,10 +22,12 @@ from collections.abc import Sequence
 from orchestrator.applications.tabular import prompts
 from orchestrator.applications.tabular.audit import audit
 from orchestrator.applications.tabular.baselines import baselines
+from orchestrator.applications.tabular.calibration import calibration_of, residuals_of
 from orchestrator.applications.tabular.candidate import Candidate
 from orchestrator.applications.tabular.evaluate import Evaluation
 from orchestrator.applications.tabular.features import Kept, Tried, keep_features, proposals
-from orchestrator.applications.tabular.finalists import FINALISTS, choose, open_sealed
+from orchestrator.applications.tabular.finalists import FINALISTS, Finalist, choose, open_sealed
+from orchestrator.applications.tabular.importances import Importance, importances
 from orchestrator.applications.tabular.metrics import metric_for
 from orchestrator.applications.tabular.options import TabularJob
 from orchestrator.applications.tabular.planning import control_planner, planner
@@ -150,7 +153,7 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
         scored = tuple(_scored(bench, name, found, winner.evaluation) for name, found in met.items())
         origins = [ranked[0]] * len(refinements) + ranked
         origin = next(one for one, each in zip(origins, finalists, strict=False) if each is winner)
-        await self._open_sealed(origin, winner.candidate, control, scored)
+        await self._open_sealed(origin, winner, control, scored)
 
     async def _refined(self, best: Attempt) -> tuple[Refinement, ...]:
         """The best of the search with features that help, and with other parameters; the latest first."""
@@ -225,8 +228,11 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
         return best
 
     async def _open_sealed(
-        self, winner: Attempt, candidate: Candidate, control: Attempt | None, finalists: tuple[Scored, ...]
+        self, origin: Attempt, winner: Finalist, control: Attempt | None, finalists: tuple[Scored, ...]
     ) -> None:
+        candidate, on_new = winner.candidate, winner.evaluation
+        known = None if on_new.predictions is None else (self.table.y[on_new.rows], on_new.predictions)
+        weights = await self._importances(candidate)
         self.watcher.say("The winner is audited: shuffled targets, half of the rows, a second run.")
         try:
             audited = await audit(
@@ -244,16 +250,30 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
         )
         labels, predictions = final.labels, final.predictions.get(WINNER)
         outcome = Outcome(
-            winner=winner.index,
+            winner=origin.index,
             candidate=candidate,
             finalists=finalists,
             sealed=final.by_name,
             sealed_rows=len(labels),
             classes=() if predictions is None or not self.table.classes else tuple(classes_of(self.table, labels, predictions)),
             bands=() if predictions is None or self.table.classes else tuple(bands_of(labels, predictions)),
+            calibration=None if known is None or not self.table.classes else calibration_of(self.table, *known),
+            residuals=None if known is None or self.table.classes else residuals_of(*known),
+            importances=weights,
             audit=audited,
         )
         await self._stand(outcome=outcome)
+
+    async def _importances(self, candidate: Candidate) -> tuple[Importance, ...]:
+        self.watcher.say("Each column is shuffled in turn, to see what the winner takes from it.")
+        folds = self.split.folds(repeat=1)
+        try:
+            return await importances(
+                candidate, self.table, folds, self.metric, self.engine.execute, limits=self.job.limits, seed=self.job.seed
+            )
+        except ValueError as error:
+            self.problems.append(f"There are no importances: {error}")
+            return ()
 
     def result(self, run: RunRecord) -> TabularResult:
         """What is known so far."""

@@ -21,11 +21,13 @@ from orchestrator.types import Fault, Message, Value
 SYSTEM = "You are an expert in Python, pandas and scikit-learn. You answer with one python code block and nothing else."
 REPORT_WORDS = 80
 _CHANGES = (
-    "a new feature that joins two columns",
-    "another model in `build`",
-    "fewer features: leave out what is noise",
-    "other settings of the model",
+    ("features", "a new feature that joins two columns"),
+    ("build", "another model"),
+    ("features", "fewer features: leave out what is noise"),
+    ("build", "other settings of the model"),
 )
+"""The function that is to be changed, and how."""
+_HEADS = {"features": "def features(df):", "build": "def build(columns):"}
 REPORT_SYSTEM = "You are an expert in machine learning. You write short, exact notes."
 
 
@@ -82,7 +84,15 @@ def repair(brief: Brief, failure: Failure) -> tuple[Message, ...]:
 
 
 def improve(brief: Brief, failure: Failure, reports: Sequence[str], turn: int = 0) -> tuple[Message, ...]:
-    """Ask for a better candidate: the best so far with one change. Turns ask for different kinds of change, one after another."""
+    """Ask for a better candidate: the best so far with one change. Turns ask for different kinds of change, one after another.
+
+    Of a module only the function that changes is asked for: a small model that writes all of it again repeats it.
+    """
+    function, change = _CHANGES[turn % len(_CHANGES)]
+    if brief.form == "functions":
+        wanted, head = f"Write only the function `{function}` again; the rest stays as it is. Make", _HEADS[function]
+    else:
+        wanted, head = "Write the whole code again. Make", "# The change is"
     return _ask(
         _task(brief),
         "This is the best code so far:",
@@ -91,9 +101,8 @@ def improve(brief: Brief, failure: Failure, reports: Sequence[str], turn: int = 
         *_notes(reports),
         brief.pieces,
         brief.rules,
-        f"Write the whole code again with one change that improves the result: {_CHANGES[turn % len(_CHANGES)]}. Do not repeat "
-        "what was tried. It begins like this:",
-        block("# The change is"),
+        f"{wanted} one change that improves the result: {change}. Do not repeat what was tried. It begins like this:",
+        block(head),
     )
 
 
@@ -158,7 +167,7 @@ def _notes(reports: Sequence[str]) -> tuple[str, ...]:
 _RULES: dict[Form, str] = {
     "functions": (
         "Write `features(df)`, and `build(columns)` where you want another than the one above. `features` gets the columns "
-        "above for training rows and for new rows alike, never `{target}`, and returns one DataFrame with the same rows; it "
+        "above for training rows and for new rows alike, never `{target}`, and ends with `return df`, with the same rows; it "
         "looks at each row by itself (no mean over df, no fit). `build` gets the names of these features and returns a "
         "scikit-learn Pipeline that is not fitted yet; missing values and texts are its work. Do not read files, fit, predict "
         "or print."
@@ -176,12 +185,13 @@ _SPACE = (
 )
 _SKELETONS: dict[Form, str] = {
     "functions": """\
-{imports}
+import numpy as np
+import pandas as pd
 
 
 def features(df):
     df = df.copy()
-    # df has no column {target}. Three new columns that decide it:""",
+    # df has no column {target}. Three new columns that decide it, then return df:""",
     "script": """\
 import numpy as np
 import pandas as pd
@@ -214,7 +224,7 @@ def build(columns):
 
 
 def _skeleton(table: Table, form: Form) -> str:
-    return _SKELETONS[form].format(imports=_imports(table), target=table.target)
+    return _SKELETONS[form].format(target=table.target)
 
 
 def _imports(table: Table) -> str:
@@ -266,12 +276,12 @@ def _pieces(table: Table, form: Form) -> str:
             f'df["word"] = df[{a!r}].str.extract(r"([A-Za-z]+)\\.", expand=False)',
             f"df = df.drop(columns=[{a!r}])  # a text with too many values",
         ]
-    lines = (
-        ["Kinds of features, each shown on one column; choose few, and the columns that matter:", block("\n".join(made))]
-        if made
-        else []
-    )
-    lines.append(f"Models: {', '.join(_models(table))}")
+    lines = [f"Models: {', '.join(_models(table))}"]
     if form == "functions":
-        lines.append(f"A `build` that works:\n{block(_build(table))}")
+        # What a small model reads last it goes on with: the features, up to their `return`, and not the model.
+        lines.append(f"`build` is there already; you need not write it:\n{block(_build(table))}")
+        made = ["def features(df):", *(f"    {line}" for line in ("df = df.copy()", *made, "return df"))]
+    if made:
+        lines.append("Kinds of features, each shown on one column; choose few, and the columns that matter:")
+        lines.append(block("\n".join(made)))
     return "\n".join(lines)

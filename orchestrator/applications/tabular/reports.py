@@ -5,25 +5,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.applications.tabular.calibration import SHARES, Calibration, Residuals
 from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.features import Tried
 from orchestrator.applications.tabular.finalists import Sealed
+from orchestrator.applications.tabular.importances import Importance
 from orchestrator.applications.tabular.metrics import METRICS
-from orchestrator.applications.tabular.paired import Difference
 from orchestrator.applications.tabular.results import Scored, TabularResult
 from orchestrator.applications.tabular.standalone import standalone
 from orchestrator.files import write_whole
 from orchestrator.jobs.branching import was_scored
 from orchestrator.jobs.reports import FACTS, ROWS, check_folder, render, write_files
+from orchestrator.scoring.paired import Difference
 from orchestrator.types import Attempt
 
 BEST = "best.py"
 PAGES = ("report.md", "report.html")
 _WIDTH, _HEIGHT, _MARGIN = 640, 240, 24
+_SIDE = 240
+_MOST_COLUMNS = 20
+"""Of the importances that a page shows; `report.json` has all."""
 
 
 def check(folder: Path) -> None:
@@ -68,6 +74,12 @@ def _values(result: TabularResult) -> dict[str, Any]:
         "findings": outcome.audit.findings if outcome and outcome.audit else [],
         "classes": outcome.classes if outcome else (),
         "bands": outcome.bands if outcome else (),
+        "calibration": outcome.calibration if outcome else None,
+        "reliability": _reliability(outcome.calibration) if outcome and outcome.calibration else {},
+        "residuals": _residuals(outcome.residuals) if outcome and outcome.residuals else [],
+        "shares": [f"{share:.0%}" for share in SHARES],
+        "importances": [_importance(one) for one in outcome.importances[:_MOST_COLUMNS]] if outcome else [],
+        "more_columns": max(0, len(outcome.importances) - _MOST_COLUMNS) if outcome else 0,
         "code": outcome.candidate.code if outcome else "",
         "tree": _tree(result.of("candidate")),
         "control": [_node(attempt).text for attempt in result.of("control")],
@@ -112,6 +124,43 @@ def _tried(one: Tried) -> dict[str, str]:
         "kept": "yes" if one.kept else "no",
         "gain": failed or lead(one.gain),
         "reason": one.feature.reason,
+    }
+
+
+def _importance(one: Importance) -> dict[str, str]:
+    return {"column": one.column, "loss": lead(one.loss) or "not defined"}
+
+
+def _residuals(found: Residuals) -> list[dict[str, Any]]:
+    """Errors by band of the prediction, then over all rows."""
+
+    def row(predicted: str, target: str, rows: int, errors: Sequence[float]) -> dict[str, Any]:
+        return {"predicted": predicted, "target": target, "rows": rows, "errors": [f"{error:+.4g}" for error in errors]}
+
+    bands = [row(f"{one.predicted:.4g}", f"{one.target:.4g}", one.rows, one.quantiles) for one in found.bands]
+    return [*bands, row("all", "", found.rows, found.quantiles)]
+
+
+def _reliability(found: Calibration) -> dict[str, Any]:
+    """Predicted and found as places in a square picture."""
+
+    def place(share: float) -> float:
+        return round(_MARGIN + share * (_SIDE - 2 * _MARGIN), 1)
+
+    return {
+        "side": _SIDE,
+        "low": place(0),
+        "high": place(1),
+        "dots": [
+            {
+                "x": place(one.predicted),
+                "y": _SIDE - place(one.found),
+                "low": _SIDE - place(one.low),
+                "high": _SIDE - place(one.high),
+                "title": f"{one.rows} rows: predicted {one.predicted:.1%}, found {one.found:.1%}",
+            }
+            for one in found.bins
+        ],
     }
 
 

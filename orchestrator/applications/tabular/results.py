@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.applications.tabular.audit import Audit
+from orchestrator.applications.tabular.calibration import Calibration, Residuals
 from orchestrator.applications.tabular.candidate import Candidate
 from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.features import Tried
 from orchestrator.applications.tabular.finalists import Sealed
+from orchestrator.applications.tabular.importances import Importance
 from orchestrator.applications.tabular.options import TabularJob
-from orchestrator.applications.tabular.paired import Difference
 from orchestrator.applications.tabular.planning import tokens_of
 from orchestrator.applications.tabular.profile import Profile
 from orchestrator.applications.tabular.table import Table
@@ -21,6 +22,7 @@ from orchestrator.applications.tabular.weaknesses import Band, ClassRow
 from orchestrator.errors import OrchestratorError
 from orchestrator.jobs.branching import was_scored
 from orchestrator.jobs.job import JobResult
+from orchestrator.scoring.paired import Difference
 from orchestrator.types import Attempt, Value
 
 WINNER, CONTROL = "winner", "control"
@@ -54,6 +56,12 @@ class Outcome(Value):
     """The winner's confusion on the sealed rows."""
     bands: tuple[Band, ...] = ()
     """Its errors there by fifths of the target."""
+    calibration: Calibration | None = None
+    """Its probabilities on the new folds; None for regression, and where it gives none."""
+    residuals: Residuals | None = None
+    """Its errors on the new folds; None for classification."""
+    importances: tuple[Importance, ...] = ()
+    """What it loses there without each column, the most important first."""
     audit: Audit | None = None
     """What the winner was looked at for; None where it did not predict the fold that it was looked at on."""
 

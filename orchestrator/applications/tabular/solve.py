@@ -19,7 +19,7 @@ from orchestrator.applications.tabular.details import TabularDetails
 from orchestrator.applications.tabular.evaluate import Evaluation, Execute, evaluate
 from orchestrator.applications.tabular.metrics import Metric, bootstrap
 from orchestrator.applications.tabular.options import TabularJob
-from orchestrator.applications.tabular.paired import Difference, over_folds, over_rows
+from orchestrator.applications.tabular.paired import over_folds, over_rows
 from orchestrator.applications.tabular.split import Fold
 from orchestrator.applications.tabular.table import Table
 from orchestrator.applications.tabular.weaknesses import weakness
@@ -29,6 +29,7 @@ from orchestrator.jobs.classification import Diagnosis, Failure
 from orchestrator.jobs.loop import Judged, Kind, Ledger, Pen, seed_of
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import Extraction, extract, normalised
+from orchestrator.scoring.paired import Difference
 from orchestrator.scoring.verdicts import verdict_of_program
 from orchestrator.types import Attempt, Completion, Fault, Message, Sampling, Usage, Verdict
 
@@ -109,11 +110,12 @@ class TabularWork:
             return prompts.improve(self.brief, failure, self._reports(), turn)
         return prompts.repair(self.brief, failure)
 
-    def extract(self, text: str) -> Extraction:
-        """The program, or the module completed by what the prompt offered."""
+    def extract(self, text: str, parent: Attempt | None = None) -> Extraction:
+        """The program, or the module completed by what it improves, or by what the prompt offered."""
         if self.job.form == "script":
             return extract(text)
-        return functions_in(text, self.brief.skeleton, self.brief.offered)
+        improves = parent is not None and was_scored(parent)
+        return functions_in(text, self.brief.skeleton, parent.code if parent is not None and improves else self.brief.offered)
 
     async def judge(self, extraction: Extraction) -> Judged:
         """Evaluate the code on the folds of the search."""

@@ -32,6 +32,7 @@ from orchestrator.checks.redteam.corpus import (
     render,
     tasks,
 )
+from orchestrator.checks.redteam.tables import judge_table
 from orchestrator.engine.concurrency import map_concurrently
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.outputs import judge_artefacts, judge_io
@@ -259,6 +260,8 @@ async def judge(engine: Engine, source: str, task: Task, grader: Grader, judging
     if grader is Grader.ML:
         program = Program(code=source, files=_data(), artifacts=("predictions.json",))
         return await judge_artefacts(engine, program, lambda found: {"accuracy": _accuracy(found.get("predictions.json", b""))})
+    if grader is Grader.TABULAR:
+        return await judge_table(engine, source, LIMITS)
     return await _judge_tests(engine, source, task, judging)
 
 

@@ -5,13 +5,17 @@ Left out: attempts that nobody can learn from. `answers_of` counts them by reaso
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 
+from orchestrator.scoring.paired import corrected
 from orchestrator.types import Attempt, Message, RunRecord, Value, Verdict
 
 Prompt = tuple[Message, ...]
+_Z = 1.2816
+"""One-sided 90 % of the normal distribution."""
 
 
 class Answer(Value):
@@ -36,6 +40,12 @@ class Answer(Value):
     reward: float | None = None
     scale: str = ""
     """What the reward was measured by. Rewards of different scales are not compared."""
+    folds: tuple[float, ...] = ()
+    """Where the reward is a mean over folds, the same ones for all rewards of its scale: its value on each."""
+    noise: float | None = None
+    """Standard error of the reward; None where it has none."""
+    stages: tuple[str, ...] = ()
+    """How far its program says that it came, for people: nothing is decided by it."""
     cut_off: bool = False
     """The model ran out of tokens."""
     seed: int | None = None
@@ -52,6 +62,16 @@ class Answer(Value):
     def group(self) -> tuple[str, str, str]:
         """The task, distinguished from tasks of other data sets with the same name."""
         return self.dataset, self.task, self.kind
+
+    def betters(self, other: Answer) -> bool | None:
+        """Whether its reward is higher by more than the noise of both (one-sided 90 %); None where one of them has no noise."""
+        if self.reward is None or other.reward is None or self.scale != other.scale or None in (self.noise, other.noise):
+            return None
+        count = len(self.folds)
+        if count > 1 and len(other.folds) == count:
+            gain = corrected([a - b for a, b in zip(self.folds, other.folds, strict=True)], held_out=1 / (count - 1))
+            return gain is not None and gain.low > 0
+        return self.reward - other.reward > _Z * math.hypot(self.noise or 0.0, other.noise or 0.0)
 
 
 Reward = Callable[[Attempt], tuple[float | None, str]]
@@ -93,7 +113,7 @@ def answers_of(
                 dataset=dataset_of(run),
                 task=attempt.task,
                 index=attempt.index,
-                kind=attempt.kind,
+                kind="tests" if attempt.kind == "tests" else "candidate",  # a control is a candidate
                 prompt=asked,
                 continues=continues,
                 text=attempt.completion.text,

@@ -50,7 +50,7 @@ def card(
         _head(choice, present, title, licence),
         f"# {title}",
         "Answers of language models to programming tasks, each run and judged in a sandbox, made into preference and training"
-        f" data by Fumehood {version}. Right means: accepted by tests that the model did not see.",
+        f" data by Fumehood {version}. Right means: accepted by tests, or by rows, that the model did not see.",
         "## Rows",
         _table(
             ("format", "rows", "columns"),
@@ -148,6 +148,8 @@ def _rules(rules: Rules, reward: str, together: bool) -> str:
             f"- at most {rules.max_per_prompt} for a prompt and {rules.max_per_task} for a task; seed {rules.seed}",
             "- programs that differ in white space, comments or docstrings only are the same program; programs whose edit"
             f" similarity is at least {rules.near:g} count once",
+            "- where rewards are measured on folds, the better side is better by more than their noise (paired, one-sided 90 %);"
+            " an answer to a table is right where it betters the prior by more than that",
             "- no unscored answer, none whose tests were at fault, none that attacked its judge or was cut off as the better one",
             "- judged in the candidate's own interpreter (`together`): " + ("taken too" if together else "left out"),
             "- both sides of `correction` pairs are bare code, for the answers speak of what they correct",

@@ -6,6 +6,8 @@
 | `outcome` | accepted over failed, for the same prompt |
 | `reward` | the higher reward over the lower, for the same prompt and by the same measure |
 
+Where rewards have noise, the better side must be better by more than that. Then a correction may also be of what worked.
+
 Answers that were written as corrections speak of what they correct. In `correction` pairs both sides are therefore bare code.
 """
 
@@ -35,7 +37,7 @@ class Rules(Value):
 
     pairs: tuple[PairKind, ...] = _KINDS
     min_margin: Annotated[float, Field(gt=0)] = 0.25
-    """The least difference of rewards in a `reward` pair."""
+    """The least difference of rewards in a `reward` pair, where rewards have no noise."""
     max_per_prompt: Annotated[int, Field(ge=1)] = 4
     """Pairs for one prompt; also examples for one prompt with one label."""
     max_per_task: Annotated[int, Field(ge=1)] = 8
@@ -95,8 +97,9 @@ class Choice(Value):
     pairs: tuple[Pair, ...]
     examples: tuple[Example, ...]
     dropped_pairs: Mapping[str, int]
-    """By reason: `same_program, contradictory, tampered_chosen, cut_off_chosen, under_margin, duplicate, near_duplicate, refused,
-    over_max_per_prompt, over_max_per_task`. Contradictory: one program of the pair was judged right once and wrong once."""
+    """By reason: `same_program, contradictory, tampered_chosen, cut_off_chosen, within_noise, under_margin, duplicate,
+    near_duplicate, refused, over_max_per_prompt, over_max_per_task`. Contradictory: one program of the pair was judged right once
+    and wrong once."""
     dropped_examples: Mapping[str, int]
     """By reason: `contradictory, cut_off, duplicate, near_duplicate, refused, over_max_per_prompt, over_max_per_task`."""
 
@@ -120,7 +123,7 @@ def choose(answers: Iterable[Answer], rules: Rules | None = None, keep: Keep = l
         if one.accepted and one.code and chain and not chain[-1].continues:
             root = prompts[one.group][chain[-1].prompt, False]
             root.fixed.append(one)
-            root.corrections += [(one, broken) for broken in chain if not broken.accepted]
+            root.corrections += [(one, before) for before in chain if not before.accepted or one.betters(before)]
     pair_drops: Counter[str] = Counter()
     example_drops: Counter[str] = Counter()
     pairs: list[Pair] = []
@@ -258,7 +261,10 @@ def _margin(chosen: Answer, rejected: Answer) -> float | None:
 
 
 def _refused(kind: PairKind, chosen: Answer, rejected: Answer, margin: float | None, rules: Rules) -> str:
-    if kind == "reward" and (margin is None or margin < rules.min_margin):
+    betters = chosen.betters(rejected)
+    if betters is False:
+        return "within_noise"
+    if kind == "reward" and betters is None and (margin is None or margin < rules.min_margin):
         return "under_margin"
     if chosen.verdict is Verdict.TAMPERED:
         return "tampered_chosen"

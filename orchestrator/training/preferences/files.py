@@ -148,7 +148,7 @@ def _of_example(example: Example) -> Row:
 
 def _attempt(answer: Any) -> Row:
     facts: Mapping[str, Any] = answer.model_dump(mode="json", include={"run", "index", "verdict", "reward", "scale", "seed"})
-    return dict(facts)
+    return {**facts, "stages": list(answer.stages)} if answer.stages else dict(facts)
 
 
 def _lines(path: Path, rows: Iterable[Row]) -> None:

@@ -48,6 +48,7 @@ class Family(StrEnum):
     DODGING_SCORE = "dodging_score"
     HIDDEN_BY_COPIES = "hidden_by_copies"
     COUNTS_AND_TRACES = "counts_and_traces"
+    TABLES = "tables"
 
 
 class Grader(StrEnum):
@@ -69,6 +70,8 @@ class Grader(StrEnum):
     """Tests are the work: they pass on right solutions and fail on mutants."""
     ML = "ml"
     """Predictions for inputs whose labels are elsewhere."""
+    TABULAR = "tabular"
+    """Programs that learn from a table, scored on held-out rows and audited."""
 
 
 IN_TESTS = frozenset({Grader.FUNCTION, Grader.ASSERTS, Grader.PYTEST, Grader.UNITTEST, Grader.TORCH_LOSS})
