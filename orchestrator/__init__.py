@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.applications.loss_functions.door import solve_loss, train_loss
     from orchestrator.engine.background import run, run_many, session
     from orchestrator.engine.base import Executor
     from orchestrator.engine.engine import Engine
@@ -39,6 +40,8 @@ __all__ = [
     "run",
     "run_many",
     "session",
+    "solve_loss",
+    "train_loss",
 ]
 
 _HOMES = {
@@ -52,6 +55,8 @@ _HOMES = {
     "judge_artefacts": "orchestrator.engine.outputs",
     "judge_io": "orchestrator.engine.outputs",
     "Settings": "orchestrator.settings",
+    "solve_loss": "orchestrator.applications.loss_functions.door",
+    "train_loss": "orchestrator.applications.loss_functions.door",
 }
 
 
