@@ -82,6 +82,10 @@ def loss(
     parallel: Parallel = None,
     train: Annotated[str | None, typer.Option(metavar="DATASET", help=_TRAIN)] = None,
     train_seeds: Annotated[int | None, typer.Option(metavar="N", help="Pairs of trainings, for an interval. [5]")] = None,
+    phrasings: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Solve each task in several words and compare; a TOML file or built-in.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(metavar="N", min=1, max=100, help="Runs of each phrasing. [1]")] = None,
     base_url: BaseUrl = None,
     model: Model = None,
     resume: _Resume = None,
@@ -100,13 +104,18 @@ def loss(
         make_folder(out, "--out")
     chosen, asked = settings(), Asked(base_url, model, parallel)
     if resume is not None:
-        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, rounds, samples, seed, train, train_seeds)
+        search = (rounds, samples, seed, train, train_seeds, phrasings, repeats)
+        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, *search)
         job = None
     else:
         given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
         tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train)
         if train is None:
             nothing_of("there is no --train", {"--train-seeds": train_seeds})
+        if phrasings is not None:
+            tasks = _in_other_words(tasks, phrasings, repeats or 1)
+        else:
+            nothing_of("there are no --phrasings", {"--repeats": repeats})
         job = _job(tasks, given_search, train, asked.server(chosen), train_seeds)
         job.resolved()
     if demo:
@@ -340,6 +349,20 @@ def _wanted(
     )
 
 
+def _in_other_words(tasks: list[LossTask | str], given: str, repeats: int) -> list[LossTask | str]:
+    """Built-in tasks in each of their phrasings."""
+    from orchestrator.applications.loss_functions.phrasings import phrased, read_texts
+    from orchestrator.applications.loss_functions.tasks import builtin_tasks
+
+    texts, known = read_texts(given), builtin_tasks()
+    for task in tasks:
+        if not isinstance(task, str):
+            raise UsageError("Phrasings are compared on built-in tasks.", remedy="Name some (`fumehood tasks`), or give --all.")
+        if task not in known:
+            raise no_such("built-in task", task, known)
+    return [*phrased([known[str(task)] for task in tasks], texts, repeats)]
+
+
 def _description(text: str) -> str:
     """What a loss is for; one word is a misspelt task."""
     from orchestrator.applications.loss_functions.tasks import builtin_tasks
@@ -402,6 +425,8 @@ def _show(result: LossResult, home: Path, *, demo: bool, as_json: bool) -> None:
         for outcome in result.outcomes:
             if outcome.verdict == "accepted":
                 screen.print(f"\nThe accepted {outcome.task}:\n\n{outcome.code.strip()}\n")
+    for page in result.pages:
+        screen.print(f"What the phrasings came to is in {page}", soft_wrap=True)
     for task, path in result.saved.items():
         screen.print(f"The accepted {task} is in {path}", soft_wrap=True)
     screen.print(f"Recorded as {run.id}: `fumehood runs show {run.id}` shows every attempt.", soft_wrap=True)

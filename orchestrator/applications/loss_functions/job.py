@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from orchestrator.applications.loss_functions.datasets import DataSet, check_name, fits, misfit, open_data
+from orchestrator.applications.loss_functions.phrasings import write_page
 from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, solve
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks
 from orchestrator.applications.loss_functions.training import TrainingReport, train_on_seeds
@@ -73,6 +74,9 @@ class LossResult(JobResult):
     saved: dict[str, Path] = field(default_factory=dict)
     """Task -> the file with its accepted loss."""
 
+    pages: list[Path] = field(default_factory=list)
+    """Files that compare the phrasings of tasks, where there are several."""
+
     @property
     def accepted(self) -> bool:
         """Every loss was accepted, and every training went through."""
@@ -109,6 +113,7 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
         outcomes = _recorded(self.run, "tasks", LossOutcome)
         self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
         self.saved: dict[str, Path] = {}
+        self.pages: list[Path] = []
         self.training = {report.task: report for report in _recorded(self.run, "training", TrainingReport)}
         self.data: DataSet | None = None
         if self.job.train and self.tasks.keys() - self.training.keys():
@@ -159,12 +164,17 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
                 self.saved[outcome.task] = await asyncio.to_thread(write_beside, place, code, self._suffix)
         for task in self._untrained():
             await self._train(task)
+        tasks, outcomes = list(self.tasks.values()), list(self.outcomes.values())
+        if any(task.phrasing for task in tasks):
+            assert self.run is not None
+            seed = self.job.options.seed
+            self.pages = await asyncio.to_thread(write_page, self._folder, self.run, tasks, outcomes, seed)
 
     def result(self, run: RunRecord) -> LossResult:
         """Outcomes in the order of the tasks."""
         outcomes = [self.outcomes[name] for name in self.tasks if name in self.outcomes]
         training, attempts = list(self.training.values()), list(self.attempts.values())
-        return LossResult(run=run, outcomes=outcomes, training=training, attempts=attempts, saved=self.saved)
+        return LossResult(run=run, outcomes=outcomes, training=training, attempts=attempts, saved=self.saved, pages=self.pages)
 
     @property
     def endpoint(self) -> ModelEndpoint | None:
