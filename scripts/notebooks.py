@@ -124,8 +124,8 @@ def _corrected(title: str, what: str, task: str, data: str) -> list[tuple[str, s
 
 
 _WORDS = (
-    '(\n        "cross-entropy over 10 classes of images in which examples that are already easy count less: weigh each by "\n'
-    '        "(1 - p) squared, p being the predicted probability of its class, and take the mean"\n    )'
+    '(\n        "cross-entropy over 10 classes of images with label smoothing 0.1, so that a network does not become "\n'
+    '        "too sure of itself; the mean over the batch"\n    )'
 )
 NOTEBOOKS = {
     "mnist": _end_to_end(
