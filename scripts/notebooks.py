@@ -80,14 +80,18 @@ elif wrong is not None:
 """
 
 
+_LIMITS = "orchestrator.Limits(wall_time=300, cpu_time=60)"
+"""Of each judgement: patient enough for a busy machine."""
+
+
 def _end_to_end(title: str, what: str, task: str, data: str) -> list[tuple[str, str]]:
     return [
         ("markdown", f"# {title}, end to end\n\n{what}\n{_SETUP}"),
         (
             "code",
             f"from IPython.display import Image, display\n\nimport orchestrator\n\nPAIRS = 5\nresult = orchestrator.solve_loss(\n"
-            f'    {task},\n    rounds=4,\n    samples=2,\n    seed=0,\n    write_tests=False,\n    train="{data}",\n'
-            "    train_seeds=PAIRS,\n)",
+            f"    {task},\n    rounds=4,\n    samples=2,\n    seed=0,\n    write_tests=False,\n    limits={_LIMITS},\n"
+            f'    train="{data}",\n    train_seeds=PAIRS,\n)',
         ),
         ("markdown", "## The loss"),
         ("code", f"print(result.run.model.model)\n{_SHOW}"),
@@ -101,8 +105,8 @@ def _corrected(title: str, what: str, task: str, data: str) -> list[tuple[str, s
         ("markdown", f"# {title}: a wrong loss and its correction\n\n{what}\n{_SETUP}"),
         (
             "code",
-            f'import orchestrator\n\nPAIRS = 3\nresult = orchestrator.solve_loss("{task}", rounds=4, samples=2, seed=0, '
-            "write_tests=False)\nprint(result.run.model.model)",
+            f'import orchestrator\n\nPAIRS = 3\nresult = orchestrator.solve_loss(\n    "{task}",\n    rounds=4,\n    samples=2,\n'
+            f"    seed=0,\n    write_tests=False,\n    limits={_LIMITS},\n)\nprint(result.run.model.model)",
         ),
         (
             "markdown",
@@ -124,8 +128,8 @@ def _corrected(title: str, what: str, task: str, data: str) -> list[tuple[str, s
 
 
 _WORDS = (
-    '(\n        "cross-entropy over 10 classes of images with label smoothing 0.1, so that a network does not become "\n'
-    '        "too sure of itself; the mean over the batch"\n    )'
+    '"cross-entropy over 10 classes of images with label smoothing 0.1, so that a network does not become "\n'
+    '    "too sure of itself; the mean over the batch"'
 )
 NOTEBOOKS = {
     "mnist": _end_to_end(
@@ -212,16 +216,16 @@ def main() -> None:
     if unknown := set(chosen.names) - NOTEBOOKS.keys():
         parser.error(f"There is no notebook {min(unknown)!r}.")
     chosen.out.mkdir(parents=True, exist_ok=True)
-    kept = chosen.out / ANSWERS
-    answers: dict[str, dict[str, str]] = json.loads(kept.read_text()) if kept.exists() else {}
     for name in chosen.names or NOTEBOOKS:
         with tempfile.TemporaryDirectory() as work:
             os.environ["FUMEHOOD_DB"] = f"sqlite:///{work}/runs.sqlite3"
             print(f"{run(name, chosen.out, chosen.pairs)} is written.", flush=True)
             with RunStore.open(os.environ["FUMEHOOD_DB"]) as store:
                 attempts = [attempt for record in store.runs() for attempt in store.attempts(record.id)]
+        kept = chosen.out / ANSWERS
+        answers: dict[str, dict[str, str]] = json.loads(kept.read_text()) if kept.exists() else {}
         answers[name] = {str(attempt.sampling.seed): attempt.completion.text for attempt in attempts}
-        kept.write_text(json.dumps(answers, indent=1) + "\n")
+        kept.write_text(json.dumps(answers, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class DataSet:
     @property
     def warning(self) -> str:
         """What is said aloud of made-up rows, before anything is learnt from them."""
-        return f"SYNTHETIC DATA. {self.synthetic} Numbers that come of it say nothing of real {self.name}."
+        return f"SYNTHETIC DATA. {self.synthetic} Numbers that come of it say nothing of real images."
 
 
 def known_name(given: str) -> str | None:
