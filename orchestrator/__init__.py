@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.applications.loss_functions.door import solve_loss, train_loss
     from orchestrator.applications.model_research.assemble import assemble_model_code, save_model_code
     from orchestrator.applications.model_research.config import ModelConfig
     from orchestrator.applications.model_research.written import assemble_from_config
@@ -46,6 +47,8 @@ __all__ = [
     "run_many",
     "save_model_code",
     "session",
+    "solve_loss",
+    "train_loss",
 ]
 
 _HOMES = {
@@ -63,6 +66,8 @@ _HOMES = {
     "judge_artefacts": "orchestrator.engine.outputs",
     "judge_io": "orchestrator.engine.outputs",
     "Settings": "orchestrator.settings",
+    "solve_loss": "orchestrator.applications.loss_functions.door",
+    "train_loss": "orchestrator.applications.loss_functions.door",
 }
 
 

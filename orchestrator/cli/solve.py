@@ -40,13 +40,14 @@ from orchestrator.files import write_beside
 if TYPE_CHECKING:
     from orchestrator.applications.loss_functions.job import LossJob, LossResult
     from orchestrator.applications.loss_functions.tasks import LossTask
-    from orchestrator.applications.loss_functions.training import TrainingReport
     from orchestrator.applications.unit_tests.results import TestsResult
 
 DEMO_TASKS = ("huber", "triplet")
 """Small enough for a coffee, hard enough that something is corrected."""
-TRAINABLE = {"digits": "label_smoothing", "breast_cancer": "focal"}
-"""Which built-in task to solve where only a data set is named."""
+FITTING = {2: "focal"}
+OTHERWISE = "label_smoothing"
+"""Which built-in task to solve where only a data set is named, by the number of its classes."""
+_TRAIN = "Then train small networks with it: mnist, cifar10, cats-dogs, digits, breast_cancer, ... or an .npz file."
 _Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")]
 
 solve_app = typer.Typer(
@@ -79,12 +80,12 @@ def loss(
     samples: Annotated[int | None, typer.Option(metavar="N", help="Samples in each round. [3]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed. [0]")] = None,
     parallel: Parallel = None,
-    train: Annotated[
-        str | None, typer.Option(metavar="DATASET", help="Then train a small network with it: digits or breast_cancer.")
+    train: Annotated[str | None, typer.Option(metavar="DATASET", help=_TRAIN)] = None,
+    train_seeds: Annotated[int | None, typer.Option(metavar="N", help="Pairs of trainings, for an interval. [5]")] = None,
+    phrasings: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Solve each task in several words and compare; a TOML file or built-in.")
     ] = None,
-    train_seeds: Annotated[
-        int | None, typer.Option(metavar="N", help="Training runs with each loss, for an interval. [3]")
-    ] = None,
+    repeats: Annotated[int | None, typer.Option(metavar="N", min=1, max=100, help="Runs of each phrasing. [1]")] = None,
     base_url: BaseUrl = None,
     model: Model = None,
     resume: _Resume = None,
@@ -103,13 +104,18 @@ def loss(
         make_folder(out, "--out")
     chosen, asked = settings(), Asked(base_url, model, parallel)
     if resume is not None:
-        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, rounds, samples, seed, train, train_seeds)
+        search = (rounds, samples, seed, train, train_seeds, phrasings, repeats)
+        nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, *search)
         job = None
     else:
         given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
         tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train)
         if train is None:
             nothing_of("there is no --train", {"--train-seeds": train_seeds})
+        if phrasings is not None:
+            tasks = _in_other_words(tasks, phrasings, repeats or 1)
+        else:
+            nothing_of("there are no --phrasings", {"--repeats": repeats})
         job = _job(tasks, given_search, train, asked.server(chosen), train_seeds)
         job.resolved()
     if demo:
@@ -327,14 +333,34 @@ def _wanted(
         return [word if word in known else custom_task(_description(word), form, inputs) for word in each], train
     if what or named:
         return [*what, *named], train
-    if train is not None and train in TRAINABLE:
-        return [TRAINABLE[train]], train
     if train is not None:
-        raise no_such("data set", train, TRAINABLE)
+        from orchestrator.applications.loss_functions.datasets import NAMES, known_name
+
+        if (name := known_name(train)) is not None:
+            return [FITTING.get(NAMES[name], OTHERWISE)], train
+        if Path(train).exists():
+            raise UsageError(
+                "There is no loss to train with on this file.", remedy="Name a task (`fumehood tasks`) or describe a loss."
+            )
+        raise no_such("data set", train, NAMES)
     raise UsageError(
         "There is nothing to solve: no description and no task.",
         remedy='Describe a loss ("regression for data with outliers"), name tasks (`fumehood tasks`), or try --demo.',
     )
+
+
+def _in_other_words(tasks: list[LossTask | str], given: str, repeats: int) -> list[LossTask | str]:
+    """Built-in tasks in each of their phrasings."""
+    from orchestrator.applications.loss_functions.phrasings import phrased, read_texts
+    from orchestrator.applications.loss_functions.tasks import builtin_tasks
+
+    texts, known = read_texts(given), builtin_tasks()
+    for task in tasks:
+        if not isinstance(task, str):
+            raise UsageError("Phrasings are compared on built-in tasks.", remedy="Name some (`fumehood tasks`), or give --all.")
+        if task not in known:
+            raise no_such("built-in task", task, known)
+    return [*phrased([known[str(task)] for task in tasks], texts, repeats)]
 
 
 def _description(text: str) -> str:
@@ -355,21 +381,16 @@ def _job(
     from orchestrator.applications.loss_functions.solve import LossOptions
 
     options = checked(LossOptions, **search)
-    return checked(LossJob, tasks=tuple(tasks), options=options, train=train or "", train_seeds=train_seeds, **server)
+    return checked(LossJob, tasks=tuple(tasks), options=options, train=_resolved(train), train_seeds=train_seeds, **server)
 
 
-def _trained(report: TrainingReport) -> str:
-    """What came of training with a loss, in a sentence."""
-    count = len(report.accuracies)
-    seeds = f"seed {report.seed}" if count < 2 else f"means of {count} seeds from {report.seed} on"
-    text = (
-        f"Trained on {report.dataset} with {report.task}: {report.accuracy:.1%} of the held-out rows right;"
-        f" with the stock loss {report.stock_accuracy:.1%} ({seeds})."
-    )
-    if (difference := report.difference()) is None:
-        return text
-    middle, low, high = (100 * value for value in difference)
-    return f"{text} The difference is {middle:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}, paired by seed)."
+def _resolved(train: str | None) -> str:
+    """A data set as it is recorded: a file by its whole path, for a run may be resumed elsewhere."""
+    from orchestrator.applications.loss_functions.datasets import known_name
+
+    if train is None or known_name(train) is not None or not Path(train).exists():
+        return train or ""
+    return str(Path(train).absolute())
 
 
 def _show(result: LossResult, home: Path, *, demo: bool, as_json: bool) -> None:
@@ -395,16 +416,17 @@ def _show(result: LossResult, home: Path, *, demo: bool, as_json: bool) -> None:
         )
     screen.print(table)
     for report in result.training:
-        if report.accuracy is None:
-            screen.print(f"Training on {report.dataset} with {report.task} failed: {report.failure}")
-            continue
-        screen.print(_trained(report), soft_wrap=True)
+        screen.print(report.described(), soft_wrap=True)
+        if report.data:
+            screen.print(f"Data: {report.data}", soft_wrap=True)
         if report.picture is not None:
             screen.print(f"Learning curves: {report.picture}", soft_wrap=True)
     if demo:
         for outcome in result.outcomes:
             if outcome.verdict == "accepted":
                 screen.print(f"\nThe accepted {outcome.task}:\n\n{outcome.code.strip()}\n")
+    for page in result.pages:
+        screen.print(f"What the phrasings came to is in {page}", soft_wrap=True)
     for task, path in result.saved.items():
         screen.print(f"The accepted {task} is in {path}", soft_wrap=True)
     screen.print(f"Recorded as {run.id}: `fumehood runs show {run.id}` shows every attempt.", soft_wrap=True)

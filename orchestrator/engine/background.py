@@ -82,9 +82,9 @@ class Background:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fumehood", daemon=True)
         self._thread.start()
-        self._engine = engine or Engine()
+        self.engine = engine or Engine()
         try:
-            self.do(self._engine.__aenter__())
+            self.do(self.engine.__aenter__())
         except BaseException:
             self._stop()
             raise
@@ -101,7 +101,7 @@ class Background:
     @contextlib.contextmanager
     def session(self, limits: Limits | None, **options: Any) -> Iterator[SyncSession]:
         """A session, until the block is left."""
-        opened = self._engine.session(limits, **options)
+        opened = self.engine.session(limits, **options)
         session = self.do(_entered(opened))
         try:
             yield SyncSession(self, session)
@@ -110,7 +110,7 @@ class Background:
 
     def execute(self, program: Program, limits: Limits | None, on_output: OnOutput | None, image: str) -> ExecutionResult:
         """Run a program."""
-        return self.do(self._engine.execute(program, limits, on_output, image=image))
+        return self.do(self.engine.execute(program, limits, on_output, image=image))
 
     def map(
         self,
@@ -124,7 +124,7 @@ class Background:
 
         async def collect() -> list[ExecutionResult]:
             results = {}
-            stream = self._engine.execute_many(programs, limits, in_flight, image=image)
+            stream = self.engine.execute_many(programs, limits, in_flight, image=image)
             async with contextlib.aclosing(stream):
                 async for place, result in stream:
                     results[place] = result
@@ -138,7 +138,7 @@ class Background:
         """Close the engine, and with it everything that is open. Safe to call twice."""
         if self._loop.is_closed():
             return
-        self.do(self._engine.__aexit__(None, None, None))
+        self.do(self.engine.__aexit__(None, None, None))
         self._stop()
 
     def _stop(self) -> None:
@@ -231,7 +231,7 @@ def run(
         test_files=_contents(test_files),
         artifacts=tuple(artifacts),
     )
-    return _shared().execute(program, limits, on_output, image)
+    return shared().execute(program, limits, on_output, image)
 
 
 def run_many(
@@ -276,7 +276,7 @@ def run_many(
         test_files=_contents(test_files),
     )
     every = (common.model_copy(update={"code": one}) if isinstance(one, str) else one for one in programs)
-    return _shared().map(every, limits, in_flight, image, on_result)
+    return shared().map(every, limits, in_flight, image, on_result)
 
 
 def _contents(given: Mapping[str, Content] | None) -> dict[str, bytes]:
@@ -305,11 +305,12 @@ def session(limits: Limits | None = None, *, image: str = "", gpus: int = 0, ttl
         PrerequisiteError: no engine, no permission, or no sandbox image; the remedy says what helps.
         UsageError: the limits do not fit this host, or the time to live is not valid.
     """
-    with _shared().session(limits, image=image, gpus=gpus, ttl=ttl) as opened:
+    with shared().session(limits, image=image, gpus=gpus, ttl=ttl) as opened:
         yield opened
 
 
-def _shared() -> Background:
+def shared() -> Background:
+    """The engine of this process, started when it is first asked for; it ends with the interpreter."""
     global _background
     with _starting:
         if _background is None:

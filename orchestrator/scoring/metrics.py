@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,19 @@ def balanced_accuracy(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -
     return float(np.mean([np.mean(predicted[labels == label] == label) for label in np.unique(labels)]))
 
 
-def _check(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
+def cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Mean of minus the logarithm of the probability (softmax) of each row's label, in nats. `logits` is (rows, classes).
+
+    Raises:
+        ValueError: nothing to compare, or numbers of rows differ.
+    """
+    _check(logits[:, 0], labels)
+    highest = logits.max(axis=1)
+    total = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
+    return float(np.mean(total - logits[np.arange(len(labels)), labels]))
+
+
+def _check(predicted: NDArray[Any], labels: NDArray[np.int64]) -> None:
     if predicted.shape != labels.shape or labels.size == 0:
         raise ValueError(f"{predicted.shape} predictions cannot be compared with {labels.shape} labels.")
 

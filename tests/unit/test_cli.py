@@ -407,7 +407,27 @@ def test_quoted_descriptions_are_tasks_of_their_own_and_words_are_one() -> None:
 
 def test_a_data_set_that_does_not_fit(cli: Cli) -> None:
     explained(cli("solve", "loss", "--train", "imagenet"), 2, "no data set 'imagenet'")
-    explained(cli("solve", "loss", "focal", "--train", "digits"), 2, "None of these losses can be trained on 'digits'")
+    explained(
+        cli("solve", "loss", "focal", "--train", "digits"), 2, "is a loss over binary_logits, for two classes, and digits has 10"
+    )
+    explained(cli("solve", "loss", "focal", "--train", "nowhere.npz"), 2, "no data set 'nowhere.npz', and no such file")
+
+
+def test_a_data_set_alone_chooses_a_loss_that_fits_it() -> None:
+    def wanted(train: str) -> list[str]:
+        tasks, _ = _wanted([], None, None, [], False, False, train)
+        return [str(task) for task in tasks]
+
+    assert wanted("cats_dogs") == wanted("breast_cancer") == ["focal"]
+    assert wanted("mnist") == wanted("CIFAR10") == ["label_smoothing"]
+
+
+def test_phrasings_are_those_of_builtin_tasks(cli: Cli, tmp_path: Path) -> None:
+    of_own = cli("solve", "loss", "masks of thin vessels", "--phrasings", "built-in")
+    explained(of_own, 2, "Phrasings are compared on built-in tasks")
+    explained(cli("solve", "loss", "focal", "--phrasings", "none.toml"), 2, "The phrasings none.toml cannot be read")
+    (tmp_path / "own.toml").write_text('[focal]\nterse = "Focal loss."')
+    explained(cli("solve", "loss", "dice", "--phrasings", "own.toml"), 2, "There is one phrasing of dice alone")
 
 
 def test_resume_takes_no_other_options(cli: Cli) -> None:

@@ -28,6 +28,7 @@ IDLE = [
     (("eval", "unit-tests", D, "--data", "x"), f"--data would do nothing: {D} holds the data."),
     (("eval", "unit-tests", "--resume", "last", "--no-docstrings"), "--resume takes data set and options from the run itself."),
     (("solve", "loss", "focal", "--train-seeds", "3"), "--train-seeds would do nothing: there is no --train."),
+    (("solve", "loss", "focal", "--repeats", "3"), "--repeats would do nothing: there are no --phrasings."),
     (("solve", "tests", f"{P}::f", "--tests", T, "--no-docstrings"), "--docstrings would do nothing: no model is asked"),
     (("solve", "tests", f"{P}::f", "--tests", T, "--samples", "2", "--model", "m"), "--samples, --model would do nothing"),
     (("collect", "last", "--out", "o", "--public"), "--public would do nothing: there is no --push-to-hub."),

@@ -14,15 +14,17 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
+from orchestrator.applications.loss_functions.datasets import DataSet, check_name, fits, misfit, open_data
+from orchestrator.applications.loss_functions.phrasings import write_page
 from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, solve
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks
-from orchestrator.applications.loss_functions.training import TrainingReport, datasets_for, train_on_seeds
+from orchestrator.applications.loss_functions.training import TrainingReport, train_on_seeds
 from orchestrator.errors import CompletionError, UsageError, no_such
 from orchestrator.files import write_beside
 from orchestrator.jobs.endpoint import ModelEndpoint
 from orchestrator.jobs.job import JobResult, RecordedJob
 from orchestrator.jobs.steps import Step
-from orchestrator.types import Limits, RunRecord, Usage, Value, Verdict
+from orchestrator.types import Attempt, Limits, RunRecord, Usage, Value, Verdict
 
 _Recorded = TypeVar("_Recorded", LossOutcome, TrainingReport)
 
@@ -38,8 +40,8 @@ class LossJob(Value):
     model: str = ""
     """Name at that server, or which embedded model."""
     train: str = ""
-    """Data set to train on with the accepted losses; empty trains nothing."""
-    train_seeds: int = Field(default=3, ge=1, le=100)
+    """Data set to train on with the accepted losses, a name or a path; empty trains nothing."""
+    train_seeds: int = Field(default=5, ge=1, le=100)
     """Trainings with each loss, each beside one with the stock loss from the same weights."""
 
     def resolved(self) -> list[LossTask]:
@@ -56,12 +58,8 @@ class LossJob(Value):
             tasks.append(known[task] if isinstance(task, str) else task)
         if len({task.name for task in tasks}) < len(tasks):
             raise UsageError("A task is named twice.", remedy="Name each task once.")
-        if self.train and not any(self.train in datasets_for(task) for task in tasks):
-            fitting = sorted({name for task in tasks for name in datasets_for(task)})
-            raise UsageError(
-                f"None of these losses can be trained on {self.train!r}.",
-                remedy=f"Train on {' or '.join(fitting)}, or change the task.",
-            )
+        if self.train:
+            check_name(self.train, tasks)
         return tasks
 
 
@@ -71,8 +69,13 @@ class LossResult(JobResult):
 
     outcomes: list[LossOutcome]
     training: list[TrainingReport]
+    attempts: list[Attempt] = field(default_factory=list)
+    """All answers, with their code, verdicts and feedback."""
     saved: dict[str, Path] = field(default_factory=dict)
     """Task -> the file with its accepted loss."""
+
+    pages: list[Path] = field(default_factory=list)
+    """Files that compare the phrasings of tasks, where there are several."""
 
     @property
     def accepted(self) -> bool:
@@ -110,7 +113,17 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
         outcomes = _recorded(self.run, "tasks", LossOutcome)
         self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
         self.saved: dict[str, Path] = {}
+        self.pages: list[Path] = []
         self.training = {report.task: report for report in _recorded(self.run, "training", TrainingReport)}
+        self.data: DataSet | None = None
+        if self.job.train and self.tasks.keys() - self.training.keys():
+            # Before a model is asked: a file that cannot be used is to be known at once.
+            self.data = data = await asyncio.to_thread(open_data, self.job.train, self.settings.data)
+            tasks = list(self.tasks.values())
+            if not any(fits(task, data.classes) for task in tasks):
+                raise misfit(tasks[0], data.name, data.classes)
+            if data.synthetic:
+                self.watcher.say(data.warning)
         return [Step(name) for name in self.tasks]
 
     def is_done(self, step: Step) -> bool:
@@ -151,11 +164,17 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
                 self.saved[outcome.task] = await asyncio.to_thread(write_beside, place, code, self._suffix)
         for task in self._untrained():
             await self._train(task)
+        tasks, outcomes = list(self.tasks.values()), list(self.outcomes.values())
+        if any(task.phrasing for task in tasks):
+            assert self.run is not None
+            seed = self.job.options.seed
+            self.pages = await asyncio.to_thread(write_page, self._folder, self.run, tasks, outcomes, seed)
 
     def result(self, run: RunRecord) -> LossResult:
         """Outcomes in the order of the tasks."""
         outcomes = [self.outcomes[name] for name in self.tasks if name in self.outcomes]
-        return LossResult(run=run, outcomes=outcomes, training=list(self.training.values()), saved=self.saved)
+        training, attempts = list(self.training.values()), list(self.attempts.values())
+        return LossResult(run=run, outcomes=outcomes, training=training, attempts=attempts, saved=self.saved, pages=self.pages)
 
     @property
     def endpoint(self) -> ModelEndpoint | None:
@@ -190,14 +209,20 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
         """The tasks whose accepted loss is still to be trained with."""
         accepted = {name for name, outcome in self.outcomes.items() if outcome.verdict is Verdict.ACCEPTED}
         wanted = [task for name, task in self.tasks.items() if name in accepted and name not in self.training]
-        return [task for task in wanted if self.job.train and self.job.train in datasets_for(task)]
+        data = self.data
+        return [] if data is None else [task for task in wanted if fits(task, data.classes)]
 
     async def _train(self, task: LossTask) -> None:
-        self.watcher.say(f"Training a small network on {self.job.train} with {task.name}, and with the stock loss.")
+        assert self.data is not None
+        pairs = self.job.train_seeds
+        self.watcher.say(f"Training small networks on {self.data.title} with {task.name}, each beside one with the stock loss.")
+
+        def on_pair(done: int, report: TrainingReport) -> None:
+            self.watcher.say(report.of_pair(done, pairs))
+
         code, seed = self.outcomes[task.name].code, self.job.options.seed
-        seeds = range(seed, seed + self.job.train_seeds)
         self.training[task.name] = await train_on_seeds(
-            task, code, self.job.train, self.engine.execute, seeds=seeds, out=self._folder
+            task, code, self.data, self.engine.execute, seeds=range(seed, seed + pairs), out=self._folder, on_pair=on_pair
         )
         await self.save()
 

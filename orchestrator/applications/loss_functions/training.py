@@ -1,9 +1,9 @@
 """Train a small network with an accepted loss, beside the loss that a library user would have taken.
 
-Both trainings run inside sandboxes, from the same weights and seeds. A sandbox gets training rows with labels and held-out rows
-without; what comes back is checked and scored here, where the held-out labels are.
+Both trainings run inside sandboxes, from the same weights, with the same mini-batches. A sandbox gets training rows with labels
+and held-out rows without; what comes back is checked and scored here, where the held-out labels are.
 
-Left out: tuning. Epochs, width and learning rate are the same for every loss.
+Left out: tuning. Epochs, width and learning rate are the same for every loss. Where the rows come from is in `datasets.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -18,22 +19,28 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.applications.loss_functions.datasets import BATCH, DataSet, Split, fits, misfit
 from orchestrator.applications.loss_functions.tasks import Inputs, LossTask
-from orchestrator.data import tabular
 from orchestrator.data.arrays import read_array, write_array
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import SandboxError, UsageError
-from orchestrator.scoring.metrics import accuracy
+from orchestrator.scoring.metrics import accuracy, cross_entropy
 from orchestrator.types import ExecutionResult, GiB, Limits, MiB, Program, Status, Value
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
 
-LIMITS = Limits(wall_time=180, cpu_time=120, memory=1 * GiB, disk=32 * MiB, output=64 * 1024, artifacts=4 * MiB)
+LIMITS = Limits(wall_time=300, cpu_time=240, memory=1 * GiB, disk=96 * MiB, output=64 * 1024, artifacts=8 * MiB)
 """What one training may use."""
 
-EPOCHS, BATCH, HIDDEN, LEARNING_RATE = 20, 64, 64, 3e-3
+HIDDEN, CHANNELS, LEARNING_RATE = 64, 8, 3e-3
 
-_BINARY = (Inputs.BINARY_LOGITS, Inputs.BINARY_PROBABILITIES, Inputs.BINARY_MASK)
+_SCORES: dict[Inputs, bool] = {
+    Inputs.BINARY_LOGITS: True,
+    Inputs.BINARY_PROBABILITIES: True,
+    Inputs.BINARY_MASK: True,
+    Inputs.MULTICLASS_LOGITS: False,
+}
+"""Kinds for which the network puts out logits, and whether one logit stands for two classes."""
 
 _STOCK: dict[Inputs, tuple[str, str]] = {
     Inputs.BINARY_LOGITS: ("pred, target", "F.binary_cross_entropy_with_logits(pred, target)"),
@@ -51,11 +58,30 @@ _STOCK: dict[Inputs, tuple[str, str]] = {
 }
 
 
+class Difference(Value):
+    """Mean difference to the stock loss, paired by seed, and its 95 % interval (Student's t)."""
+
+    mean: float
+    low: float
+    high: float
+    pairs: int
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the pairs can tell the two losses apart: the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
 class TrainingReport(Value):
     """What came of training with a loss, and with the stock loss."""
 
     task: str
     dataset: str
+    """With `synthetic` before it where the rows are made up."""
+    data: str = ""
+    """What was trained on, in a line: rows, what was done to them, epochs."""
+    synthetic: str = ""
+    """Why the rows are made up, in one sentence; empty for real ones."""
     seed: int
     accuracy: float | None
     """Share of held-out rows that were right after the last epoch; None where the training failed."""
@@ -78,38 +104,82 @@ class TrainingReport(Value):
     """After the last epoch, for each seed from `seed` on; `accuracy` is their mean where there are several."""
     stock_accuracies: tuple[float, ...] = ()
     """The same with the stock loss: same weights, batches and rows, seed by seed."""
+    cross_entropies: tuple[float, ...] = ()
+    """Held-out cross-entropy in nats after the last epoch, seed by seed; empty where the outputs are no logits of classes."""
+    stock_cross_entropies: tuple[float, ...] = ()
 
-    def difference(self) -> tuple[float, float, float] | None:
-        """Mean difference to the stock loss, paired by seed, and its 95 % interval (Student's t); None below two seeds."""
-        if len(self.accuracies) < 2:
-            return None
-        from scipy.stats import t as student_t
+    def described(self) -> str:
+        """What came of it, in sentences with the number of pairs, the seed and the intervals."""
+        warning = f"SYNTHETIC DATA. {self.synthetic} " if self.synthetic else ""
+        if self.accuracy is None:
+            return f"{warning}Training on {self.dataset} with {self.task} failed: {self.failure}"
+        count = len(self.accuracies)
+        seeds = f"seed {self.seed}" if count < 2 else f"means of {count} pairs, seeds from {self.seed} on"
+        text = (
+            f"{warning}Trained on {self.dataset} with {self.task}: {self.accuracy:.1%} of the held-out rows right;"
+            f" with the stock loss {self.stock_accuracy:.1%} ({seeds})."
+        )
+        if (difference := self.difference()) is not None:
+            found = [100 * value for value in (difference.mean, difference.low, difference.high)]
+            text += " The difference is {:+.1f} points (95 % interval {:+.1f} to {:+.1f}, paired by seed)".format(*found)
+            text += "." if difference.is_resolved else f": {count} pairs cannot tell the two apart."
+        if (difference := self.difference_in_cross_entropy()) is not None:
+            means = statistics.fmean(self.cross_entropies), statistics.fmean(self.stock_cross_entropies)
+            text += " Held-out cross-entropy {:.3f} and {:.3f} nats".format(*means)
+            text += f" ({difference.mean:+.3f}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f})."
+        return text
 
-        pairs = np.subtract(self.accuracies, self.stock_accuracies)
-        middle, count = float(pairs.mean()), len(pairs)
-        half = float(student_t.ppf(0.975, count - 1) * pairs.std(ddof=1) / math.sqrt(count))
-        return middle, middle - half, middle + half
+    def of_pair(self, done: int, pairs: int) -> str:
+        """Of one pair of `pairs`: a line of progress."""
+        return (
+            f"Pair {done} of {pairs}: {self.accuracy or 0:.1%} of the held-out rows right, {self.stock_accuracy:.1%} with the"
+            f" stock loss ({self.wall_time:.0f} s)."
+        )
+
+    def difference(self) -> Difference | None:
+        """In accuracy; above zero is better than the stock loss. None below two seeds."""
+        return _paired(self.accuracies, self.stock_accuracies)
+
+    def difference_in_cross_entropy(self) -> Difference | None:
+        """In held-out cross-entropy; below zero is better than the stock loss. None below two seeds, and where there is none."""
+        return _paired(self.cross_entropies, self.stock_cross_entropies)
 
 
-def datasets_for(task: LossTask) -> tuple[str, ...]:
-    """Names of the data sets that a network can be trained on with this loss."""
-    return ("breast_cancer",) if task.inputs in _BINARY else tabular.NAMES
+def _paired(ours: Sequence[float], stock: Sequence[float]) -> Difference | None:
+    if len(ours) < 2:
+        return None
+    from scipy.stats import t as student_t
+
+    pairs = np.subtract(ours, stock)
+    middle, count = float(pairs.mean()), len(pairs)
+    half = float(student_t.ppf(0.975, count - 1) * pairs.std(ddof=1) / math.sqrt(count))
+    return Difference(mean=middle, low=middle - half, high=middle + half, pairs=count)
 
 
 async def train_on_seeds(
-    task: LossTask, code: str, dataset: str, execute: Execute, *, seeds: Sequence[int], out: Path | None = None
+    task: LossTask,
+    code: str,
+    data: DataSet,
+    execute: Execute,
+    *,
+    seeds: Sequence[int],
+    out: Path | None = None,
+    on_pair: Callable[[int, TrainingReport], None] = lambda done, report: None,
 ) -> TrainingReport:
     """`train_with_loss` for each seed; curves and picture are those of the first. What fails on one seed has failed.
+
+    `on_pair` is called with the number of pairs that are done and the last one's report.
 
     Raises:
         UsageError, SandboxError: as `train_with_loss`.
     """
     reports: list[TrainingReport] = []
     for seed in seeds:
-        report = await train_with_loss(task, code, dataset, execute, seed=seed, out=None if reports else out)
+        report = await train_with_loss(task, code, data, execute, seed=seed, out=None if reports else out)
         reports.append(report)
         if report.accuracy is None:
             return report
+        on_pair(len(reports), report)
     accuracies = tuple(report.accuracy or 0.0 for report in reports)
     stock = tuple(report.stock_accuracy for report in reports)
     found = {
@@ -117,13 +187,15 @@ async def train_on_seeds(
         "stock_accuracies": stock,
         "accuracy": statistics.fmean(accuracies),
         "stock_accuracy": statistics.fmean(stock),
+        "cross_entropies": tuple(value for report in reports for value in report.cross_entropies),
+        "stock_cross_entropies": tuple(value for report in reports for value in report.stock_cross_entropies),
         "wall_time": sum(report.wall_time for report in reports),
     }
     return reports[0].model_copy(update=found)
 
 
 async def train_with_loss(
-    task: LossTask, code: str, dataset: str, execute: Execute, *, seed: int = 0, out: Path | None = None
+    task: LossTask, code: str, data: DataSet, execute: Execute, *, seed: int = 0, out: Path | None = None
 ) -> TrainingReport:
     """Train with the loss in `code` and with the stock loss, and compare them on held-out rows.
 
@@ -131,26 +203,25 @@ async def train_with_loss(
     A loss that is not finite, constant, or makes the program fail gives a report with `failure` and no accuracy.
 
     Raises:
-        UsageError: the data set is unknown, or does not fit the loss.
+        UsageError: the data set does not fit the loss.
         SandboxError: a sandbox failed, or the stock loss did not train.
     """
-    fitting = datasets_for(task)
-    if dataset in tabular.NAMES and dataset not in fitting:
-        raise UsageError(
-            f"A loss over {task.inputs.value} cannot be trained on {dataset}.", remedy=f"Train on {' or '.join(fitting)}."
-        )
-    split = await asyncio.to_thread(tabular.load, dataset, seed)
+    if not fits(task, data.classes):
+        raise misfit(task, data.name, data.classes)
+    split = await asyncio.to_thread(data.split, seed)
     expression, stock_code = _stock(task)
     results = await asyncio.gather(
         execute(training_program(task, code, split, seed), LIMITS),
         execute(training_program(task, stock_code, split, seed), LIMITS),
     )
-    candidate, stock = (_outcome(result, split) for result in results)
+    candidate, stock = (_outcome(task, result, split) for result in results)
     if stock.failure:
         raise SandboxError(f"The stock loss {expression} did not train: {stock.failure}")
     report = TrainingReport(
         task=task.name,
-        dataset=dataset,
+        dataset=data.title,
+        data=_described(data, split),
+        synthetic=data.synthetic,
         seed=seed,
         accuracy=candidate.accuracies[-1] if candidate.accuracies else None,
         failure=candidate.failure,
@@ -160,6 +231,8 @@ async def train_with_loss(
         stock_loss_curve=stock.losses,
         accuracy_curve=candidate.accuracies,
         stock_accuracy_curve=stock.accuracies,
+        cross_entropies=candidate.cross_entropy,
+        stock_cross_entropies=stock.cross_entropy,
         wall_time=sum(result.wall_time for result in results),
     )
     if out is None:
@@ -167,16 +240,24 @@ async def train_with_loss(
     return report.model_copy(update={"picture": await asyncio.to_thread(draw, report, out)})
 
 
-def training_program(task: LossTask, code: str, split: tabular.Split, seed: int) -> Program:
+def _described(data: DataSet, split: Split) -> str:
+    """What was trained on, for people."""
+    shape = "x".join(map(str, split.train_x.shape[1:]))
+    rows = f"{len(split.train_y)} rows of {shape} to train on, {len(split.heldout_y)} held out, {split.epochs} epochs"
+    return "; ".join([rows, *data.notes])
+
+
+def training_program(task: LossTask, code: str, split: Split, seed: int) -> Program:
     """Our training program with a loss beside it, training rows with labels, and held-out rows without."""
     config = {
         "inputs": task.inputs.value,
         "entry_point": task.entry_point,
         "classes": split.classes,
         "seed": seed,
-        "epochs": EPOCHS,
+        "epochs": split.epochs,
         "batch": BATCH,
         "hidden": HIDDEN,
+        "channels": CHANNELS,
         "learning_rate": LEARNING_RATE,
     }
     return Program(
@@ -188,7 +269,7 @@ def training_program(task: LossTask, code: str, split: tabular.Split, seed: int)
             "train_y.npy": write_array(split.train_y),
             "heldout_x.npy": write_array(split.heldout_x),
         },
-        artifacts=("predictions.npy", "curve.json"),
+        artifacts=("predictions.npy", "outputs.npy", "curve.json"),
     )
 
 
@@ -217,7 +298,8 @@ def draw(report: TrainingReport, out: Path) -> Path:
     for axes in (losses, accuracies):
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(f"{report.task} on {report.dataset}, seed {report.seed}")
-    path = out / f"{report.task}-{report.dataset}-{report.seed}.png"
+    name = re.sub(r"[^\w.-]+", "-", report.dataset).strip("-")
+    path = out / f"{report.task}-{name}-{report.seed}.png"
     try:
         out.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
@@ -244,10 +326,12 @@ class _Outcome(Value):
 
     losses: tuple[float, ...] = ()
     accuracies: tuple[float, ...] = ()
+    cross_entropy: tuple[float, ...] = ()
+    """One number, or none where the outputs are no logits of classes."""
     failure: str = ""
 
 
-def _outcome(result: ExecutionResult, split: tabular.Split) -> _Outcome:
+def _outcome(task: LossTask, result: ExecutionResult, split: Split) -> _Outcome:
     """Check everything that came out of the sandbox; whatever does not fit is a failed training.
 
     Raises:
@@ -258,29 +342,48 @@ def _outcome(result: ExecutionResult, split: tabular.Split) -> _Outcome:
     if result.status is not Status.OK:
         last = result.stderr.strip().splitlines()[-1:] or [result.detail]
         return _Outcome(failure=f"The training ended with {result.status.value}. {last[0]}".strip())
-    missing = [name for name in ("curve.json",) if name not in result.artifacts]
-    if missing:
-        return _Outcome(failure=f"The training wrote no {missing[0]}.")
+    if "curve.json" not in result.artifacts:
+        return _Outcome(failure="The training wrote no curve.json.")
     try:
-        losses, failure = _curve(result.artifacts["curve.json"])
+        losses, failure = _curve(result.artifacts["curve.json"], split.epochs)
     except ValueError as error:
         return _Outcome(failure=f"The learning curve was refused. {error}")
     if failure:
         return _Outcome(failure=failure)
-    if "predictions.npy" not in result.artifacts:
-        why = result.artifact_errors.get("predictions.npy", "")
-        return _Outcome(failure=f"The training wrote no predictions.npy. {why}".strip())
+    for name in ("predictions.npy", "outputs.npy") if task.inputs in _SCORES else ("predictions.npy",):
+        if name not in result.artifacts:
+            return _Outcome(failure=f"The training wrote no {name}. {result.artifact_errors.get(name, '')}".strip())
     try:
-        found = read_array(result.artifacts["predictions.npy"], np.int64, (EPOCHS, len(split.heldout_y)))
+        found = read_array(result.artifacts["predictions.npy"], np.int64, (split.epochs, len(split.heldout_y)))
         predictions = found.astype(np.int64)
         if predictions.min() < 0 or predictions.max() >= split.classes:
             raise ValueError(f"It holds numbers that are not classes from 0 to {split.classes - 1}.")
     except ValueError as error:
         return _Outcome(failure=f"The predictions were refused. {error}")
-    return _Outcome(losses=losses, accuracies=tuple(accuracy(epoch, split.heldout_y) for epoch in predictions))
+    try:
+        entropy = (_cross_entropy(task, result.artifacts["outputs.npy"], split),) if task.inputs in _SCORES else ()
+    except ValueError as error:
+        return _Outcome(failure=f"The outputs were refused. {error}")
+    accuracies = tuple(accuracy(epoch, split.heldout_y) for epoch in predictions)
+    return _Outcome(losses=losses, accuracies=accuracies, cross_entropy=entropy)
 
 
-def _curve(data: bytes) -> tuple[tuple[float, ...], str]:
+def _cross_entropy(task: LossTask, data: bytes, split: Split) -> float:
+    """Of what the network put out for the held-out rows, in nats.
+
+    Raises:
+        ValueError: it is of another shape, or not finite.
+    """
+    single = _SCORES[task.inputs]
+    found = read_array(data, np.float32, (len(split.heldout_y), 1 if single else split.classes))
+    logits = found.astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise ValueError("They hold numbers that are not finite.")
+    # One logit is the distance of two, the first of which is 0.
+    return cross_entropy(np.hstack([np.zeros_like(logits), logits]) if single else logits, split.heldout_y)
+
+
+def _curve(data: bytes, epochs: int) -> tuple[tuple[float, ...], str]:
     """Losses and failure from the learning curve's JSON.
 
     Raises:
@@ -295,8 +398,8 @@ def _curve(data: bytes) -> tuple[tuple[float, ...], str]:
     if curve["failure"]:
         return (), " ".join(curve["failure"].split())[:200]
     losses = curve["losses"]
-    if not isinstance(losses, list) or len(losses) != EPOCHS:
-        raise ValueError(f"It does not have {EPOCHS} losses.")
+    if not isinstance(losses, list) or len(losses) != epochs:
+        raise ValueError(f"It does not have {epochs} losses.")
     if not all(isinstance(loss, float) and math.isfinite(loss) for loss in losses):
         raise ValueError("It holds losses that are not finite numbers.")
     return tuple(losses), ""

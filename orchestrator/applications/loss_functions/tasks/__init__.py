@@ -61,6 +61,10 @@ class LossTask(Value):
     """Better predictions give a lower loss."""
     extreme_inputs: bool = True
     """Very large inputs must give a finite loss and finite gradients."""
+    of: str = ""
+    """Where this is a task in other words: the task's name."""
+    phrasing: str = ""
+    """And what these words are called."""
 
     @property
     def entry_point(self) -> str:
