@@ -13,6 +13,7 @@ import ast
 import functools
 from typing import TYPE_CHECKING
 
+from orchestrator import sources
 from orchestrator.types import Program
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _rewritten(tests: str, module: str, entry_point: str, defines: tuple[str, ..
     from sandbox_image.agent.light_tests import Asserts, Names, kind_of
 
     try:
-        tree = ast.parse(tests)
+        tree = sources.parse(tests)
         kind = kind_of(tree, entry_point)
         if kind not in ("check", "asserts"):
             return tests
@@ -47,10 +48,10 @@ def _rewritten(tests: str, module: str, entry_point: str, defines: tuple[str, ..
             statements += ast.parse("def test_check():\n    check(_asked_for)").body
         else:
             statements = _each_a_test(Asserts(tree))
-        first = [one for one in statements if isinstance(one, ast.ImportFrom) and one.module == "__future__"]
+        first = [one for one in statements if sources.is_future(one)]
         rest = [one for one in statements if one not in first]
         return ast.unparse(ast.fix_missing_locations(ast.Module([*first, *imports, *rest], []))) + "\n"
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except SyntaxError:
         return tests  # pytest says what is wrong with them
 
 
