@@ -128,7 +128,7 @@ class Program(Value):
     """Files of the tests alone: data that they read, modules that they import. Judged apart the candidate never has them;
     together it does, in the one work folder."""
     artifacts: tuple[str, ...] = ()
-    """Relative paths (globs allowed) that are carried out after the run."""
+    """Relative paths that are carried out after the run; in patterns `*` crosses folders, `**/` stands for any or none."""
 
     @property
     def tests_file(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import fnmatch
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -200,9 +199,11 @@ def _is_risky(name: str, content: bytes) -> bool:
 
 def _with_missing(result: ExecutionResult, patterns: Sequence[str], written: Mapping[str, bytes]) -> ExecutionResult:
     """A result that also says which files were not written, and which patterns gave none."""
+    from sandbox_image.agent.protocol import matches
+
     missing = {name: "hidden, or a program: name it without wildcards" for name in result.artifacts if name not in written}
     seen = (*result.artifacts, *result.artifact_errors)
-    missing |= {one: "no file matches" for one in patterns if not any(fnmatch.fnmatchcase(name, one) for name in seen)}
+    missing |= {one: "no file matches" for one in patterns if not any(matches(name, one) for name in seen)}
     return result.model_copy(update={"artifact_errors": {**result.artifact_errors, **missing}})
 
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from orchestrator.engine.base import LONGEST_LIFE, TIME_TO_LIVE, OnOutput
 from orchestrator.engine.sessions import Kind, SessionPools
+from orchestrator.engine.together import as_pytest
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox.admission import Admission, host_memory
 from orchestrator.sandbox.base import Maker, OpenableSession, Provider, Sandbox, Session
@@ -355,7 +356,8 @@ class Engine:
                     again=bool(failures) or waited_again,
                 ) as sandbox:
                     sent += 1
-                    report = await sandbox.run(program, limits, on_output)
+                    sent_program = as_pytest(program) if program.judging == "together" else program
+                    report = await sandbox.run(sent_program, limits, on_output)
             except SandboxUnavailable as exc:
                 failures.append(str(exc))
             if report is not None and _has_failed(report):

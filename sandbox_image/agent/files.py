@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import json
 import os
 import stat
 
-from .protocol import check_path
+from .protocol import check_path, matches
 
 WORK = "/box/work"
 _MOST = 1000
@@ -71,7 +70,7 @@ def collect_artifacts(patterns: list[str], cap: int) -> tuple[dict[str, bytes], 
             refused[path] = why
 
     for path in _walk(WORK) if patterns else ():
-        if not any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
+        if not any(matches(path, pattern) for pattern in patterns):
             continue
         try:
             fd = open_plain(path)

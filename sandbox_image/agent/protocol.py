@@ -41,7 +41,9 @@ Left out: compression and encryption. The stream is a pipe of the container engi
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import re
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -164,3 +166,10 @@ def check_path(path: str) -> str:
     if any(part in ("", ".", "..") or len(part.encode()) > 255 for part in path.split("/")):
         raise ValueError(f"The path {path[:80]!r} has empty, '.', '..' or overlong parts; give a plain relative path.")
     return path
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a relative path matches a pattern of artefacts: `*` crosses folders, and `**/` stands for any of them, or none."""
+    # What `translate` gives ends in two characters that mean the end.
+    parts = [fnmatch.translate(part)[:-2] for part in re.split(r"(?:^|(?<=/))\*\*/", pattern)]
+    return re.fullmatch("(?s:.*/)?".join(parts), path) is not None

@@ -42,6 +42,16 @@ async def test_the_verdict_is_right(execute, name):
     assert result.judging == "apart"
 
 
+@pytest.mark.parametrize("tests", ["def check(candidate):\n    assert candidate(1, 2) == 3\n", "assert add(1, 2) == 3\n"])
+@pytest.mark.parametrize("name", ["right", "wrong", "lacks_the_entry_point"])
+async def test_tests_that_are_not_pytests_have_the_same_verdict_together(execute, tests, name):
+    code, _, verdict = CASES[name]
+    together = await execute(code, tests=tests, entry_point="add", judging="together")
+    apart = await execute(code, tests=tests, entry_point="add", judging="apart")
+    assert (together.verdict, together.judging) == (verdict, "together"), together
+    assert apart.verdict is verdict, apart
+
+
 async def test_results_are_per_test_with_a_short_message(execute):
     result = await execute("def add(a, b): return a + b if isinstance(a, str) else a", tests=TESTS)
     assert result.status is Status.OK

@@ -16,8 +16,9 @@ from orchestrator.applications.evaluation.job import PROMPTS, Evaluation
 from orchestrator.applications.evaluation.options import EvalJob
 from orchestrator.applications.evaluation.reference_outputs import tests_of as source_of_tests
 from orchestrator.applications.evaluation.reports import FILES, markdown, write_reports
+from orchestrator.applications.evaluation.samples import recorded
 from orchestrator.applications.evaluation.validation import validate_dataset
-from orchestrator.data.benchmarks import load
+from orchestrator.data.benchmarks import BenchmarkTask, Sample, load
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import CompletionError, PrerequisiteError, StoreError, UsageError
@@ -630,6 +631,16 @@ async def test_a_solution_counts_where_there_is_a_completion_too(tmp_path, datas
     path = samples_file(tmp_path, json.dumps({"task_id": "t0", "completion": CHAT, "solution": "def f(): return 'HALF RIGHT'"}))
     result = await evaluate(EvalJob(dataset=dataset, samples=path), settings, records, engine=engine)
     assert [row.completion for row in result.rows] == ["def f(): return 'HALF RIGHT'"]
+
+
+@pytest.mark.parametrize(
+    ("solution", "follows"),
+    [("    return 1\n", True), ("def f():\n    return 1\n", False), ("    return (\n", False), ("import os\n", False)],
+)
+def test_a_solution_that_parses_only_behind_its_prompt_is_what_follows_it(solution, follows):
+    task = BenchmarkTask(task_id="t", prompt="def f():\n", entry_point="f", tests="", continues=True)
+    sample = Sample(task_id="t", completion_id=0, text=solution, whole=True)
+    assert recorded(EvalJob(dataset="own.jsonl", raw=True), task, 0, sample).code == ("def f():\n" if follows else "") + solution
 
 
 async def test_programs_are_judged_by_what_they_write_up_to_the_first_case_that_is_wrong(tmp_path, settings, records):

@@ -75,3 +75,18 @@ def test_any_other_path_does_not(path):
 
 def test_the_limits_of_a_job_are_those_that_a_run_has():
     assert schema.Limits.__required_keys__ == Limits.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "there", "not_there"),
+    [
+        ("**/*", ["a.csv", "sub/a.csv", "a/b/c"], []),
+        ("**/*.csv", ["a.csv", "x/a.csv"], ["a.txt", "a.csv/x"]),
+        ("src/**/a.csv", ["src/a.csv", "src/x/y/a.csv"], ["srcs/a.csv", "src/ba.csv", "a.csv"]),
+        ("*.csv", ["a.csv", "x/a.csv"], ["a.csv2"]),
+        ("out/[ab]?", ["out/a1"], ["out/c1", "out/a"]),
+        ("a**/b", ["a/b", "ax/y/b"], ["ab"]),
+    ],
+)
+def test_artefacts_are_named_by_patterns(pattern, there, not_there):
+    assert [path for path in (*there, *not_there) if protocol.matches(path, pattern)] == there

@@ -11,6 +11,7 @@ from orchestrator.data.benchmarks import MOST_SAMPLES, BenchmarkTask, Sample
 from orchestrator.jobs.loop import seed_of
 from orchestrator.llm.answers import is_answer
 from orchestrator.llm.extraction import Extraction, extract
+from orchestrator.llm.extraction.parsing import parses
 from orchestrator.types import Attempt, Completion, Message, Sampling
 
 STOP = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\nassert ")
@@ -61,11 +62,16 @@ def answered(job: EvalJob, task: BenchmarkTask, attempt: Attempt, completion: Co
 
 def recorded(job: EvalJob, task: BenchmarkTask, number: int, sample: Sample) -> Attempt:
     """A recorded sample: code as it stands, or the code in an answer."""
-    code = task.whole(sample.text) if sample.whole else task.program(sample.text)
+    code = task.whole(sample.text) if sample.whole and not _is_body(task, sample.text) else task.program(sample.text)
     attempt = Attempt(task=task.task_id, index=number, sample=number, completion=Completion(text=sample.text), code=code)
     if job.raw or not is_answer(sample.text, code):
         return attempt
     return attempt.model_copy(update=_code_in(task, sample.text) | {"extracted": True})
+
+
+def _is_body(task: BenchmarkTask, solution: str) -> bool:
+    """Whether a recorded solution is no program by itself and one behind its prompt, as some recordings have them."""
+    return task.continues and not parses(solution) and parses(task.program(solution))
 
 
 def _code_in(task: BenchmarkTask, answer: str) -> dict[str, object]:
