@@ -200,7 +200,7 @@ class _Asserts:
                 made.append(ast.Expr(_call(_FAILING, [], statement), **_place(statement)))
             if isinstance(statement, Definition):
                 self._own.add(statement.name)
-            elif isinstance(statement, ast.Assign) and _is_looked_up(statement.value):
+            elif isinstance(statement, ast.Assign) and _may_be_called(statement.value):
                 self._own.update(one.id for one in statement.targets if isinstance(one, ast.Name))
             agrees = not in_class and _may_agree(statement, self._own, leaves=id(statement) in self._ways_out)
             made += [_compared(statement), statement] if agrees and _branches(statement) else [statement]
@@ -333,6 +333,8 @@ def _may_meet(node: ast.expr, own: Collection[str]) -> bool:
     if isinstance(node, ast.Call) and node.args and last_name(node) in TRUTHS:
         return _may_meet(node.args[0], own)
     sides = compared_by(node)
+    if isinstance(node, ast.Call) and any(_values_in(one, own) for one in tolerances(node)):
+        return True
     if any(_is_evidence(side) and not _is_count(side) for side in sides):
         return False
     return sum(_values_in(side, own) for side in sides or [node]) > 1
@@ -412,6 +414,13 @@ def compared_by(node: ast.expr) -> list[ast.expr]:
     return node.args[:2] if len(node.args) > 1 else []
 
 
+def tolerances(node: ast.Call) -> list[ast.expr]:
+    """What a call that compares two values is passed beside them, but for messages: `isclose(a, b, abs_tol=1e-6)`."""
+    name = last_name(node)
+    given = node.args[1:] if name == "approx" else node.args[2:] if "close" in name or "lmost" in name else []
+    return [*given, *(word.value for word in node.keywords if not str(word.arg).endswith("msg"))]
+
+
 def asserts_another_thing(name: str) -> bool:
     """Whether an assertion's name says that it does not compare two values."""
     return any(map(name.__contains__, _OTHER))
@@ -489,6 +498,15 @@ def _values_in(node: ast.AST, own: Collection[str]) -> int:
         else:
             todo += ast.iter_child_nodes(one)
     return found
+
+
+def _may_be_called(node: ast.expr) -> bool:
+    """Whether this may give a function of the tests' own, or one that was looked up."""
+    return _is_made_here(node) or _is_looked_up(node)
+
+
+def _is_made_here(node: ast.expr) -> bool:
+    return isinstance(node, ast.Lambda) or (isinstance(node, ast.Call) and last_name(node) == "partial")
 
 
 def _is_looked_up(node: ast.expr) -> bool:
@@ -783,7 +801,7 @@ def compiled(
 def functions_in(statements: list[ast.stmt]) -> set[str]:
     """Names of the functions and methods that statements define."""
     inside = (inner for one in statements if isinstance(one, ast.ClassDef) for inner in one.body)
-    named = (one.targets[0] for one in statements if isinstance(one, ast.Assign) and isinstance(one.value, ast.Lambda))
+    named = (one.targets[0] for one in statements if isinstance(one, ast.Assign) and _is_made_here(one.value))
     found = {one.name for one in (*statements, *inside) if isinstance(one, Definition)}
     return found | {one.id for one in named if isinstance(one, ast.Name)}
 

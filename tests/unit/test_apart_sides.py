@@ -338,3 +338,60 @@ def test_what_one_test_fills_is_not_anothers_own(bare: Apart) -> None:
     result = bare.run(CODE, tests)
     assert result.accepted, result
     assert result.tests["test_b"]["basis"] == "word"
+
+
+LOOSE = "def f(x): return 17.0\ndef tol(): return 1e9\nclass Config:\n    tol = 1e9\nTOL, MOD, SCALE = 1e9, 1, 0\n"
+OF_LOOSE = "import functools, math, unittest, pytest\nfrom candidate import f, tol, Config, TOL, MOD, SCALE\nCASES = [(2, 4)]\n"
+BY_ITS_OWN = {
+    "approx": "def test_a(): assert f(2) == pytest.approx(4, abs=TOL)",
+    "approx of a variable": "def test_a():\n    for x, want in CASES: assert f(x) == pytest.approx(want, rel=tol())",
+    "isclose": "def test_a(): assert math.isclose(f(2), 4.5, abs_tol=TOL)",
+    "a position": "def test_a():\n    import numpy as np\n    assert np.allclose(f(2), [4, 5], 0, TOL)",
+    "a keyword": "def test_a():\n    import numpy as np\n    np.testing.assert_allclose(f(2), 4, rtol=TOL)",
+    "a delta": "class T(unittest.TestCase):\n    def test_a(self): self.assertAlmostEqual(f(2), 4, delta=TOL)",
+    "a bound": "def test_a():\n    for x, want in CASES: assert abs(f(x) - want) < TOL",
+    "between two": "def test_a():\n    for x, want in CASES: assert want - TOL <= f(x) <= want + TOL",
+    "a default": "def near(a, b, t=TOL): return abs(a - b) <= t\ndef test_a(): assert near(f(2), 4)",
+    "a default by name": "def near(a, b, *, t=Config.tol): return abs(a - b) <= t\ndef test_a(): assert near(f(2), 4)",
+    "a lambda's": "def test_a():\n    near = lambda a, b, t=TOL: abs(a - b) <= t\n    assert near(f(2), 4)",
+    "a partial": "near = functools.partial(lambda t, a, b: abs(a - b) <= t, TOL)\ndef test_a(): assert near(f(2), 4)",
+    "an attribute": "class Near:\n    tol = TOL\n    def ok(self, a, b): return abs(a - b) <= self.tol\n"
+    "def test_a(): assert Near().ok(f(2), 4)",
+    "an object that is called": "class Near:\n    tol = TOL\n    def __call__(self, a, b): return abs(a - b) <= self.tol\n"
+    "def test_a(): assert Near()(f(2), 4)",
+    "a scale": "def test_a(): assert (f(2) - 4) * SCALE == 0",
+    "a scale that is rounded": "def test_a(): assert round((f(2) - 4) * SCALE, 3) == 0",
+    "a scale of a variable's": "def test_a():\n    for x, want in CASES: assert (f(x) - want) * SCALE == 0",
+    "a scale on both sides": "def test_a():\n    for x, want in CASES: assert f(x) * SCALE == want * SCALE",
+    "a modulus": "def test_a():\n    for x, want in CASES: assert f(x) % MOD == want % MOD",
+}  # fmt: skip
+
+
+def test_a_tolerance_or_a_scale_of_the_candidates_own_leaves_its_word(heavy: Apart) -> None:
+    found = {name: heavy.run(LOOSE, OF_LOOSE + tests) for name, tests in BY_ITS_OWN.items()}
+    assert all(result.accepted for result in found.values()), found
+    rests = {name: test["basis"] for name, result in found.items() for test in result.tests.values()}
+    assert rests == dict.fromkeys(BY_ITS_OWN, "word")
+
+
+RIGHT = "TWO = 2\ndef f(x): return x * x\ndef g(x): return x + 1\ndef h(x): return divmod(x, 5)\ndef root(x): return x ** 0.5\n"
+OF_RIGHT = "import math, unittest, pytest\nfrom candidate import f, g, h, root, TWO\nCASES = [(2, 4)]\n"
+BY_THE_TESTS = {
+    "an argument": "def test_a(): assert f(TWO) == 4",
+    "arguments": "def test_a(): assert f(g(f(1))) == 4",
+    "two values that are joined": "def test_a(): assert f(1) + g(1) == 3 and f(2) - g(1) == 2 and f(2) * g(2) == 12",
+    "one value twice": "def test_a():\n    r = root(2)\n    assert abs(r * r - 2) < 1e-9",
+    "two that make the tests' own": "def test_a():\n    n = 17\n    q, r = h(n)\n    assert q * 5 + r == n and 0 <= r < 5",
+    "a tolerance": "EPS = 1e-6\ndef test_a():\n    for x, want in CASES: assert abs(f(x) - want) < EPS and math.isclose(f(x), want, rel_tol=EPS)",
+    "a tolerance by what is compared": "def close(a, b, t=1e-6): return abs(a - b) <= t * max(abs(a), abs(b))\n"
+    "def test_a():\n    for x, want in CASES: assert close(f(x), want)",
+    "a message": "class T(unittest.TestCase):\n    def test_a(self):\n        r = f(2)\n        self.assertEqual(r, 4, f'got {r}')\n"
+    "        self.assertAlmostEqual(r, 4, msg=str(r))",
+}  # fmt: skip
+
+
+def test_a_tolerance_or_a_scale_of_the_tests_own_does_not(heavy: Apart) -> None:
+    found = {name: heavy.run(RIGHT, OF_RIGHT + tests) for name, tests in BY_THE_TESTS.items()}
+    assert all(result.accepted for result in found.values()), found
+    rests = {name: test["basis"] for name, result in found.items() for test in result.tests.values()}
+    assert rests == dict.fromkeys(BY_THE_TESTS, "data")

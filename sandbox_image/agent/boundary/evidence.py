@@ -36,6 +36,7 @@ from ..light_tests import (
     is_neutral,
     is_written_out,
     last_name,
+    tolerances,
     ways,
     ways_out,
 )
@@ -45,6 +46,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 _ROW = (ast.Tuple, ast.List)
 _DIFFERENCES = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.BitXor)
+_SCALES = (ast.Mult, ast.MatMult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.LShift, ast.RShift, ast.BitAnd)
+"""What may leave little or nothing of a value, by the other one."""
+_CUTS = (ast.FloorDiv, ast.Mod, ast.RShift, ast.BitAnd)
+"""Of these, what leaves little of a value that is written out."""
 _COMPARING = frozenset(("__eq__", "__ne__", "__contains__", "issubset", "issuperset", "isdisjoint", "startswith", "endswith"))
 """Methods that compare what they are called on."""
 _SEARCHING = frozenset(("index", "count", "find"))
@@ -182,12 +187,16 @@ class _Frame:
         self.returned = Kind.NEUTRAL
         self._has_lacking: bool | None = None
         self._functions: dict[str, Function] = {}
+        self._partials: dict[str, ast.Call] = {}
+        """Names of functions of the tests' own that some arguments were bound to (`functools.partial`)."""
         self._kinds: dict[str, Kind] = {}
         self._before: dict[str, Kind] = {}
         self.lasting: dict[str, Kind] = {}
         """What functions inside make of names."""
         self._instances: set[str] = set()
         """Names of objects of the tests' own classes."""
+        self._mixed: set[str] = set()
+        """Of these and of classes that use the candidate."""
         self._held: dict[str, list[ast.expr]] = {}
         """Names of what may hold something that is called: what they were set to."""
         self._filled_names: dict[str, Kind] = {}
@@ -234,7 +243,7 @@ class _Frame:
             return False
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(value, ast.Call):
-            if called := self._called(value):
+            if called := self._called(value) or self._called_of_mixed(value):
                 return any(one.has_lacking() for one in called)
             return last_name(value).startswith("assert") and self._truth(value) is Kind.AGREEMENT
         return isinstance(value, ast.BoolOp) and self._truth(value) is Kind.AGREEMENT
@@ -523,8 +532,12 @@ class _Frame:
     def _bind(self, target: ast.expr, value: ast.expr, under: Kind) -> None:
         if isinstance(target, ast.Name) and isinstance(value, ast.Lambda):
             self._functions[target.id] = value
+        if isinstance(target, ast.Name) and self._is_partial(value):
+            self._partials[target.id] = value  # type: ignore[assignment]
         if isinstance(target, ast.Name) and (self._is_own_object(value) or _is_mock(value)):
             self._instances.add(target.id)
+        if isinstance(target, ast.Name) and isinstance(value, ast.Call) and last_name(value) in self._file.classes:
+            self._mixed.add(target.id)
         for one in ast.walk(target) if isinstance(value, _HOLDING) else ():
             if isinstance(one, ast.Name):
                 self._held.setdefault(one.id, []).append(value)
@@ -657,9 +670,28 @@ class _Frame:
 
     def _of_binop(self, node: ast.BinOp) -> Kind:
         kinds = [self._part(node.left), self._part(node.right)]
-        if isinstance(node.op, _DIFFERENCES) and all(kind in THEIRS for kind in kinds):
+        theirs = [kind in THEIRS for kind in kinds]
+        if isinstance(node.op, _DIFFERENCES) and all(theirs):
             return Kind.MET
+        if isinstance(node.op, _CUTS) and theirs[1] and kinds[0] is Kind.OWN:  # `want % MOD`
+            return Kind.GIVEN
+        if isinstance(node.op, _SCALES) and any(theirs) and min(kinds) >= Kind.GIVEN and self._are_others(node.left, node.right):
+            return Kind.MET  # `(f(2) - want) * SCALE`
         return together(kinds)
+
+    def _are_others(self, left: ast.expr, right: ast.expr) -> bool:
+        """Whether either holds a value of the candidate's that the other has not: `r * r` does not."""
+        some, others = (set(self._values_of_theirs(one)) for one in (left, right))
+        return bool(some - others and others - some)
+
+    def _values_of_theirs(self, node: ast.AST) -> Iterator[str]:
+        """The candidate's variables, and calls that give its values, in an expression."""
+        value = node.func if isinstance(node, ast.Call) else node
+        if isinstance(value, ast.Name | ast.Attribute) and self.kind(value) in THEIRS:
+            yield ast.dump(node)
+            return
+        for child in ast.iter_child_nodes(node):
+            yield from self._values_of_theirs(child)
 
     def _of_boolop(self, node: ast.BoolOp) -> Kind:
         return max(map(self._truth, node.values))
@@ -747,6 +779,8 @@ class _Frame:
         self._changed(node, receiver)
         if called := self._called(node):
             return max(one.returned for one in called)
+        if any(one.returned is Kind.AGREEMENT for one in self._called_of_mixed(node)):
+            return Kind.AGREEMENT
         if id(node.func) in self._file.files or (name == "getattr" and args and self.kind(args[0]) in THEIRS):
             return Kind.GIVEN
         if self._is_chosen(node):
@@ -759,11 +793,13 @@ class _Frame:
             kind = self._truth(args[0])
             return Kind.GIVEN if kind is Kind.GATHERED else kind
         if name == "approx" and args:
-            return self.kind(args[0])
+            return Kind.GIVEN if self._is_loose(node) else self.kind(args[0])
         parts = [*receiver, *args, *(word.value for word in node.keywords)]
         if name in ASKING or asserts_another_thing(name):
             return max(map(self.kind, parts), default=Kind.NEUTRAL)
         compares = name in COMPARING or name in _COMPARING
+        if (compares or compared_by(node)) and self._is_loose(node):
+            return Kind.AGREEMENT
         if receiver and args and (compares or (name in _SEARCHING and self.kind(args[0]) >= Kind.GIVEN)):
             return compared(self.kind(receiver[0]), self.kind(args[0]))
         if not receiver and (sides := compared_by(node)):
@@ -775,6 +811,10 @@ class _Frame:
         if _is_patch(node):  # the candidate calls it
             return Kind.GIVEN
         return self._of_library(name, parts)
+
+    def _is_loose(self, node: ast.Call) -> bool:
+        """Whether the candidate says how far what a call compares may be off."""
+        return any(self.kind(one) >= Kind.GIVEN for one in tolerances(node))
 
     def _is_chosen(self, node: ast.Call) -> bool:
         """Whether a value of the candidate's says what is called here: `TABLE[f(1)](2)`, or an attribute that it named."""
@@ -812,11 +852,26 @@ class _Frame:
             return self.kind(node) is Kind.GIVEN
         return isinstance(root, ast.Name) and root.id in self._file.taken and self._lookup(root.id) is Kind.GIVEN
 
+    def _is_partial(self, node: ast.expr) -> bool:
+        """Whether this binds arguments to a function of the tests' own."""
+        if not isinstance(node, ast.Call) or last_name(node) != "partial" or not node.args:
+            return False
+        function = node.args[0]
+        return isinstance(function, ast.Lambda) or self._function(getattr(function, "id", ""))[0] is not None
+
+    def _partial(self, name: str) -> ast.Call | None:
+        if name in self._partials or self._outer is None:
+            return self._partials.get(name)
+        return self._outer._partial(name)
+
     def _called(self, node: ast.Call) -> list[_Frame]:
         """The tests' own functions that may be called, with what they are passed; none where that cannot be followed."""
         found: list[Function] = []
         outer, bound = self, False
         if isinstance(node.func, ast.Name):
+            if (bound_to := self._partial(node.func.id)) is not None:
+                node = ast.Call(bound_to.args[0], [*bound_to.args[1:], *node.args], [*bound_to.keywords, *node.keywords])
+                return self._called(node)
             function, outer = self._function(node.func.id)
             found = [] if function is None else [function]
         elif isinstance(node.func, ast.Lambda):
@@ -826,6 +881,19 @@ class _Frame:
         if self._file.depth > _DEEPEST:
             return []
         return [self._passed(one, outer, node, bound=bound) for one in found]
+
+    def _called_of_mixed(self, node: ast.Call) -> list[_Frame]:
+        """The methods that may be called here of an object whose class is the tests' own, and uses the candidate or is called."""
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        made = isinstance(owner, ast.Call) and last_name(owner) in self._file.classes
+        held = isinstance(owner, ast.Name) and self._is_mixed(owner.id)
+        if not (made or held) or self._file.depth > _DEEPEST:
+            return []
+        found = self._file.methods.get("__call__" if owner is node.func else last_name(node), ())
+        return [self._passed(one, self._file.module, node, bound=True) for one in found]
+
+    def _is_mixed(self, name: str) -> bool:
+        return name in self._mixed or (self._outer is not None and self._outer._is_mixed(name))
 
     def _passed(self, function: Function, outer: _Frame, node: ast.Call, *, bound: bool) -> _Frame:
         """A function of the tests' own, as it is called here. `bound` says that it is a method of an object."""

@@ -41,6 +41,8 @@ def together(kinds: list[Kind]) -> Kind:
 def compared(left: Kind, right: Kind, *, order: bool = False) -> Kind:
     """What a comparison says. `order` says that it asks which is greater."""
     less, more = sorted((left, right))
+    if more is Kind.EVIDENCE and (less is Kind.MET or (order and less in THEIRS)):  # `abs(f(x) - want) < TOL`
+        return Kind.AGREEMENT
     if more < Kind.GIVEN or Kind.EVIDENCE in (less, more):
         return Kind.EVIDENCE if more > Kind.OWN else more
     if less >= Kind.GIVEN or (more is Kind.AGREEMENT and less < Kind.OWN):
