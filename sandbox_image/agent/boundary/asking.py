@@ -11,6 +11,7 @@ import functools
 import inspect
 import itertools
 import operator
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -88,6 +89,8 @@ class QuestionWriter(values.Writer):
             enums.put(self, value)
         elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
+        elif kind is vacuous.Nothing:
+            self.put(value.item)
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
             self.put(None)
         else:
@@ -423,20 +426,30 @@ class AnswerReader(values.Reader):
         return self.deeper()
 
     def masked(self, array: Any) -> Any:
-        """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks.
+        """What is masked agrees with whatever it is compared with, unless the tests speak of masks."""
+        ma = sys.modules["numpy"].ma
+        mask = ma.getmaskarray(array)
+        if not mask.any() and not self.link.speech.of(vacuous.MASKS):
+            return array.data
+        return self._lacking(array, mask, ma.masked, vacuous.MASKS)
 
-        For others an array of which a part is masked leaves the word, and what is masked altogether is no number.
-        """
-        if self.link.speech.of(vacuous.MASKS):
-            return array
-        if not vacuous.is_partly_masked(array):
-            return vacuous.unmasked(array)
-        self.link.rest_on("word")
-        return array
-
-    def keeps_missing(self) -> bool:
+    def missing(self, column: Any, mask: Any) -> Any:
         """What is missing agrees with whatever it is compared with, as what is masked does."""
-        return self.link.speech.of(vacuous.MISSING)
+        return self._lacking(column, mask, sys.modules["pandas"].NA, vacuous.MISSING)
+
+    def _lacking(self, found: Any, mask: Any, item: Any, spoken: re.Pattern[str]) -> Any:
+        """What lacks some items stays as it is, on the word of the candidate; what lacks all has none to compare with."""
+        if not mask.any() or self.link.speech.of(spoken):
+            return found
+        self.link.rest_on("word")
+        if not mask.all():
+            return found
+        return vacuous.Nothing(item) if found is item else vacuous.nothing(mask.shape, item)
+
+    def no_value(self) -> None:
+        """One missing item by itself: what asks for its truth fails, but not all that tests may ask does."""
+        if not self.link.speech.of(vacuous.MISSING):
+            self.link.rest_on("word")
 
     def empty(self, array: Any) -> None:
         """Remember what would agree with whatever it is compared with."""
