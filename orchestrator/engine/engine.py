@@ -30,7 +30,7 @@ from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
 from orchestrator.scoring.verdicts import basis_of, binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
-from sandbox_image.agent.protocol import CANDIDATE_CHANGED
+from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS
 
 _log = logging.getLogger("fumehood.engine")
 
@@ -293,11 +293,14 @@ class Engine:
             program = program.model_copy(update={"judging": judging, "in_place": shares})
         run = functools.partial(self._run, pool, asked=asked, limits=limits, caller=caller, priority=priority, wait=wait)
         result = await run(program, on_output=on_output)
-        if program.in_place and not declared:
-            result = _by_word(result)
+        if program.in_place:
+            result = _by_word(result, declared=declared)
         elif result.verdict is Verdict.ACCEPTED and result.unsure and program.judging == "apart" and not program.in_place:
             shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
-            result = result if shared.verdict is Verdict.ACCEPTED else shared.model_copy(update={"unsure": result.unsure})
+            if shared.verdict is not Verdict.ACCEPTED:
+                result = shared.model_copy(update={"unsure": result.unsure})
+            elif CANDIDATE_OVERLAPS in shared.unsure:
+                result = _by_word(result.model_copy(update={"unsure": shared.unsure}), declared=declared)
         if result.verdict is Verdict.INVALID_TESTS and result.judging == "together":
             result = await self._proved(program, result, run)
         self.metrics.runs[result.status, result.verdict or ""] += 1
@@ -540,9 +543,11 @@ def _says_in_place(tests: str, module: str, entry_point: str) -> bool:
     return says_in_place(tests, module, entry_point)
 
 
-def _by_word(result: ExecutionResult) -> ExecutionResult:
-    """A result with values shared that nobody had declared: what the candidate changed of the tests', it says itself."""
-    if result.verdict is not Verdict.ACCEPTED or CANDIDATE_CHANGED not in result.unsure:
+def _by_word(result: ExecutionResult, *, declared: bool) -> ExecutionResult:
+    """A result with values shared: what the candidate changed of the tests' though nobody `declared` it, and what it holds
+    memory of in a way that cannot be shared, it says itself."""
+    signs = {CANDIDATE_OVERLAPS} if declared else {CANDIDATE_OVERLAPS, CANDIDATE_CHANGED}
+    if result.verdict is not Verdict.ACCEPTED or not signs & set(result.unsure):
         return result
     tests = tuple(test.model_copy(update={"basis": "word"}) for test in result.tests)
     return result.model_copy(update={"basis": "word", "tests": tests})

@@ -57,10 +57,12 @@ NO_PYTEST_EVENT = json.dumps(_NO_PYTEST).encode() + b"\n"
 CHANGED = "changed a value that the other side had"
 AGAIN = "handed out a value again"
 TWICE = "passed one value at several places"
+OVERLAPS = "handed out memory of another value"
 TOO_MANY = "had more values than could be watched"
-SIGNS = (CHANGED, AGAIN, TWICE, TOO_MANY)
+SIGNS = (CHANGED, AGAIN, TWICE, OVERLAPS, TOO_MANY)
 """What copies of values may have hidden from tests that are judged apart."""
 CANDIDATE_CHANGED = f"the candidate {CHANGED}"
+CANDIDATE_OVERLAPS = f"the candidate {OVERLAPS}"
 USERS = range(61184, 65280)
 """Users that containers run as, each at a time only one: the kernel counts much by user, for all containers together.
 

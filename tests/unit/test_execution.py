@@ -466,6 +466,7 @@ async def test_tests_that_many_candidates_share_are_looked_at_once(analysis):
 
 
 CHANGED = "the candidate changed a value that the other side had"
+OVERLAPS = "the candidate handed out memory of another value"
 UNSURE = ALL_PASSED.model_copy(update={"unsure": (CHANGED,), "stdout": "copies"})
 FAILED = RunReport(
     status=Status.OK,
@@ -504,6 +505,11 @@ async def test_what_copies_may_have_hidden_must_pass_with_values_shared(analysis
     assert result.unsure == (CHANGED,)
 
 
+async def test_memory_that_cannot_be_shared_rests_on_the_candidates_word(analysis):
+    result, shared = await judge_apart([UNSURE, ALL_PASSED.model_copy(update={"unsure": (OVERLAPS,)})])
+    assert (result.verdict, result.basis, shared) == (Verdict.ACCEPTED, "word", [False, True])
+
+
 async def test_a_sandbox_that_dies_in_the_second_run_leaves_no_acceptance(analysis):
     result, shared = await judge_apart([UNSURE, DEAD, FAILED])
     assert (result.verdict, shared) == (Verdict.WRONG_ANSWER, [False, True, True])
@@ -523,6 +529,8 @@ async def test_a_failure_with_copies_is_final(analysis):
         (IN_PLACE, False, (), ""),
         (IN_PLACE, True, (CHANGED,), ""),
         (TESTS, True, (CHANGED,), ""),
+        (TESTS, True, (OVERLAPS,), "word"),
+        (IN_PLACE, False, (OVERLAPS,), "word"),
     ],
 )
 async def test_tests_that_mean_shared_values_are_run_so_alone(analysis, tests, declared, unsure, basis):

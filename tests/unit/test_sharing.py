@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 
 import pytest
-from apart_harness import Apart, Result
+from apart_harness import ROOM, Apart, Result
 
 from orchestrator.engine.in_place import says_in_place
 
@@ -57,6 +59,13 @@ UNCHANGED = {
         "(xs.sort(), float(xs[-1]))[1]",
     ),
     "tensor": ("import torch\n    xs = torch.ones(2)", "4", "xs.sum() == 2", "float(2 * xs.sum())", "float(xs.mul_(2).sum())"),
+    "typed array": (
+        "import array\n    xs = array.array('i', [3, 1])",
+        "3",
+        "list(xs) == [3, 1]",
+        "max(xs)",
+        "(xs.reverse(), xs[1])[1]",
+    ),
     "keyword": ("xs = [3, 1]\n    g = f\n    f = lambda xs: g(xs=xs)", "3", "xs == [3, 1]", "max(xs)", "(xs.sort(), xs[-1])[1]"),
 }
 """An argument, a result, how the argument stays as it was, a right expression and one that changes it."""
@@ -269,6 +278,128 @@ def test_more_values_than_are_remembered_stay_copies(heavy):
     tests = "from candidate import f\ndef test_a():\n    xs = [[] for _ in range(15_000)]\n    assert f(xs) == 15_000\n    assert f(xs) == 15_000"
     runs = [heavy.run(code, tests, in_place=shared, seconds=60) for shared in (False, True)]
     assert all("the tests had more values than could be watched" in run.unsure and run.accepted for run in runs), runs
+
+
+def test_all_plain_values_that_can_change_are_watched():
+    code = """
+from agent.boundary import sharing, values
+print(*(k.__name__ for k in {*values.WRITE, *values.LIVE_VIEWS} if k.__hash__ is None and k not in sharing._BUILTIN + tuple(values.LIVE_VIEWS)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOM, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["slice"], "a slice cannot be changed, though it has no hash here"
+
+
+# One memory seen by several arrays, and dictionaries seen by their views
+
+NUMPY, TORCH = "import numpy as np", "import torch"
+MEMORY = {
+    "a row": (NUMPY, "x[0]", "x[0].copy()", "x = np.zeros((2, 2))\n    r = f(x)\n    r[0] = 9\n    assert x[0, 0] == 0"),
+    "a transpose": (NUMPY, "x.T", "x.T.copy()", "x = np.zeros((2, 3))\n    r = f(x)\n    r[0, 1] = 9\n    assert x[1, 0] == 0"),
+    "a slice backwards": (
+        NUMPY,
+        "x[::-2]",
+        "x[::-2].copy()",
+        "x = np.arange(6)\n    r = f(x)\n    x[5] = 8\n    assert r.tolist() == [5, 3, 1]",
+    ),
+    "another shape": (
+        NUMPY,
+        "x.reshape(1, -1)",
+        "x.reshape(1, -1).copy()",
+        "x = np.arange(3)\n    y = f(x)\n    y += 1\n    assert x.tolist() == [0, 1, 2]",
+    ),
+    "another type": (
+        NUMPY,
+        "x.view(np.int32)",
+        "x.view(np.int32).copy()",
+        "x = np.zeros(2)\n    r = f(x)\n    r[:] = 1\n    assert x.sum() == 0",
+    ),
+    "in a list": (
+        NUMPY,
+        "[x[:1], x[1:]]",
+        "[x[:1].copy(), x[1:].copy()]",
+        "x = np.arange(3)\n    a, b = f(x)\n    a[0] = 7\n    assert x[0] == 0",
+    ),
+    "asked for": (NUMPY, "x[:2]", "x[:2].copy()", "x = np.arange(3)\n    assert not np.shares_memory(x, f(x))"),
+    "its base": (NUMPY, "x[:2]", "x[:2].copy()", "x = np.arange(3)\n    assert f(x).base is not x"),
+    "a tensor's row": (
+        TORCH,
+        "x[0]",
+        "x[0].clone()",
+        "x = torch.zeros(2, 2)\n    r = f(x)\n    r.add_(1)\n    assert x.sum() == 0",
+    ),
+    "a detached tensor": (
+        TORCH,
+        "x.detach()",
+        "x.detach().clone()",
+        "x = torch.zeros(2)\n    r = f(x)\n    r[0] = 9\n    assert x[0] == 0",
+    ),
+    "an array of a tensor": (
+        TORCH,
+        "x.numpy()",
+        "x.numpy().copy()",
+        "x = torch.zeros(2)\n    r = f(x)\n    r[0] = 9\n    assert x[0] == 0",
+    ),
+    "a tensor of an array": (
+        f"{NUMPY}\n{TORCH}",
+        "torch.from_numpy(x)",
+        "torch.from_numpy(x).clone()",
+        "x = np.zeros(2)\n    r = f(x)\n    r[0] = 9\n    assert x[0] == 0",
+    ),
+    "keys": ("", "x.keys()", "list(x)", "x = {'a': 1}\n    r = f(x)\n    x['b'] = 2\n    assert list(r) == ['a']"),
+    "values": ("", "x.values()", "list(x.values())", "x = {'a': 1}\n    r = f(x)\n    x['b'] = 2\n    assert list(r) == [1]"),
+}
+"""Imports, what shares memory with x, what does not, and a test that minds."""
+
+
+@pytest.mark.parametrize("name", MEMORY)
+def test_memory_of_an_argument_is_seen_in_what_is_handed_out(heavy, name):
+    imports, shares, copies, test = MEMORY[name]
+    tests = f"{imports}\nfrom candidate import f\ndef test_a():\n    {test}"
+    assert not all(accepted(judged(heavy, f"{imports}\ndef f(x): return {shares}", tests)))
+    assert all(accepted(runs := judged(heavy, f"{imports}\ndef f(x): return {copies}", tests))), runs
+
+
+@pytest.mark.parametrize(
+    ("code", "test"),
+    [
+        ("def f(x): x[1:3] += 1", "x = np.arange(4)\n    y = x[1:3]\n    f(x)\n    assert y.tolist() == [2, 3]"),
+        ("def f(x): x += 1", "x = np.arange(4)\n    f(x[1:3])\n    assert x.tolist() == [0, 2, 3, 3]"),
+        ("def f(x, y): y += 1", "x = np.arange(4)\n    f(x, x[1:3])\n    assert x.tolist() == [0, 2, 3, 3]"),
+        ("def f(x): return x.T", "x = np.arange(4).reshape(2, 2)\n    r = f(x)\n    r[0, 1] = 9\n    assert x[1, 0] == 9"),
+        ("def f(x): return x.keys()", "x = {}\n    r = f(x)\n    x['a'] = 1\n    assert list(r) == ['a']"),
+    ],
+)
+def test_views_show_what_they_would_show_in_one_interpreter(heavy, code, test):
+    result = heavy.run(code, f"import numpy as np\nfrom candidate import f\ndef test_a():\n    {test}", in_place=True)
+    assert result.accepted, result
+
+
+def test_memory_that_overlaps_only_in_part_is_said(heavy):
+    code = "import numpy as np\ndef f():\n    b = np.zeros(4)\n    return b[:2], b[1:3]"
+    tests = "from candidate import f\ndef test_a():\n    a, b = f()\n    a[1] = 5\n    assert b[0] == 0"
+    assert heavy.run(code, tests, in_place=True).unsure == ["the candidate handed out memory of another value"]
+
+
+VIEWS = {
+    "of nothing": "(99, 0, (2,), (8,), '<i8', True, False)",
+    "before its begin": "(1, -8, (2,), (8,), '<i8', True, False)",
+    "past its end": "(1, 24, (2,), (8,), '<i8', True, False)",
+    "with wide strides": "(1, 0, (2,), (1 << 40,), '<i8', True, False)",
+    "of far too many": "(1, 0, (1 << 62,), (0,), '<i8', True, False)",
+    "of objects": "(1, 0, (2,), (8,), '|O', True, False)",
+    "of no type": "(1, 0, (2,), (8,), 7, True, False)",
+    "of too few parts": "(1, 0)",
+    "of a tensor of unknown type": "(1, 0, (2,), (8,), '<M8[s]', True, True)",
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_forged_views_are_tampering(heavy, name):
+    code = f"{FORGE}\nimport numpy as np\ndef f(xs):\n    Shared.view = lambda self, writer, value: {VIEWS[name]}\n    return np.zeros(2)"
+    tests = "import numpy as np\nfrom candidate import f\ndef test_a():\n    xs = np.arange(4)\n    assert f(xs).sum() >= 0\n    assert xs[0] == 0"
+    result = heavy.run(code, tests, in_place=True)
+    assert len(result.tampered) == 1, result
+    assert not result.accepted
 
 
 # A candidate that forges what it says of shared values

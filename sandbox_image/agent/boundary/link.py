@@ -544,8 +544,9 @@ class Link:
     def _notice(self, signs: Iterable[str], *, own: bool) -> None:
         """Note what was noticed on our own side, or by the candidate's of itself, as far as the tests could see of it."""
         for sign in signs:
-            if sign == protocol.AGAIN:
-                seen = not own and self.asks_identity
+            if sign in (protocol.AGAIN, protocol.OVERLAPS):
+                # Where values are shared, memory that overlaps in a way that cannot be is always worth saying.
+                seen = not own and (self.asks_identity or isinstance(self._sharing, sharing.Shared))
             else:
                 seen = own or sign != protocol.CHANGED or bool(self._sharing.entries)
             if seen and sign in protocol.SIGNS:

@@ -13,10 +13,12 @@ Left out: what follows from what was noticed. `link.py` notes it, and the engine
 from __future__ import annotations
 
 import contextlib
+import gc
 import operator
 import re
 import sys
 import zlib
+from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -30,18 +32,23 @@ MAX_BYTES = 64 << 20
 """Bytes of what they hold, as it is remembered."""
 _FEW = 200
 """Copies that are looked at whenever a frame is sent, the newest first; where there are more, all are in turn with that."""
-_BUILTIN = (list, dict, set, bytearray, deque, OrderedDict, defaultdict, Counter)
+_BUILTIN = (list, dict, set, bytearray, array, deque, OrderedDict, defaultdict, Counter)
 _ARRAYS = (("numpy", "ndarray"), ("torch", "Tensor"), ("pandas", "DataFrame"), ("pandas", "Series"))
 """What can change beside those, once its library is loaded."""
 _entry = [[]]  # type: ignore[var-annotated]
 _ALONE = sys.getrefcount(_entry[0])
 """References to a value that nobody but its entry here holds."""
 _ONE_OBJECT = r"(?:None|True|False|[A-Z]\w*|int|float|str|bytes|bool|list|dict|tuple|set|frozenset|complex)\b"
-_IDENTITY = re.compile(rf"\bis\b(?!\s+(?:not\s+)?{_ONE_OBJECT})|\bid\s*\(|\bassertIs(?:Not)?\b|\bis_(?:not)?\b")
+_IDENTITY = re.compile(
+    rf"\bis\b(?!\s+(?:not\s+)?{_ONE_OBJECT})|\bid\s*\(|\bassertIs(?:Not)?\b|\bis_(?:not)?\b"
+    r"|shares?_memory|\.base\b|owndata|OWNDATA|data_ptr|storage\b|__array_interface__"
+)
+_NUMBERS = "biufcMm"
+"""Kinds of NumPy's types that may be seen in memory of another."""
 
 
 def asks_identity(tests: str) -> bool:
-    """Whether tests may ask if two values are one object: a guess, for speed alone. A needless run is all that it can cost."""
+    """Whether tests may ask if two values are one object, or one memory: a guess, for speed alone. It can cost a needless run."""
     return _IDENTITY.search(tests) is not None
 
 
@@ -53,7 +60,7 @@ def _parts(value: Any) -> Parts:
     kind = type(value)
     if kind is list or kind is set or kind is deque:
         return list(value)
-    if kind is bytearray:
+    if kind is bytearray or kind is array:
         return bytes(value)
     return [*value, *value.values()] if issubclass(kind, dict) else _fingerprint(value)
 
@@ -94,6 +101,8 @@ class _Memory:
     def __init__(self) -> None:
         self.entries: dict[int, _Entry] = {}
         self.bytes = 0
+        self.arrays: set[int] = set()
+        """Keys of those that are arrays or tensors."""
         self.signs: set[str] = set()
         """What was noticed: see `protocol.SIGNS`."""
 
@@ -108,6 +117,8 @@ class _Memory:
         """Remember a value."""
         entry = self.entries[key] = _Entry(value)
         self.bytes += _size(entry.parts)
+        if _bounds(value) is not None:
+            self.arrays.add(key)
 
     def note(self, key: int, parts: Parts) -> None:
         """Both sides have this now, if it is still remembered."""
@@ -118,6 +129,7 @@ class _Memory:
     def forget(self, key: int) -> None:
         """Remember a value no more."""
         self.bytes -= _size(self.entries.pop(key).parts)
+        self.arrays.discard(key)
 
     def sweep(self, keys: Iterable[int]) -> tuple[list[int], list[tuple[int, _Entry, Parts]]]:
         """Forget what nobody else holds. Returns the keys of that, and what has changed of all, with what it holds now."""
@@ -172,8 +184,14 @@ class Copies(_Memory):
             elif key in self.entries:
                 self.signs.add(protocol.AGAIN)
             now.add(key)
+        if any(_shares_memory(value, self._others(writer.met, value)) for value in writer.met):
+            self.signs.add(protocol.OVERLAPS)
         self.holds = any(key not in now for key in self.entries)
         self._remember(writer.met)
+
+    def _others(self, met: Iterable[Any], value: Any) -> Iterable[Any]:
+        """What else there is that may have memory in common with a value."""
+        return (one for one in (*(self.entries[key].value for key in self.arrays), *met) if one is not value)
 
     def read(self, reader: values.Reader) -> None:
         """The value was read: remember what arrived, the outer ones first."""
@@ -183,6 +201,7 @@ class Copies(_Memory):
     def let_go(self) -> None:
         """The other side has nothing that crossed before: what becomes of it here cannot matter."""
         self.entries.clear()
+        self.arrays.clear()
         self.bytes = 0
 
     def value(self, reader: values.Reader) -> Any:
@@ -277,11 +296,57 @@ class Shared(_Memory):
         writer.met[id(value)] = (number, value)
         return number, True
 
+    def view(self, writer: values.Writer, value: Any) -> tuple[Any, ...] | None:
+        """Where an array that crosses first lies in the memory of one that both sides have; None where it has memory of its own.
+
+        What lies in another in a way that the other side cannot repeat is noted, and crosses as a copy.
+        """
+        bounds = _bounds(value)
+        if bounds is None:
+            return None
+        known = [(key, self.entries[key].value) for key in self.arrays]
+        known += [(number, one) for number, one in writer.met.values() if one is not value]
+        overlapping = False
+        for number, one in known:
+            if (whole := _bounds(one)) is None or bounds[0] >= whole[1] or whole[0] >= bounds[1]:
+                continue
+            overlapping = True
+            if whole[0] <= bounds[0] and bounds[1] <= whole[1] and _numbers(one).flags.c_contiguous:
+                view = _numbers(value)
+                offset = view.__array_interface__["data"][0] - whole[0]
+                tensor = type(value).__name__ == "Tensor"
+                return number, offset, view.shape, view.strides, view.dtype.str, bool(view.flags.writeable), tensor
+        if overlapping:
+            self.signs.add(protocol.OVERLAPS)
+        return None
+
+    def _viewed(self, where: tuple[Any, ...]) -> Any:
+        """An array in the memory of one that both sides have. Raises Garbled."""
+        numpy = sys.modules["numpy"]
+        try:
+            number, offset, shape, strides, name, writeable, tensor = where
+            dtype, whole = numpy.dtype(name), _numbers(self.entries[number].value)
+            # NumPy itself refuses what leaves the memory of the whole; pointers to objects are in neither.
+            if dtype.kind not in _NUMBERS or whole.dtype.kind not in _NUMBERS:
+                raise values.Garbled("memory of objects")
+            found = numpy.ndarray(shape, dtype, buffer=whole, offset=offset, strides=strides)
+            if tensor:
+                return sys.modules["torch"].from_numpy(found)
+            found.flags.writeable = writeable
+            return found
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
+            raise values.Garbled("memory that is in no shared value") from error
+
     def value(self, reader: values.Reader) -> Any:
-        """A value by its number; the first time, one that is like it but empty comes along. Raises Garbled."""
+        """A value by its number; the first time, one that is like it but empty comes along, or where it lies. Raises Garbled."""
         number, first = reader.expect(int), reader.take()
         if first is None:
             return self.entries[number].value
+        if type(first) is tuple:
+            if not 0 < number < 1 << 62 or number in self.entries or number % 2 == self._next % 2 or self.full():
+                raise values.Garbled("a shared value that is none")
+            self.add(number, view := self._viewed(first))
+            return view
         if first is not True or not 0 < number < 1 << 62 or number in self.entries or number % 2 == self._next % 2:
             raise values.Garbled("a shared value that is none")
         value = reader.deeper()
@@ -332,6 +397,9 @@ def _share(kind: type) -> Callable[[values.Writer, Any], None]:
             return
         writer.out += b"="
         values.put_int(writer, number)
+        if first and (where := writer.sharing.view(writer, value)) is not None:
+            writer.put(where)
+            return
         writer.out += b"T" if first else b"N"
         if first:
             _put_content(writer, value if _is_whole(value) else _emptied(value))
@@ -341,9 +409,25 @@ def _share(kind: type) -> Callable[[values.Writer, Any], None]:
     return share
 
 
+def _share_view(kind: type) -> Callable[[values.Writer, Any], None]:
+    """A view of a dictionary crosses with the dictionary."""
+
+    def share(writer: values.Writer, value: Any) -> None:
+        (of,) = gc.get_referents(value)
+        if type(of) in values.DICTS:
+            writer.out += values.LIVE_VIEWS[kind]
+            writer.put(of)
+        else:
+            values.Writer.other(writer, value)
+
+    return share
+
+
 _Table = dict[type, Callable[[values.Writer, Any], None]]
 _WATCHED: _Table = values.WRITE | {kind: _watch(kind) for kind in _BUILTIN}
-_SHARING: _Table = values.WRITE | {kind: _share(kind) for kind in _BUILTIN}
+_SHARING: _Table = (
+    values.WRITE | {kind: _share(kind) for kind in _BUILTIN} | {kind: _share_view(kind) for kind in values.LIVE_VIEWS}
+)
 
 
 def _table(table: _Table, hook: Callable[[type], Callable[[values.Writer, Any], None]]) -> _Table:
@@ -370,6 +454,35 @@ def _is_table(value: Any) -> bool:
     return pandas is not None and type(value) in (getattr(pandas, "DataFrame", None), getattr(pandas, "Series", None))
 
 
+def _numbers(value: Any) -> Any:
+    """An array or a tensor as an array of NumPy's with the same memory; None for what has none."""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None and type(value) is getattr(numpy, "ndarray", None):
+        return value
+    if torch is not None and type(value) is getattr(torch, "Tensor", None) and _is_plain_array(value):
+        with contextlib.suppress(TypeError, RuntimeError, ValueError):  # of a type, or on a device, that NumPy does not know
+            return value.numpy()
+    return None
+
+
+def _bounds(value: Any) -> tuple[int, int] | None:
+    """Where the numbers of an array or a tensor lie: the first address, and one past the last; None for what has none."""
+    if type(value) in _BUILTIN or (numbers := _numbers(value)) is None or not numbers.size or numbers.dtype.kind not in _NUMBERS:
+        return None
+    low = high = numbers.__array_interface__["data"][0]
+    for count, stride in zip(numbers.shape, numbers.strides, strict=True):
+        low, high = low + min(0, (count - 1) * stride), high + max(0, (count - 1) * stride)
+    return low, high + numbers.itemsize
+
+
+def _shares_memory(value: Any, others: Iterable[Any]) -> bool:
+    """Whether an array has memory in common with another."""
+    bounds = _bounds(value)
+    if bounds is None:
+        return False
+    return any((other := _bounds(one)) is not None and bounds[0] < other[1] and other[0] < bounds[1] for one in others)
+
+
 def _is_shareable(value: Any) -> bool:
     kind = type(value)
     if kind in _BUILTIN:
@@ -380,7 +493,7 @@ def _is_shareable(value: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     """Whether a value crosses with all that it holds, for nothing in it can lead back to it."""
-    return type(value) is bytearray or type(value) not in _BUILTIN
+    return type(value) in (bytearray, array) or type(value) not in _BUILTIN
 
 
 def _emptied(value: Any) -> Any:
@@ -398,7 +511,7 @@ def _put_content(writer: values.Writer, value: Any) -> None:
 def _make_alike(old: Any, new: Any) -> None:
     """Give `old` what `new` holds, in place."""
     kind = type(old)
-    if kind is list or kind is bytearray:
+    if kind is list or kind is bytearray or kind is array:
         old[:] = new
     elif kind is deque:
         old.clear()

@@ -246,8 +246,8 @@ class Writer:
             module = sys.modules.get(library)
             if module is not None and writes(self, value, module):
                 return
-        if kind in _LIVE_VIEWS:
-            self.out += _LIVE_VIEWS[kind]
+        if kind in LIVE_VIEWS:
+            self.out += LIVE_VIEWS[kind]
             WRITE[list](self, list(value))
         elif issubclass(kind, type) and value in TYPE_NAMES:
             self.out += b"v"
@@ -531,8 +531,9 @@ WRITE: dict[type, Callable[[Writer, Any], None]] = {
     pathlib.PosixPath: _parts(b"7", lambda v: (str(v),)),
     **{kind: _parts(_TAGS[kind], items) for kind, items in _ITEMS.items()},
 }
-_LIVE_VIEWS: dict[type, bytes] = {type({}.keys()): b"K", type({}.values()): b"V", type({}.items()): b"X"}
-_LIVE_VIEWS |= {type(OrderedDict().keys()): b"K", type(OrderedDict().values()): b"V", type(OrderedDict().items()): b"X"}
+DICTS = (dict, OrderedDict, defaultdict, Counter)
+LIVE_VIEWS: dict[type, bytes] = {type({}.keys()): b"K", type({}.values()): b"V", type({}.items()): b"X"}
+LIVE_VIEWS |= {type(OrderedDict().keys()): b"K", type(OrderedDict().values()): b"V", type(OrderedDict().items()): b"X"}
 _REAL, _IMAG = complex.real.__get__, complex.imag.__get__
 _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (int, int.__index__),
@@ -863,6 +864,12 @@ class Named(tuple):  # type: ignore[type-arg]
 _named: dict[tuple[str, tuple[str, ...]], type] = {}
 
 
+def _live(reader: Reader, made_of: Callable[[list[Any]], dict[Any, Any]]) -> dict[Any, Any]:
+    """The dictionary of a view: a shared one, or one that is made of its items."""
+    found = reader.expect(list, *DICTS)
+    return made_of(found) if type(found) is list else found
+
+
 def _read_named(reader: Reader) -> Any:
     name, fields, items = reader.name(), reader.expect(tuple), reader.deeper()
     if type(items) is not tuple or len(fields) != len(items) or len(set(fields)) != len(fields) or len(_named) > 1000:
@@ -975,9 +982,9 @@ for _tag, _read in {
     "W": lambda r: dt.timedelta(*_ints(r, 3)),
     "H": lambda r: _zoned(r, _ints(r, 5), dt.time),
     "U": lambda r: _zoned(r, _ints(r, 8), dt.datetime),
-    "K": lambda r: dict.fromkeys(r.expect(list)).keys(),
-    "V": lambda r: dict(enumerate(r.expect(list))).values(),
-    "X": lambda r: dict(r.expect(list)).items(),
+    "K": lambda r: _live(r, dict.fromkeys).keys(),
+    "V": lambda r: _live(r, lambda items: dict(enumerate(items))).values(),
+    "X": lambda r: _live(r, dict).items(),
     "n": _read_named,
     "v": lambda r: r.builtin(),
     "L": lambda r: r.from_library(),
@@ -989,7 +996,7 @@ for _tag, _read in {
     "7": lambda r: pathlib.PosixPath(r.expect(str)),
     "=": _read_shared,
 }.items():
-    _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEq" else _read
+    _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEqR" else _read
 
 
 def dumps(value: Any) -> bytes:
