@@ -69,6 +69,37 @@ def test_what_is_masked_or_missing_can_be_looked_at_and_handed_back(heavy):
     assert result.tests["test_a"]["basis"] == "word"
 
 
+HIDES = "import numpy as np\ndef f(x):\n    x[0] = np.ma.masked\n    return 3\ndef make(n): return np.ma.masked_all(n)\n"
+
+
+def test_a_mask_that_the_candidate_sets_in_its_argument_is_a_change_of_it(heavy):
+    tests = (
+        "import numpy as np\nfrom candidate import f\ndef test_a():\n    x = np.ma.array([1, 2])\n    assert f(x) == 3\n"
+        "    assert x.sum() == 3\n"
+    )
+    copies = heavy.run(HIDES, tests)
+    assert copies.accepted, copies
+    assert copies.unsure
+    assert not heavy.run(HIDES, tests, in_place=True).accepted
+
+
+def test_masked_arrays_are_shared_with_their_masks(heavy):
+    tests = (
+        "import numpy as np\nfrom candidate import f, make\ndef test_a():\n    x = np.ma.array([1, 2, 3])\n    f(x)\n"
+        "    assert x.mask.tolist() == [True, False, False] and x.sum() == 5\n"
+        "    x[0] = 7\n    assert make(2).mask.all() and x.sum() == 12\n    x.mask = False\n    f(x)\n    assert x.sum() == 5\n"
+    )
+    result = heavy.run(HIDES, tests, in_place=True)
+    assert result.accepted, result
+
+
+def test_shared_arrays_whose_items_are_all_masked_stay_so_on_the_word(heavy):
+    tests = "from candidate import make\ndef test_a():\n    x = make(2)\n    assert x.shape == (2,) and not (x > 4).any()\n"
+    result = heavy.run(HIDES, tests, in_place=True)
+    assert not result.tampered, result
+    assert result.tests["test_a"]["basis"] == "word"
+
+
 def test_an_array_of_which_a_part_is_masked_leaves_the_word(heavy):
     code = "import numpy as np\ndef f(n): return np.ma.MaskedArray([1, 0, 3], [False, True, False])\n"
     for asserted in ("np.testing.assert_array_equal(f(3), [1, 2, 3])", "assert f(3).sum() == 4"):
