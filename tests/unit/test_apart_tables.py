@@ -226,6 +226,20 @@ def test_what_stands_for_a_table_has_no_say(heavy, name):
     assert not result.accepted, result
 
 
+def test_items_that_are_missing_stay_so_on_the_word(heavy):
+    code = "import pandas as pd\ndef f(): return pd.Series([1, pd.NA, 3], dtype='Int64')\ndef g(): return [1, pd.NA]\n"
+    tests = (
+        "from candidate import f, g\ndef test_sum(): assert f().sum() == 4\ndef test_first(): assert f()[0] == 1 and g()[0] == 1\n"
+        "def test_each(): assert max(abs(a - b) for a, b in zip(f(), [1, 2, 3])) < 1e-6\ndef test_one(): assert not g()[1] > 4\n"
+    )
+    result = heavy.run(code, tests)
+    assert {name: test["basis"] for name, test in result.tests.items() if test["outcome"] == "passed"} == {
+        "test_sum": "word",
+        "test_first": "word",
+    }
+    assert result.outcomes["test_each"] == result.outcomes["test_one"] == "failed"
+
+
 def test_a_failed_comparison_of_tables_stays_failed(heavy):
     code = "import pandas as pd\nclass T:\n    def __enter__(self): return 1\n    def __exit__(self, *a): return True\ndef f(): return pd.DataFrame({'a': [0]})\n"
     tests = (

@@ -30,6 +30,76 @@ def test_the_masked_constant_agrees_with_nothing(heavy):
     assert not result.accepted
 
 
+HIDING = "import numpy as np, pandas as pd\ndef f(n): return [{0}][n]\n"
+LACKING = ["np.ma.masked_all(3)", "np.ma.MaskedArray([9.0, 9, 9], mask=True)", "pd.Series([pd.NA] * 3, dtype='Int64')"]
+HIDDEN = {
+    "r = np.asarray(X)\n    r = r[np.isfinite(r)]\n    assert (r > 0).all() and (r < 4).all()": LACKING[:2],
+    "worst = 0.0\n    for a, b in zip(X, [1, 2, 3]): worst = max(worst, abs(a - b))\n    assert worst < 1e-6": LACKING,
+    "bad = 0\n    for a, b in zip(X, [1, 2, 3]):\n        if abs(a - b) > 1e-6: bad += 1\n    assert bad == 0": LACKING,
+    "assert not (np.abs(X - np.array([1.0, 2, 3])) > 1e-6).any()": LACKING,
+    "assert not np.mean((X - np.array([1.0, 2, 3])) ** 2) > 1e-6": LACKING,
+    "assert not abs(X - 2) > 1e-6": ["np.ma.masked", "np.ma.MaskedArray(2, True)", "pd.NA"],
+    "if abs(X - 2) > 1: raise AssertionError": ["np.ma.masked", "pd.NA"],
+    "assert X != 4": ["np.ma.masked", "pd.NA"],
+    "assert X.all()": LACKING[:1],
+    "assert all(x != 'z' for x in X)": ["np.ma.MaskedArray(['x', 'y'], True)", "pd.array([None] * 2, dtype='string')"],
+    "assert X[0] == 1 and not X[1] > 2": ["[1, pd.NA]", "pd.Series([1, pd.NA], dtype='Int64')"],
+}
+
+
+def test_what_a_mask_hides_is_no_number_and_no_item_is_left_out(heavy):
+    pairs = [(asked, given) for asked, all_given in HIDDEN.items() for given in all_given]
+    body = "".join(f"def test_{place}():\n    {asked.replace('X', f'f({place})')}\n" for place, (asked, _) in enumerate(pairs))
+    result = heavy.run(HIDING.format(", ".join(given for _, given in pairs)), HEAD + body)
+    assert len(result.tests) == len(pairs)
+    assert set(result.outcomes.values()) == {"failed"}, result
+
+
+def test_what_is_masked_or_missing_can_be_looked_at_and_handed_back(heavy):
+    code = (
+        "import numpy as np, pandas as pd\ndef f(n): return np.ma.masked_all(n), pd.array([pd.NA] * n, dtype='Int64'), np.ma.masked\n"
+        "def g(x): return type(x).__name__, len(x), x[0] is np.ma.masked or x[0] is pd.NA\n"
+    )
+    tests = (
+        "from candidate import f, g\ndef test_a():\n    for found in f(2)[:2]:\n"
+        "        assert found.shape == (2,) and g(found) == ('ndarray', 2, True)\n    assert str(f(2)[2]) == '--'\n"
+    )
+    result = heavy.run(code, tests)
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == "word"
+
+
+HIDES = "import numpy as np\ndef f(x):\n    x[0] = np.ma.masked\n    return 3\ndef make(n): return np.ma.masked_all(n)\n"
+
+
+def test_a_mask_that_the_candidate_sets_in_its_argument_is_a_change_of_it(heavy):
+    tests = (
+        "import numpy as np\nfrom candidate import f\ndef test_a():\n    x = np.ma.array([1, 2])\n    assert f(x) == 3\n"
+        "    assert x.sum() == 3\n"
+    )
+    copies = heavy.run(HIDES, tests)
+    assert copies.accepted, copies
+    assert copies.unsure
+    assert not heavy.run(HIDES, tests, in_place=True).accepted
+
+
+def test_masked_arrays_are_shared_with_their_masks(heavy):
+    tests = (
+        "import numpy as np\nfrom candidate import f, make\ndef test_a():\n    x = np.ma.array([1, 2, 3])\n    f(x)\n"
+        "    assert x.mask.tolist() == [True, False, False] and x.sum() == 5\n"
+        "    x[0] = 7\n    assert make(2).mask.all() and x.sum() == 12\n    x.mask = False\n    f(x)\n    assert x.sum() == 5\n"
+    )
+    result = heavy.run(HIDES, tests, in_place=True)
+    assert result.accepted, result
+
+
+def test_shared_arrays_whose_items_are_all_masked_stay_so_on_the_word(heavy):
+    tests = "from candidate import make\ndef test_a():\n    x = make(2)\n    assert x.shape == (2,) and not (x > 4).any()\n"
+    result = heavy.run(HIDES, tests, in_place=True)
+    assert not result.tampered, result
+    assert result.tests["test_a"]["basis"] == "word"
+
+
 def test_an_array_of_which_a_part_is_masked_leaves_the_word(heavy):
     code = "import numpy as np\ndef f(n): return np.ma.MaskedArray([1, 0, 3], [False, True, False])\n"
     for asserted in ("np.testing.assert_array_equal(f(3), [1, 2, 3])", "assert f(3).sum() == 4"):

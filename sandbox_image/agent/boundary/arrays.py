@@ -34,8 +34,8 @@ def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
                 writer.out += b"9"
                 return True
             writer.out += b"M"
-            writer.put(np.ma.MaskedArray.filled(value, value.fill_value).view(np.ndarray))
-            writer.put(np.array(np.ma.getmaskarray(value)))
+            writer.put_apart(np.ma.MaskedArray.filled(value, value.fill_value).view(np.ndarray))
+            writer.put_apart(np.array(np.ma.getmaskarray(value)))
             return True
         array = np.ascontiguousarray(np.ndarray.view(value, np.ndarray)) if value.ndim else np.ndarray.view(value, np.ndarray)
         writer.out += b"a"
@@ -258,7 +258,7 @@ add_writer("numpy", _put_numpy)
 add_writer("torch", _put_torch)
 add_reader(b"a", _read_array, can_change=True)
 add_reader(b"%", _read_objects, can_change=True)
-add_reader(b"M", _read_masked)
+add_reader(b"M", _read_masked, can_change=True)
 add_reader(b"9", lambda reader: reader.masked(library("numpy").ma.masked))
 add_reader(b"g", _read_scalar)
 add_reader(b"u", _dtype)

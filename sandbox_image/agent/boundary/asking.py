@@ -11,6 +11,7 @@ import functools
 import inspect
 import itertools
 import operator
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from .exceptions import alias_of, exception_class
 from .gradients import MAX_LEAF
 from .handles import ExceptionMeta, Function, Handle, Method, guarded, handle_of, of_errors
 from .module import Module
+from .sharing import Shared
 from .values import Garbled, NotApart
 
 if TYPE_CHECKING:
@@ -88,6 +90,8 @@ class QuestionWriter(values.Writer):
             enums.put(self, value)
         elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
+        elif kind is vacuous.Nothing:
+            self.put(value.item)
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
             self.put(None)
         else:
@@ -423,20 +427,34 @@ class AnswerReader(values.Reader):
         return self.deeper()
 
     def masked(self, array: Any) -> Any:
-        """What is masked agrees with whatever it is compared with: it stays so for tests that speak of masks.
-
-        For others an array of which a part is masked leaves the word, and what is masked altogether is no number.
-        """
-        if self.link.speech.of(vacuous.MASKS):
+        """What is masked agrees with whatever it is compared with, unless the tests speak of masks."""
+        ma = sys.modules["numpy"].ma
+        mask = ma.getmaskarray(array)
+        if type(array) is ma.MaskedArray and isinstance(self.sharing, Shared):  # it stays what the other side has
+            if mask.any() and not self.link.speech.of(vacuous.MASKS):
+                self.link.rest_on("word")
             return array
-        if not vacuous.is_partly_masked(array):
-            return vacuous.unmasked(array)
-        self.link.rest_on("word")
-        return array
+        if not mask.any() and not self.link.speech.of(vacuous.MASKS):
+            return array.data
+        return self._lacking(array, mask, ma.masked, vacuous.MASKS)
 
-    def keeps_missing(self) -> bool:
+    def missing(self, column: Any, mask: Any) -> Any:
         """What is missing agrees with whatever it is compared with, as what is masked does."""
-        return self.link.speech.of(vacuous.MISSING)
+        return self._lacking(column, mask, sys.modules["pandas"].NA, vacuous.MISSING)
+
+    def _lacking(self, found: Any, mask: Any, item: Any, spoken: re.Pattern[str]) -> Any:
+        """What lacks some items stays as it is, on the word of the candidate; what lacks all has none to compare with."""
+        if not mask.any() or self.link.speech.of(spoken):
+            return found
+        self.link.rest_on("word")
+        if not mask.all():
+            return found
+        return vacuous.Nothing(item) if found is item else vacuous.nothing(mask.shape, item)
+
+    def no_value(self) -> None:
+        """One missing item by itself: what asks for its truth fails, but not all that tests may ask does."""
+        if not self.link.speech.of(vacuous.MISSING):
+            self.link.rest_on("word")
 
     def empty(self, array: Any) -> None:
         """Remember what would agree with whatever it is compared with."""

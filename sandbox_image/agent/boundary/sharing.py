@@ -33,7 +33,7 @@ MAX_BYTES = 64 << 20
 _FEW = 200
 """Copies that are looked at whenever a frame is sent, the newest first; where there are more, all are in turn with that."""
 _BUILTIN = (list, dict, set, bytearray, array, deque, OrderedDict, defaultdict, Counter)
-_ARRAYS = (("numpy", "ndarray"), ("torch", "Tensor"), ("pandas", "DataFrame"), ("pandas", "Series"))
+_ARRAYS = (("numpy", "ndarray"), ("numpy.ma", "MaskedArray"), ("torch", "Tensor"), ("pandas", "DataFrame"), ("pandas", "Series"))
 """What can change beside those, once its library is loaded."""
 _entry = [[]]  # type: ignore[var-annotated]
 _ALONE = sys.getrefcount(_entry[0])

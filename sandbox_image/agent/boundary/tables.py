@@ -172,8 +172,10 @@ def _read(reader: values.Reader) -> Any:
     pd = values.library("pandas")
     value = _KINDS[kind](reader, pd)
     reader.depth -= 1
-    if value is pd.NaT or kind == "NA":
+    if value is pd.NaT:
         reader.endless()
+    elif value is pd.NA:
+        reader.no_value()
     elif kind in _MANY and not value.size:
         reader.empty(value)
     if reader.met is not None and kind in ("Series", "DataFrame"):
@@ -324,8 +326,8 @@ def _read_column(reader: values.Reader, pd: Any) -> Any:
     if kind == "string":
         if type(first) is not list or not all(item is None or type(item) is str for item in first):
             raise Garbled("texts that are none")
-        missing = pd.NA if second is True and (reader.keeps_missing() or None not in first) else np.nan
-        return pd.array(first, dtype=pd.StringDtype(na_value=missing))
+        texts = pd.array(first, dtype=pd.StringDtype(na_value=pd.NA if second is True else np.nan))
+        return reader.missing(texts, texts.isna()) if second is True else texts
     if kind == "interval":
         if not (isinstance(first, pd.Index) and isinstance(second, pd.Index) and third in ("left", "right", "both", "neither")):
             raise Garbled("intervals that are none")
@@ -337,11 +339,7 @@ def _read_column(reader: values.Reader, pd: Any) -> Any:
             raise Garbled("categories that are none")
         return pd.Categorical.from_codes(first, categories=second, ordered=bool(third))
     if kind == "masked":
-        found = _masked(first, second, pd, np)
-        if reader.keeps_missing() or not second.any():
-            return found
-        reader.endless()
-        return np.where(second, np.nan, first)
+        return reader.missing(_masked(first, second, pd, np), second)
     if kind not in ("numpy", "zoned"):
         raise Garbled("a column of no kind")
     if first.dtype.kind in "mM":
@@ -369,7 +367,7 @@ def _masked(data: Any, mask: Any, pd: Any, np: Any) -> Any:
 
 _KINDS: dict[str, Callable[[values.Reader, Any], Any]] = {
     "NaT": lambda reader, pd: pd.NaT,
-    "NA": lambda reader, pd: pd.NA if reader.keeps_missing() else float("nan"),
+    "NA": lambda reader, pd: pd.NA,
     "Timestamp": _read_timestamp,
     "Timedelta": _read_timedelta,
     "RangeIndex": _read_range,

@@ -3,8 +3,8 @@
 NumPy stretches one number over no items, and calls a comparison of no items true; what is masked is left out of all. So a
 candidate that handed out such an array would be right whatever the tests expect. Here nothing that is summed up, and no items
 compared with some, are no evidence, whoever made the empty array or list: the test rests on the candidate's word. An array that
-the candidate handed out empty, as it is, agrees with nothing that has items. What is masked or missing is no number, unless the
-test speaks of that.
+the candidate handed out empty, as it is, agrees with nothing that has items. Where all is masked or missing, in a test that does
+not speak of that, nothing can be compared or computed with the items; where a part is, it is left out as anywhere, on the word.
 
 Left out: loops over what has no items, and Python's own `sum`, which is 0 of what was rightly filtered away, too.
 """
@@ -14,11 +14,13 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
+import math
 import re
 import sys
 import types
 from typing import TYPE_CHECKING, Any
 
+from . import arrays
 from .values import is_written
 
 if TYPE_CHECKING:
@@ -55,27 +57,37 @@ _NORMS = {"numpy.linalg": ("norm",), "torch.linalg": ("norm", "vector_norm", "ma
 """Functions that sum up an array, and that tests like to import by name."""
 
 
-def is_partly_masked(array: Any) -> bool:
-    """Whether some items of a masked array are masked, and some are not."""
-    mask = sys.modules["numpy"].ma.getmaskarray(array)
-    return bool(mask.any() and not mask.all())
+class Nothing:
+    """Stands for an item that is masked or missing: it can be looked at, and whatever compares or computes with it fails.
+
+    The item itself would be left out, and a number in its place (NaN, or what a mask hides) would agree with some test that
+    the item fails.
+    """
+
+    __slots__ = ("item",)
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+
+    def __repr__(self) -> str:
+        return repr(self.item)
+
+    def __str__(self) -> str:
+        return str(self.item)
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def _refused(self, *others: object) -> Any:
+        raise TypeError(f"nothing compares or computes with what is {self}")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refused
+    __bool__ = __int__ = __float__ = __complex__ = __index__ = _refused
 
 
-def unmasked(array: Any) -> Any:
-    """A masked array as one without a mask: what is masked is no number, no time, or None, and so equal to nothing."""
-    numpy = sys.modules["numpy"]
-    mask, data = numpy.ma.getmaskarray(array), array.data
-    if not mask.any():
-        return data
-    if data.dtype.kind in "mM":
-        nothing: Any = numpy.array("NaT", data.dtype)
-    elif data.dtype.kind in "fc":
-        nothing = numpy.nan
-    else:
-        data, nothing = data.astype(object if data.dtype.kind in "SU" else float), numpy.nan
-    found = numpy.array(data)
-    found[mask] = nothing
-    return found[()] if array is numpy.ma.masked else found
+def nothing(shape: tuple[int, ...], item: Any) -> Any:
+    """An array of this shape that has nothing but masked or missing items."""
+    return arrays.objects([Nothing(item)] * math.prod(shape)).reshape(shape)
 
 
 def is_empty(value: Any) -> bool:

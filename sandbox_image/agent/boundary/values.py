@@ -677,9 +677,12 @@ class Reader:
         """A masked array, or one item that is masked, as this side has it."""
         return array
 
-    def keeps_missing(self) -> bool:
-        """Whether items of pandas' columns that are missing stay so on this side, comparing as neither true nor false."""
-        return True
+    def missing(self, column: Any, mask: Any) -> Any:
+        """A column of pandas whose items are missing where the mask is true, as this side has it."""
+        return column
+
+    def no_value(self) -> None:
+        """An item that is missing was read by itself."""
 
     def empty(self, array: Any) -> None:
         """An array, a tensor or a table without items was read."""
