@@ -80,7 +80,7 @@ def baseline_layers(input_shape: tuple[int, ...]) -> list[dict[str, Any]]:
 def first(brief: Brief, history: Sequence[str], left: int) -> tuple[Message, ...]:
     """Ask for a network, without one to change."""
     different = ("Plan a network that differs from all of these.",) if history else ()
-    return conversation(*_task(brief), *_tried(history), *different, _form(brief, left), system=SYSTEM)
+    return conversation(*_task(brief), *_tried(history), *different, _form(brief, left, decides=False), system=SYSTEM)
 
 
 def repair(brief: Brief, failure: Failure) -> tuple[Message, ...]:
@@ -105,7 +105,7 @@ def improve(brief: Brief, failure: Failure, history: Sequence[str], left: int) -
         failure.feedback.strip(),
         "Make one change that should improve it (more channels, another block, normalisation, dropout, depth, pooling), and do "
         "not repeat what was tried. Decide: refine it, continue with something else, or stop if nothing more is worth trying.",
-        _form(brief, left),
+        _form(brief, left, decides=True),
         system=SYSTEM,
     )
 
@@ -118,10 +118,18 @@ def _tried(history: Sequence[str]) -> tuple[str, ...]:
     return ("What was tried so far:\n" + "\n".join(f"- {line}" for line in history[-HISTORY:]),) if history else ()
 
 
-def _form(brief: Brief, left: int) -> str:
+def _form(brief: Brief, left: int, *, decides: bool) -> str:
+    """How to answer: one block, for small models end after a sentence. Drafts have nothing to decide yet."""
+    decision = '"decision" is refine, continue or stop; ' if decides else ""
     return (
-        f"{left} more networks can be tried. Types of layers: {brief.types}. Input sizes follow by themselves, and the last "
-        "Linear for the outputs is added for you. Answer with one sentence that says why, a line `Decision: continue`, "
-        "`Decision: refine` or `Decision: stop`, and the whole list of layers as JSON in a fence, like this:"
-        f"\n\n```json\n{brief.example}\n```"
+        f"{left} more networks can be tried. Types of layers: {brief.types}. Leave out input sizes and the last Linear for the "
+        "outputs: both are filled in. Answer with one json code block and nothing else. "
+        f'In it "why" says in a sentence why this network; {decision}"layers" is the whole list. A plain network looks like this:'
+        f"\n\n{_shown(brief.example, decides=decides)}\n\nWrite another one. Begin with ```json"
     )
+
+
+def _shown(layers: str, *, decides: bool) -> str:
+    decision = '  "decision": "refine",\n' if decides else ""
+    lines = ",\n".join(f"    {json.dumps(one)}" for one in json.loads(layers))
+    return f'```json\n{{\n  "why": "Two convolutions see strokes and corners.",\n{decision}  "layers": [\n{lines}\n  ]\n}}\n```'

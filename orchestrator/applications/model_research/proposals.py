@@ -1,6 +1,7 @@
 """What a planning model proposes: why, which layers, and whether to go on.
 
-An answer is a sentence or two, a line `Decision: continue`, and a list of layers in a fence, or a change of the list before.
+An answer is a block of JSON with a reason (`why`), a decision and a list of layers, or a change of the list before; or a sentence,
+a line `Decision: continue`, and a list of layers in a fence.
 Small models write what follows from the input, a head of their own, or Python in place of JSON: what can only mean one thing is
 taken as that, and said.
 
@@ -27,6 +28,7 @@ WORDS = 60
 """Words of a reason that are kept."""
 _FENCE = re.compile(r"```[\w-]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _DECISION = re.compile(r"\bdecision\W{1,6}(continue|refine|stop)\b", re.IGNORECASE)
+_WHY = re.compile(r'"(?:why|hypothesis|reason)"\s*:\s*"((?:[^"\\]|\\.){1,2000})"')
 Layers = list[dict[str, Any]]
 
 
@@ -199,7 +201,9 @@ def _without_inferred(layers: Layers, notes: list[str]) -> Layers:
 
 
 def _hypothesis(text: str) -> str:
-    """The first sentences outside of fences."""
+    """What an answer says why, or its first sentences outside of fences."""
+    if said := _WHY.search(text):
+        return " ".join(said[1].split()[:WORDS])
     prose = _DECISION.sub("", _FENCE.sub(" ", text))
     prose = re.sub(r"\[.*\]", " ", prose, flags=re.DOTALL)
     words = re.sub(r"(?i)^\W*hypothesis\W*", "", re.sub(r"[#*`]+", "", prose).strip()).split()
