@@ -157,7 +157,7 @@ def learn(net: Any, rows: torch.Tensor, rate: float) -> float:
     FOUND["step_seconds"] = (time.perf_counter() - started) / TASK["steps"]
     with torch.no_grad():
         # Dropout alone may keep the loss up that it learns with.
-        return min(*FOUND["losses"], loss_of(put_through(net.eval(), rows), target).item())
+        return float(min(*FOUND["losses"], loss_of(put_through(net.eval(), rows), target).item()))
 
 
 def learn_by_heart(network: Any, rows: torch.Tensor) -> None:
