@@ -1,6 +1,6 @@
 """How often a model's network can be used, by the form of its answer: code in a block after a plan, or JSON held to a schema.
 
-    python benchmarks/written_networks.py [--model 0.5b] [--answers 1]
+    python benchmarks/written_networks.py [--model 0.5b] [--answers 1] [--networks 8]
 
 Each of eight configurations is asked for in both forms with the same seeds. An answer is usable where it reads as a module with
 one network, and passes where its smoke test does too. Prints each answer as it comes, and the counts as JSON.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 from typing import Any, get_args
@@ -74,33 +75,31 @@ NETWORKS = (
 )
 
 
-async def main(model: str, answers: int) -> None:
+async def main(model: str, answers: int, networks: int) -> None:
     """Ask for all of them, and print what came of it."""
-    counts: dict[str, dict[str, float]] = {}
+    counts = {form: dict.fromkeys(("answers", "usable", "passed", "seconds", "tokens"), 0.0) for form in get_args(Form)}
     with await start_async(model) as server:
         async with Engine(Settings(workers=1)) as engine, ModelClient(server.base_url, timeout=1200) as client:
-            for form in get_args(Form):
-                count = counts[form] = {"answers": 0, "usable": 0, "passed": 0, "seconds": 0.0, "tokens": 0}
-                for config in NETWORKS:
-                    for seed in range(answers):
-                        sampling = Sampling(temperature=0.2, max_new_tokens=900, seed=seed)
-                        tried = 0
+            for config, seed, form in itertools.product(NETWORKS[:networks], range(answers), counts):
+                usable = 0
 
-                        async def execute(program: Program, limits: Limits) -> ExecutionResult:
-                            nonlocal tried
-                            tried += 1  # only what is usable comes here
-                            return await engine.execute(program, limits)
+                async def execute(program: Program, limits: Limits) -> ExecutionResult:
+                    nonlocal usable
+                    usable += 1  # nothing else comes here
+                    return await engine.execute(program, limits)
 
-                        written = await write_model_code(
-                            config, client, sampling=sampling, form=form, attempts=1, execute=execute
-                        )
-                        (answer,) = written.answers
-                        count["answers"] += 1
-                        count["usable"] += tried
-                        count["passed"] += written.by == "model"
-                        count["seconds"] += answer.seconds
-                        count["tokens"] += answer.usage.completion_tokens
-                        print(f"{form} {config['class_name']} {seed}: {answer.fault or 'passed'}", file=sys.stderr, flush=True)
+                sampling = Sampling(temperature=0.2, max_new_tokens=900, seed=seed)
+                written = await write_model_code(config, client, sampling=sampling, form=form, attempts=1, execute=execute)
+                (answer,) = written.answers
+                found = {
+                    "answers": 1,
+                    "usable": usable,
+                    "passed": written.by == "model",
+                    "seconds": answer.seconds,
+                    "tokens": answer.usage.completion_tokens,
+                }
+                counts[form] = {name: count + found[name] for name, count in counts[form].items()}
+                print(f"{form} {config['class_name']} {seed}: {answer.fault or 'passed'}", file=sys.stderr, flush=True)
     print(json.dumps({"model": model, **counts}))
 
 
@@ -108,5 +107,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="0.5b")
     parser.add_argument("--answers", type=int, default=1, help="for each configuration and form")
+    parser.add_argument("--networks", type=int, default=len(NETWORKS), help="take the first of the configurations only")
     given = parser.parse_args()
-    asyncio.run(main(given.model, given.answers))
+    asyncio.run(main(given.model, given.answers, given.networks))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import cache
 from typing import Any
 
 from orchestrator.applications.model_research.assemble import layer_shapes
@@ -15,6 +16,7 @@ MOST = 20_000
 """Numbers in a row, for tests that run hundreds of networks."""
 
 
+@cache
 def network(seed: int) -> dict[str, Any]:
     """A configuration of 1 to 7 layers."""
     rng = random.Random(seed)

@@ -228,7 +228,7 @@ def test_a_download_that_was_cut_off_is_repaired(index):
 def test_the_cuda_variant_never_takes_a_cpu_build(index):
     _wheel(index, "torch", "2.13.0")
     _wheel(index, "torch", "2.13.0+cpu")
-    torch = [line for line in image._requirements("cuda") if line.startswith("torch")]
+    torch = [line for line in image._requirements("cuda") if line.startswith("torch=")]
     assert [path.name for path in wheels.fetch(torch, machine="x86_64", cuda=True)] == ["torch-2.13.0-py3-none-any.whl"]
 
 

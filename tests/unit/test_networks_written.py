@@ -126,7 +126,7 @@ async def test_an_answer_that_fails_its_smoke_test_is_not_taken_and_another_is_d
 def test_the_prompt_has_the_shapes_and_ends_in_the_begin_of_the_class():
     text = prompt_for(ModelConfig.model_validate(CONFIG))[-1].content
     assert "nn.Linear(4, 8) (N, 4) -> (N, 8)" in text
-    assert text.rstrip().endswith("super().__init__()\n```")
+    assert text.rstrip().endswith('forward(self, x) uses them."""\n```')
 
 
 def test_from_a_configuration_by_a_model_into_a_file(tmp_path):

@@ -67,8 +67,8 @@ def _options(**values: tuple[object, object]) -> dict[str, object]:
 
 def _divides(part: int, whole: int, what: str) -> None:
     if whole % part:
-        near = ", ".join(str(number) for number in range(1, whole + 1) if whole % number == 0)
-        raise Misfit(f"cannot divide {whole} {what} by {part}.", f"{whole} can be divided by {near[:60]}.")
+        divisors = [str(number) for number in range(1, min(whole, 512) + 1) if whole % number == 0]
+        raise Misfit(f"cannot divide {whole} {what} by {part}.", f"{whole} can be divided by {', '.join(divisors[:12])}.")
 
 
 # Every row by itself

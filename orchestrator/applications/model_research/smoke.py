@@ -79,7 +79,7 @@ class _Said(Value):
     reached: Annotated[tuple[Stage, ...], Field(max_length=5)]
     failure: Annotated[str, Field(max_length=2000)]
     traceback: Annotated[str, Field(max_length=4000)]
-    parameters: Annotated[int, Field(ge=0)] | None
+    parameters: Annotated[int, Field(ge=0, le=1 << 50)] | None
     unused: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=20)]
     losses: Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Field(max_length=STEPS)]
     goal: Annotated[float, Field(allow_inf_nan=False)] | None

@@ -22,7 +22,7 @@ from orchestrator.errors import SandboxError
 from orchestrator.types import ExecutionResult, Limits, Program, Status, Value
 
 _RESULT = "summarised.json"
-_Count = Annotated[int, Field(ge=0)]
+_Count = Annotated[int, Field(ge=0, le=1 << 60)]
 
 
 def _sizes(given: Any) -> Any:

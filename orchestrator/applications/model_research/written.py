@@ -55,7 +55,7 @@ SCHEMA: dict[str, object] = {
 _SYSTEM = "You are an expert in PyTorch. You write short, plain modules that run."
 _RULES = (
     f"Write one class and nothing beside it but imports ({', '.join(IMPORTS[1:])}): no functions, no other classes, no example "
-    "of its use. The constructor takes no arguments. Every module of __init__ is used in forward."
+    "of its use. It has the methods `__init__(self)` and `forward(self, x)`; every module of the first is used in the second."
 )
 
 
@@ -201,9 +201,12 @@ async def _tried(answer: Answer, source: ModelSource, execute: Execute) -> Answe
 
 
 def _stub(config: ModelConfig) -> str:
+    # It ends before the first method: shown the begin of __init__, small models complete that and stop.
     return (
         "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n\n\n"
-        f"class {config.class_name}(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"class {config.class_name}(nn.Module):\n"
+        f'    """{_batch(config.input_shape)} -> {_batch((model_source(config).outputs,))}: __init__(self) makes the modules, '
+        'forward(self, x) uses them."""\n'
     )
 
 
