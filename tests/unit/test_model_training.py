@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from orchestrator.applications.model_research.canary import canary
 from orchestrator.applications.model_research.model import ModelSource
 from orchestrator.applications.model_research.training import (
     KNOWN,
@@ -204,6 +205,18 @@ async def test_labels_of_other_rows_can_be_given_on_purpose():
     y = array(sandbox.programs[0].files["train_y.npy"])
     assert sorted(y) == sorted(split.train_y)
     assert (y != split.train_y).mean() > 0.4
+
+
+async def test_a_model_that_knows_rows_without_learning_them_is_a_canary():
+    knows = await canary(MODEL, Split(DATA), Sandbox(), options=TWO)
+    assert knows.is_suspicious
+    assert "cannot have learnt" in knows.sentence
+    constant = await canary(MODEL, Split(DATA), Sandbox(function=lambda x: np.zeros((len(x), 3), np.float32)), options=TWO)
+    assert not constant.is_suspicious
+    assert constant.value == pytest.approx(constant.chance, abs=0.05)
+    failed = await canary(MODEL, Split(DATA), Sandbox(lambda found: found.clear()), options=TWO)
+    assert failed.value is None
+    assert not failed.is_suspicious
 
 
 async def test_the_test_is_opened_once_for_all_and_scored_in_the_order_of_its_rows():
