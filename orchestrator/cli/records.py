@@ -230,9 +230,10 @@ def _cut(text: str, width: int) -> str:
 
 
 def _what(run: RunRecord) -> str:
-    """What a run is about: its kind, and its data set, tasks or functions."""
+    """What a run is about: its kind, and its data set, table, tasks or functions."""
     tasks = [str(one) for name in ("tasks", "subjects") for one in _names(run.config.get(name))]
-    about = Path(str(run.config.get("dataset") or "")).name or ", ".join(tasks[:2]) + (", ..." if len(tasks) > 2 else "")
+    data = next((run.config[name] for name in ("dataset", "source", "folder") if run.config.get(name)), "")
+    about = Path(str(data)).name or ", ".join(tasks[:2]) + (", ..." if len(tasks) > 2 else "")
     return f"{run.kind} {about}".strip()
 
 

@@ -158,7 +158,7 @@ def tabular(
 def _show(result: TabularResult) -> None:
     from rich.table import Table
 
-    from orchestrator.applications.tabular.reports import sealed_row
+    from orchestrator.applications.tabular.reports import notes, sealed_row
 
     screen = console()
     for problem in (*result.profile.warnings, *result.problems):
@@ -171,6 +171,8 @@ def _show(result: TabularResult) -> None:
         for name, one in outcome.sealed.items():
             table.add_row(*sealed_row(name, one).values())
         screen.print(table)
+        for line in notes(outcome):
+            screen.print(f"  {line}", soft_wrap=True)
         for finding in outcome.audit.findings if outcome.audit else ["The winner could not be audited."]:
             screen.print(f"  {finding}", soft_wrap=True)
         screen.print(

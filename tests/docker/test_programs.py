@@ -40,6 +40,18 @@ async def test_torch_is_there_and_costs_nothing_to_import(execute):
     assert (await execute(code)).stdout == "3.0 True\n"
 
 
+async def test_what_learns_from_tables_finds_its_libraries_imported_and_no_other_does(execute):
+    there = "import sys\nprint([name for name in ('torch', 'pytest', 'pandas', 'sklearn.ensemble') if name in sys.modules])"
+    assert (await execute(f"{there}\nfrom sklearn.svm import SVC")).stdout == "['pandas', 'sklearn.ensemble']\n"
+    assert (await execute(f"{there}\nimport torch, pandas")).stdout == "['torch', 'pytest']\n"
+    assert (await execute(there)).stdout == "[]\n"
+    fit = "import pandas as pd\nfrom sklearn.ensemble import HistGradientBoostingClassifier as Trees\nimport random\n"
+    fit += "frame = pd.DataFrame({'a': range(200)})\nprint(Trees(max_iter=3).fit(frame, frame['a'] > 99).predict(frame).sum())\n"
+    results = [await execute(f"{fit}print(random.random())") for _ in range(2)]
+    assert [result.stdout.splitlines()[0] for result in results] == ["100", "100"]
+    assert results[0].stdout != results[1].stdout  # each run draws its own numbers
+
+
 async def test_a_traceback_shows_the_program_alone(execute):
     result = await execute("def f():\n    raise KeyError('nothing')\nf()")
     assert "/opt/agent" not in result.stderr

@@ -41,5 +41,8 @@ async def test_a_script_is_scored_on_rows_that_it_never_saw(sandboxes, tmp_path)
     assert outcome.score.value > 0.8
     assert outcome.sealed["dummy"].value == pytest.approx(1 / 3)
     assert outcome.audit.findings == []
+    assert outcome.importances[0].column.startswith("petal")
+    assert outcome.importances[0].loss.low > 0
+    assert sum(one.rows for one in outcome.calibration.bins) == 120
     assert result.standing.opened == 1
     assert outcome.sealed_rows == 30

@@ -1,7 +1,7 @@
 """What a planning model proposes: why, which layers, and whether to go on.
 
-An answer is a block of JSON with a reason (`why`), a decision and a list of layers, or a change of the list before; or a sentence,
-a line `Decision: continue`, and a list of layers in a fence.
+An answer is a block of JSON with a reason (`why`), a decision and a list of layers, or a change of the list before; or a
+sentence, a line `Decision: continue`, and a list of layers in a fence.
 Small models write what follows from the input, a head of their own, or Python in place of JSON: what can only mean one thing is
 taken as that, and said.
 

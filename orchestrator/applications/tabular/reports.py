@@ -16,7 +16,7 @@ from orchestrator.applications.tabular.features import Tried
 from orchestrator.applications.tabular.finalists import Sealed
 from orchestrator.applications.tabular.importances import Importance
 from orchestrator.applications.tabular.metrics import METRICS
-from orchestrator.applications.tabular.results import Scored, TabularResult
+from orchestrator.applications.tabular.results import Outcome, Scored, TabularResult
 from orchestrator.applications.tabular.standalone import standalone
 from orchestrator.files import write_whole
 from orchestrator.jobs.branching import was_scored
@@ -125,6 +125,22 @@ def _tried(one: Tried) -> dict[str, str]:
         "gain": failed or lead(one.gain),
         "reason": one.feature.reason,
     }
+
+
+def notes(outcome: Outcome) -> list[str]:
+    """What is to be said on a screen of the winner beside its score, a sentence each."""
+    used = [one for one in outcome.importances if one.loss is not None and one.loss.low > 0]
+    found = []
+    if used:
+        shown = ", ".join(f"{one.column} ({one.loss.mean:.2g})" for one in used[:5] if one.loss is not None)
+        found.append(f"The winner takes most from {shown}.")
+    if outcome.calibration is not None:
+        off, error = "" if outcome.calibration.is_off else "not ", outcome.calibration.error
+        found.append(f"Its probabilities are {off}off by more than chance explains (expected calibration error {error:.3f}).")
+    if outcome.residuals is not None:
+        low, _, middle, _, high = outcome.residuals.quantiles
+        found.append(f"Prediction minus target: median {middle:+.3g}, nine of ten between {low:+.3g} and {high:+.3g}.")
+    return found
 
 
 def _importance(one: Importance) -> dict[str, str]:
