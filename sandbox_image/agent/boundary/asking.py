@@ -90,7 +90,7 @@ class QuestionWriter(values.Writer):
             enums.put(self, value)
         elif self.passing and kind.__module__ == link.own_module and _derives_from_plain(kind):
             raise NotApart(f"A value of a class of the tests' own ({kind.__name__}) cannot be passed to a candidate judged apart")
-        elif kind is vacuous.Nothing:
+        elif kind is vacuous.MissingItem:
             self.put(value.item)
         elif kind is types.TracebackType:  # handed on with an error, whose frames are nobody's business
             self.put(None)
@@ -449,7 +449,7 @@ class AnswerReader(values.Reader):
         self.link.rest_on("word")
         if not mask.all():
             return found
-        return vacuous.Nothing(item) if found is item else vacuous.nothing(mask.shape, item)
+        return vacuous.MissingItem(item) if found is item else vacuous.all_missing(mask.shape, item)
 
     def no_value(self) -> None:
         """One missing item by itself: what asks for its truth fails, but not all that tests may ask does."""

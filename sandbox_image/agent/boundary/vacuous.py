@@ -57,7 +57,7 @@ _NORMS = {"numpy.linalg": ("norm",), "torch.linalg": ("norm", "vector_norm", "ma
 """Functions that sum up an array, and that tests like to import by name."""
 
 
-class Nothing:
+class MissingItem:
     """Stands for an item that is masked or missing: it can be looked at, and whatever compares or computes with it fails.
 
     The item itself would be left out, and a number in its place (NaN, or what a mask hides) would agree with some test that
@@ -85,9 +85,9 @@ class Nothing:
     __bool__ = __int__ = __float__ = __complex__ = __index__ = _refused
 
 
-def nothing(shape: tuple[int, ...], item: Any) -> Any:
+def all_missing(shape: tuple[int, ...], item: Any) -> Any:
     """An array of this shape that has nothing but masked or missing items."""
-    return arrays.objects([Nothing(item)] * math.prod(shape)).reshape(shape)
+    return arrays.objects([MissingItem(item)] * math.prod(shape)).reshape(shape)
 
 
 def is_empty(value: Any) -> bool:
