@@ -48,8 +48,10 @@ _DESCRIPTORS = 1024
 """Most descriptors that a run's process may have open."""
 
 
-_FURNISHED: dict[str, types.ModuleType] = {}
-"""The agent's modules in a zygote, the latest first. They are kept: to free them touches what lies about them."""
+_FURNISHED: list[str] = []
+"""Names of the agent's modules in a zygote, the latest first."""
+_FORGOTTEN: list[types.ModuleType] = []
+"""The modules themselves, once nobody is to find them: to free them touches what lies about them."""
 _LENGTHS = struct.Struct("=II")
 
 
@@ -68,7 +70,10 @@ def forget_finalizers() -> None:
 def furnish() -> None:
     """What every child finds as it is: done once, in the zygote."""
     forget_finalizers()
-    _FURNISHED.update(_own_modules())
+    # Under names that lie together, and after all others: a child that forgets them copies few pages.
+    for name in [name.encode().decode() for name in reversed(_own_modules())]:
+        sys.modules[name] = sys.modules.pop(name)
+        _FURNISHED.insert(0, name)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.environ.clear()
@@ -210,16 +215,15 @@ def _watch(control: socket.socket, program: int, order: Order) -> NoReturn:
 
 def _forget_agent() -> None:
     """Take the agent's own modules and path out of what foreign code finds."""
-    for name in [*_FURNISHED, *_own_modules()]:
-        sys.modules.pop(name, None)
+    _FORGOTTEN.extend(map(sys.modules.pop, [*_own_modules(), *_FURNISHED]))
     sys.path[:] = [entry for entry in sys.path if entry != os.path.dirname(_AGENT)]
 
 
-def _own_modules() -> dict[str, types.ModuleType]:
-    """The agent's modules, the latest first, but for those noted: a child that looks at the names of all copies their pages."""
-    noted = next(iter(_FURNISHED), "")
+def _own_modules() -> list[str]:
+    """Names of the agent's modules, the latest first, but for those noted: to look at the names of all copies their pages."""
+    noted = _FURNISHED[0] if _FURNISHED else ""
     later = itertools.takewhile(lambda name: name != noted, reversed(sys.modules))
-    return {name: sys.modules[name] for name in later if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")}
+    return [name for name in later if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]
 
 
 def _do(order: Order, given: dict[str, int], texts: list[str], *, quiet: bool) -> NoReturn:

@@ -53,6 +53,10 @@ _HOOKS = frozenset(
         "tearDownModule",
     ]
 )
+COMPOUND = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
+"""Statements with blocks of statements in them, but for definitions."""
+_OF_SEVERAL = (ast.BoolOp, ast.IfExp, ast.UnaryOp)
+_BLOCKS = (*COMPOUND, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _ORDERING = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equal", "equals", "eq", "ne"))
 """Calls that compare their first two arguments, beside `assert...`."""
@@ -206,6 +210,8 @@ class _Asserts:
             made += [_compared(statement), statement] if agrees and _branches(statement) else [statement]
             if agrees and isinstance(statement, ast.Expr | ast.Assign):
                 made.append(_compared(statement))
+            if not isinstance(statement, _BLOCKS):
+                continue
             own = isinstance(statement, ast.ClassDef)  # names of ours would become attributes of it
             for part in (statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
                 for field in ("body", "orelse", "finalbody"):
@@ -342,7 +348,8 @@ def _may_meet(node: ast.expr, own: Collection[str]) -> bool:
 
 def may_excuse(node: ast.stmt, *, leaves: bool = False) -> bool:
     """Whether a statement asserts what is true in several ways, one of which says no more of a value than `excuse` knows."""
-    found = [ways(one, denied=denied) for one, denied in asserted(node, leaves=leaves)]
+    said = asserted(node, leaves=leaves)
+    found = [ways(one, denied=denied) for one, denied in said if isinstance(one, _OF_SEVERAL)]  # all else is true in one way
     return any(len(each) > 1 and any(all(map(excuse, way)) for way in each) for each in found)
 
 

@@ -1,4 +1,4 @@
-"""What every judged run does, done once in a zygote before it forks.
+"""What every judged run does and makes, once in a zygote before it forks.
 
 Its children then find code specialised by the interpreter, and caches filled, which they would otherwise fill by copying pages.
 """
@@ -9,7 +9,7 @@ import ast
 import sys
 
 from . import light_tests
-from .boundary import values
+from .boundary import candidate, guards, tests, values
 
 _TESTS = """
 import math
@@ -44,4 +44,11 @@ def rehearse() -> None:
         names.libraries()
         names.wanted("candidate", set(), "f")
         light_tests.kind_of(tree, "")
-        light_tests.compiled(tree.body, "tests", _TESTS)
+        found = light_tests.functions_in(tree.body)
+        light_tests.compiled(guards.marked(tree.body, found), "tests", _TESTS, {}, found)
+
+
+def prepare() -> None:
+    """Make what each side of a run begins with."""
+    candidate.prepare()
+    tests.prepare()

@@ -199,11 +199,12 @@ class _Left(BaseException):
 class Server:
     """What a candidate's process keeps for its tests, and does for them."""
 
-    def __init__(self, sock: socket.socket, module: types.ModuleType, work: dict[str, Any]) -> None:
-        self._sock = sock
-        self._module = module
-        self._file = str(module.__file__)
-        self._sharing: sharing.Copies | sharing.Shared = sharing.Shared(2) if work.get("in_place") else sharing.Copies()
+    _sock: socket.socket
+    _module: types.ModuleType
+
+    def __init__(self) -> None:
+        self._file = ""
+        self._sharing: sharing.Copies | sharing.Shared = sharing.Copies()
         self._lock = threading.RLock()
         self._depth = 0
         self._seq = 0
@@ -211,8 +212,8 @@ class Server:
         self._loops = CandidatesLoops(lambda number, how: self._ask_tests(number, (how,), {}))
         self._loop = 0
         """The number of the tests' event loop that runs while they ask; 0 where none does."""
-        self.kept: dict[int, Any] = {0: module}
-        self._numbers: dict[int, int] = {id(module): 0}
+        self.kept: dict[int, Any] = {}
+        self._numbers: dict[int, int] = {}
         self._next = 1
         self.classes: set[int] = set()
         """Numbers of classes that were described."""
@@ -234,6 +235,13 @@ class Server:
         """Warnings that the tests have not heard of."""
         self._patched: dict[int, Callable[[], None]] = {}
         """What sets back what the tests patched, by number."""
+
+    def open(self, sock: socket.socket, module: types.ModuleType, *, in_place: bool) -> None:
+        """Serve a module to the tests at the other end of `sock`. `in_place`: values that can change are shared with them."""
+        self._sock, self._module, self._file = sock, module, str(module.__file__)
+        self.kept[0], self._numbers[id(module)] = module, 0
+        if in_place:
+            self._sharing = sharing.Shared(2)
 
     # What is kept
 
@@ -780,6 +788,14 @@ def _seed(library: str, args: tuple[Any, ...]) -> None:
         torch.manual_seed(*args)
 
 
+_prepared: list[Server] = []
+
+
+def prepare() -> None:
+    """Make what the next `serve` begins with: in a zygote, for all of its children."""
+    _prepared.append(Server())
+
+
 def serve(sock: socket.socket, work: dict[str, Any]) -> None:
     """Run the candidate and answer its tests until they close `sock`.
 
@@ -793,7 +809,8 @@ def serve(sock: socket.socket, work: dict[str, Any]) -> None:
     module.__dict__["__builtins__"] = builtins
     sys.modules[name] = module
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
-    server = Server(sock, module, work)
+    server = _prepared.pop() if _prepared else Server()
+    server.open(sock, module, in_place=bool(work.get("in_place")))
     os.register_at_fork(after_in_child=sock.close)  # a child that comes back from what it was forked for has nothing to answer
     try:
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)

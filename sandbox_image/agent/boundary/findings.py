@@ -34,8 +34,8 @@ _MESSAGE = 4000
 class Findings:
     """The failures of the test that runs."""
 
-    def __init__(self, tree: ast.Module, path: str, doubt: Callable[[str, str], None]) -> None:
-        self._tree, self._path, self._doubt = tree, path, doubt
+    def __init__(self, doubt: Callable[[str, str], None]) -> None:
+        self._tree, self._path, self._doubt = ast.Module([], []), "", doubt
         self.now = ""
         """The test that runs; empty while the tests are imported."""
         self.failure = ""
@@ -56,6 +56,10 @@ class Findings:
         self._done: dict[int, bool] = {}
         self._depth = 0
         self._shown = False
+
+    def read(self, tree: ast.Module, path: str) -> None:
+        """Note the tests' source, and the file that it is known as."""
+        self._tree, self._path = tree, path
 
     def begin(self, name: str) -> None:
         """A test begins."""

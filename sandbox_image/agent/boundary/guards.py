@@ -15,7 +15,7 @@ import functools
 from collections.abc import Collection
 from typing import Any
 
-from ..light_tests import Definition, has_assertions, is_check, is_written_out, last_name
+from ..light_tests import COMPOUND, Definition, has_assertions, is_check, is_written_out, last_name
 
 Guard = tuple[int, int, str]
 """Line and column of a statement, and what must be come to: an assertion in it or after it, or a turn (`in`, `after`, `turn`)."""
@@ -99,6 +99,9 @@ class _Marks:
             decides = isinstance(node, ast.If | ast.While | ast.Match)
             made += [*self._calls(node), *(came if decides else [])]
             place, self._count = len(made), self._count + asserts
+            if not isinstance(node, COMPOUND):
+                made += [node, *came]
+                continue
             guards = self._inside(node, made)
             made += [node, *([] if decides else came)]
             if may_leave(node):

@@ -91,9 +91,10 @@ _GREETING = 64
 
 
 def _is_module(value: Any) -> bool:
-    torch = sys.modules.get("torch")
+    if (torch := sys.modules.get("torch")) is None:
+        return False
     real = getattr(type(value), "_fumehood_real", None)
-    return torch is not None and isinstance(real, type) and issubclass(real, torch.nn.Module)
+    return isinstance(real, type) and issubclass(real, torch.nn.Module)
 
 
 def _computes(kind: str, operands: tuple[Any, ...]) -> bool:
@@ -112,15 +113,14 @@ def _is_borrowed(value: Any) -> bool:
 class Link:
     """The tests' end of the boundary."""
 
-    def __init__(self, sock: socket.socket, module: str, tests: str, *, in_place: bool, tampered: Callable[[str], None]) -> None:
-        self._sock = sock
-        self.module = module
-        self._tests = tests
-        self._sharing: sharing.Copies | sharing.Shared = sharing.Shared(1) if in_place else sharing.Copies()
-        self._tampered = tampered
+    _sock: socket.socket
+    _tampered: Callable[[str], None]
+
+    def __init__(self) -> None:
+        self.module = self._tests = ""
+        self._sharing: sharing.Copies | sharing.Shared = sharing.Copies()
         self._lock = threading.RLock()
         self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
         self._seq = 0
         self._depth = 0
         self.broken = ""
@@ -130,10 +130,9 @@ class Link:
         self._callable_numbers: dict[int, int] = {}
         self._methods: dict[tuple[int, int], Any] = {}
         """Methods of objects of the tests' that were passed, by the `id` of both."""
-        self.own_module = f"test_{module}"
+        self.own_module = ""
         """The name of the tests' own module."""
         self._own_classes: dict[type, bool] = {}
-        Handle._fumehood_here.append(self)
         self.handed: dict[int, Any] = {}
         """Of those what the test that runs has passed and the candidate has not called yet, by their `id`."""
         self._raised: dict[int, BaseException] = {}
@@ -185,7 +184,7 @@ class Link:
         ends no loop."""
         self.expects: Callable[[str], bool] = lambda name: False
         """Whether the tests name this class of exceptions in a handler where they stand."""
-        self.speech = Speech(tests)
+        self.speech = Speech("")
         self.empties = vacuous.Empties(self)
         self.loops = TestsLoops(self)
         self.folders: Folders | None = None
@@ -218,7 +217,7 @@ class Link:
         self.listings: dict[int, tuple[Any, str]] = {}
         """What mappings list of themselves, by its number: the mapping, and what it is."""
         self._decoys: dict[tuple[str, str], list[Any]] = {}
-        self.unreached = Unreached(Sides("", module, (), ""), "")
+        self.unreached = Unreached(Sides("", "", (), ""), "")
         """Assertions that the test that runs has not come to, by the candidate's doing."""
         self.refused: list[str] = []
         """What of the candidate's was refused in the test that runs, which has failed then, whatever it makes of it."""
@@ -247,6 +246,19 @@ class Link:
         """Whether the tests catch errors where they stand now."""
         self.unsure: set[str] = set()
         """What copies of arguments and results may have hidden: reasons, in words."""
+
+    def open(self, sock: socket.socket, module: str, tests: str, *, in_place: bool, tampered: Callable[[str], None]) -> None:
+        """Lead to the candidate's `module` at the other end of `sock`, for these tests.
+
+        `in_place` says that values which can change are shared with it. `tampered` is called with what no honest side sends.
+        """
+        self._sock, self._tampered = sock, tampered
+        self._poll.register(sock, select.POLLIN)
+        self.module, self.own_module = module, f"test_{module}"
+        self._tests, self.speech = tests, Speech(tests)
+        if in_place:
+            self._sharing = sharing.Shared(1)
+        Handle._fumehood_here.append(self)
 
     # What the tests speak of, read where it is asked for
 
@@ -328,15 +340,16 @@ class Link:
             self.used += kind not in ("names", "files") and (kind != "get" or type(operands[0]) is not Module)
             self._seq = seq = self._seq + 1
             self._send(seq, kind, body)
+            computes = _computes(kind, operands)
             shared = type(self._sharing) is sharing.Shared  # then the tests may change an object without asking
             if shared or kind in _CHANGING or (kind == "operator" and operands[0] in _CHANGING):
                 self._views.clear()
                 self.changes += 1
-                self.acts += not (_computes(kind, operands) or kind == "resume" or (kind == "operator" and operands[0] == "next"))
+                self.acts += not (computes or kind == "resume" or (kind == "operator" and operands[0] == "next"))
             self._depth += 1
             before, self._asking = self._asking, operands[0] if kind == "operator" else kind
             unreached = len(self.unreached)
-            outer, self._in_module = self._in_module, _computes(kind, operands)
+            outer, self._in_module = self._in_module, computes
             try:
                 return self._wait(seq)
             except Broken:

@@ -35,15 +35,17 @@ class Named:
     `refuse` makes the error that is raised for what they may not ask for; `chosen` is called where one chose a function.
     """
 
-    def __init__(self, tests: str, refuse: Callable[[BaseException], BaseException], chosen: Callable[[], None]) -> None:
-        self._tests, self._refuse, self._chosen = tests, refuse, chosen
+    def __init__(self, refuse: Callable[[BaseException], BaseException], chosen: Callable[[], None]) -> None:
+        self.tests = ""
+        """Their source."""
+        self._refuse, self._chosen = refuse, chosen
 
     def own_getattr(self, value: Any, name: str, *default: Any) -> Any:
         """`getattr` for the tests."""
         name = _text(name)
         if name in _FORMATS:
             return self.formatting(value, name, *default)
-        if type(name) is not str or not (f"'{name}'" in self._tests or f'"{name}"' in self._tests):
+        if type(name) is not str or not (f"'{name}'" in self.tests or f'"{name}"' in self.tests):
             self._check(value, name)
             found = getattr(value, name, *default)
             if isinstance(value, types.ModuleType) and isinstance(found, types.ModuleType):

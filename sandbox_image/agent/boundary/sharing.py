@@ -433,8 +433,10 @@ _SHARING: _Table = (
 def _table(table: _Table, hook: Callable[[type], Callable[[values.Writer, Any], None]]) -> _Table:
     """How values are written, with `hook` for those that can change; arrays are among them once their library is there."""
     for library, name in _ARRAYS:
+        if (module := sys.modules.get(library)) is None:
+            continue
         # A library that is just being imported may have no such name yet.
-        if (kind := getattr(sys.modules.get(library), name, None)) is not None and kind not in table:
+        if (kind := getattr(module, name, None)) is not None and kind not in table:
             table[kind] = hook(kind)
     return table
 

@@ -50,6 +50,8 @@ _MESSAGE = 4000
 """Characters of a failure's message."""
 _REBINDING = ("globals", "locals", "vars(", "setattr", "exec(", "eval(", "__dict__", "sys.modules")
 """Words of source that may give a name another value without writing the name."""
+_REPLACED = frozenset(("hash", "id", "next", "getattr", "super", "all", "any"))
+"""Python's own that tests get ours for."""
 _FAILING = ("failed", "error")
 _NO_TESTS = Reading(ast.Module([], []), "")
 """What is expected where the source is not read: all tests that run are functions of it, which nothing replaces."""
@@ -81,10 +83,12 @@ class Report:
 class _Judge:
     """One run of tests."""
 
-    def __init__(self, link: Link, report: Report, work: dict[str, Any], path: str) -> None:
-        self._link, self._report = link, report
-        self._tests, self._entry_point, self._path = work["tests"], link.entry_point, path
-        self._defines = frozenset(work.get("defines") or ())
+    _report: Report
+
+    def __init__(self) -> None:
+        self._link = link = Link()
+        self._tests = self._entry_point = self._path = ""
+        self._defines: frozenset[str] = frozenset()
         self._failed = False
         self._ended = False
         self._reported: set[str] = set()
@@ -94,9 +98,9 @@ class _Judge:
         self._names: set[str] = set()
         """Those that it defines."""
         self._expected = _NO_TESTS
-        self._findings = Findings(ast.Module([], []), path, self._doubt)
-        self._sides = Sides("", link.module, (), "")
-        self._named = Named(self._tests, link.refuse, lambda: link.rest_on("word"))
+        self._findings = Findings(self._doubt)
+        self._sides = Sides("", "", (), "")
+        self._named = Named(link.refuse, lambda: link.rest_on("word"))
         self._silent = Silent(lambda error: link.unreached.ended(error), link.loops.finish, self._given_error)
         self._used = 0
         """How much of the candidate had been used when the test that runs began."""
@@ -110,8 +114,17 @@ class _Judge:
         """Lines of the tests that stood around when a test of unittest's skipped itself."""
         self.skipped: BaseException | None = None
         """What skipped the whole file."""
-        lines = self._tests.splitlines(keepends=True)
-        linecache.cache[path] = (len(self._tests), None, lines, path)
+
+    def open(self, sock: socket.socket, report: Report, work: dict[str, Any], path: str) -> Link:
+        """Take up the work, whose tests are known as the file `path`. Returns the link to the candidate."""
+        link, tests = self._link, work["tests"]
+        link.open(sock, work["module"], tests, in_place=bool(work.get("in_place")), tampered=report.tampered)
+        self._report, self._tests, self._path = report, tests, path
+        self._entry_point = link.entry_point = work.get("entry_point") or ""
+        self._defines = frozenset(work.get("defines") or ())
+        self._named.tests = tests
+        linecache.cache[path] = (len(tests), None, tests.splitlines(keepends=True), path)
+        return link
 
     # What happened, in words
 
@@ -439,9 +452,8 @@ class _Judge:
         # A candidate that calls something `math` would be asked whether it is right.
         libraries: dict[str, Any] = {name: importlib.import_module(library) for name, library in known.libraries().items()}
         bound = known.bound | set(libraries) | known.starred(link.module, self._entry_point)
-        libraries |= {
-            name: own for name, own in _own_builtins(link, self._named).items() if name in known.used and name not in bound
-        }
+        if replaced := (known.used & _REPLACED) - bound:
+            libraries |= {name: own for name, own in _own_builtins(link, self._named).items() if name in replaced}
         names_of_candidate = known.of_candidate(self._link.module, bound, self._entry_point, self._defines)
         self._names = names_of_candidate
         self._missing = frozenset(known.missing(bound) - names_of_candidate)
@@ -464,7 +476,8 @@ class _Judge:
             self._expected.tests.clear()  # what they define is called by them
         if rebinds:  # whatever stands under a test's name in the end must run it
             self._expected.marked |= {id(test.node): test.name for test in self._expected.tests.values()}
-        self._findings = findings = Findings(tree, self._path, self._doubt)
+        findings = self._findings
+        findings.read(tree, self._path)
         link.found, link.showing = lambda exc: findings.failed(type(exc).__name__), findings.showing
         link.expects_stop, link.expects, link.expects_error = findings.expects_stop, findings.expects, findings.expects_error
         self._sides = Sides(self._tests, link.module, self._names, self._entry_point)
@@ -674,7 +687,7 @@ def _rebinds(tests: str, used: set[str]) -> bool:
 
 
 def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
-    """`hash`, `id`, `next`, `getattr`, `super`, `all` and `any` for the tests' own file.
+    """What stands for those that are `_REPLACED` in the tests' own file.
 
     Both sides are forked from one process, so texts hash alike and None lies where it lies: a candidate that returns `id(None)`
     would know what the tests expect. What the first two are in the tests' hands is a secret of this run; equal stays equal. The
@@ -704,20 +717,18 @@ def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
     return {"hash": own_hash, "id": own_id, "next": own_next, "getattr": named.own_getattr, "super": own_super(link), **truths}
 
 
-def _read_annotations_there(link: Link) -> None:
-    """Let the candidate read its own annotations: nothing that it writes there is run here."""
+def _asking(original: Any, name: str) -> Any:
+    @functools.wraps(original)
+    def ask(obj: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(obj, HandleMeta) or type(obj) in (Function, Method):
+            return Handle._fumehood_here[-1].ask("operator", name, (obj,), {})
+        return original(obj, *args, **kwargs)
 
-    def asking(original: Any, name: str) -> Any:
-        @functools.wraps(original)
-        def ask(obj: Any, *args: Any, **kwargs: Any) -> Any:
-            if isinstance(obj, HandleMeta) or type(obj) in (Function, Method):
-                return link.ask("operator", name, (obj,), {})
-            return original(obj, *args, **kwargs)
+    return ask
 
-        return ask
 
-    typing.get_type_hints = asking(typing.get_type_hints, "hints")
-    inspect.get_annotations = asking(inspect.get_annotations, "annotations")
+_HINTS, _ANNOTATIONS = _asking(typing.get_type_hints, "hints"), _asking(inspect.get_annotations, "annotations")
+"""What lets the candidate read its own annotations: nothing that it writes there is run here."""
 
 
 def _is_salted(value: Any) -> bool:
@@ -803,6 +814,14 @@ def _seeding(link: Link, library: str, original: Any) -> Any:
     return seed
 
 
+_prepared: list[_Judge] = []
+
+
+def prepare() -> None:
+    """Make what the next `judge` begins with: in a zygote, for all of its children."""
+    _prepared.append(_Judge())
+
+
 def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     """Run tests against the candidate at the other end of `sock`; report to the descriptor `results_fd`.
 
@@ -811,16 +830,14 @@ def judge(sock: socket.socket, results_fd: int, work: dict[str, Any]) -> int:
     Returns pytest's exit code: 0 where all passed.
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
+    run = _prepared.pop() if _prepared else _Judge()
     report = Report(results_fd)
-    link = Link(sock, work["module"], work["tests"], in_place=bool(work.get("in_place")), tampered=report.tampered)
-    link.entry_point = work.get("entry_point") or ""
+    link = run.open(sock, report, work, f"{os.getcwd()}/test_{work['module']}.py")
     if wanted(work["tests"]):
         link.folders = Folders(roots())
         link.folders.keep()
-    folder = os.getcwd()
-    run = _Judge(link, report, work, f"{folder}/test_{work['module']}.py")
     link.heard = lambda: report.send(event="received")
-    _read_annotations_there(link)
+    typing.get_type_hints, inspect.get_annotations = _HINTS, _ANNOTATIONS
     try:
         exc = link.greet()
     except Broken as broken:
