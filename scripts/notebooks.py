@@ -3,7 +3,7 @@
     python scripts/notebooks.py                          all of them, on the model that the settings name
     python scripts/notebooks.py mnist --pairs 2 --out /tmp/notebooks
 
-The model's answers are kept beside them in `answers.json`, by seed, so that they can be run again without a model.
+Each is written when it has run through, so those that are there have really run, on the model that their outputs name.
 """
 
 from __future__ import annotations
@@ -21,10 +21,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from orchestrator.data.store import RunStore
-
 FOLDER = Path(__file__).parent.parent / "examples" / "notebooks"
-ANSWERS = "answers.json"
 MOST_BYTES = 200_000
 """Of the outputs of a notebook."""
 PATIENCE = 3600
@@ -131,8 +128,8 @@ convolutional networks beside the stock loss. A description has no hidden tests,
 met: read the code.
 """
 _CORRECTED = """
-A model writes a loss in answer to a description. What it gets wrong is found in a sandbox by the loss contract, and goes back with
-what usually helps; then networks are trained with the wrong loss and with the corrected one.
+A model writes a loss in answer to a description. What it gets wrong is found in a sandbox by the loss contract, and goes back
+with what usually helps; then networks are trained with the wrong loss and with the corrected one.
 """
 NOTEBOOKS = {
     "mnist": _end_to_end(
@@ -219,12 +216,6 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as work:
             os.environ["FUMEHOOD_DB"] = f"sqlite:///{work}/runs.sqlite3"
             print(f"{run(name, chosen.out, chosen.pairs)} is written.", flush=True)
-            with RunStore.open(os.environ["FUMEHOOD_DB"]) as store:
-                attempts = [attempt for record in store.runs() for attempt in store.attempts(record.id)]
-        kept = chosen.out / ANSWERS
-        answers: dict[str, dict[str, str]] = json.loads(kept.read_text()) if kept.exists() else {}
-        answers[name] = {str(attempt.sampling.seed): attempt.completion.text for attempt in attempts}
-        kept.write_text(json.dumps(answers, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
