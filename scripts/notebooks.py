@@ -3,7 +3,7 @@
     python scripts/notebooks.py                          all of them, on the model that the settings name
     python scripts/notebooks.py mnist --pairs 2 --out /tmp/notebooks
 
-The model's answers are kept beside them in `answers.json`, by seed, so that they can be run again without a model.
+Each is written when it has run through, so those that are there have really run, on the model that their outputs name.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import os
 import re
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 
-from orchestrator.data.store import RunStore
-
 FOLDER = Path(__file__).parent.parent / "examples" / "notebooks"
-ANSWERS = "answers.json"
 MOST_BYTES = 200_000
 """Of the outputs of a notebook."""
 PATIENCE = 3600
@@ -84,15 +82,19 @@ _LIMITS = "orchestrator.Limits(wall_time=300, cpu_time=60)"
 """Of each judgement: patient enough for a busy machine."""
 
 
-def _end_to_end(title: str, what: str, task: str, data: str) -> list[tuple[str, str]]:
+def _first(task: str, *more: str) -> str:
+    """The cell that lets the model write."""
+    words = textwrap.wrap(task, 100, drop_whitespace=False)
+    text = "\n".join(f"    {json.dumps(part)}" for part in words)
+    asked = ["TASK,", "rounds=4,", "samples=2,", "seed=0,", "write_tests=False,", f"limits={_LIMITS},", *more]
+    return f"TASK = (\n{text}\n)\nresult = orchestrator.solve_loss(\n" + "\n".join(f"    {one}" for one in asked) + "\n)"
+
+
+def _end_to_end(title: str, task: str, data: str) -> list[tuple[str, str]]:
+    imports = "from IPython.display import Image, display\n\nimport orchestrator\n\nPAIRS = 5\n"
     return [
-        ("markdown", f"# {title}, end to end\n\n{what}\n{_SETUP}"),
-        (
-            "code",
-            f"from IPython.display import Image, display\n\nimport orchestrator\n\nPAIRS = 5\nresult = orchestrator.solve_loss(\n"
-            f"    {task},\n    rounds=4,\n    samples=2,\n    seed=0,\n    write_tests=False,\n    limits={_LIMITS},\n"
-            f'    train="{data}",\n    train_seeds=PAIRS,\n)',
-        ),
+        ("markdown", f"# {title}, end to end\n\n{_END_TO_END}\n{_SETUP}"),
+        ("code", imports + _first(task, f'train="{data}",', "train_seeds=PAIRS,")),
         ("markdown", "## The loss"),
         ("code", f"print(result.run.model.model)\n{_SHOW}"),
         ("markdown", f"## What it trains\n{_SEALED}"),
@@ -100,18 +102,11 @@ def _end_to_end(title: str, what: str, task: str, data: str) -> list[tuple[str, 
     ]
 
 
-def _corrected(title: str, what: str, task: str, data: str) -> list[tuple[str, str]]:
+def _corrected(title: str, task: str, data: str) -> list[tuple[str, str]]:
     return [
-        ("markdown", f"# {title}: a wrong loss and its correction\n\n{what}\n{_SETUP}"),
-        (
-            "code",
-            f'import orchestrator\n\nPAIRS = 3\nresult = orchestrator.solve_loss(\n    "{task}",\n    rounds=4,\n    samples=2,\n'
-            f"    seed=0,\n    write_tests=False,\n    limits={_LIMITS},\n)\nprint(result.run.model.model)",
-        ),
-        (
-            "markdown",
-            "## The answers\n\nVisible checks feed corrections; hidden tests decide, and nothing of them is shown to the model.",
-        ),
+        ("markdown", f"# {title}: a wrong loss and its correction\n\n{_CORRECTED}\n{_SETUP}"),
+        ("code", f"import orchestrator\n\nPAIRS = 3\n{_first(task)}\nprint(result.run.model.model)"),
+        ("markdown", "## The answers"),
         ("code", _ANSWERS),
         ("markdown", "## What was wrong"),
         ("code", _WRONG),
@@ -121,41 +116,42 @@ def _corrected(title: str, what: str, task: str, data: str) -> list[tuple[str, s
         (
             "code",
             "for answer in filter(None, (wrong, right)):\n"
-            f'    report = orchestrator.train_loss("{task}", answer.code, "{data}", seeds=PAIRS)\n'
+            f'    report = orchestrator.train_loss(TASK, answer.code, "{data}", seeds=PAIRS)\n'
             '    print(f"The {answer.verdict} one. {report.described()}")\n    print("Data:", report.data)',
         ),
     ]
 
 
-_WORDS = (
-    '"cross-entropy over 10 classes of images with label smoothing 0.1, so that a network does not become "\n'
-    '    "too sure of itself; the mean over the batch"'
-)
+_END_TO_END = """
+A model writes a loss in answer to a description, sandboxes judge it, what fails goes back, and the accepted loss trains small
+convolutional networks beside the stock loss. A description has no hidden tests, so *accepted* means that the loss contract is
+met: read the code.
+"""
+_CORRECTED = """
+A model writes a loss in answer to a description. What it gets wrong is found in a sandbox by the loss contract, and goes back
+with what usually helps; then networks are trained with the wrong loss and with the corrected one.
+"""
 NOTEBOOKS = {
     "mnist": _end_to_end(
         "MNIST",
-        "A model writes cross-entropy with smoothed labels, and sandboxes judge it by the loss contract and hidden tests. What "
-        "fails goes back; the accepted loss trains a small convolutional network beside the stock loss.",
-        '"label_smoothing"',
+        "classification of handwritten digits into 10 classes: the cross-entropy of the logits, mean over the batch",
         "mnist",
     ),
     "cifar10": _end_to_end(
         "CIFAR-10",
-        "A loss in your own words: there are no hidden tests for it, so *accepted* means that it meets the loss contract, "
-        "which is less. Read the code before you use it.",
-        _WORDS,
+        "classification of images into 10 classes: minus the log_softmax of the true class, mean over the batch",
         "cifar10",
     ),
     "wrong-loss-cats-dogs": _corrected(
         "Cats and dogs",
-        "A model writes the focal loss for two classes; what is wrong with an answer is shown with its correction.",
-        "focal",
+        "binary classification of cats and dogs: -(target * log(p) + (1 - target) * log(1 - p)) with p = sigmoid(pred), written "
+        "out without library losses, mean over the batch",
         "cats-dogs",
     ),
     "wrong-loss-mnist": _corrected(
         "MNIST",
-        "A model writes a loss for digits; what is wrong with an answer is shown with its correction.",
-        "label_smoothing",
+        "classification of digits into 10 classes: minus the logarithm of the softmax probability of the true class, written out "
+        "without library losses, mean over the batch",
         "mnist",
     ),
 }
@@ -220,12 +216,6 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as work:
             os.environ["FUMEHOOD_DB"] = f"sqlite:///{work}/runs.sqlite3"
             print(f"{run(name, chosen.out, chosen.pairs)} is written.", flush=True)
-            with RunStore.open(os.environ["FUMEHOOD_DB"]) as store:
-                attempts = [attempt for record in store.runs() for attempt in store.attempts(record.id)]
-        kept = chosen.out / ANSWERS
-        answers: dict[str, dict[str, str]] = json.loads(kept.read_text()) if kept.exists() else {}
-        answers[name] = {str(attempt.sampling.seed): attempt.completion.text for attempt in attempts}
-        kept.write_text(json.dumps(answers, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
