@@ -40,6 +40,8 @@ _REDUCING = "@reducing"
 _CLASSES = {"type": ("@class", 1), "issubclass": ("@subclass", 2)}
 """What tests ask about classes, how it is asked here, and with how many arguments."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
+Way = tuple[tuple[ast.expr, bool], ...]
+"""What is asked together, each with whether the answer must be no."""
 _HOOKS = frozenset(
     [
         "setup_module",
@@ -55,7 +57,6 @@ _HOOKS = frozenset(
 )
 COMPOUND = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
 """Statements with blocks of statements in them, but for definitions."""
-_OF_SEVERAL = (ast.BoolOp, ast.IfExp, ast.UnaryOp)
 _BLOCKS = (*COMPOUND, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _ORDERING = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 COMPARING = frozenset(("allclose", "isclose", "array_equal", "array_equiv", "equal", "equals", "eq", "ne"))
@@ -190,7 +191,7 @@ class _Asserts:
         self._ways_out: set[int] = set()
         """The `id` of each condition by which a test leaves before it would fail."""
         self._own = own
-        """Names of the tests' own functions, nested ones as they are met."""
+        """Names of the tests' own functions, and of variables that may hold one, or one of two values, as they are met."""
 
     def rewrite(self, statements: list[ast.stmt], *, in_class: bool = False) -> list[ast.stmt]:
         """The statements, those inside others included, with assertions taken apart; in a class's own body only its methods."""
@@ -204,7 +205,7 @@ class _Asserts:
                 made.append(ast.Expr(_call(_FAILING, [], statement), **_place(statement)))
             if isinstance(statement, Definition):
                 self._own.add(statement.name)
-            elif isinstance(statement, ast.Assign) and _may_be_called(statement.value):
+            elif isinstance(statement, ast.Assign) and _is_followed(statement.value):
                 self._own.update(one.id for one in statement.targets if isinstance(one, ast.Name))
             agrees = not in_class and _may_agree(statement, self._own, leaves=id(statement) in self._ways_out)
             made += [_compared(statement), statement] if agrees and _branches(statement) else [statement]
@@ -267,7 +268,12 @@ class _Asserts:
             return ast.unparse(node)
         if first == last - 1:
             return self._lines[first][node.col_offset : end].decode("utf-8", "replace")
-        return ast.unparse(node)
+        text = ast.unparse(node)
+        if "@" not in text:
+            return text
+        lines = [*self._lines[first : last - 1], self._lines[last - 1][:end]]  # without what was put into it since
+        lines[0] = lines[0][node.col_offset :]
+        return ast.unparse(ast.parse(f"({b''.join(lines).decode('utf-8', 'replace')})", mode="eval"))
 
 
 class _Formats(ast.NodeTransformer):
@@ -342,15 +348,15 @@ def _may_meet(node: ast.expr, own: Collection[str]) -> bool:
     if isinstance(node, ast.Call) and any(_values_in(one, own) for one in tolerances(node)):
         return True
     if any(_is_evidence(side) and not _is_count(side) for side in sides):
-        return False
+        return bool(own) and any(isinstance(side, ast.Name) and side.id in own for side in sides)
     return sum(_values_in(side, own) for side in sides or [node]) > 1
 
 
 def may_excuse(node: ast.stmt, *, leaves: bool = False) -> bool:
     """Whether a statement asserts what is true in several ways, one of which says no more of a value than `excuse` knows."""
-    said = asserted(node, leaves=leaves)
-    found = [ways(one, denied=denied) for one, denied in said if isinstance(one, _OF_SEVERAL)]  # all else is true in one way
-    return any(len(each) > 1 and any(all(map(excuse, way)) for way in each) for each in found)
+    asked = asserted(node, leaves=leaves)
+    found = [ways(one, denied=denied) for one, denied in asked if not isinstance(one, ast.Compare) or _chosen_side(one)]
+    return any(len(each) > 1 and any(all(excuse(one) for one, _ in way) for way in each) for each in found)
 
 
 def asserted(node: ast.stmt, *, leaves: bool = False) -> list[tuple[ast.expr, bool]]:
@@ -366,27 +372,83 @@ def asserted(node: ast.stmt, *, leaves: bool = False) -> list[tuple[ast.expr, bo
     return []
 
 
-def ways(node: ast.expr, *, denied: bool = False) -> list[tuple[ast.expr, ...]]:
-    """The ways in which an expression is true or, `denied`, false: each consists of what is asked together, whatever the answer.
+def ways(node: ast.expr, *, denied: bool = False) -> list[Way]:
+    """The ways in which an expression is true or, `denied`, false.
 
     It is the disjunctive normal form. Of an expression with more than a hundred ways none is given.
     """
-    if isinstance(node, ast.Constant):
-        return [()] if bool(node.value) != denied else []
+    if (known := _known_truth(node)) is not None:
+        return [()] if known != denied else []
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return ways(node.operand, denied=not denied)
     if isinstance(node, ast.IfExp):
         then = _both(ways(node.test), ways(node.body, denied=denied))
         return then + _both(ways(node.test, denied=True), ways(node.orelse, denied=denied))
-    if not isinstance(node, ast.BoolOp):
-        return [(node,)]
-    parts = [ways(value, denied=denied) for value in node.values]
-    if isinstance(node.op, ast.Or) != denied:
-        return [way for part in parts for way in part]
-    return functools.reduce(_both, parts)
+    if (chosen := _chosen_side(node)) is not None:
+        return ways(chosen, denied=denied)
+    parts, is_or = _joined(node)
+    if not parts:
+        return [((node, denied),)]
+    found = [ways(value, denied=denied) for value in parts]
+    if is_or != denied:
+        return [way for part in found for way in part]
+    return functools.reduce(_both, found)
 
 
-def _both(some: list[tuple[ast.expr, ...]], others: list[tuple[ast.expr, ...]]) -> list[tuple[ast.expr, ...]]:
+def _joined(node: ast.expr) -> tuple[list[ast.expr], bool]:
+    """What is joined by `or` or `and`, or stands for that (`|` of comparisons, `any` of a list); and whether it is `or`."""
+    if isinstance(node, ast.BoolOp):
+        return node.values, isinstance(node.op, ast.Or)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd):
+        sides = [node.left, node.right]
+        return (sides if all(map(_is_truth, sides)) else []), isinstance(node.op, ast.BitOr)
+    if isinstance(node, ast.Call) and last_name(node) in ("any", "all") and len(node.args) == 1:
+        given = node.args[0]
+        return (given.elts if isinstance(given, ast.List | ast.Tuple | ast.Set) else []), last_name(node) == "any"
+    return [], False
+
+
+def _is_truth(node: ast.expr) -> bool:
+    """Whether this is a comparison, or is made of some."""
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.BinOp) and bool(_joined(node)[0]))
+
+
+def _chosen_side(node: ast.expr) -> ast.expr | None:
+    """A comparison one side of which is one of two values, as a choice of two comparisons: `(r or 9) == 9`."""
+    if not isinstance(node, ast.Compare) or len(node.ops) > 1:
+        return None
+    sides = [node.left, node.comparators[0]]
+    for place, side in enumerate(sides):
+        if isinstance(side, ast.BoolOp):
+            first, *rest = side.values
+            last = rest[0] if len(rest) == 1 else ast.BoolOp(side.op, rest)
+            chosen = (first, first, last) if isinstance(side.op, ast.Or) else (first, last, first)
+        elif isinstance(side, ast.IfExp):
+            chosen = side.test, side.body, side.orelse
+        else:
+            continue
+        test, *values = chosen
+        then, otherwise = (
+            ast.Compare(one, node.ops, [sides[1]]) if place == 0 else ast.Compare(sides[0], node.ops, [one]) for one in values
+        )
+        return ast.IfExp(test, then, otherwise)
+    return None
+
+
+def _known_truth(node: ast.expr) -> bool | None:
+    """Whether a constant is true, or a comparison of two that are alike or written out; None where that is not known."""
+    if isinstance(node, ast.Constant):
+        return bool(node.value)
+    if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq) or len(node.ops) > 1:
+        return None
+    sides = [node.left, node.comparators[0]]
+    if not all(isinstance(one, ast.Name) or is_written_out(one) for one in sides):
+        return None
+    same = ast.dump(sides[0]) == ast.dump(sides[1])
+    return same == isinstance(node.ops[0], ast.Eq) if same or all(map(is_written_out, sides)) else None
+
+
+def _both(some: list[Way], others: list[Way]) -> list[Way]:
     return [one + other for one in some for other in others] if len(some) * len(others) <= _MOST_WAYS else []
 
 
@@ -507,9 +569,9 @@ def _values_in(node: ast.AST, own: Collection[str]) -> int:
     return found
 
 
-def _may_be_called(node: ast.expr) -> bool:
-    """Whether this may give a function of the tests' own, or one that was looked up."""
-    return _is_made_here(node) or _is_looked_up(node)
+def _is_followed(node: ast.expr) -> bool:
+    """Whether this may give a function of the tests' own, one that was looked up, or one of two values."""
+    return _is_made_here(node) or _is_looked_up(node) or isinstance(node, ast.BoolOp | ast.IfExp)
 
 
 def _is_made_here(node: ast.expr) -> bool:

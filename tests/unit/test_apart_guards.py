@@ -36,6 +36,24 @@ GATHERED = {
     "a loop with an end of its own": "ok = True\nfor a, b in zip(f([2, 1]), [1, 2]):\n    if a != b:\n        ok = False\n        break\nelse:\n    assert ok\nassert ok",
     "a generator": "assert list(wrong(f([2, 1]), [1, 2])) == []\n\ndef wrong(got, want):\n    for a, b in zip(got, want):\n        if a != b: yield a",
 }  # fmt: skip
+AS_EXPRESSIONS = {
+    "a list that is empty": "assert [a for n, a in enumerate(f([2, 1])) if a != n + 1] == []",
+    "a list that says no": "r = f([2, 1])\nassert not [a for a in r if a > 2]",
+    "a list in a variable": "bad = [a for a in f([2, 1]) if a > 2]\nassert not bad",
+    "a length": "assert len([a for a in f([2, 1]) if a > 2]) == 0",
+    "a count": "assert sum(1 for a in f([2, 1]) if a > 2) == 0",
+    "a set": "assert len({a for a in f([2, 1]) if a > 2}) < 1",
+    "a dictionary": "assert {n: a for n, a in enumerate(f([2, 1])) if a != n + 1} == {}",
+    "a sum": "assert sum(a > 2 for a in f([2, 1])) == 0",
+    "the greatest": "assert max((abs(a - b) for a, b in zip(f([2, 1]), [1, 2])), default=0) <= 0.5",
+    "the next": "assert next((a for a in f([2, 1]) if a > 2), None) is None",
+    "all": "assert all(a == b for a, b in zip(f([2, 1]), [1, 2]))",
+    "any, denied": "r = f([2, 1])\nassert not any(a != b for a, b in zip(r, [1, 2]))",
+    "loops in loops": "assert [a for x in ([2, 1], [1, 2]) for a in f(x) if a > 2] == []",
+    "a loop in a statement": "for x in ([2, 1], [1, 2]): assert not any(a > 2 for a in f(x))",
+    "a helper": "assert same(f([2, 1]), [1, 2])\n\ndef same(a, b): return all(x == y for x, y in zip(a, b))",
+    "a lambda": "same = lambda a, b: not [x for x, y in zip(a, b) if x != y]\nassert same(f([2, 1]), [1, 2])",
+}
 CHECK = "\n\ndef same(a, b): assert a == b"
 CALLED = {
     "in a list": (EMPTY, "[same(a, b) for a, b in zip(f([2, 1]), [1, 2])]"),
@@ -58,6 +76,17 @@ EXCUSED = {
     "by its type": "r = f([2, 1])\nassert not (isinstance(r, list) and r) or r == [1, 2]",
     "by its type alone": "r = f([2, 1])\nassert type(r) is list or r == (1, 2)",
     "by how long it is": "r = f([2, 1])\nassert len(r) == 0 or r == [1, 2]",
+    "by being None, one of several": "r = f([2, 1])\nassert any([r is None, r == [1, 2]])",
+    "by being None, with |": "r = f([2, 1])\nassert (r is None) | (r == [1, 2])",
+    "by being None, denied with &": "r = f([2, 1])\nassert not ((r is not None) & (r != [1, 2]))",
+    "by being None, in two variables": "r = f([2, 1])\nmissing = r is None\nok = missing or r == [1, 2]\nassert ok",
+    "by being None, in what is expected": "r = f([2, 1])\nwant = None if r is None else [1, 2]\nassert r == want",
+    "by being None, in a branch of a helper": "assert ok(f([2, 1]))\n\ndef ok(r):\n    if r is None: return True\n    return r == [1, 2]",
+    "by its truth, in what is wrong": "r = f([2, 1])\nbad = r and r != [1, 2]\nassert not bad",
+    "by another in its place": "r = f([2, 1])\nassert (r or [1, 2]) == [1, 2]",
+    "by another in its place, before": "r = f([2, 1]) or [1, 2]\nassert r == [1, 2]",
+    "by another in its place, by a choice": "r = f([2, 1])\nx = r if r else [1, 2]\nassert x == [1, 2]",
+    "by itself in the place of what is expected": "r = f([2, 1])\nwant = [1, 2] if r else r\nassert r == want",
     "by its length": "want, r = [1, 2], f([2, 1])\nassert want[:len(r)] == r",
 }  # fmt: skip
 OWN = {
@@ -68,6 +97,11 @@ OWN = {
     "what must be there and right": "r = f([2, 1])\nif r is None or r != [1, 2]: pytest.fail('other')",
     "a way out that is right": "r = f([2, 1])\nif r is not None and r == [1, 2]: return\npytest.fail('other')",
     "close, or one of two": "r = f([2, 1])\nassert same(r, [1, 2]) or r == [2, 1]\n\ndef same(a, b): return len(a) == len(b) and a == b",
+    "one of two values of several": "r = f([2, 1])\nassert any([r == [1, 2], r == [2, 1]]) and (len(r) == 2) & (r[0] == 1)",
+    "another in its place that is not right": "r = f([2, 1]) or []\nassert r == [1, 2] and (f([1]) or None) == [1]",
+    "what is made of it by its type": "r = f([2, 1])\nout = r if isinstance(r, list) else list(r)\nassert out == [1, 2]",
+    "what is expected, by a choice of its own": "for x, _ in CASES:\n    want = [1, 2] if len(x) > 1 else None\n    assert f(x) == (want or [1])",
+    "a branch of a helper by its own type": "assert same(f([2, 1]), [1, 2])\n\ndef same(a, b):\n    if len(a) != len(b): return False\n    return a == b",
     "one of two values": "r = f([2, 1])\nassert r == [1, 2] or r == [2, 1]",
     "a part by its own length": "want, r = [1, 2, 3], f([2, 1])\nassert want[:2] == r and want[f([1])[0]:] == [2, 3]",
     "a condition of its own": "if len(CASES) > 5:\n    assert f([1]) == [1]\nassert f([2]) == [2]",
@@ -81,6 +115,11 @@ OWN = {
     "a helper's loop that had a turn elsewhere": "assert made(f([])) == []\nassert made(f([1])) == [1]\n\ndef made(r):\n    out = []\n    for a in r: out.append(a)\n    return out",
     "a call that its own values leave out": "len(CASES) < 5 or same(f([1]), [1])\nassert f([1]) == [1]\n\ndef same(a, b): assert a == b",
     "parameters": "pass\n\n@pytest.mark.parametrize('x, want', [([2, 1], [1, 2]), ([1], None)])\ndef test_b(x, want):\n    if want is None: return\n    assert f(x) == want",
+    "a list of what is there": "assert [str(a) for a in f([])] == [] and ','.join(str(a) for a in f([])) == ''",
+    "a list over its own cases": "assert [x for x, want in CASES if f(x) != want] == []",
+    "a list over nothing of the candidate's": "assert [x for x in sorted([]) if f([x]) != [x]] == []",
+    "a comprehension that had a turn elsewhere": "for x in ([1], []): assert not [a for a in f(x) if a != 1]",
+    "a comprehension that is not come to": "assert f([1]) == [1] or all(a == 1 for a in f([]))",
     "a function that is made and not called": "r = f([2, 1])\nif len(r) == 2:\n    assert r == [1, 2]\ndef check():\n    for a in r: assert a == 1",
 }  # fmt: skip
 
@@ -109,6 +148,12 @@ def test_a_loop_that_gathers_what_one_decides_by_and_has_no_turn_leaves_its_word
     assert _bases(bare, RIGHT, GATHERED[name]) == {"data"}
 
 
+@pytest.mark.parametrize("name", AS_EXPRESSIONS)
+def test_so_does_a_comprehension_that_leaves_out_or_sums_up(bare: Apart, name: str) -> None:
+    assert _bases(bare, EMPTY, AS_EXPRESSIONS[name]) == {"word"}
+    assert _bases(bare, RIGHT, AS_EXPRESSIONS[name]) == {"data"}
+
+
 @pytest.mark.parametrize("name", CALLED)
 def test_so_does_a_call_of_what_asserts_that_an_expression_leaves_out(bare: Apart, name: str) -> None:
     code, body = CALLED[name]
@@ -134,3 +179,9 @@ def test_so_it_does_in_tests_of_other_forms(bare: Apart, tests: str) -> None:
         result = bare.run(code, head + tests, entry_point="f")
         assert result.accepted, result
         assert {event["basis"] for event in result.tests.values()} == {rests}
+
+
+def test_a_comprehension_is_shown_as_it_was_written(bare: Apart) -> None:
+    result = bare.run(RIGHT, _tests("assert sum(\n  a for a in f([2, 1]) if a\n) == 4"))
+    assert "assert 3 == 4" in result.tests["test_a"]["message"]
+    assert "sum((a for a in f([2, 1]) if a)) == 4" in result.tests["test_a"]["message"]

@@ -28,6 +28,7 @@ from ..light_tests import (
     COMPARING,
     TRUTHS,
     Definition,
+    Way,
     asserted,
     asserts_another_thing,
     compared_by,
@@ -261,21 +262,58 @@ class _Frame:
 
         Followed are variables, and the values that functions of the tests' own return.
         """
-        found = ways(node, denied=denied)
-        excused = [way for way in found if all(map(self._is_excuse, way))]
+        found = self._ways(node, denied=denied)
+        excused = [way for way in found if all(self._is_excuse(one) for one, _ in way)]
         if len(found) > 1 and excused and len(excused) < len(found):
             return True
         if depth > _DEEPEST:
             return False
-        for one in (one for way in found for one in way):
+        for one, no in (one for way in found for one in way):
             if isinstance(one, ast.Name):
                 made = [(self, value) for value in self._values_of(one.id)]
             else:
                 frames = self._called(one) if isinstance(one, ast.Call) else []
                 made = [(frame, value) for frame in frames for value in frame.returns()]
-            if any(frame._is_excused(value, denied=denied, depth=depth + 1) for frame, value in made):
+            if any(frame._is_excused(value, denied=no, depth=depth + 1) for frame, value in made):
                 return True
         return False
+
+    def _ways(self, node: ast.expr, *, denied: bool, depth: int = 0) -> list[Way]:
+        """The ways in which an expression is true, where variables that are set once stand for what they are set to."""
+        found: list[Way] = []
+        for way in ways(node, denied=denied):
+            for place, (one, no) in enumerate(way):
+                value = self._put_in(one) if depth <= _DEEPEST else None
+                if value is not None:
+                    inner = self._ways(value, denied=no, depth=depth + 1)
+                    found += [way[:place] + other + way[place + 1 :] for other in inner]
+                    break
+            else:
+                found.append(way)
+        return found
+
+    def _put_in(self, node: ast.expr) -> ast.expr | None:
+        """A question in which a variable is replaced by the truth, or the choice of two values, that it is set to."""
+        if isinstance(node, ast.Name):
+            value = self._set_once(node.id)
+            return value if isinstance(value, ast.Compare | ast.BoolOp | ast.IfExp | ast.UnaryOp) else None
+        if not isinstance(node, ast.Compare) or len(node.ops) > 1:
+            return None
+        sides = [node.left, node.comparators[0]]
+        chosen = [self._set_once(one.id) if isinstance(one, ast.Name) else None for one in sides]
+        if not any(isinstance(one, ast.BoolOp | ast.IfExp) for one in chosen):
+            return None
+        left, right = (
+            value if isinstance(value, ast.BoolOp | ast.IfExp) else one for one, value in zip(sides, chosen, strict=True)
+        )
+        return ast.Compare(left, node.ops, [right])
+
+    def _set_once(self, name: str) -> ast.expr | None:
+        """What a variable is set to, where that is one expression that does not use it."""
+        made = self._values_of(name)
+        if len(made) != 1 or any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(made[0])):
+            return None
+        return made[0]
 
     def _is_excuse(self, node: ast.expr) -> bool:
         value = excuse(node)
@@ -291,6 +329,8 @@ class _Frame:
         """What the function returns."""
         if isinstance(self._node, ast.Lambda):
             return [self._node.body]
+        if not isinstance(self._node, ast.Module) and (chosen := _chosen_by(self._node.body)) is not None:
+            return [chosen]
         return [one.value for one in _statements(self._node.body) if isinstance(one, ast.Return) and one.value is not None]
 
     def _truth(self, node: ast.expr) -> Kind:
@@ -857,7 +897,8 @@ class _Frame:
         if not isinstance(node, ast.Call) or last_name(node) != "partial" or not node.args:
             return False
         function = node.args[0]
-        return isinstance(function, ast.Lambda) or self._function(getattr(function, "id", ""))[0] is not None
+        is_own = isinstance(function, ast.Name) and self._function(function.id)[0] is not None
+        return is_own or isinstance(function, ast.Lambda)
 
     def _partial(self, name: str) -> ast.Call | None:
         if name in self._partials or self._outer is None:
@@ -977,6 +1018,19 @@ def _root(node: ast.expr) -> str:
     while isinstance(node, ast.Call | ast.Subscript | ast.Starred | ast.Attribute):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _chosen_by(body: list[ast.stmt]) -> ast.expr | None:
+    """What a block returns that sets variables and then returns, under conditions, as one choice; None for all else."""
+    for place, node in enumerate(body):
+        if isinstance(node, ast.Return):
+            return node.value
+        if isinstance(node, ast.If):
+            then, otherwise = _chosen_by(node.body), _chosen_by([*node.orelse, *body[place + 1 :]])
+            return ast.IfExp(node.test, then, otherwise) if then is not None and otherwise is not None else None
+        if not isinstance(node, ast.Assign | ast.Expr):
+            return None
+    return None
 
 
 def _given_to(node: ast.Call) -> list[ast.expr]:

@@ -3,7 +3,8 @@
 `if r is not None: assert r == 9` passes where `r` is None, and `for a, b in zip(r, want): assert a == b` where `r` is empty. So
 what an assertion stands under is noted when a test comes to it, and so is each assertion that is made. If none was made under
 it in the whole test, and it hangs on the candidate (`unreached.py`), the test rests on its word. A loop in which no assertion
-stands may gather what one decides by (`if a != b: return False`, `bad += 1`): it must have been entered.
+stands may gather what one decides by (`if a != b: return False`, `bad += 1`): it must have been entered. So must a comprehension
+that leaves something out, or that is summed up (`sum(x > 9 for x in r)`); any other is as long as what it goes over.
 
 Left out: what stands in one assertion (`evidence.py`), and assertions made for some of several values only.
 """
@@ -12,26 +13,43 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Collection
 from typing import Any
 
-from ..light_tests import COMPOUND, Definition, has_assertions, is_check, is_written_out, last_name
+from ..light_tests import COMPOUND, REDUCTIONS, Definition, has_assertions, is_check, is_written_out, last_name
 
 Guard = tuple[int, int, str]
-"""Line and column of a statement, and what must be come to: an assertion in it or after it, or a turn (`in`, `after`, `turn`)."""
+"""Line and column of a statement, and what must be come to: an assertion in it or after it, or a turn (`in`, `after`, `turn`).
+
+Of a comprehension they are its own, and it must have an `item`.
+"""
 DUE, CAME, TURN = "@due", "@came", "@turn"
 """What marked tests call: with a guard that they come to, with all those of an assertion that was made, with that of a turn."""
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 _CHOOSING = (ast.BoolOp, ast.IfExp, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 """Expressions that may leave out a part of them."""
+_FOR = re.compile(r" for (?=.*\bin\b)")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _CHECKS = ("raises", "warns", "assertRaises", "assertRaisesRegex", "assertWarns", "assertLogs")
 """What asserts as a context manager."""
 
 
-def marked(statements: list[ast.stmt], functions: Collection[str] = ()) -> list[ast.stmt]:
-    """Statements of tests that say which guards and assertions they come to. `functions` are names of the tests' own."""
-    return _Marks(functions, statements).block(statements)
+def marked(statements: list[ast.stmt], source: str, functions: Collection[str] = ()) -> list[ast.stmt]:
+    """Statements of `source`, tests, that say which guards and assertions they come to. `functions` are names of their own."""
+    marks = _Marks(functions, statements)
+    made = marks.block(statements)
+    if len(_FOR.findall(source.replace("\t", " "))) > marks.loops:  # to look at each expression costs more than all the rest
+        items = _Items()
+        made = [items.visit(one) for one in made]
+    return made
+
+
+def stands_at(node: ast.AST, guard: Guard) -> bool:
+    """Whether a guard is this statement, or this comprehension."""
+    kinds: Any = _Comprehension if guard[2] == "item" else ast.stmt
+    return isinstance(node, kinds) and (node.lineno, node.col_offset) == guard[:2]
 
 
 def may_skip(node: ast.stmt) -> bool:
@@ -45,8 +63,11 @@ def may_skip(node: ast.stmt) -> bool:
     return isinstance(node, ast.Match) or (isinstance(node, ast.Try | ast.TryStar) and bool(node.handlers))
 
 
-def decided_by(node: ast.stmt, guard: Guard) -> list[ast.AST]:
-    """What decides whether the assertions under a guard are come to, which is the statement at its place."""
+def decided_by(node: ast.AST, guard: Guard) -> list[ast.AST]:
+    """What decides whether the assertions under a guard are come to, which is what stands at its place."""
+    if isinstance(node, _Comprehension):
+        *outer, _ = node.generators
+        return [*(one.iter for one in node.generators), *(condition for one in outer for condition in one.ifs)]
     if guard[2] == "after" or isinstance(node, ast.Match):
         return [node]
     if isinstance(node, ast.Expr | ast.Assign | ast.Return):
@@ -84,12 +105,15 @@ class _Marks:
         """The guards of the statement that is being read."""
         self._count = 0
         """Assertions found so far in the function that is being read."""
+        self.loops = 0
+        """Loops so far that are statements and stand behind a space."""
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         """Mark a block."""
         made: list[ast.stmt] = []
         outside, leaving = len(self._open), list[tuple[int, Guard, int]]()
         for node in statements:
+            self.loops += isinstance(node, ast.AsyncFor) or (isinstance(node, ast.For) and node.col_offset > 0)
             if isinstance(node, _SCOPES):
                 self._scope(node)
                 made.append(node)
@@ -185,6 +209,33 @@ class _Calls(ast.NodeTransformer):
         self.found = True
         turn = _mark(TURN, self._guard, node).value  # it is None
         return ast.copy_location(ast.BoolOp(ast.Or(), [turn, node]), node)
+
+
+class _Items(ast.NodeTransformer):
+    """Has it noted that a comprehension is come to, and that it has an item to look at."""
+
+    def __init__(self) -> None:
+        self._summed: set[int] = set()
+        """The `id` of what is summed up."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if last_name(node) in REDUCTIONS:
+            self._summed.update(map(id, node.args))
+        self.generic_visit(node)
+        return node
+
+    def _noted(self, node: _Comprehension) -> ast.expr:
+        self.generic_visit(node)
+        first, last = node.generators[0], node.generators[-1]
+        counts = id(node) in self._summed or any(one.ifs for one in node.generators)
+        if counts and not all(_is_fixed(one.iter) for one in node.generators):
+            guard = (node.lineno, node.col_offset, "item")
+            due, item = (_mark(name, guard, node).value for name in (DUE, TURN))  # both are None
+            first.iter = ast.copy_location(ast.BoolOp(ast.Or(), [due, first.iter]), first.iter)
+            last.ifs.insert(0, ast.copy_location(ast.UnaryOp(ast.Not(), item), node))
+        return node
+
+    visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _noted
 
 
 def _mark(name: str, told: Any, node: ast.stmt | ast.expr) -> ast.Expr:

@@ -516,7 +516,7 @@ class _Judge:
     def _compiled(self, statements: list[ast.stmt], functions: Collection[str] = ()) -> Any:
         """Code of statements of the tests. `functions` are names of functions in the rest of them."""
         found = light_tests.functions_in(statements) | set(functions)
-        statements = guards.marked(statements, found)
+        statements = guards.marked(statements, self._tests, found)
         return light_tests.compiled(statements, self._path, self._tests, self._expected.marked, found)
 
     def _is_test(self, value: Any) -> bool:

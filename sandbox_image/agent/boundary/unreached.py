@@ -23,7 +23,7 @@ from typing import Any
 
 from ..light_tests import Definition, last_name, raises_failure
 from .exceptions import marked
-from .guards import Guard, decided_by
+from .guards import Guard, decided_by, stands_at
 from .mocks import is_mock
 from .sides import Scope, Sides
 
@@ -120,10 +120,11 @@ class Unreached:
     def _hangs(self, guard: Guard) -> bool:
         if guard not in self._hanging:
             place = guard[:2]
-            found = (node for node in self._nodes if isinstance(node, ast.stmt) and (node.lineno, node.col_offset) == place)
+            found = (node for node in self._nodes if stands_at(node, guard))
             scopes = self._scopes_of(place)
             parts = (part for node in found for part in decided_by(node, guard))
-            self._hanging[guard] = any(self._sides.decides(scopes, part, ()) for part in parts)
+            given = _given_to([node for node in self._nodes if isinstance(node, ast.Lambda) and _holds(node, place)])
+            self._hanging[guard] = any(self._sides.decides(scopes, part, given) for part in parts)
         return self._hanging[guard]
 
     def passes_theirs(self) -> bool:
@@ -208,9 +209,7 @@ class Unreached:
         inside = [
             node for node in ast.walk(scopes[-1]) if node is not scopes[-1] and hasattr(node, "lineno") and _holds(node, place)
         ]
-        given = {
-            one.arg for node in inside if isinstance(node, ast.Lambda) for one in ast.walk(node.args) if isinstance(one, ast.arg)
-        }
+        given = _given_to(inside)
         deciding = [part for node in (scopes[-1], *inside) for part in _deciding(node, place)]
         return not any(self._sides.decides(scopes, part, given) for part in deciding)
 
@@ -318,6 +317,12 @@ def _called_by(value: Any) -> list[Any]:
     if isinstance(value, type | types.ModuleType | types.CodeType) or type(value).__module__ not in _HOLDING:
         return []
     return gc.get_referents(value)
+
+
+def _given_to(nodes: list[ast.AST]) -> set[str]:
+    """What the functions without a name among some nodes are passed."""
+    lambdas = (node for node in nodes if isinstance(node, ast.Lambda))
+    return {one.arg for node in lambdas for one in ast.walk(node.args) if isinstance(one, ast.arg)}
 
 
 def _text(node: ast.AST) -> str:
