@@ -45,7 +45,7 @@ def rehearse() -> None:
         names.wanted("candidate", set(), "f")
         light_tests.kind_of(tree, "")
         found = light_tests.functions_in(tree.body)
-        light_tests.compiled(guards.marked(tree.body, found), "tests", _TESTS, {}, found)
+        light_tests.compiled(guards.marked(tree.body, _TESTS, found), "tests", _TESTS, {}, found)
 
 
 def prepare() -> None:

@@ -911,8 +911,9 @@ class _Frame:
         outer, bound = self, False
         if isinstance(node.func, ast.Name):
             if (bound_to := self._partial(node.func.id)) is not None:
-                node = ast.Call(bound_to.args[0], [*bound_to.args[1:], *node.args], [*bound_to.keywords, *node.keywords])
-                return self._called(node)
+                return self._called(
+                    ast.Call(bound_to.args[0], [*bound_to.args[1:], *node.args], [*bound_to.keywords, *node.keywords])
+                )
             function, outer = self._function(node.func.id)
             found = [] if function is None else [function]
         elif isinstance(node.func, ast.Lambda):
