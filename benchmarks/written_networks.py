@@ -1,6 +1,6 @@
 """How often a model's network can be used, by the form of its answer: code in a block after a plan, or JSON held to a schema.
 
-    python benchmarks/written_networks.py [--model 0.5b] [--answers 1] [--networks 8]
+    python benchmarks/written_networks.py [--model 0.5b] [--answers 1] [--only NAME ...]
 
 Each of eight configurations is asked for in both forms with the same seeds. An answer is usable where it reads as a module with
 one network, and passes where its smoke test does too. Prints each answer as it comes, and the counts as JSON.
@@ -75,12 +75,13 @@ NETWORKS = (
 )
 
 
-async def main(model: str, answers: int, networks: int) -> None:
+async def main(model: str, answers: int, only: list[str]) -> None:
     """Ask for all of them, and print what came of it."""
     counts = {form: dict.fromkeys(("answers", "usable", "passed", "seconds", "tokens"), 0.0) for form in get_args(Form)}
+    chosen = [one for one in NETWORKS if one["class_name"] in only]
     with await start_async(model) as server:
         async with Engine(Settings(workers=1)) as engine, ModelClient(server.base_url, timeout=1200) as client:
-            for config, seed, form in itertools.product(NETWORKS[:networks], range(answers), counts):
+            for config, seed, form in itertools.product(chosen, range(answers), counts):
                 usable = 0
 
                 async def execute(program: Program, limits: Limits) -> ExecutionResult:
@@ -107,6 +108,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="0.5b")
     parser.add_argument("--answers", type=int, default=1, help="for each configuration and form")
-    parser.add_argument("--networks", type=int, default=len(NETWORKS), help="take the first of the configurations only")
+    parser.add_argument("--only", nargs="+", default=[one["class_name"] for one in NETWORKS], help="of the configurations")
     given = parser.parse_args()
-    asyncio.run(main(given.model, given.answers, given.networks))
+    asyncio.run(main(given.model, given.answers, given.only))

@@ -125,8 +125,17 @@ async def test_an_answer_that_fails_its_smoke_test_is_not_taken_and_another_is_d
 
 def test_the_prompt_has_the_shapes_and_ends_in_the_begin_of_the_class():
     text = prompt_for(ModelConfig.model_validate(CONFIG))[-1].content
-    assert "nn.Linear(4, 8) (N, 4) -> (N, 8)" in text
+    assert "nn.Linear(4, 8): (N, 4) -> (N, 8)" in text
     assert text.rstrip().endswith('forward(self, x) uses them."""\n```')
+
+
+def test_the_prompt_has_blocks_in_words_and_what_is_repeated_as_often():
+    block = {"type": "Residual", "layers": [{"type": "Linear", "out_features": 4}]}
+    config = CONFIG | {"layers": [{"type": "Repeat", "times": 2, "layers": [block]}, {"type": "Reshape", "sizes": [-1]}]}
+    listed = prompt_for(ModelConfig.model_validate(config))[-1].content.split("gives:\n")[1].splitlines()
+    assert [line.partition(",")[0] for line in listed[:3:2]] == ["- Residual", "- Residual"]
+    assert listed[1] == listed[3] == "  - nn.Linear(4, 4): (N, 4) -> (N, 4)"
+    assert listed[4] == "- x = x.reshape(x.shape[0], 4): (N, 4) -> (N, 4)"
 
 
 def test_from_a_configuration_by_a_model_into_a_file(tmp_path):

@@ -67,6 +67,8 @@ class Row:
     layer: Layer
     modules: tuple[tuple[str, Call], ...]
     """Attributes of the network that it made, and how; those of layers inside it aside."""
+    lines: tuple[str, ...]
+    """Lines of `forward` that it wrote, those of layers inside it among them."""
     takes: Shape
     gives: Shape
     depth: int
@@ -128,7 +130,7 @@ class Text:
         if len(self.rows) == MOST_LAYERS:
             raise _Placed(f"The network has more than {MOST_LAYERS} layers.", "Repeat fewer of them.")
         where, number = ".".join(self._place), len(self.rows)
-        self.rows.append(Row(where, layer, (), shape, shape, len(self._place) - 1))
+        self.rows.append(Row(where, layer, (), (), shape, shape, len(self._place) - 1))
         self._own.append([])
         written = len(self.lines)
         try:
@@ -137,7 +139,8 @@ class Text:
             raise
         except Misfit as misfit:
             raise _Placed(f"{where} ({type(layer).__name__}) {misfit.message}", misfit.remedy) from None
-        self.rows[number] = replace(self.rows[number], modules=tuple(self._own.pop()), gives=gives)
+        lines = tuple(line for line, _ in self.lines[written:])
+        self.rows[number] = replace(self.rows[number], modules=tuple(self._own.pop()), lines=lines, gives=gives)
         if len(self.lines) > written:
             self.lines[-1] = (self.lines[-1][0], gives)
         return gives

@@ -29,12 +29,13 @@ from orchestrator.applications.model_research.assemble import (
     save_model_code,
 )
 from orchestrator.applications.model_research.config import ModelConfig
-from orchestrator.applications.model_research.layers import Layer
+from orchestrator.applications.model_research.layers import Parallel, Residual
 from orchestrator.applications.model_research.model import ModelSource
 from orchestrator.applications.model_research.reading import nearest
 from orchestrator.applications.model_research.shapes import Shape
 from orchestrator.applications.model_research.smoke import Execute, smoke
 from orchestrator.applications.model_research.validation import IMPORTS, fault_in
+from orchestrator.applications.model_research.writing import Row
 from orchestrator.errors import CompletionError, UsageError
 from orchestrator.llm.base import Model
 from orchestrator.llm.extraction import extract
@@ -211,25 +212,26 @@ def _stub(config: ModelConfig) -> str:
 
 
 def _listed(config: ModelConfig) -> str:
-    """The layers, one to a line, with the call that makes one of PyTorch's own, and in words what another does."""
-    lines = []
+    """The layers, one to a line, in code; a block in words, before the layers in it."""
+    lines, repeats = [], []
     for row in layer_shapes(config):
         if row.kind == "Repeat":
-            continue  # what it repeats follows, as often
-        calls = [str(call) for _, call in row.modules if call.name == f"nn.{row.kind}"]
-        what = (
-            calls[0] if calls else f"{row.kind}{_parameters(row.layer)}: {(type(row.layer).__doc__ or '').partition(chr(10))[0]}"
-        )
+            repeats.append(f"{row.where}.")  # what it repeats follows, as often
+            continue
         branch = re.search(r"branches\[(\d+)\]\[\d+\]$", row.where)
-        lines.append(
-            f"{'  ' * row.depth}- {f'branch {branch[1]}: ' if branch else ''}{what} {_batch(row.takes)} -> {_batch(row.gives)}"
-        )
+        depth = row.depth - sum(map(row.where.startswith, repeats))
+        begin = f"{'  ' * depth}- {f'branch {branch[1]}: ' if branch else ''}"
+        lines.append(f"{begin}{_in_code(row)}: {_batch(row.takes)} -> {_batch(row.gives)}")
     return "\n".join(lines)
 
 
-def _parameters(layer: Layer) -> str:
-    shown = [f"{name}={value!r}" for name, value in layer if name not in ("layers", "branches")]
-    return f"({', '.join(shown)})" if shown else ""
+def _in_code(row: Row) -> str:
+    if isinstance(row.layer, Residual | Parallel):
+        merge = f" ({row.layer.merge})" if isinstance(row.layer, Parallel) else ""
+        return f"{row.kind}{merge}, {(type(row.layer).__doc__ or '').partition(chr(10))[0].rstrip('.')}"
+    if len(row.modules) == 1 and row.lines == (f"x = self.{row.modules[0][0]}(x)",):
+        return str(row.modules[0][1])
+    return "; ".join([*(f"self.{name} = {call}" for name, call in row.modules), *row.lines]) or row.kind
 
 
 def _batch(shape: Shape) -> str:
