@@ -350,26 +350,10 @@ async def test_a_cell_that_ends_its_process_or_says_too_much_or_lies_harms_nobod
     assert (await shared.run_cell("1 + 1")).value == "2"
 
 
-PYPLOT = """
-import os, sys
-os.makedirs("matplotlib", exist_ok=True)
-open("matplotlib/__init__.py", "w").close()
-open("matplotlib/pyplot.py", "w").write('''
-class Figure:
-    def savefig(self, file, **options):
-        file.write(b"\\\\x89PNG\\\\r\\\\n\\\\x1a\\\\n" + b"picture")
-numbers = [1]
-def get_fignums(): return numbers
-def figure(number): return Figure()
-def close(what): numbers.clear()
-''')
-import matplotlib.pyplot
-"""
-
-
 async def test_pictures_come_as_png(engine):
     async with engine.session() as session:
-        assert (await session.run_cell(PYPLOT)).pictures == (b"\x89PNG\r\n\x1a\npicture",)
+        drawn = await session.run_cell("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nNone", timeout=90)
+        assert [picture[:8] for picture in drawn.pictures] == [b"\x89PNG\r\n\x1a\n"], drawn
         assert (await session.run_cell("1")).pictures == ()
 
 
