@@ -296,7 +296,7 @@ class Engine:
         result = await run(program, on_output=on_output)
         if program.in_place:
             result = _by_word(result, declared=declared)
-        elif result.verdict is Verdict.ACCEPTED and result.unsure and program.judging == "apart" and not program.in_place:
+        elif result.verdict is Verdict.ACCEPTED and result.unsure and program.judging == "apart":
             shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
             if shared.verdict is not Verdict.ACCEPTED:
                 result = shared.model_copy(update={"unsure": result.unsure})
@@ -356,8 +356,8 @@ class Engine:
                     again=bool(failures) or waited_again,
                 ) as sandbox:
                     sent += 1
-                    sent_program = as_pytest(program) if program.judging == "together" else program
-                    report = await sandbox.run(sent_program, limits, on_output)
+                    ready = as_pytest(program) if program.judging == "together" else program
+                    report = await sandbox.run(ready, limits, on_output)
             except SandboxUnavailable as exc:
                 failures.append(str(exc))
             if report is not None and _has_failed(report):

@@ -374,6 +374,35 @@ def test_views_show_what_they_would_show_in_one_interpreter(heavy, code, test):
     assert result.accepted, result
 
 
+@pytest.mark.parametrize(
+    ("imports", "argument", "shown"),
+    [
+        (NUMPY, "np.arange(6).reshape(2, 3).T", [0, 3]),
+        (NUMPY, "np.asfortranarray(np.arange(6).reshape(3, 2))", [0, 1]),
+        (NUMPY, "np.arange(12).reshape(3, 4)[:, ::2]", [0, 2]),
+        (TORCH, "torch.arange(6).reshape(2, 3).T", [0, 3]),
+    ],
+)
+def test_memory_in_another_order_is_no_view_on_the_other_side_and_is_said(heavy, imports, argument, shown):
+    code = f"{imports}\ndef f(x): return x[0]"
+    tests = f"{imports}\nfrom candidate import f\ndef test_a():\n    assert f({argument}).tolist() == {shown}"
+    kept = tests.replace(f"f({argument})", "f(x)").replace("    assert", f"    x = {argument}\n    assert")
+    for shared in (False, True):
+        result = heavy.run(code, kept, in_place=shared)
+        assert result.accepted, result
+    assert result.unsure == ["the candidate handed out memory of another value"]
+
+
+def test_many_arrays_cross_in_one_frame(heavy):
+    code = "import numpy as np\ndef f(n): return [np.zeros(2) for _ in range(n)]"
+    tests = "from candidate import f\ndef test_a():\n    assert len(f(2000)) == 2000"
+    for shared in (False, True):
+        result = heavy.run(code, tests, in_place=shared)
+        assert result.accepted, result
+        assert not result.unsure
+        assert result.seconds < 5, "each is not held against each other"
+
+
 def test_memory_that_overlaps_only_in_part_is_said(heavy):
     code = "import numpy as np\ndef f():\n    b = np.zeros(4)\n    return b[:2], b[1:3]"
     tests = "from candidate import f\ndef test_a():\n    a, b = f()\n    a[1] = 5\n    assert b[0] == 0"

@@ -43,6 +43,7 @@ _IDENTITY = re.compile(
     rf"\bis\b(?!\s+(?:not\s+)?{_ONE_OBJECT})|\bid\s*\(|\bassertIs(?:Not)?\b|\bis_(?:not)?\b"
     r"|shares?_memory|\.base\b|owndata|OWNDATA|data_ptr|storage\b|__array_interface__"
 )
+_WITH_MEMORY = ("ndarray", "Tensor")
 _NUMBERS = "biufcMm"
 """Kinds of NumPy's types that may be seen in memory of another."""
 
@@ -52,6 +53,8 @@ def asks_identity(tests: str) -> bool:
     return _IDENTITY.search(tests) is not None
 
 
+Place = tuple[int, int]
+"""The first address, and one past the last."""
 Parts = list[Any] | bytes
 """What a value holds: its items themselves, or its bytes or a sum over them."""
 
@@ -101,8 +104,8 @@ class _Memory:
     def __init__(self) -> None:
         self.entries: dict[int, _Entry] = {}
         self.bytes = 0
-        self.arrays: set[int] = set()
-        """Keys of those that are arrays or tensors."""
+        self.places: dict[int, Place] = {}
+        """Where the numbers of those lie that are arrays or tensors."""
         self.signs: set[str] = set()
         """What was noticed: see `protocol.SIGNS`."""
 
@@ -117,19 +120,23 @@ class _Memory:
         """Remember a value."""
         entry = self.entries[key] = _Entry(value)
         self.bytes += _size(entry.parts)
-        if _bounds(value) is not None:
-            self.arrays.add(key)
+        self._locate(key, value)
 
     def note(self, key: int, parts: Parts) -> None:
         """Both sides have this now, if it is still remembered."""
         if (entry := self.entries.get(key)) is not None:
             self.bytes += _size(parts) - _size(entry.parts)
             entry.parts = parts
+            self._locate(key, entry.value)  # one that has another size now may lie elsewhere
+
+    def _locate(self, key: int, value: Any) -> None:
+        if (place := _place(value)) is not None:
+            self.places[key] = place
 
     def forget(self, key: int) -> None:
         """Remember a value no more."""
         self.bytes -= _size(self.entries.pop(key).parts)
-        self.arrays.discard(key)
+        self.places.pop(key, None)
 
     def sweep(self, keys: Iterable[int]) -> tuple[list[int], list[tuple[int, _Entry, Parts]]]:
         """Forget what nobody else holds. Returns the keys of that, and what has changed of all, with what it holds now."""
@@ -184,14 +191,11 @@ class Copies(_Memory):
             elif key in self.entries:
                 self.signs.add(protocol.AGAIN)
             now.add(key)
-        if any(_shares_memory(value, self._others(writer.met, value)) for value in writer.met):
+        crossing = {id(value): place for value in writer.met if (place := _place(value)) is not None}
+        if crossing and _overlap(crossing.values(), (place for key, place in self.places.items() if key not in crossing)):
             self.signs.add(protocol.OVERLAPS)
         self.holds = any(key not in now for key in self.entries)
         self._remember(writer.met)
-
-    def _others(self, met: Iterable[Any], value: Any) -> Iterable[Any]:
-        """What else there is that may have memory in common with a value."""
-        return (one for one in (*(self.entries[key].value for key in self.arrays), *met) if one is not value)
 
     def read(self, reader: values.Reader) -> None:
         """The value was read: remember what arrived, the outer ones first."""
@@ -201,7 +205,7 @@ class Copies(_Memory):
     def let_go(self) -> None:
         """The other side has nothing that crossed before: what becomes of it here cannot matter."""
         self.entries.clear()
-        self.arrays.clear()
+        self.places.clear()
         self.bytes = 0
 
     def value(self, reader: values.Reader) -> Any:
@@ -233,10 +237,15 @@ class Shared(_Memory):
         """Whether the other side has changed a value since it had crossed."""
         self._new: set[int] = set()
         """Numbers of values whose content has not come yet."""
+        self._alike: set[int] = set()
+        """Numbers of arrays that lie in memory without gaps and in the same order on both sides."""
+        self._crossing: dict[int, tuple[Place, bool]] = {}
+        """Of arrays that cross first in the frame that is being written, by number: their places, and whether they are alike."""
 
     def writes(self, writer: values.Writer) -> None:
         """A frame's value is about to be written."""
         writer.write, writer.met, writer.sharing = _table(_SHARING, _share), {}, self
+        self._crossing = {}
 
     def reads(self, reader: values.Reader) -> None:
         """A frame's value is about to be read."""
@@ -269,6 +278,7 @@ class Shared(_Memory):
             self.note(changed, parts)
         for number, value in writer.met.values():
             self.add(number, value)
+        self._alike.update(filter(self.is_alike, self._crossing))
         self._next += 2 * len(writer.met)
         self._changed, self._gone = [], []
         self.signs.clear()
@@ -281,6 +291,7 @@ class Shared(_Memory):
     def forget(self, key: int) -> None:
         """Keep a value no more."""
         del self._numbers[id(self.entries[key].value)]
+        self._alike.discard(key)
         super().forget(key)
 
     def number(self, writer: values.Writer, value: Any) -> tuple[int | None, bool]:
@@ -296,29 +307,31 @@ class Shared(_Memory):
         writer.met[id(value)] = (number, value)
         return number, True
 
-    def view(self, writer: values.Writer, value: Any) -> tuple[Any, ...] | None:
-        """Where an array that crosses first lies in the memory of one that both sides have; None where it has memory of its own.
+    def view(self, number: int, value: Any) -> tuple[Any, ...] | None:
+        """Where an array that crosses first, as `number`, lies in memory that both sides have; None where it has its own.
 
-        What lies in another in a way that the other side cannot repeat is noted, and crosses as a copy.
+        What shares memory in a way that the other side cannot repeat is noted, and crosses as a copy.
         """
-        bounds = _bounds(value)
-        if bounds is None:
+        place = _place(value)
+        if place is None:
             return None
-        known = [(key, self.entries[key].value) for key in self.arrays]
-        known += [(number, one) for number, one in writer.met.values() if one is not value]
-        overlapping = False
-        for number, one in known:
-            if (whole := _bounds(one)) is None or bounds[0] >= whole[1] or whole[0] >= bounds[1]:
-                continue
-            overlapping = True
-            if whole[0] <= bounds[0] and bounds[1] <= whole[1] and _numbers(one).flags.c_contiguous:
-                view = _numbers(value)
-                offset = view.__array_interface__["data"][0] - whole[0]
-                tensor = type(value).__name__ == "Tensor"
-                return number, offset, view.shape, view.strides, view.dtype.str, bool(view.flags.writeable), tensor
-        if overlapping:
+        array = _numbers(value)
+        others = [*((one, where, one in self._alike) for one, where in self.places.items())]
+        others += [(one, *known) for one, known in self._crossing.items()]
+        self._crossing[number] = place, bool(array.flags.c_contiguous)
+        touched = [(one, low, high, alike) for one, (low, high), alike in others if place[0] < high and low < place[1]]
+        for one, low, high, alike in touched:
+            if alike and low <= place[0] and place[1] <= high:
+                offset = array.__array_interface__["data"][0] - low
+                kind = type(value).__name__
+                return one, offset, array.shape, array.strides, array.dtype.str, bool(array.flags.writeable), kind == "Tensor"
+        if touched:
             self.signs.add(protocol.OVERLAPS)
         return None
+
+    def is_alike(self, number: int) -> bool:
+        """Whether an array that crosses first will lie in memory as it does here."""
+        return number in self._crossing and self._crossing[number][1]
 
     def _viewed(self, where: tuple[Any, ...]) -> Any:
         """An array in the memory of one that both sides have. Raises Garbled."""
@@ -327,8 +340,8 @@ class Shared(_Memory):
             number, offset, shape, strides, name, writeable, tensor = where
             dtype, whole = numpy.dtype(name), _numbers(self.entries[number].value)
             # NumPy itself refuses what leaves the memory of the whole; pointers to objects are in neither.
-            if dtype.kind not in _NUMBERS or whole.dtype.kind not in _NUMBERS:
-                raise values.Garbled("memory of objects")
+            if dtype.kind not in _NUMBERS or whole.dtype.kind not in _NUMBERS or number not in self._alike:
+                raise values.Garbled("memory of objects, or of another order")
             found = numpy.ndarray(shape, dtype, buffer=whole, offset=offset, strides=strides)
             if tensor:
                 return sys.modules["torch"].from_numpy(found)
@@ -346,15 +359,20 @@ class Shared(_Memory):
             if not 0 < number < 1 << 62 or number in self.entries or number % 2 == self._next % 2 or self.full():
                 raise values.Garbled("a shared value that is none")
             self.add(number, view := self._viewed(first))
+            if _numbers(view).flags.c_contiguous:
+                self._alike.add(number)
             return view
         if first is not True or not 0 < number < 1 << 62 or number in self.entries or number % 2 == self._next % 2:
             raise values.Garbled("a shared value that is none")
         value = reader.deeper()
         if not _is_shareable(value) or id(value) in self._numbers or len(self.entries) >= 2 * MAX_OBJECTS:
             raise values.Garbled("a shared value that cannot be one")
-        if type(value).__name__ == "ndarray":
+        name = type(value).__name__
+        if name == "ndarray":
             value.flags.writeable = reader.expect(bool)
         self.add(number, value)
+        if name in _WITH_MEMORY and reader.expect(bool):
+            self._alike.add(number)
         if not _is_whole(value):
             self._new.add(number)
         return value
@@ -397,14 +415,17 @@ def _share(kind: type) -> Callable[[values.Writer, Any], None]:
             return
         writer.out += b"="
         values.put_int(writer, number)
-        if first and (where := writer.sharing.view(writer, value)) is not None:
+        if first and (where := writer.sharing.view(number, value)) is not None:
             writer.put(where)
             return
         writer.out += b"T" if first else b"N"
         if first:
             _put_content(writer, value if _is_whole(value) else _emptied(value))
-            if type(value).__name__ == "ndarray":
+            name = type(value).__name__
+            if name == "ndarray":
                 writer.put(bool(value.flags.writeable))
+            if name in _WITH_MEMORY:
+                writer.put(writer.sharing.is_alike(number))
 
     return share
 
@@ -467,8 +488,8 @@ def _numbers(value: Any) -> Any:
     return None
 
 
-def _bounds(value: Any) -> tuple[int, int] | None:
-    """Where the numbers of an array or a tensor lie: the first address, and one past the last; None for what has none."""
+def _place(value: Any) -> Place | None:
+    """Where the numbers of an array or a tensor lie; None for what has none."""
     if type(value) in _BUILTIN or (numbers := _numbers(value)) is None or not numbers.size or numbers.dtype.kind not in _NUMBERS:
         return None
     low = high = numbers.__array_interface__["data"][0]
@@ -477,12 +498,14 @@ def _bounds(value: Any) -> tuple[int, int] | None:
     return low, high + numbers.itemsize
 
 
-def _shares_memory(value: Any, others: Iterable[Any]) -> bool:
-    """Whether an array has memory in common with another."""
-    bounds = _bounds(value)
-    if bounds is None:
-        return False
-    return any((other := _bounds(one)) is not None and bounds[0] < other[1] and other[0] < bounds[1] for one in others)
+def _overlap(new: Iterable[Place], old: Iterable[Place]) -> bool:
+    """Whether one of the new places has memory in common with another, or with an old one."""
+    end = end_of_new = 0
+    for (low, high), is_new in sorted([*((place, True) for place in new), *((place, False) for place in old)]):
+        if low < (end if is_new else end_of_new):
+            return True
+        end, end_of_new = max(end, high), max(end_of_new, high) if is_new else end_of_new
+    return False
 
 
 def _is_shareable(value: Any) -> bool:
