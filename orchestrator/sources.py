@@ -1,6 +1,6 @@
 """Reading the source of strangers: the one place where the host parses what a model or a user wrote, and sees what it imports.
 
-`ast.parse` raises four kinds of errors, takes quadratic time for some f-strings, and returns trees on which whatever walks them
+`ast.parse` raises five kinds of errors, takes quadratic time for some f-strings, and returns trees on which whatever walks them
 by recursion fails. A source that comes through here is a tree of bounded depth, made in bounded time, or a SyntaxError that says
 in one sentence why it is not one.
 
@@ -10,6 +10,7 @@ Left out: running anything; and reading what may be only in part Python (`llm.ex
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ DEEPEST = 150
 """Levels of a syntax tree. Code that people write has under 30; `ast.unparse` takes up to four calls for one."""
 _BRACES = 10_000
 """Braces beside f-strings: each place in one is sought from the string's beginning."""
+_TRIES = 10
 _F_STRING = re.compile(r"(?<!\w)(?:[fF][rR]?|[rR][fF])['\"]")
 
 
@@ -100,7 +102,7 @@ def _checked(source: str, mode: str, deepest: int) -> ast.AST:
         raise TooMuch(f"it has f-strings and more than {_BRACES} braces")
     try:
         with warnings.catch_warnings(action="ignore"):  # "\d" in a stranger's string is not a concern of ours
-            tree = ast.parse(source, mode=mode)
+            tree = _parsed(source, mode)
     except SyntaxError:
         raise
     except (RecursionError, MemoryError):
@@ -110,6 +112,14 @@ def _checked(source: str, mode: str, deepest: int) -> ast.AST:
     if not _is_shallow(tree, deepest):
         raise TooMuch(f"it is nested more than {deepest} levels deep")
     return tree
+
+
+def _parsed(source: str, mode: str) -> ast.AST:
+    """As `ast.parse`, which in Python 3.11 may fail with SystemError where two threads are in it at once: it counts for both."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(SystemError):
+            return ast.parse(source, mode=mode)
+    return ast.parse(source, mode=mode)
 
 
 def _is_shallow(tree: ast.AST, deepest: int) -> bool:

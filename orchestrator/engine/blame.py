@@ -12,6 +12,7 @@ import ast
 import builtins
 
 from orchestrator.scoring.verdicts import verdict_of_tests
+from orchestrator.sources import parse
 from orchestrator.types import Program, RunReport, Verdict
 
 _NOBODY = """
@@ -60,7 +61,7 @@ def is_proved(report: RunReport) -> bool:
 def _from_nowhere(tests: str) -> set[str]:
     """Names that tests use and do not bind: they have them from the candidate, by `import *`."""
     try:
-        nodes = list(ast.walk(ast.parse(tests)))
+        nodes = list(ast.walk(parse(tests)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     bound = set(dir(builtins))

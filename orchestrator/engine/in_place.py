@@ -20,6 +20,8 @@ import builtins
 import re
 from collections.abc import Iterator
 
+from orchestrator.sources import parse
+
 _CHANGING = frozenset(
     (
         *(
@@ -57,7 +59,7 @@ def says_in_place(tests: str, module: str, entry_point: str = "") -> bool:
     if _POSSIBLY.search(tests) is None:
         return False
     try:
-        tree = ast.parse(tests)
+        tree = parse(tests)
         reading = _Reading(tree, module, entry_point)
         return any(map(_keeps, ast.walk(tree))) or any(map(reading.shares, _scopes(tree)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):

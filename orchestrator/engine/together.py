@@ -40,12 +40,12 @@ def _rewritten(tests: str, module: str, entry_point: str, defines: tuple[str, ..
             return tests
         known = Names(tests, tree)
         wanted = known.wanted(module, known.bound | known.starred(module, entry_point), entry_point, defines)
-        imports = ast.parse("".join(f"from {module} import {name}\n" for name in wanted)).body
+        imports = sources.parse("".join(f"from {module} import {name}\n" for name in wanted)).body
         if kind == "check":
             statements = [one for one in tree.body if not _calls_check(one)]
             # At the top, so that a candidate without the function is not a candidate, as it is apart.
-            imports = ast.parse(f"from {module} import {entry_point} as _asked_for").body + imports
-            statements += ast.parse("def test_check():\n    check(_asked_for)").body
+            imports = sources.parse(f"from {module} import {entry_point} as _asked_for").body + imports
+            statements += sources.parse("def test_check():\n    check(_asked_for)").body
         else:
             statements = _each_a_test(Asserts(tree))
         first = [one for one in statements if sources.is_future(one)]
@@ -70,7 +70,7 @@ def _each_a_test(asserts: Asserts) -> list[ast.stmt]:
         if not isinstance(statement, ast.Import | ast.ImportFrom):
             steps.append(statement)
         if name := asserts.names.get(place):
-            test = ast.parse(f"def test_{name}(): pass").body[0]
+            test = sources.parse(f"def test_{name}(): pass").body[0]
             assert isinstance(test, ast.FunctionDef)
             bound = sorted(set().union(*map(_bound, steps)))
             test.body = [*([ast.Global(bound)] if bound else []), *steps]

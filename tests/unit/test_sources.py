@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -133,3 +135,37 @@ def test_what_is_wrong_is_told_with_its_line_and_no_made_up_file():
     with pytest.raises(UsageError) as told:
         mutants("x = 1\nprint(1", "f")
     assert told.value.message == "The module does not parse: '(' was never closed (line 2)."
+
+
+class Cycle:
+    """Garbage whose finalizer lets another thread run, wherever the collector comes by."""
+
+    def __init__(self):
+        self.own = self
+
+    def __del__(self):
+        for _ in range(50):
+            pass
+
+
+def test_two_threads_read_at_once():
+    """Python 3.11 counts the depth of what it reads for all threads together, so that `ast.parse` by itself fails now and then."""
+    source = "\n".join(f"def f{number}(a, b):\n    return [x * a for x in range(b) if x % {number + 1}]" for number in range(300))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            read = [pool.submit(_read_below, frames, source) for frames in (5, 100)]
+            assert all(one.result() == {300} for one in read)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _read_below(frames, source):
+    if frames:
+        return _read_below(frames - 1, source)
+    lengths, end = set(), time.monotonic() + 4
+    while time.monotonic() < end:
+        Cycle()
+        lengths.add(len(parse(source).body))
+    return lengths
