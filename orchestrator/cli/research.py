@@ -148,18 +148,18 @@ def research(
         )
     with resumable(AGAIN) as (records, watcher):
         solving = ModelResearch(chosen, records, watcher=watcher, parent=out or Path(), verbose=verbose)
-        result = run_or_resume(solving, job, resume, asked)
-        written = write_directory(result, solving.directory)
+        try:
+            result = run_or_resume(solving, job, resume, asked)
+            write_directory(result, solving.directory)
+        finally:
+            if not keep:
+                solving.drop_directory()
     if json_:
         out_json(result.as_json())
     else:
         _show(result)
-        if keep:
-            console().print(f"Written: {solving.directory.path}", soft_wrap=True)
     if keep:
-        note(f"{len(written)} files in {solving.directory.path}")
-    else:
-        solving.directory.remove()
+        note(f"Written: {solving.directory.path}")
     if result.error is not None:
         note(f"fumehood: {result.error.message}\n  Resume with `{AGAIN} {result.run.id}`.")
         raise typer.Exit(result.error.exit_code)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import Field
+
+from orchestrator.jobs.endpoint import ModelEndpoint
 from orchestrator.jobs.loop import HEAT, HOTTEST, Draft, LoopOptions, rounds_of_repeats
-from orchestrator.types import Attempt, Fault, Verdict
+from orchestrator.types import Attempt, Fault, Value, Verdict
 
 DRAFTS = 3
 """Candidates that are written without having seen another."""
@@ -18,6 +21,45 @@ REPAIRS = 2
 """Corrections in a row before a failing branch is left alone."""
 FRESH_EVERY = 3
 """Every so many improvements, one starts afresh."""
+
+
+class BranchingJob(Value):
+    """What every job with such a search is given: how answers are drawn, who writes them, and how many."""
+
+    answers: int = Field(default=12, ge=1, le=1000)
+    """Candidates that the model writes at most."""
+    seconds: float | None = Field(default=None, gt=0)
+    """No new round is begun after so many seconds; None: no such limit."""
+    first_temperature: float = Field(default=0.2, ge=0, le=2)
+    """Of the first draft."""
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """Of all other answers."""
+    max_new_tokens: int = Field(default=700, ge=1)
+    seed: int = Field(default=0, ge=0)
+    """Of the answers, and of what runs in sandboxes."""
+    base_url: str = ""
+    """Model server; empty starts the embedded one for the time of the job."""
+    model: str = ""
+    """Name at that server, or which embedded model."""
+    parallel: int = Field(default=1, ge=1, le=64)
+    """Answers that the server writes at once."""
+
+    @property
+    def loop(self) -> LoopOptions:
+        """What the loop is given. Each round has an answer, so there are no more rounds than answers."""
+        return LoopOptions(
+            rounds=self.answers,
+            first_temperature=self.first_temperature,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+            parallel=self.parallel,
+        )
+
+    @property
+    def endpoint(self) -> ModelEndpoint:
+        """The model that writes."""
+        return ModelEndpoint(base_url=self.base_url, model=self.model, parallel=self.parallel)
 
 
 def next_drafts(earlier: Sequence[Attempt], options: LoopOptions, left: int) -> list[Draft]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, Protocol
@@ -192,10 +192,12 @@ class Ledger:
     @property
     def usage(self) -> Usage:
         """Tokens of all attempts."""
-        total = Usage()
-        for attempt in self.attempts:
-            total = total + attempt.completion.usage
-        return total
+        return usage_of(self.attempts)
+
+
+def usage_of(attempts: Iterable[Attempt]) -> Usage:
+    """Tokens of all these attempts."""
+    return sum((attempt.completion.usage for attempt in attempts), Usage())
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,8 @@ async def test_the_best_plan_climbs_and_is_held_against_the_baseline(tmp_path):
     assert (solving.directory.path / MODEL).read_text() == outcome.code
     page = (solving.directory.path / "report.html").read_text()
     assert "not reached" in page
+    assert outcome.canary.is_suspicious, "these sandboxes know every label, whatever they are trained on"
+    assert outcome.canary.sentence in page
     assert "data:image/png" in page
 
 
@@ -232,7 +234,7 @@ async def test_the_run_directory_is_new_and_only_it_is_removed(tmp_path):
     theirs.write_text("mine")
     solving, _, _ = await research(tmp_path, [plan(4)] * 6)
     assert solving.directory.path.parent == tmp_path / "out"
-    solving.directory.remove()
+    solving.drop_directory()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
 
 

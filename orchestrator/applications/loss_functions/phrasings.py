@@ -24,6 +24,7 @@ from orchestrator.errors import UsageError, no_such
 from orchestrator.files import read_text, write_whole
 from orchestrator.jobs.reports import render
 from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimate
+from orchestrator.scoring.seeds import mean_of
 from orchestrator.types import RunRecord, Value, Verdict
 
 BUILT_IN = "built-in"
@@ -130,8 +131,7 @@ def _facts(
     by_task: dict[str, list[int]] = {}
     for task, outcome in scored:
         by_task.setdefault(task, []).append(outcome.rounds)
-    means = [statistics.fmean(rounds) for rounds in by_task.values()]
-    middle, low, high = _t_interval(means)
+    rounds = mean_of([statistics.fmean(each) for each in by_task.values()])
     own = counts[phrasing]
     return PhrasingFacts(
         phrasing=phrasing,
@@ -140,24 +140,11 @@ def _facts(
         verdicts=dict(sorted(Counter(str(outcome.verdict) for _, outcome in runs).items())),
         accepted=estimate(own, 1, seed=seed),
         at_first=estimate({task: (n, first[task]) for task, (n, _) in own.items()}, 1, seed=seed),
-        rounds=middle,
-        rounds_low=low,
-        rounds_high=high,
+        rounds=rounds and rounds.mean,
+        rounds_low=rounds and rounds.low,
+        rounds_high=rounds and rounds.high,
         against_long=compare(counts[LONG], own, seed=seed) if phrasing != LONG and LONG in counts else None,
     )
-
-
-def _t_interval(values: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Mean and 95 % interval; the interval is None below two values."""
-    if not values:
-        return None, None, None
-    middle = statistics.fmean(values)
-    if len(values) < 2:
-        return middle, None, None
-    from scipy.stats import t as student_t
-
-    half = float(student_t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return middle, middle - half, middle + half
 
 
 def write_page(folder: Path, run: RunRecord, tasks: Sequence[LossTask], outcomes: Sequence[LossOutcome], seed: int) -> list[Path]:

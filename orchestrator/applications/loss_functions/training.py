@@ -25,6 +25,7 @@ from orchestrator.data.arrays import read_array, write_array
 from orchestrator.engine.programs import sandboxed
 from orchestrator.errors import SandboxError, UsageError
 from orchestrator.scoring.metrics import accuracy, cross_entropy
+from orchestrator.scoring.seeds import mean_of
 from orchestrator.types import ExecutionResult, GiB, Limits, MiB, Program, Status, Value
 
 Execute = Callable[[Program, Limits], Awaitable[ExecutionResult]]
@@ -146,14 +147,10 @@ class TrainingReport(Value):
 
 
 def _paired(ours: Sequence[float], stock: Sequence[float]) -> Difference | None:
-    if len(ours) < 2:
+    found = mean_of([one - other for one, other in zip(ours, stock, strict=True)])
+    if found is None or found.low is None or found.high is None:
         return None
-    from scipy.stats import t as student_t
-
-    pairs = np.subtract(ours, stock)
-    middle, count = float(pairs.mean()), len(pairs)
-    half = float(student_t.ppf(0.975, count - 1) * pairs.std(ddof=1) / math.sqrt(count))
-    return Difference(mean=middle, low=middle - half, high=middle + half, pairs=count)
+    return Difference(mean=found.mean, low=found.low, high=found.high, pairs=found.n)
 
 
 async def train_on_seeds(

@@ -3,7 +3,8 @@
 1. the search: plans, their networks assembled, tried and trained for one epoch, repaired and improved;
 2. rungs: a third of the networks go on to three epochs, a third of those to nine;
 3. the best and a baseline, trained with the same seeds;
-4. both on the sealed rows, opened once.
+4. the best on labels of other rows, from which it must learn nothing;
+5. both on the sealed rows, opened once.
 
 What is done is recorded, and a resumed job does the rest.
 
@@ -21,6 +22,7 @@ from typing import Any
 
 from orchestrator.applications.model_research import prompts
 from orchestrator.applications.model_research.assemble import model_source
+from orchestrator.applications.model_research.canary import Canary, canary
 from orchestrator.applications.model_research.config import ModelConfig
 from orchestrator.applications.model_research.details import ResearchDetails
 from orchestrator.applications.model_research.directory import RunDirectory
@@ -38,7 +40,7 @@ from orchestrator.applications.model_research.results import (
     iteration,
 )
 from orchestrator.applications.model_research.rungs import Rung, RungResult, plan
-from orchestrator.applications.model_research.seeds import alike, train_on_seeds
+from orchestrator.applications.model_research.seeds import alike, train_on_seeds, value_over
 from orchestrator.applications.model_research.training import (
     Tested,
     TestedModel,
@@ -77,6 +79,11 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
         self._directory: RunDirectory | None = None
         self._tested: Tested | None = None
 
+    def drop_directory(self) -> None:
+        """Take the run directory away, if there is one: the run store has it all."""
+        if self._directory is not None:
+            self._directory.remove()
+
     @property
     def directory(self) -> RunDirectory:
         """The run directory, made when it is first wanted."""
@@ -97,7 +104,7 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
     @property
     def endpoint(self) -> ModelEndpoint:
         """The model that plans."""
-        return ModelEndpoint(base_url=self.job.base_url, model=self.job.model, parallel=self.job.parallel)
+        return self.job.endpoint
 
     @property
     def limits(self) -> Limits:
@@ -179,13 +186,21 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
         if not any(one.weights and not one.record.failure for one in trained[WINNER]):
             self.problems.append(f"The winner could not be trained again: {trained[WINNER][0].record.failure}")
             return
+        self.watcher.say("The winner is trained on labels of other rows.")
+        options = self._options(epochs)
+        found = await canary(source, self.split, self.engine.execute, options=options, seed=seeds[0], metric=self.metric)
         self.watcher.say("The sealed rows are opened.")
         await self._stand(opened=self.split.opened + 1)  # recorded before anything is seen of them
         self._tested = await open_test(trained, self.split, self.engine.execute, metric=self.metric)
-        await self._stand(outcome=self._outcome(winner, source, trained, self._tested.by_name))
+        await self._stand(outcome=self._outcome(winner, source, trained, self._tested.by_name, found))
 
     def _outcome(
-        self, winner: Attempt, source: ModelSource, trained: dict[str, list[Trained]], tested: dict[str, TestedModel]
+        self,
+        winner: Attempt,
+        source: ModelSource,
+        trained: dict[str, list[Trained]],
+        tested: dict[str, TestedModel],
+        found_by_canary: Canary,
     ) -> Outcome:
         sealed = {name: mean_of(one.values) for name, one in tested.items()}
         goal, found = self.job.goal, sealed[WINNER]
@@ -197,10 +212,11 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
             code=source.code,
             summary=ResearchDetails.of(winner).summary,
             trainings={name: tuple(one.record for one in several) for name, several in trained.items()},
-            validation={name: mean_of([one.record.value for one in several]) for name, several in trained.items()},
+            validation={name: value_over(several) for name, several in trained.items()},
             lead=compare(self.metric, *zip(*pairs, strict=True)) if pairs else compare(self.metric, [], []),
             tested=tested,
             sealed=sealed,
+            canary=found_by_canary,
             reached=None if goal.target is None else found is not None and goal.reached_by(found.mean, self.metric),
             surely=None if goal.target is None else goal.reached_by(worst, self.metric),
         )
@@ -236,9 +252,8 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
     async def _with_seeds(self, name: str, source: ModelSource, seeds: Sequence[int]) -> list[Trained]:
         options = self._options(self.job.rungs[-1])
         found = await train_on_seeds(source, self.split, self.engine.execute, seeds, options=options, metric=self.metric)
-        self.watcher.say(
-            f"The {name} on validation rows: {mean_of([one.record.value for one in found]) or found[0].record.failure}."
-        )
+        why = next((one.record.failure for one in found if one.record.failure), "not defined")
+        self.watcher.say(f"The {name} on validation rows: {value_over(found) or why}.")
         if warning := alike(found):
             self.problems.append(f"The {name}: {warning}")
         return found

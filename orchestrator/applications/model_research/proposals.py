@@ -74,12 +74,6 @@ def proposal_of(
     )
 
 
-def decision_of(text: str) -> Decision | None:
-    """What an answer says of going on; None where it says nothing."""
-    found = _DECISION.search(text)
-    return None if found is None else found[1].lower()  # type: ignore[return-value]  # the pattern has the three
-
-
 def with_head(config: ModelConfig, outputs: int, notes: list[str]) -> ModelConfig:
     """The network ending in as many numbers as are wanted: what is missing there is added, and noted.
 

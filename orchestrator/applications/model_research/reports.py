@@ -110,6 +110,7 @@ def _facts(result: ResearchResult) -> list[str]:
         f"{len(result.attempts)} plans, {scored} of them trained{chance}",
         f"{usage.prompt_tokens + usage.completion_tokens} tokens, {result.wall_time:.0f} seconds; seed {result.job.seed}",
         f"The sealed rows were opened {'once' if opened == 1 else f'{opened} times'}",
+        *([result.outcome.canary.sentence] if result.outcome is not None else []),
         f"Run {result.run.id} ({result.run.state}), sandbox image {result.run.image[:19] or 'unknown'}",
     ]
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.applications.model_research.canary import Canary
 from orchestrator.applications.model_research.details import ResearchDetails
 from orchestrator.applications.model_research.goal import Goal
 from orchestrator.applications.model_research.options import ResearchJob
@@ -18,6 +19,7 @@ from orchestrator.data.images import SplitFacts
 from orchestrator.errors import OrchestratorError
 from orchestrator.jobs.branching import was_scored
 from orchestrator.jobs.job import JobResult
+from orchestrator.jobs.loop import usage_of
 from orchestrator.scoring.seeds import SeedComparison, SeedMean
 from orchestrator.types import Attempt, Usage, Value
 
@@ -54,6 +56,8 @@ class Outcome(Value):
     """On the sealed rows, for each seed."""
     sealed: dict[str, SeedMean | None]
     """The metric on sealed rows over the seeds."""
+    canary: Canary
+    """The winner after training on labels of other rows."""
     reached: bool | None = None
     """Whether the mean over the seeds on sealed rows is as good as the goal's target; None without a target."""
     surely: bool | None = None
@@ -106,10 +110,7 @@ class ResearchResult(JobResult):
     @property
     def usage(self) -> Usage:
         """Tokens of all answers."""
-        total = Usage()
-        for attempt in self.attempts:
-            total = total + attempt.completion.usage
-        return total
+        return usage_of(self.attempts)
 
     def as_json(self) -> dict[str, Any]:
         """What scripts read."""

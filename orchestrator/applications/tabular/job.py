@@ -59,7 +59,7 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
     @property
     def endpoint(self) -> ModelEndpoint:
         """The model of the options."""
-        return ModelEndpoint(base_url=self.job.base_url, model=self.job.model, parallel=self.job.parallel)
+        return self.job.endpoint
 
     @property
     def limits(self) -> Limits:

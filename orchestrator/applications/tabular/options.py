@@ -9,12 +9,15 @@ from pydantic import Field
 
 from orchestrator.applications.tabular.candidate import LIMITS, Form
 from orchestrator.applications.tabular.table import Table, Task, read_table
-from orchestrator.jobs.loop import LoopOptions
-from orchestrator.types import Limits, Value
+from orchestrator.jobs.branching import BranchingJob
+from orchestrator.types import Limits
 
 
-class TabularJob(Value):
-    """Everything that a job needs to be done, or to be resumed. Stored as the run's `config`."""
+class TabularJob(BranchingJob):
+    """Everything that a job needs to be done, or to be resumed. Stored as the run's `config`.
+
+    The control writes as many answers again.
+    """
 
     source: str
     """A CSV or Parquet file, or a data set of scikit-learn by name."""
@@ -32,12 +35,8 @@ class TabularJob(Value):
     metric: str = ""
     """Empty: the usual one of the task."""
     form: Form = "functions"
-    answers: int = Field(default=12, ge=1, le=1000)
-    """Candidates that the model writes; the control writes as many again."""
     tokens: int | None = Field(default=None, ge=1)
     """No new candidate is asked for once so many tokens were read and written; None: no such limit."""
-    seconds: float | None = Field(default=None, gt=0)
-    """No new round is begun after so many seconds; None: no such limit."""
     patience: int = Field(default=6, ge=1)
     """The search ends after so many answers in a row without a gain above the noise."""
     features: bool = False
@@ -46,23 +45,10 @@ class TabularJob(Value):
     """Choices of parameters that are tried for the best candidate that names a space; 0: none."""
     control: bool = True
     """Whether as many answers are drawn independently, for comparison."""
-    first_temperature: float = Field(default=0.2, ge=0, le=2)
-    """Of the first draft."""
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    """Of all other answers."""
-    max_new_tokens: int = Field(default=700, ge=1)
-    seed: int = Field(default=0, ge=0)
-    """Of the answers, and of Python and NumPy in sandboxes."""
     split_seed: int = Field(default_factory=lambda: secrets.randbits(32))
     """Of the split into folds and sealed rows: drawn for each run, and shown to no model and no candidate."""
     limits: Limits = LIMITS
     """Of one candidate on one fold."""
-    base_url: str = ""
-    """Model server; empty starts the embedded one for the time of the job."""
-    model: str = ""
-    """Name at that server, or which embedded model."""
-    parallel: int = Field(default=1, ge=1, le=64)
-    """Answers that the server writes at once."""
 
     def read(self) -> Table:
         """The table.
@@ -78,18 +64,6 @@ class TabularJob(Value):
             missing=self.missing,
             texts=self.text,
             encoding=self.encoding,
-        )
-
-    @property
-    def loop(self) -> LoopOptions:
-        """What the loop is given. Each round has an answer, so there are no more rounds than answers."""
-        return LoopOptions(
-            rounds=self.answers,
-            first_temperature=self.first_temperature,
-            temperature=self.temperature,
-            max_new_tokens=self.max_new_tokens,
-            seed=self.seed,
-            parallel=self.parallel,
         )
 
     @property
