@@ -5,7 +5,8 @@ They do where they
   (`f(x)`, then `assert x == [1, 2]`);
 - change something of the candidate's, or what they have passed to it, and ask it again (`bag.items["x"] = 1`, then
   `bag.count()`);
-- have a lambda that changes what it is passed (`lambda xs: xs.pop()`), or a class of their own, whose objects keep values;
+- have a lambda, or a function that they hand on, that changes what it is passed (`lambda xs: xs.pop()`), or a class of their
+  own, whose objects keep values;
 - compare by identity (`f(x) is x`).
 
 Only the tests are read, never the candidate: otherwise it could choose to be judged in the weaker way.
@@ -61,7 +62,8 @@ def says_in_place(tests: str, module: str, entry_point: str = "") -> bool:
     try:
         tree = parse(tests)
         reading = _Reading(tree, module, entry_point)
-        return any(map(_keeps, ast.walk(tree))) or any(map(reading.shares, _scopes(tree)))
+        handed_on = _handed_on(tree)
+        return any(_keeps(node, handed_on) for node in ast.walk(tree)) or any(map(reading.shares, _scopes(tree)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
@@ -71,14 +73,23 @@ def _scopes(tree: ast.Module) -> Iterator[_Function]:
     yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def _keeps(node: ast.AST) -> bool:
-    """Whether this is a class of the tests' own that is not a class of tests, or a lambda that changes what it is passed."""
+def _handed_on(tree: ast.Module) -> set[str]:
+    """Names that are read without being called: a function under one of them may be called with values of the candidate's."""
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
+
+
+def _keeps(node: ast.AST, handed_on: set[str]) -> bool:
+    """Whether this is a class of the tests' own that is not a class of tests, or a function that changes what it is passed."""
     if isinstance(node, ast.ClassDef):
         above = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
         return not any(
             name.startswith("Test") or name.endswith(("TestCase", "Error", "Exception")) for name in (node.name, *above)
         )
-    if not isinstance(node, ast.Lambda):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if node.name not in handed_on:
+            return False
+    elif not isinstance(node, ast.Lambda):
         return False
     passed = {arg.arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
     return any(_root(target) in passed for inner in ast.walk(node) for target in _changed_by(inner))

@@ -90,6 +90,11 @@ HANDED = {
         "(f().append(1), len(f()))[1] == 1",
         "data",
     ),
+    "the last of several": (
+        "class M(dict):\n    def __getitem__(self, key): return dict.__getitem__(self, key)[-1]\ndef f(): return M(a=[1, 2])",
+        "f()['a'] == 2",
+        "word",
+    ),
     "what it lacks": (
         "import collections\nclass C(collections.Counter):\n    def __missing__(self, key): return 5\ndef f(): return C(a=1)",
         "f()['x'] == 5",
@@ -115,3 +120,29 @@ def test_a_mock_that_asserts_and_is_never_called_leaves_the_candidates_word(bare
     result = bare.run(f"def run(cb): {call}", tests)
     assert result.accepted is bool(outcome), result
     assert not outcome or result.tests["test_a"]["basis"] == outcome
+
+
+ARITY = (
+    "import inspect\ndef each(f, xs):\n    count = len(inspect.signature(f).parameters)\n"
+    "    return [f(*(x, i)[:count]) for i, x in enumerate(xs)]"
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("each(len, ['a', 'bb'])", [1, 2]),
+        ("each(str.upper, ['a', 'b'])", ["A", "B"]),
+        ("each(Plus(3), [1, 2])", [4, 5]),
+        ("each(functools.partial(max, 2), [1, 3])", [2, 3]),
+        ("each(lambda x, i: x * i, [5, 6])", [0, 6]),
+    ],
+)
+def test_how_many_arguments_a_callable_of_the_tests_takes_can_be_seen(bare: Apart, call: str, expected: list[object]) -> None:
+    tests = (
+        "import functools\nfrom candidate import each\nclass Plus:\n    def __init__(self, n): self.n = n\n"
+        f"    def __call__(self, x): return x + self.n\ndef test_a(): assert {call} == {expected}"
+    )
+    result = bare.run(ARITY, tests)
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == "data"

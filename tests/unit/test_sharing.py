@@ -505,6 +505,7 @@ def test_a_candidate_changes_only_what_was_shared_with_it(heavy):
 # Reading the tests
 
 MEANT = {
+    "a function that is handed on": "def last(xs): xs.pop()\nassert f([1, 2], last) == [1]",
     "what a context manager gives": "with S() as s:\n    s.tags.append(1)\nassert s.tags == [1]",
     "one of two objects that were made in one line": "a, b = S('a'), S('b')\na.tags.append(1)\nassert a.tags == [1]",
     "objects made in a list": "stacks = [S(1), S(2)]\nstacks[0].tags.append(1)\nassert stacks[0].tags == [1]",

@@ -6,6 +6,7 @@ Left out: what is asked, and what becomes of an answer. `link.py` has that.
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import enum
 import functools
 import inspect
@@ -277,6 +278,9 @@ def _about(function: Any, shown: Callable[[Any], Any]) -> tuple[Any, ...]:
         exact = all(value is inspect.Parameter.empty or shown(value) is value for value in defaults)
         if "return" in (annotations := getattr(function, "__annotations__", {})):
             returned = (shown(annotations["return"]),)
+    else:
+        with contextlib.suppress(ValueError, TypeError):  # some built-in functions have no signature
+            parameters, exact = own.parameters(function, shown), False
     attributes = {
         key: value
         for key, value in getattr(function, "__dict__", {}).items()

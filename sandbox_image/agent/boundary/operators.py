@@ -748,11 +748,11 @@ def _overridden(own: Handle, name: str, args: tuple[Any, ...], value: Any) -> An
     """A view of an object that was handed out and whose class has it in a way of its own: that of the plain value below."""
     kind = type(own)
     base = kind._fumehood_base
-    made_up = name == "getitem" and base is not None and issubclass(base, dict) and args[0] not in own._fumehood_value
-    if base is None or not (made_up or name in kind._fumehood_own):
+    by_key = name == "getitem" and base is not None and issubclass(base, dict)  # which may keep several values for one
+    if base is None or not (name in kind._fumehood_own or (by_key and args[0] not in own._fumehood_value)):
         return value
     plain = tried(PLAIN[name], plain_now(own), *args)
-    if plain[0] and not (made_up or _made(own)):
+    if plain[0] and not (by_key or _made(own)):
         return _held(own, f"__{name}__", value, plain)
     if not (plain[0] and alike(value, plain[1])):
         kind._fumehood_link.rest_on("word")

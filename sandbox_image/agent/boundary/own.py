@@ -115,6 +115,8 @@ def _reflected(kind: type, shown: Callable[[Any], Any]) -> dict[str, Any]:
     told |= {name: own[f"__{name}__"] for name in ("slots", "match_args") if f"__{name}__" in own}
     with contextlib.suppress(ValueError, TypeError):
         told["signature"] = parameters(kind, shown)
+    if isinstance(called := inspect.getattr_static(kind, "__call__", None), types.FunctionType):
+        told["call"] = parameters(called, shown)[1:]
     if isinstance(made := own.get("__init__"), types.FunctionType):
         told["init"] = parameters(made, shown), {name: shown(found) for name, found in _hints(made).items()}
     if dataclasses.is_dataclass(kind):

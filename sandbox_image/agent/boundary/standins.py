@@ -201,6 +201,13 @@ class StandIn:
         self._fumehood_asking("del", name)
 
     @property
+    def __signature__(self) -> Any:
+        told = _reflected(type(self))  # type: ignore[arg-type]
+        if "call" not in told:
+            raise AttributeError("__signature__")
+        return signature_of(told["call"])
+
+    @property
     def __dict__(self) -> Any:  # type: ignore[override]
         return _Attributes(self._fumehood_asking)
 
