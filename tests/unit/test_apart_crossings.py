@@ -146,3 +146,24 @@ def test_how_many_arguments_a_callable_of_the_tests_takes_can_be_seen(bare: Apar
     result = bare.run(ARITY, tests)
     assert result.accepted, result
     assert result.tests["test_a"]["basis"] == "data"
+
+
+HINTS = {
+    "a class that takes types": (
+        "import types\nclass Box:\n    __class_getitem__ = classmethod(types.GenericAlias)\n    def __init__(self, x): self.x = x",
+        "from candidate import Box\nhint = Box[int]\n"
+        "def test_a(): assert hint.__origin__ is Box and hint.__args__ == (int,) and hint(3).x == 3",
+    ),
+    "a part that has no name on both sides": (
+        "import functools, typing\nF = typing.TypeVar('F')\n"
+        "Decorator = typing.Union[typing.Callable[..., F], functools.partial]\ndef f(): return 4",
+        "import candidate\ndef test_a(): assert candidate.Decorator is not None and candidate.f() == 4",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_types_of_annotations_that_are_the_candidates_own_accuse_nobody(bare: Apart, name: str) -> None:
+    result = bare.run(*HINTS[name])
+    assert result.accepted, result
+    assert not result.tampered

@@ -7,8 +7,6 @@ Left out: type variables and what is annotated with objects. Those have no name 
 
 from __future__ import annotations
 
-import collections
-import collections.abc
 import functools
 import operator
 import types
@@ -23,8 +21,6 @@ _ALIASES: tuple[type, ...] = (
     type(typing.Callable[[int], int]),
     type(typing.Literal[1]),
 )
-_ORIGINS = frozenset((list, dict, tuple, set, frozenset, type))
-_ORIGINS |= {kind for module in (collections, collections.abc) for kind in vars(module).values() if isinstance(kind, type)}
 _LITERALS = (str, int, bytes, bool, type(None))
 _UNIONS = ("Union", "Optional")
 
@@ -37,16 +33,21 @@ def is_hint(value: Any) -> bool:
 def _is_part(value: Any) -> bool:
     if type(value) is list:
         return all(map(_is_part, value))
-    return isinstance(value, type) or value is None or value is Ellipsis or value is typing.Any or is_hint(value)
+    if is_hint(value):
+        return _is_whole(value)
+    return isinstance(value, type) or value is None or value is Ellipsis or value is typing.Any
+
+
+def _is_whole(hint: Any) -> bool:
+    """Whether all that such a type is made of has a name that both sides know."""
+    return typing.get_origin(hint) is typing.Literal or all(map(_is_part, typing.get_args(hint)))
 
 
 def _put(writer: values.Writer, value: Any, module: Any) -> bool:
-    if not is_hint(value):
+    if not is_hint(value) or not _is_whole(value):
         return False
     kind, args = type(value), typing.get_args(value)
     form = "" if kind is types.GenericAlias else "|" if kind is types.UnionType else value.__name__
-    if not all(map(_is_part, args)) and form != "Literal":
-        return False
     writer.out += b"2"
     writer.put_apart(form)
     writer.put_apart(typing.get_origin(value) if not form else None)
@@ -63,8 +64,8 @@ def _read(reader: values.Reader) -> Any:
     if not all(type(arg) in _LITERALS for arg in args) if form == "Literal" else not all(map(_is_part, args)):
         raise values.Garbled("a type of something else")
     if not form:
-        if origin not in _ORIGINS:
-            raise values.Garbled("a type that takes no others")
+        if not isinstance(origin, type):
+            raise values.Garbled("a type of something else")
         return types.GenericAlias(origin, args)
     if form == "|":
         return functools.reduce(operator.or_, args)
