@@ -31,7 +31,7 @@ from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
 from orchestrator.scoring.verdicts import basis_of, binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
-from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS
+from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS, TESTS_OVERLAP
 
 _log = logging.getLogger("fumehood.engine")
 
@@ -300,7 +300,7 @@ class Engine:
             shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
             if shared.verdict is not Verdict.ACCEPTED:
                 result = shared.model_copy(update={"unsure": result.unsure})
-            elif CANDIDATE_OVERLAPS in shared.unsure:
+            elif {CANDIDATE_OVERLAPS, TESTS_OVERLAP} & set(shared.unsure):
                 result = _by_word(result.model_copy(update={"unsure": shared.unsure}), declared=declared)
         if result.verdict is Verdict.INVALID_TESTS and result.judging == "together":
             result = await self._proved(program, result, run)
@@ -548,7 +548,7 @@ def _says_in_place(tests: str, module: str, entry_point: str) -> bool:
 def _by_word(result: ExecutionResult, *, declared: bool) -> ExecutionResult:
     """A result with values shared: what the candidate changed of the tests' though nobody `declared` it, and what it holds
     memory of in a way that cannot be shared, it says itself."""
-    signs = {CANDIDATE_OVERLAPS} if declared else {CANDIDATE_OVERLAPS, CANDIDATE_CHANGED}
+    signs = {CANDIDATE_OVERLAPS, TESTS_OVERLAP} | (set() if declared else {CANDIDATE_CHANGED})
     if result.verdict is not Verdict.ACCEPTED or not signs & set(result.unsure):
         return result
     tests = tuple(test.model_copy(update={"basis": "word"}) for test in result.tests)

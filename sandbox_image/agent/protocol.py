@@ -60,11 +60,14 @@ CHANGED = "changed a value that the other side had"
 AGAIN = "handed out a value again"
 TWICE = "passed one value at several places"
 OVERLAPS = "handed out memory of another value"
+LAID_OUT = "handed out an array whose items lie in an order of their own"
+UNSHARED = "changed a value that cannot be shared, or passed it again"
 TOO_MANY = "had more values than could be watched"
-SIGNS = (CHANGED, AGAIN, TWICE, OVERLAPS, TOO_MANY)
+SIGNS = (CHANGED, AGAIN, TWICE, OVERLAPS, UNSHARED, LAID_OUT, TOO_MANY)
 """What copies of values may have hidden from tests that are judged apart."""
 CANDIDATE_CHANGED = f"the candidate {CHANGED}"
 CANDIDATE_OVERLAPS = f"the candidate {OVERLAPS}"
+TESTS_OVERLAP = f"the tests {OVERLAPS}"
 USERS = range(61184, 65280)
 """Users that containers run as, each at a time only one: the kernel counts much by user, for all containers together.
 

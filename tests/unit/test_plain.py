@@ -222,12 +222,12 @@ GARBLED = {
     "a factory that is none": b"E" + plain.dumps("eval")[0:] + b"\x00\x00\x00\x00",
     "a named tuple with a dunder": b"n" + plain.dumps("P") + plain.dumps(("__eq__",)) + plain.dumps((1,)),
     "a named tuple of two sizes": b"n" + plain.dumps("P") + plain.dumps(("x", "y")) + plain.dumps((1,)),
-    "a dtype of objects": b"a" + plain.dumps("O") + plain.dumps((1,)) + plain.dumps(b"\x00" * 8),
-    "a dtype of fields": b"a" + plain.dumps("i4,i4") + plain.dumps((1,)) + plain.dumps(b"\x00" * 8),
-    "an array of another size": b"a" + plain.dumps("<i8") + plain.dumps((3,)) + plain.dumps(b"\x00" * 8),
-    "an array of a negative size": b"a" + plain.dumps("<i8") + plain.dumps((-1,)) + plain.dumps(b"\x00" * 8),
-    "an array of an endless size": b"a" + plain.dumps("<U0") + plain.dumps((1 << 26, 1 << 26)) + plain.dumps(b""),
-    "characters beyond Unicode": b"a" + plain.dumps("<U1") + plain.dumps((1,)) + plain.dumps(b"\xff" * 4),
+    "a dtype of objects": b"aT" + plain.dumps("O") + plain.dumps((1,)) + plain.dumps(b"\x00" * 8),
+    "a dtype of fields": b"aT" + plain.dumps("i4,i4") + plain.dumps((1,)) + plain.dumps(b"\x00" * 8),
+    "an array of another size": b"aT" + plain.dumps("<i8") + plain.dumps((3,)) + plain.dumps(b"\x00" * 8),
+    "an array of a negative size": b"aT" + plain.dumps("<i8") + plain.dumps((-1,)) + plain.dumps(b"\x00" * 8),
+    "an array of an endless size": b"aT" + plain.dumps("<U0") + plain.dumps((1 << 26, 1 << 26)) + plain.dumps(b""),
+    "characters beyond Unicode": b"aT" + plain.dumps("<U1") + plain.dumps((1,)) + plain.dumps(b"\xff" * 4),
 }  # fmt: skip
 
 
@@ -258,5 +258,5 @@ def test_what_is_not_plain_is_refused():
 
 
 def test_booleans_of_an_array_are_true_or_false():
-    array = plain.loads(b"a" + plain.dumps("|b1") + plain.dumps((2,)) + plain.dumps(b"\x02\x00"))
+    array = plain.loads(b"aT" + plain.dumps("|b1") + plain.dumps((2,)) + plain.dumps(b"\x02\x00"))
     assert array.view("u1").tolist() == [1, 0]

@@ -86,6 +86,9 @@ def test_an_argument_that_stays_as_it_was_is_accepted_in_one_run(heavy, kind):
 @pytest.mark.parametrize("kind", UNCHANGED)
 def test_an_argument_that_was_changed_is_seen_where_both_have_it(heavy, kind):
     runs = judged(heavy, f"def f(xs): return {UNCHANGED[kind][4]}", unchanged(kind))
+    if kind == "array that may not be changed":  # nor may a copy
+        assert accepted(runs) == [False], runs
+        return
     assert accepted(runs) == [True, False], runs
     assert runs[0].unsure == ["the candidate changed a value that the other side had"]
     assert not runs[1].tampered
@@ -567,3 +570,93 @@ def test_tests_that_mean_shared_values_are_known(name):
 @pytest.mark.parametrize("name", NOT_MEANT)
 def test_tests_that_mean_copies_are_known(name):
     assert not reading(NOT_MEANT[name])
+
+
+NO_COPIES = {
+    "windows that overlap": (
+        "def f(x, n): return [x[i:i + n] for i in range(len(x) - n + 1)]",
+        "w = f(np.arange(4.0), 2)\n    for v in w: v -= v.mean()\n    assert all(np.allclose(v, [-0.5, 0.5]) for v in w)",
+    ),
+    "an array and a part of it": ("def f(x): return x, x[1:]", "a, b = f(np.zeros(3))\n    a[1] = 5\n    assert b[0] == 0"),
+    "a row twice": ("def f(x): return [x[0], x[0]]", "a, b = f(np.zeros((2, 2)))\n    a[0] = 5\n    assert b[0] == 0"),
+    "what was broadcast": (
+        "import numpy as np\ndef f(row, n): return np.lib.stride_tricks.as_strided(row, (n, len(row)), (0, row.itemsize))",
+        "g = f(np.zeros(2), 3)\n    g[0, 0] = 1\n    assert g.tolist() == [[1, 0], [0, 0], [0, 0]]",
+    ),
+    "read only": (
+        "import numpy as np\ndef f(x):\n    a = np.ones(2)\n    a.flags.writeable = False\n    return a",
+        "x = f(1)\n    x += 1\n    assert x.tolist() == [2, 2]",
+    ),
+    "an argument made read only": (
+        "def f(x):\n    x.flags.writeable = False\n    return 1",
+        "x = np.zeros(2)\n    assert f(x) == 1\n    x[0] = 5\n    assert x[0] == 5",
+    ),
+    "objects sorted": (
+        "def f(x):\n    x.sort()\n    return x[-1]",
+        "x = np.array(['b', 'a'], dtype=object)\n    assert f(x) == 'b'\n    assert x.tolist() == ['b', 'a']",
+    ),
+    "objects in a list": (
+        "def f(xs):\n    xs[0].sort()\n    return xs[0][-1]",
+        "x = np.array(['b', 'a'], dtype=object)\n    assert f([x]) == 'b'\n    assert x.tolist() == ['b', 'a']",
+    ),
+    "a matrix": (
+        "import numpy as np\ndef f(): return np.matrix([[1, 2], [3, 4]])",
+        "assert (f() * f()).tolist() == [[1, 4], [9, 16]]",
+    ),
+    "a tensor of a class of its own": (
+        "import torch\nclass A(torch.Tensor):\n    def sum(self): return torch.tensor(99)\ndef f(): return torch.ones(3).as_subclass(A)",
+        "assert f().sum() == 3",
+    ),
+    "a tensor in another order": (
+        "def f(x): return x.t()",
+        "import torch\n    assert f(torch.zeros(2, 3)).view(6).shape == (6,)",
+    ),
+    "keys of what changes": (
+        "class R:\n    def __init__(self): self.d = {'a': 1, 'b': 2}\n    def remove(self, key): del self.d[key]\n"
+        "    def items(self): return self.d.items()\n    def size(self): return len(self.d)",
+        "r = R()\n    for key, value in r.items():\n        if value == 1: r.remove(key)\n    assert r.size() == 1",
+    ),
+    "memory that the tests share": (
+        "def f(src, dst):\n    for i in range(len(src)): dst[i] = src[i]\n    return dst.tolist()",
+        "x = np.arange(5)\n    assert f(x[:-1], x[1:]) == [0, 1, 2, 3]",
+    ),
+    "bytes under an array": (
+        "import numpy as np\ndef f(b): return np.frombuffer(b, np.uint8)",
+        "b = bytearray(b'abc')\n    a = f(b)\n    b[0] = 0\n    assert a.tolist() == [97, 98, 99]",
+    ),
+    "a part of a masked array": (
+        "def f(m): return m[1:]",
+        "m = np.ma.array([1, 2, 3], mask=[1, 0, 0])\n    r = f(m)\n    r[0] = 9\n    assert m[1] == 2",
+    ),
+}
+"""Wrong work that one interpreter refuses, and that copies would hide."""
+
+
+@pytest.mark.parametrize("name", NO_COPIES)
+def test_what_copies_would_hide_is_refused_or_rests_on_the_candidates_word(heavy, name):
+    code, body = NO_COPIES[name]
+    runs = judged(heavy, code, f"import numpy as np\nfrom candidate import *\ndef test_a():\n    {body}")
+    assert not any(run.tampered or run.error for run in runs), runs
+    if all(accepted(runs)):
+        last = runs[-1]
+        assert "word" in {test["basis"] for run in runs for test in run.tests.values()} or {
+            "the candidate handed out memory of another value",
+            "the tests handed out memory of another value",
+        } & set(last.unsure), runs
+
+
+LED = {
+    "a match": ("import re\ndef make(): return re.compile('a')", "r.match('abc')"),
+    "a scanner": ("import re\ndef make(): return re.compile('a')", "r.scanner('abc')"),
+    "memory": ("import numpy as np\ndef make(): return np.ones(2)", "r.ctypes"),
+    "a graph": ("import torch\ndef make(): return torch.ones(2, requires_grad=True)", "(r * 2).grad_fn"),
+}
+
+
+@pytest.mark.parametrize("name", LED)
+def test_what_the_candidates_values_lead_to_is_no_way_to_be_judged_together(heavy, name):
+    code, led = LED[name]
+    tests = f"from candidate import make, score\ndef test_a():\n    r = make()\n    assert score({led}) == 9"
+    result = heavy.run(f"{code}\ndef score(x): return 3", tests)
+    assert not result.not_apart
+    assert not result.accepted

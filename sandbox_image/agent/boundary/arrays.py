@@ -19,6 +19,12 @@ _DTYPE = re.compile(r"[<>=|]?(?:[biufcUS]\d{0,9}|[Mm]8(?:\[(?:[1-9]\d{0,5})?(?:Y
 """Types whose values NumPy can handle, whatever they are: a count of 0 in a unit of time ends the process at a division."""
 
 
+OF_A_CLASS = b"0"
+"""Stands before a tensor of a class below PyTorch's own."""
+LAYOUT = re.compile(r"strid|contiguous|\.flags\b|\.view\(|\bndarray\.base|owndata|OWNDATA|\border=|writeable|as_strided")
+"""What speaks of how an array lies in memory: items cross in the order of their places, whatever that is."""
+
+
 def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
     kind = type(value)
     if issubclass(kind, np.ndarray):
@@ -38,7 +44,8 @@ def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
             writer.put_apart(np.array(np.ma.getmaskarray(value)))
             return True
         array = np.ascontiguousarray(np.ndarray.view(value, np.ndarray)) if value.ndim else np.ndarray.view(value, np.ndarray)
-        writer.out += b"a"
+        writer.out += b"a" if kind is np.ndarray else b"4"
+        WRITE[bool](writer, bool(value.flags.writeable))
         WRITE[str](writer, array.dtype.str)
         writer.put(tuple(map(int, array.shape)))
         WRITE[bytes](writer, array.tobytes())
@@ -63,6 +70,8 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
     if issubclass(kind, torch.Tensor):
         if not is_plain_tensor(value):
             return False
+        if kind not in (torch.Tensor, torch.nn.Parameter):
+            writer.out += OF_A_CLASS
         put_tensor(writer, value, torch)
     elif kind is torch.dtype:
         writer.out += b"y"
@@ -147,11 +156,24 @@ def _shape(reader: Reader) -> tuple[int, ...]:
 
 
 def _read_array(reader: Reader) -> Any:
-    text = _dtype_name(reader)
+    writeable, text = reader.expect(bool), _dtype_name(reader)
     array = reader.array(_array(reader, text, _shape(reader)))
     if not array.size:
         reader.empty(array)
+    array.flags.writeable = writeable
     return array
+
+
+def _read_of_a_class(reader: Reader) -> Any:
+    """An array of a class below NumPy's own, without what that adds."""
+    reader.stripped()
+    return _read_array(reader)
+
+
+def _read_tensor_of_a_class(reader: Reader) -> Any:
+    """A tensor of a class below PyTorch's own, without what that adds."""
+    reader.stripped()
+    return reader.expect(library("torch").Tensor)
 
 
 def objects(items: list[Any]) -> Any:
@@ -257,6 +279,7 @@ def _read_tensor(reader: Reader) -> Any:
 add_writer("numpy", _put_numpy)
 add_writer("torch", _put_torch)
 add_reader(b"a", _read_array, can_change=True)
+add_reader(b"4", _read_of_a_class, can_change=True)
 add_reader(b"%", _read_objects, can_change=True)
 add_reader(b"M", _read_masked, can_change=True)
 add_reader(b"9", lambda reader: reader.masked(library("numpy").ma.masked))
@@ -264,5 +287,6 @@ add_reader(b"g", _read_scalar)
 add_reader(b"u", _dtype)
 add_reader(b"P", _read_sparse)
 add_reader(b"m", _read_tensor, can_change=True)
+add_reader(OF_A_CLASS, _read_tensor_of_a_class)
 add_reader(b"y", lambda reader: getattr(library("torch"), _torch_name(reader)))
 add_reader(b"z", lambda reader: library("torch").device(_device_name(reader)))

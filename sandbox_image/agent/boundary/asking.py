@@ -139,7 +139,8 @@ class QuestionWriter(values.Writer):
         """Whether a leaf of the tests' own is a parameter, and its gradient; None for what is only computed with."""
         large = value.numel() * value.element_size() > MAX_LEAF
         if large and value.grad is not None:
-            raise NotApart("A large tensor that has a gradient cannot be passed to a candidate judged apart")
+            what = "A large tensor that has a gradient cannot be passed to a candidate judged apart"
+            raise NotApart(what, kind="torch" not in self.link.gave)
         if large or not value.is_leaf:
             return None
         return isinstance(value, torch.nn.Parameter), self.link.leaf(value).grad
@@ -194,7 +195,7 @@ class QuestionWriter(values.Writer):
             )
             nature = "class" if isinstance(value, type) else "object"
         else:
-            chosen = link.chose(value) or (link.used > 0 and _follows(value))
+            chosen = link.chose(value) or (link.used > 0 and _follows(value)) or _is_led_to(value, link.gave)
             what = f"An object of the tests' own ({type(value).__name__}) cannot be passed to a candidate judged apart"
             raise NotApart(what, kind=not chosen)
         self.out += b"k"
@@ -228,6 +229,23 @@ def _follows(value: Any) -> bool:
     if getattr(getattr(value, "dtype", None), "names", None):
         return False  # fields are written out
     return scalar or hasattr(kind, "__iter__") or kind.__module__.startswith("pandas")
+
+
+_LEADS = {
+    "re": ("re", "_sre"),
+    "pathlib": ("pathlib", "_io", "os", "posix"),
+    "datetime": ("datetime", "time"),
+    "numpy": ("numpy", "ctypes", "_ctypes"),
+    "torch": ("torch", "builtins"),
+}
+"""Library -> those of whose classes are what its values give when they are asked; the library's own for others."""
+
+
+def _is_led_to(value: Any, gave: set[str]) -> bool:
+    """Whether a library's object may be what a value of the candidate's gave: what it gives depends on the value's class."""
+    kind = value if isinstance(value, type) else type(value)
+    written_out = getattr(getattr(value, "dtype", None), "names", None)
+    return not written_out and kind.__module__.partition(".")[0] in gave
 
 
 def is_torch_module(value: Any) -> bool:
@@ -480,6 +498,16 @@ class AnswerReader(values.Reader):
             self.link.rest_on("word")
             return array
         return wide
+
+    def gave(self, value: Any) -> None:
+        """What it gives when it is asked follows from its class, which the candidate chose."""
+        kind = value if isinstance(value, type) else type(value)
+        library = kind.__module__.partition(".")[0]
+        self.link.gave.update(_LEADS.get(library, (library,)))
+
+    def stripped(self) -> None:
+        """Operators and methods of that class may be others: the tests see those of NumPy's arrays."""
+        self.link.rest_on("word")
 
     def builtin(self) -> type:
         """A built-in class. Those of exceptions that would catch what the tests themselves find are classes of our own."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from .. import protocol
 from ..frames import called_name
-from . import mocks, own, sharing, vacuous, values, views, wire
+from . import arrays, mocks, own, sharing, vacuous, values, views, wire
 from .asking import AnswerReader, QuestionWriter, is_plain, is_torch_module
 from .decoys import COUNT, decoys
 from .exceptions import Broken, is_field, is_verdict, make_exception, mark, marked
@@ -173,6 +173,8 @@ class Link:
         """Classes whose equality has told objects apart that the tests made with other arguments."""
         self.given: set[type] = set()
         """Classes of libraries that the candidate handed out."""
+        self.gave: set[str] = set()
+        """Libraries of whose classes values came, and those that such values lead to."""
         self.gave_functions = False
         """Whether it handed out functions of libraries: what those give is of any class."""
         self.errors: dict[int, type[BaseException]] = {}
@@ -557,9 +559,14 @@ class Link:
     def _notice(self, signs: Iterable[str], *, own: bool) -> None:
         """Note what was noticed on our own side, or by the candidate's of itself, as far as the tests could see of it."""
         for sign in signs:
+            if sign == protocol.UNSHARED or (sign == protocol.LAID_OUT and not own and self.speech.of(arrays.LAYOUT)):
+                self.rest_on("word")
+            if sign in (protocol.UNSHARED, protocol.LAID_OUT):
+                continue
             if sign in (protocol.AGAIN, protocol.OVERLAPS):
                 # Where values are shared, memory that overlaps in a way that cannot be is always worth saying.
-                seen = not own and (self.asks_identity or isinstance(self._sharing, sharing.Shared))
+                shared = isinstance(self._sharing, sharing.Shared)
+                seen = (not own and self.asks_identity) or (shared and (not own or sign == protocol.OVERLAPS))
             else:
                 seen = own or sign != protocol.CHANGED or bool(self._sharing.entries)
             if seen and sign in protocol.SIGNS:

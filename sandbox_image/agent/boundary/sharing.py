@@ -65,6 +65,8 @@ def _parts(value: Any) -> Parts:
         return list(value)
     if kind is bytearray or kind is array:
         return bytes(value)
+    if _holds_objects(value):
+        return list(value.flat)
     return [*value, *value.values()] if issubclass(kind, dict) else _fingerprint(value)
 
 
@@ -181,19 +183,24 @@ class Copies(_Memory):
         else:
             self._frames = 0
         _, changed = self.sweep(keys)
-        for key, _, parts in changed:
+        for key, entry, parts in changed:
             self.note(key, parts)
-            self.signs.add(protocol.CHANGED)
+            self.signs.add(protocol.CHANGED if _is_shareable(entry.value) else protocol.UNSHARED)
+        if any(map(_is_laid_out, writer.met)):
+            self.signs.add(protocol.LAID_OUT)
         now: set[int] = set()
         for value in writer.met:
             if (key := id(value)) in now:
-                self.signs.add(protocol.TWICE)
+                self.signs.add(protocol.TWICE if _is_shareable(value) else protocol.UNSHARED)
             elif key in self.entries:
-                self.signs.add(protocol.AGAIN)
+                self.signs.add(protocol.AGAIN if _is_shareable(value) else protocol.UNSHARED)
             now.add(key)
         crossing = {id(value): place for value in writer.met if (place := _place(value)) is not None}
-        if crossing and _overlap(crossing.values(), (place for key, place in self.places.items() if key not in crossing)):
-            self.signs.add(protocol.OVERLAPS)
+        if crossing:
+            if _overlap(crossing.values(), ()) or any(map(_meets_itself, writer.met)):
+                self.signs.add(protocol.TWICE)
+            if _overlap(crossing.values(), (place for key, place in self.places.items() if key not in crossing)):
+                self.signs.add(protocol.OVERLAPS)
         self.holds = any(key not in now for key in self.entries)
         self._remember(writer.met)
 
@@ -239,6 +246,8 @@ class Shared(_Memory):
         """Numbers of values whose content has not come yet."""
         self._alike: set[int] = set()
         """Numbers of arrays that lie in memory without gaps and in the same order on both sides."""
+        self._unshared: dict[int, _Entry] = {}
+        """What can change and stays a copy on each side, by its identity."""
         self._crossing: dict[int, tuple[Place, bool]] = {}
         """Of arrays that cross first in the frame that is being written, by number: their places, and whether they are alike."""
 
@@ -249,7 +258,7 @@ class Shared(_Memory):
 
     def reads(self, reader: values.Reader) -> None:
         """A frame's value is about to be read."""
-        reader.sharing = self
+        reader.met, reader.sharing = [], self
 
     def wrote(self, writer: values.Writer) -> None:
         """The value was written: add what has become of all that both sides have, and what is in those that cross first.
@@ -259,6 +268,11 @@ class Shared(_Memory):
         """
         gone, self._changed = self.sweep(list(self.entries))
         self._gone += gone
+        if any(not _same(entry.parts, _parts(entry.value)) for entry in self._unshared.values()):
+            self.signs.add(protocol.UNSHARED)
+            self._unshared.clear()
+        if any(_is_laid_out(value) for _, value in writer.met.values()):
+            self.signs.add(protocol.LAID_OUT)
         for number, entry, _ in self._changed:
             values.put_int(writer, number)
             _put_content(writer, entry.value)
@@ -307,6 +321,13 @@ class Shared(_Memory):
         writer.met[id(value)] = (number, value)
         return number, True
 
+    def watch(self, value: Any) -> None:
+        """Remember what crosses as a copy though it can change. To pass it again is noted: on the other side it is another."""
+        if id(value) in self._unshared:
+            self.signs.add(protocol.UNSHARED)
+        elif len(self._unshared) < MAX_OBJECTS:
+            self._unshared[id(value)] = _Entry(value)
+
     def view(self, number: int, value: Any) -> tuple[Any, ...] | None:
         """Where an array that crosses first, as `number`, lies in memory that both sides have; None where it has its own.
 
@@ -318,14 +339,15 @@ class Shared(_Memory):
         array = _numbers(value)
         others = [*((one, where, one in self._alike) for one, where in self.places.items())]
         others += [(one, *known) for one, known in self._crossing.items()]
-        self._crossing[number] = place, bool(array.flags.c_contiguous)
+        can_view = type(value).__name__ in _WITH_MEMORY
+        self._crossing[number] = place, can_view and bool(array.flags.c_contiguous)
         touched = [(one, low, high, alike) for one, (low, high), alike in others if place[0] < high and low < place[1]]
         for one, low, high, alike in touched:
-            if alike and low <= place[0] and place[1] <= high:
+            if can_view and alike and low <= place[0] and place[1] <= high:
                 offset = array.__array_interface__["data"][0] - low
                 kind = type(value).__name__
                 return one, offset, array.shape, array.strides, array.dtype.str, bool(array.flags.writeable), kind == "Tensor"
-        if touched:
+        if touched or _meets_itself(value):
             self.signs.add(protocol.OVERLAPS)
         return None
 
@@ -367,11 +389,8 @@ class Shared(_Memory):
         value = reader.deeper()
         if not _is_shareable(value) or id(value) in self._numbers or len(self.entries) >= 2 * MAX_OBJECTS:
             raise values.Garbled("a shared value that cannot be one")
-        name = type(value).__name__
-        if name == "ndarray":
-            value.flags.writeable = reader.expect(bool)
         self.add(number, value)
-        if name in _WITH_MEMORY and reader.expect(bool):
+        if type(value).__name__ in _WITH_MEMORY and reader.expect(bool):
             self._alike.add(number)
         if not _is_whole(value):
             self._new.add(number)
@@ -389,6 +408,9 @@ class Shared(_Memory):
             self.note(number, _parts(entry.value))
         for number in reader.expect(list):
             self.forget(number)
+        for value in reader.met or ():
+            if _holds_objects(value):
+                self.watch(value)
 
 
 # Writing and reading
@@ -398,9 +420,21 @@ def _watch(kind: type) -> Callable[[values.Writer, Any], None]:
     write = values.WRITE.get(kind, values.Writer.other)
 
     def watch(writer: values.Writer, value: Any) -> None:
-        if kind in values.WRITE or _is_plain_array(value):
+        if kind in values.WRITE or _is_plain_array(value) or _holds_objects(value):
             writer.met.append(value)
         write(writer, value)
+
+    return watch
+
+
+def _watch_view(kind: type) -> Callable[[values.Writer, Any], None]:
+    """A view of a dictionary shows what becomes of the dictionary."""
+
+    def watch(writer: values.Writer, value: Any) -> None:
+        (of,) = gc.get_referents(value)
+        if type(of) in values.DICTS:
+            writer.met.append(of)
+        values.Writer.other(writer, value)
 
     return watch
 
@@ -411,6 +445,8 @@ def _share(kind: type) -> Callable[[values.Writer, Any], None]:
     def share(writer: values.Writer, value: Any) -> None:
         number, first = writer.sharing.number(writer, value) if _is_shareable(value) else (None, False)
         if number is None:
+            if _holds_objects(value):
+                writer.sharing.watch(value)
             write(writer, value)
             return
         writer.out += b"="
@@ -421,10 +457,7 @@ def _share(kind: type) -> Callable[[values.Writer, Any], None]:
         writer.out += b"T" if first else b"N"
         if first:
             _put_content(writer, value if _is_whole(value) else _emptied(value))
-            name = type(value).__name__
-            if name == "ndarray":
-                writer.put(bool(value.flags.writeable))
-            if name in _WITH_MEMORY:
+            if type(value).__name__ in _WITH_MEMORY:
                 writer.put(writer.sharing.is_alike(number))
 
     return share
@@ -445,7 +478,9 @@ def _share_view(kind: type) -> Callable[[values.Writer, Any], None]:
 
 
 _Table = dict[type, Callable[[values.Writer, Any], None]]
-_WATCHED: _Table = values.WRITE | {kind: _watch(kind) for kind in _BUILTIN}
+_WATCHED: _Table = (
+    values.WRITE | {kind: _watch(kind) for kind in _BUILTIN} | {kind: _watch_view(kind) for kind in values.LIVE_VIEWS}
+)
 _SHARING: _Table = (
     values.WRITE | {kind: _share(kind) for kind in _BUILTIN} | {kind: _share_view(kind) for kind in values.LIVE_VIEWS}
 )
@@ -472,16 +507,28 @@ def _is_plain_array(value: Any) -> bool:
     return value.dtype.kind in "biufcUSMm"
 
 
+def _holds_objects(value: Any) -> bool:
+    """Whether this is an array of objects: it can change, and cannot be shared."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is getattr(numpy, "ndarray", None) and value.dtype.kind == "O"
+
+
 def _is_table(value: Any) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and type(value) in (getattr(pandas, "DataFrame", None), getattr(pandas, "Series", None))
 
 
 def _numbers(value: Any) -> Any:
-    """An array or a tensor as an array of NumPy's with the same memory; None for what has none."""
+    """An array, a tensor or a buffer as an array of NumPy's with the same memory; None for what has none."""
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if numpy is not None and type(value) is getattr(numpy, "ndarray", None):
+    if numpy is None or not hasattr(numpy, "ndarray"):
+        return None
+    if type(value) is numpy.ndarray:
         return value
+    if type(value) in (bytearray, array):
+        return numpy.frombuffer(value, "u1") if len(value) else None
+    if type(value).__name__ == "MaskedArray":
+        return value.view(numpy.ndarray)
     if torch is not None and type(value) is getattr(torch, "Tensor", None) and _is_plain_array(value):
         with contextlib.suppress(TypeError, RuntimeError, ValueError):  # of a type, or on a device, that NumPy does not know
             return value.numpy()
@@ -489,13 +536,30 @@ def _numbers(value: Any) -> Any:
 
 
 def _place(value: Any) -> Place | None:
-    """Where the numbers of an array or a tensor lie; None for what has none."""
-    if type(value) in _BUILTIN or (numbers := _numbers(value)) is None or not numbers.size or numbers.dtype.kind not in _NUMBERS:
+    """Where the numbers of an array, a tensor or a buffer lie; None for what has none."""
+    if type(value) in _BUILTIN and type(value) not in (bytearray, array):
+        return None
+    if (numbers := _numbers(value)) is None or not numbers.size or numbers.dtype.kind not in _NUMBERS:
         return None
     low = high = numbers.__array_interface__["data"][0]
     for count, stride in zip(numbers.shape, numbers.strides, strict=True):
         low, high = low + min(0, (count - 1) * stride), high + max(0, (count - 1) * stride)
     return low, high + numbers.itemsize
+
+
+def _is_laid_out(value: Any) -> bool:
+    """Whether an array lies in memory in another order than that in which its items cross."""
+    if type(value) in _BUILTIN or (numbers := _numbers(value)) is None:
+        return False
+    return not numbers.flags.c_contiguous
+
+
+def _meets_itself(value: Any) -> bool:
+    """Whether items of an array lie at one place, as those do that were broadcast: a change of one changes others."""
+    if type(value) in _BUILTIN or (place := _place(value)) is None:
+        return False
+    numbers = _numbers(value)
+    return bool(numbers.size * numbers.itemsize > place[1] - place[0])
 
 
 def _overlap(new: Iterable[Place], old: Iterable[Place]) -> bool:
@@ -549,9 +613,11 @@ def _make_alike(old: Any, new: Any) -> None:
     elif hasattr(old, "requires_grad"):
         with sys.modules["torch"].no_grad():
             old.resize_(new.shape).copy_(new) if old.shape != new.shape else old.copy_(new)
-    elif old.flags.writeable:
-        if old.shape != new.shape:
-            with contextlib.suppress(ValueError):  # memory that is another array's keeps its size
+    else:
+        with contextlib.suppress(ValueError):  # memory that is another array's keeps its size, and may be for reading alone
+            old.flags.writeable = True
+            if old.shape != new.shape:
                 old.resize(new.shape, refcheck=False)
-        if old.shape == new.shape:
-            old[...] = new
+            if old.shape == new.shape:
+                old[...] = new
+            old.flags.writeable = new.flags.writeable

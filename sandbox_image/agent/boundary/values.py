@@ -597,7 +597,7 @@ def add_writer(name: str, put: Callable[[Writer, Any, Any], bool]) -> None:
 
 def add_reader(tag: bytes, read: Callable[[Reader], Any], *, can_change: bool = False) -> None:
     """Let a tag stand for values that this reads; `can_change` says whether such values can."""
-    _READ[ord(tag)] = _met(read) if can_change else read
+    _READ[ord(tag)] = _met(_given(read)) if can_change else _given(read)
 
 
 # Reading
@@ -672,6 +672,12 @@ class Reader:
     def factory(self) -> Any:
         """What makes the items that a dictionary lacks, where no class of Python's own does."""
         raise Garbled("a function where none belongs")
+
+    def gave(self, value: Any) -> None:
+        """A value of a class of a library was read."""
+
+    def stripped(self) -> None:
+        """An array comes of a class that stays on the other side."""
 
     def masked(self, array: Any) -> Any:
         """A masked array, or one item that is masked, as this side has it."""
@@ -867,7 +873,12 @@ _named: dict[tuple[str, tuple[str, ...]], type] = {}
 def _live(reader: Reader, made_of: Callable[[list[Any]], dict[Any, Any]]) -> dict[Any, Any]:
     """The dictionary of a view: a shared one, or one that is made of its items."""
     found = reader.expect(list, *DICTS)
-    return made_of(found) if type(found) is list else found
+    if type(found) is not list:
+        return found  # type: ignore[no-any-return]
+    made = made_of(found)
+    if reader.met is not None:
+        reader.met.append(made)
+    return made
 
 
 def _read_named(reader: Reader) -> Any:
@@ -944,6 +955,17 @@ def _met(read: Callable[[Reader], Any]) -> Callable[[Reader], Any]:
     return reading
 
 
+def _given(read: Callable[[Reader], Any]) -> Callable[[Reader], Any]:
+    """Reads a value of a library's class, and says so."""
+
+    def reading(reader: Reader) -> Any:
+        value = read(reader)
+        reader.gave(value)
+        return value
+
+    return reading
+
+
 def _read_shared(reader: Reader) -> Any:
     if reader.sharing is None:
         raise Garbled("a shared value where none belongs")
@@ -996,6 +1018,7 @@ for _tag, _read in {
     "7": lambda r: pathlib.PosixPath(r.expect(str)),
     "=": _read_shared,
 }.items():
+    _read = _given(_read) if _tag in "LRJw567DQYWHU" else _read
     _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEqR" else _read
 
 
