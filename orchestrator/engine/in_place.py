@@ -13,13 +13,14 @@ They do where they
 - compare by identity (`f(x) is x`), or ask where memory lies (`np.shares_memory`, `data_ptr`, `id`).
 
 What is passed stands for more than its name: for what it is a part or a view of, and for its parts and views (`row = img[0]`,
-`x.reshape(2, 2)`, `for row in img`). A function of their own is followed where they call it or hand it on. In a tuple, a list,
-`and` and `or`, what stands later is a later assertion (`(f(x), x) == (1, [1])`); in a comparison it is not, for `f(x) == x`
-compares a result.
+`x.reshape(2, 2)`, `for row in img`). A variable that is set anew is another. A function of their own is followed where they call
+it or hand it on. In a tuple, a list, a dictionary, `and` and `or`, what stands later is a later assertion
+(`(f(x), x) == (1, [1])`); in a comparison it is not, for `f(x) == x` compares a result. So does what is computed from a result.
 
 Only the tests are read, never the candidate: otherwise it could choose to be judged in the weaker way.
 
-Left out: what no reading shows. The engine tries both ways where a run shows it (`execution.py`).
+Left out: what no reading shows, and branches, for statements are read once each, from top to bottom. The engine tries both ways
+where a run shows it (`execution.py`).
 """
 
 from __future__ import annotations
@@ -58,7 +59,19 @@ _OF_LISTS = frozenset(("append", "extend", "insert", "sort", "reverse", "fill", 
 _VIEWS = frozenset(
     (
         *("view", "reshape", "ravel", "transpose", "swapaxes", "squeeze", "unsqueeze", "diagonal", "expand", "narrow", "permute"),
-        *("flatten", "select", "unbind", "numpy", "detach", "asarray", "from_numpy", "as_tensor", "frombuffer", "memoryview"),
+        *(
+            "flatten",
+            "select",
+            "unbind",
+            "split",
+            "numpy",
+            "detach",
+            "asarray",
+            "from_numpy",
+            "as_tensor",
+            "frombuffer",
+            "memoryview",
+        ),
         *("get", "setdefault", "keys", "values", "items", "iter", "next", "reversed", "zip", "enumerate", "filter", "t"),
     )
 )
@@ -72,6 +85,7 @@ _CALLING = frozenset(
 """Functions of libraries that call a function which they are handed."""
 _MEMORY = frozenset(("shares_memory", "may_share_memory", "data_ptr", "owndata", "OWNDATA", "__array_interface__"))
 """Words of those who ask where memory lies."""
+_OF_MEMORY = re.compile(rf"{'|'.join(_MEMORY)}|\bid\(|\.base\b")
 _OF_VALUES = frozenset(
     (
         *("tolist", "sum", "item", "all", "any", "mean", "max", "min", "shape", "size", "T", "flat", "numpy", "copy"),
@@ -91,7 +105,7 @@ _POSSIBLY = re.compile(
 """What must be somewhere in tests that mean shared values: most have none, and parsing is a twentieth of a short run."""
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _Function = _Definition | ast.Module
-_SETTING_UP = ("setUp", "setUpClass", "setup_method", "setup_class", "setup")
+_SETTING_UP = ("setUp", "setUpClass", "setup_method", "setup_class", "setup", "setup_function")
 
 
 def says_in_place(tests: str, module: str, entry_point: str = "") -> bool:
@@ -101,7 +115,7 @@ def says_in_place(tests: str, module: str, entry_point: str = "") -> bool:
     try:
         tree = parse(tests)
         nodes = _walk(tree)
-        reading = _Reading(tree, nodes, module, entry_point)
+        reading = _Reading(tree, nodes, module, entry_point, memory=_OF_MEMORY.search(tests) is not None)
         handed_on = _handed_on(nodes)
         return any(_keeps(node, handed_on) for node in nodes) or reading.shares()
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -133,7 +147,9 @@ def _keeps(node: ast.AST, handed_on: set[str]) -> bool:
 class _Reading:
     """Which names lead to the candidate, and what is done with them."""
 
-    def __init__(self, tree: ast.Module, nodes: list[ast.AST], module: str, entry_point: str) -> None:
+    def __init__(self, tree: ast.Module, nodes: list[ast.AST], module: str, entry_point: str, *, memory: bool) -> None:
+        self.memory = memory
+        """Whether a word of those who ask where memory lies is anywhere."""
         self._tree = tree
         self._theirs = {module, entry_point} - {""}
         bound = set(dir(builtins)) | {"__name__", "__file__"}
@@ -230,14 +246,15 @@ class _Scope:
         """Whether the next statement shows that values are meant to be shared."""
         within = _within(node)
         asserts = _is_assertion(node)
-        if any(map(_asks_memory, within)) or (
+        if (self._reading.memory and any(map(_asks_memory, within))) or (
             (asserts or (isinstance(node, ast.Assign) and _asks(within, self.theirs))) and any(map(_compares_identity, within))
         ):
             return True
         for inner in within:
-            for target, over in _iterated(inner):
-                self._assign(target, over, part=True)
-            if isinstance(inner, ast.NamedExpr):
+            if isinstance(inner, ast.comprehension):
+                for target, over in _iterated(inner):
+                    self._assign(target, over, part=True)
+            elif isinstance(inner, ast.NamedExpr):
                 self._assign(inner.target, inner.value)
         calls = [inner for inner in within if isinstance(inner, ast.Call)]
         if asserts and self._asserts(node, within):
@@ -266,7 +283,7 @@ class _Scope:
         parts = _parts(node)
         if any(self._shows(part, names if len(parts) == 1 else _names(part)) for part in parts):
             return True
-        return len(names - self.theirs) > 0 and self._shows_in_turn(node)
+        return len(names - self.theirs) > 0 and self._shows_in_turn(within[0])
 
     def _assign(self, target: ast.expr, value: ast.expr, *, part: bool = False) -> None:
         """A variable is set, to a part of `value` if `part`."""
@@ -352,7 +369,7 @@ class _Scope:
         """Whether these names read what was passed to the candidate, and nothing of the candidate's."""
         return bool(names & given) and not names & (self.theirs | self._told | self._reading.asking)
 
-    def _shows_in_turn(self, node: ast.stmt) -> bool:
+    def _shows_in_turn(self, node: ast.AST) -> bool:
         """Whether something in a display, or after `and`, reads what was passed to the candidate right before."""
         for row in _in_turn(node, self.theirs):
             passed: set[str] = set()
@@ -622,8 +639,8 @@ def _in_turn(node: ast.AST, theirs: set[str]) -> Iterator[list[ast.expr]]:
             continue
         if isinstance(node, ast.Tuple | ast.List):
             yield node.elts
-        elif isinstance(node, ast.BoolOp):
-            yield node.values
+        elif isinstance(node, ast.BoolOp | ast.Dict | ast.JoinedStr):
+            yield [one for one in node.values if one is not None]
         todo += ast.iter_child_nodes(node)
 
 
@@ -645,9 +662,16 @@ def _is_read_off(node: ast.expr, theirs: set[str]) -> bool:
 
 
 def _is_assertion(node: ast.stmt) -> bool:
-    """Whether a statement asserts something, or is a call of unittest's or NumPy's assertions, or of one of the tests' own."""
+    """Whether a statement asserts something, or raises or fails where something is so.
+
+    Calls of unittest's or NumPy's assertions are among them, and of the tests' own.
+    """
     if isinstance(node, ast.Assert):
         return True
+    if isinstance(node, ast.If):
+        then = node.body[0]
+        fails = isinstance(then, ast.Expr) and isinstance(then.value, ast.Call) and _called(then.value) == "fail"
+        return fails or isinstance(then, ast.Raise)
     if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
         return False
     return _called(node.value).lower().lstrip("_").startswith(("assert", "check"))
@@ -655,7 +679,7 @@ def _is_assertion(node: ast.stmt) -> bool:
 
 def _parts(node: ast.stmt) -> list[ast.AST]:
     """What an assertion holds, one by one."""
-    test: ast.AST = node.test if isinstance(node, ast.Assert) else node
+    test: ast.AST = node.test if isinstance(node, ast.Assert | ast.If) else node
     return list(test.values) if isinstance(test, ast.BoolOp) else [test]
 
 

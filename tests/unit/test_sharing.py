@@ -825,6 +825,10 @@ MEANT |= {
     "every function of several": "import pytest\n@pytest.mark.parametrize('g', [f])\ndef test_a(g):\n    for one in (f, S):\n        one(x)\n        assert x == [1]",
     "a part that an assertion's loop runs over": "f(x)\nfor one in x:\n    assert one == 1",
     "an attribute of a case that was set up": "class TestA:\n    def setup_method(self):\n        self.x = []\n    def test_a(self):\n        assert f(self.x) == 1 and self.x == [1]",
+    "a check that raises": "f(x)\nif x != [1]:\n    raise AssertionError",
+    "a check that fails": "import pytest\nf(x)\nif x != [1]:\n    pytest.fail('no')",
+    "in a dictionary": "assert {'got': f(x), 'x': x} == {'got': 1, 'x': [1]}",
+    "in a text": "assert f'{f(x)} {x}' == '1 [1]'",
     "a view of a view": "y = x[1:]\nz = y[1:]\nf(z)\nassert x == [1]",
     "an attribute of an object is set under a result": "s = S()\nn = s.names()\ns.size = 3\nassert list(n) == [1]",
 }
