@@ -505,6 +505,290 @@ def test_a_candidate_changes_only_what_was_shared_with_it(heavy):
     assert not heavy.run(code, tests, in_place=True).accepted
 
 
+# Changes in place that a name alone does not show: tests, a right candidate, and a wrong one
+
+_NP = "import numpy as np\n"
+_GROWS, _COPIES = "def f(x):\n    x.append(1)", "def f(x):\n    x = x + [1]"
+_ADDS, _ADDS_TO_COPY = "def f(x): x += 1", "def f(x): x = x + 1"
+_ONE, _ONE_OF_COPY = "def f(x):\n    x.append(1)\n    return 1", "def f(x):\n    x = [*x, 1]\n    return 1"
+_LEDGER = """
+class R:
+    def __init__(self): self.kept = ['a']
+    def names(self): return {give}(self.kept)
+    def add(self, x): self.kept.append(x)
+    def first(self): return self.kept[0]
+    def total(self): return len(self.kept)
+"""
+_SEEN, _SNAPSHOT = _LEDGER.format(give=""), _LEDGER.format(give="list")
+IN_PLACE = {
+    "through a slice with a name": (
+        f"{_NP}def test_a():\n    x = np.ones(4)\n    v = x[1:3]\n    f(v)\n    assert x.tolist() == [1, 2, 2, 1]",
+        _ADDS,
+        _ADDS_TO_COPY,
+    ),
+    "through another shape": (
+        f"{_NP}def test_a():\n    x = np.zeros(4)\n    f(x.reshape(2, 2))\n    assert x.tolist() == [1] * 4",
+        _ADDS,
+        _ADDS_TO_COPY,
+    ),
+    "through a function of NumPy's": (
+        f"{_NP}def test_a():\n    x = np.zeros(4)\n    f(np.asarray(x))\n    assert x.sum() == 4",
+        _ADDS,
+        _ADDS_TO_COPY,
+    ),
+    "through a row": (
+        f"{_NP}def test_a():\n    img = np.zeros((2, 2))\n    row = img[0]\n    f(row)\n    assert img.tolist() == [[1, 1], [0, 0]]",
+        _ADDS,
+        _ADDS_TO_COPY,
+    ),
+    "through another name": ("def test_a():\n    x = []\n    y = x\n    f(y)\n    assert x == [1]", _GROWS, _COPIES),
+    "seen by two names": ("def test_a():\n    x = []\n    y = z = x\n    f(y)\n    assert z == [1]", _GROWS, _COPIES),
+    "through a list that holds it": (
+        "def test_a():\n    x = []\n    d = {'k': x}\n    f(d['k'])\n    assert x == [1]",
+        _GROWS,
+        _COPIES,
+    ),
+    "looked at by a variable": ("def test_a():\n    x = []\n    f(x)\n    got = list(x)\n    assert got == [1]", _GROWS, _COPIES),
+    "a name given inside": ("def test_a():\n    f(x := [])\n    assert x == [1]", _GROWS, _COPIES),
+    "a name that a result had before": (
+        "def test_a():\n    x = f([])\n    x = []\n    f(x)\n    assert x == [1]",
+        _GROWS,
+        _COPIES,
+    ),
+    "in a loop": ("def test_a():\n    d = [[], []]\n    for e in d:\n        f(e)\n    assert d == [[1], [1]]", _GROWS, _COPIES),
+    "in a loop over pairs": (
+        "def test_a():\n    d = {'a': []}\n    for _, e in d.items():\n        f(e)\n    assert d == {'a': [1]}",
+        _GROWS,
+        _COPIES,
+    ),
+    "in a counted loop": (
+        "def test_a():\n    d = [[], []]\n    for i, e in enumerate(d):\n        f(e)\n    assert d == [[1], [1]]",
+        _GROWS,
+        _COPIES,
+    ),
+    "in a loop over two": (
+        "def test_a():\n    d = [[], []]\n    for e, n in zip(d, 'ab'):\n        f(e)\n    assert d[0] == [1]",
+        _GROWS,
+        _COPIES,
+    ),
+    "in a comprehension": ("def test_a():\n    d = [[], []]\n    [f(e) for e in d]\n    assert d == [[1], [1]]", _GROWS, _COPIES),
+    "in an assertion's own comprehension": (
+        "def test_a():\n    d = [[], []]\n    assert all(f(e) == 1 for e in d) and d == [[1], [1]]",
+        _ONE,
+        _ONE_OF_COPY,
+    ),
+    "by map": ("def test_a():\n    d = [[], []]\n    list(map(f, d))\n    assert d == [[1], [1]]", _GROWS, _COPIES),
+    "by a helper": ("def test_a():\n    d = []\n    def go(): f(d)\n    go()\n    assert d == [1]", _GROWS, _COPIES),
+    "by a helper with a parameter": (
+        "def go(n, xs):\n    for _ in range(n): f(xs)\ndef test_a():\n    d = []\n    go(2, d)\n    assert d == [1, 1]",
+        _GROWS,
+        _COPIES,
+    ),
+    "by a helper of a helper": (
+        "def inner(xs): f(xs)\ndef outer(ys): inner(ys)\ndef test_a():\n    d = []\n    outer(d)\n    assert d == [1]",
+        _GROWS,
+        _COPIES,
+    ),
+    "by a helper that is handed the function": (
+        "def hold(fn, xs, want):\n    fn(xs)\n    assert xs == want\ndef test_a():\n    hold(f, [], [1])",
+        _GROWS,
+        _COPIES,
+    ),
+    "by a lambda with a name": (
+        "def test_a():\n    d = []\n    go = lambda: f(d)\n    go()\n    assert d == [1]",
+        _GROWS,
+        _COPIES,
+    ),
+    "by a thread": (
+        "import threading\ndef test_a():\n    d = []\n    t = threading.Thread(target=f, args=(d,))\n    t.start()\n    t.join()\n    assert d == [1]",
+        _GROWS,
+        _COPIES,
+    ),
+    "looked at by a helper": (
+        "def look(xs): assert xs == [1]\ndef test_a():\n    d = []\n    f(d)\n    look(d)",
+        _GROWS,
+        _COPIES,
+    ),
+    "after `and`": ("def test_a():\n    d = []\n    assert f(d) == 1 and d == [1]", _ONE, _ONE_OF_COPY),
+    "after `or`": ("def test_a():\n    d = []\n    assert (f(d) or d) == [1]", _GROWS, _COPIES),
+    "in a pair": ("def test_a():\n    d = []\n    assert (f(d), d) == (1, [1])", _ONE, _ONE_OF_COPY),
+    "in a list in a call": ("def test_a():\n    d = []\n    assert sorted([f(d), len(d)]) == [1, 1]", _ONE, _ONE_OF_COPY),
+    "a list of results that grows": (
+        "def test_a():\n    r = R()\n    n = r.names()\n    r.add('b')\n    assert list(n) == ['a', 'b']",
+        _SEEN,
+        _SNAPSHOT,
+    ),
+    "a list of results that is bare": (
+        "def test_a():\n    r = R()\n    n = r.names()\n    r.add('b')\n    assert n == ['a', 'b']",
+        _SEEN,
+        _SNAPSHOT,
+    ),
+    "an item of a result is set": (
+        "def test_a():\n    r = R()\n    n = r.names()\n    n[0] = 'z'\n    assert r.first() == 'z'",
+        _SEEN,
+        _SNAPSHOT,
+    ),
+    "a result is appended to": (
+        "def test_a():\n    r = R()\n    n = r.names()\n    n.append('z')\n    assert r.total() == 2",
+        _SEEN,
+        _SNAPSHOT,
+    ),
+    "what an object was given to keep": (
+        "def test_a():\n    xs, k = [], K()\n    k['a'] = xs\n    k.grow()\n    assert xs == [1]",
+        "class K(dict):\n    def grow(self):\n        for v in self.values(): v.append(1)",
+        "class K(dict):\n    def grow(self):\n        for k, v in self.items(): self[k] = v + [1]",
+    ),
+    "a result that is handed back": (
+        "from candidate import make\ndef test_a():\n    m = make()\n    f(m)\n    assert m == [0, 1]",
+        _GROWS + "\ndef make(): return [0]",
+        _COPIES + "\ndef make(): return [0]",
+    ),
+    "memory in common": (
+        f"{_NP}def test_a():\n    x = np.zeros(3)\n    assert np.shares_memory(f(x), x)",
+        "def f(x): return x[1:]",
+        "def f(x): return x[1:].copy()",
+    ),
+    "memory that may be in common": (
+        f"{_NP}def test_a():\n    x = np.zeros(3)\n    got = f(x)\n    same = np.may_share_memory(got, x)\n    assert same",
+        "def f(x): return x[1:]",
+        "def f(x): return x[1:].copy()",
+    ),
+    "no memory in common": (
+        f"{_NP}def test_a():\n    x = np.zeros(3)\n    assert not np.shares_memory(f(x), x)",
+        "def f(x): return x[1:].copy()",
+        "def f(x): return x[1:]",
+    ),
+    "a base": (
+        f"{_NP}def test_a():\n    x = np.zeros(3)\n    assert f(x).base is x",
+        "def f(x): return x[1:]",
+        "def f(x): return x[1:].copy()",
+    ),
+    "where a tensor lies": (
+        "import torch\ndef test_a():\n    x = torch.zeros(3)\n    assert f(x).data_ptr() == x.data_ptr()",
+        "def f(x): return x.view(3, 1)",
+        "def f(x): return x.clone()",
+    ),
+    "where a tensor does not lie": (
+        "import torch\ndef test_a():\n    x = torch.zeros(3)\n    assert f(x).data_ptr() != x.data_ptr()",
+        "def f(x): return x.clone()",
+        "def f(x): return x.view(3, 1)",
+    ),
+    "the same by number": (
+        "def test_a():\n    x = [1]\n    assert id(f(x)) == id(x)",
+        "def f(x): return x",
+        "def f(x): return list(x)",
+    ),
+    "the same, by a variable": (
+        "def test_a():\n    x = [1]\n    same = f(x) is x\n    assert same",
+        "def f(x): return x",
+        "def f(x): return list(x)",
+    ),
+    "unittest, a row of what was set up": (
+        f"import unittest\n{_NP}class TestF(unittest.TestCase):\n    def setUp(self):\n        self.img = np.zeros((2, 2))\n        self.row = self.img[0]\n    def test_a(self):\n        f(self.row)\n        self.assertEqual(self.img.tolist(), [[1, 1], [0, 0]])",
+        _ADDS,
+        _ADDS_TO_COPY,
+    ),
+    "unittest, called in setUp": (
+        "import unittest\nclass TestF(unittest.TestCase):\n    def setUp(self):\n        self.x = []\n        f(self.x)\n    def test_a(self):\n        self.assertEqual(self.x, [1])",
+        _GROWS,
+        _COPIES,
+    ),
+    "unittest, a helper method": (
+        "import unittest\nclass TestF(unittest.TestCase):\n    def setUp(self):\n        self.x = []\n    def go(self):\n        f(self.x)\n    def test_a(self):\n        self.go()\n        self.assertEqual(self.x, [1])",
+        _GROWS,
+        _COPIES,
+    ),
+    "unittest, a loop": (
+        "import unittest\nclass TestF(unittest.TestCase):\n    def setUp(self):\n        self.d = [[], []]\n    def test_a(self):\n        for e in self.d:\n            f(e)\n        self.assertListEqual(self.d, [[1], [1]])",
+        _GROWS,
+        _COPIES,
+    ),
+    "unittest, a pair": (
+        "import unittest\nclass TestF(unittest.TestCase):\n    def test_a(self):\n        d = []\n        self.assertEqual((f(d), d), (1, [1]))",
+        _ONE,
+        _ONE_OF_COPY,
+    ),
+    "unittest, a result that grows": (
+        "import unittest\nclass TestR(unittest.TestCase):\n    def setUp(self):\n        self.r = R()\n    def test_a(self):\n        n = self.r.names()\n        self.r.add('b')\n        self.assertEqual(list(n), ['a', 'b'])",
+        _SEEN,
+        _SNAPSHOT,
+    ),
+    "unittest, a class's": (
+        "import unittest\nclass TestF(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls):\n        cls.x = []\n    def test_a(self):\n        f(self.x)\n        self.assertEqual(self.x, [1])",
+        _GROWS,
+        _COPIES,
+    ),
+}
+
+
+def both(name: str) -> tuple[str, str, str]:
+    tests, right, wrong = IN_PLACE[name]
+    return f"from candidate import {'R' if 'R()' in tests else 'K' if 'K()' in tests else 'f'}\n{tests}", right, wrong
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_a_change_in_place_that_is_meant_is_accepted(heavy, name):
+    tests, right, _ = both(name)
+    assert accepted(runs := judged(heavy, right, tests)) == [True], runs
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_work_on_a_copy_is_not_accepted_where_a_change_is_meant(heavy, name):
+    tests, _, wrong = both(name)
+    runs = judged(heavy, wrong, tests)
+    assert not all(accepted(runs)), runs
+    assert not any(run.tampered for run in runs)
+
+
+LEFT_ALONE = {
+    "compared with the result": (
+        "def test_a():\n    x = [2, 1]\n    want = sorted(x)\n    assert f(x) == want == sorted(x)",
+        "def f(x): return sorted(x)",
+        "def f(x): return [x.pop()]",
+    ),
+    "an alias that stays": (
+        "def test_a():\n    x = [2, 1]\n    y = x\n    assert f(y) == [1, 2]\n    assert x == [2, 1]",
+        "def f(x): return sorted(x)",
+        "def f(x):\n    x.sort()\n    return x",
+    ),
+    "a row that stays": (
+        f"{_NP}def test_a():\n    x = np.zeros((2, 2))\n    row = x[0]\n    got = f(row)\n    assert x.sum() == 0 and got.sum() == 2",
+        "def f(x): return x + 1",
+        "def f(x):\n    x += 1\n    return x",
+    ),
+    "several that stay": (
+        "def test_a():\n    d = [[2, 1], [3]]\n    assert [f(e) for e in d] == [[1, 2], [3]]\n    assert d == [[2, 1], [3]]",
+        "def f(x): return sorted(x)",
+        "def f(x):\n    x.sort()\n    return x",
+    ),
+    "a snapshot": ("def test_a():\n    r = R()\n    n = r.names()\n    r.add('b')\n    assert n == ['a']", _SNAPSHOT, _SEEN),
+    "a result that the object does not see": (
+        "def test_a():\n    r = R()\n    n = r.names()\n    n.append('z')\n    assert r.total() == 1",
+        _SNAPSHOT,
+        _SEEN,
+    ),
+    "one that stays beside its result": (
+        "def test_a():\n    d = [2, 1]\n    assert (f(d), d) == ([1, 2], [2, 1])",
+        "def f(x): return sorted(x)",
+        "def f(x):\n    x.sort()\n    return list(x)",
+    ),
+    "in unittest": (
+        "import unittest\nclass TestF(unittest.TestCase):\n    def setUp(self):\n        self.x = [2, 1]\n    def test_a(self):\n        self.assertEqual(f(self.x), [1, 2])\n        self.assertEqual(self.x, [2, 1])",
+        "def f(x): return sorted(x)",
+        "def f(x):\n    x.sort()\n    return x",
+    ),
+}
+"""Tests that want a value left as it is, a right candidate, and one that changes it."""
+
+
+@pytest.mark.parametrize("name", LEFT_ALONE)
+def test_a_value_that_is_to_stay_as_it_was(heavy, name):
+    tests, right, wrong = LEFT_ALONE[name]
+    tests = f"from candidate import {'R' if 'R()' in tests else 'f'}\n{tests}"
+    assert all(accepted(runs := judged(heavy, right, tests))), runs
+    assert not all(accepted(runs := judged(heavy, wrong, tests))), runs
+
+
 # Reading the tests
 
 MEANT = {
@@ -540,7 +824,36 @@ MEANT |= {
     "a lambda that changes what it is passed": "assert f([1, 2], lambda xs: xs.pop()) == 1",
     "a class of their own": "class Node:\n    pass\nassert f(Node()) == 1",
 }
+MEANT |= {
+    "every function of several": "import pytest\n@pytest.mark.parametrize('g', [f])\ndef test_a(g):\n    for one in (f, S):\n        one(x)\n        assert x == [1]",
+    "a part that an assertion's loop runs over": "f(x)\nfor one in x:\n    assert one == 1",
+    "an attribute of a case that was set up": "class TestA:\n    def setup_method(self):\n        self.x = []\n    def test_a(self):\n        assert f(self.x) == 1 and self.x == [1]",
+    "a check that raises": "f(x)\nif x != [1]:\n    raise AssertionError",
+    "a check that fails": "import pytest\nf(x)\nif x != [1]:\n    pytest.fail('no')",
+    "in a dictionary": "assert {'got': f(x), 'x': x} == {'got': 1, 'x': [1]}",
+    "in a text": "assert f'{f(x)} {x}' == '1 [1]'",
+    "a view of a view": "y = x[1:]\nz = y[1:]\nf(z)\nassert x == [1]",
+    "an attribute of an object is set under a result": "s = S()\nn = s.names()\ns.size = 3\nassert list(n) == [1]",
+}
 NOT_MEANT = {
+    "a result of a tuple that is compared": "a, b = f(x)\nassert a == x",
+    "something computed from a result": "got = sorted(f(x))\nassert got == x",
+    "results of map": "got = list(map(f, x))\nassert got == x",
+    "results by a helper": "def run(xs): return sorted(f(xs))\ngot = run(x)\nassert got == x",
+    "a helper that compares": "def check(xs): assert f(xs) == xs\ncheck(x)\ncheck(x)",
+    "a result in a loop": "for case in CASES:\n    xs, want = case\n    got = f(xs)\n    assert got == want",
+    "a result beside the argument in one comparison": "assert f(x) == x",
+    "several results beside their arguments": "y = [3]\nassert [f(x), f(y)] == [x, y]",
+    "a call in an argument": "assert f([f(x), x]) == 1",
+    "an expectation that is changed along": "s = S()\nwant = s.names()\nwant.append(3)\ns.push(3)\nassert s.names() == want",
+    "a number from before": "s = S()\nn = s.size()\ns.push(3)\nassert s.size() == n + 1",
+    "a number from before, with a constant": "s = S()\nn = s.size()\ns.push(3)\nassert n == 0",
+    "another object of the candidate's": "s = S()\nn = s.child()\ns.push(3)\nassert n.name == 'a'",
+    "a result that is asked for again": "s = S()\nn = s.names()\ns.push(3)\nn = s.names()\nassert n == [3]",
+    "a copy that is changed": "s = S()\nt = s.copy()\nt[0] = 1\nassert s.size() == 0",
+    "a file": "f(item)\nwith open(item) as g:\n    text = g.read()\nassert text == 'a'",
+    "a marker of the tests' own": "_unset = object()\ndef pick(a):\n    missing = a is _unset\n    return missing\nassert f(1) == 1",
+    "a loop over results": "for one in f(x):\n    assert one in x",
     "results of two calls in one line": "a, b = f(1), f(2)\nassert a == 1 and b == 2",
     "a class of tests": "class TestA:\n    def test_a(self):\n        assert f(1) == 1",
     "an exception": "class MyError(ValueError): pass\nassert f(MyError) == 1",
