@@ -23,10 +23,10 @@ from orchestrator.cli.shared import (
     Seed,
     Threshold,
     Workers,
+    check_reports,
     checked,
     console,
     guarded,
-    make_folder,
     nothing_beside_resume,
     nothing_of,
     out_json,
@@ -144,7 +144,6 @@ def dataset(
     from orchestrator.applications.evaluation.job import Evaluation
     from orchestrator.applications.evaluation.options import EvalJob
     from orchestrator.applications.evaluation.reports import FILES, write_reports
-    from orchestrator.jobs.reports import check_folder
 
     chosen, asked = settings(workers=workers), Asked(base_url, model, parallel)
     options: dict[str, object] = {
@@ -201,8 +200,7 @@ def dataset(
     job = None
     if resume is None:
         job = _job(EvalJob, name or "", options | {"parallel": parallel} | asked.server(chosen), timeout)
-    if out is not None:
-        check_folder(make_folder(out, "--out"), FILES)
+    check_reports(out, FILES, resume)
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
         evaluation = Evaluation(chosen, records, watcher=watcher)
@@ -303,7 +301,6 @@ def unit_tests(
     from orchestrator.applications.unit_tests.options import UnitTestJob
     from orchestrator.applications.unit_tests.reports import FILES, write_reports
     from orchestrator.cli.solve import with_mutation
-    from orchestrator.jobs.reports import check_folder
 
     _check_data(name, data)
     chosen, asked = settings(workers=workers), Asked(base_url, model, parallel)
@@ -331,8 +328,7 @@ def unit_tests(
             **asked.server(chosen),
         }
         job = checked(UnitTestJob, **with_mutation(options, mutants=mutants, seed=seed, threshold=threshold))
-    if out is not None:
-        check_folder(make_folder(out, "--out"), FILES)
+    check_reports(out, FILES, resume)
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
         writing = UnitTestWriting(chosen, records, watcher=watcher)
@@ -391,7 +387,6 @@ def tabular(
     from orchestrator.applications.tabular.manifest import read_manifest
     from orchestrator.applications.tabular.suite import SuiteEvaluation
     from orchestrator.applications.tabular.suite_reports import AGAIN, FILES, write_reports
-    from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
     options: dict[str, object] = {
@@ -417,8 +412,7 @@ def tabular(
     else:
         defaults = {"base_url": chosen.base_url, "model": chosen.model}
         job = read_manifest(folder, models=model or [], tables=table or [], options=options, defaults=defaults)
-    if out is not None:
-        check_folder(make_folder(out, "--out"), FILES)
+    check_reports(out, FILES, resume)
     with resumable(AGAIN) as (records, watcher):
         result = run_or_resume(SuiteEvaluation(chosen, records, watcher=watcher), job, resume, Asked(None, None, None))
     _finish(result, write_reports, _show_tables, AGAIN, out, json_)

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
@@ -228,6 +228,23 @@ def make_folder(path: Path, option: str) -> Path:
     except OSError as error:
         raise UsageError(f"{option} {path} cannot be made: {error.strerror}.", remedy="Name another folder.") from None
     return path
+
+
+def check_reports(folder: Path | None, names: Iterable[str], resume: str | None) -> None:
+    """Refuse, before any work, a folder of --out in which the report of this run would replace something else.
+
+    Raises:
+        UsageError: it would, or the folder cannot be made, or there is no such run to resume.
+    """
+    from orchestrator.jobs.reports import check_folder
+
+    if folder is None:
+        return
+    run = ""
+    if resume is not None:
+        with store(to_read=True) as records:
+            run = records.run(resume).id
+    check_folder(make_folder(folder, "--out"), names, run)
 
 
 @contextlib.contextmanager

@@ -475,7 +475,7 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     with pytest.raises(StoreError, match=r"report\.md cannot be written: No space left") as caught:
         write_reports(result, tmp_path / "out")
     assert result.run.id in caught.value.remedy
-    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["report.json", "results.jsonl"]
+    assert list((tmp_path / "out").iterdir()) == [], "a report is whole or not there"
     monkeypatch.undo()
     again = await resume(result.run.id, settings, records, engine=engine)
     assert len(write_reports(again, tmp_path / "elsewhere")) == 4

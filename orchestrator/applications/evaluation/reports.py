@@ -33,7 +33,7 @@ def write_reports(result: EvalResult, folder: Path) -> list[Path]:
     """Write all files and return their paths.
 
     Raises:
-        StoreError, UsageError: one cannot be written; those before it are there.
+        StoreError, UsageError: one cannot be written, or would replace what is not of this run.
     """
     pages = {"report.md": markdown(result), "report.html": page(result)}
     return write_files(folder, result.as_json(), pages, f"fumehood eval --resume {result.run.id}")
