@@ -87,7 +87,7 @@ def collect(
         licence=licence,
         title=title,
     )
-    with store() as records:
+    with store(to_read=True) as records:
         collection = gather(runs, records, job, data=chosen.data, say=note)
     for problem in collection.problems:
         note(f"  {problem}")

@@ -428,7 +428,7 @@ def compare(
     """Compare two evaluations over the same tasks: the second minus the first, and whether chance explains it."""
     from orchestrator.applications.evaluation.comparison import compare_runs
 
-    with store() as records:
+    with store(to_read=True) as records:
         if records.run(first).id == records.run(second).id:
             raise UsageError("Both names are of one run.", remedy="`fumehood runs ls` lists the others.")
         one, other, comparison = compare_runs(first, second, records)

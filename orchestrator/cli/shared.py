@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, ParamSpe
 import typer
 
 from orchestrator import files
+from orchestrator.cli import messages
 from orchestrator.cli.messages import complain, note, out
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -69,16 +70,22 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except OrchestratorError as error:
-            show_error(error, as_json=bool(kwargs.get("json_")))
+            show_error(error, as_json=messages.as_json)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            complain("Interrupted.")
+            _leave("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
         except Terminated:
-            complain("Terminated.")
+            _leave("Terminated.")
             raise typer.Exit(TERMINATED) from None
 
     return wrapper
+
+
+def _leave(word: str) -> None:
+    complain(word)
+    if messages.as_json:
+        out_json({"error": word, "remedy": ""})
 
 
 def show_error(error: OrchestratorError, *, as_json: bool) -> None:

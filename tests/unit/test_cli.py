@@ -584,6 +584,81 @@ def test_errors_are_json_too(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("run --json", "Missing argument 'FILE|FOLDER|NOTEBOOK'"),
+        ("run x.py --json --wall-time soon", "Invalid value for '--wall-time'"),
+        ("--json nonsense", "No such option"),
+        ("runs nonsense --json", "No such command 'nonsense'"),
+        ("eval --json --n 3 --no-such-option", "No such option"),
+        ("-q -v run x.py --json", "exclude each other"),
+    ],
+)
+def test_wrong_usage_is_json_too(cli: Cli, command: str, sentence: str) -> None:
+    result = cli(*command.split())
+    told = json.loads(result.stdout)
+    assert result.exit_code == 2
+    assert set(told) == {"error", "remedy"}
+    assert sentence in told["error"]
+    assert told["error"] in result.stderr
+    assert told["remedy"]
+
+
+def test_json_after_two_dashes_belongs_to_the_program(cli: Cli) -> None:
+    result = cli("run", "--wall-time", "soon", "x.py", "--", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_defect_of_ours_is_json_too() -> None:
+    program = (
+        "import sys, orchestrator.cli as cli\n"
+        "@cli.app.command()\n"
+        "def broken(json_: cli.shared.Json = False) -> None:\n"
+        "    raise ZeroDivisionError('ours')\n"
+        "sys.argv = ['fumehood', 'broken', '--json']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == "fumehood broke: ZeroDivisionError: ours"
+
+
+# -- a stdout that is not read, or cannot be written ------------------------------------------------------------------
+
+
+def piped(script: str) -> tuple[int, str]:
+    """Exit code of the first command of a pipeline, and what was on stderr; `fumehood` in it is this project's."""
+    command = f'set -o pipefail; fumehood() {{ {sys.executable} -m orchestrator "$@"; }}; {script}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", ["tasks", "tasks --json", "help", "--help", "version"])
+def test_a_reader_that_leaves_early_changes_nothing(command: str) -> None:
+    assert piped(f"fumehood {command} | head -0") == (0, "")
+    assert piped(f"fumehood {command} >&-") == (0, "")
+
+
+def test_a_reader_that_leaves_early_keeps_the_exit_code_of_what_failed() -> None:
+    code, said = piped("fumehood run missing.py --json | head -0")
+    assert code == 2
+    assert said.count("\n") == 2
+
+
+@pytest.mark.parametrize("command", ["tasks", "tasks --json", "help", "version", "run missing.py --json"])
+def test_a_full_disk_under_stdout_is_one_sentence(command: str) -> None:
+    code, said = piped(f"fumehood {command} >/dev/full")
+    *_, sentence, remedy = said.splitlines()
+    assert (code, sentence) == (3, "fumehood: Stdout cannot be written: No space left on device.")
+    assert remedy == "  Free some space."
+    assert "Traceback" not in said
+
+
+def test_a_stderr_that_cannot_be_written_changes_nothing() -> None:
+    assert piped("fumehood run missing.py 2>/dev/full")[0] == 2
+
+
+@pytest.mark.parametrize(
     "command", [["runs", "ls"], ["runs", "show"], ["solve", "loss", "--resume", "last"], ["solve", "loss", "focal"]]
 )
 def test_a_corrupt_store(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
@@ -628,7 +703,7 @@ def test_a_full_disk(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     try:
         (place / "filling").write_bytes(b"x" * 60_000)
         monkeypatch.setenv("FUMEHOOD_DB", f"sqlite:///{place}/runs.sqlite3")
-        explained(cli("runs", "ls"), 3, "disk is full")
+        explained(cli("solve", "loss", "focal"), 3, "disk is full")
     finally:
         libc.umount(str(place).encode())
 
@@ -720,6 +795,14 @@ def test_runs_are_listed(cli: Cli, recorded: str) -> None:
     explained(cli("runs", "ls", "--limit", "-1"), 2, "--limit must be at least 1")
 
 
+@pytest.mark.parametrize(
+    "command", ["runs ls", "runs show", "runs show abc --json", "eval compare a b", "collect a --out data", "model ls"]
+)
+def test_what_only_reads_makes_no_home(cli: Cli, tmp_path: Path, command: str) -> None:
+    cli(*command.split())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_runs_yet(cli: Cli) -> None:
     assert json.loads(cli("runs", "ls", "--json").stdout) == []
     assert "No run yet" in cli("runs", "ls").stderr
@@ -792,9 +875,11 @@ def test_a_template_without_a_place_for_the_task(cli: Cli, tmp_path: Path) -> No
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here")
 @pytest.mark.slow
-def test_a_home_that_cannot_be_written_is_read(cli: Cli, recorded: str, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_is_read(
+    cli: Cli, recorded: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A file system of its own that is mounted read-only, for root may write to any folder."""
-    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && exec fumehood runs"
+    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && exec fumehood"
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def runs(home: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -803,10 +888,14 @@ def test_a_home_that_cannot_be_written_is_read(cli: Cli, recorded: str, tmp_path
             command, capture_output=True, text=True, check=False, env=environment | {"FUMEHOOD_HOME": f"{tmp_path}/{home}"}
         )
 
-    assert recorded in runs("home", "ls").stdout
-    assert "focal" in runs("home", "show").stdout
-    assert "No run yet" in runs("nothing", "ls").stderr
-    refused = runs("home", "rm", "last")
+    assert recorded in runs("home", "runs", "ls").stdout
+    assert "focal" in runs("home", "runs", "show").stdout
+    assert "No run yet" in runs("nothing", "runs", "ls").stderr
+    assert "Both names are of one run" in runs("home", "eval", "compare", "last", recorded).stderr
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "data"
+    assert runs("home", "collect", "last", "--out", str(elsewhere)).returncode == 0
+    assert (elsewhere / "README.md").exists()
+    refused = runs("home", "runs", "rm", "last")
     assert refused.returncode == 3
     assert "cannot be" in refused.stderr or "read" in refused.stderr
 
