@@ -32,6 +32,7 @@ class Outlet:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._on_terminal = stream.isatty()
         self.failure: OSError | None = None
         """Why it takes nothing any more."""
 
@@ -51,6 +52,12 @@ class Outlet:
                 self._stream.flush()
             except OSError as error:
                 self._lose(error)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is at fault itself, and not a reader that has left or a terminal that was closed."""
+        gone = isinstance(self.failure, BrokenPipeError) or self._on_terminal
+        return self.failure is not None and not gone
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -80,7 +87,7 @@ def outlets() -> Iterator[None]:
         told.flush()
         complaints.flush()
         sys.stdout, sys.stderr = before
-        if told.failure is not None and not isinstance(told.failure, BrokenPipeError):
+        if told.failure is not None and told.is_full:
             raise StoreError(f"Stdout cannot be written: {told.failure.strerror}.", remedy="Free some space.")
 
 

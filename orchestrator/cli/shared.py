@@ -54,12 +54,17 @@ Processes = Annotated[int | None, typer.Option(metavar="N", help="Processes and 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells count."""
 TERMINATED = 143
-"""Exit code after SIGTERM."""
+"""Exit code after SIGTERM, or after SIGHUP."""
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 class Terminated(Exception):
-    """SIGTERM arrived, and the work was cancelled in order."""
+    """SIGTERM arrived, or the terminal was closed, and the work was cancelled in order."""
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Signals that are to close what is open: SIGTERM, and SIGHUP of a closed terminal; not what `nohup` has set aside."""
+    return [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
 
 
 def guarded(command: Callable[P, T]) -> Callable[P, T]:
@@ -339,13 +344,13 @@ def nothing_beside_resume(what: str, *given: object) -> None:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run async work to its end. Ctrl-C and SIGTERM cancel it, so that it closes what it opened.
+    """Run async work to its end. Ctrl-C, SIGTERM and SIGHUP cancel it, so that it closes what it opened.
 
     A second Ctrl-C says what is waited for, a third one leaves at once.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C.
-        Terminated: after SIGTERM.
+        Terminated: after SIGTERM or SIGHUP.
     """
     terminated = False
     presses = 0
@@ -371,7 +376,8 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
                 os.write(2, b"\x1b[?25h" if os.isatty(2) else b"")  # a panel hides the cursor
                 os._exit(INTERRUPTED)
 
-        loop.add_signal_handler(signal.SIGTERM, terminate)
+        for one in ending_signals():
+            loop.add_signal_handler(one, terminate)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a background job of a shell
             signal.signal(signal.SIGINT, press)
         return await work

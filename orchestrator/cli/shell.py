@@ -14,7 +14,7 @@ import typer
 
 from orchestrator.cli.given import carried
 from orchestrator.cli.messages import note, out, show
-from orchestrator.cli.shared import Json, Processes, Terminated, limits_of, settings
+from orchestrator.cli.shared import Json, Processes, Terminated, ending_signals, limits_of, settings
 
 if TYPE_CHECKING:
     from orchestrator.engine.background import SyncSession
@@ -112,16 +112,17 @@ def _opened(limits: Limits, image: str, **options: Any) -> Iterator[SyncSession]
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM close what is open."""
+    """Let SIGTERM and a closed terminal close what is open."""
 
     def terminate(*_: object) -> NoReturn:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {one: signal.signal(one, terminate) for one in ending_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _greet(names: list[str], ttl: float) -> None:
