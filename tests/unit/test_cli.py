@@ -1010,6 +1010,37 @@ def test_a_terminal_shows_how_many_are_judged() -> None:
     assert "12 of 164 judged" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_terminal_shows_the_task_and_the_tokens_of_what_was_judged_without_a_line() -> None:
+    progress = Progress(live=False)
+    lines = Lines(progress)
+
+    def shown() -> str:
+        screen = Screen(file=io.StringIO(), width=100)
+        screen.print(progress.render())
+        return screen.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+    assert "preparing" in shown()
+    assert "token" not in shown()
+    lines.count(0, 2)
+    assert "nothing judged yet" in shown()
+    lines.event(Event(kind="attempt_finished", task="focal", attempt=ATTEMPTS[0]))
+    lines.count(1, 2)
+    assert "focal, round 0 sample 0  1 of 2 judged  0 of 1 accepted  20 tokens" in shown()
+
+
+def test_where_no_model_was_asked_no_tokens_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    missed = "These faults in the function go unnoticed:\nline 3: `<` -> `<=`\nline 4: `1` -> `2`"
+    for feedback in (missed, "Nothing:"):
+        given = Attempt(
+            task="f", index=0, kind="tests", completion=Completion(text=""), feedback=feedback, verdict=Verdict.ACCEPTED
+        )
+        Progress(live=False, clock=lambda: 0.0).event(Event(kind="attempt_finished", task="f", attempt=given))
+    assert capsys.readouterr().err.splitlines() == [
+        "   0.0 s  f: tests, round 0 sample 0: accepted: These faults in the function go unnoticed: line 3: `<` -> `<=`",
+        "   0.0 s  f: tests, round 0 sample 0: accepted: Nothing",
+    ]
+
+
 def test_silence_is_told_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
     lines = Lines(Progress(live=False, clock=lambda: now), clock=lambda: now)

@@ -441,6 +441,8 @@ async def test_reports_are_whole_and_need_no_other_file(tmp_path, dataset, setti
     assert "<script" not in page
     assert "http" not in page
     assert "| pass@1 | 50.0 % |" in text
+    assert "token" not in text, "no model was asked"
+    assert "the model" not in text
     for one in (page, text):  # the failure by its kind, the sample with prompt, code and reason
         assert all(part in one for part in ("wrong_answer", "assert 1 == 2", "alert(1)", "t1"))
 
