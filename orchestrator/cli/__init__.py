@@ -24,7 +24,7 @@ from orchestrator.cli.collect import collect
 from orchestrator.cli.eval import eval_app
 from orchestrator.cli.execute import run
 from orchestrator.cli.machine import doctor, image_app, model_app
-from orchestrator.cli.manual import context_of, manual
+from orchestrator.cli.manual import Commands, context_of, manual
 from orchestrator.cli.messages import complain, out, set_up
 from orchestrator.cli.records import runs_app
 from orchestrator.cli.redteam import redteam
@@ -61,7 +61,7 @@ class _Root(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-app = typer.Typer(
+app = Commands(
     name="fumehood",
     cls=_Root,
     help="Run, judge and correct code written by language models, in sandboxes.",
@@ -95,7 +95,9 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say what the engine does; twice: each step.")] = 0,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say what the engine does; twice: each step.")
+    ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only: no notes, no progress.")] = False,
     log_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Add all that is said to this file, with times.")] = None,
 ) -> None:
@@ -112,7 +114,7 @@ def version() -> None:
 @guarded
 def show_help(
     context: typer.Context,
-    words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND...]", help="As in `fumehood help solve loss`.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="As in `fumehood help solve loss`.")] = None,
 ) -> None:
     """Show the help of one command, or a manual of all of them."""
     from pydoc import pager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import Json, console, guarded, out_json, run_async, settings
 from orchestrator.errors import UsageError
@@ -15,7 +16,7 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.checks.bench.figures import Figures
 
-bench_app = typer.Typer(
+bench_app = Commands(
     help="Measure speed next to yardsticks, on the same machine at the same time.", no_args_is_help=True, rich_markup_mode=None
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
     RUN,
@@ -78,7 +79,7 @@ class _DatasetFirst(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-eval_app = typer.Typer(
+eval_app = Commands(
     cls=_DatasetFirst,
     help="Measure models: `fumehood eval humaneval`. All options: `fumehood eval dataset --help`.",
     epilog=_EXAMPLES,
@@ -167,6 +168,8 @@ def dataset(
         "repair_temperature": repair_temperature,
         "judging": judging,
     }
+    if "" in (stop or ()):
+        raise UsageError("--stop is empty: every answer would end before it began.", remedy="Leave it out, or name a text.")
     if resume is not None:
         nothing_beside_resume("data set", name, timeout, *options.values())
     elif name is None:

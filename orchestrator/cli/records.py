@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import RUN, Json, console, guarded, nothing_of, number, out_json, store
 from orchestrator.errors import UsageError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _ABOUT = 28
 """Characters that say what a run is about."""
-runs_app = typer.Typer(help="Show recorded runs.", no_args_is_help=True, rich_markup_mode=None)
+runs_app = Commands(help="Show recorded runs.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @runs_app.command()
@@ -60,7 +61,7 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="Show at most N runs
 @guarded
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help=RUN)] = "last",
-    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="Only this task.")] = None,
     attempt: Annotated[int | None, typer.Option(metavar="N", help="All of one attempt: prompt, answer, code, results.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only attempts that were not accepted.")] = False,
     json_: Json = False,

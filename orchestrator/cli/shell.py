@@ -54,7 +54,7 @@ def shell(
     Where stdin is not a terminal, it is read as one shell script: `fumehood shell data.csv < script.sh`. With --json, each line
     is a command, and each result is one line of JSON.
 
-    Exit code 0: the last command ended well; 1: it did not; 3: the sandbox failed.
+    Exit code 0: the last command ended well; 1: it did not, also where `exit 7` names another number; 3: the sandbox failed.
     """
     limits = limits_of(memory=memory, disk=disk, output=output, wall_time=wall_time, cpu_time=wall_time, processes=processes)
     notes: list[str] = []
@@ -75,10 +75,11 @@ def shell(
         try:
             for last in results:
                 _tell(last, as_json=json_)
-            code = code_of(last)
         except _Left as left:
-            code = code_of(last) if left.code is None else left.code
-    raise typer.Exit(code)
+            last = left.result(last)
+            if json_:
+                _tell(last, as_json=True)
+    raise typer.Exit(code_of(last))
 
 
 class _Left(Exception):
@@ -87,12 +88,22 @@ class _Left(Exception):
     def __init__(self, line: str) -> None:
         super().__init__(line)
         number = line.split()[1:2]
-        self.code = int(number[0]) & 255 if number and number[0].isdigit() else None
+        self.code = int(number[0]) & 255 if number and number[0].isdecimal() else None
         """None without a number: that of the last command."""
+
+    def result(self, last: ExecResult | None) -> ExecResult:
+        """What came of the line itself, after the last command."""
+        from orchestrator.types import ExecResult, Status
+
+        if self.code is not None:
+            return ExecResult(status=Status.RUNTIME_ERROR if self.code else Status.OK, exit_code=self.code)
+        if last is None:
+            return ExecResult(status=Status.OK, exit_code=0)
+        return ExecResult(status=last.status, exit_code=last.exit_code, signal=last.signal)
 
 
 def code_of(last: ExecResult | None) -> int:
-    """The exit code after the last command."""
+    """The exit code after the last command: 0 or 1, since the others say what became of the sandbox and of this command."""
     return int(last is not None and last.status != "ok")
 
 

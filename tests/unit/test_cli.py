@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -154,6 +155,15 @@ def test_every_command_has_help(cli: Cli, command: str) -> None:
     assert "Usage: " in result.stdout
 
 
+def test_help_says_what_an_argument_is_and_not_its_type(cli: Cli) -> None:
+    manual = cli("help").stdout
+    assert re.findall(r"<[\w|]+(?:\[\w+\])?>", manual) == []
+    usage = [line for line in manual.splitlines() if line.startswith("Usage: ")]
+    assert [line for line in usage if re.search(r"\[\[|\{[^|]*\}|\.\.\.\]?\.\.\.", line)] == []
+    assert "Usage: fumehood run [OPTIONS] {FILE|FOLDER|NOTEBOOK} [-- ARGS]...\n" in manual
+    assert "  --port N " in manual
+
+
 @pytest.mark.parametrize("command", ["version", "--version"])
 def test_version(cli: Cli, command: str) -> None:
     assert cli(command).stdout == f"{__version__}\n"
@@ -183,6 +193,7 @@ def test_help_of_one_command_and_of_all(cli: Cli) -> None:
     assert manual.startswith("Usage: fumehood ")
     assert "Usage: fumehood solve loss " in manual
     explained(cli("help", "runs", "nothing"), 2, "has no command 'nothing'")
+    explained(cli("help", "run", "extra"), 2, "`fumehood run` is a command itself and has none below it, such as 'extra'")
 
 
 def test_quiet_leaves_errors_and_results(cli: Cli, tmp_path: Path) -> None:
@@ -1126,6 +1137,7 @@ def test_ctrl_c_closes_says_so_and_leaves(presses: int, closing: float, told: st
         (("humaneval", "--n", "5", "--k", "1,10"), "pass@10 needs 10 samples of each task, and 5 would be drawn"),
         (("unit-tests", "humaneval", "--k", "2"), "pass@2 needs 2 samples"),
         (("humaneval", "--raw"), "--raw would do nothing: it is about recorded --samples"),
+        (("humaneval", "--stop="), "--stop is empty"),
         (("humaneval", "--split", "train"), "humaneval has no split 'train'"),
         (("validate", "mbpp", "--split", "dev"), "mbpp has no split 'dev'"),
     ],
