@@ -440,7 +440,7 @@ def compare(
         return
     screen = console()
     screen.print(
-        f"{comparison.tasks} common tasks: {comparison.first:.1%} in {one.id}, {comparison.second:.1%} in {other.id}.",
+        f"{counted(comparison.tasks, 'common task')}: {comparison.first:.1%} in {one.id}, {comparison.second:.1%} in {other.id}.",
         soft_wrap=True,
     )
     screen.print(
@@ -450,8 +450,9 @@ def compare(
         f" ({comparison.test}).",
         soft_wrap=True,
     )
-    screen.print(f"Better on {len(comparison.better)}: {', '.join(comparison.better[:20])}", soft_wrap=True)
-    screen.print(f"Worse on {len(comparison.worse)}: {', '.join(comparison.worse[:20])}", soft_wrap=True)
+    for word, tasks in (("Better", comparison.better), ("Worse", comparison.worse)):
+        more = ", ..." if len(tasks) > 20 else ""
+        screen.print(f"{word} on {len(tasks)}{': ' if tasks else '.'}{', '.join(tasks[:20])}{more}", soft_wrap=True)
 
 
 def _finish(

@@ -299,8 +299,10 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     measures = f"{result.wall_time:.2f} s, {result.cpu_time:.2f} s CPU, {result.memory_peak / 2**20:.0f} MiB"
     judging = f", judging: {result.judging}" if result.judging != "none" else ""
     basis = f", resting on {BASES[result.basis]}" if result.basis else ""
-    again = f"; one of {result.attempts} attempts" if result.attempts > 1 else ""
-    note(f"{word}: {measures}{judging}{basis}{again}")
+    note(f"{word}: {measures}{judging}{basis}")
+    if result.attempts > 1:
+        why = "sandboxes failed, the host was too busy, or the tests proved to need the candidate in their own interpreter"
+        note(f"It was sent {result.attempts} times, since {why}; this is the last.")
     if result.detail:
         note(result.detail)
     if result.verdict != "accepted" and not in_place and CANDIDATE_CHANGED in result.unsure:

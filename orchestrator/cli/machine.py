@@ -13,6 +13,7 @@ from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note, out
 from orchestrator.cli.shared import Json, console, guarded, out_json, run_async, settings
 from orchestrator.errors import UsageError, no_such
+from orchestrator.printable import counted
 
 if TYPE_CHECKING:
     from orchestrator.checks.selfcheck import SelfCheckReport
@@ -223,10 +224,18 @@ def doctor(
             facts["self_check"] = report.model_dump(mode="json") | {"matrix": report.matrix()}
         out_json(facts)
     else:
-        screen.print(f"{len(failed)} of {len(findings)} checks failed." if failed else f"All {len(findings)} checks passed.")
+        screen.print(in_all([finding["state"] for finding in findings]))
         if report is not None:
             _show_matrix(report)
     raise typer.Exit(0 if healthy else 3)
+
+
+def in_all(states: Sequence[str]) -> str:
+    """What all checks came to, in one sentence."""
+    failed, warned, every = states.count("failed"), states.count("warning"), len(states)
+    if failed:
+        return f"{failed} of {every} checks failed" + (f", and {counted(warned, 'other')} warned." if warned else ".")
+    return f"{every - warned} of {every} checks passed, {warned} warned." if warned else f"All {every} checks passed."
 
 
 async def _self_check(chosen: Settings, *, show: bool) -> SelfCheckReport:

@@ -130,11 +130,15 @@ def from_environment(kind: type[S], **changes: object) -> S:
     """Settings of one kind from the environment, with what the command line changes.
 
     Raises:
-        UsageError: an environment variable is not valid.
+        UsageError: an environment variable is not valid, also one that the command line changes.
     """
     from pydantic import ValidationError
 
     prefix = kind.model_config["env_prefix"]
+    try:
+        kind()
+    except ValidationError as error:
+        _refuse(error, lambda name: f"{prefix}{name.upper()}")
     try:
         return kind(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:

@@ -27,9 +27,10 @@ from orchestrator.applications.loss_functions.job import LossJob, LossSolving
 from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
+from orchestrator.cli.execute import _show as show_result
 from orchestrator.cli.execute import exit_code
 from orchestrator.cli.given import input_of, placed
-from orchestrator.cli.machine import _packages
+from orchestrator.cli.machine import _packages, in_all
 from orchestrator.cli.progress import Lines, Progress, duration
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import size
@@ -685,7 +686,7 @@ def test_a_store_url_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     explained(cli("runs", "ls"), 2, "does not name a run store")
 
 
-def test_a_setting_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_is_none(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUMEHOOD_WORKERS", "many")
     explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be")
     monkeypatch.setenv("FUMEHOOD_WORKERS", "-1")
@@ -693,6 +694,9 @@ def test_a_setting_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("FUMEHOOD_WORKERS", "two")
     explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be a valid integer, not two.")
     assert cli("redteam", "--pairs", "-1").exit_code == 2
+    (tmp_path / "p.py").write_text("print(1)")
+    for command in (["run", "p.py"], ["redteam", "--workers", "2"], ["doctor"]):
+        explained(cli(*command), 2, "FUMEHOOD_WORKERS must be a valid integer, not two.")
 
 
 def test_weights_with_a_wrong_hash(cli: Cli, tmp_path: Path) -> None:
@@ -1161,6 +1165,26 @@ def test_differences_of_runs_are_in_points(cli: Cli) -> None:
     shown = cli("eval", "compare", *runs).stdout
     assert f"25.0% in {runs[0]}, 75.0% in {runs[1]}" in shown
     assert "Difference +50.0 points (95 % interval -26.3 to +93.0), p = 0.5 (mcnemar)" in shown
+    assert shown.startswith("4 common tasks: ")
+    assert shown.endswith("Better on 2: t1, t2\nWorse on 0.\n")
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        ("ok ok", "All 2 checks passed."),
+        ("ok warning ok", "2 of 3 checks passed, 1 warned."),
+        ("failed ok", "1 of 2 checks failed."),
+        ("failed warning warning", "1 of 3 checks failed, and 2 others warned."),
+    ],
+)
+def test_a_check_that_warns_has_not_passed(states: str, told: str) -> None:
+    assert in_all(states.split()) == told
+
+
+def test_a_run_that_was_sent_again_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    show_result(ExecutionResult(status=Status.OK, attempts=2), judged=False, in_place=False)
+    assert "It was sent 2 times, since sandboxes failed" in capsys.readouterr().err
 
 
 def test_a_module_that_tests_import_by_another_name_is_most_likely_the_program() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -445,6 +446,12 @@ async def test_reports_are_whole_and_need_no_other_file(tmp_path, dataset, setti
     assert "the model" not in text
     for one in (page, text):  # the failure by its kind, the sample with prompt, code and reason
         assert all(part in one for part in ("wrong_answer", "assert 1 == 2", "alert(1)", "t1"))
+
+
+async def test_samples_that_can_be_read_once_are_refused(tmp_path, dataset, settings, records, engine):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe is not a plain file"):
+        await evaluate(EvalJob(dataset=dataset, samples=str(tmp_path / "pipe")), settings, records, engine=engine)
 
 
 async def test_a_report_groups_failures_and_draws_a_curve(tmp_path, dataset, settings, records, engine, monkeypatch):
