@@ -23,7 +23,7 @@ from orchestrator.engine.engine import Engine
 from orchestrator.engine.sessions import Kind
 from orchestrator.errors import PoolExhausted, SandboxUnavailable, UsageError
 from orchestrator.sandbox import commands
-from orchestrator.sandbox.base import Session
+from orchestrator.sandbox.base import Session, content_of
 from orchestrator.sandbox.cells import Answers
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.hardening import ContainerSpec, container_options
@@ -306,9 +306,11 @@ async def test_what_an_engine_cannot_give_is_refused():
     async with engine(ScriptedSessions()) as made:
         with pytest.raises(UsageError, match="2 GPUs"):
             made.session(gpus=2)
-        for ttl in (0, -1, float("nan"), 1e9):
+        for ttl in (0, -1, float("nan"), 1e9, "5"):
             with pytest.raises(UsageError, match="cannot live"):
                 made.session(ttl=ttl)
+        with pytest.raises(UsageError, match="content of 'a' is a PosixPath, not bytes or text"):
+            content_of("a", Path("b"))
         await made.drain()
         with pytest.raises(PoolExhausted):
             made.session()
