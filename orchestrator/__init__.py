@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.base import Executor
     from orchestrator.engine.engine import Engine
     from orchestrator.engine.outputs import judge_artefacts, judge_io
+    from orchestrator.sandbox.base import Session
     from orchestrator.settings import Settings
     from orchestrator.training.reward_functions import CodeReward, compute_score
     from orchestrator.types import CheckerSource, ExecutionResult, IOCase, Limits, Program, Status, Verdict
@@ -35,6 +36,7 @@ __all__ = [
     "Limits",
     "ModelConfig",
     "Program",
+    "Session",
     "Settings",
     "Status",
     "Verdict",
@@ -65,6 +67,7 @@ _HOMES = {
     "session": "orchestrator.engine.background",
     "judge_artefacts": "orchestrator.engine.outputs",
     "judge_io": "orchestrator.engine.outputs",
+    "Session": "orchestrator.sandbox.base",
     "Settings": "orchestrator.settings",
     "solve_loss": "orchestrator.applications.loss_functions.door",
     "train_loss": "orchestrator.applications.loss_functions.door",

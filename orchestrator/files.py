@@ -6,8 +6,10 @@ Left out: what is in them, and the run store.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import UsageError, unwritable
@@ -55,32 +57,80 @@ def write_whole(path: Path, content: bytes, *, remedy: str = "Name another folde
         StoreError: the disk is full or failed.
         UsageError: it cannot be written there.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    return write_all({path: content}, remedy=remedy)[0]
+
+
+def write_all(contents: Mapping[Path, bytes], *, remedy: str) -> list[Path]:
+    """Write files that belong together, in place of those that are ours: all of them or, where the disk is full, none.
+
+    Raises:
+        StoreError, UsageError: as `write_whole`.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            parts[path].write_bytes(content)
+        for path, part in parts.items():
+            part.replace(path)
     except OSError as exc:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        for part in parts.values():
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
         raise unwritable(exc)(f"{path} cannot be written: {exc.strerror}.", remedy=remedy) from exc
-    return path
+    return [*contents]
 
 
-def write_beside(path: Path, content: bytes, tag: str) -> Path:
+def write_beside(path: Path, content: bytes, tag: str = "") -> Path:
     """Write a file, or where there is another one of that name, beside it with `tag` in its name. Returns where it is now.
 
     Raises:
         StoreError, UsageError: as `write_whole`.
     """
-    more = (path.with_stem(f"{path.stem}_{tag}_{number}") for number in itertools.count(2))
-    for place in itertools.chain([path, path.with_stem(f"{path.stem}_{tag}")], more):
+    stem = f"{path.stem}_{tag}" if tag else path.stem
+    more = (path.with_stem(f"{stem}_{number}") for number in itertools.count(2))
+    for place in itertools.chain([path, path.with_stem(stem)] if tag else [path], more):
         if not os.path.lexists(place):
             return write_whole(place, content)
         with contextlib.suppress(OSError):
             if place.read_bytes() == content:
                 return place
     raise AssertionError("names without end")
+
+
+def check_free(
+    path: str | os.PathLike[str], what: str = "", *, overwrite: bool = False, remedy: str = "Name another file."
+) -> Path:
+    """A file that is not there yet, or that may be replaced. `what` is the option that names it.
+
+    Raises:
+        UsageError: it is a folder, or it is there and `overwrite` is not set.
+    """
+    place = Path(path)
+    named = f"{what} {place}".strip()
+    if place.is_dir():
+        raise UsageError(f"{named} is a folder.", remedy="Name a file in it.")
+    if os.path.lexists(place) and not overwrite:
+        raise UsageError(f"{named} is there already.", remedy=remedy)
+    return place
+
+
+def digest(content: bytes) -> str:
+    """What a file's content is recognised by."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_unchanged(folder: Path, digests: object, *, remedy: str) -> None:
+    """Refuse a folder in which somebody changed a file that we wrote. What has no digest is not looked at.
+
+    Raises:
+        UsageError: there is such a file, or one that cannot be read.
+    """
+    for name, known in digests.items() if isinstance(digests, dict) else ():
+        place = folder / str(name)
+        if os.path.lexists(place) and digest(read_bytes(place, "The file")) != known:
+            raise UsageError(f"{place} was changed after it was written, and would be replaced.", remedy=remedy)
 
 
 def check_empty(folder: Path, option: str = "--out") -> Path:

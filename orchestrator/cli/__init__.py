@@ -10,29 +10,60 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from orchestrator import __version__
+from orchestrator.cli import messages
 from orchestrator.cli.bench import bench_app
 from orchestrator.cli.collect import collect
 from orchestrator.cli.eval import eval_app
 from orchestrator.cli.execute import run
 from orchestrator.cli.machine import doctor, image_app, model_app
-from orchestrator.cli.manual import context_of, manual
+from orchestrator.cli.manual import Commands, context_of, manual
 from orchestrator.cli.messages import complain, out, set_up
 from orchestrator.cli.records import runs_app
 from orchestrator.cli.redteam import redteam
 from orchestrator.cli.research import research
-from orchestrator.cli.shared import guarded
+from orchestrator.cli.shared import guarded, out_json, show_error
 from orchestrator.cli.shell import shell
 from orchestrator.cli.solve import solve_app, tasks
 from orchestrator.cli.tabular import tabular
+from orchestrator.errors import StoreError
 
-app = typer.Typer(
+_Refusal: Any = typer.BadParameter.__mro__[2]
+"""What typer raises where a command line makes no sense: click's own class, or that of typer's copy of it."""
+
+
+class _Root(TyperGroup):
+    """The whole command line; what it refuses is JSON too where --json is asked for."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Run a command and end with its exit code."""
+        words = list(sys.argv[1:] if args is None else args)
+        messages.as_json = "--json" in words[: words.index("--") if "--" in words else None]
+        try:
+            code = super().main(words, *rest, **{**options, "standalone_mode": False})
+        except _Refusal as refusal:
+            refusal.show(sys.stderr)
+            if messages.as_json:
+                context = getattr(refusal, "ctx", None)
+                of = f"`{context.command_path} --help`" if context is not None else "`fumehood --help`"
+                out_json({"error": refusal.format_message(), "remedy": f"{of} says what there is."})
+            sys.exit(refusal.exit_code)
+        except typer.Abort:
+            complain("Aborted.")
+            sys.exit(1)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+app = Commands(
     name="fumehood",
+    cls=_Root,
     help="Run, judge and correct code written by language models, in sandboxes.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -64,7 +95,9 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say what the engine does; twice: each step.")] = 0,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say what the engine does; twice: each step.")
+    ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only: no notes, no progress.")] = False,
     log_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Add all that is said to this file, with times.")] = None,
 ) -> None:
@@ -81,7 +114,7 @@ def version() -> None:
 @guarded
 def show_help(
     context: typer.Context,
-    words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND...]", help="As in `fumehood help solve loss`.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="As in `fumehood help solve loss`.")] = None,
 ) -> None:
     """Show the help of one command, or a manual of all of them."""
     from pydoc import pager
@@ -97,9 +130,22 @@ def show_help(
 def main() -> None:
     """Entry point of `fumehood`."""
     try:
+        with messages.outlets():
+            _run()
+    except StoreError as error:  # on stdout, which takes no JSON either
+        show_error(error, as_json=False)
+        sys.exit(error.exit_code)
+
+
+def _run() -> None:
+    try:
         app()
-    except Exception:
+    except Exception as error:
         # Nothing that a person did wrong ends here: this is a defect of ours, and the traceback is what helps.
         complain("fumehood broke. Please report the lines below, with the command and `fumehood doctor --json`.")
         complain(traceback.format_exc())
+        if messages.as_json:
+            out_json(
+                {"error": f"fumehood broke: {type(error).__name__}: {error}", "remedy": "Please report it; stderr says more."}
+            )
         sys.exit(1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import Json, console, guarded, out_json, run_async, settings
 from orchestrator.errors import UsageError
@@ -15,11 +16,11 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.checks.bench.figures import Figures
 
-bench_app = typer.Typer(
+bench_app = Commands(
     help="Measure speed next to yardsticks, on the same machine at the same time.", no_args_is_help=True, rich_markup_mode=None
 )
 
-_Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="Where the plot is written. [in FUMEHOOD_HOME]")]
+_Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="New file for the plot: .png, .svg or .pdf. [in FUMEHOOD_HOME]")]
 _Workers = Annotated[int, typer.Option(metavar="N", min=1, max=256, help="Sandboxes, and runs at once.")]
 
 
@@ -37,7 +38,7 @@ def humaneval(
 
     _report(
         "humaneval",
-        bench_humaneval(settings(), workers=_numbers(workers, "--workers"), rounds=runs, tasks=tasks, say=note),
+        lambda: bench_humaneval(settings(), workers=_numbers(workers, "--workers"), rounds=runs, tasks=tasks, say=note),
         plot,
         json_,
     )
@@ -54,7 +55,7 @@ def torch(
     """Test a small torch loss, next to `docker run` for each test and to a bare fork."""
     from orchestrator.checks.bench.torch import bench_torch
 
-    _report("torch", bench_torch(settings(), runs=runs, docker_runs=docker_runs, say=note), plot, json_)
+    _report("torch", lambda: bench_torch(settings(), runs=runs, docker_runs=docker_runs, say=note), plot, json_)
 
 
 @bench_app.command("container")
@@ -68,7 +69,7 @@ def container(
     """A container for each run, from the warm pool, next to `docker run`."""
     from orchestrator.checks.bench.container import bench_container
 
-    _report("container", bench_container(settings(), workers=workers, runs=runs, say=note), plot, json_)
+    _report("container", lambda: bench_container(settings(), workers=workers, runs=runs, say=note), plot, json_)
 
 
 @bench_app.command("queue")
@@ -82,7 +83,7 @@ def queue(
     """Growing numbers of runs: time must be linear, memory flat, and none lost or doubled."""
     from orchestrator.checks.bench.queue import bench_queue
 
-    _report("queue", bench_queue(settings(workers=workers), sizes=_numbers(runs, "--runs"), say=note), plot, json_)
+    _report("queue", lambda: bench_queue(settings(workers=workers), sizes=_numbers(runs, "--runs"), say=note), plot, json_)
 
 
 def _numbers(text: str, option: str) -> list[int]:
@@ -95,10 +96,12 @@ def _numbers(text: str, option: str) -> list[int]:
     return numbers
 
 
-def _report(kind: str, work: Coroutine[Any, Any, Figures], plot: Path | None, json_: bool) -> None:
-    from orchestrator.checks.bench.pictures import draw
+def _report(kind: str, work: Callable[[], Coroutine[Any, Any, Figures]], plot: Path | None, json_: bool) -> None:
+    from orchestrator.checks.bench.pictures import check_picture, draw
 
-    figures = run_async(work)
+    if plot is not None:
+        check_picture(plot)
+    figures = run_async(work())
     path = draw(kind, figures, plot or settings().home / "bench" / f"{kind}.png")
     if json_:
         out_json(figures | {"plot": str(path)})

@@ -19,7 +19,7 @@ _FORMATS = "preference, preference-chat, unpaired, unpaired-chat, sft, sft-chat 
 
 
 def collect(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs, starts or ends of them, or `last`.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Ids of runs, starts or ends of them, or `last`.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the data.")],
     formats: Annotated[list[str] | None, typer.Option("--format", metavar="NAME", help=f"Repeatable: {_FORMATS} [all]")] = None,
     pairs: Annotated[
@@ -87,7 +87,7 @@ def collect(
         licence=licence,
         title=title,
     )
-    with store() as records:
+    with store(to_read=True) as records:
         collection = gather(runs, records, job, data=chosen.data, say=note)
     for problem in collection.problems:
         note(f"  {problem}")

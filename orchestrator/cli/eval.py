@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
     RUN,
@@ -23,10 +24,10 @@ from orchestrator.cli.shared import (
     Seed,
     Threshold,
     Workers,
+    check_reports,
     checked,
     console,
     guarded,
-    make_folder,
     nothing_beside_resume,
     nothing_of,
     out_json,
@@ -78,7 +79,7 @@ class _DatasetFirst(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-eval_app = typer.Typer(
+eval_app = Commands(
     cls=_DatasetFirst,
     help="Measure models: `fumehood eval humaneval`. All options: `fumehood eval dataset --help`.",
     epilog=_EXAMPLES,
@@ -144,7 +145,6 @@ def dataset(
     from orchestrator.applications.evaluation.job import Evaluation
     from orchestrator.applications.evaluation.options import EvalJob
     from orchestrator.applications.evaluation.reports import FILES, write_reports
-    from orchestrator.jobs.reports import check_folder
 
     chosen, asked = settings(workers=workers), Asked(base_url, model, parallel)
     options: dict[str, object] = {
@@ -168,6 +168,8 @@ def dataset(
         "repair_temperature": repair_temperature,
         "judging": judging,
     }
+    if "" in (stop or ()):
+        raise UsageError("--stop is empty: every answer would end before it began.", remedy="Leave it out, or name a text.")
     if resume is not None:
         nothing_beside_resume("data set", name, timeout, *options.values())
     elif name is None:
@@ -201,8 +203,7 @@ def dataset(
     job = None
     if resume is None:
         job = _job(EvalJob, name or "", options | {"parallel": parallel} | asked.server(chosen), timeout)
-    if out is not None:
-        check_folder(make_folder(out, "--out"), FILES)
+    check_reports(out, FILES, resume)
     again = "fumehood eval --resume"
     with resumable(again, sparse=True) as (records, watcher):
         evaluation = Evaluation(chosen, records, watcher=watcher)
@@ -303,7 +304,6 @@ def unit_tests(
     from orchestrator.applications.unit_tests.options import UnitTestJob
     from orchestrator.applications.unit_tests.reports import FILES, write_reports
     from orchestrator.cli.solve import with_mutation
-    from orchestrator.jobs.reports import check_folder
 
     _check_data(name, data)
     chosen, asked = settings(workers=workers), Asked(base_url, model, parallel)
@@ -331,8 +331,7 @@ def unit_tests(
             **asked.server(chosen),
         }
         job = checked(UnitTestJob, **with_mutation(options, mutants=mutants, seed=seed, threshold=threshold))
-    if out is not None:
-        check_folder(make_folder(out, "--out"), FILES)
+    check_reports(out, FILES, resume)
     again = "fumehood eval unit-tests --resume"
     with resumable(again, sparse=True) as (records, watcher):
         writing = UnitTestWriting(chosen, records, watcher=watcher)
@@ -391,7 +390,6 @@ def tabular(
     from orchestrator.applications.tabular.manifest import read_manifest
     from orchestrator.applications.tabular.suite import SuiteEvaluation
     from orchestrator.applications.tabular.suite_reports import AGAIN, FILES, write_reports
-    from orchestrator.jobs.reports import check_folder
 
     chosen = settings(workers=workers)
     options: dict[str, object] = {
@@ -417,8 +415,7 @@ def tabular(
     else:
         defaults = {"base_url": chosen.base_url, "model": chosen.model}
         job = read_manifest(folder, models=model or [], tables=table or [], options=options, defaults=defaults)
-    if out is not None:
-        check_folder(make_folder(out, "--out"), FILES)
+    check_reports(out, FILES, resume)
     with resumable(AGAIN) as (records, watcher):
         result = run_or_resume(SuiteEvaluation(chosen, records, watcher=watcher), job, resume, Asked(None, None, None))
     _finish(result, write_reports, _show_tables, AGAIN, out, json_)
@@ -434,7 +431,7 @@ def compare(
     """Compare two evaluations over the same tasks: the second minus the first, and whether chance explains it."""
     from orchestrator.applications.evaluation.comparison import compare_runs
 
-    with store() as records:
+    with store(to_read=True) as records:
         if records.run(first).id == records.run(second).id:
             raise UsageError("Both names are of one run.", remedy="`fumehood runs ls` lists the others.")
         one, other, comparison = compare_runs(first, second, records)
@@ -443,7 +440,7 @@ def compare(
         return
     screen = console()
     screen.print(
-        f"{comparison.tasks} common tasks: {comparison.first:.1%} in {one.id}, {comparison.second:.1%} in {other.id}.",
+        f"{counted(comparison.tasks, 'common task')}: {comparison.first:.1%} in {one.id}, {comparison.second:.1%} in {other.id}.",
         soft_wrap=True,
     )
     screen.print(
@@ -453,8 +450,9 @@ def compare(
         f" ({comparison.test}).",
         soft_wrap=True,
     )
-    screen.print(f"Better on {len(comparison.better)}: {', '.join(comparison.better[:20])}", soft_wrap=True)
-    screen.print(f"Worse on {len(comparison.worse)}: {', '.join(comparison.worse[:20])}", soft_wrap=True)
+    for word, tasks in (("Better", comparison.better), ("Worse", comparison.worse)):
+        more = ", ..." if len(tasks) > 20 else ""
+        screen.print(f"{word} on {len(tasks)}{': ' if tasks else '.'}{', '.join(tasks[:20])}{more}", soft_wrap=True)
 
 
 def _finish(

@@ -49,7 +49,7 @@ def run(
             help="Python file, folder with a __main__.py or main.py, or .ipynb; - reads a program from stdin.",
         ),
     ],
-    args: Annotated[list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Its arguments, after --.")] = None,
+    args: Annotated[list[str] | None, typer.Argument(metavar="-- ARGS", help="Its arguments, after --.")] = None,
     main: Annotated[str, typer.Option(metavar="FILE", help="The file of a folder to run. [__main__.py, main.py]")] = "",
     tests: Annotated[
         list[str] | None,
@@ -62,13 +62,18 @@ def run(
     ] = "",
     judging: Annotated[
         Judging,
-        typer.Option(help="Candidate and tests in two sandboxes (apart) or in one (together); auto: apart where possible."),
+        typer.Option(
+            metavar="auto|apart|together",
+            help="Candidate and tests in two sandboxes (apart) or in one (together); auto: apart where possible.",
+        ),
     ] = Judging.AUTO,
     entry_point: Annotated[
         str, typer.Option(metavar="NAME", help="For tests that define check(candidate): the function to pass.")
     ] = "",
     in_place: Annotated[bool, typer.Option(help="Tests may look at what a function did to its arguments.")] = False,
-    isolation: Annotated[Isolation | None, typer.Option(help="Isolation of each run. [auto]")] = None,
+    isolation: Annotated[
+        Isolation | None, typer.Option(metavar="auto|namespace|container", help="Isolation of each run. [auto]")
+    ] = None,
     image: Annotated[
         str,
         typer.Option(metavar="TAG", help="Sandbox image; `fumehood image build --with PACKAGE` makes some. [the default image]"),
@@ -294,8 +299,10 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     measures = f"{result.wall_time:.2f} s, {result.cpu_time:.2f} s CPU, {result.memory_peak / 2**20:.0f} MiB"
     judging = f", judging: {result.judging}" if result.judging != "none" else ""
     basis = f", resting on {BASES[result.basis]}" if result.basis else ""
-    again = f"; one of {result.attempts} attempts" if result.attempts > 1 else ""
-    note(f"{word}: {measures}{judging}{basis}{again}")
+    note(f"{word}: {measures}{judging}{basis}")
+    if result.attempts > 1:
+        why = "sandboxes failed, the host was too busy, or the tests proved to need the candidate in their own interpreter"
+        note(f"It was sent {result.attempts} times, since {why}; this is the last.")
     if result.detail:
         note(result.detail)
     if result.verdict != "accepted" and not in_place and CANDIDATE_CHANGED in result.unsure:

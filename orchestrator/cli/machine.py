@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note, out
 from orchestrator.cli.shared import Json, console, guarded, out_json, run_async, settings
 from orchestrator.errors import UsageError, no_such
+from orchestrator.printable import counted
 
 if TYPE_CHECKING:
     from orchestrator.checks.selfcheck import SelfCheckReport
     from orchestrator.sandbox.image import ImageInfo, Variant
     from orchestrator.settings import Settings
 
-image_app = typer.Typer(help="Build, list and remove sandbox images.", no_args_is_help=True, rich_markup_mode=None)
-model_app = typer.Typer(help="Weights and server of the embedded model.", no_args_is_help=True, rich_markup_mode=None)
+image_app = Commands(help="Build, list and remove sandbox images.", no_args_is_help=True, rich_markup_mode=None)
+model_app = Commands(help="Weights and server of the embedded model.", no_args_is_help=True, rich_markup_mode=None)
 
 _Variant = Annotated[str, typer.Option(metavar="cpu|cuda", help="Which PyTorch.")]
 _Base = Annotated[str | None, typer.Option(metavar="IMAGE", help="Base image. [FUMEHOOD_BASE_IMAGE]")]
@@ -110,7 +112,7 @@ def ls_images(json_: Json = False) -> None:
 @image_app.command("rm")
 @guarded
 def rm_image(
-    tag: Annotated[str | None, typer.Argument(metavar="[TAG]", help="One image.")] = None,
+    tag: Annotated[str | None, typer.Argument(metavar="TAG", help="One image.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All sandbox images.")] = False,
     json_: Json = False,
 ) -> None:
@@ -161,8 +163,8 @@ def ls_models(json_: Json = False) -> None:
 @guarded
 def serve_model(
     name: Annotated[str, typer.Argument(metavar="NAME", help="0.5b, 1.5b, or a GGUF file.")] = "1.5b",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="Port; 0 takes a free one.")] = 8080,
     threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads. [all that this process may use]")] = None,
     ctx: Annotated[int, typer.Option(metavar="TOKENS", help="Context length of a request.")] = 4096,
     parallel: Annotated[int, typer.Option(metavar="N", help="Requests at once.")] = 2,
@@ -222,10 +224,18 @@ def doctor(
             facts["self_check"] = report.model_dump(mode="json") | {"matrix": report.matrix()}
         out_json(facts)
     else:
-        screen.print(f"{len(failed)} of {len(findings)} checks failed." if failed else f"All {len(findings)} checks passed.")
+        screen.print(in_all([finding["state"] for finding in findings]))
         if report is not None:
             _show_matrix(report)
     raise typer.Exit(0 if healthy else 3)
+
+
+def in_all(states: Sequence[str]) -> str:
+    """What all checks came to, in one sentence."""
+    failed, warned, every = states.count("failed"), states.count("warning"), len(states)
+    if failed:
+        return f"{failed} of {every} checks failed" + (f", and {counted(warned, 'other')} warned." if warned else ".")
+    return f"{every - warned} of {every} checks passed, {warned} warned." if warned else f"All {every} checks passed."
 
 
 async def _self_check(chosen: Settings, *, show: bool) -> SelfCheckReport:

@@ -97,6 +97,13 @@ class Progress:
             self.line(self._status)
         self._percent = percent
 
+    def judged(self, attempt: Attempt) -> None:
+        """One more attempt, without a line of its own."""
+        self._attempts += 1
+        self._tokens += attempt.completion.usage.completion_tokens
+        self._text, self._pieces = "", 0
+        self._task, self._round, self._sample = attempt.task, attempt.round, attempt.sample
+
     def counts(self, done: int, planned: int, accepted: int) -> None:
         """How far a job of many samples is."""
         self._finished, self._planned, self._accepted = done, planned, accepted
@@ -120,14 +127,17 @@ class Progress:
         self._pieces += 1
 
     def _attempt(self, attempt: Attempt) -> None:
-        usage = attempt.completion.usage
-        self._attempts += 1
-        self._tokens += usage.completion_tokens
-        self._text, self._pieces = "", 0
+        self.judged(attempt)
         self.line(
             f"{attempt.task}: {attempt.kind}, round {attempt.round} sample {attempt.sample}: {attempt.verdict}"
-            f" ({counted(usage.completion_tokens, 'token')}, {attempt.completion.wall_time:.1f} s){_because(attempt)}"
+            f"{_cost(attempt)}{_because(attempt)}"
         )
+
+    def _where(self) -> str:
+        """What is being done, or was done last."""
+        if self._task:
+            return f"{self._task}, round {self._round} sample {self._sample}"
+        return "preparing" if self._planned is None else "nothing judged yet" if not self._finished else "judging"
 
     def render(self) -> RenderableType:
         """The panel as it is now."""
@@ -135,12 +145,13 @@ class Progress:
         from rich.text import Text
 
         speed = self._pieces / max(self._clock() - self._writing_since, 1e-3) if self._pieces > 1 else 0.0
+        tokens = self._tokens + self._pieces
         head = [
             f"{self._elapsed():.0f} s",
-            f"{self._task or 'preparing'}" + (f", round {self._round} sample {self._sample}" if self._task else ""),
+            self._where(),
             counted(self._attempts, "attempt") if self._planned is None else f"{self._finished} of {self._planned} judged",
             f"{self._accepted} of {self._finished} accepted",
-            f"{self._tokens + self._pieces} tokens" + (f", {speed:.1f} tok/s" if speed else ""),
+            *([f"{counted(tokens, 'token')}" + (f", {speed:.1f} tok/s" if speed else "")] if tokens else []),
         ]
         lines = [Text("  ".join(head), style="bold", no_wrap=True, overflow="ellipsis")]
         if self._status:
@@ -150,10 +161,17 @@ class Progress:
         return Group(*lines)
 
 
+def _cost(attempt: Attempt) -> str:
+    """What the model took for it; nothing where none was asked."""
+    tokens, seconds = attempt.completion.usage.completion_tokens, attempt.completion.wall_time
+    return f" ({counted(tokens, 'token')}, {seconds:.1f} s)" if tokens or seconds else ""
+
+
 def _because(attempt: Attempt) -> str:
-    """The first line of the feedback that says something."""
+    """The first line of the feedback that says something; of a heading, also what is under it."""
     lines = [line.strip() for line in attempt.feedback.splitlines() if line.strip()]
-    return f": {lines[0][:110]}" if lines else ""
+    said = " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1])
+    return f": {said[:110].rstrip(':')}" if said else ""
 
 
 class Lines:
@@ -175,6 +193,7 @@ class Lines:
         self._judged += 1
         self._accepted += event.attempt.verdict == "accepted"
         self._task = event.task
+        self._progress.judged(event.attempt)
 
     def count(self, done: int, total: int) -> None:
         """Show how much is done, and when the rest will be at this rate; or for how long nothing happened."""

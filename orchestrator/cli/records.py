@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import RUN, Json, console, guarded, nothing_of, number, out_json, store
 from orchestrator.errors import UsageError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _ABOUT = 28
 """Characters that say what a run is about."""
-runs_app = typer.Typer(help="Show recorded runs.", no_args_is_help=True, rich_markup_mode=None)
+runs_app = Commands(help="Show recorded runs.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @runs_app.command()
@@ -60,7 +61,7 @@ def ls(limit: Annotated[int, typer.Option(metavar="N", help="Show at most N runs
 @guarded
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help=RUN)] = "last",
-    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="Only this task.")] = None,
     attempt: Annotated[int | None, typer.Option(metavar="N", help="All of one attempt: prompt, answer, code, results.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only attempts that were not accepted.")] = False,
     json_: Json = False,
@@ -170,10 +171,12 @@ def _show_attempt(screen: Console, item: Attempt) -> None:
         f"{item.task}, attempt {item.index}: {item.kind}, round {item.round} sample {item.sample}"
         + (f", corrects attempt {item.parent}" if item.parent is not None else "")
     )
-    screen.print(
-        f"{item.verdict}, fault: {item.fault}, reward: {item.reward}; {usage.prompt_tokens} + {usage.completion_tokens} tokens,"
-        f" {item.completion.wall_time:.1f} s, seed {item.completion.seed}, temperature {item.sampling.temperature}"
+    cost = (
+        f"; {usage.prompt_tokens} + {usage.completion_tokens} tokens, {item.completion.wall_time:.1f} s,"
+        f" seed {item.completion.seed}, temperature {item.sampling.temperature}"
     )
+    asked = usage.prompt_tokens or usage.completion_tokens or item.completion.wall_time
+    screen.print(f"{item.verdict}, fault: {item.fault}, reward: {item.reward}{cost if asked else ''}", soft_wrap=True)
     for message in item.messages:
         _section(screen, f"prompt ({message.role})", message.content)
     _section(screen, "reasoning", item.completion.reasoning)

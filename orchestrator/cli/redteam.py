@@ -28,7 +28,7 @@ def redteam(
         int,
         typer.Option(metavar="N", min=0, help="Instead, run N random pairs: one program leaves traces, the next looks for them."),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the pairs and of the traces.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the pairs and of the traces.")] = 0,
     json_: Json = False,
 ) -> None:
     """Run the red-team corpus. Exit code 0: nothing got through; 1: something did; 3: it could not be run."""

@@ -9,13 +9,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 import typer
 
 from orchestrator import files
+from orchestrator.cli import messages
 from orchestrator.cli.messages import complain, note, out
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -53,12 +54,17 @@ Processes = Annotated[int | None, typer.Option(metavar="N", help="Processes and 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells count."""
 TERMINATED = 143
-"""Exit code after SIGTERM."""
+"""Exit code after SIGTERM, or after SIGHUP."""
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 class Terminated(Exception):
-    """SIGTERM arrived, and the work was cancelled in order."""
+    """SIGTERM arrived, or the terminal was closed, and the work was cancelled in order."""
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Signals that are to close what is open: SIGTERM, and SIGHUP of a closed terminal; not what `nohup` has set aside."""
+    return [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
 
 
 def guarded(command: Callable[P, T]) -> Callable[P, T]:
@@ -69,16 +75,22 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except OrchestratorError as error:
-            show_error(error, as_json=bool(kwargs.get("json_")))
+            show_error(error, as_json=messages.as_json)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            complain("Interrupted.")
+            _leave("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
         except Terminated:
-            complain("Terminated.")
+            _leave("Terminated.")
             raise typer.Exit(TERMINATED) from None
 
     return wrapper
+
+
+def _leave(word: str) -> None:
+    complain(word)
+    if messages.as_json:
+        out_json({"error": word, "remedy": ""})
 
 
 def show_error(error: OrchestratorError, *, as_json: bool) -> None:
@@ -118,11 +130,15 @@ def from_environment(kind: type[S], **changes: object) -> S:
     """Settings of one kind from the environment, with what the command line changes.
 
     Raises:
-        UsageError: an environment variable is not valid.
+        UsageError: an environment variable is not valid, also one that the command line changes.
     """
     from pydantic import ValidationError
 
     prefix = kind.model_config["env_prefix"]
+    try:
+        kind()
+    except ValidationError as error:
+        _refuse(error, lambda name: f"{prefix}{name.upper()}")
     try:
         return kind(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
@@ -230,6 +246,23 @@ def make_folder(path: Path, option: str) -> Path:
     return path
 
 
+def check_reports(folder: Path | None, names: Iterable[str], resume: str | None) -> None:
+    """Refuse, before any work, a folder of --out in which the report of this run would replace something else.
+
+    Raises:
+        UsageError: it would, or the folder cannot be made, or there is no such run to resume.
+    """
+    from orchestrator.jobs.reports import check_folder
+
+    if folder is None:
+        return
+    run = ""
+    if resume is not None:
+        with store(to_read=True) as records:
+            run = records.run(resume).id
+    check_folder(make_folder(folder, "--out"), names, run)
+
+
 @contextlib.contextmanager
 def resumable(again: str, *, sparse: bool = False) -> Iterator[tuple[RunStore, Watcher]]:
     """The run store, and a watcher that shows a job's progress; `sparse` for jobs with hundreds of attempts.
@@ -315,13 +348,13 @@ def nothing_beside_resume(what: str, *given: object) -> None:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run async work to its end. Ctrl-C and SIGTERM cancel it, so that it closes what it opened.
+    """Run async work to its end. Ctrl-C, SIGTERM and SIGHUP cancel it, so that it closes what it opened.
 
     A second Ctrl-C says what is waited for, a third one leaves at once.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C.
-        Terminated: after SIGTERM.
+        Terminated: after SIGTERM or SIGHUP.
     """
     terminated = False
     presses = 0
@@ -347,7 +380,8 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
                 os.write(2, b"\x1b[?25h" if os.isatty(2) else b"")  # a panel hides the cursor
                 os._exit(INTERRUPTED)
 
-        loop.add_signal_handler(signal.SIGTERM, terminate)
+        for one in ending_signals():
+            loop.add_signal_handler(one, terminate)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a background job of a shell
             signal.signal(signal.SIGINT, press)
         return await work

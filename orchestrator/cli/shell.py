@@ -14,7 +14,7 @@ import typer
 
 from orchestrator.cli.given import carried
 from orchestrator.cli.messages import note, out, show
-from orchestrator.cli.shared import Json, Processes, Terminated, limits_of, settings
+from orchestrator.cli.shared import Json, Processes, Terminated, ending_signals, limits_of, settings
 
 if TYPE_CHECKING:
     from orchestrator.engine.background import SyncSession
@@ -54,7 +54,7 @@ def shell(
     Where stdin is not a terminal, it is read as one shell script: `fumehood shell data.csv < script.sh`. With --json, each line
     is a command, and each result is one line of JSON.
 
-    Exit code 0: the last command ended well; 1: it did not; 3: the sandbox failed.
+    Exit code 0: the last command ended well; 1: it did not, also where `exit 7` names another number; 3: the sandbox failed.
     """
     limits = limits_of(memory=memory, disk=disk, output=output, wall_time=wall_time, cpu_time=wall_time, processes=processes)
     notes: list[str] = []
@@ -75,10 +75,11 @@ def shell(
         try:
             for last in results:
                 _tell(last, as_json=json_)
-            code = code_of(last)
         except _Left as left:
-            code = code_of(last) if left.code is None else left.code
-    raise typer.Exit(code)
+            last = left.result(last)
+            if json_:
+                _tell(last, as_json=True)
+    raise typer.Exit(code_of(last))
 
 
 class _Left(Exception):
@@ -87,12 +88,22 @@ class _Left(Exception):
     def __init__(self, line: str) -> None:
         super().__init__(line)
         number = line.split()[1:2]
-        self.code = int(number[0]) & 255 if number and number[0].isdigit() else None
+        self.code = int(number[0]) & 255 if number and number[0].isdecimal() else None
         """None without a number: that of the last command."""
+
+    def result(self, last: ExecResult | None) -> ExecResult:
+        """What came of the line itself, after the last command."""
+        from orchestrator.types import ExecResult, Status
+
+        if self.code is not None:
+            return ExecResult(status=Status.RUNTIME_ERROR if self.code else Status.OK, exit_code=self.code)
+        if last is None:
+            return ExecResult(status=Status.OK, exit_code=0)
+        return ExecResult(status=last.status, exit_code=last.exit_code, signal=last.signal)
 
 
 def code_of(last: ExecResult | None) -> int:
-    """The exit code after the last command."""
+    """The exit code after the last command: 0 or 1, since the others say what became of the sandbox and of this command."""
     return int(last is not None and last.status != "ok")
 
 
@@ -112,16 +123,17 @@ def _opened(limits: Limits, image: str, **options: Any) -> Iterator[SyncSession]
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM close what is open."""
+    """Let SIGTERM and a closed terminal close what is open."""
 
     def terminate(*_: object) -> NoReturn:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {one: signal.signal(one, terminate) for one in ending_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _greet(names: list[str], ttl: float) -> None:

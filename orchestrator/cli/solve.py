@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.manual import Commands
 from orchestrator.cli.messages import note
 from orchestrator.cli.shared import (
     Asked,
@@ -50,7 +51,7 @@ OTHERWISE = "label_smoothing"
 _TRAIN = "Then train small networks with it: mnist, cifar10, cats-dogs, digits, breast_cancer, ... or an .npz file."
 _Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")]
 
-solve_app = typer.Typer(
+solve_app = Commands(
     help="Let a model solve tasks, and correct it until they are solved.", no_args_is_help=True, rich_markup_mode=None
 )
 
@@ -65,10 +66,11 @@ def _group() -> None:
 def loss(
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DESCRIPTION | TASK...]", help="What the loss is for, in your words; or built-in tasks by name."),
+        typer.Argument(metavar="DESCRIPTION|TASK", help="What the loss is for, in your words; or built-in tasks by name."),
     ] = None,
     signature: Annotated[
-        str | None, typer.Option(help='With a description: signature of the function. ["loss(pred, target)"]')
+        str | None,
+        typer.Option(metavar="SIGNATURE", help='With a description: signature of the function. ["loss(pred, target)"]'),
     ] = None,
     inputs: Annotated[
         str | None, typer.Option(metavar="KIND", help="With a description: kind of inputs, such as binary_mask. [guessed]")
@@ -156,7 +158,7 @@ def _write_tests(out: Path, function: str, code: str, run: str) -> None:
 @solve_app.command("tests")
 @guarded
 def unit_tests(
-    what: Annotated[list[str] | None, typer.Argument(metavar="FILE::function...", help="Functions to write tests for.")] = None,
+    what: Annotated[list[str] | None, typer.Argument(metavar="FILE::function", help="Functions to write tests for.")] = None,
     given: Annotated[Path | None, typer.Option("--tests", metavar="FILE", help="Judge these tests; no model is asked.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Samples for each function. [3]")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="Sampling temperature. [0.7; 0 for one answer]")] = None,

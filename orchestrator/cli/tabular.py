@@ -15,6 +15,7 @@ from orchestrator.cli.shared import (
     LongestAnswer,
     Model,
     Parallel,
+    check_reports,
     checked,
     console,
     make_folder,
@@ -96,11 +97,10 @@ def tabular(
     """
     from orchestrator.applications.tabular.job import TabularSolving
     from orchestrator.applications.tabular.options import TabularJob
-    from orchestrator.applications.tabular.reports import check, write_reports
+    from orchestrator.applications.tabular.reports import FILES, write_reports
     from orchestrator.applications.tabular.table import SCIKIT
 
-    if out is not None:
-        check(make_folder(out, "--out"))
+    check_reports(out, FILES, resume)
     chosen, asked = settings(), Asked(base_url, model, parallel)
     options = {
         "task": task,

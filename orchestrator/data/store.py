@@ -105,7 +105,7 @@ class RunStore:
         """Open the store at a SQLAlchemy URL; make it where there is none, its folder included.
 
         `to_read` is enough for who writes nothing: a store on a disk that cannot be written opens too, and one that is not
-        there is empty.
+        there is empty and stays so.
 
         Raises:
             UsageError: not a URL, or one whose driver is not installed.
@@ -394,16 +394,13 @@ def _sqlite_file(url: URL) -> Path | None:
 def _as_it_lies(url: URL) -> URL:
     """Where to read a store from that may lie where nobody can write; memory stands in for one that is not there."""
     file = _sqlite_file(url)
-    if file is None or os.access(file if file.exists() else _nearest(file.parent), os.W_OK):
+    if file is None:
         return url
     if not file.exists():
         return url.set(database=":memory:")
+    if os.access(file, os.W_OK):
+        return url
     return url.set(database=f"file:{quote(str(file.absolute()))}").update_query_dict({"immutable": "1", "uri": "true"})
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder, or the first one above it that is there."""
-    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
 
 
 def _make_folder(url: URL) -> None:

@@ -480,9 +480,9 @@ class Engine:
             raise UsageError("This engine has no sessions.", remedy="Make it with `sessions_of=`, or without `provider=`.")
         if gpus not in (0, 1):
             raise UsageError(f"A session cannot have {gpus} GPUs.", remedy="Give 0 or 1.")
-        if not 0 < ttl <= LONGEST_LIFE:
+        if not isinstance(ttl, int | float) or not 0 < ttl <= LONGEST_LIFE:
             raise UsageError(
-                f"A session cannot live for {ttl:g} seconds.",
+                f"A session cannot live for {ttl!r} seconds.",
                 remedy=f"Give a life time above 0, of at most {LONGEST_LIFE:.0f} seconds.",
             )
         if not own.is_open:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
+from orchestrator.errors import UsageError
 from orchestrator.types import CellResult, Entry, ExecResult, Limits, Program, RunReport
 
 OnOutput = Callable[[str, bytes], None]
@@ -72,6 +73,22 @@ class Sandbox(Protocol):
 
 class Provider(Maker[Sandbox], Protocol):
     """Makes sandboxes."""
+
+
+def content_of(path: str, content: bytes | str) -> bytes:
+    """What is to be in a file of a session, as bytes.
+
+    Raises:
+        UsageError: it is neither bytes nor text.
+    """
+    if isinstance(content, str):
+        return content.encode("utf-8", "surrogatepass")
+    if isinstance(content, bytes | bytearray | memoryview):
+        return bytes(content)
+    raise UsageError(
+        f"The content of {path!r} is a {type(content).__name__}, not bytes or text.",
+        remedy="Read a file of this machine first, as in `Path(name).read_bytes()`.",
+    )
 
 
 @runtime_checkable

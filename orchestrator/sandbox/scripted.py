@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from orchestrator.errors import SandboxUnavailable, UsageError
-from orchestrator.sandbox.base import OnOutput
+from orchestrator.sandbox.base import OnOutput, content_of
 from orchestrator.types import CellResult, Entry, ExecResult, Limits, Program, RunReport, Status
 from sandbox_image.agent.protocol import check_path
 
@@ -209,8 +209,9 @@ class ScriptedSession:
     async def write_file(self, path: str, content: bytes | str) -> None:
         """Keep a file."""
         self._look_open()
+        data = content_of(path, content)
         try:
-            self.files[check_path(path)] = content.encode() if isinstance(content, str) else content
+            self.files[check_path(path)] = data
         except ValueError as exc:
             raise UsageError(str(exc)) from exc
 

@@ -18,7 +18,7 @@ from typing import cast
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.errors import SandboxUnavailable, UsageError
-from orchestrator.sandbox.base import OnOutput
+from orchestrator.sandbox.base import OnOutput, content_of
 from orchestrator.sandbox.cells import Cells
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.commands import Command, read_end, seconds, text, variables, words
@@ -291,7 +291,7 @@ class DockerSession:
 
     async def write_file(self, path: str, content: bytes | str) -> None:
         """Write a file; see `base.Session`."""
-        data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        data = content_of(path, content)
         if len(data) > protocol.MAX_FILE:
             raise UsageError(
                 f"The file {path!r} of {len(data)} bytes is too large.", remedy=f"At most {protocol.MAX_FILE // MiB} MiB fit."

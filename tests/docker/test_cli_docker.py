@@ -277,7 +277,7 @@ def test_a_missing_image(place: Place) -> None:
     assert told["remedy"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_an_interrupted_program_leaves_no_container(place: Place, number: signal.Signals, code: int) -> None:
     process = place.start("run", place.write("p.py", "import time\nprint('ready', flush=True)\ntime.sleep(60)"))
     assert process.stdout is not None
@@ -288,6 +288,44 @@ def test_an_interrupted_program_leaves_no_container(place: Place, number: signal
     assert process.returncode == code
     assert "Traceback" not in errors
     assert containers_of(process.pid) == []
+
+
+def test_a_program_under_nohup_outlives_its_terminal(place: Place) -> None:
+    program = place.write("p.py", "import time\nprint('ready', flush=True)\ntime.sleep(1)\nprint('done')")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = place.start("run", program)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=60)[0] == "done\n"
+    assert process.returncode == 0
+
+
+def test_a_program_whose_output_nobody_reads_ends_as_it_does(place: Place) -> None:
+    lines = place.write("p.py", "for number in range(20000): print(number)\nraise SystemExit(4)")
+    process = place.start("run", lines)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "exit code 4" in errors
+    assert "Exception" not in errors
+
+
+def test_a_full_disk_under_a_program_s_output_is_3(place: Place) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        call = [COMMAND, "run", place.write("p.py", "print(1)")]
+        done = subprocess.run(
+            call, cwd=place.folder, env=place.env, text=True, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
+            timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert "fumehood: Stdout cannot be written: No space left on device." in done.stderr
+    assert "Exception" not in done.stderr
 
 
 def test_images_are_listed(place: Place) -> None:

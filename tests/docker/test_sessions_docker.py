@@ -489,4 +489,6 @@ async def test_the_shell_runs_what_it_is_given(tmp_path):
     assert (code, out, err) == (1, "2\n1\n2\n", "exit code 4\n")
     code, out, _ = await command_line("--json", "--ttl", "60", typed="cd /tmp; export A=b\n\necho $PWD $A\nexit\nfalse\n")
     results = [json.loads(line) for line in out.splitlines()]
-    assert (code, [result["stdout"] for result in results]) == (0, ["", "/tmp b\n"])
+    assert (code, [result["stdout"] for result in results]) == (0, ["", "/tmp b\n", ""])
+    code, out, _ = await command_line("--json", typed="true\nexit 3\n")
+    assert (code, [json.loads(line)["exit_code"] for line in out.splitlines()]) == (1, [0, 3])

@@ -10,8 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from orchestrator.checks.bench import figures, humaneval, pictures, queue, running, yardsticks
+from orchestrator.cli import app
 from orchestrator.cli.bench import _numbers, _rows
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.programs import sandboxed
@@ -220,6 +222,29 @@ def test_each_benchmark_has_a_picture(kind, tmp_path):
     assert "matplotlib.pyplot" not in sys.modules  # pictures need no display
     with pytest.raises(UsageError, match="cannot be written"):
         pictures.draw(kind, FIGURES, path / "below-a-file.png")
+
+
+def test_a_picture_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    def measured(*args, **options):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("orchestrator.checks.bench.container.bench_container", measured)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.png").write_text("mine")
+    Path("folder").mkdir()
+    wrong = {
+        "mine.png": "is there already",
+        "folder": "is a folder",
+        "new/plot.png": "there is no folder new",
+        "plot.xyz": "is no kind of picture",
+        "plot": "is no kind of picture",
+    }
+    for name, sentence in wrong.items():
+        result = CliRunner().invoke(app, ["bench", "container", "--plot", name])
+        assert (result.exit_code, sentence in result.stderr) == (2, True), result.output
+    assert Path("mine.png").read_text() == "mine"
+    assert sorted(path.name for path in Path().iterdir()) == ["folder", "mine.png"]
+    assert pictures.draw("container", FIGURES, pictures.check_picture(Path("plot.svg"))).read_text().startswith("<?xml")
 
 
 def test_figures_become_lines_of_a_table():

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,9 +27,10 @@ from orchestrator.applications.loss_functions.job import LossJob, LossSolving
 from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.cli import app
+from orchestrator.cli.execute import _show as show_result
 from orchestrator.cli.execute import exit_code
 from orchestrator.cli.given import input_of, placed
-from orchestrator.cli.machine import _packages
+from orchestrator.cli.machine import _packages, in_all
 from orchestrator.cli.progress import Lines, Progress, duration
 from orchestrator.cli.screen import Screen
 from orchestrator.cli.shared import size
@@ -154,6 +156,15 @@ def test_every_command_has_help(cli: Cli, command: str) -> None:
     assert "Usage: " in result.stdout
 
 
+def test_help_says_what_an_argument_is_and_not_its_type(cli: Cli) -> None:
+    manual = cli("help").stdout
+    assert re.findall(r"<[\w|]+(?:\[\w+\])?>", manual) == []
+    usage = [line for line in manual.splitlines() if line.startswith("Usage: ")]
+    assert [line for line in usage if re.search(r"\[\[|\{[^|]*\}|\.\.\.\]?\.\.\.", line)] == []
+    assert "Usage: fumehood run [OPTIONS] {FILE|FOLDER|NOTEBOOK} [-- ARGS]...\n" in manual
+    assert "  --port N " in manual
+
+
 @pytest.mark.parametrize("command", ["version", "--version"])
 def test_version(cli: Cli, command: str) -> None:
     assert cli(command).stdout == f"{__version__}\n"
@@ -183,6 +194,7 @@ def test_help_of_one_command_and_of_all(cli: Cli) -> None:
     assert manual.startswith("Usage: fumehood ")
     assert "Usage: fumehood solve loss " in manual
     explained(cli("help", "runs", "nothing"), 2, "has no command 'nothing'")
+    explained(cli("help", "run", "extra"), 2, "`fumehood run` is a command itself and has none below it, such as 'extra'")
 
 
 def test_quiet_leaves_errors_and_results(cli: Cli, tmp_path: Path) -> None:
@@ -584,6 +596,81 @@ def test_errors_are_json_too(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("run --json", "Missing argument 'FILE|FOLDER|NOTEBOOK'"),
+        ("run x.py --json --wall-time soon", "Invalid value for '--wall-time'"),
+        ("--json nonsense", "No such option"),
+        ("runs nonsense --json", "No such command 'nonsense'"),
+        ("eval --json --n 3 --no-such-option", "No such option"),
+        ("-q -v run x.py --json", "exclude each other"),
+    ],
+)
+def test_wrong_usage_is_json_too(cli: Cli, command: str, sentence: str) -> None:
+    result = cli(*command.split())
+    told = json.loads(result.stdout)
+    assert result.exit_code == 2
+    assert set(told) == {"error", "remedy"}
+    assert sentence in told["error"]
+    assert told["error"] in result.stderr
+    assert told["remedy"]
+
+
+def test_json_after_two_dashes_belongs_to_the_program(cli: Cli) -> None:
+    result = cli("run", "--wall-time", "soon", "x.py", "--", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_defect_of_ours_is_json_too() -> None:
+    program = (
+        "import sys, orchestrator.cli as cli\n"
+        "@cli.app.command()\n"
+        "def broken(json_: cli.shared.Json = False) -> None:\n"
+        "    raise ZeroDivisionError('ours')\n"
+        "sys.argv = ['fumehood', 'broken', '--json']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == "fumehood broke: ZeroDivisionError: ours"
+
+
+# -- a stdout that is not read, or cannot be written ------------------------------------------------------------------
+
+
+def piped(script: str) -> tuple[int, str]:
+    """Exit code of the first command of a pipeline, and what was on stderr; `fumehood` in it is this project's."""
+    command = f'set -o pipefail; fumehood() {{ {sys.executable} -m orchestrator "$@"; }}; {script}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", ["tasks", "tasks --json", "help", "--help", "version"])
+def test_a_reader_that_leaves_early_changes_nothing(command: str) -> None:
+    assert piped(f"fumehood {command} | head -0") == (0, "")
+    assert piped(f"fumehood {command} >&-") == (0, "")
+
+
+def test_a_reader_that_leaves_early_keeps_the_exit_code_of_what_failed() -> None:
+    code, said = piped("fumehood run missing.py --json | head -0")
+    assert code == 2
+    assert said.count("\n") == 2
+
+
+@pytest.mark.parametrize("command", ["tasks", "tasks --json", "help", "version", "run missing.py --json"])
+def test_a_full_disk_under_stdout_is_one_sentence(command: str) -> None:
+    code, said = piped(f"fumehood {command} >/dev/full")
+    *_, sentence, remedy = said.splitlines()
+    assert (code, sentence) == (3, "fumehood: Stdout cannot be written: No space left on device.")
+    assert remedy == "  Free some space."
+    assert "Traceback" not in said
+
+
+def test_a_stderr_that_cannot_be_written_changes_nothing() -> None:
+    assert piped("fumehood run missing.py 2>/dev/full")[0] == 2
+
+
+@pytest.mark.parametrize(
     "command", [["runs", "ls"], ["runs", "show"], ["solve", "loss", "--resume", "last"], ["solve", "loss", "focal"]]
 )
 def test_a_corrupt_store(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
@@ -599,7 +686,7 @@ def test_a_store_url_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     explained(cli("runs", "ls"), 2, "does not name a run store")
 
 
-def test_a_setting_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_is_none(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUMEHOOD_WORKERS", "many")
     explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be")
     monkeypatch.setenv("FUMEHOOD_WORKERS", "-1")
@@ -607,6 +694,9 @@ def test_a_setting_that_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("FUMEHOOD_WORKERS", "two")
     explained(cli("runs", "ls"), 2, "FUMEHOOD_WORKERS must be a valid integer, not two.")
     assert cli("redteam", "--pairs", "-1").exit_code == 2
+    (tmp_path / "p.py").write_text("print(1)")
+    for command in (["run", "p.py"], ["redteam", "--workers", "2"], ["doctor"]):
+        explained(cli(*command), 2, "FUMEHOOD_WORKERS must be a valid integer, not two.")
 
 
 def test_weights_with_a_wrong_hash(cli: Cli, tmp_path: Path) -> None:
@@ -628,7 +718,7 @@ def test_a_full_disk(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     try:
         (place / "filling").write_bytes(b"x" * 60_000)
         monkeypatch.setenv("FUMEHOOD_DB", f"sqlite:///{place}/runs.sqlite3")
-        explained(cli("runs", "ls"), 3, "disk is full")
+        explained(cli("solve", "loss", "focal"), 3, "disk is full")
     finally:
         libc.umount(str(place).encode())
 
@@ -720,6 +810,14 @@ def test_runs_are_listed(cli: Cli, recorded: str) -> None:
     explained(cli("runs", "ls", "--limit", "-1"), 2, "--limit must be at least 1")
 
 
+@pytest.mark.parametrize(
+    "command", ["runs ls", "runs show", "runs show abc --json", "eval compare a b", "collect a --out data", "model ls"]
+)
+def test_what_only_reads_makes_no_home(cli: Cli, tmp_path: Path, command: str) -> None:
+    cli(*command.split())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_runs_yet(cli: Cli) -> None:
     assert json.loads(cli("runs", "ls", "--json").stdout) == []
     assert "No run yet" in cli("runs", "ls").stderr
@@ -792,9 +890,11 @@ def test_a_template_without_a_place_for_the_task(cli: Cli, tmp_path: Path) -> No
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here")
 @pytest.mark.slow
-def test_a_home_that_cannot_be_written_is_read(cli: Cli, recorded: str, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_is_read(
+    cli: Cli, recorded: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A file system of its own that is mounted read-only, for root may write to any folder."""
-    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && exec fumehood runs"
+    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && exec fumehood"
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def runs(home: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -803,10 +903,14 @@ def test_a_home_that_cannot_be_written_is_read(cli: Cli, recorded: str, tmp_path
             command, capture_output=True, text=True, check=False, env=environment | {"FUMEHOOD_HOME": f"{tmp_path}/{home}"}
         )
 
-    assert recorded in runs("home", "ls").stdout
-    assert "focal" in runs("home", "show").stdout
-    assert "No run yet" in runs("nothing", "ls").stderr
-    refused = runs("home", "rm", "last")
+    assert recorded in runs("home", "runs", "ls").stdout
+    assert "focal" in runs("home", "runs", "show").stdout
+    assert "No run yet" in runs("nothing", "runs", "ls").stderr
+    assert "Both names are of one run" in runs("home", "eval", "compare", "last", recorded).stderr
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "data"
+    assert runs("home", "collect", "last", "--out", str(elsewhere)).returncode == 0
+    assert (elsewhere / "README.md").exists()
+    refused = runs("home", "runs", "rm", "last")
     assert refused.returncode == 3
     assert "cannot be" in refused.stderr or "read" in refused.stderr
 
@@ -921,6 +1025,37 @@ def test_a_terminal_shows_how_many_are_judged() -> None:
     assert "12 of 164 judged" in screen.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_terminal_shows_the_task_and_the_tokens_of_what_was_judged_without_a_line() -> None:
+    progress = Progress(live=False)
+    lines = Lines(progress)
+
+    def shown() -> str:
+        screen = Screen(file=io.StringIO(), width=100)
+        screen.print(progress.render())
+        return screen.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+    assert "preparing" in shown()
+    assert "token" not in shown()
+    lines.count(0, 2)
+    assert "nothing judged yet" in shown()
+    lines.event(Event(kind="attempt_finished", task="focal", attempt=ATTEMPTS[0]))
+    lines.count(1, 2)
+    assert "focal, round 0 sample 0  1 of 2 judged  0 of 1 accepted  20 tokens" in shown()
+
+
+def test_where_no_model_was_asked_no_tokens_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    missed = "These faults in the function go unnoticed:\nline 3: `<` -> `<=`\nline 4: `1` -> `2`"
+    for feedback in (missed, "Nothing:"):
+        given = Attempt(
+            task="f", index=0, kind="tests", completion=Completion(text=""), feedback=feedback, verdict=Verdict.ACCEPTED
+        )
+        Progress(live=False, clock=lambda: 0.0).event(Event(kind="attempt_finished", task="f", attempt=given))
+    assert capsys.readouterr().err.splitlines() == [
+        "   0.0 s  f: tests, round 0 sample 0: accepted: These faults in the function go unnoticed: line 3: `<` -> `<=`",
+        "   0.0 s  f: tests, round 0 sample 0: accepted: Nothing",
+    ]
+
+
 def test_silence_is_told_once_in_a_while(capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
     lines = Lines(Progress(live=False, clock=lambda: now), clock=lambda: now)
@@ -1006,6 +1141,7 @@ def test_ctrl_c_closes_says_so_and_leaves(presses: int, closing: float, told: st
         (("humaneval", "--n", "5", "--k", "1,10"), "pass@10 needs 10 samples of each task, and 5 would be drawn"),
         (("unit-tests", "humaneval", "--k", "2"), "pass@2 needs 2 samples"),
         (("humaneval", "--raw"), "--raw would do nothing: it is about recorded --samples"),
+        (("humaneval", "--stop="), "--stop is empty"),
         (("humaneval", "--split", "train"), "humaneval has no split 'train'"),
         (("validate", "mbpp", "--split", "dev"), "mbpp has no split 'dev'"),
     ],
@@ -1029,6 +1165,26 @@ def test_differences_of_runs_are_in_points(cli: Cli) -> None:
     shown = cli("eval", "compare", *runs).stdout
     assert f"25.0% in {runs[0]}, 75.0% in {runs[1]}" in shown
     assert "Difference +50.0 points (95 % interval -26.3 to +93.0), p = 0.5 (mcnemar)" in shown
+    assert shown.startswith("4 common tasks: ")
+    assert shown.endswith("Better on 2: t1, t2\nWorse on 0.\n")
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        ("ok ok", "All 2 checks passed."),
+        ("ok warning ok", "2 of 3 checks passed, 1 warned."),
+        ("failed ok", "1 of 2 checks failed."),
+        ("failed warning warning", "1 of 3 checks failed, and 2 others warned."),
+    ],
+)
+def test_a_check_that_warns_has_not_passed(states: str, told: str) -> None:
+    assert in_all(states.split()) == told
+
+
+def test_a_run_that_was_sent_again_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    show_result(ExecutionResult(status=Status.OK, attempts=2), judged=False, in_place=False)
+    assert "It was sent 2 times, since sandboxes failed" in capsys.readouterr().err
 
 
 def test_a_module_that_tests_import_by_another_name_is_most_likely_the_program() -> None:

@@ -277,6 +277,20 @@ def test_only_a_collection_is_replaced_and_only_when_told_so(cli, run_id):
     told(cli(run_id, "--out", "data/README.md"), 2, "is a file")
 
 
+def test_what_a_person_changed_in_a_collection_is_not_replaced(cli, run_id):
+    assert cli(run_id, "--out", "data").exit_code == 0
+    card = Path("data/README.md")
+    card.write_text(f"{card.read_text()}\nMy notes.\n")
+    told(cli(run_id, "--out", "data", "--overwrite"), 2, "README.md was changed")
+    assert "My notes." in card.read_text()
+    card.unlink()
+    assert cli(run_id, "--out", "data", "--overwrite").exit_code == 0
+    listed = Path("data/provenance/files.json")
+    listed.write_text(json.dumps({"files": json.loads(listed.read_text())["files"]}))  # as earlier versions wrote it
+    card.write_text("mine")
+    assert cli(run_id, "--out", "data", "--overwrite").exit_code == 0
+
+
 @pytest.mark.parametrize("place", ["mine.txt", ".git/HEAD", "provenance/mine.txt", "sft/deep/mine.txt"])
 @pytest.mark.parametrize("with_collection", [True, False])
 def test_nothing_of_anybody_else_goes_with_a_folder(cli, run_id, place, with_collection):

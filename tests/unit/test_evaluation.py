@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -441,8 +442,16 @@ async def test_reports_are_whole_and_need_no_other_file(tmp_path, dataset, setti
     assert "<script" not in page
     assert "http" not in page
     assert "| pass@1 | 50.0 % |" in text
+    assert "token" not in text, "no model was asked"
+    assert "the model" not in text
     for one in (page, text):  # the failure by its kind, the sample with prompt, code and reason
         assert all(part in one for part in ("wrong_answer", "assert 1 == 2", "alert(1)", "t1"))
+
+
+async def test_samples_that_can_be_read_once_are_refused(tmp_path, dataset, settings, records, engine):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe is not a plain file"):
+        await evaluate(EvalJob(dataset=dataset, samples=str(tmp_path / "pipe")), settings, records, engine=engine)
 
 
 async def test_a_report_groups_failures_and_draws_a_curve(tmp_path, dataset, settings, records, engine, monkeypatch):
@@ -475,7 +484,7 @@ async def test_a_full_disk_under_a_report_is_named_and_the_report_is_made_later(
     with pytest.raises(StoreError, match=r"report\.md cannot be written: No space left") as caught:
         write_reports(result, tmp_path / "out")
     assert result.run.id in caught.value.remedy
-    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["report.json", "results.jsonl"]
+    assert list((tmp_path / "out").iterdir()) == [], "a report is whole or not there"
     monkeypatch.undo()
     again = await resume(result.run.id, settings, records, engine=engine)
     assert len(write_reports(again, tmp_path / "elsewhere")) == 4

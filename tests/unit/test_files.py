@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.files import check_empty, new_folder, write_beside, write_whole
+from orchestrator.files import check_empty, check_free, new_folder, write_all, write_beside, write_whole
 from orchestrator.jobs.reports import check_folder, write_files
 
 REPORT = {"run": "r", "image": "", "samples": 1, "results": []}
@@ -23,6 +23,7 @@ def test_a_file_is_written_beside_one_that_holds_something_else(tmp_path):
     assert write_beside(path, b"b", "run") == tmp_path / "test_f_run.py"
     assert path.read_bytes() == b"a"
     assert len(list(tmp_path.iterdir())) == 3
+    assert write_beside(path, b"d") == tmp_path / "test_f_2.py"
 
 
 def test_a_link_to_nowhere_is_somebody_s(tmp_path):
@@ -64,6 +65,52 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path):
     ]
     write_files(tmp_path, REPORT, {"report.md": "b"}, "again")
     assert (tmp_path / "report.md").read_text() == "b"
+
+
+def test_a_report_of_another_run_stays_and_so_does_what_a_person_wrote_into_one(tmp_path):
+    write_files(tmp_path, REPORT, {"report.md": "a"}, "again")
+    with pytest.raises(UsageError, match="holds the report of run r,"):
+        write_files(tmp_path, REPORT | {"run": "other"}, {"report.md": "b"}, "again")
+    with pytest.raises(UsageError, match="holds the report of run r,"):
+        check_folder(tmp_path, ["report.md"])
+    check_folder(tmp_path, ["report.md"], "r")
+    (tmp_path / "report.md").write_text("a, and my notes")
+    for check in (
+        lambda: check_folder(tmp_path, ["report.md"], "r"),
+        lambda: write_files(tmp_path, REPORT, {"report.md": "b"}, "again"),
+    ):
+        with pytest.raises(UsageError, match=r"report\.md was changed"):
+            check()
+    assert (tmp_path / "report.md").read_text() == "a, and my notes"
+    (tmp_path / "report.md").rename(tmp_path / "notes.md")
+    write_files(tmp_path, REPORT, {"report.md": "b"}, "again")
+    assert (tmp_path / "report.md").read_text() == "b"
+
+
+def test_a_report_of_a_version_that_kept_no_digests_is_replaced_by_its_run(tmp_path):
+    (tmp_path / "report.json").write_text(json.dumps(REPORT))
+    (tmp_path / "report.md").write_text("old")
+    write_files(tmp_path, REPORT, {"report.md": "b"}, "again")
+    assert (tmp_path / "report.md").read_text() == "b"
+
+
+def test_a_new_file_is_not_there_yet(tmp_path):
+    assert check_free(tmp_path / "new") == tmp_path / "new"
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(UsageError, match=r"--plot .*link is there already"):
+        check_free(tmp_path / "link", "--plot")
+    check_free(tmp_path / "link", overwrite=True)
+    with pytest.raises(UsageError, match="is a folder"):
+        check_free(tmp_path, overwrite=True)
+
+
+def test_files_that_belong_together_are_all_written_or_none(tmp_path):
+    (tmp_path / "a").write_text("before")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match=r"x cannot be written"):
+        write_all({tmp_path / "a": b"after", tmp_path / "a" / "x": b""}, remedy="")
+    assert (tmp_path / "a").read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "folder"]
 
 
 @pytest.mark.parametrize("facts", [None, "", "{}", "[]", "{", json.dumps({"run": 1})])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from orchestrator.applications.loss_functions.phrasings import BUILT_IN, facts_of, phrased, read_texts, write_page
+from orchestrator.applications.loss_functions.phrasings import BUILT_IN, check_page, facts_of, phrased, read_texts, write_page
 from orchestrator.applications.loss_functions.solve import LossOutcome, brief_of
 from orchestrator.applications.loss_functions.tasks import builtin_tasks
 from orchestrator.errors import UsageError
@@ -104,3 +104,19 @@ def test_the_page_says_what_it_can_and_cannot_tell(tmp_path):
     said = json.loads(facts.read_text())
     assert [one["phrasing"] for one in said["phrasings"]] == ["long", "short", "formula"]
     assert (said["planned"], len(said["results"])) == (6, 4)
+
+
+def test_a_page_that_another_run_or_a_person_wrote_stays(tmp_path):
+    tasks = phrased([TASKS["dice"]], read_texts(BUILT_IN))
+    (tmp_path / "phrasings.md").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds phrasings\.md, which no report of ours wrote"):
+        write_page(tmp_path, RUN, tasks, [outcome("dice.long")], 7)
+    assert (tmp_path / "phrasings.md").read_text() == "mine"
+    (tmp_path / "phrasings.md").unlink()
+    write_page(tmp_path, RUN, tasks, [outcome("dice.long")], 7)
+    write_page(tmp_path, RUN, tasks, [outcome("dice.long"), outcome("dice.short")], 7)
+    with pytest.raises(UsageError, match=f"holds the report of run {RUN.id}"):
+        check_page(tmp_path, "")
+    (tmp_path / "phrasings.md").write_text("my notes")
+    with pytest.raises(UsageError, match=r"phrasings\.md was changed"):
+        check_page(tmp_path, RUN.id)

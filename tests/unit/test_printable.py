@@ -77,7 +77,7 @@ def test_json_keeps_all_as_escapes_of_its_own(capsys):
 
 
 def test_pages_have_no_control_characters_and_rows_lose_nothing(tmp_path):
-    told = {"results": [{"message": "\x1b[2J"}]}
+    told = {"run": "r", "results": [{"message": "\x1b[2J"}]}
     write_files(tmp_path, told, {"report.md": "a \x1b[2J", "report.html": "<p>\x9b2J</p>"}, "again")
     assert (tmp_path / "report.md").read_text() == "a \\x1b[2J"
     assert (tmp_path / "report.html").read_text() == "<p>\\x9b2J</p>"

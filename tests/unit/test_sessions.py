@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 import sandbox_image
-from orchestrator.cli.shell import _Left
+from orchestrator.cli.shell import _Left, code_of
 from orchestrator.engine.base import Executor
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.sessions import Kind
 from orchestrator.errors import PoolExhausted, SandboxUnavailable, UsageError
 from orchestrator.sandbox import commands
-from orchestrator.sandbox.base import Session
+from orchestrator.sandbox.base import Session, content_of
 from orchestrator.sandbox.cells import Answers
 from orchestrator.sandbox.channel import Channel
 from orchestrator.sandbox.hardening import ContainerSpec, container_options
@@ -306,9 +306,11 @@ async def test_what_an_engine_cannot_give_is_refused():
     async with engine(ScriptedSessions()) as made:
         with pytest.raises(UsageError, match="2 GPUs"):
             made.session(gpus=2)
-        for ttl in (0, -1, float("nan"), 1e9):
+        for ttl in (0, -1, float("nan"), 1e9, "5"):
             with pytest.raises(UsageError, match="cannot live"):
                 made.session(ttl=ttl)
+        with pytest.raises(UsageError, match="content of 'a' is a PosixPath, not bytes or text"):
+            content_of("a", Path("b"))
         await made.drain()
         with pytest.raises(PoolExhausted):
             made.session()
@@ -451,3 +453,19 @@ def test_figures_come_as_pictures_and_are_closed(ask):
 @pytest.mark.parametrize(("line", "code"), [("exit", None), ("exit 7", 7), ("exit 300", 44), ("exit now", None)])
 def test_exit_may_name_its_code(line, code):
     assert _Left(line).code == code
+
+
+@pytest.mark.parametrize(
+    ("line", "last", "status", "code"),
+    [
+        ("exit", None, "ok", 0),
+        ("exit", ExecResult(status=Status.OK, exit_code=0), "ok", 0),
+        ("exit", ExecResult(status=Status.RUNTIME_ERROR, exit_code=4), "runtime_error", 1),
+        ("exit", ExecResult(status=Status.TIMED_OUT_WALL), "timed_out_wall", 1),
+        ("exit 0", ExecResult(status=Status.RUNTIME_ERROR, exit_code=4), "ok", 0),
+        ("exit 3", ExecResult(status=Status.OK, exit_code=0), "runtime_error", 1),
+    ],
+)
+def test_whoever_leaves_a_shell_ends_it_with_0_or_1(line, last, status, code):
+    result = _Left(line).result(last)
+    assert (result.status, code_of(result)) == (status, code)

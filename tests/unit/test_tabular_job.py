@@ -146,6 +146,14 @@ async def test_features_are_kept_for_a_gain_and_parameters_are_searched(table, s
     assert any("names no SPACE" in problem for problem in refused.problems)
 
 
+async def test_a_report_without_a_scored_candidate_has_no_empty_table(table, store, tmp_path):
+    job = TabularJob(source=str(table), target="bought", answers=1, control=False)
+    result = await solving(store, Model(["nothing that runs"])).run_job(job)
+    assert result.outcome is None
+    for page in write_reports(result, tmp_path / "out"):
+        assert "The best on new folds" not in page.read_text()
+
+
 async def test_a_table_that_changed_is_not_resumed(table, store):
     job = TabularJob(source=str(table), target="bought", answers=1, control=False)
     result = await solving(store, Model([])).run_job(job)

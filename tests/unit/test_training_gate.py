@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.applications.loss_functions.datasets import MOST_EPOCHS, MOST_ROWS, NAMES, DataSet, check_name, fits, open_data
 from orchestrator.applications.loss_functions.tasks import Inputs, builtin_tasks, custom_task
-from orchestrator.applications.loss_functions.training import LIMITS, TrainingReport, train_on_seeds, train_with_loss
+from orchestrator.applications.loss_functions.training import LIMITS, TrainingReport, draw, train_on_seeds, train_with_loss
 from orchestrator.data import tabular
 from orchestrator.data.arrays import read_array, write_array
 from orchestrator.errors import SandboxError, UsageError
@@ -238,6 +238,16 @@ async def test_several_seeds_give_means_and_a_paired_interval(tmp_path):
     assert middle == pytest.approx(pairs.mean())
     assert high - middle == pytest.approx(middle - low) == pytest.approx(4.303 * pairs.std(ddof=1) / 3**0.5, rel=1e-3)
     assert (await train_on_seeds(TASK, "candidate", DATA, execute, seeds=[1])).difference() is None
+
+
+def test_a_picture_is_drawn_beside_another_file_of_its_name(tmp_path):
+    report = report_of((), ())
+    first = draw(report, tmp_path)
+    assert draw(report, tmp_path) == first
+    first.write_text("mine")
+    assert draw(report, tmp_path, "run_1").name == f"{first.stem}_run_1.png"
+    assert draw(report, tmp_path).name == f"{first.stem}_2.png"
+    assert first.read_text() == "mine"
 
 
 def report_of(ours, stock, **more):

@@ -197,6 +197,11 @@ class Evaluation(SampledJob[EvalJob, EvalResult]):
 
 
 def _digest(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise UsageError(
+            f"{path} is not a plain file: samples are read more than once, and again when a run is resumed.",
+            remedy="Write them into a file first.",
+        )
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

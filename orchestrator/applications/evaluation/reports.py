@@ -33,7 +33,7 @@ def write_reports(result: EvalResult, folder: Path) -> list[Path]:
     """Write all files and return their paths.
 
     Raises:
-        StoreError, UsageError: one cannot be written; those before it are there.
+        StoreError, UsageError: one cannot be written, or would replace what is not of this run.
     """
     pages = {"report.md": markdown(result), "report.html": page(result)}
     return write_files(folder, result.as_json(), pages, f"fumehood eval --resume {result.run.id}")
@@ -166,7 +166,8 @@ def _facts(result: EvalResult) -> list[str]:
     )
     return [
         f"Model: {result.run.model.model if result.run.model else 'recorded samples'}",
-        f"Drawn: {drawn}, {job.style}"
+        f"Drawn: {drawn}"
+        + ("" if job.samples else f", {job.style}")
         + (
             f", up to {counted(job.repair, 'correction')} at {max(job.temperature, job.repair_temperature):g}"
             if job.repair
@@ -176,10 +177,16 @@ def _facts(result: EvalResult) -> list[str]:
         f"Data: {result.source}",
         f"{result.progress} of {counted(len({row.task_id for row in rows}), 'task')}; {result.unscored} unscored",
         f"Judged: {', '.join(f'{count} {how}' for how, count in Counter(row.judging for row in rows).most_common())}",
-        f"{sum(row.tokens for row in rows)} tokens; {result.wall_time:.1f} s, of which the programs took "
-        f"{sum(row.cpu_time for row in rows):.1f} s of CPU and the model {sum(row.model_time for row in rows):.1f} s",
+        _spent(result),
         f"Run {result.run.id}, image {result.run.image or 'unknown'}",
     ]
+
+
+def _spent(result: EvalResult) -> str:
+    """Seconds and tokens; of the model only where one was asked."""
+    tokens, model = (sum(row.tokens for row in result.rows), sum(row.model_time for row in result.rows))
+    programs = f"{result.wall_time:.1f} s, of which the programs took {sum(row.cpu_time for row in result.rows):.1f} s of CPU"
+    return f"{counted(tokens, 'token')}; {programs} and the model {model:.1f} s" if tokens or model else programs
 
 
 def _tables(result: EvalResult) -> list[tuple[str, list[Estimate]]]:

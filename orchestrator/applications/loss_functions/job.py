@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from orchestrator.applications.loss_functions.datasets import DataSet, check_name, fits, misfit, open_data
-from orchestrator.applications.loss_functions.phrasings import write_page
+from orchestrator.applications.loss_functions.phrasings import check_page, write_page
 from orchestrator.applications.loss_functions.solve import LossOptions, LossOutcome, solve
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks
 from orchestrator.applications.loss_functions.training import TrainingReport, train_on_seeds
@@ -109,6 +109,9 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
     async def load(self) -> Sequence[Step]:
         """The tasks, and what an interrupted run has finished of them."""
         self.tasks = {task.name: task for task in self.job.resolved()}
+        if self.out is not None and any(task.phrasing for task in self.tasks.values()):
+            # Before a model is asked, too: what would be replaced is to be known at once.
+            check_page(self.out, self.run.id if self.run is not None else "")
         # A task that the sandbox failed is not finished.
         outcomes = _recorded(self.run, "tasks", LossOutcome)
         self.outcomes = {outcome.task: outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSCORED}
@@ -222,7 +225,14 @@ class LossSolving(RecordedJob[LossJob, LossResult]):
 
         code, seed = self.outcomes[task.name].code, self.job.options.seed
         self.training[task.name] = await train_on_seeds(
-            task, code, self.data, self.engine.execute, seeds=range(seed, seed + pairs), out=self._folder, on_pair=on_pair
+            task,
+            code,
+            self.data,
+            self.engine.execute,
+            seeds=range(seed, seed + pairs),
+            out=self._folder,
+            tag=self._suffix,
+            on_pair=on_pair,
         )
         await self.save()
 

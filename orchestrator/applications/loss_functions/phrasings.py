@@ -8,7 +8,6 @@ Left out: writing phrasings. Three of each built-in task come with the project; 
 
 from __future__ import annotations
 
-import json
 import statistics
 import tomllib
 from collections import Counter
@@ -21,8 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from orchestrator.applications.loss_functions.solve import LossOutcome
 from orchestrator.applications.loss_functions.tasks import LossTask, builtin_tasks
 from orchestrator.errors import UsageError, no_such
-from orchestrator.files import read_text, write_whole
-from orchestrator.jobs.reports import render
+from orchestrator.files import read_text
+from orchestrator.jobs.reports import check_folder, render, write_report
 from orchestrator.scoring.pass_at_k import Comparison, Estimate, compare, estimate
 from orchestrator.scoring.seeds import mean_of
 from orchestrator.types import RunRecord, Value, Verdict
@@ -147,11 +146,20 @@ def _facts(
     )
 
 
-def write_page(folder: Path, run: RunRecord, tasks: Sequence[LossTask], outcomes: Sequence[LossOutcome], seed: int) -> list[Path]:
-    """Write the page as Markdown, and what it says as JSON, in place of those of an earlier time.
+def check_page(folder: Path, run: str) -> None:
+    """Refuse a folder in which the page of this run would replace something else.
 
     Raises:
-        UsageError, StoreError: one cannot be written.
+        UsageError: it would.
+    """
+    check_folder(folder, (FACTS, PAGE), run, facts=FACTS, key="phrasings")
+
+
+def write_page(folder: Path, run: RunRecord, tasks: Sequence[LossTask], outcomes: Sequence[LossOutcome], seed: int) -> list[Path]:
+    """Write the page as Markdown, and what it says as JSON, in place of those that the run wrote before.
+
+    Raises:
+        UsageError, StoreError: one cannot be written, or would replace what is not of this run.
     """
     found = facts_of(tasks, outcomes, seed)
     by_name = {task.name: task for task in tasks}
@@ -179,5 +187,7 @@ def write_page(folder: Path, run: RunRecord, tasks: Sequence[LossTask], outcomes
         "texts": dict(sorted(texts.items())),
     }
     page = render("applications/loss_functions/phrasings.md", **{**facts, "phrasings": found, "long": LONG})
-    contents = {FACTS: json.dumps(facts, indent=2) + "\n", PAGE: page}
-    return [write_whole(folder / name, text.encode("utf-8", "backslashreplace")) for name, text in contents.items()]
+    remedy = "Name another folder with --out, or free some space."
+    return write_report(
+        folder, facts, {PAGE: page.encode("utf-8", "backslashreplace")}, name=FACTS, key="phrasings", remedy=remedy
+    )

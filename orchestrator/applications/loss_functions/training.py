@@ -9,6 +9,7 @@ Left out: tuning. Epochs, width and learning rate are the same for every loss. W
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import math
 import re
@@ -23,7 +24,8 @@ from orchestrator.applications.loss_functions.datasets import BATCH, DataSet, Sp
 from orchestrator.applications.loss_functions.tasks import Inputs, LossTask
 from orchestrator.data.arrays import read_array, write_array
 from orchestrator.engine.programs import sandboxed
-from orchestrator.errors import SandboxError, UsageError
+from orchestrator.errors import SandboxError
+from orchestrator.files import write_beside
 from orchestrator.scoring.metrics import accuracy, cross_entropy
 from orchestrator.scoring.seeds import mean_of
 from orchestrator.types import ExecutionResult, GiB, Limits, MiB, Program, Status, Value
@@ -161,6 +163,7 @@ async def train_on_seeds(
     *,
     seeds: Sequence[int],
     out: Path | None = None,
+    tag: str = "",
     on_pair: Callable[[int, TrainingReport], None] = lambda done, report: None,
 ) -> TrainingReport:
     """`train_with_loss` for each seed; curves and picture are those of the first. What fails on one seed has failed.
@@ -172,7 +175,7 @@ async def train_on_seeds(
     """
     reports: list[TrainingReport] = []
     for seed in seeds:
-        report = await train_with_loss(task, code, data, execute, seed=seed, out=None if reports else out)
+        report = await train_with_loss(task, code, data, execute, seed=seed, out=None if reports else out, tag=tag)
         reports.append(report)
         if report.accuracy is None:
             return report
@@ -192,11 +195,12 @@ async def train_on_seeds(
 
 
 async def train_with_loss(
-    task: LossTask, code: str, data: DataSet, execute: Execute, *, seed: int = 0, out: Path | None = None
+    task: LossTask, code: str, data: DataSet, execute: Execute, *, seed: int = 0, out: Path | None = None, tag: str = ""
 ) -> TrainingReport:
     """Train with the loss in `code` and with the stock loss, and compare them on held-out rows.
 
-    `execute` runs a program in a sandbox. `out` is a folder for the picture of the learning curves; None draws nothing.
+    `execute` runs a program in a sandbox. `out` is a folder for the picture of the learning curves; None draws nothing. Another
+    file of its name stays, and the picture has `tag` in its own.
     A loss that is not finite, constant, or makes the program fail gives a report with `failure` and no accuracy.
 
     Raises:
@@ -234,7 +238,7 @@ async def train_with_loss(
     )
     if out is None:
         return report
-    return report.model_copy(update={"picture": await asyncio.to_thread(draw, report, out)})
+    return report.model_copy(update={"picture": await asyncio.to_thread(draw, report, out, tag)})
 
 
 def _described(data: DataSet, split: Split) -> str:
@@ -270,11 +274,11 @@ def training_program(task: LossTask, code: str, split: Split, seed: int) -> Prog
     )
 
 
-def draw(report: TrainingReport, out: Path) -> Path:
-    """Save both learning curves as a PNG in the folder `out`; returns its path.
+def draw(report: TrainingReport, out: Path, tag: str = "") -> Path:
+    """Save both learning curves as a PNG in the folder `out`, beside another file of its name; returns its path.
 
     Raises:
-        UsageError: the folder cannot be written.
+        UsageError, StoreError: it cannot be written.
     """
     # Not pyplot: it keeps figures and looks for a display.
     from matplotlib.figure import Figure
@@ -296,13 +300,9 @@ def draw(report: TrainingReport, out: Path) -> Path:
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(f"{report.task} on {report.dataset}, seed {report.seed}")
     name = re.sub(r"[^\w.-]+", "-", report.dataset).strip("-")
-    path = out / f"{report.task}-{name}-{report.seed}.png"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise UsageError(f"The picture {path} cannot be written: {error.strerror}.", remedy="Name another folder.") from error
-    return path
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    return write_beside(out / f"{report.task}-{name}-{report.seed}.png", picture.getvalue(), tag)
 
 
 def _relative(losses: tuple[float, ...]) -> list[float]:

@@ -20,7 +20,7 @@ from orchestrator.applications.model_research.model import ModelSource
 from orchestrator.applications.model_research.shapes import Misfit, Shape, said
 from orchestrator.applications.model_research.writing import WIDTH, Row, Text
 from orchestrator.errors import UsageError
-from orchestrator.files import write_whole
+from orchestrator.files import check_free, write_whole
 
 _INDENT = " " * 8
 
@@ -71,22 +71,18 @@ def save_model_code(code: str, path: str | os.PathLike[str], *, overwrite: bool 
     """
     place, content = Path(path), code.encode()
     if not _has(place, content):
-        check_free(place, overwrite=overwrite)
+        check_source(place, overwrite=overwrite)
         write_whole(place, content, remedy="Name another file, or free some space.")
     return place
 
 
-def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_source(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Whether a source may be written here.
 
     Raises:
         UsageError: it is a folder, or there is a file and `overwrite` is not set.
     """
-    place = Path(path)
-    if place.is_dir():
-        raise UsageError(f"{place} is a folder.", remedy="Name a file in it, as in model.py.")
-    if os.path.lexists(place) and not overwrite:
-        raise UsageError(f"{place} is there already.", remedy="Name another file, or set overwrite=True.")
+    check_free(path, overwrite=overwrite, remedy="Name another file, or set overwrite=True.")
 
 
 def _has(place: Path, content: bytes) -> bool:

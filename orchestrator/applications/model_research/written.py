@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 
 from orchestrator.applications.model_research.assemble import (
     assemble_model_code,
-    check_free,
+    check_source,
     layer_shapes,
     model_source,
     save_model_code,
@@ -269,7 +269,7 @@ def assemble_from_config(
     if not use_llm:
         written = Written(code=assemble_model_code(config), class_name=config.class_name, by="assembler")
     else:
-        check_free(path, overwrite=overwrite)  # before a model is asked for minutes
+        check_source(path, overwrite=overwrite)  # before a model is asked for minutes
         written = _by_model(config, llm_kwargs or {})
         if written.note:
             say(written.note)

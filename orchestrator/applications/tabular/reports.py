@@ -18,43 +18,33 @@ from orchestrator.applications.tabular.importances import Importance
 from orchestrator.applications.tabular.metrics import METRICS
 from orchestrator.applications.tabular.results import Outcome, Scored, TabularResult
 from orchestrator.applications.tabular.standalone import standalone
-from orchestrator.files import write_whole
 from orchestrator.jobs.branching import was_scored
-from orchestrator.jobs.reports import FACTS, ROWS, check_folder, render, write_files
+from orchestrator.jobs.reports import FACTS, ROWS, render, write_files
 from orchestrator.scoring.paired import Difference
 from orchestrator.types import Attempt
 
 BEST = "best.py"
 PAGES = ("report.md", "report.html")
+FILES = (ROWS, FACTS, *PAGES, BEST)
 _WIDTH, _HEIGHT, _MARGIN = 640, 240, 24
 _SIDE = 240
 _MOST_COLUMNS = 20
 """Of the importances that a page shows; `report.json` has all."""
 
 
-def check(folder: Path) -> None:
-    """Refuse a folder that holds files of somebody else under our names.
-
-    Raises:
-        UsageError: it does.
-    """
-    check_folder(folder, (ROWS, FACTS, *PAGES, BEST))
-
-
 def write_reports(result: TabularResult, folder: Path) -> list[Path]:
     """Write all files and return their paths; `best.py` where there is a winner.
 
     Raises:
-        StoreError, UsageError: one cannot be written; those before it are there.
+        StoreError, UsageError: one cannot be written, or would replace what is not of this run.
     """
-    check(folder)
     values = _values(result)
     pages = {name: render(f"applications/tabular/{name}", **values) for name in PAGES}
-    written = write_files(folder, result.as_json(), pages, f"fumehood solve tabular --resume {result.run.id}")
+    best = {}
     if result.outcome is not None:
         source = standalone(result.job, result.table, result.outcome, values["headline"])
-        written.append(write_whole(folder / BEST, source.encode("utf-8", "backslashreplace")))
-    return written
+        best[BEST] = source.encode("utf-8", "backslashreplace")
+    return write_files(folder, result.as_json(), pages, f"fumehood solve tabular --resume {result.run.id}", best)
 
 
 def _values(result: TabularResult) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def write_reports(result: SuiteResult, folder: Path) -> list[Path]:
     """Write all files and return their paths.
 
     Raises:
-        StoreError, UsageError: one cannot be written; those before it are there.
+        StoreError, UsageError: one cannot be written, or would replace what is not of this run.
     """
     values = {
         "title": f"{', '.join(result.settings)} on {len(result.tables)} tables",

@@ -20,7 +20,7 @@ def write_reports(result: TestsResult, folder: Path) -> list[Path]:
     """Write all files and return their paths.
 
     Raises:
-        StoreError, UsageError: one cannot be written; those before it are there.
+        StoreError, UsageError: one cannot be written, or would replace what is not of this run.
     """
     values = _values(result)
     pages = {name: render(f"applications/unit_tests/{name}", **values) for name in ("report.md", "report.html")}

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.checks.bench.figures import Figures
 from orchestrator.errors import UsageError
+from orchestrator.files import check_free, write_whole
 from orchestrator.types import MiB
+
+KINDS = (".png", ".svg", ".pdf")
+"""Ends of a picture's name."""
+
+
+def check_picture(path: Path) -> Path:
+    """A file that a picture can be written to: of a known kind, not there yet, in a folder that is.
+
+    Raises:
+        UsageError: it is none.
+    """
+    check_free(path, "--plot", remedy="Name another file, so that nothing is replaced.")
+    if path.suffix.lower() not in KINDS:
+        raise UsageError(f"--plot {path} is no kind of picture.", remedy=f"End its name with {', '.join(KINDS)}.")
+    if not path.parent.is_dir():
+        raise UsageError(f"--plot {path}: there is no folder {path.parent}.", remedy="Make it, or name another file.")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--plot {path} cannot be written: {path.parent} is closed to you.", remedy="Name another file.")
+    return path
 
 
 def draw(kind: str, figures: Figures, path: Path) -> Path:
-    """The figures of one benchmark as a PNG.
+    """The figures of one benchmark as a picture of the kind that its name says.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError, StoreError: it cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -24,12 +46,9 @@ def draw(kind: str, figures: Figures, path: Path) -> Path:
     _DRAWN[kind](left, right, figures)
     load = figures["machine"]["load"][0]
     figure.suptitle(f"{kind}: {figures['isolation']} isolation, {figures['machine']['cores']} cores, load {load} at the start")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise UsageError(f"The picture {path} cannot be written: {error.strerror}.", remedy="Name another file.") from error
-    return path
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix.removeprefix(".").lower(), dpi=120)
+    return write_whole(path, picture.getvalue(), remedy="Name another file with --plot, or free some space.")
 
 
 def _bars(axes: Any, values: Mapping[str, float], label: str, *, log: bool = False) -> None:

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError, unwritable
+from orchestrator.files import check_unchanged, digest
 from orchestrator.printable import printable
 from orchestrator.training.preferences.choice import Choice, Example, Pair
 from orchestrator.training.preferences.formats import FORMATS, Row
 
 SPLIT = "train"
 _LIST = "provenance/files.json"
-"""Names the files of a collection: a folder with any other is not replaced."""
+"""Names the files of a collection, and how they were written: a folder with any other, or with a changed one, is not replaced."""
 
 
 def write(choice: Choice, card: str, formats: Sequence[str], folder: Path, *, overwrite: bool = False) -> list[Path]:
@@ -65,7 +66,7 @@ def write(choice: Choice, card: str, formats: Sequence[str], folder: Path, *, ov
 
 
 def check_place(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder in which anything lies that an earlier collection did not write.
+    """Refuse a folder in which anything lies that an earlier collection did not write, or not so.
 
     Raises:
         UsageError: it does, or `overwrite` does not say that the collection may go.
@@ -85,15 +86,21 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
         )
     if not overwrite:
         raise UsageError(f"{folder} holds a collection.", remedy="Name another folder, or replace this one with --overwrite.")
+    check_unchanged(folder, _list(folder).get("sha256"), remedy="Name another folder with --out, or move that file away.")
 
 
 def _listed(folder: Path) -> frozenset[str]:
     """The files that a collection says it wrote here; none where it says nothing."""
+    named = _list(folder).get("files")
+    return frozenset(name for name in named if isinstance(name, str)) if isinstance(named, list) else frozenset()
+
+
+def _list(folder: Path) -> dict[str, Any]:
     try:
-        named = json.loads((folder / _LIST).read_bytes())["files"]
-        return frozenset(name for name in named if isinstance(name, str))
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return frozenset()
+        found = json.loads((folder / _LIST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _fill(folder: Path, choice: Choice, card: str, formats: Sequence[str]) -> None:
@@ -119,8 +126,9 @@ def _fill(folder: Path, choice: Choice, card: str, formats: Sequence[str]) -> No
     if listed:
         _text(folder / "dataset_info.json", json.dumps(listed, indent=2) + "\n")
     _text(folder / "README.md", printable(card))
-    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    _text(folder / _LIST, json.dumps({"files": sorted([*files, _LIST])}, indent=2) + "\n")
+    files = {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    told = {"files": sorted([*files, _LIST]), "sha256": dict(sorted(files.items()))}
+    _text(folder / _LIST, json.dumps(told, indent=2) + "\n")
 
 
 def _of_pair(pair: Pair) -> Row:
