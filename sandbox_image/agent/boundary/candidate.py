@@ -204,7 +204,7 @@ class Server:
 
     def __init__(self) -> None:
         self._file = ""
-        self._sharing: sharing.Copies | sharing.Shared = sharing.Copies()
+        self._sharing: sharing.Copies | sharing.Shared = sharing.Copies(of_candidate=True)
         self._lock = threading.RLock()
         self._depth = 0
         self._seq = 0
@@ -241,7 +241,7 @@ class Server:
         self._sock, self._module, self._file = sock, module, str(module.__file__)
         self.kept[0], self._numbers[id(module)] = module, 0
         if in_place:
-            self._sharing = sharing.Shared(2)
+            self._sharing = sharing.Shared(of_candidate=True)
 
     # What is kept
 

@@ -259,7 +259,7 @@ class Link:
         self.module, self.own_module = module, f"test_{module}"
         self._tests, self.speech = tests, Speech(tests)
         if in_place:
-            self._sharing = sharing.Shared(1)
+            self._sharing = sharing.Shared()
         Handle._fumehood_here.append(self)
 
     # What the tests speak of, read where it is asked for

@@ -156,8 +156,9 @@ class _Memory:
 class Copies(_Memory):
     """Each side has copies, and watches them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_candidate: bool = False) -> None:
         super().__init__()
+        self._of_candidate = of_candidate
         self.holds = False
         """Whether this side has anything that crossed before, besides what the last frame held."""
         self._frames = 0
@@ -197,7 +198,8 @@ class Copies(_Memory):
             now.add(key)
         crossing = {id(value): place for value in writer.met if (place := _place(value)) is not None}
         if crossing:
-            if _overlap(crossing.values(), ()) or any(map(_meets_itself, writer.met)):
+            # What the tests broadcast they seldom have written to; gradients are such arrays.
+            if _overlap(crossing.values(), ()) or (self._of_candidate and any(map(_meets_itself, writer.met))):
                 self.signs.add(protocol.TWICE)
             if _overlap(crossing.values(), (place for key, place in self.places.items() if key not in crossing)):
                 self.signs.add(protocol.OVERLAPS)
@@ -232,9 +234,10 @@ class Copies(_Memory):
 class Shared(_Memory):
     """Both sides have the same values, by number: odd ones are the tests', even ones the candidate's."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, *, of_candidate: bool = False) -> None:
         super().__init__()
-        self._next = first
+        self._of_candidate = of_candidate
+        self._next = 2 if of_candidate else 1
         self._numbers: dict[int, int] = {}
         self._gone: list[int] = []
         """Numbers that are not kept any more, which the other side has not heard of."""
@@ -347,7 +350,7 @@ class Shared(_Memory):
                 offset = array.__array_interface__["data"][0] - low
                 kind = type(value).__name__
                 return one, offset, array.shape, array.strides, array.dtype.str, bool(array.flags.writeable), kind == "Tensor"
-        if touched or _meets_itself(value):
+        if touched or (self._of_candidate and _meets_itself(value)):
             self.signs.add(protocol.OVERLAPS)
         return None
 
