@@ -44,9 +44,10 @@ def engine(level, workers=2):
 
 LANES = (
     {Grader.FUNCTION},
-    {Grader.ASSERTS, Grader.UNITTEST},
-    {Grader.PYTEST, Grader.TORCH_LOSS},
-    {Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS, Grader.TABULAR},
+    {Grader.UNITTEST},
+    {Grader.PYTEST},
+    {Grader.TORCH_LOSS},
+    {Grader.ASSERTS, Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS, Grader.TABULAR},
 )
 """Graders whose programs share one worker. What attacks its worker or leaves traces runs alone there, and waits for most of its time."""
 
