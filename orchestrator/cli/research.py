@@ -55,7 +55,7 @@ def research(
     ] = None,
     answers: Annotated[int | None, typer.Option(metavar="N", help="Networks that are planned at most. [9]")] = None,
     rungs: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Epochs: all, a third, a ninth of the networks. [1,3,9]")
+        str | None, typer.Option(metavar="A,B,C", help="Epochs: all, a third, a ninth of the networks. [1,3,9; more on few rows]")
     ] = None,
     pairs: Annotated[
         int | None, typer.Option(metavar="N", help="Seeds of the last comparison; under five is indicative. [5]")
@@ -179,7 +179,7 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
 def _show(result: ResearchResult) -> None:
     from rich.table import Table
 
-    from orchestrator.applications.model_research.reports import headline, sealed_rows
+    from orchestrator.applications.model_research.reports import headline, lead, sealed_rows
 
     screen = console()
     screen.print(result.card, soft_wrap=True)
@@ -190,5 +190,6 @@ def _show(result: ResearchResult) -> None:
         for row in sealed_rows(result):
             table.add_row(*row)
         screen.print(table)
+        screen.print(lead(result.outcome), soft_wrap=True)
     screen.print(headline(result), soft_wrap=True)
     screen.print(f"Recorded as {result.run.id}: `fumehood runs show {result.run.id}` shows every attempt.", soft_wrap=True)

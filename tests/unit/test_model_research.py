@@ -14,6 +14,7 @@ from orchestrator.applications.model_research.job import ModelResearch
 from orchestrator.applications.model_research.options import ResearchJob
 from orchestrator.applications.model_research.reports import write_directory
 from orchestrator.applications.model_research.results import BASELINE, WINNER
+from orchestrator.applications.model_research.rungs import epochs_of
 from orchestrator.cli import app
 from orchestrator.data.arrays import write_array
 from orchestrator.data.store import RunStore
@@ -255,3 +256,10 @@ def test_wrong_usage_is_a_sentence(words, said, tmp_path, monkeypatch):
     assert found.exit_code == 2
     assert said in found.output
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("run_")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs"), [(60_000, (1, 3, 9)), (6_400, (1, 3, 9)), (1_149, (6, 18, 54)), (10, (100, 300, 900))]
+)
+def test_few_rows_are_seen_more_often_so_that_the_first_rung_tells_networks_apart(rows: int, epochs: tuple[int, ...]) -> None:
+    assert epochs_of(rows, 64) == epochs

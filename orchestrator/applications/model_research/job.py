@@ -39,7 +39,7 @@ from orchestrator.applications.model_research.results import (
     Standing,
     iteration,
 )
-from orchestrator.applications.model_research.rungs import Rung, RungResult, plan
+from orchestrator.applications.model_research.rungs import Rung, RungResult, epochs_of, plan
 from orchestrator.applications.model_research.seeds import alike, train_on_seeds, value_over
 from orchestrator.applications.model_research.training import (
     Tested,
@@ -120,6 +120,9 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
         if self.standing.data not in ("", digest):
             raise UsageError(f"{data.name} has changed since the run began.", remedy="Restore it, or start a new run.")
         self.standing = self.standing.model_copy(update={"data": digest})
+        if not self.job.rungs:
+            rungs = epochs_of(self.split.facts.train, TrainingOptions().batch)
+            self.job = self.job.model_copy(update={"rungs": rungs})
         self.metric = metric_for(self.split, self.job.goal.metric)
         self.chance = chance(self.split, self.metric)
         return [Step(self.job.title)]

@@ -33,8 +33,8 @@ class ResearchJob(BranchingJob):
     """Of the run directory's model; empty: by the data."""
     answers: int = Field(default=9, ge=1, le=200)
     """Networks that are planned at most."""
-    rungs: tuple[int, ...] = (1, 3, 9)
-    """Epochs of each rung: all configurations go through the first, a third of them through each next."""
+    rungs: tuple[int, ...] = ()
+    """Epochs of each rung: all configurations go through the first, a third of them through each next. Empty: `epochs_of`."""
     pairs: int = Field(default=5, ge=2, le=20)
     """Seeds that the best and the baseline are trained with at the end. Fewer than five are called indicative."""
     writer: Writer = "layers"

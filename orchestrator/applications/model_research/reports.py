@@ -47,6 +47,11 @@ def write_directory(result: ResearchResult, directory: RunDirectory) -> list[Pat
     return written
 
 
+def lead(outcome: Outcome) -> str:
+    """How the winner does beside the baseline."""
+    return f"The winner against the baseline: {outcome.lead.sentence}"
+
+
 def headline(result: ResearchResult) -> str:
     """The end in one sentence."""
     outcome = result.outcome
@@ -90,7 +95,7 @@ def _values(result: ResearchResult, pictures: dict[str, bytes]) -> dict[str, Any
         "facts": _facts(result),
         "metric": result.metric,
         "sealed": sealed_rows(result),
-        "lead": f"The winner against the baseline: {outcome.lead.sentence}" if outcome else "",
+        "lead": lead(outcome) if outcome else "",
         "classes": scores.classes if isinstance(scores, Classified) else (),
         "dynamics": _dynamics(outcome),
         "pictures": {name: base64.b64encode(content).decode() for name, content in pictures.items()},

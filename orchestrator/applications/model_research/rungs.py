@@ -24,6 +24,14 @@ class Rung:
 
 
 RUNGS = (Rung(1, 9), Rung(3, 3), Rung(9, 1))
+FIRST_STEPS = 100
+"""Steps that the first rung takes at least: after fewer, all networks are as good as chance."""
+
+
+def epochs_of(rows: int, batch: int) -> tuple[int, ...]:
+    """Epochs of the rungs for so many rows of training: 1, 3 and 9, or as many times that as the first steps ask for."""
+    times = math.ceil(FIRST_STEPS / math.ceil(rows / batch))
+    return tuple(rung.epochs * times for rung in RUNGS)
 
 
 class RungResult(Value):
