@@ -132,7 +132,7 @@ PROGRAMS = {
     "asks for a callable nobody passed": SERVER + "def f(x): return server()._ask_tests(1, ('exit',), {})",
     "a module of the tests": "import os\ndef f(x): return os",
     "shared values where there are copies": SERVER
-    + "def f(x):\n    import sys\n    s = server()\n    s._sharing = type(s).__init__.__globals__['sharing'].Shared(2)\n    return [5]",
+    + "def f(x):\n    import sys\n    s = server()\n    s._sharing = type(s).__init__.__globals__['sharing'].Shared(of_candidate=True)\n    return [5]",
     "a handle that is none": SERVER
     + "def f(x):\n    import sys\n    s = server()\n    w = type(s)._send.__globals__['AnswerWriter']\n    w.special = lambda self, v: self.out.extend(b'h' + b'i' + b'\\x07' * 8) or True\n    return object()",
     "deep": "def f(x):\n    a = 4\n    for _ in range(100000): a = [a]\n    return a",
