@@ -123,7 +123,7 @@ _WORDS = [
 
 def _shared(value: Any) -> bytes:
     """A value as it crosses for the first time where values are shared, with what is in it."""
-    writer, ours = plain.Writer(), sharing.Shared(2)
+    writer, ours = plain.Writer(), sharing.Shared(of_candidate=True)
     ours.writes(writer)
     writer.put(value)
     ours.wrote(writer)
@@ -237,7 +237,7 @@ def feed(data: bytes, end: proxies.Link) -> str:
     except plain.Garbled:
         pass
     reader = asking.AnswerReader(data, end, 0)
-    sharing.Shared(1).reads(reader)
+    sharing.Shared().reads(reader)
     try:
         value = reader.whole()
     except plain.Garbled:
