@@ -24,16 +24,16 @@ SLOW = {Grader.TORCH_LOSS, Grader.PYTEST, Grader.TABULAR}
 
 
 def selection(level):
-    """All of it in namespaces. A container of its own for each run costs seconds: there every second program meets one grader, a
-    slow one at every eighth; of those that are meant for slow ones alone every fourth is there. `fumehood redteam` does without a choice."""
+    """All of it in namespaces. A container of its own for each run costs seconds, and the judge is the same there: what attacks the
+    isolation is there once, of what attacks the judge every tenth, with quick graders where it has any. `fumehood redteam` does
+    without a choice."""
     if level == "namespace":
         return corpus()
     chosen = []
-    for n, program in enumerate(corpus()[::2]):
-        quick = [grader for grader in program.graders if grader not in SLOW]
-        if not quick and n % 4:
+    for n, program in enumerate(corpus()):
+        if n % 10 and program.goal not in (Goal.BREACH, Goal.TRACE):
             continue
-        graders = quick if quick and n % 8 else program.graders
+        graders = [grader for grader in program.graders if grader not in SLOW] or program.graders
         chosen.append(program.model_copy(update={"graders": (graders[n % len(graders)],), "runs": 1}))
     return chosen
 
@@ -42,13 +42,19 @@ def engine(level, workers=2):
     return Engine(Settings(isolation=level, workers=workers), limits=LIMITS)
 
 
-LANES = (
-    {Grader.FUNCTION},
-    {Grader.UNITTEST},
-    {Grader.PYTEST},
-    {Grader.TORCH_LOSS},
-    {Grader.ASSERTS, Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS, Grader.TABULAR},
-)
+LANES = {
+    "namespace": (
+        {Grader.FUNCTION},
+        {Grader.UNITTEST},
+        {Grader.PYTEST},
+        {Grader.TORCH_LOSS},
+        {Grader.ASSERTS, Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS, Grader.TABULAR},
+    ),
+    "container": (
+        {Grader.FUNCTION, Grader.PYTEST, Grader.TORCH_LOSS},
+        {Grader.UNITTEST, Grader.ASSERTS, Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS, Grader.TABULAR},
+    ),
+}
 """Graders whose programs share one worker. What attacks its worker or leaves traces runs alone there, and waits for most of its time."""
 
 
@@ -67,7 +73,7 @@ async def test_nothing_gets_through_apart(level):
         async with engine(level, workers=1) as sandboxes:
             return await run_corpus(sandboxes, lane(chosen, graders), judging="apart")
 
-    reports = await map_concurrently(campaign, LANES)
+    reports = await map_concurrently(campaign, LANES[level])
     for report in reports:
         assert report.broken == {}
         assert report.forged_names == ()
