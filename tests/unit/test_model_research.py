@@ -23,6 +23,8 @@ from orchestrator.llm.scripted import ScriptedModel
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Status, Verdict
 
+pytestmark = pytest.mark.slow
+
 
 def plan(channels, decision="continue", extra=""):
     layers = [{"type": "Conv2d", "out_channels": channels, "kernel_size": 3}, {"type": "ReLU"}, {"type": "GlobalAvgPool"}]

@@ -30,6 +30,8 @@ from orchestrator.training.collect import CollectJob, collect
 from orchestrator.training.preferences import FORMATS
 from orchestrator.types import Attempt, Completion, Fault, Verdict
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def table(tmp_path):

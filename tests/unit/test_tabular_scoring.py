@@ -24,6 +24,8 @@ from orchestrator.checks.redteam.tables import judge_table, table
 from orchestrator.data.arrays import write_array
 from orchestrator.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(1)
 ROWS = 400
 A, B, NOISE = RNG.normal(size=(3, ROWS))

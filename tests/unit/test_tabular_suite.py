@@ -21,6 +21,8 @@ from orchestrator.scoring.paired import signed_ranks
 from orchestrator.settings import Settings
 from orchestrator.types import RunRecord
 
+pytestmark = pytest.mark.slow
+
 TABLES = """
 [defaults]
 answers = 1
