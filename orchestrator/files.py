@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import UsageError, unwritable
 
@@ -114,6 +116,15 @@ def check_free(
     if os.path.lexists(place) and not overwrite:
         raise UsageError(f"{named} is there already.", remedy=remedy)
     return place
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def digest(content: bytes) -> str:

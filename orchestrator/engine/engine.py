@@ -34,6 +34,8 @@ from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Stat
 from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS, TESTS_OVERLAP
 
 _log = logging.getLogger("fumehood.engine")
+_OVERLAPS = frozenset((CANDIDATE_OVERLAPS, TESTS_OVERLAP))
+"""Signs of memory that cannot be shared."""
 
 _TOGETHER = "Leave judging at `auto`, or ask for `together`."
 _NOT_THE_TESTS = "The run said that the tests are at fault, and without the candidate they are not."
@@ -300,7 +302,7 @@ class Engine:
             shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
             if shared.verdict is not Verdict.ACCEPTED:
                 result = shared.model_copy(update={"unsure": result.unsure})
-            elif {CANDIDATE_OVERLAPS, TESTS_OVERLAP} & set(shared.unsure):
+            elif _OVERLAPS & set(shared.unsure):
                 result = _by_word(result.model_copy(update={"unsure": shared.unsure}), declared=declared)
         if result.verdict is Verdict.INVALID_TESTS and result.judging == "together":
             result = await self._proved(program, result, run)
@@ -546,9 +548,9 @@ def _says_in_place(tests: str, module: str, entry_point: str) -> bool:
 
 
 def _by_word(result: ExecutionResult, *, declared: bool) -> ExecutionResult:
-    """A result with values shared: what the candidate changed of the tests' though nobody `declared` it, and what it holds
-    memory of in a way that cannot be shared, it says itself."""
-    signs = {CANDIDATE_OVERLAPS, TESTS_OVERLAP} | (set() if declared else {CANDIDATE_CHANGED})
+    """A result with values shared: what the candidate changed of the tests' though nobody `declared` it, and what depends on
+    memory that cannot be shared, it says itself."""
+    signs = _OVERLAPS if declared else _OVERLAPS | {CANDIDATE_CHANGED}
     if result.verdict is not Verdict.ACCEPTED or not signs & set(result.unsure):
         return result
     tests = tuple(test.model_copy(update={"basis": "word"}) for test in result.tests)

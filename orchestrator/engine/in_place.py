@@ -20,7 +20,7 @@ it or hand it on. In a tuple, a list, a dictionary, `and` and `or`, what stands 
 Only the tests are read, never the candidate: otherwise it could choose to be judged in the weaker way.
 
 Left out: what no reading shows, and branches, for statements are read once each, from top to bottom. The engine tries both ways
-where a run shows it (`execution.py`).
+where a run shows it (`engine.py`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.errors import UsageError
-from orchestrator.files import check_unchanged, digest, write_all
+from orchestrator.files import check_unchanged, digest, read_object, write_all
 from orchestrator.printable import printable
 
 FACTS, ROWS = "report.json", "results.jsonl"
@@ -38,7 +38,7 @@ def check_folder(folder: Path, names: Iterable[str], run: str = "", *, facts: st
     there = [name for name in names if os.path.lexists(folder / name)]
     if not there:
         return
-    report = _report(folder / facts)
+    report = read_object(folder / facts)
     if not {"run", "image", key} <= report.keys():
         raise UsageError(
             f"{folder} holds {', '.join(there)}, which no report of ours wrote.", remedy="Name another folder with --out."
@@ -49,14 +49,6 @@ def check_folder(folder: Path, names: Iterable[str], run: str = "", *, facts: st
             remedy="Name another folder with --out, or remove that report.",
         )
     check_unchanged(folder, report.get(_DIGESTS), remedy="Name another folder with --out, or move that file away.")
-
-
-def _report(path: Path) -> dict[str, Any]:
-    try:
-        report = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return report if isinstance(report, dict) else {}
 
 
 def write_files(

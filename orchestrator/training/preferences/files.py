@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError, unwritable
-from orchestrator.files import check_unchanged, digest
+from orchestrator.files import check_unchanged, digest, read_object
 from orchestrator.printable import printable
 from orchestrator.training.preferences.choice import Choice, Example, Pair
 from orchestrator.training.preferences.formats import FORMATS, Row
@@ -86,21 +86,15 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
         )
     if not overwrite:
         raise UsageError(f"{folder} holds a collection.", remedy="Name another folder, or replace this one with --overwrite.")
-    check_unchanged(folder, _list(folder).get("sha256"), remedy="Name another folder with --out, or move that file away.")
+    check_unchanged(
+        folder, read_object(folder / _LIST).get("sha256"), remedy="Name another folder with --out, or move that file away."
+    )
 
 
 def _listed(folder: Path) -> frozenset[str]:
     """The files that a collection says it wrote here; none where it says nothing."""
-    named = _list(folder).get("files")
+    named = read_object(folder / _LIST).get("files")
     return frozenset(name for name in named if isinstance(name, str)) if isinstance(named, list) else frozenset()
-
-
-def _list(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / _LIST).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _fill(folder: Path, choice: Choice, card: str, formats: Sequence[str]) -> None:

@@ -163,8 +163,7 @@ class AnswerWriter(values.Writer):
             values.put_int(self, len(self.graded))
             self.graded.append(value)
             return True
-        if type(value) not in (torch.Tensor, torch.nn.Parameter):
-            self.out += arrays.OF_A_CLASS
+        arrays.put_class(self, type(value), torch)
         arrays.put_tensor(self, value.detach(), torch)
         return True
 

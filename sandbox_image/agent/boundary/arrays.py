@@ -19,8 +19,8 @@ _DTYPE = re.compile(r"[<>=|]?(?:[biufcUS]\d{0,9}|[Mm]8(?:\[(?:[1-9]\d{0,5})?(?:Y
 """Types whose values NumPy can handle, whatever they are: a count of 0 in a unit of time ends the process at a division."""
 
 
-OF_A_CLASS = b"0"
-"""Stands before a tensor of a class below PyTorch's own."""
+_OF_A_CLASS = b"0"
+"""Stands before an array or a tensor of a class below NumPy's or PyTorch's own."""
 LAYOUT = re.compile(r"strid|contiguous|\.flags\b|\.view\(|\bndarray\.base|owndata|OWNDATA|\border=|writeable|as_strided")
 """What speaks of how an array lies in memory: items cross in the order of their places, whatever that is."""
 
@@ -44,7 +44,7 @@ def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
             writer.put_apart(np.array(np.ma.getmaskarray(value)))
             return True
         array = np.ascontiguousarray(np.ndarray.view(value, np.ndarray)) if value.ndim else np.ndarray.view(value, np.ndarray)
-        writer.out += b"a" if kind is np.ndarray else b"4"
+        writer.out += b"a" if kind is np.ndarray else _OF_A_CLASS + b"a"
         WRITE[bool](writer, bool(value.flags.writeable))
         WRITE[str](writer, array.dtype.str)
         writer.put(tuple(map(int, array.shape)))
@@ -70,8 +70,7 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
     if issubclass(kind, torch.Tensor):
         if not is_plain_tensor(value):
             return False
-        if kind not in (torch.Tensor, torch.nn.Parameter):
-            writer.out += OF_A_CLASS
+        put_class(writer, kind, torch)
         put_tensor(writer, value, torch)
     elif kind is torch.dtype:
         writer.out += b"y"
@@ -89,6 +88,12 @@ def _put_torch(writer: Writer, value: Any, torch: Any) -> bool:
 def is_plain_tensor(value: Any) -> bool:
     """Whether a tensor is one of numbers, and not quantized."""
     return str(value.dtype).removeprefix("torch.") in _TORCH_SIZES
+
+
+def put_class(writer: Writer, kind: type, torch: Any) -> None:
+    """What stands before a tensor of this class, if that is below PyTorch's own."""
+    if kind not in (torch.Tensor, torch.nn.Parameter):
+        writer.out += _OF_A_CLASS
 
 
 def put_tensor(writer: Writer, value: Any, torch: Any) -> None:
@@ -165,15 +170,11 @@ def _read_array(reader: Reader) -> Any:
 
 
 def _read_of_a_class(reader: Reader) -> Any:
-    """An array of a class below NumPy's own, without what that adds."""
+    """An array or a tensor of a class below NumPy's or PyTorch's own, without what that adds."""
+    if reader.data[reader.pos] not in b"amP":
+        raise Garbled("a class of something else")
     reader.stripped()
-    return _read_array(reader)
-
-
-def _read_tensor_of_a_class(reader: Reader) -> Any:
-    """A tensor of a class below PyTorch's own, without what that adds."""
-    reader.stripped()
-    return reader.expect(library("torch").Tensor)
+    return reader.take()
 
 
 def objects(items: list[Any]) -> Any:
@@ -279,7 +280,6 @@ def _read_tensor(reader: Reader) -> Any:
 add_writer("numpy", _put_numpy)
 add_writer("torch", _put_torch)
 add_reader(b"a", _read_array, can_change=True)
-add_reader(b"4", _read_of_a_class, can_change=True)
 add_reader(b"%", _read_objects, can_change=True)
 add_reader(b"M", _read_masked, can_change=True)
 add_reader(b"9", lambda reader: reader.masked(library("numpy").ma.masked))
@@ -287,6 +287,6 @@ add_reader(b"g", _read_scalar)
 add_reader(b"u", _dtype)
 add_reader(b"P", _read_sparse)
 add_reader(b"m", _read_tensor, can_change=True)
-add_reader(OF_A_CLASS, _read_tensor_of_a_class)
+add_reader(_OF_A_CLASS, _read_of_a_class)
 add_reader(b"y", lambda reader: getattr(library("torch"), _torch_name(reader)))
 add_reader(b"z", lambda reader: library("torch").device(_device_name(reader)))

@@ -226,9 +226,14 @@ def _follows(value: Any) -> bool:
         return False
     numpy = sys.modules.get("numpy")
     scalar = numpy is not None and isinstance(value, numpy.generic)
-    if getattr(getattr(value, "dtype", None), "names", None):
-        return False  # fields are written out
+    if _has_fields(value):
+        return False
     return scalar or hasattr(kind, "__iter__") or kind.__module__.startswith("pandas")
+
+
+def _has_fields(value: Any) -> bool:
+    """Whether an array has fields with names: those are written out, so that it is the tests' choice."""
+    return bool(getattr(getattr(value, "dtype", None), "names", None))
 
 
 _LEADS = {
@@ -244,8 +249,7 @@ _LEADS = {
 def _is_led_to(value: Any, gave: set[str]) -> bool:
     """Whether a library's object may be what a value of the candidate's gave: what it gives depends on the value's class."""
     kind = value if isinstance(value, type) else type(value)
-    written_out = getattr(getattr(value, "dtype", None), "names", None)
-    return not written_out and kind.__module__.partition(".")[0] in gave
+    return not _has_fields(value) and kind.__module__.partition(".")[0] in gave
 
 
 def is_torch_module(value: Any) -> bool:

@@ -103,7 +103,8 @@ class _Entry:
 class _Memory:
     """Values that are remembered for as long as anybody else holds them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_candidate: bool = False) -> None:
+        self._of_candidate = of_candidate
         self.entries: dict[int, _Entry] = {}
         self.bytes = 0
         self.places: dict[int, Place] = {}
@@ -157,8 +158,7 @@ class Copies(_Memory):
     """Each side has copies, and watches them."""
 
     def __init__(self, *, of_candidate: bool = False) -> None:
-        super().__init__()
-        self._of_candidate = of_candidate
+        super().__init__(of_candidate=of_candidate)
         self.holds = False
         """Whether this side has anything that crossed before, besides what the last frame held."""
         self._frames = 0
@@ -186,20 +186,25 @@ class Copies(_Memory):
         _, changed = self.sweep(keys)
         for key, entry, parts in changed:
             self.note(key, parts)
-            self.signs.add(protocol.CHANGED if _is_shareable(entry.value) else protocol.UNSHARED)
-        if any(map(_is_laid_out, writer.met)):
-            self.signs.add(protocol.LAID_OUT)
+            self._sign(protocol.CHANGED, entry.value)
         now: set[int] = set()
+        crossing: dict[int, Place] = {}
         for value in writer.met:
             if (key := id(value)) in now:
-                self.signs.add(protocol.TWICE if _is_shareable(value) else protocol.UNSHARED)
+                self._sign(protocol.TWICE, value)
             elif key in self.entries:
-                self.signs.add(protocol.AGAIN if _is_shareable(value) else protocol.UNSHARED)
+                self._sign(protocol.AGAIN, value)
             now.add(key)
-        crossing = {id(value): place for value in writer.met if (place := _place(value)) is not None}
+            if (numbers := _numbers(value)) is None:
+                continue
+            if not numbers.flags.c_contiguous:
+                self.signs.add(protocol.LAID_OUT)
+            if (place := _place_of(numbers)) is not None:
+                crossing[key] = place
+                if self._of_candidate and _meets_itself(numbers, place):
+                    self.signs.add(protocol.TWICE)
         if crossing:
-            # What the tests broadcast they seldom have written to; gradients are such arrays.
-            if _overlap(crossing.values(), ()) or (self._of_candidate and any(map(_meets_itself, writer.met))):
+            if _overlap(crossing.values(), ()):
                 self.signs.add(protocol.TWICE)
             if _overlap(crossing.values(), (place for key, place in self.places.items() if key not in crossing)):
                 self.signs.add(protocol.OVERLAPS)
@@ -225,6 +230,10 @@ class Copies(_Memory):
         """The frame has gone."""
         self.signs.clear()
 
+    def _sign(self, sign: str, value: Any) -> None:
+        """Note what was noticed of a value, which tells nothing of one that cannot be shared."""
+        self.signs.add(protocol.UNSHARED if _holds_objects(value) else sign)
+
     def _remember(self, met: Iterable[Any]) -> None:
         for value in met:
             if id(value) not in self.entries and not self.full():
@@ -235,8 +244,7 @@ class Shared(_Memory):
     """Both sides have the same values, by number: odd ones are the tests', even ones the candidate's."""
 
     def __init__(self, *, of_candidate: bool = False) -> None:
-        super().__init__()
-        self._of_candidate = of_candidate
+        super().__init__(of_candidate=of_candidate)
         self._next = 2 if of_candidate else 1
         self._numbers: dict[int, int] = {}
         self._gone: list[int] = []
@@ -274,8 +282,6 @@ class Shared(_Memory):
         if any(not _same(entry.parts, _parts(entry.value)) for entry in self._unshared.values()):
             self.signs.add(protocol.UNSHARED)
             self._unshared.clear()
-        if any(_is_laid_out(value) for _, value in writer.met.values()):
-            self.signs.add(protocol.LAID_OUT)
         for number, entry, _ in self._changed:
             values.put_int(writer, number)
             _put_content(writer, entry.value)
@@ -336,10 +342,13 @@ class Shared(_Memory):
 
         What shares memory in a way that the other side cannot repeat is noted, and crosses as a copy.
         """
-        place = _place(value)
-        if place is None:
-            return None
         array = _numbers(value)
+        if array is None:
+            return None
+        if not array.flags.c_contiguous:
+            self.signs.add(protocol.LAID_OUT)
+        if (place := _place_of(array)) is None:
+            return None
         others = [*((one, where, one in self._alike) for one, where in self.places.items())]
         others += [(one, *known) for one, known in self._crossing.items()]
         can_view = type(value).__name__ in _WITH_MEMORY
@@ -350,7 +359,7 @@ class Shared(_Memory):
                 offset = array.__array_interface__["data"][0] - low
                 kind = type(value).__name__
                 return one, offset, array.shape, array.strides, array.dtype.str, bool(array.flags.writeable), kind == "Tensor"
-        if touched or (self._of_candidate and _meets_itself(value)):
+        if touched or (self._of_candidate and _meets_itself(array, place)):
             self.signs.add(protocol.OVERLAPS)
         return None
 
@@ -523,6 +532,8 @@ def _is_table(value: Any) -> bool:
 
 def _numbers(value: Any) -> Any:
     """An array, a tensor or a buffer as an array of NumPy's with the same memory; None for what has none."""
+    if type(value) in _BUILTIN and type(value) not in (bytearray, array):
+        return None
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     if numpy is None or not hasattr(numpy, "ndarray"):
         return None
@@ -540,9 +551,13 @@ def _numbers(value: Any) -> Any:
 
 def _place(value: Any) -> Place | None:
     """Where the numbers of an array, a tensor or a buffer lie; None for what has none."""
-    if type(value) in _BUILTIN and type(value) not in (bytearray, array):
-        return None
-    if (numbers := _numbers(value)) is None or not numbers.size or numbers.dtype.kind not in _NUMBERS:
+    numbers = _numbers(value)
+    return None if numbers is None else _place_of(numbers)
+
+
+def _place_of(numbers: Any) -> Place | None:
+    """Where the numbers of an array of NumPy's lie; None for what has none."""
+    if not numbers.size or numbers.dtype.kind not in _NUMBERS:
         return None
     low = high = numbers.__array_interface__["data"][0]
     for count, stride in zip(numbers.shape, numbers.strides, strict=True):
@@ -550,18 +565,11 @@ def _place(value: Any) -> Place | None:
     return low, high + numbers.itemsize
 
 
-def _is_laid_out(value: Any) -> bool:
-    """Whether an array lies in memory in another order than that in which its items cross."""
-    if type(value) in _BUILTIN or (numbers := _numbers(value)) is None:
-        return False
-    return not numbers.flags.c_contiguous
+def _meets_itself(numbers: Any, place: Place) -> bool:
+    """Whether items of an array lie at one place, as those do that were broadcast: a change of one changes others.
 
-
-def _meets_itself(value: Any) -> bool:
-    """Whether items of an array lie at one place, as those do that were broadcast: a change of one changes others."""
-    if type(value) in _BUILTIN or (place := _place(value)) is None:
-        return False
-    numbers = _numbers(value)
+    It is asked of the candidate's alone. What the tests broadcast they seldom write to, and gradients are such arrays.
+    """
     return bool(numbers.size * numbers.itemsize > place[1] - place[0])
 
 
