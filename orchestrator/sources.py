@@ -13,8 +13,10 @@ import ast
 import contextlib
 import re
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 LARGEST = 1 << 20
 """Characters of a source."""
@@ -102,7 +104,7 @@ def _checked(source: str, mode: str, deepest: int) -> ast.AST:
         raise TooMuch(f"it has f-strings and more than {_BRACES} braces")
     try:
         with warnings.catch_warnings(action="ignore"):  # "\d" in a stranger's string is not a concern of ours
-            tree = _parsed(source, mode)
+            tree: ast.AST = steadily(lambda: ast.parse(source, mode=mode))
     except SyntaxError:
         raise
     except (RecursionError, MemoryError):
@@ -114,12 +116,16 @@ def _checked(source: str, mode: str, deepest: int) -> ast.AST:
     return tree
 
 
-def _parsed(source: str, mode: str) -> ast.AST:
-    """As `ast.parse`, which in Python 3.11 may fail with SystemError where two threads are in it at once: it counts for both."""
+def steadily(read: Callable[[], T]) -> T:
+    """What `read` returns; it is called again where Python itself fails in it.
+
+    Before 3.11.9 Python counts the depth of syntax trees in one place, so that `ast.parse`, and what reads literals by it, such
+    as NumPy the head of a file, may fail with SystemError where two threads are in it at once (gh-106905).
+    """
     for _ in range(_TRIES - 1):
         with contextlib.suppress(SystemError):
-            return ast.parse(source, mode=mode)
-    return ast.parse(source, mode=mode)
+            return read()
+    return read()
 
 
 def _is_shallow(tree: ast.AST, deepest: int) -> bool:

@@ -10,7 +10,6 @@ Left out: whether layers fit each other. The assembler says that.
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 import re
@@ -21,6 +20,7 @@ from orchestrator.applications.model_research.assemble import layer_shapes
 from orchestrator.applications.model_research.config import ModelConfig
 from orchestrator.applications.model_research.reading import INFERRED, is_deep
 from orchestrator.errors import UsageError
+from orchestrator.sources import plain_value
 from orchestrator.types import Value
 
 Decision = Literal["continue", "refine", "stop"]
@@ -125,7 +125,7 @@ def _value(source: str) -> Any:
     text = re.sub(r"^\s*\w+\s*=\s*", "", source.strip())
     for read in (
         json.loads,
-        ast.literal_eval,
+        plain_value,
         lambda text: json.loads(re.sub(r",\s*([\]}])", r"\1", re.sub(r"(?m)\s*(?://|#).*$", "", text))),
     ):
         try:

@@ -114,7 +114,7 @@ def completed(tests: str, *, module: str = MODULE, entry_point: str = "", given:
     open_ = _open(tree)
     brought = taken(given, open_ - {entry_point})
     if brought:
-        open_ -= _bound(ast.parse(brought))
+        open_ -= _bound(parse(brought))
     known = {entry_point} | defined(reference)
     # Where nobody says what is asked for and one name is open, it is that one.
     wanted = sorted(open_ if known == {""} and len(open_) == 1 else open_ & known)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.errors import UsageError
+from orchestrator.sources import steadily
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -122,6 +123,10 @@ def read_npz(path: Path) -> Read:
     Raises:
         UsageError: these are not there, or it is no `.npz` file, or it holds pickled objects.
     """
+    return steadily(lambda: _npz(path))
+
+
+def _npz(path: Path) -> Read:
     try:
         # numpy leaves a file open that it opened itself and cannot read.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
