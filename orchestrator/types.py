@@ -391,6 +391,11 @@ class Completion(Value):
     wall_time: float = 0.0
     logprobs: tuple[float, ...] | None = None
 
+    @property
+    def was_drawn(self) -> bool:
+        """Whether a model wrote it, and no file or baseline gave it."""
+        return bool(self.usage.prompt_tokens or self.usage.completion_tokens or self.wall_time)
+
 
 class ModelInfo(Value):
     """Which model answers, as far as the server says."""

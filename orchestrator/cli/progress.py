@@ -163,8 +163,8 @@ class Progress:
 
 def _cost(attempt: Attempt) -> str:
     """What the model took for it; nothing where none was asked."""
-    tokens, seconds = attempt.completion.usage.completion_tokens, attempt.completion.wall_time
-    return f" ({counted(tokens, 'token')}, {seconds:.1f} s)" if tokens or seconds else ""
+    drawn = attempt.completion
+    return f" ({counted(drawn.usage.completion_tokens, 'token')}, {drawn.wall_time:.1f} s)" if drawn.was_drawn else ""
 
 
 def _because(attempt: Attempt) -> str:

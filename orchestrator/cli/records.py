@@ -172,11 +172,14 @@ def _show_attempt(screen: Console, item: Attempt) -> None:
         + (f", corrects attempt {item.parent}" if item.parent is not None else "")
     )
     cost = (
-        f"; {usage.prompt_tokens} + {usage.completion_tokens} tokens, {item.completion.wall_time:.1f} s,"
-        f" seed {item.completion.seed}, temperature {item.sampling.temperature}"
+        ""
+        if not item.completion.was_drawn
+        else (
+            f"; {usage.prompt_tokens} + {usage.completion_tokens} tokens, {item.completion.wall_time:.1f} s,"
+            f" seed {item.completion.seed}, temperature {item.sampling.temperature}"
+        )
     )
-    asked = usage.prompt_tokens or usage.completion_tokens or item.completion.wall_time
-    screen.print(f"{item.verdict}, fault: {item.fault}, reward: {item.reward}{cost if asked else ''}", soft_wrap=True)
+    screen.print(f"{item.verdict}, fault: {item.fault}, reward: {item.reward}{cost}", soft_wrap=True)
     for message in item.messages:
         _section(screen, f"prompt ({message.role})", message.content)
     _section(screen, "reasoning", item.completion.reasoning)

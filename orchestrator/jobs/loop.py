@@ -130,8 +130,8 @@ class Work(Protocol):
         """Asked before each round: does anybody still wait for an answer?"""
         ...
 
-    def first(self) -> tuple[Message, ...]:
-        """Ask afresh."""
+    def first(self, sample: int) -> tuple[Message, ...]:
+        """Ask afresh, for this one of a round's answers."""
         ...
 
     def correction(self, failure: Failure) -> tuple[Message, ...]:
@@ -394,7 +394,7 @@ class _Round:
             round=self.round,
             sample=sample,
             parent=None if draft.parent is None else draft.parent.index,
-            messages=work.first() if draft.parent is None else work.correction(self._failure(draft.parent)),
+            messages=work.first(sample) if draft.parent is None else work.correction(self._failure(draft.parent)),
             sampling=Sampling(
                 temperature=draft.temperature,
                 max_new_tokens=self.options.max_new_tokens,

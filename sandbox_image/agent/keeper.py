@@ -436,15 +436,23 @@ def _read(work: Read) -> int:
 
 
 def _write(work: Write) -> int:
-    """A file's content from stdin. Written in place, for a copy beside it might not fit."""
+    """A file's content from stdin. In place, for a copy might not fit; what does not fit leaves it as it was."""
     path = f"{WORK}/{protocol.check_path(work['path'])}"
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    fd = open_plain(work["path"], os.O_WRONLY | os.O_CREAT)
-    os.ftruncate(fd, 0)
+    is_new = not os.path.lexists(path)
+    fd = open_plain(work["path"], os.O_RDWR | os.O_CREAT)
+    try:
+        if work["size"]:
+            os.posix_fallocate(fd, 0, work["size"])
+    except OSError:
+        if is_new:
+            os.unlink(path)
+        raise
     left = work["size"]
     while left and (data := os.read(0, min(_CHUNK, left))):
         _write_all(fd, data)
         left -= len(data)
+    os.ftruncate(fd, work["size"] - left)
     return 1 if left else 0
 
 

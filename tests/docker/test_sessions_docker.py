@@ -110,8 +110,14 @@ async def test_a_file_of_100_mib_goes_both_ways(engine):
         assert [(e.name, e.kind, e.size) for e in await session.list("below/here")] == [("large.bin", "file", len(content))]
         with pytest.raises(UsageError, match="too large"):
             await session.write_file("larger.bin", content + b"x")
-        with pytest.raises(UsageError, match="No space left"):
-            await session.write_file("second.bin", content)
+        await session.write_file("small", "as it was")
+        for path in ("second.bin", "small"):
+            with pytest.raises(UsageError, match="No space left"):
+                await session.write_file(path, content)
+        assert await session.read_file("small") == b"as it was"
+        assert [entry.name for entry in await session.list()] == ["below", "small"]
+        await session.write_file("below/here/large.bin", content[:5])
+        assert await session.read_file("below/here/large.bin") == content[:5]
         counted = await session.exec(["md5sum"], input=content[: 10 << 20])
         assert counted.status is Status.OK
 

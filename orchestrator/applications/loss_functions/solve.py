@@ -252,7 +252,7 @@ class _Tests:
     def _left(self, attempt: Attempt | None) -> str:
         return drop_tests(attempt.code, self.dropped) if attempt is not None and attempt.code else ""
 
-    def first(self) -> tuple[Message, ...]:
+    def first(self, sample: int) -> tuple[Message, ...]:
         return write_tests(self.brief)
 
     def correction(self, failure: Failure) -> tuple[Message, ...]:
@@ -336,7 +336,7 @@ class _Candidates:
     def task(self) -> str:
         return self.spec.name
 
-    def first(self) -> tuple[Message, ...]:
+    def first(self, sample: int) -> tuple[Message, ...]:
         return write_candidate(self.brief)
 
     def correction(self, failure: Failure) -> tuple[Message, ...]:

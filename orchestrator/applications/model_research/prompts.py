@@ -32,6 +32,25 @@ _TYPES = {
     1: "Linear(out_features), BatchNorm1d, LayerNorm, ReLU, GELU, Dropout(p), Residual(layers)",
 }
 """Types that fit a row of so many axes, as a prompt shows them."""
+_IDEAS = {
+    3: (
+        "twice the channels of a plain network, and BatchNorm2d after each convolution",
+        "three or four convolutions with more channels towards the end, and Dropout before the outputs",
+        "Residual blocks of two convolutions with BatchNorm2d",
+        "Flatten and a Linear layer of 128 in place of GlobalAvgPool, so that places count",
+    ),
+    2: (
+        "a wider GRU, and LayerNorm",
+        "two Conv1d layers with ReLU, then GlobalAvgPool",
+        "a TransformerEncoderLayer, then PoolSteps",
+    ),
+    1: (
+        "two wide Linear layers, and BatchNorm1d after each",
+        "Residual blocks of Linear layers with LayerNorm and GELU",
+        "three Linear layers that get narrower, with Dropout between",
+    ),
+}
+"""What a draft may begin from, one after the other: small models otherwise write down again the network that they are shown."""
 
 
 class Brief(Value):
@@ -43,6 +62,8 @@ class Brief(Value):
     wanted: str
     """What is measured, on validation rows."""
     types: str
+    ideas: tuple[str, ...]
+    """What a draft may begin from, in turns."""
     example: str
     """A list of layers that works for these rows, as JSON."""
 
@@ -57,7 +78,12 @@ def brief_of(goal: Goal, card: str, metric: Metric, input_shape: tuple[int, ...]
         bounds.append(f"At most {goal.most_parameters:,} parameters.")
     axes = min(len(input_shape), 3)
     return Brief(
-        goal=goal.text, card=card, wanted=" ".join(bounds), types=_TYPES[axes], example=json.dumps(baseline_layers(input_shape))
+        goal=goal.text,
+        card=card,
+        wanted=" ".join(bounds),
+        types=_TYPES[axes],
+        ideas=_IDEAS[axes],
+        example=json.dumps(baseline_layers(input_shape)),
     )
 
 
@@ -77,10 +103,11 @@ def baseline_layers(input_shape: tuple[int, ...]) -> list[dict[str, Any]]:
     return [{"type": "Linear", "out_features": 64}, {"type": "ReLU"}]
 
 
-def first(brief: Brief, history: Sequence[str], left: int) -> tuple[Message, ...]:
-    """Ask for a network, without one to change."""
-    different = ("Plan a network that differs from all of these.",) if history else ()
-    return conversation(*_task(brief), *_tried(history), *different, _form(brief, left, decides=False), system=SYSTEM)
+def first(brief: Brief, history: Sequence[str], left: int, sample: int) -> tuple[Message, ...]:
+    """Ask for a network, without one to change; drafts of a round see nothing of each other, and begin from different ideas."""
+    different = "a network that differs from all of these" if history else "a network"
+    idea = f"Plan {different}. One idea: {brief.ideas[(len(history) + sample) % len(brief.ideas)]}."
+    return conversation(*_task(brief), *_tried(history), idea, _form(brief, left, decides=False), system=SYSTEM)
 
 
 def repair(brief: Brief, failure: Failure) -> tuple[Message, ...]:
@@ -125,7 +152,7 @@ def _form(brief: Brief, left: int, *, decides: bool) -> str:
         f"{left} more networks can be tried. Types of layers: {brief.types}. Leave out input sizes and the last Linear for the "
         "outputs: both are filled in. Answer with one json code block and nothing else. "
         f'In it "why" says in a sentence why this network; {decision}"layers" is the whole list. A plain network looks like this:'
-        f"\n\n{_shown(brief.example, decides=decides)}\n\nWrite another one. Begin with ```json"
+        f"\n\n{_shown(brief.example, decides=decides)}\n\nThat one is known: write one that should do better. Begin with ```json"
     )
 
 

@@ -61,9 +61,9 @@ class ResearchWork:
         """Whether there is time for another round."""
         return self.is_wanted()
 
-    def first(self) -> tuple[Message, ...]:
+    def first(self, sample: int) -> tuple[Message, ...]:
         """A network without one to change."""
-        return prompts.first(self.brief, self._history(), self._left)
+        return prompts.first(self.brief, self._history(), self._left, sample)
 
     def correction(self, failure: Failure) -> tuple[Message, ...]:
         """Repair what cannot be built or trained, or improve what was measured."""

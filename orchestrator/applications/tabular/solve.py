@@ -99,7 +99,7 @@ class TabularWork:
         """Whether there is time for another round."""
         return self.is_wanted()
 
-    def first(self) -> tuple[Message, ...]:
+    def first(self, sample: int) -> tuple[Message, ...]:
         """A draft, or once all drafts are there, something else than what was tried."""
         return prompts.first(self.brief, self._reports())
 
