@@ -258,5 +258,5 @@ def test_what_is_not_plain_is_refused():
 
 
 def test_booleans_of_an_array_are_true_or_false():
-    array = plain.loads(b"aT" + plain.dumps("|b1") + plain.dumps((2,)) + plain.dumps(b"\x02\x00"))
+    array = plain.loads(b"aTF" + plain.dumps("|b1") + plain.dumps((2,)) + plain.dumps(b"\x02\x00"))
     assert array.view("u1").tolist() == [1, 0]

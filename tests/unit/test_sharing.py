@@ -409,7 +409,7 @@ def test_many_arrays_cross_in_one_frame(heavy):
 def test_memory_that_overlaps_only_in_part_is_said(heavy):
     code = "import numpy as np\ndef f():\n    b = np.zeros(4)\n    return b[:2], b[1:3]"
     tests = "from candidate import f\ndef test_a():\n    a, b = f()\n    a[1] = 5\n    assert b[0] == 0"
-    assert heavy.run(code, tests, in_place=True).unsure == ["the candidate handed out memory of another value"]
+    assert "the candidate handed out memory of another value" in heavy.run(code, tests, in_place=True).unsure
 
 
 VIEWS = {
@@ -941,6 +941,88 @@ NO_COPIES = {
         "def f(m): return m[1:]",
         "m = np.ma.array([1, 2, 3], mask=[1, 0, 0])\n    r = f(m)\n    r[0] = 9\n    assert m[1] == 2",
     ),
+    "one list twice, changed at the end": (
+        "B = [1]\ndef f(): return B",
+        "a, b = f(), f()\n    a.append(2)\n    assert b == [1]",
+    ),
+    "one list twice, in rows": (
+        "B = [1]\ndef f(): return B",
+        "rows = [f() for _ in range(3)]\n    rows[0].append(2)\n    assert rows == [[1, 2], [1], [1]]",
+    ),
+    "a default that is shared": (
+        "class C:\n    def __init__(self, xs=[]): self.xs = xs",
+        "a, b = C().xs, C().xs\n    a.append(1)\n    assert b == []",
+    ),
+    "an argument handed back, changed much later": (
+        "def f(x): return x\ndef n(): return 0",
+        "import candidate\n    h = candidate.f\n    x = [1]\n    r = h(x)\n    assert n() == 0\n    x.append(2)\n"
+        "    assert n() == 0\n    assert r == [1]",
+    ),
+    "an argument in an error": (
+        "class E(Exception):\n    def __init__(self, x): self.x = x\ndef f(x): raise E(x)",
+        "x = [1]\n    try: f(x)\n    except E as e: r = e.x\n    x.append(2)\n    assert r == [1]",
+    ),
+    "a row that nobody holds": (
+        "import numpy as np\nclass M:\n    def __init__(self): self.m = np.zeros((2, 3))\n    def row(self, i): return self.m[i]\n"
+        "    def total(self): return float(self.m.sum())",
+        "m = M()\n    r = m.row(0)\n    assert m.total() == 0\n    r[0] = 5\n    assert m.total() == 0",
+    ),
+    "weights that nobody holds": (
+        "import torch\nclass M:\n    def __init__(self): self.w = torch.zeros(3)\n    def weights(self): return self.w.detach()\n"
+        "    def total(self): return float(self.w.sum())",
+        "m = M()\n    w = m.weights()\n    assert m.total() == 0\n    w += 1\n    assert m.total() == 0",
+    ),
+    "a part of weights that the tests make": (
+        "import torch\nclass M:\n    def __init__(self): self.w = torch.zeros(3)\n    def weights(self): return self.w\n"
+        "    def total(self): return float(self.w.sum())",
+        "m = M()\n    w = m.weights().view(-1)\n    assert m.total() == 0\n    w += 1\n    assert m.total() == 0",
+    ),
+    "the data of an argument, kept": (
+        "class M:\n    def __init__(self, q): self.q = q.data\n    def total(self): return float(self.q.sum())",
+        "import torch\n    w = torch.zeros(3)\n    m = M(w)\n    assert m.total() == 0\n    w += 1\n    assert m.total() == 0",
+    ),
+    "chunks in a list": (
+        "def f(x): return list(x.chunk(2))",
+        "import torch\n    x = torch.zeros(4)\n    a, b = f(x)\n    a += 1\n    assert x.sum() == 0",
+    ),
+    "what a missing key gives": (
+        "def f(x):\n    x.default_factory = None\n    return len(x)",
+        "import collections\n    x = collections.defaultdict(list, a=[1])\n    assert f(x) == 1\n    x['b'].append(2)\n    assert x['b'] == [2]",
+    ),
+    "what stands for masked items": (
+        "import numpy as np\ndef f(): return np.ma.array([1, 2], mask=[0, 1], fill_value=7)",
+        "assert f().filled().tolist() == [1, 999999]",
+    ),
+    "one mask for two": (
+        "import numpy as np\ndef f(x): return np.ma.array([3, 4], mask=x.mask)",
+        "x = np.ma.array([1, 2], mask=[False, True])\n    r = f(x)\n    r.mask[0] = True\n    assert x.mask.tolist() == [False, True]",
+    ),
+    "texts in one memory": (
+        "def f(x): return x[:1]",
+        "x = np.array(['a', 'b'])\n    r = f(x)\n    r[0] = 'z'\n    assert x[0] == 'a'",
+    ),
+    "a sparse tensor changed": (
+        "def f(x): x.values().mul_(2)",
+        "import torch\n    x = torch.eye(2).to_sparse().coalesce()\n    f(x)\n    assert x.to_dense().sum().item() == 2",
+    ),
+    "how often a tensor was changed": (
+        "def f(x): x.add_(1).sub_(1)",
+        "import torch\n    x = torch.zeros(2)\n    v = x._version\n    f(x)\n    assert x._version == v",
+    ),
+    "by columns": ("import numpy as np\ndef f(x): return np.asfortranarray(x)", "assert not np.isfortran(f(np.zeros((2, 3))))"),
+    "in the order of its memory": (
+        "import numpy as np\ndef f(x): return x.T",
+        "assert [int(v) for v in np.nditer(f(np.arange(4).reshape(2, 2)))] == [0, 2, 1, 3]",
+    ),
+    "an address": ("def f(x): return x", "x = np.zeros(3)\n    assert f(x).ctypes.data != x.ctypes.data"),
+    "a change from a thread": (
+        "import threading\ndef f(x):\n    threading.Timer(0.05, lambda: x.append(1)).start()\n    return len(x)",
+        "import time\n    x = []\n    assert f(x) == 0\n    time.sleep(0.2)\n    assert x == []",
+    ),
+    "a change as an object is dropped": (
+        "class D:\n    def __init__(self, x): self.x = x\n    def __del__(self): self.x.append(1)",
+        "x = []\n    d = D(x)\n    del d\n    assert x == []",
+    ),
 }
 """Wrong work that one interpreter refuses, and that copies would hide."""
 
@@ -973,3 +1055,38 @@ def test_what_the_candidates_values_lead_to_is_no_way_to_be_judged_together(heav
     result = heavy.run(f"{code}\ndef score(x): return 3", tests)
     assert not result.not_apart
     assert not result.accepted
+
+
+FRESH = {
+    "lists": ("def f(): return [1]", "a, b = f(), f()\n    a.append(2)\n    assert b == [1]"),
+    "rows": (
+        "import numpy as np\nclass M:\n    def __init__(self): self.m = np.zeros((2, 3))\n    def row(self, i): return self.m[i].copy()\n"
+        "    def total(self): return float(self.m.sum())",
+        "m = M()\n    r = m.row(0)\n    assert m.total() == 0\n    r[0] = 5\n    assert m.total() == 0",
+    ),
+    "a view that is meant": (
+        "import numpy as np\nclass M:\n    def __init__(self): self.m = np.zeros((2, 3))\n    def row(self, i): return self.m[i]\n"
+        "    def total(self): return float(self.m.sum())",
+        "m = M()\n    r = m.row(0)\n    assert m.total() == 0\n    r[0] = 5\n    assert m.total() == 5",
+    ),
+    "by columns": ("import numpy as np\ndef f(x): return np.asfortranarray(x)", "assert np.isfortran(f(np.zeros((2, 3))))"),
+    "what stands for masked items": (
+        "import numpy as np\ndef f(): return np.ma.array([1, 2], mask=[0, 1], fill_value=7)",
+        "assert f().filled().tolist() == [1, 7]",
+    ),
+    "a tensor of another size in its place": (
+        "import torch\ndef f(x):\n    x.data = torch.ones(5)\n    return x",
+        "import torch\n    x = torch.zeros(3)\n    r = f(x)\n    assert r is x and x.tolist() == [1] * 5",
+    ),
+    "many rows of one array": (
+        "import numpy as np\nM = np.zeros((3, 2))\ndef row(i): return M[i % 3]",
+        "rows = [row(i) for i in range(600)]\n    rows[0][0] = 1\n    assert row(3)[0] == 1 and rows[3][0] == 1",
+    ),
+}
+"""Right work beside it."""
+
+
+@pytest.mark.parametrize("name", FRESH)
+def test_right_work_beside_what_copies_would_hide_is_accepted(heavy, name):
+    code, body = FRESH[name]
+    assert all(accepted(judged(heavy, code, f"import numpy as np\nfrom candidate import *\ndef test_a():\n    {body}")))

@@ -21,8 +21,13 @@ _DTYPE = re.compile(r"[<>=|]?(?:[biufcUS]\d{0,9}|[Mm]8(?:\[(?:[1-9]\d{0,5})?(?:Y
 
 _OF_A_CLASS = b"0"
 """Stands before an array or a tensor of a class below NumPy's or PyTorch's own."""
-LAYOUT = re.compile(r"strid|contiguous|\.flags\b|\.view\(|\bndarray\.base|owndata|OWNDATA|\border=|writeable|as_strided")
+LAYOUT = re.compile(
+    r"strid|contiguous|\.flags\b|\.view\(|\bndarray\.base|owndata|OWNDATA|\border=|writeable|as_strided|isfortran|nditer"
+    r"|[\"'][AKF][\"']"
+)
 """What speaks of how an array lies in memory: items cross in the order of their places, whatever that is."""
+UNSEEN = re.compile(r"\b_version\b|storage_offset|_is_view\b")
+"""What a tensor has that does not cross at all."""
 
 
 def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
@@ -39,16 +44,22 @@ def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
             if value is np.ma.masked:
                 writer.out += b"9"
                 return True
+            fill = getattr(value, "_fill_value", None)  # to ask for it by its name would set it
+            hidden = np.ma.default_fill_value(value.dtype) if fill is None else fill
             writer.out += b"M"
-            writer.put_apart(np.ma.MaskedArray.filled(value, value.fill_value).view(np.ndarray))
+            writer.put_apart(np.ma.MaskedArray.filled(value, hidden).view(np.ndarray))
             writer.put_apart(np.array(np.ma.getmaskarray(value)))
+            writer.put_apart(None if fill is None else np.array(fill))
+            WRITE[bool](writer, bool(value.hardmask))
             return True
-        array = np.ascontiguousarray(np.ndarray.view(value, np.ndarray)) if value.ndim else np.ndarray.view(value, np.ndarray)
+        array = np.ndarray.view(value, np.ndarray)
+        by_columns = array.flags.fnc  # and not by rows, as what has one dimension is too
         writer.out += b"a" if kind is np.ndarray else _OF_A_CLASS + b"a"
         WRITE[bool](writer, bool(value.flags.writeable))
+        WRITE[bool](writer, by_columns)
         WRITE[str](writer, array.dtype.str)
         writer.put(tuple(map(int, array.shape)))
-        WRITE[bytes](writer, array.tobytes())
+        WRITE[bytes](writer, array.tobytes("F" if by_columns else "C"))
     elif issubclass(kind, np.generic):
         if value.dtype.kind not in "biufcUSMm":
             return False
@@ -139,7 +150,7 @@ def _dtype_name(reader: Reader) -> str:
     return text
 
 
-def _array(reader: Reader, text: str, shape: tuple[Any, ...]) -> Any:
+def _array(reader: Reader, text: str, shape: tuple[Any, ...], *, by_columns: bool = False) -> Any:
     data = reader.expect(bytes)
     np = library("numpy")  # not before all that was sent looks like an array
     dtype = np.dtype(text)
@@ -150,7 +161,7 @@ def _array(reader: Reader, text: str, shape: tuple[Any, ...]) -> Any:
     array = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)
     if dtype.kind == "U" and (np.frombuffer(data, np.dtype(np.uint32).newbyteorder(dtype.byteorder)) > 0x10FFFF).any():
         raise Garbled("characters that are none")
-    return array.reshape(shape).copy()
+    return array.reshape(shape[::-1]).T.copy("F") if by_columns else array.reshape(shape).copy()
 
 
 def _shape(reader: Reader) -> tuple[int, ...]:
@@ -161,8 +172,8 @@ def _shape(reader: Reader) -> tuple[int, ...]:
 
 
 def _read_array(reader: Reader) -> Any:
-    writeable, text = reader.expect(bool), _dtype_name(reader)
-    array = reader.array(_array(reader, text, _shape(reader)))
+    writeable, by_columns, text = reader.expect(bool), reader.expect(bool), _dtype_name(reader)
+    array = reader.array(_array(reader, text, _shape(reader), by_columns=by_columns))
     if not array.size:
         reader.empty(array)
     array.flags.writeable = writeable
@@ -199,9 +210,10 @@ def _read_objects(reader: Reader) -> Any:
 def _read_masked(reader: Reader) -> Any:
     np = library("numpy")
     data, mask = reader.expect(np.ndarray), reader.expect(np.ndarray)
-    if data.shape != mask.shape or mask.dtype != bool:
+    fill, hard = reader.expect(np.ndarray, type(None)), reader.expect(bool)
+    if data.shape != mask.shape or mask.dtype != bool or (fill is not None and (fill.shape or fill.dtype != data.dtype)):
         raise Garbled("a mask that does not fit")
-    return reader.masked(np.ma.MaskedArray(data, mask))
+    return reader.masked(np.ma.MaskedArray(data, mask, fill_value=fill, hard_mask=hard))
 
 
 def _read_sparse(reader: Reader) -> Any:
@@ -285,7 +297,7 @@ add_reader(b"M", _read_masked, can_change=True)
 add_reader(b"9", lambda reader: reader.masked(library("numpy").ma.masked))
 add_reader(b"g", _read_scalar)
 add_reader(b"u", _dtype)
-add_reader(b"P", _read_sparse)
+add_reader(b"P", _read_sparse, can_change=True)
 add_reader(b"m", _read_tensor, can_change=True)
 add_reader(_OF_A_CLASS, _read_of_a_class)
 add_reader(b"y", lambda reader: getattr(library("torch"), _torch_name(reader)))

@@ -137,6 +137,12 @@ class Link:
         """Of those what the test that runs has passed and the candidate has not called yet, by their `id`."""
         self._raised: dict[int, BaseException] = {}
         self._next_raised = 0
+        self._held = False
+        """Whether the candidate has something that crossed before its last answer."""
+        self._held_again = False
+        """Whether it has handed out one value, or one memory, several times: what the tests have of it may be one object."""
+        self._late = False
+        """Whether a test is over, and what changes now it does not see."""
         self.classes: dict[int, type] = {}
         self._class_numbers: dict[type, int] = {}
         self._handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -288,6 +294,26 @@ class Link:
         self.basis = self._basis_outside
         self.speech.now = ""
 
+    def settle(self) -> BaseException | None:
+        """A test has passed: notice what it has done to values since its last question, and what the candidate did since then.
+
+        That may come from a thread, or from an object that was dropped; the test has not seen it, and rests on its word. Nothing
+        is asked where neither side has anything of the other's. Returns why the candidate does not answer.
+        """
+        if self.received and "torch" in sys.modules and self.speech.of(arrays.UNSEEN):
+            self.rest_on("word")
+        has_theirs = self._held or isinstance(self._sharing, sharing.Shared)
+        if self.broken or self._depth or not (has_theirs and self._sharing.entries):
+            return None
+        self._late = self._sharing.keeps = True
+        try:
+            self.ask("settle")
+        except Exception as exc:
+            return exc
+        finally:
+            self._late = self._sharing.keeps = False
+        return None
+
     def refuse(self, exc: BaseException) -> BaseException:
         """An error of this side's, raised for what the candidate gave: the candidate's, and a failure whatever catches it."""
         self.refused.append(str(exc))
@@ -339,7 +365,7 @@ class Link:
             except NotApart as exc:
                 exc.kind = exc.kind and not self._was_handed_out(kind, operands)
                 raise
-            self.used += kind not in ("names", "files") and (kind != "get" or type(operands[0]) is not Module)
+            self.used += kind not in ("names", "files", "settle") and (kind != "get" or type(operands[0]) is not Module)
             self._seq = seq = self._seq + 1
             self._send(seq, kind, body)
             computes = _computes(kind, operands)
@@ -563,7 +589,10 @@ class Link:
                 self.rest_on("word")
             if sign in (protocol.UNSHARED, protocol.LAID_OUT):
                 continue
+            if sign == protocol.TOO_MANY and isinstance(self._sharing, sharing.Shared):
+                self.rest_on("word")
             if sign in (protocol.AGAIN, protocol.OVERLAPS):
+                self._held_again |= not own
                 # Where values are shared, memory that overlaps in a way that cannot be is always worth saying.
                 shared = isinstance(self._sharing, sharing.Shared)
                 seen = (not own and self.asks_identity) or (shared and (not own or sign == protocol.OVERLAPS))
@@ -640,12 +669,16 @@ class Link:
             extras = reader.expect(dict)
             reader.types_stay = False
             self._note(reader, extras)
-        elif isinstance(self._sharing, sharing.Copies):
+        elif isinstance(self._sharing, sharing.Copies) and not self._held_again:
+            self._held = False
             self._sharing.let_go()
         self._sharing.reads(reader)
         value = reader.whole()
         if isinstance(self._sharing, sharing.Shared) and self._sharing.changed:
             self.unsure.add(protocol.CANDIDATE_CHANGED)
+            if self._late:
+                self.rest_on("word")
+            self._sharing.changed = False
         self.received += kind != "asked"
         if kind == "raised":
             value = self.exception(value)
@@ -1067,7 +1100,8 @@ class Link:
 
     def _note(self, reader: AnswerReader, extras: dict[str, Any]) -> None:
         self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
-        if not extras.pop("holds", False) and isinstance(self._sharing, sharing.Copies):
+        self._held = self._held_again or extras.pop("holds", False) is True
+        if not self._held and isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
         files = extras.pop("files", None)
         if files is not None and self.folders is not None and self.folders.apply(files):

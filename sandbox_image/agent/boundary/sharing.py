@@ -40,12 +40,16 @@ _ALONE = sys.getrefcount(_entry[0])
 """References to a value that nobody but its entry here holds."""
 _ONE_OBJECT = r"(?:None|True|False|[A-Z]\w*|int|float|str|bytes|bool|list|dict|tuple|set|frozenset|complex)\b"
 _IDENTITY = re.compile(
-    rf"\bis\b(?!\s+(?:not\s+)?{_ONE_OBJECT})|\bid\s*\(|\bassertIs(?:Not)?\b|\bis_(?:not)?\b"
-    r"|shares?_memory|\.base\b|owndata|OWNDATA|data_ptr|storage\b|__array_interface__"
+    rf"\bis\b(?!\s+(?:not\s+)?{_ONE_OBJECT})|(?<![.\w\"'])id\s*[(,)]|\bassertIs(?:Not)?\b|\bis_(?:not)?\b"
+    r"|shares?_memory|\.base\b|owndata|OWNDATA|data_ptr|storage|ctypes|__array_interface__"
 )
 _WITH_MEMORY = ("ndarray", "Tensor")
 _NUMBERS = "biufcMm"
-"""Kinds of NumPy's types that may be seen in memory of another."""
+"""Kinds of NumPy's types that may be seen in memory of another, whichever of them that is."""
+_TEXTS = "US"
+"""Kinds that may be seen in memory of the same type alone, for not all bytes are characters."""
+_MOST_VIEWS = 200
+"""Arrays that nobody holds and whose memory somebody does."""
 
 
 def asks_identity(tests: str) -> bool:
@@ -67,7 +71,9 @@ def _parts(value: Any) -> Parts:
         return bytes(value)
     if _holds_objects(value):
         return list(value.flat)
-    return [*value, *value.values()] if issubclass(kind, dict) else _fingerprint(value)
+    if issubclass(kind, dict):
+        return [*value, *value.values(), *([value.default_factory] if kind is defaultdict else ())]
+    return _fingerprint(value)
 
 
 def _fingerprint(value: Any) -> bytes:
@@ -108,9 +114,11 @@ class _Memory:
         self.entries: dict[int, _Entry] = {}
         self.bytes = 0
         self.places: dict[int, Place] = {}
-        """Where the numbers of those lie that are arrays or tensors."""
+        """Where the numbers of those lie that are arrays or tensors; under the negative key, a mask."""
         self.signs: set[str] = set()
         """What was noticed: see `protocol.SIGNS`."""
+        self.keeps = False
+        """Whether what nobody holds is kept all the same: a test is over, and what it held shall be looked at once more."""
 
     def full(self, more: int = 0) -> bool:
         """Whether no more values are remembered; that is noted."""
@@ -135,23 +143,77 @@ class _Memory:
     def _locate(self, key: int, value: Any) -> None:
         if (place := _place(value)) is not None:
             self.places[key] = place
+        if (mask := _mask_of(value)) is not None and (place := _place_of(mask)) is not None:
+            self.places[-key] = place
 
     def forget(self, key: int) -> None:
         """Remember a value no more."""
         self.bytes -= _size(self.entries.pop(key).parts)
         self.places.pop(key, None)
+        self.places.pop(-key, None)
 
-    def sweep(self, keys: Iterable[int]) -> tuple[list[int], list[tuple[int, _Entry, Parts]]]:
-        """Forget what nobody else holds. Returns the keys of that, and what has changed of all, with what it holds now."""
-        gone, changed = [], []
-        for key in keys:
-            entry = self.entries[key]
-            if not _same(entry.parts, parts := _parts(entry.value)):
-                changed.append((key, entry, parts))  # though nobody holds it any more, the other side may
-            if sys.getrefcount(entry.value) <= _ALONE:
-                self.forget(key)
+    def changes(self, keys: Iterable[int]) -> list[tuple[int, _Entry, Parts]]:
+        """What has changed, with what it holds now; though nobody holds it here any more, the other side may."""
+        found = ((key, entry := self.entries[key], _parts(entry.value)) for key in keys)
+        return [one for one in found if not _same(one[1].parts, one[2])]
+
+    def release(self, keys: list[int]) -> list[int]:
+        """Forget what nobody else holds. Returns the keys of that.
+
+        Arrays are held by who holds their memory: a row that was handed out is gone at once, and what is written to it is not.
+        Of those that lie at one place, the last one does for all.
+        """
+        gone, alone, seen = [], [], set()
+        for key in () if self.keeps else reversed(keys):
+            value, place = self.entries[key].value, self.places.get(key)
+            if sys.getrefcount(value) > _ALONE + 1:  # this name
+                seen.add(place)
+            elif place is None:
                 gone.append(key)
-        return gone, changed
+            else:
+                alone.append(key)
+        if alone:
+            held = _Held(entry.value for entry in self.entries.values())
+            kept = []
+            for key in alone:
+                if self.places[key] in seen or not held.elsewhere(self.entries[key].value):
+                    gone.append(key)
+                else:
+                    seen.add(self.places[key])
+                    kept.append(key)
+            if len(kept) > _MOST_VIEWS:
+                self.signs.add(protocol.TOO_MANY)
+                gone += kept[_MOST_VIEWS:]
+        for key in gone:
+            self.forget(key)
+        return gone
+
+
+class _Held:
+    """Who holds the memory of arrays: counts what of it the entries themselves hold."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._ours = Counter(map(_memory, values))
+
+    def elsewhere(self, value: Any) -> bool:
+        """Whether somebody beside the entries holds the memory of an array that nobody holds; yes, where that cannot be told."""
+        ours = self._ours[_memory(value)]
+        if hasattr(value, "untyped_storage"):
+            storage, count = value.untyped_storage(), getattr(sys.modules["torch"]._C, "_storage_Use_Count", None)
+            return not storage.resizable() or count is None or count(storage._cdata) > ours + 1  # and this name
+        if (owner := getattr(value, "base", None)) is None:
+            return False
+        return type(owner) is not sys.modules["numpy"].ndarray or owner.base is not None or sys.getrefcount(owner) > ours + 2
+
+
+def _memory(value: Any) -> int | None:
+    """What tells the memory of arrays and tensors from other memory."""
+    if type(value) in _BUILTIN:
+        return None
+    if hasattr(value, "untyped_storage"):
+        return int(value.untyped_storage().data_ptr()) if _is_plain_array(value) else None
+    base = getattr(value, "base", None)
+    return id(value if base is None else base)
 
 
 class Copies(_Memory):
@@ -160,7 +222,7 @@ class Copies(_Memory):
     def __init__(self, *, of_candidate: bool = False) -> None:
         super().__init__(of_candidate=of_candidate)
         self.holds = False
-        """Whether this side has anything that crossed before, besides what the last frame held."""
+        """Whether this side has anything that crossed before the last frame, be it in that again."""
         self._frames = 0
         """Sent since all copies were looked at."""
 
@@ -183,10 +245,11 @@ class Copies(_Memory):
             keys = keys[-_FEW:]
         else:
             self._frames = 0
-        _, changed = self.sweep(keys)
-        for key, entry, parts in changed:
+        for key, entry, parts in self.changes(keys):
             self.note(key, parts)
             self._sign(protocol.CHANGED, entry.value)
+        self.release(keys)
+        self.holds = bool(self.entries)
         now: set[int] = set()
         crossing: dict[int, Place] = {}
         for value in writer.met:
@@ -197,18 +260,19 @@ class Copies(_Memory):
             now.add(key)
             if (numbers := _numbers(value)) is None:
                 continue
-            if not numbers.flags.c_contiguous:
+            if not _keeps_order(value, numbers):
                 self.signs.add(protocol.LAID_OUT)
             if (place := _place_of(numbers)) is not None:
                 crossing[key] = place
                 if self._of_candidate and _meets_itself(numbers, place):
                     self.signs.add(protocol.TWICE)
+            if (mask := _mask_of(value)) is not None and (place := _place_of(mask)) is not None:
+                crossing[-key] = place
         if crossing:
             if _overlap(crossing.values(), ()):
                 self.signs.add(protocol.TWICE)
             if _overlap(crossing.values(), (place for key, place in self.places.items() if key not in crossing)):
                 self.signs.add(protocol.OVERLAPS)
-        self.holds = any(key not in now for key in self.entries)
         self._remember(writer.met)
 
     def read(self, reader: values.Reader) -> None:
@@ -232,7 +296,7 @@ class Copies(_Memory):
 
     def _sign(self, sign: str, value: Any) -> None:
         """Note what was noticed of a value, which tells nothing of one that cannot be shared."""
-        self.signs.add(protocol.UNSHARED if _holds_objects(value) else sign)
+        self.signs.add(protocol.UNSHARED if _stays_a_copy(value) else sign)
 
     def _remember(self, met: Iterable[Any]) -> None:
         for value in met:
@@ -277,8 +341,8 @@ class Shared(_Memory):
         Raises:
             TooLarge, TypeError: as `Writer.put`.
         """
-        gone, self._changed = self.sweep(list(self.entries))
-        self._gone += gone
+        known = list(self.entries)
+        self._changed = self.changes(known)
         if any(not _same(entry.parts, _parts(entry.value)) for entry in self._unshared.values()):
             self.signs.add(protocol.UNSHARED)
             self._unshared.clear()
@@ -292,6 +356,7 @@ class Shared(_Memory):
                 if not _is_whole(value):
                     values.put_int(writer, number)
                     _put_content(writer, value)
+        self._gone += self.release(known)  # not before: what is written may be in the memory of what is gone
         writer.out += b"N"
         values.WRITE[list](writer, self._gone)
 
@@ -345,7 +410,7 @@ class Shared(_Memory):
         array = _numbers(value)
         if array is None:
             return None
-        if not array.flags.c_contiguous:
+        if not _keeps_order(value, array):
             self.signs.add(protocol.LAID_OUT)
         if (place := _place_of(array)) is None:
             return None
@@ -359,7 +424,9 @@ class Shared(_Memory):
                 offset = array.__array_interface__["data"][0] - low
                 kind = type(value).__name__
                 return one, offset, array.shape, array.strides, array.dtype.str, bool(array.flags.writeable), kind == "Tensor"
-        if touched or (self._of_candidate and _meets_itself(array, place)):
+        mask = None if (mask := _mask_of(value)) is None else _place_of(mask)
+        meets = mask is not None and any(mask[0] < high and low < mask[1] for _, (low, high), _ in others)
+        if touched or meets or (self._of_candidate and _meets_itself(array, place)):
             self.signs.add(protocol.OVERLAPS)
         return None
 
@@ -374,7 +441,8 @@ class Shared(_Memory):
             number, offset, shape, strides, name, writeable, tensor = where
             dtype, whole = numpy.dtype(name), _numbers(self.entries[number].value)
             # NumPy itself refuses what leaves the memory of the whole; pointers to objects are in neither.
-            if dtype.kind not in _NUMBERS or whole.dtype.kind not in _NUMBERS or number not in self._alike:
+            numbers = dtype.kind in _NUMBERS and whole.dtype.kind in _NUMBERS
+            if not (numbers or (dtype.kind in _TEXTS and dtype == whole.dtype)) or number not in self._alike:
                 raise values.Garbled("memory of objects, or of another order")
             found = numpy.ndarray(shape, dtype, buffer=whole, offset=offset, strides=strides)
             if tensor:
@@ -421,7 +489,7 @@ class Shared(_Memory):
         for number in reader.expect(list):
             self.forget(number)
         for value in reader.met or ():
-            if _holds_objects(value):
+            if _stays_a_copy(value):
                 self.watch(value)
 
 
@@ -432,7 +500,7 @@ def _watch(kind: type) -> Callable[[values.Writer, Any], None]:
     write = values.WRITE.get(kind, values.Writer.other)
 
     def watch(writer: values.Writer, value: Any) -> None:
-        if kind in values.WRITE or _is_plain_array(value) or _holds_objects(value):
+        if kind in values.WRITE or _is_plain_array(value) or _stays_a_copy(value):
             writer.met.append(value)
         write(writer, value)
 
@@ -457,7 +525,7 @@ def _share(kind: type) -> Callable[[values.Writer, Any], None]:
     def share(writer: values.Writer, value: Any) -> None:
         number, first = writer.sharing.number(writer, value) if _is_shareable(value) else (None, False)
         if number is None:
-            if _holds_objects(value):
+            if _stays_a_copy(value):
                 writer.sharing.watch(value)
             write(writer, value)
             return
@@ -520,9 +588,14 @@ def _is_plain_array(value: Any) -> bool:
 
 
 def _holds_objects(value: Any) -> bool:
-    """Whether this is an array of objects: it can change, and cannot be shared."""
+    """Whether this is an array of objects."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and type(value) is getattr(numpy, "ndarray", None) and value.dtype.kind == "O"
+
+
+def _stays_a_copy(value: Any) -> bool:
+    """Whether this can change, and cannot be shared: an array of objects, or a sparse tensor."""
+    return _holds_objects(value) or (hasattr(value, "is_coalesced") and not value.requires_grad and value.is_sparse)
 
 
 def _is_table(value: Any) -> bool:
@@ -549,6 +622,18 @@ def _numbers(value: Any) -> Any:
     return None
 
 
+def _keeps_order(value: Any, numbers: Any) -> bool:
+    """Whether the items of an array lie in the same order on the other side, as NumPy's do by rows or by columns."""
+    flags = numbers.flags
+    return bool(flags.c_contiguous if type(value).__name__ != "ndarray" else flags.forc)
+
+
+def _mask_of(value: Any) -> Any:
+    """The mask of an array, if it has one of its own."""
+    mask = getattr(value, "_mask", None) if type(value).__name__ == "MaskedArray" else None
+    return mask if getattr(mask, "shape", ()) else None
+
+
 def _place(value: Any) -> Place | None:
     """Where the numbers of an array, a tensor or a buffer lie; None for what has none."""
     numbers = _numbers(value)
@@ -557,7 +642,7 @@ def _place(value: Any) -> Place | None:
 
 def _place_of(numbers: Any) -> Place | None:
     """Where the numbers of an array of NumPy's lie; None for what has none."""
-    if not numbers.size or numbers.dtype.kind not in _NUMBERS:
+    if not numbers.size or numbers.dtype.kind not in _NUMBERS + _TEXTS:
         return None
     low = high = numbers.__array_interface__["data"][0]
     for count, stride in zip(numbers.shape, numbers.strides, strict=True):
@@ -619,12 +704,21 @@ def _make_alike(old: Any, new: Any) -> None:
     elif kind in _BUILTIN:
         old.clear()
         (dict.update if kind is Counter else type(old).update)(old, new)  # Counter's own would take pairs for items
+        if kind is defaultdict:
+            old.default_factory = new.default_factory
     elif _is_table(old):
         old._update_inplace(new)  # as pandas' own methods do with `inplace`
     elif hasattr(old, "requires_grad"):
         with sys.modules["torch"].no_grad():
-            old.resize_(new.shape).copy_(new) if old.shape != new.shape else old.copy_(new)
+            if old.shape == new.shape and old.dtype == new.dtype:
+                old.copy_(new)
+            else:
+                old.data = new
     else:
+        if type(old).__name__ == "MaskedArray":
+            old.soften_mask()
+            old.mask = new.mask
+            old._fill_value = new._fill_value
         with contextlib.suppress(ValueError):  # memory that is another array's keeps its size, and may be for reading alone
             old.flags.writeable = True
             if old.shape != new.shape:
@@ -632,3 +726,5 @@ def _make_alike(old: Any, new: Any) -> None:
             if old.shape == new.shape:
                 old[...] = new
             old.flags.writeable = new.flags.writeable
+        if getattr(new, "hardmask", False):
+            old.harden_mask()

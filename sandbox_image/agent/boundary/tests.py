@@ -228,7 +228,7 @@ class _Judge:
         self._silent.finish()
         told = {"message": "", "side": "", "broken": False, "proved": False} | (about or {})
         if exc is None and outcome == "passed":
-            exc = hidden
+            exc = hidden or self._link.settle()
             why = "" if exc else self._why_not_passed(name)
             outcome = "failed" if exc or why else "passed"
             if (

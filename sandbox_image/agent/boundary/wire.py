@@ -32,6 +32,7 @@ _KINDS = (
         "dumps",
         "loads",
         "files",
+        "settle",
         "patch",
         "unpatch",
         "subclass",
