@@ -65,6 +65,8 @@ class AnswerWriter(values.Writer):
         elif issubclass(kind, type) and value not in values.TYPE_NAMES and values.library_path(value) is None:
             self._class(value)
         else:
+            if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+                server.named_tuples[str(kind.__name__), kind._fields] = kind
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
         return True
@@ -236,6 +238,11 @@ class QuestionReader(values.Reader):
     def factory(self) -> Any:
         """What makes the items that a dictionary lacks."""
         return self.deeper()
+
+    def named(self, value: Any) -> Any:
+        """A named tuple: of the class that one with this name and these fields had when it went out."""
+        kind = self.server.named_tuples.get((type(value).__name__, value._fields))
+        return value if kind is None else tuple.__new__(kind, value)
 
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())

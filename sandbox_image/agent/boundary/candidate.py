@@ -219,6 +219,8 @@ class Server:
         """Numbers of classes that were described."""
         self.described: list[int] = []
         """Those of them in the frame that is being written."""
+        self.named_tuples: dict[tuple[str, Any], type] = {}
+        """Classes of named tuples that went out as their items, by their names and fields."""
         self.own_errors: dict[type, int] = {}
         """Classes that stand for exception classes of the tests' own."""
         self._callbacks: dict[int, Any] = {}

@@ -154,6 +154,11 @@ def _speaks(handle: Handle, name: str) -> bool:
     return name in _TESTING or (base is not None and issubclass(base, _UNCHANGING) and hasattr(base, name))
 
 
+def is_ours(name: str) -> bool:
+    """Whether a name is one by which the judge or what runs the tests marks what it has."""
+    return name.startswith(_OURS)
+
+
 def judges_calls(name: str) -> bool:
     """Whether a name is one by which mocks say how they were called: what the tests read back may be no mock of theirs."""
     return name in _CALLS or name.startswith("assert_")

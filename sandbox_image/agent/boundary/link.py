@@ -9,6 +9,8 @@ import abc
 import collections
 import collections.abc
 import functools
+import math
+import operator
 import random
 import re
 import select
@@ -73,6 +75,15 @@ _MUTABLE = (list, dict, set, bytearray)
 _CHANGEABLE = (*_MUTABLE, collections.deque, collections.defaultdict, collections.Counter, collections.OrderedDict)
 _HARMLESS = (int, float, complex, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None))
 """Classes that may be called with anything."""
+_COMPUTING = frozenset(
+    (
+        *(found for found in vars(math).values() if callable(found) and not isinstance(found, type)),
+        *(getattr(operator, name) for name in ("abs", "add", "and_", "floordiv", "invert", "lshift", "matmul", "mod", "mul")),
+        *(getattr(operator, name) for name in ("neg", "not_", "or_", "pos", "pow", "rshift", "sub", "truediv", "xor", "index")),
+        *(getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")),
+    )
+)
+"""Functions of libraries that compute with what they are called with and reach nothing behind it."""
 
 World = tuple[Any, Any]
 """An object that was computed with a decoy, and by how much it is larger for that; None where that is not known."""
@@ -971,7 +982,8 @@ class Link:
         if type(value) in (Function, Method) or isinstance(type(bare(value)), HandleMeta) or self.has_number(value):
             return True
         if not isinstance(value, type):
-            return self.is_own(type(value)) or is_torch_module(value)
+            computing = type(value) is types.BuiltinFunctionType and value in _COMPUTING
+            return computing or self.is_own(type(value)) or is_torch_module(value)
         numpy = sys.modules.get("numpy")
         kinds = (BaseException,) if numpy is None else (BaseException, numpy.generic)
         return isinstance(value, HandleMeta) or value in _HARMLESS or issubclass(value, kinds) or self.is_own(value)

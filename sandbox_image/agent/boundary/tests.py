@@ -700,7 +700,11 @@ def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
         found = hash(value)
         return hash((found, key)) if _is_salted(value) else found
 
+    kept: list[Any] = []
+
     def own_id(value: Any) -> int:
+        if isinstance(value, Handle | Function):
+            kept.append(value)  # what it stands for lives on, and is to have the same one when it comes again
         return id(value) ^ key
 
     def own_next(source: Any, *default: Any) -> Any:

@@ -1,0 +1,111 @@
+"""Forms that honest modules and their tests take, and what a wrong or lying candidate makes of each."""
+
+from __future__ import annotations
+
+import pytest
+from apart_harness import Apart
+
+
+def judged(apart: Apart, right: str, wrong: str, tests: str) -> None:
+    """The right candidate is accepted; the wrong one is not."""
+    result = apart.run(right, tests)
+    assert result.accepted, result
+    result = apart.run(wrong, tests)
+    assert not result.accepted, result
+    assert not result.not_apart, result
+
+
+def test_a_name_with_two_underscores_before_it_is_imported(bare: Apart) -> None:
+    tests = "from candidate import __half\ndef test_a(): assert __half(4) == 2"
+    judged(bare, "def __half(x): return x // 2", "def __half(x): return x", tests)
+
+
+@pytest.mark.parametrize("name", ["__pytest_wrapped__", "__unittest", "__path__", "__test__"])
+def test_a_name_by_which_tests_are_marked_is_not_the_candidates(bare: Apart, name: str) -> None:
+    tests = f"import candidate\ndef test_a(): assert not hasattr(candidate, {name!r})"
+    assert bare.run(f"{name} = 1", tests).accepted
+
+
+STYLE = "from collections import namedtuple\nStyle = namedtuple('Style', 'left right')\n"
+STYLED = "from candidate import plain, show\ndef test_a(): assert show(plain()) == '<x>'"
+
+
+def test_a_named_tuple_comes_back_as_one_of_the_class_that_it_had(bare: Apart) -> None:
+    right = (
+        f"{STYLE}def plain(): return Style('<', '>')\n"
+        "def show(s):\n    assert isinstance(s, Style) and s in {s: 1}\n    return f'{s.left}x{s.right}'"
+    )
+    wrong = f"{STYLE}def plain(): return Style('[', ']')\ndef show(s): return f'{{s.left}}x{{s.right}}'"
+    judged(bare, right, wrong, STYLED)
+
+
+NAN = "import math\nfrom candidate import f\ndef test_a(): assert f(%d) == [math.nan] * %d"
+
+
+@pytest.mark.parametrize("count", [2, 10])
+def test_the_nan_of_a_library_is_the_same_in_a_list(bare: Apart, count: int) -> None:
+    tests = NAN % (count, count)
+    judged(bare, "import math\ndef f(n): return [math.nan] * n", "def f(n): return [0.0] * n", tests)
+    assert not bare.run("def f(n): return [float('nan')] * n", tests).accepted
+
+
+def test_the_nan_of_numpy_is_another_than_that_of_python(heavy: Apart) -> None:
+    tests = "import numpy as np\nfrom candidate import f\ndef test_a(): assert f() == [np.nan, 1.0]"
+    judged(heavy, "import numpy as np\ndef f(): return [np.nan, 1.0]", "def f(): return [float('nan'), 1.0]", tests)
+
+
+def test_a_nan_where_nobody_speaks_of_one_rests_on_the_word(bare: Apart) -> None:
+    tests = "from candidate import f\ndef test_a(): assert not f() < 3"
+    result = bare.run("import math\ndef f(): return math.nan", tests)
+    assert result.tests["test_a"]["basis"] == "word"
+
+
+def test_an_address_of_a_network_crosses(bare: Apart) -> None:
+    tests = (
+        "import ipaddress\nfrom candidate import first\n"
+        "def test_a(): assert first(ipaddress.ip_network('10.0.0.0/30')) == ipaddress.ip_address('10.0.0.1')"
+    )
+    judged(bare, "def first(net): return next(net.hosts())", "def first(net): return net[0]", tests)
+
+
+def test_a_function_that_only_computes_is_passed_to_one_of_the_tests(bare: Apart) -> None:
+    tests = "import math\nfrom candidate import call\ndef test_a(): assert call(lambda f: f(9.0), math.sqrt) == 3.0"
+    judged(bare, "def call(g, f): return g(f)", "import math\ndef call(g, f): return g(math.ceil)", tests)
+
+
+@pytest.mark.parametrize("tool", ["call", "setitem", "getitem", "iadd"])
+def test_a_function_that_reaches_behind_what_it_is_given_is_not(bare: Apart, tool: str) -> None:
+    tests = (
+        "from candidate import call\nWANT = [3]\ndef mine(): return 3\n"
+        "def test_a(): assert call(lambda f: f(mine) and 9 if f else 3) == 9"
+    )
+    result = bare.run(f"import operator\ndef call(g): return g(operator.{tool}) and 9", tests)
+    assert not result.accepted, result
+
+
+def test_the_same_object_has_the_same_id(bare: Apart) -> None:
+    tests = "from candidate import f\ndef test_a(): assert len({id(one.lock) for one in f()}) == 1"
+    kind = "class L: pass\nclass T:\n    def __init__(self, lock): self.lock = lock\n"
+    right = f"{kind}def f():\n    lock = L()\n    return [T(lock) for _ in range(3)]"
+    judged(bare, right, f"{kind}def f(): return [T(L()) for _ in range(3)]", tests)
+
+
+SIGNED = (
+    "from unittest.mock import Mock\nfrom candidate import f\n"
+    "def test_a():\n    show = Mock()\n    f(show)\n    show.assert_called_once_with(3)"
+)
+
+
+def test_a_mock_takes_a_signature_that_stays_with_the_candidate(bare: Apart) -> None:
+    signed = "import inspect\ndef f(show):\n    show.__signature__ = inspect.signature(f)\n    assert str(inspect.signature(show)) == '(show)'\n"
+    judged(bare, f"{signed}    show(3)", f"{signed}    show(4)", SIGNED)
+
+
+def test_an_error_of_a_library_is_caught_by_its_class(heavy: Apart) -> None:
+    pytest.importorskip("sklearn")
+    tests = (
+        "import pytest\nfrom sklearn.exceptions import NotFittedError\nfrom candidate import f\n"
+        "def test_a():\n    with pytest.raises(NotFittedError): f()"
+    )
+    right = "from sklearn.exceptions import NotFittedError\ndef f(): raise NotFittedError('no')"
+    judged(heavy, right, "def f(): raise ValueError('no')", tests)
