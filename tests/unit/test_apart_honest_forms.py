@@ -109,3 +109,55 @@ def test_an_error_of_a_library_is_caught_by_its_class(heavy: Apart) -> None:
     )
     right = "from sklearn.exceptions import NotFittedError\ndef f(): raise NotFittedError('no')"
     judged(heavy, right, "def f(): raise ValueError('no')", tests)
+
+
+CLOCK = (
+    "class Clock:\n    def __init__(self, m): self.m = m\n    def __add__(self, n):\n        self.m += n{more}\n        return self\n"
+    "    def __repr__(self): return f'{{self.m:02}}'\n"
+)
+
+
+def test_an_operator_that_sets_its_own_object_is_asked_of_the_object_as_it_was(bare: Apart) -> None:
+    tests = "from candidate import Clock\ndef test_a(): assert repr(Clock(4) + 3) == '07'"
+    judged(bare, CLOCK.format(more=""), CLOCK.format(more=" + 1"), tests)
+
+
+STREAM = "import io\nfrom candidate import make\ndef test_a():\n    s = make()\n    assert isinstance(s, io.IOBase)\n    assert s.read() == 'x'"
+
+
+def test_a_stream_is_one_by_its_class(bare: Apart) -> None:
+    kind = "import io\nclass S({base}):\n    def read(self): return {read}\ndef make(): return S()"
+    judged(bare, kind.format(base="io.IOBase", read="'x'"), kind.format(base="object", read="'x'"), STREAM)
+    assert not bare.run(kind.format(base="io.IOBase", read="'y'"), STREAM).accepted
+
+
+def test_what_an_object_lists_can_be_asked_for(bare: Apart) -> None:
+    tests = (
+        "from candidate import D\n"
+        "def test_a():\n    d = D(a=1)\n    assert all(hasattr(d, name) for name in dir(d))\n    assert d.more() == 2"
+    )
+    kind = "class D(dict):\n    def more(self): return self['a'] + {add}"
+    judged(bare, kind.format(add=1), kind.format(add=2), tests)
+
+
+KEYS = (
+    "from candidate import keys\nD = {{'a': 1, 'b': 2}}\ndef test_a():\n    k = keys(D)\n    assert k {how} D.keys()\n"
+    "    assert not k < D.keys()"
+)
+SET = "from collections.abc import {kind}View as V\nclass K(V):\n{body}\ndef keys(d): return K({given})"
+
+
+@pytest.mark.parametrize("how", ["==", "<=", ">="])
+def test_a_set_that_was_handed_out_compares_as_what_it_shows(bare: Apart, how: str) -> None:
+    tests = KEYS.format(how=how)
+    right = SET.format(kind="Keys", body="    pass", given="dict(d)")
+    for wrong in (
+        SET.format(kind="Keys", body="    pass", given="{'c': 1}"),
+        SET.format(kind="Keys", body="    def __le__(s, o): return False\n    __ge__ = __eq__ = __le__", given="d"),
+        SET.format(
+            kind="Keys",
+            body="    def __le__(s, o): return True\n    __ge__ = __eq__ = __le__\n    def __lt__(s, o): return False",
+            given="{'c': 1}",
+        ),
+    ):
+        judged(bare, right, wrong, tests)

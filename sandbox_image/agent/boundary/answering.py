@@ -5,7 +5,6 @@ Left out: what is asked and answered. `candidate.py` has that.
 
 from __future__ import annotations
 
-import collections.abc
 import enum
 import functools
 import inspect
@@ -133,7 +132,7 @@ class AnswerWriter(values.Writer):
         plain_base = classes.base_of(kind)
         own_ways = classes.own_ways(kind, plain_base) if plain_base is not None else ()
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, classes.real(kind), own_ways))
-        abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
+        abstract = tuple(name for name, one in values.ABSTRACT.items() if issubclass(kind, one))
         hashable = getattr(kind, "__hash__", None) is not None
         self.put((str(getattr(kind, "__doc__", None) or "")[:2000], hashable, abstract, classes.checks(kind)))
 

@@ -657,7 +657,18 @@ class Server:
     def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
         """What an object answers for each of these: (True, answer), or (False, None) where it raises."""
         ask = _OPERATORS.get(name) or (lambda own, other: getattr(own, name[1:])(other))
-        return [_answered(ask, own, other) for other in others]
+        kept = getattr(own, "__dict__", None)
+        if type(kept) is not dict:
+            return [_answered(ask, own, other) for other in others]
+        before, found = dict(kept), []
+        for other in others:
+            answer = _answered(ask, own, other)
+            if before.keys() != kept.keys() or any(kept[key] is not value for key, value in before.items()):
+                answer = (answer[0], copy.copy(own)) if answer[1] is own else answer
+                kept.clear()
+                kept.update(before)  # each is asked of the object as it was: `clock + 3` may have set it
+            found.append(answer)
+        return found
 
     def _siblings(self, own: Any, kind: Any, made_with: list[tuple[Any, Any]]) -> list[tuple[bool, Any]]:
         """Whether an object equals others of a class, each made with these arguments."""

@@ -465,7 +465,9 @@ class Handle(metaclass=HandleMeta):
         return _check_text(type(self)._fumehood_link.ask("operator", "format", (self, spec), {}), "__format__")
 
     def __dir__(self) -> list[str]:
-        return list(type(self)._fumehood_link.ask("operator", "dir", (self,), {}))
+        """Names of its attributes, but for special ones that are not shown."""
+        names = type(self)._fumehood_link.ask("operator", "dir", (self,), {})
+        return [name for name in names if not (_is_protocol(name) and not hasattr(type(self), name))]
 
     def __copy__(self) -> Any:
         link = type(self)._fumehood_link

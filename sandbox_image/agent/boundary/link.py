@@ -798,9 +798,9 @@ class Link:
             made: Any = make_class(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
             made = make_class(name, (Handle,), body)
-        for kind in values.ABSTRACT:
-            if kind in abstract:
-                getattr(collections.abc, kind).register(made)
+        for word, kind in values.ABSTRACT.items():
+            if word in abstract:
+                kind.register(made)
         if is_below(made, abc.ABC):
             abc.ABCMeta.register(abc.ABC, made)
         return made  # type: ignore[no-any-return]

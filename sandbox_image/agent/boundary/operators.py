@@ -18,7 +18,7 @@ import operator
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, KeysView, Set
 from typing import TYPE_CHECKING, Any
 
 from . import views
@@ -197,6 +197,8 @@ def _compared_by_view(own: Handle, other: Any) -> bool | None:
         return str(own) == other or None  # every object has some text
     if isinstance(other, bytes):
         return bytes(own) == other if has_protocol(kind, "__bytes__") else None
+    if isinstance(other, KeysView | ItemsView):
+        other = frozenset(other)
     if isinstance(other, dict):
         return None if (shown := views.mapping(own)) is None else shown == other
     if isinstance(other, list | tuple | set | frozenset):
@@ -334,7 +336,15 @@ def _as_one_number(own: Handle, told: list[tuple[float, Any]]) -> None:
 
 
 def _by_word(own: Handle, name: str, other: Any) -> Any:
-    """How an object compares with what is no number. One that was handed out must not say the same of all that looks like it."""
+    """How an object compares with what is no number. One that was handed out must not say the same of all that looks like it.
+
+    With a set a set compares as the items that it has shown do.
+    """
+    if isinstance(other, set | frozenset | KeysView | ItemsView) and issubclass(type(own), Set) and not _made(own):
+        items = _items(own, _MOST_ITEMS + 1)
+        plain = tried(lambda: getattr(operator, name)(set(items or ()), other))
+        if items is not None and len(items) <= _MOST_ITEMS and not any(map(is_object, items)) and plain[0]:
+            return _held(own, f"__{name}__", _ask(own, name, other), plain)
     if _made(own):
         value = _ask(own, name, other)
     else:

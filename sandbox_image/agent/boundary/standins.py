@@ -5,7 +5,6 @@ Left out: what may be asked. `own.py` decides, on the tests' side.
 
 from __future__ import annotations
 
-import collections.abc
 import contextlib
 import dataclasses
 import inspect
@@ -259,9 +258,9 @@ def stand_in_class(ask: Ask, about: tuple[Any, ...]) -> type:
     made: Any = StandInMeta(name, tuple(base for base in bases if isinstance(base, StandInMeta)) or (StandIn,), body)
     for shown in ("__init__", "__slots__"):
         type.__setattr__(made, shown, _Told(shown))
-    for kind in values.ABSTRACT:
+    for kind, one in values.ABSTRACT.items():
         if kind in abstract:
-            getattr(collections.abc, kind).register(made)
+            one.register(made)
     return made  # type: ignore[no-any-return]
 
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 import array
 import builtins
 import collections
+import collections.abc
 import datetime as dt
 import importlib
+import io
 import ipaddress
 import math
 import operator
@@ -106,8 +108,13 @@ LIBRARIES = frozenset(
 ESTIMATORS = "sklearn."
 """The library whose objects stay where they are, and whose classes isinstance shall find behind them."""
 
-ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
-"""Abstract classes of containers that a class may be registered with, or derived from."""
+_CONTAINERS = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
+_STREAMS = ("IOBase", "RawIOBase", "BufferedIOBase", "TextIOBase")
+ABSTRACT: dict[str, Any] = {
+    **{name: getattr(collections.abc, name) for name in _CONTAINERS},
+    **{name: getattr(io, name) for name in _STREAMS},
+}
+"""Abstract classes of containers and of streams that a class may be registered with, or derived from, by name."""
 ERRORS = frozenset(
     [
         *(
