@@ -161,3 +161,66 @@ def test_a_set_that_was_handed_out_compares_as_what_it_shows(bare: Apart, how: s
         ),
     ):
         judged(bare, right, wrong, tests)
+
+
+DRAWN = (
+    "import random\nfrom candidate import f\n"
+    "def test_a():\n    random.seed({seed})\n    first = random.random()\n    got = f()\n    assert got == {want}"
+)
+
+
+def test_who_draws_after_the_tests_draws_what_comes_next(bare: Apart) -> None:
+    import random
+
+    source = random.Random(3)
+    source.random()
+    tests = DRAWN.format(seed=3, want=source.random())
+    wrong = "import random\ndef f():\n    random.seed(3)\n    return random.random()"
+    judged(bare, "import random\ndef f(): return random.random()", wrong, tests)
+
+
+def test_what_the_tests_draw_by_chance_is_not_shared(bare: Apart) -> None:
+    again = "import random\ndef f():\n    return random.random()"
+    assert not bare.run(again, DRAWN.format(seed="", want="random.random()")).accepted
+    assert not bare.run(again, DRAWN.format(seed="None", want="random.random()")).accepted
+
+
+def test_the_state_of_numpys_generator_is_carried_on(heavy: Apart) -> None:
+    tests = (
+        "import numpy as np\nfrom candidate import f\n"
+        "def test_a():\n    np.random.seed(1)\n    np.random.rand()\n    assert round(float(f()), 6) == 0.720324"
+    )
+    judged(heavy, "import numpy as np\ndef f(): return np.random.rand()", "def f(): return 0.417022", tests)
+
+
+SET_LATER = (
+    "from candidate import mark, read\n"
+    "def test_a():\n    @mark\n    def g(): pass\n    assert read(g) == 1\n    g.count = 5\n    assert read(g) == 5"
+)
+
+
+def test_an_attribute_that_the_tests_set_of_their_function_later_is_seen(bare: Apart) -> None:
+    right = "def mark(g):\n    g.count = 1\n    return g\ndef read(g): return g.count"
+    wrong = "def mark(g):\n    g.count = 1\n    return g\ndef read(g): return 1"
+    judged(bare, right, wrong, SET_LATER)
+
+
+def test_an_attribute_that_the_candidate_has_set_since_stays(bare: Apart) -> None:
+    tests = (
+        "from candidate import count\ndef g(): pass\ng.n = 0\ng.kind = 'x'\n"
+        "def test_a():\n    count(g)\n    g.kind = 'y'\n    assert count(g) == (2, 'y')"
+    )
+    right = "def count(g):\n    g.n += 1\n    return g.n, g.kind"
+    judged(bare, right, "def count(g):\n    g.n = 1\n    return g.n, g.kind", tests)
+
+
+ABSTRACT = (
+    "import abc, pytest\nfrom candidate import lazy\n"
+    "class A(abc.ABC):\n    @lazy\n    @abc.abstractmethod\n    def f(self): pass\n"
+    "def test_a():\n    with pytest.raises(TypeError): A()"
+)
+
+
+def test_what_wraps_an_abstract_method_may_be_abstract(bare: Apart) -> None:
+    kind = "class lazy:\n    def __init__(self, f): self.__isabstractmethod__ = {value}\n    def __get__(self, one, kind=None): return 1"
+    judged(bare, kind.format(value="getattr(f, '__isabstractmethod__', False)"), kind.format(value="False"), ABSTRACT)

@@ -11,6 +11,7 @@ import collections.abc
 import functools
 import math
 import operator
+import pickle
 import random
 import re
 import select
@@ -170,6 +171,8 @@ class Link:
         """Numbers that nobody here needs any more; negative for graphs."""
         self.seeds: list[tuple[str, tuple[Any, ...]]] = []
         """Seeds that the tests set: the candidate's generators are set alike before its next call."""
+        self.seeded: dict[str, tuple[Callable[[], Any], bytes]] = {}
+        """Libraries whose generators the tests have seeded since they last asked: what gives their state, and what it was then."""
         self.known: dict[type, set[str]] = {}
         """Classes that the tests named: under which names."""
         self._handed: dict[type, int] = collections.defaultdict(int)
@@ -525,13 +528,19 @@ class Link:
             "a frame that nobody asked for"
         )
 
+    def _drawn(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """States of generators from which the tests have drawn since they seeded them: the candidate draws what comes next."""
+        found = [(f"{library} state", (state(),), state, then) for library, (state, then) in self.seeded.items()]
+        self.seeded.clear()
+        return [(what, now) for what, now, state, then in found if pickle.dumps(*now) != then]
+
     def _send(self, seq: int, kind: str, body: QuestionWriter) -> None:
         extras: dict[str, Any] = {}
         if self.drop:
             dropped, self.drop = self.drop, set()  # the collector may add to it at any time
             extras["drop"] = list(dropped)
         if self.seeds:
-            extras["seeds"], self.seeds = self.seeds, []
+            extras["seeds"], self.seeds = [*self.seeds, *self._drawn()], []
         if self.warns and not self._named_warnings:
             extras["warnings"] = self._named_warnings = True
         if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):

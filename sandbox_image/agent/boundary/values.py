@@ -105,6 +105,9 @@ LIBRARIES = frozenset(
 )
 """Modules whose functions, classes and selves are the same on both sides, so that they cross by name."""
 
+STATES = {"random": ("getstate", "setstate"), "numpy": ("get_state", "set_state"), "torch": ("get_rng_state", "set_rng_state")}
+"""How libraries give and take the state of their generator; NumPy in a module of its own."""
+
 ESTIMATORS = "sklearn."
 """The library whose objects stay where they are, and whose classes isinstance shall find behind them."""
 
