@@ -172,7 +172,7 @@ class Link:
         self.seeds: list[tuple[str, tuple[Any, ...]]] = []
         """Seeds that the tests set: the candidate's generators are set alike before its next call."""
         self.seeded: dict[str, tuple[Callable[[], Any], bytes]] = {}
-        """Libraries that the tests have seeded since they last asked: what gives the state of their generator, and what it was."""
+        """Libraries that the tests have seeded since they last asked: what gives the state of a generator, and what it was."""
         self.known: dict[type, set[str]] = {}
         """Classes that the tests named: under which names."""
         self._handed: dict[type, int] = collections.defaultdict(int)
