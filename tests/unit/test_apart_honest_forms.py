@@ -224,3 +224,23 @@ ABSTRACT = (
 def test_what_wraps_an_abstract_method_may_be_abstract(bare: Apart) -> None:
     kind = "class lazy:\n    def __init__(self, f): self.__isabstractmethod__ = {value}\n    def __get__(self, one, kind=None): return 1"
     judged(bare, kind.format(value="getattr(f, '__isabstractmethod__', False)"), kind.format(value="False"), ABSTRACT)
+
+
+ZERO = "from candidate import R\ndef test_a(): assert 2 ** R({of}) == {want}"
+POWER = "class R:\n    def __init__(self, n): self.n = n\n    def __rpow__(self, other): return {gives}"
+
+
+def test_a_zero_that_the_tests_made_may_give_the_same_with_every_number(bare: Apart) -> None:
+    result = bare.run(POWER.format(gives="other ** self.n"), ZERO.format(of=0, want=1))
+    assert result.accepted, result
+    assert result.tests["test_a"]["basis"] == "word"
+
+
+@pytest.mark.parametrize(("gives", "of", "want"), [("8", 3, 8), ("1", 3, 8), ("0", 0, 1)])
+def test_what_always_gives_the_same_is_no_other_number(bare: Apart, gives: str, of: int, want: int) -> None:
+    assert not bare.run(POWER.format(gives=gives), ZERO.format(of=of, want=want)).accepted
+
+
+def test_a_zero_that_was_handed_out_is_not_taken_at_its_word(bare: Apart) -> None:
+    tests = "from candidate import f\ndef test_a(): assert 2 ** f() == 1"
+    assert not bare.run(f"{POWER.format(gives='1')}\ndef f(): return R(0)", tests).accepted

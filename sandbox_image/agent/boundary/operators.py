@@ -444,6 +444,8 @@ _SOLVE: dict[str, Callable[[Any, Any], Any]] = {
     "rpow": lambda result, other: math.log(result) / math.log(other),
 }
 """The number that an operation was done with, from its result and the other operand."""
+_ALWAYS = {"mul": 0, "rmul": 0, "rpow": 1, "and": 0, "rand": 0}
+"""What a zero gives with whatever it is computed with."""
 _IN_PLACE = frozenset(f"i{name}" for name in LOCAL if f"r{name}" in LOCAL and name != "divmod")
 
 
@@ -519,6 +521,8 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
         return value
     told = [(number, found) for number, (heard, found) in rest if heard]
     if len(told) > 1 and sum(repr(found) == repr(value) for _, found in told) >= _OWN_EQUALITY * len(told):
+        if _made(own) and is_number(value) and value == _ALWAYS.get(name):
+            return _told(own, value)
         raise refusal(own, f"__{name}__")  # whatever it is computed with, it gives the same
     if is_number(value) and function is not None and _fixed(name, function, [(other, value), *told]):
         link.rest_on("line_up")
