@@ -816,7 +816,8 @@ def _seeding(link: Link, library: str, original: Any, state: Callable[[], Any]) 
         if simple:
             link.seeds.append((library, values))
         made = original(*args, **kwargs)
-        if simple and None not in values and values:  # what was drawn by chance is nobody's business
+        link.seeded.pop(library, None)
+        if simple and values and None not in values:  # a state that was drawn by chance is nobody's business
             link.seeded[library] = state, pickle.dumps(state())
         return made
 
