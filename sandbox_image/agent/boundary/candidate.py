@@ -675,7 +675,10 @@ class Server:
         return number
 
     def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
-        """What an object answers for each of these: (True, answer), or (False, None) where it raises."""
+        """What an object answers for each of these: (True, answer), or (False, None) where it raises.
+
+        Each is asked of the object as it was: `clock + 3` may set it, and what it gives is then a copy of what it has become.
+        """
         ask = _OPERATORS.get(name) or (lambda own, other: getattr(own, name[1:])(other))
         kept = getattr(own, "__dict__", None)
         if type(kept) is not dict:
@@ -684,9 +687,11 @@ class Server:
         for other in others:
             answer = _answered(ask, own, other)
             if before.keys() != kept.keys() or any(kept[key] is not value for key, value in before.items()):
-                answer = (answer[0], copy.copy(own)) if answer[1] is own else answer
+                if answer[1] is own:
+                    with contextlib.suppress(Exception):
+                        answer = True, copy.copy(own)
                 kept.clear()
-                kept.update(before)  # each is asked of the object as it was: `clock + 3` may have set it
+                kept.update(before)
             found.append(answer)
         return found
 
