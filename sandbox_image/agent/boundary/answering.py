@@ -5,7 +5,6 @@ Left out: what is asked and answered. `candidate.py` has that.
 
 from __future__ import annotations
 
-import collections.abc
 import enum
 import functools
 import inspect
@@ -65,6 +64,8 @@ class AnswerWriter(values.Writer):
         elif issubclass(kind, type) and value not in values.TYPE_NAMES and values.library_path(value) is None:
             self._class(value)
         else:
+            if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+                server.named_tuples[str(kind.__name__), kind._fields] = kind
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
         return True
@@ -131,7 +132,7 @@ class AnswerWriter(values.Writer):
         plain_base = classes.base_of(kind)
         own_ways = classes.own_ways(kind, plain_base) if plain_base is not None else ()
         self.put((special, tuple(sorted(n for n in methods if not n.startswith("__"))), plain_base, classes.real(kind), own_ways))
-        abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
+        abstract = tuple(name for name, one in values.ABSTRACT.items() if issubclass(kind, one))
         hashable = getattr(kind, "__hash__", None) is not None
         self.put((str(getattr(kind, "__doc__", None) or "")[:2000], hashable, abstract, classes.checks(kind)))
 
@@ -236,6 +237,11 @@ class QuestionReader(values.Reader):
     def factory(self) -> Any:
         """What makes the items that a dictionary lacks."""
         return self.deeper()
+
+    def named(self, value: Any) -> Any:
+        """A named tuple: of the class that one with this name and these fields had when it went out."""
+        kind = self.server.named_tuples.get((type(value).__name__, value._fields))
+        return value if kind is None else tuple.__new__(kind, value)
 
     def _exception(self) -> Any:
         return self.server.rebuild(self.deeper())

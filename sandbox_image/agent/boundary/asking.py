@@ -306,7 +306,7 @@ def _about(function: Any, shown: Callable[[Any], Any]) -> tuple[Any, ...]:
     attributes = {
         key: value
         for key, value in getattr(function, "__dict__", {}).items()
-        if type(key) is str and not key.startswith("_") and is_plain(value)
+        if type(key) is str and (not key.startswith("_") or key == "__isabstractmethod__") and is_plain(value)
     }
     qualname = getattr(function, "__qualname__", name)
     names = [text if type(text) is str else type(function).__name__ for text in (name, qualname)]

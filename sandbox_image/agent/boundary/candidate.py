@@ -45,6 +45,8 @@ _TEXT = 10_000
 
 _TURNS = ("start", "turn", "run")
 """What the tests ask of the event loop itself."""
+_FUNCTIONS = ("", "coroutine")
+"""Natures of what is called and does nothing else."""
 _NOTHING = contextlib.nullcontext()
 _BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
 
@@ -219,10 +221,14 @@ class Server:
         """Numbers of classes that were described."""
         self.described: list[int] = []
         """Those of them in the frame that is being written."""
+        self.named_tuples: dict[tuple[str, Any], type] = {}
+        """Classes of named tuples that went out as their items, by their names and fields."""
         self.own_errors: dict[type, int] = {}
         """Classes that stand for exception classes of the tests' own."""
         self._callbacks: dict[int, Any] = {}
         self._callback_numbers: dict[int, int] = {}
+        self._attributes: dict[int, dict[str, Any]] = {}
+        """Attributes that functions of the tests' had when they came last, by number."""
         self._raised: dict[int, tuple[int, BaseException]] = {}
         self.leaves: dict[int, Mirror] = {}
         """Tensors that ask for gradients and that the tests have copies of, as parameters are."""
@@ -283,6 +289,8 @@ class Server:
     def callback(self, number: int, nature: str, about: Any) -> Any:
         """The function that stands for a callable of the tests; always the same one."""
         if number in self._callbacks:
+            if nature in _FUNCTIONS and about[5]:
+                self._set_attributes(number, about[5])
             return self._callbacks[number]
         if nature == "token":
             made: Any = object()
@@ -312,6 +320,19 @@ class Server:
         self._callback_numbers[id(made)] = number
         return made
 
+    def _set_attributes(self, number: int, told: dict[str, Any]) -> None:
+        """The tests have set attributes of a function of theirs since it came. What was set here stays."""
+        before = self._attributes.get(number, {})
+        own = getattr(self._callbacks[number], "__func__", self._callbacks[number]).__dict__
+        own.update(
+            {
+                name: value
+                for name, value in told.items()
+                if name not in before or values.dumps(before[name]) != values.dumps(value)
+            }
+        )
+        self._attributes[number] = told
+
     def _function(self, number: int, asynchronous: bool, about: Any) -> Any:
         name, qualname, doc, parameters, exact, attributes, module, returned, owner = about
         bound = 0
@@ -325,6 +346,7 @@ class Server:
         if returned:
             callback.__annotations__["return"] = returned[0]
         callback.__dict__.update(attributes)
+        self._attributes[number] = attributes
         callback.__name__, callback.__qualname__ = name, qualname
         callback.__doc__, callback.__module__ = doc, module
         with contextlib.suppress(ValueError, TypeError):
@@ -653,9 +675,25 @@ class Server:
         return number
 
     def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
-        """What an object answers for each of these: (True, answer), or (False, None) where it raises."""
+        """What an object answers for each of these: (True, answer), or (False, None) where it raises.
+
+        Each is asked of the object as it was: `clock + 3` may set it, and what it gives is then a copy of what it has become.
+        """
         ask = _OPERATORS.get(name) or (lambda own, other: getattr(own, name[1:])(other))
-        return [_answered(ask, own, other) for other in others]
+        kept = getattr(own, "__dict__", None)
+        if type(kept) is not dict:
+            return [_answered(ask, own, other) for other in others]
+        before, found = dict(kept), []
+        for other in others:
+            answer = _answered(ask, own, other)
+            if before.keys() != kept.keys() or any(kept[key] is not value for key, value in before.items()):
+                if answer[1] is own:
+                    with contextlib.suppress(Exception):
+                        answer = True, copy.copy(own)
+                kept.clear()
+                kept.update(before)
+            found.append(answer)
+        return found
 
     def _siblings(self, own: Any, kind: Any, made_with: list[tuple[Any, Any]]) -> list[tuple[bool, Any]]:
         """Whether an object equals others of a class, each made with these arguments."""
@@ -774,7 +812,11 @@ def _shown(value: Any) -> Any:
 
 
 def _seed(library: str, args: tuple[Any, ...]) -> None:
-    if library == "random":
+    if library.endswith(" state"):
+        name = library.removesuffix(" state")
+        module = import_module("numpy.random" if name == "numpy" else name)
+        getattr(module, values.STATES[name][1])(*args)
+    elif library == "random":
         import random
 
         random.seed(*args)

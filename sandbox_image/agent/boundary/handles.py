@@ -154,6 +154,11 @@ def _speaks(handle: Handle, name: str) -> bool:
     return name in _TESTING or (base is not None and issubclass(base, _UNCHANGING) and hasattr(base, name))
 
 
+def is_ours(name: str) -> bool:
+    """Whether a name is one by which the judge or what runs the tests marks what it has."""
+    return name.startswith(_OURS)
+
+
 def judges_calls(name: str) -> bool:
     """Whether a name is one by which mocks say how they were called: what the tests read back may be no mock of theirs."""
     return name in _CALLS or name.startswith("assert_")
@@ -460,7 +465,9 @@ class Handle(metaclass=HandleMeta):
         return _check_text(type(self)._fumehood_link.ask("operator", "format", (self, spec), {}), "__format__")
 
     def __dir__(self) -> list[str]:
-        return list(type(self)._fumehood_link.ask("operator", "dir", (self,), {}))
+        """Names of its attributes, but for special ones that are not shown."""
+        names = type(self)._fumehood_link.ask("operator", "dir", (self,), {})
+        return [name for name in names if not (_is_protocol(name) and not hasattr(type(self), name))]
 
     def __copy__(self) -> Any:
         link = type(self)._fumehood_link

@@ -9,6 +9,9 @@ import abc
 import collections
 import collections.abc
 import functools
+import math
+import operator
+import pickle
 import random
 import re
 import select
@@ -73,6 +76,15 @@ _MUTABLE = (list, dict, set, bytearray)
 _CHANGEABLE = (*_MUTABLE, collections.deque, collections.defaultdict, collections.Counter, collections.OrderedDict)
 _HARMLESS = (int, float, complex, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None))
 """Classes that may be called with anything."""
+_COMPUTING = frozenset(
+    (
+        *(found for found in vars(math).values() if callable(found) and not isinstance(found, type)),
+        *(getattr(operator, name) for name in ("abs", "add", "and_", "floordiv", "invert", "lshift", "matmul", "mod", "mul")),
+        *(getattr(operator, name) for name in ("neg", "not_", "or_", "pos", "pow", "rshift", "sub", "truediv", "xor", "index")),
+        *(getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")),
+    )
+)
+"""Functions of libraries that compute with what they are called with and reach nothing behind it."""
 
 World = tuple[Any, Any]
 """An object that was computed with a decoy, and by how much it is larger for that; None where that is not known."""
@@ -165,6 +177,8 @@ class Link:
         """Numbers that nobody here needs any more; negative for graphs."""
         self.seeds: list[tuple[str, tuple[Any, ...]]] = []
         """Seeds that the tests set: the candidate's generators are set alike before its next call."""
+        self.seeded: dict[str, tuple[Callable[[], Any], bytes]] = {}
+        """Libraries that the tests have seeded since they last asked: what gives the state of a generator, and what it was."""
         self.known: dict[type, set[str]] = {}
         """Classes that the tests named: under which names."""
         self._handed: dict[type, int] = collections.defaultdict(int)
@@ -540,13 +554,19 @@ class Link:
             "a frame that nobody asked for"
         )
 
+    def _drawn(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """States of generators from which the tests have drawn since they seeded them: the candidate draws what comes next."""
+        found = [(f"{library} state", (state(),), state, then) for library, (state, then) in self.seeded.items()]
+        self.seeded.clear()
+        return [(what, now) for what, now, state, then in found if pickle.dumps(*now) != then]
+
     def _send(self, seq: int, kind: str, body: QuestionWriter) -> None:
         extras: dict[str, Any] = {}
         if self.drop:
             dropped, self.drop = self.drop, set()  # the collector may add to it at any time
             extras["drop"] = list(dropped)
         if self.seeds:
-            extras["seeds"], self.seeds = self.seeds, []
+            extras["seeds"], self.seeds = [*self.seeds, *self._drawn()], []
         if self.warns and not self._named_warnings:
             extras["warnings"] = self._named_warnings = True
         if self.folders is not None and ((changes := self.folders.changes()) or not self._named_folders):
@@ -820,9 +840,9 @@ class Link:
             made: Any = make_class(name, parents, body)
         except TypeError:  # bases that Python would not combine in this order
             made = make_class(name, (Handle,), body)
-        for kind in values.ABSTRACT:
-            if kind in abstract:
-                getattr(collections.abc, kind).register(made)
+        for word, kind in values.ABSTRACT.items():
+            if word in abstract:
+                kind.register(made)
         if is_below(made, abc.ABC):
             abc.ABCMeta.register(abc.ABC, made)
         return made  # type: ignore[no-any-return]
@@ -1004,7 +1024,8 @@ class Link:
         if type(value) in (Function, Method) or isinstance(type(bare(value)), HandleMeta) or self.has_number(value):
             return True
         if not isinstance(value, type):
-            return self.is_own(type(value)) or is_torch_module(value)
+            computing = type(value) is types.BuiltinFunctionType and value in _COMPUTING
+            return computing or self.is_own(type(value)) or is_torch_module(value)
         numpy = sys.modules.get("numpy")
         kinds = (BaseException,) if numpy is None else (BaseException, numpy.generic)
         return isinstance(value, HandleMeta) or value in _HARMLESS or issubclass(value, kinds) or self.is_own(value)

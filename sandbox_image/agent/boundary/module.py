@@ -11,7 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import mark
-from .handles import Function, HandleMeta
+from .handles import Function, HandleMeta, is_ours
 
 if TYPE_CHECKING:
     from .link import Link
@@ -61,7 +61,7 @@ class Module(types.ModuleType):
         link: Link = own["_fumehood_link"]
         if name == "__all__" and _is_star(sys._getframe(1)):
             return self._star()
-        if name.startswith("__") and name not in _ABOUT:
+        if name not in _ABOUT and (is_ours(name) or (name.startswith("__") and name.endswith("__"))):
             raise AttributeError(f"module {link.module!r} has no attribute {name!r}")
         try:
             value = link.ask("get", self, name)

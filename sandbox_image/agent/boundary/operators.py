@@ -18,7 +18,7 @@ import operator
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, KeysView, Set
 from typing import TYPE_CHECKING, Any
 
 from . import views
@@ -197,6 +197,8 @@ def _compared_by_view(own: Handle, other: Any) -> bool | None:
         return str(own) == other or None  # every object has some text
     if isinstance(other, bytes):
         return bytes(own) == other if has_protocol(kind, "__bytes__") else None
+    if isinstance(other, KeysView | ItemsView):
+        other = frozenset(other)
     if isinstance(other, dict):
         return None if (shown := views.mapping(own)) is None else shown == other
     if isinstance(other, list | tuple | set | frozenset):
@@ -334,7 +336,15 @@ def _as_one_number(own: Handle, told: list[tuple[float, Any]]) -> None:
 
 
 def _by_word(own: Handle, name: str, other: Any) -> Any:
-    """How an object compares with what is no number. One that was handed out must not say the same of all that looks like it."""
+    """How an object compares with what is no number. One that was handed out must not say the same of all that looks like it.
+
+    With a set a set compares as the items that it has shown do.
+    """
+    if isinstance(other, set | frozenset | KeysView | ItemsView) and issubclass(type(own), Set) and not _made(own):
+        items = _items(own, _MOST_ITEMS + 1)
+        plain = tried(lambda: getattr(operator, name)(set(items or ()), other))
+        if items is not None and len(items) <= _MOST_ITEMS and not any(map(is_object, items)) and plain[0]:
+            return _held(own, f"__{name}__", _ask(own, name, other), plain)
     if _made(own):
         value = _ask(own, name, other)
     else:
@@ -434,6 +444,8 @@ _SOLVE: dict[str, Callable[[Any, Any], Any]] = {
     "rpow": lambda result, other: math.log(result) / math.log(other),
 }
 """The number that an operation was done with, from its result and the other operand."""
+_ALWAYS = {"mul": 0, "rmul": 0, "rpow": 1, "and": 0, "rand": 0}
+"""What a zero gives with whatever it is computed with."""
 _IN_PLACE = frozenset(f"i{name}" for name in LOCAL if f"r{name}" in LOCAL and name != "divmod")
 
 
@@ -509,6 +521,8 @@ def _computed(own: Handle, name: str, other: Any, function: Any) -> Any:
         return value
     told = [(number, found) for number, (heard, found) in rest if heard]
     if len(told) > 1 and sum(repr(found) == repr(value) for _, found in told) >= _OWN_EQUALITY * len(told):
+        if _made(own) and is_number(value) and value == _ALWAYS.get(name):
+            return _told(own, value)
         raise refusal(own, f"__{name}__")  # whatever it is computed with, it gives the same
     if is_number(value) and function is not None and _fixed(name, function, [(other, value), *told]):
         link.rest_on("line_up")

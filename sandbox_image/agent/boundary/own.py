@@ -80,7 +80,7 @@ def describe(kind: type, module: str) -> tuple[Any, ...]:
     """Name, text, protocols, whether it can be hashed, abstract classes that it is one of, and bases of the tests' own."""
     parts = {name for one in kind.__mro__ if one is not object for name in vars(one)}
     protocols = [name for name in sorted(SERVED) if f"__{name}__" in parts and getattr(kind, f"__{name}__") is not None]
-    abstract = tuple(name for name in values.ABSTRACT if issubclass(kind, getattr(collections.abc, name)))
+    abstract = tuple(name for name, one in values.ABSTRACT.items() if issubclass(kind, one))
     bases = tuple(base for base in kind.__bases__ if base not in _PLAIN_BASES)
     doc = kind.__doc__ if type(kind.__doc__) is str else None
     names = (kind.__name__, kind.__qualname__, module)

@@ -5,7 +5,7 @@ Left out: what may be asked. `own.py` decides, on the tests' side.
 
 from __future__ import annotations
 
-import collections.abc
+import contextlib
 import dataclasses
 import inspect
 import types
@@ -185,7 +185,7 @@ class _Attributes(dict[str, Any]):
 class StandIn:
     """An object of the tests' own."""
 
-    __slots__ = ("__weakref__", "_fumehood_asking", "_fumehood_hash")
+    __slots__ = ("__weakref__", "_fumehood_asking", "_fumehood_hash", "_fumehood_signature")
     _fumehood_asking: Ask
     _fumehood_hash: int | None
 
@@ -195,6 +195,9 @@ class StandIn:
         return _told(type(self), name) if name in _TOLD else self._fumehood_asking("get", name)  # type: ignore[arg-type]
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "__signature__":  # what is told of it here, as matplotlib does with a `show` that was patched
+            object.__setattr__(self, "_fumehood_signature", value)
+            return
         self._fumehood_asking("set", name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -202,6 +205,8 @@ class StandIn:
 
     @property
     def __signature__(self) -> Any:
+        with contextlib.suppress(AttributeError):
+            return object.__getattribute__(self, "_fumehood_signature")
         told = _reflected(type(self))  # type: ignore[arg-type]
         if "call" not in told:
             raise AttributeError("__signature__")
@@ -253,9 +258,9 @@ def stand_in_class(ask: Ask, about: tuple[Any, ...]) -> type:
     made: Any = StandInMeta(name, tuple(base for base in bases if isinstance(base, StandInMeta)) or (StandIn,), body)
     for shown in ("__init__", "__slots__"):
         type.__setattr__(made, shown, _Told(shown))
-    for kind in values.ABSTRACT:
+    for kind, one in values.ABSTRACT.items():
         if kind in abstract:
-            getattr(collections.abc, kind).register(made)
+            one.register(made)
     return made  # type: ignore[no-any-return]
 
 

@@ -17,6 +17,7 @@ import importlib.machinery
 import inspect
 import linecache
 import os
+import pickle
 import socket
 import sys
 import traceback
@@ -700,7 +701,11 @@ def _own_builtins(link: Link, named: Named) -> dict[str, Callable[..., Any]]:
         found = hash(value)
         return hash((found, key)) if _is_salted(value) else found
 
+    kept: list[Any] = []
+
     def own_id(value: Any) -> int:
+        if isinstance(value, Handle | Function):
+            kept.append(value)  # what it stands for lives on, and is to have the same one when it comes again
         return id(value) ^ key
 
     def own_next(source: Any, *default: Any) -> Any:
@@ -800,15 +805,21 @@ def _forward_seeds(link: Link, tests: str) -> None:
                 found = sys.modules[name]
                 libraries.append((name, found.random if name == "numpy" else found, attribute))
     for name, module, attribute in libraries:
-        setattr(module, attribute, _seeding(link, name, getattr(module, attribute)))
+        state: Any = getattr(module, values.STATES[name][0])
+        setattr(module, attribute, _seeding(link, name, getattr(module, attribute), state))
 
 
-def _seeding(link: Link, library: str, original: Any) -> Any:
+def _seeding(link: Link, library: str, original: Any, state: Callable[[], Any]) -> Any:
     def seed(*args: Any, **kwargs: Any) -> Any:
         values = (*args, *kwargs.values())
-        if all(type(value) in (int, float, str, bytes, type(None)) for value in values):
+        simple = all(type(value) in (int, float, str, bytes, type(None)) for value in values)
+        if simple:
             link.seeds.append((library, values))
-        return original(*args, **kwargs)
+        made = original(*args, **kwargs)
+        link.seeded.pop(library, None)
+        if simple and values and None not in values:  # a state that was drawn by chance is nobody's business
+            link.seeded[library] = state, pickle.dumps(state())
+        return made
 
     seed.__name__ = seed.__qualname__ = original.__name__
     return seed

@@ -13,8 +13,12 @@ from __future__ import annotations
 import array
 import builtins
 import collections
+import collections.abc
 import datetime as dt
 import importlib
+import io
+import ipaddress
+import math
 import operator
 import pathlib
 import re
@@ -101,11 +105,19 @@ LIBRARIES = frozenset(
 )
 """Modules whose functions, classes and selves are the same on both sides, so that they cross by name."""
 
+STATES = {"random": ("getstate", "setstate"), "numpy": ("get_state", "set_state"), "torch": ("get_rng_state", "set_rng_state")}
+"""How libraries give and take the state of their generator; NumPy in a module of its own."""
+
 ESTIMATORS = "sklearn."
 """The library whose objects stay where they are, and whose classes isinstance shall find behind them."""
 
-ABSTRACT = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
-"""Abstract classes of containers that a class may be registered with, or derived from."""
+_CONTAINERS = ("Mapping", "MutableMapping", "Sequence", "MutableSequence", "Set", "MutableSet")
+_STREAMS = ("IOBase", "RawIOBase", "BufferedIOBase", "TextIOBase")
+ABSTRACT: dict[str, Any] = {
+    **{name: getattr(collections.abc, name) for name in _CONTAINERS},
+    **{name: getattr(io, name) for name in _STREAMS},
+}
+"""Abstract classes of containers and of streams that a class may be registered with, or derived from, by name."""
 ERRORS = frozenset(
     [
         *(
@@ -132,7 +144,7 @@ ERRORS = frozenset(
             "shutil",
         ),
         *("sqlite3", "ssl", "struct", "subprocess", "tarfile", "tokenize", "tomllib", "urllib.error", "xml.etree.ElementTree"),
-        *("zipfile", "zlib", "zoneinfo._common"),
+        *("zipfile", "zlib", "zoneinfo._common", "sklearn.exceptions", "sklearn.utils._param_validation"),
     ]
 )
 """Modules of which only the exceptions cross by name."""
@@ -352,7 +364,21 @@ def put_int(writer: Writer, value: int) -> None:
         writer.grow(0)
 
 
+_NANS = ("math", "numpy")
+"""Libraries of which each has one NaN under its name. It equals nothing, but a list with it equals one with the same."""
+
+
+def _home_of_nan(value: float) -> int:
+    """The place in `_NANS` of the library whose NaN a number is, counted from 1; 0 of any other number."""
+    if value == value:
+        return 0
+    return next((place for place, home in enumerate(_NANS, 1) if vars(sys.modules.get(home, math)).get("nan") is value), 0)
+
+
 def _put_float(writer: Writer, value: float) -> None:
+    if value != value and (place := _home_of_nan(value)):
+        writer.out += b"1" + bytes((place,))
+        return
     writer.out += _TAGGED_F64.pack(b"f", value)
 
 
@@ -390,7 +416,7 @@ def _numbers(writer: Writer, tag: bytes, value: Any) -> bool:
     """Write a list or a tuple of small integers or of floats. Returns whether it is one."""
     kinds = set(map(type, value)) if tag in b"lt" else None
     code = "q" if kinds == {int} else "d" if kinds == {float} else ""
-    if not code:
+    if not code or (code == "d" and math.isnan(sum(value)) and any(map(_home_of_nan, value))):
         return False
     try:
         data = struct.pack(f"<{len(value)}{code}", *value)
@@ -497,6 +523,11 @@ _TAGS = {
 }
 
 
+_ADDRESSES: dict[str, Any] = {
+    kind.__name__: kind for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network)
+}
+
+
 def _put_deque(writer: Writer, value: Any) -> None:
     writer.out += b"q"
     writer.put(value.maxlen)
@@ -529,6 +560,7 @@ WRITE: dict[type, Callable[[Writer, Any], None]] = {
     uuid.UUID: _parts(b"5", lambda v: (v.int,)),
     pathlib.PurePosixPath: _parts(b"6", lambda v: (str(v),)),
     pathlib.PosixPath: _parts(b"7", lambda v: (str(v),)),
+    **{kind: _parts(b"4", lambda v: (type(v).__name__, str(v))) for kind in _ADDRESSES.values()},
     **{kind: _parts(_TAGS[kind], items) for kind, items in _ITEMS.items()},
 }
 DICTS = (dict, OrderedDict, defaultdict, Counter)
@@ -760,6 +792,16 @@ def _read_f64(reader: Reader) -> float:
     return value
 
 
+def _read_nan(reader: Reader) -> float:
+    place = reader.data[reader.pos]
+    reader.pos += 1
+    if not 1 <= place <= len(_NANS):
+        raise Garbled("a number that is none of none")
+    reader.endless()
+    nan: float = vars(sys.modules.get(_NANS[place - 1], math)).get("nan", math.nan)
+    return nan
+
+
 def _read_complex(reader: Reader) -> complex:
     real, imag = _C128.unpack_from(reader.data, reader.pos)
     reader.pos += 16
@@ -920,6 +962,13 @@ def _read_zone(reader: Reader) -> dt.timezone:
     return dt.timezone(offset, name[:_MAX_NAME])
 
 
+def _read_address(reader: Reader) -> Any:
+    kind, text = reader.name(), reader.name()
+    if kind not in _ADDRESSES:
+        raise Garbled("an address of no kind")
+    return _ADDRESSES[kind](text)
+
+
 def _read_pattern(reader: Reader) -> Any:
     text, flags = reader.expect(str, bytes), reader.expect(int)
     if len(text) > _MAX_PATTERN:
@@ -982,6 +1031,7 @@ for _tag, _read in {
     "i": _read_i64,
     "I": lambda r: int.from_bytes(r.chunk(), "little", signed=True),
     "f": _read_f64,
+    "1": _read_nan,
     "j": _read_complex,
     "s": _read_str,
     "b": lambda r: r.chunk(),
@@ -1016,9 +1066,10 @@ for _tag, _read in {
     "5": lambda r: uuid.UUID(int=r.expect(int)),
     "6": lambda r: pathlib.PurePosixPath(r.expect(str)),
     "7": lambda r: pathlib.PosixPath(r.expect(str)),
+    "4": _read_address,
     "=": _read_shared,
 }.items():
-    _read = _given(_read) if _tag in "LRJw567DQYWHU" else _read
+    _read = _given(_read) if _tag in "LRJw4567DQYWHU" else _read
     _READ[ord(_tag)] = _met(_read) if _tag in "BlASdCOEqR" else _read
 
 
