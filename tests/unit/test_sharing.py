@@ -66,15 +66,16 @@ UNCHANGED = {
         "max(xs)",
         "(xs.reverse(), xs[1])[1]",
     ),
-    "keyword": ("xs = [3, 1]\n    g = f\n    f = lambda xs: g(xs=xs)", "3", "xs == [3, 1]", "max(xs)", "(xs.sort(), xs[-1])[1]"),
+    "keyword": ("xs = [3, 1]", "3", "xs == [3, 1]", "max(xs)", "(xs.sort(), xs[-1])[1]"),
 }
 """An argument, a result, how the argument stays as it was, a right expression and one that changes it."""
 
 
 def unchanged(kind: str) -> str:
     value, result, stays, _, _ = UNCHANGED[kind]
-    load = "import candidate\ndef test_a():\n    f = candidate.f"
-    return f"{load}\n    {value}\n    assert f(xs) == {result}\n    assert {stays}"
+    load = "import operator, candidate\ndef test_a():"  # called in a way that the reading does not see
+    xs = "xs=xs" if kind == "keyword" else "xs"
+    return f"{load}\n    {value}\n    assert operator.methodcaller('f', {xs})(candidate) == {result}\n    assert {stays}"
 
 
 @pytest.mark.parametrize("kind", UNCHANGED)
@@ -721,6 +722,123 @@ IN_PLACE = {
 }
 
 
+_SORTS, _SORTS_A_COPY = "def f(x): x.sort()", "def f(x): return sorted(x)"
+_SORTED = "\n    xs = [2, 1]\n    {call}\n    assert xs == [1, 2]"
+_METHOD = "class K:\n    def f(self, x):\n        {body}"
+IN_PLACE |= {
+    name: (before + "def test_a({}):".format("g" if "'g'" in before else "") + _SORTED.format(call=call), _SORTS, _SORTS_A_COPY)
+    for name, before, call in (
+        ("by a parameter", "import pytest\n@pytest.mark.parametrize('g', [f])\n", "g(xs)"),
+        ("by a parameter with a name", "import pytest\n@pytest.mark.parametrize('g', [pytest.param(f, id='a')])\n", "g(xs)"),
+        (
+            "by a fixture's parameter",
+            "import pytest\n@pytest.fixture(params=[f], name='g')\ndef one(request): return request.param\n",
+            "g(xs)",
+        ),
+        ("by an item", "SORTS = {'a': f}\n", "SORTS['a'](xs)"),
+        ("by a name in a loop", "SORTS = [f]\n", "for g in SORTS: g(xs)"),
+        ("by one of two", "", "g = f if xs else sorted\n    g(xs)"),
+        ("by an attribute with a name", "import candidate\ng = candidate.f\n", "g(xs)"),
+        ("by the name of an attribute", "import candidate\n", "getattr(candidate, 'f')(xs)"),
+        ("by what a function of theirs chose", "def pick(): return f\n", "pick()(xs)"),
+        ("by its arguments", "", "args = (xs,)\n    f(*args)"),
+    )
+}
+IN_PLACE |= {
+    name: (tests, _SORTS, _SORTS_A_COPY)
+    for name, tests in (
+        ("returned by a helper", "def run(xs):\n    f(xs)\n    return xs\ndef test_a(): assert run([2, 1]) == [1, 2]"),
+        (
+            "returned by a helper that copies",
+            "def run(xs):\n    ys = list(xs)\n    f(ys)\n    return ys\ndef test_a(): assert run((2, 1)) == [1, 2]",
+        ),
+        (
+            "by a helper that is handed what asks",
+            "def run(g, xs):\n    g(xs)\n    return xs\ndef test_a(): assert run(f, [2, 1]) == [1, 2]",
+        ),
+        (
+            "compared by a helper",
+            "def fine(xs):\n    f(xs)\n    return xs == [1, 2]\ndef test_a(): assert all(fine(xs) for xs in [[2, 1]])",
+        ),
+        (
+            "returned by a fixture",
+            "import pytest\n@pytest.fixture\ndef done():\n    xs = [2, 1]\n    f(xs)\n    return xs\ndef test_a(done): assert done == [1, 2]",
+        ),
+        (
+            "yielded by a fixture",
+            "import pytest\n@pytest.fixture\ndef done():\n    xs = [2, 1]\n    f(xs)\n    yield xs\ndef test_a(done): assert done == [1, 2]",
+        ),
+        ("by a lambda that gives it", "run = lambda xs: (f(xs), xs)[1]\ndef test_a(): assert run([2, 1]) == [1, 2]"),
+        (
+            "by a class's list",
+            "class TestF:\n    sorts = [f]\n    def test_a(self):\n        xs = [2, 1]\n        self.sorts[0](xs)\n        assert xs == [1, 2]",
+        ),
+    )
+}
+IN_PLACE |= {
+    "looked at by the candidate": (
+        "from candidate import first\ndef test_a():\n    xs = [2, 1]\n    f(xs)\n    assert first(xs) == 1",
+        _SORTS + "\ndef first(x): return x[0]",
+        _SORTS_A_COPY + "\ndef first(x): return x[0]",
+    ),
+    "one or the other": (
+        "def test_a():\n    xs = [2, 1]\n    r = f(xs)\n    assert (xs if r is None else r) == [1, 2]",
+        _SORTS,
+        "def f(x): list.sort(x[:])",
+    ),
+    "one or the other, with a name": (
+        "def test_a():\n    xs = [2, 1]\n    r = f(xs)\n    out = r or xs\n    assert out == [1, 2]",
+        _SORTS,
+        "def f(x): list.sort(x[:])",
+    ),
+    "by a method with a name": (
+        "def test_a():\n    go = K().f\n    xs = []\n    go(xs)\n    assert xs == [1]",
+        _METHOD.format(body="x.append(1)"),
+        _METHOD.format(body="return [*x, 1]"),
+    ),
+    "by an operator": (
+        "def test_a():\n    out, k = [], K()\n    k += out\n    assert out == [1]",
+        "class K:\n    def __iadd__(self, out):\n        out.append(1)\n        return self",
+        "class K:\n    def __iadd__(self, out): return self",
+    ),
+    "by a decorator": (
+        "def test_a():\n    calls = []\n    @f(calls)\n    def add(a, b): return a + b\n    assert add(1, 2) == 3\n    assert calls == [3]",
+        "def f(calls):\n    def wrap(g):\n        def new(*a):\n            calls.append(g(*a))\n            return calls[-1]\n        return new\n    return wrap",
+        "def f(calls):\n    def wrap(g):\n        return g\n    return wrap",
+    ),
+    "a value that was imported": (
+        "from candidate import LOG\ndef test_a():\n    f(1)\n    assert LOG == [1]",
+        "LOG = []\ndef f(x): LOG.append(x)",
+        "LOG = []\ndef f(x): pass",
+    ),
+    "a value of the module": (
+        "import candidate\ndef test_a():\n    log = candidate.LOG\n    assert f(1) == 1\n    assert len(candidate.LOG) == 1",
+        "LOG = []\ndef f(x):\n    LOG.append(x)\n    return 1",
+        "LOG = []\ndef f(x): return 1",
+    ),
+    "changed by a callback": (
+        "def test_a():\n    x = []\n    assert f(x, lambda: x.append(1)) == 1",
+        "def f(x, g):\n    g()\n    return len(x)",
+        "def f(x, g):\n    g()\n    return 0",
+    ),
+    "passed twice": (
+        "def test_a():\n    x = [1]\n    assert f(x, x) == 'one'\n    assert f([1], [1]) == 'two'",
+        "def f(a, b): return 'one' if a is b else 'two'",
+        "def f(a, b): return 'two'",
+    ),
+    "twice in a list": (
+        "def test_a():\n    r = [0]\n    assert f([r, r, [0]]) == 2",
+        "def f(a): return len({id(one) for one in a})",
+        "def f(a): return len(a)",
+    ),
+    "numbers of results": (
+        "def test_a():\n    a = f([1])\n    assert len(set(map(id, a))) == 2",
+        "def f(x): return [[x[0]], [x[0]]]",
+        "def f(x): return [x, x]",
+    ),
+}
+
+
 def both(name: str) -> tuple[str, str, str]:
     tests, right, wrong = IN_PLACE[name]
     return f"from candidate import {'R' if 'R()' in tests else 'K' if 'K()' in tests else 'f'}\n{tests}", right, wrong
@@ -833,6 +951,13 @@ MEANT |= {
     "in a dictionary": "assert {'got': f(x), 'x': x} == {'got': 1, 'x': [1]}",
     "in a text": "assert f'{f(x)} {x}' == '1 [1]'",
     "a view of a view": "y = x[1:]\nz = y[1:]\nf(z)\nassert x == [1]",
+    "an operator whose value is not used": "s = S()\nx << s\nassert x == [1]",
+    "an operator with another on its left": "s = S()\ns >> x\nassert x == [1]",
+    "an operator in an assertion": "s = S()\nassert x in s\nassert x == [2, 1]",
+    "an operator whose value is kept": "s = S()\nr = s @ x\nassert x == [2, 1]",
+    "a method of what a test gets": "def test_a(sorter):\n    xs = [2]\n    sorter.run(xs)\n    assert xs == [1]",
+    "a variable of the test case's": "class TestA:\n    sorter = S\n    def test_a(self):\n        xs = [2]\n        self.sorter(xs)\n        assert xs == [1]",
+    "read by a helper": "class TestA:\n    def fine(self): assert self.xs == [1]\n    def test_a(self):\n        self.xs = [2]\n        f(self.xs)\n        self.fine()",
     "an attribute of an object is set under a result": "s = S()\nn = s.names()\ns.size = 3\nassert list(n) == [1]",
 }
 NOT_MEANT = {
@@ -861,6 +986,16 @@ NOT_MEANT = {
     "an argument that is expected": "s = S()\ns.push(item)\nassert s.top() == item",
     "a call of the tests' own": "def prepare(xs): xs.append(1)\nx = []\nprepare(x)\nassert x == [1]\nassert f(x) == 1",
     "a library's": "import random\nrandom.shuffle(x)\nassert x\nassert f(x) == 1",
+    "a method of a library's": "from pathlib import Path\np = Path('a')\np.write_text(x)\nassert x == 'a'\nassert f(x) == 1",
+    "a function of a library's making": "from unittest.mock import Mock\ndef test_a():\n    m = Mock()\n    m(item)\n    assert f(item) == 1",
+    "what pytest gives": "def test_a(tmp_path):\n    xs = ['a']\n    tmp_path.joinpath(*xs)\n    assert f(xs) == 1",
+    "a subtest": "import unittest\nclass TestA(unittest.TestCase):\n    def test_a(self):\n        for xs, want in CASES:\n            with self.subTest(xs=xs):\n                self.assertEqual(f(xs), want)",
+    "a number that is passed": "s = S()\nfor i in range(3):\n    s.push(i)\n    assert s.top() == i",
+    "a text that is passed": "s = S()\nfor key, value in [('a', 1), ('b', 2)]:\n    s.put(key, value)\n    assert s.get(key) == value",
+    "a number that is a parameter": "import pytest\n@pytest.mark.parametrize('n', [1, 2])\ndef test_a(n):\n    s = S()\n    s.push(n)\n    assert s.top() == n",
+    "one of two numbers": "n = 1\nassert f(n, n) == 2",
+    "a class that was imported": "f(3)\nassert type(f(1)) == S",
+    "a choice of the tests' own": "y = x if item else data\nassert f(y) == 1",
     "a value of the tests' own": "xs = []\nxs.append(1)\nassert f(xs) == 1",
     "a result that is changed": "xs = f(3)\nxs.append(1)\nassert xs == [1]",
     "None": "assert f(x) is None",
