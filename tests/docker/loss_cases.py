@@ -165,6 +165,11 @@ BREACHES: dict[str, tuple[str, str, str]] = {
         "e = logits.exp()\n    return -(e / e.sum(1, keepdim=True)).gather(1, targets[:, None]).log().mean()",
         "extreme_inputs",
     ),
+    "two classes of four": (
+        "label_smoothing",
+        "return -torch.where(targets == 0, F.logsigmoid(logits[:, 0]), F.logsigmoid(logits[:, 1])).mean()",
+        "every_class",
+    ),
     "raises": ("triplet", "return (anchor - positive).pow(2).summ(1).mean()", "scalar"),
 }
 """What is wrong -> (task, body of the function, the contract check that must see it)."""

@@ -82,7 +82,7 @@ async def test_a_reference_is_accepted(engine):
     task = TASKS["focal"]
     checked = await engine.execute(contract_program(task, task.reference))
     assert (checked.verdict, failures(checked)) == (Verdict.ACCEPTED, {})
-    assert sum(test.name.startswith(PREFIX) for test in checked.tests) == 15
+    assert sum(test.name.startswith(PREFIX) for test in checked.tests) == 16
     hidden = await engine.execute(Program(code=task.reference, tests=task.hidden_tests))
     assert (hidden.verdict, failures(hidden)) == (Verdict.ACCEPTED, {})
 

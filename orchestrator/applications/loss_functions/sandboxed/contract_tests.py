@@ -200,6 +200,23 @@ def test_contract_better_predictions() -> None:
         fail(f"{NAME} gave [{given}] for predictions from very good to very bad; expected them to {wanted} from left to right")
 
 
+def test_contract_every_class() -> None:
+    """Bad predictions for the rows of one class alone cost more."""
+    if KIND not in ("binary_logits", "binary_probabilities", "binary_mask", "multiclass_logits", "ordinal_logits"):
+        return
+    shape = (4 * SHAPES[0][0], *SHAPES[0][1:])
+    (good, target), (bad, _) = batch(shape, 0.0), batch(shape, 1.0)
+    best = call([good, target]).item()
+    for label in target.unique():
+        its = target == label
+        worse = call([torch.where(its if its.shape == good.shape else its[:, None], bad, good), target]).item()
+        if not (worse > best if CONFIG["lower_is_better"] else worse < best):
+            fail(
+                f"{NAME} gave {best:.4g} for good predictions, and {worse:.4g} with bad ones for the target {label.item():g}; "
+                "expected a worse value: every class counts, whatever its number is"
+            )
+
+
 def test_contract_permutation() -> None:
     """The order of the batch does not matter."""
     if not CONFIG["permutation_invariant"]:
