@@ -170,6 +170,7 @@ BREACHES: dict[str, tuple[str, str, str]] = {
         "return -torch.where(targets == 0, F.logsigmoid(logits[:, 0]), F.logsigmoid(logits[:, 1])).mean()",
         "every_class",
     ),
+    "all logits alike": ("label_smoothing", "return -F.logsigmoid(logits).sum(1).mean()", "every_class"),
     "raises": ("triplet", "return (anchor - positive).pow(2).summ(1).mean()", "scalar"),
 }
 """What is wrong -> (task, body of the function, the contract check that must see it)."""

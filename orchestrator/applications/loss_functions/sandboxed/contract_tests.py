@@ -201,20 +201,22 @@ def test_contract_better_predictions() -> None:
 
 
 def test_contract_every_class() -> None:
-    """Bad predictions for the rows of one class alone cost more."""
+    """Bad predictions for the rows of one class alone cost more, and so do those that name another class."""
     if KIND not in ("binary_logits", "binary_probabilities", "binary_mask", "multiclass_logits", "ordinal_logits"):
         return
     shape = (4 * SHAPES[0][0], *SHAPES[0][1:])
     (good, target), (bad, _) = batch(shape, 0.0), batch(shape, 1.0)
+    others = {"bad ones": bad} | ({"those of another class": good.roll(1, 1)} if KIND == "multiclass_logits" else {})
     best = call([good, target]).item()
     for label in target.unique():
         its = target == label
-        worse = call([torch.where(its if its.shape == good.shape else its[:, None], bad, good), target]).item()
-        if not (worse > best if CONFIG["lower_is_better"] else worse < best):
-            fail(
-                f"{NAME} gave {best:.4g} for good predictions, and {worse:.4g} with bad ones for the target {label.item():g}; "
-                "expected a worse value: every class counts, whatever its number is"
-            )
+        for words, other in others.items():
+            worse = call([torch.where(its if its.shape == good.shape else its[:, None], other, good), target]).item()
+            if not (worse > best if CONFIG["lower_is_better"] else worse < best):
+                fail(
+                    f"{NAME} gave {best:.4g} for good predictions, and {worse:.4g} with {words} for the target {label.item():g}; "
+                    "expected a worse value: it must say how well the right class is told from the others, for every class"
+                )
 
 
 def test_contract_permutation() -> None:
