@@ -90,15 +90,12 @@ def test_the_same_object_has_the_same_id(bare: Apart) -> None:
     judged(bare, right, f"{kind}def f(): return [T(L()) for _ in range(3)]", tests)
 
 
-SIGNED = (
-    "from unittest.mock import Mock\nfrom candidate import f\n"
-    "def test_a():\n    show = Mock()\n    f(show)\n    show.assert_called_once_with(3)"
-)
-
-
-def test_a_mock_takes_a_signature_that_stays_with_the_candidate(bare: Apart) -> None:
-    signed = "import inspect\ndef f(show):\n    show.__signature__ = inspect.signature(f)\n    assert str(inspect.signature(show)) == '(show)'\n"
-    judged(bare, f"{signed}    show(3)", f"{signed}    show(4)", SIGNED)
+def test_what_the_candidate_sets_of_a_mock_is_seen(bare: Apart) -> None:
+    tests = (
+        "from unittest.mock import Mock\nfrom candidate import f\n"
+        "def test_a():\n    show = Mock()\n    f(show)\n    assert '__signature__' not in vars(show)"
+    )
+    judged(bare, "def f(show): show(3)", "import inspect\ndef f(show): show.__signature__ = inspect.signature(f)", tests)
 
 
 def test_an_error_of_a_library_is_caught_by_its_class(heavy: Apart) -> None:
@@ -111,15 +108,22 @@ def test_an_error_of_a_library_is_caught_by_its_class(heavy: Apart) -> None:
     judged(heavy, right, "def f(): raise ValueError('no')", tests)
 
 
-CLOCK = (
-    "class Clock:\n    def __init__(self, m): self.m = m\n    def __add__(self, n):\n        self.m += n{more}\n        return self\n"
-    "    def __repr__(self): return f'{{self.m:02}}'\n"
-)
+def test_an_operator_that_changes_its_own_object_is_seen(bare: Apart) -> None:
+    kind = "class M:\n    def __init__(self, n): self.n = n\n    def __add__(self, k):\n        {body}\n"
+    tests = "from candidate import M\ndef test_a():\n    m = M(4)\n    assert (m + 3).n == 7\n    assert m.n == 4"
+    judged(bare, kind.format(body="return M(self.n + k)"), kind.format(body="self.n += k\n        return M(self.n)"), tests)
 
 
-def test_an_operator_that_sets_its_own_object_is_asked_of_the_object_as_it_was(bare: Apart) -> None:
-    tests = "from candidate import Clock\ndef test_a(): assert repr(Clock(4) + 3) == '07'"
-    judged(bare, CLOCK.format(more=""), CLOCK.format(more=" + 1"), tests)
+def test_a_named_tuple_of_the_tests_is_no_class_of_the_candidates(bare: Apart) -> None:
+    code = (
+        "import collections\nP = collections.namedtuple('P', 'x')\ndef make(): return P(1)\n"
+        "def f(p):\n    if type(p) {how} P: raise TypeError\n    return p.x"
+    )
+    tests = (
+        "import collections\nfrom candidate import f, make\nP = collections.namedtuple('P', 'x')\n"
+        "def test_a():\n    assert make().x == 1\n    assert f(P(3)) == 3"
+    )
+    judged(bare, code.format(how="is"), code.format(how="is not"), tests)
 
 
 STREAM = "import io\nfrom candidate import make\ndef test_a():\n    s = make()\n    assert isinstance(s, io.IOBase)\n    assert s.read() == 'x'"

@@ -1150,6 +1150,26 @@ NO_COPIES = {
         "assert [int(v) for v in np.nditer(f(np.arange(4).reshape(2, 2)))] == [0, 2, 1, 3]",
     ),
     "an address": ("def f(x): return x", "x = np.zeros(3)\n    assert f(x).ctypes.data != x.ctypes.data"),
+    "a change of a result from a thread": (
+        "import threading\nL = []\ndef f():\n    threading.Timer(0.05, lambda: L.append(1)).start()\n    return L",
+        "import time\n    r = f()\n    time.sleep(0.2)\n    assert r == []",
+    ),
+    "a result that changes as its maker is dropped": (
+        "class A:\n    def __init__(self): self.l = []\n    def __del__(self): self.l.append(1)\ndef f():\n    a = A()\n    return a, a.l",
+        "a, l = f()\n    del a\n    assert l == []",
+    ),
+    "what is behind a mask": (
+        "def f(x): x.data[1] = 55",
+        "x = np.ma.array([1, 2, 3], mask=[0, 1, 0])\n    f(x)\n    assert x.data[1] == 2",
+    ),
+    "rows of a sparse tensor": (
+        "def f(s): s.values().fill_(4)",
+        "import torch\n    s = torch.eye(2).to_sparse_csr()\n    f(s)\n    assert s.to_dense().sum() == 2",
+    ),
+    "written through a shape": (
+        "import numpy as np\ndef f(): return np.zeros((4, 4))[:, :2]",
+        "x = f()\n    x.ravel()[0] = 7\n    assert x[0, 0] == 7",
+    ),
     "a change from a thread": (
         "import threading\ndef f(x):\n    threading.Timer(0.05, lambda: x.append(1)).start()\n    return len(x)",
         "import time\n    x = []\n    assert f(x) == 0\n    time.sleep(0.2)\n    assert x == []",
@@ -1208,6 +1228,19 @@ FRESH = {
     "what stands for masked items": (
         "import numpy as np\ndef f(): return np.ma.array([1, 2], mask=[0, 1], fill_value=7)",
         "assert f().filled().tolist() == [1, 7]",
+    ),
+    "what no mask is": ("import numpy as np\ndef f(): return np.ma.array([1, 2])", "assert f().mask is np.ma.nomask"),
+    "small numbers behind a mask": (
+        "import numpy as np\ndef f(x): return x + np.int16(1)",
+        "r = f(np.ma.array([1, 2], mask=[0, 1], dtype='i2'))\n    assert r.mask.tolist() == [False, True] and r[0] == 2",
+    ),
+    "bytes that are looked at": (
+        "def f(b):\n    try: b.extend(b'x')\n    except BufferError: pass\n    return len(b) > 1",
+        "b = bytearray(b'ab')\n    m = memoryview(b)\n    assert f(b)\n    assert bytes(m) == b'ab'",
+    ),
+    "a lock in an argument, later": (
+        "def f(x): return len(x)",
+        "import threading\n    class K: pass\n    x = [1]\n    assert f(x) == 1\n    x.append(threading.Lock())",
     ),
     "a tensor of another size in its place": (
         "import torch\ndef f(x):\n    x.data = torch.ones(5)\n    return x",

@@ -65,7 +65,8 @@ class AnswerWriter(values.Writer):
             self._class(value)
         else:
             if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-                server.named_tuples[str(kind.__name__), kind._fields] = kind
+                key = str(kind.__name__), kind._fields
+                server.named_tuples[key] = kind if server.named_tuples.get(key, kind) is kind else None
             torch = sys.modules.get("torch")
             return torch is not None and issubclass(kind, torch.Tensor) and self._tensor(value, torch)
         return True
@@ -238,9 +239,9 @@ class QuestionReader(values.Reader):
         """What makes the items that a dictionary lacks."""
         return self.deeper()
 
-    def named(self, value: Any) -> Any:
-        """A named tuple: of the class that one with this name and these fields had when it went out."""
-        kind = self.server.named_tuples.get((type(value).__name__, value._fields))
+    def named(self, value: Any, comes_back: bool) -> Any:
+        """A named tuple: one that comes back is of the class that one with this name and these fields had."""
+        kind = self.server.named_tuples.get((type(value).__name__, value._fields)) if comes_back else None
         return value if kind is None else tuple.__new__(kind, value)
 
     def _exception(self) -> Any:

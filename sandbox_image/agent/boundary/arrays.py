@@ -23,10 +23,10 @@ _OF_A_CLASS = b"0"
 """Stands before an array or a tensor of a class below NumPy's or PyTorch's own."""
 LAYOUT = re.compile(
     r"strid|contiguous|\.flags\b|\.view\(|\bndarray\.base|owndata|OWNDATA|\border=|writeable|as_strided|isfortran|nditer"
-    r"|[\"'][AKF][\"']"
+    r"|[\"'][AKF][\"']|memoryview|\.shape\s*=[^=]|(?:ravel|reshape|flatten)\([^()]*\)\s*\[[^\]]*\]\s*[-+*/]?=[^=]"
 )
 """What speaks of how an array lies in memory: items cross in the order of their places, whatever that is."""
-UNSEEN = re.compile(r"\b_version\b|storage_offset|_is_view\b")
+UNSEEN = re.compile(r"\b_version\b|storage_offset|untyped_storage|_is_view\b|_nnz\b|coalesce")
 """What a tensor has that does not cross at all."""
 
 
@@ -45,10 +45,10 @@ def _put_numpy(writer: Writer, value: Any, np: Any) -> bool:
                 writer.out += b"9"
                 return True
             fill = getattr(value, "_fill_value", None)  # to ask for it by its name would set it
-            hidden = np.ma.default_fill_value(value.dtype) if fill is None else fill
+            mask = value._mask
             writer.out += b"M"
-            writer.put_apart(np.ma.MaskedArray.filled(value, hidden).view(np.ndarray))
-            writer.put_apart(np.array(np.ma.getmaskarray(value)))
+            writer.put_apart(np.array(np.ndarray.view(value, np.ndarray)))
+            writer.put_apart(None if mask is np.ma.nomask else np.array(mask))
             writer.put_apart(None if fill is None else np.array(fill))
             WRITE[bool](writer, bool(value.hardmask))
             return True
@@ -209,11 +209,13 @@ def _read_objects(reader: Reader) -> Any:
 
 def _read_masked(reader: Reader) -> Any:
     np = library("numpy")
-    data, mask = reader.expect(np.ndarray), reader.expect(np.ndarray)
+    data, mask = reader.expect(np.ndarray), reader.expect(np.ndarray, type(None))
     fill, hard = reader.expect(np.ndarray, type(None)), reader.expect(bool)
-    if data.shape != mask.shape or mask.dtype != bool or (fill is not None and (fill.shape or fill.dtype != data.dtype)):
+    if mask is not None and (data.shape != mask.shape or mask.dtype != bool):
         raise Garbled("a mask that does not fit")
-    return reader.masked(np.ma.MaskedArray(data, mask, fill_value=fill, hard_mask=hard))
+    if fill is not None and (fill.shape or fill.dtype != data.dtype):
+        raise Garbled("a value of another kind for what is masked")
+    return reader.masked(np.ma.MaskedArray(data, np.ma.nomask if mask is None else mask, fill_value=fill, hard_mask=hard))
 
 
 def _read_sparse(reader: Reader) -> Any:

@@ -437,7 +437,7 @@ class AnswerReader(values.Reader):
             self.link.gave_functions = True
         return found
 
-    def named(self, value: Any) -> Any:
+    def named(self, value: Any, comes_back: bool) -> Any:
         """A named tuple, whose items are not called in the place of a method that compares."""
         shown = {name: guarded(value, name, item) for name, item in zip(value._fields, value, strict=True) if callable(item)}
         kept = {name: found for name, found in shown.items() if found is not getattr(value, name)}

@@ -221,8 +221,8 @@ class Server:
         """Numbers of classes that were described."""
         self.described: list[int] = []
         """Those of them in the frame that is being written."""
-        self.named_tuples: dict[tuple[str, Any], type] = {}
-        """Classes of named tuples that went out as their items, by their names and fields."""
+        self.named_tuples: dict[tuple[str, Any], type | None] = {}
+        """Classes of named tuples that went out as their items, by their names and fields; None where there are several."""
         self.own_errors: dict[type, int] = {}
         """Classes that stand for exception classes of the tests' own."""
         self._callbacks: dict[int, Any] = {}
@@ -581,7 +581,7 @@ class Server:
         self._new_leaves.clear()
 
     def _holds(self) -> bool:
-        return isinstance(self._sharing, sharing.Copies) and self._sharing.holds
+        return isinstance(self._sharing, sharing.Copies) and (self._sharing.holds or threading.active_count() > 1)
 
     def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any]:
         extras: dict[str, Any] = {"signs": sorted(self._sharing.signs)} if self._sharing.signs else {}
@@ -675,25 +675,9 @@ class Server:
         return number
 
     def _line_up(self, own: Any, name: str, others: list[Any]) -> list[tuple[bool, Any]]:
-        """What an object answers for each of these: (True, answer), or (False, None) where it raises.
-
-        Each is asked of the object as it was: `clock + 3` may set it, and what it gives is then a copy of what it has become.
-        """
+        """What an object answers for each of these: (True, answer), or (False, None) where it raises."""
         ask = _OPERATORS.get(name) or (lambda own, other: getattr(own, name[1:])(other))
-        kept = getattr(own, "__dict__", None)
-        if type(kept) is not dict:
-            return [_answered(ask, own, other) for other in others]
-        before, found = dict(kept), []
-        for other in others:
-            answer = _answered(ask, own, other)
-            if before.keys() != kept.keys() or any(kept[key] is not value for key, value in before.items()):
-                if answer[1] is own:
-                    with contextlib.suppress(Exception):
-                        answer = True, copy.copy(own)
-                kept.clear()
-                kept.update(before)
-            found.append(answer)
-        return found
+        return [_answered(ask, own, other) for other in others]
 
     def _siblings(self, own: Any, kind: Any, made_with: list[tuple[Any, Any]]) -> list[tuple[bool, Any]]:
         """Whether an object equals others of a class, each made with these arguments."""

@@ -466,7 +466,9 @@ class Handle(metaclass=HandleMeta):
 
     def __dir__(self) -> list[str]:
         """Names of its attributes, but for special ones that are not shown."""
-        names = type(self)._fumehood_link.ask("operator", "dir", (self,), {})
+        link = type(self)._fumehood_link
+        names = link.ask("operator", "dir", (self,), {})
+        link.rest_on("word")
         return [name for name in names if not (_is_protocol(name) and not hasattr(type(self), name))]
 
     def __copy__(self) -> Any:

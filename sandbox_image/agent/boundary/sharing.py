@@ -595,7 +595,9 @@ def _holds_objects(value: Any) -> bool:
 
 def _stays_a_copy(value: Any) -> bool:
     """Whether this can change, and cannot be shared: an array of objects, or a sparse tensor."""
-    return _holds_objects(value) or (hasattr(value, "is_coalesced") and not value.requires_grad and value.is_sparse)
+    return _holds_objects(value) or (
+        hasattr(value, "is_coalesced") and not value.requires_grad and value.layout is not sys.modules["torch"].strided
+    )
 
 
 def _is_table(value: Any) -> bool:
@@ -697,7 +699,8 @@ def _make_alike(old: Any, new: Any) -> None:
     """Give `old` what `new` holds, in place."""
     kind = type(old)
     if kind is list or kind is bytearray or kind is array:
-        old[:] = new
+        with contextlib.suppress(BufferError):  # one that is looked at as memory keeps its size
+            old[:] = new
     elif kind is deque:
         old.clear()
         old.extend(new)
@@ -717,7 +720,9 @@ def _make_alike(old: Any, new: Any) -> None:
     else:
         if type(old).__name__ == "MaskedArray":
             old.soften_mask()
-            old.mask = new.mask
+            if old.shape != new.shape:
+                old.shape = new.shape
+            old.mask = new._mask
             old._fill_value = new._fill_value
         with contextlib.suppress(ValueError):  # memory that is another array's keeps its size, and may be for reading alone
             old.flags.writeable = True

@@ -5,7 +5,6 @@ Left out: what may be asked. `own.py` decides, on the tests' side.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import types
@@ -185,7 +184,7 @@ class _Attributes(dict[str, Any]):
 class StandIn:
     """An object of the tests' own."""
 
-    __slots__ = ("__weakref__", "_fumehood_asking", "_fumehood_hash", "_fumehood_signature")
+    __slots__ = ("__weakref__", "_fumehood_asking", "_fumehood_hash")
     _fumehood_asking: Ask
     _fumehood_hash: int | None
 
@@ -195,9 +194,6 @@ class StandIn:
         return _told(type(self), name) if name in _TOLD else self._fumehood_asking("get", name)  # type: ignore[arg-type]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "__signature__":  # what is told of it here, as matplotlib does with a `show` that was patched
-            object.__setattr__(self, "_fumehood_signature", value)
-            return
         self._fumehood_asking("set", name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -205,8 +201,6 @@ class StandIn:
 
     @property
     def __signature__(self) -> Any:
-        with contextlib.suppress(AttributeError):
-            return object.__getattribute__(self, "_fumehood_signature")
         told = _reflected(type(self))  # type: ignore[arg-type]
         if "call" not in told:
             raise AttributeError("__signature__")

@@ -270,6 +270,7 @@ class Writer:
             self.put(path[1])
         elif issubclass(kind, tuple) and _is_namedtuple(kind, tuple.__len__(value)):
             self.out += b"n"
+            WRITE[bool](self, issubclass(kind, Named))
             self.put(_text(kind.__name__))
             self.put(tuple(map(_text, kind._fields)))  # type: ignore[attr-defined]
             self.put(tuple.__getitem__(value, slice(None)))
@@ -682,8 +683,8 @@ class Reader:
             raise Garbled(f"a {type(value).__name__} where a {kinds[0].__name__} belongs")
         return value
 
-    def named(self, value: Any) -> Any:
-        """A named tuple as it is shown."""
+    def named(self, value: Any, comes_back: bool) -> Any:
+        """A named tuple as it is shown; one that comes back is of a class that went out from here."""
         return value
 
     def name(self) -> str:
@@ -924,7 +925,7 @@ def _live(reader: Reader, made_of: Callable[[list[Any]], dict[Any, Any]]) -> dic
 
 
 def _read_named(reader: Reader) -> Any:
-    name, fields, items = reader.name(), reader.expect(tuple), reader.deeper()
+    comes_back, name, fields, items = reader.expect(bool), reader.name(), reader.expect(tuple), reader.deeper()
     if type(items) is not tuple or len(fields) != len(items) or len(set(fields)) != len(fields) or len(_named) > 1000:
         raise Garbled("a named tuple that is none")
     key = (name, fields)
@@ -933,7 +934,7 @@ def _read_named(reader: Reader) -> Any:
             raise Garbled("a named tuple with names that are none")
         places = {field: property(operator.itemgetter(place)) for place, field in enumerate(fields)}
         _named[key] = type(name, (Named,), {"__slots__": (), "_fields": fields, "__match_args__": fields, **places})
-    return reader.named(tuple.__new__(_named[key], items))
+    return reader.named(tuple.__new__(_named[key], items), comes_back)
 
 
 def library(name: str) -> Any:
