@@ -28,7 +28,7 @@ from orchestrator.sandbox.base import Maker, OpenableSession, Provider, Sandbox,
 from orchestrator.sandbox.devices import Slots, discover, select
 from orchestrator.sandbox.metrics import Metrics
 from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
-from orchestrator.scoring.verdicts import basis_of, binary_reward, verdict_of_program, verdict_of_tests
+from orchestrator.scoring.verdicts import agreed, basis_of, binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
 from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS, TESTS_OVERLAP
@@ -304,6 +304,8 @@ class Engine:
                 result = shared.model_copy(update={"unsure": result.unsure})
             elif _OVERLAPS & set(shared.unsure):
                 result = _by_word(result.model_copy(update={"unsure": shared.unsure}), declared=declared)
+            else:
+                result = agreed(result, shared)
         if result.verdict is Verdict.INVALID_TESTS and result.judging == "together":
             result = await self._proved(program, result, run)
         self.metrics.runs[result.status, result.verdict or ""] += 1

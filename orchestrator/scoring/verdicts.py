@@ -73,6 +73,16 @@ def basis_of(report: RunReport) -> Basis:
     return _weakest({test.basis for test in report.tests})
 
 
+def agreed(first: ExecutionResult, second: ExecutionResult) -> ExecutionResult:
+    """The first of two runs of the same tests, of which each rests on the weaker of what it rests on in both."""
+    others = {test.name: test.basis for test in second.tests}
+    tests = tuple(
+        test.model_copy(update={"basis": _weakest({test.basis, others.get(test.name, test.basis)})}) for test in first.tests
+    )
+    result = first.model_copy(update={"tests": tests})
+    return result.model_copy(update={"basis": basis_of(result)})
+
+
 def _weakest(found: set[Basis]) -> Basis:
     order: tuple[Basis, ...] = ("word", "line_up", "data")
     return next((basis for basis in order if basis in found), "")

@@ -620,6 +620,8 @@ class Link:
                 seen = (not own and self.asks_identity) or (shared and (not own or sign == protocol.OVERLAPS))
             else:
                 seen = own or sign != protocol.CHANGED or bool(self._sharing.entries)
+            if seen and self._late and not own and sign == protocol.CHANGED:
+                self.rest_on("word")
             if seen and sign in protocol.SIGNS:
                 self.unsure.add(f"the {'tests' if own else 'candidate'} {sign}")
 

@@ -38,7 +38,9 @@ _ARRAYS = (("numpy", "ndarray"), ("numpy.ma", "MaskedArray"), ("torch", "Tensor"
 _entry = [[]]  # type: ignore[var-annotated]
 _ALONE = sys.getrefcount(_entry[0])
 """References to a value that nobody but its entry here holds."""
-_ONE_OBJECT = r"(?:None|True|False|[A-Z]\w*|int|float|str|bytes|bool|list|dict|tuple|set|frozenset|complex)\b"
+_ONE_OBJECT = (
+    r"(?:None|True|False|[A-Z]\w*[a-z]\w*(?!\s*[.\[(\w])|int|float|str|bytes|bool|list|dict|tuple|set|frozenset|complex)\b"
+)
 _IDENTITY = re.compile(
     rf"\bis\b(?!\s+(?:not\s+)?{_ONE_OBJECT})|(?<![.\w\"'])id\s*[(,)]|\bassertIs(?:Not)?\b|\bis_(?:not)?\b"
     r"|shares?_memory|\.base\b|owndata|OWNDATA|data_ptr|storage|ctypes|__array_interface__"
@@ -241,7 +243,7 @@ class Copies(_Memory):
             return
         self._frames += 1
         keys = list(self.entries)
-        if len(keys) > _FEW * self._frames:
+        if len(keys) > _FEW * self._frames and not self.keeps:
             keys = keys[-_FEW:]
         else:
             self._frames = 0

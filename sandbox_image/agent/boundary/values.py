@@ -529,6 +529,18 @@ _ADDRESSES: dict[str, Any] = {
 }
 
 
+def _put_address(writer: Writer, value: Any) -> None:
+    """By its text, if that is all that it is: networks keep what was asked of them, and anything may be put there."""
+    kind = type(value)
+    same = kind(str(value))
+    if any(not hasattr(same, name) or getattr(same, name) != kept for name, kept in getattr(value, "__dict__", {}).items()):
+        writer.foreign(value)
+        return
+    writer.out += b"4"
+    writer.put(kind.__name__)
+    writer.put(str(value))
+
+
 def _put_deque(writer: Writer, value: Any) -> None:
     writer.out += b"q"
     writer.put(value.maxlen)
@@ -561,7 +573,7 @@ WRITE: dict[type, Callable[[Writer, Any], None]] = {
     uuid.UUID: _parts(b"5", lambda v: (v.int,)),
     pathlib.PurePosixPath: _parts(b"6", lambda v: (str(v),)),
     pathlib.PosixPath: _parts(b"7", lambda v: (str(v),)),
-    **{kind: _parts(b"4", lambda v: (type(v).__name__, str(v))) for kind in _ADDRESSES.values()},
+    **dict.fromkeys(_ADDRESSES.values(), _put_address),
     **{kind: _parts(_TAGS[kind], items) for kind, items in _ITEMS.items()},
 }
 DICTS = (dict, OrderedDict, defaultdict, Counter)
@@ -799,7 +811,8 @@ def _read_nan(reader: Reader) -> float:
     if not 1 <= place <= len(_NANS):
         raise Garbled("a number that is none of none")
     reader.endless()
-    nan: float = vars(sys.modules.get(_NANS[place - 1], math)).get("nan", math.nan)
+    home = sys.modules.get(_NANS[place - 1])
+    nan: float = vars(home)["nan"] if hasattr(home, "nan") else float("nan")
     return nan
 
 
