@@ -134,24 +134,26 @@ with what usually helps; then networks are trained with the wrong loss and with 
 NOTEBOOKS = {
     "mnist": _end_to_end(
         "MNIST",
-        "classification of handwritten digits into 10 classes: the cross-entropy of the logits, mean over the batch",
+        "multi-class classification of handwritten digits: the usual cross-entropy of the logits for the target class, averaged "
+        "over the batch",
         "mnist",
     ),
     "cifar10": _end_to_end(
         "CIFAR-10",
-        "classification of images into 10 classes: minus the log_softmax of the true class, mean over the batch",
+        "multi-class classification of images into 10 classes: the usual cross-entropy of the logits for the target class, "
+        "averaged over the batch",
         "cifar10",
     ),
     "wrong-loss-cats-dogs": _corrected(
         "Cats and dogs",
-        "binary classification of cats and dogs: -(target * log(p) + (1 - target) * log(1 - p)) with p = sigmoid(pred), written "
-        "out without library losses, mean over the batch",
+        "binary classification of cats and dogs: binary cross-entropy with the sigmoid of the logits, written out without "
+        "library losses, averaged over the batch",
         "cats-dogs",
     ),
     "wrong-loss-mnist": _corrected(
         "MNIST",
-        "classification of digits into 10 classes: minus the logarithm of the softmax probability of the true class, written out "
-        "without library losses, mean over the batch",
+        "multi-class classification of digits: the usual cross-entropy of the logits for the target class, written out without "
+        "library losses, averaged over the batch",
         "mnist",
     ),
 }
