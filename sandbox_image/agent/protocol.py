@@ -63,6 +63,7 @@ OVERLAPS = "handed out memory of another value"
 LAID_OUT = "handed out an array whose items lie in an order of their own"
 UNSHARED = "changed a value that cannot be shared, or passed it again"
 TOO_MANY = "had more values than could be watched"
+CALLED_LATE = "called the tests while they waited for no answer"
 SIGNS = (CHANGED, AGAIN, TWICE, OVERLAPS, UNSHARED, LAID_OUT, TOO_MANY)
 """What copies of values may have hidden from tests that are judged apart."""
 CANDIDATE_CHANGED = f"the candidate {CHANGED}"

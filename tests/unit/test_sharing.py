@@ -1170,6 +1170,14 @@ NO_COPIES = {
         "import numpy as np\ndef f(): return np.zeros((4, 4))[:, :2]",
         "x = f()\n    x.ravel()[0] = 7\n    assert x[0, 0] == 7",
     ),
+    "a call from a thread": (
+        "import threading\ndef f(call):\n    threading.Timer(0.05, lambda: call(1)).start()\n    return 1",
+        "import time\n    got = []\n    assert f(got.append) == 1\n    time.sleep(0.2)\n    assert got == []",
+    ),
+    "the first of many rows": (
+        "R = [[0] for _ in range(500)]\ndef rows(): return R\ndef hit(n): R[n].append(1)",
+        "r = rows()\n    hit(0)\n    r = r[0]\n    assert r == [0]",
+    ),
     "a change from a thread": (
         "import threading\ndef f(x):\n    threading.Timer(0.05, lambda: x.append(1)).start()\n    return len(x)",
         "import time\n    x = []\n    assert f(x) == 0\n    time.sleep(0.2)\n    assert x == []",

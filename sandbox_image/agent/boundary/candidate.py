@@ -29,6 +29,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from .. import protocol
 from ..frames import frames_in, shown
 from . import enums, sharing, values, wire
 from .answering import AnswerWriter, Inputs, QuestionReader
@@ -375,6 +376,7 @@ class Server:
     def _ask_tests(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._lock:
             if not self._depth:
+                self._sharing.signs.add(protocol.CALLED_LATE)
                 raise RuntimeError("a function of the tests can only be called while the tests wait for an answer")
             seq = self._seq
             self._send(seq, "asked", None, (number, args, kwargs))
@@ -565,6 +567,7 @@ class Server:
         try:
             body.put_question(kind, value)
             self._sharing.wrote(body)
+            self._sharing.keeps = False
             files = self._folders.changes() if self._folders is not None else []
             told = ({"files": files} if files else {}) | ({"warnings": list(self._warned)} if self._warned else {})
             if body.graded or self.leaves or self.inputs.leaves or self._sharing.signs or told or self._holds():
@@ -641,6 +644,7 @@ class Server:
         if kind == "names":
             return self._names()
         if kind in ("files", "settle"):
+            self._sharing.keeps = kind == "settle"
             return None  # what there is to say comes with the answer
         if kind == "dumps":
             return self._pickled(*operands)

@@ -317,12 +317,12 @@ class Link:
         if self.received and "torch" in sys.modules and self.speech.of(arrays.UNSEEN):
             self.rest_on("word")
         has_theirs = self._held or self.drop or isinstance(self._sharing, sharing.Shared)
-        if self.broken or self._depth or not (has_theirs and self._sharing.entries):
+        if self.broken or self._depth or not (has_theirs and (self._sharing.entries or self.callables)):
             return None
         self._late = self._sharing.keeps = True
         try:
             self.ask("settle")
-        except Exception as exc:
+        except (Exception, Broken) as exc:
             return exc
         except NotApart as exc:  # what the test has put into a value since: it has passed, and nobody asked for that
             NotApart.raised.remove(exc)
@@ -607,9 +607,11 @@ class Link:
     def _notice(self, signs: Iterable[str], *, own: bool) -> None:
         """Note what was noticed on our own side, or by the candidate's of itself, as far as the tests could see of it."""
         for sign in signs:
-            if sign == protocol.UNSHARED or (sign == protocol.LAID_OUT and not own and self.speech.of(arrays.LAYOUT)):
+            if sign in (protocol.UNSHARED, protocol.CALLED_LATE) or (
+                sign == protocol.LAID_OUT and not own and self.speech.of(arrays.LAYOUT)
+            ):
                 self.rest_on("word")
-            if sign in (protocol.UNSHARED, protocol.LAID_OUT):
+            if sign in (protocol.UNSHARED, protocol.CALLED_LATE, protocol.LAID_OUT):
                 continue
             if sign == protocol.TOO_MANY and isinstance(self._sharing, sharing.Shared):
                 self.rest_on("word")

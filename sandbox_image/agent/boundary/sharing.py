@@ -120,7 +120,7 @@ class _Memory:
         self.signs: set[str] = set()
         """What was noticed: see `protocol.SIGNS`."""
         self.keeps = False
-        """Whether what nobody holds is kept all the same: a test is over, and what it held shall be looked at once more."""
+        """Whether all is looked at and what nobody holds is kept: a test is over, and what it held is looked at once more."""
 
     def full(self, more: int = 0) -> bool:
         """Whether no more values are remembered; that is noted."""
