@@ -58,7 +58,7 @@ class Toy:
     judged: list[str] = field(default_factory=list)
     delay: float = 0.0
 
-    def first(self) -> tuple[Message, ...]:
+    def first(self, sample: int) -> tuple[Message, ...]:
         return (Message(role="user", content="Write f."),)
 
     def correction(self, failure: Failure) -> tuple[Message, ...]:
