@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -116,16 +117,20 @@ def _checked(source: str, mode: str, deepest: int) -> ast.AST:
     return tree
 
 
+_READING = threading.RLock()
+
+
 def steadily(read: Callable[[], T]) -> T:
-    """What `read` returns; it is called again where Python itself fails in it.
+    """What `read` returns; what comes through here reads one after the other, and again where Python itself fails in it.
 
     Before 3.11.9 Python counts the depth of syntax trees in one place, so that `ast.parse`, and what reads literals by it, such
     as NumPy the head of a file, may fail with SystemError where two threads are in it at once (gh-106905).
     """
-    for _ in range(_TRIES - 1):
-        with contextlib.suppress(SystemError):
-            return read()
-    return read()
+    with _READING:
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(SystemError):
+                return read()
+        return read()
 
 
 def _is_shallow(tree: ast.AST, deepest: int) -> bool:
