@@ -284,7 +284,7 @@ def test_an_interrupted_program_leaves_no_container(place: Place, number: signal
     assert process.stdout.readline() == "ready\n"
     assert containers_of(process.pid)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == code
     assert "Traceback" not in errors
     assert containers_of(process.pid) == []
@@ -300,7 +300,7 @@ def test_a_program_under_nohup_outlives_its_terminal(place: Place) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGHUP)
-    assert process.communicate(timeout=60)[0] == "done\n"
+    assert process.communicate(timeout=180)[0] == "done\n"
     assert process.returncode == 0
 
 
@@ -310,7 +310,7 @@ def test_a_program_whose_output_nobody_reads_ends_as_it_does(place: Place) -> No
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "exit code 4" in errors
     assert "Exception" not in errors
@@ -321,7 +321,7 @@ def test_a_full_disk_under_a_program_s_output_is_3(place: Place) -> None:
         call = [COMMAND, "run", place.write("p.py", "print(1)")]
         done = subprocess.run(
             call, cwd=place.folder, env=place.env, text=True, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
-            timeout=60, check=False,
+            timeout=180, check=False,
         )  # fmt: skip
     assert done.returncode == 3
     assert "fumehood: Stdout cannot be written: No space left on device." in done.stderr
@@ -461,7 +461,7 @@ def test_a_stopped_job_goes_on_and_repeats_nothing(place: Place, number: signal.
             assert time.monotonic() < deadline, process.poll()
             time.sleep(0.05)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
         slow = False
         run, before = place.recorded()
         assert [item.verdict for item in before if item.kind == "candidate"] == ["wrong_answer"]
