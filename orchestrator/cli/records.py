@@ -171,14 +171,12 @@ def _show_attempt(screen: Console, item: Attempt) -> None:
         f"{item.task}, attempt {item.index}: {item.kind}, round {item.round} sample {item.sample}"
         + (f", corrects attempt {item.parent}" if item.parent is not None else "")
     )
-    cost = (
-        ""
-        if not item.completion.was_drawn
-        else (
+    cost = ""
+    if item.completion.was_drawn:
+        cost = (
             f"; {usage.prompt_tokens} + {usage.completion_tokens} tokens, {item.completion.wall_time:.1f} s,"
             f" seed {item.completion.seed}, temperature {item.sampling.temperature}"
         )
-    )
     screen.print(f"{item.verdict}, fault: {item.fault}, reward: {item.reward}{cost}", soft_wrap=True)
     for message in item.messages:
         _section(screen, f"prompt ({message.role})", message.content)

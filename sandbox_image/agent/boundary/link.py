@@ -290,6 +290,11 @@ class Link:
         return any(word in self._tests for word in _OF_WARNINGS)
 
     @functools.cached_property
+    def _speaks_of_unseen(self) -> bool:
+        """Whether any of them may speak of what a tensor has that does not cross; which one does takes a parse for each."""
+        return arrays.UNSEEN.search(self._tests) is not None
+
+    @functools.cached_property
     def asks_identity(self) -> bool:
         """Whether they may ask if two values are one object."""
         return sharing.asks_identity(self._tests)
@@ -314,7 +319,7 @@ class Link:
         That may come from a thread, or from an object that was dropped; the test has not seen it, and rests on its word. Nothing
         is asked where neither side has anything of the other's. Returns why the candidate does not answer.
         """
-        if self.received and "torch" in sys.modules and self.speech.of(arrays.UNSEEN):
+        if self.received and self._speaks_of_unseen and "torch" in sys.modules and self.speech.of(arrays.UNSEEN):
             self.rest_on("word")
         has_theirs = self._held or self.drop or isinstance(self._sharing, sharing.Shared)
         if self.broken or self._depth or not (has_theirs and (self._sharing.entries or self.callables)):
@@ -695,9 +700,8 @@ class Link:
             extras = reader.expect(dict)
             reader.types_stay = False
             self._note(reader, extras)
-        elif isinstance(self._sharing, sharing.Copies) and not self._held_again:
-            self._held = False
-            self._sharing.let_go()
+        else:
+            self._note_held(False)
         self._sharing.reads(reader)
         value = reader.whole()
         if isinstance(self._sharing, sharing.Shared) and self._sharing.changed:
@@ -1125,11 +1129,15 @@ class Link:
         set_leaf(leaf.tensor, data, grad)
         leaf.note()
 
-    def _note(self, reader: AnswerReader, extras: dict[str, Any]) -> None:
-        self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
-        self._held = self._held_again or extras.pop("holds", False) is True
+    def _note_held(self, told: bool) -> None:
+        """Whether the candidate has something that crossed before: if not, what becomes of ours it cannot notice."""
+        self._held = told or self._held_again
         if not self._held and isinstance(self._sharing, sharing.Copies):
             self._sharing.let_go()
+
+    def _note(self, reader: AnswerReader, extras: dict[str, Any]) -> None:
+        self._notice([sign for sign in extras.pop("signs", ()) if type(sign) is str], own=False)
+        self._note_held(extras.pop("holds", False) is True)
         files = extras.pop("files", None)
         if files is not None and self.folders is not None and self.folders.apply(files):
             self.rest_on("word")  # what the tests look at may be what they wrote down as expected
