@@ -93,6 +93,18 @@ def refusal(error: CompletionError) -> Completion:
     return Completion(text="", finish_reason="other", refused=f"{status}{error.said}")
 
 
+def fell_short(attempts: Collection[Attempt], max_new_tokens: int) -> list[str]:
+    """Sentences on the attempts of a search whose prompt was refused, and on those whose answer was cut off."""
+    refused = [attempt.completion.refused for attempt in attempts if attempt.completion.refused]
+    cut = sum(attempt.completion.finish_reason == "length" for attempt in attempts)
+    found = [f"The server refused {counted(len(refused), 'prompt')}. It said: {refused[0]}"] if refused else []
+    return found + ([_cut_off(cut, max_new_tokens)] if cut else [])
+
+
+def _cut_off(count: int, max_new_tokens: int) -> str:
+    return f"{counted(count, 'answer was', 'answers were')} cut off at --max-new-tokens {max_new_tokens}"
+
+
 class Answers(Value):
     """How many answers of a job were refused, empty or incomplete."""
 
@@ -140,9 +152,7 @@ class Answers(Value):
         if self.cut_off:
             thought = self.cut_while_reasoning
             reasoning = f", {thought} of them while the model was still reasoning" if thought else ""
-            found.append(
-                f"{counted(self.cut_off, 'answer was', 'answers were')} cut off at --max-new-tokens {max_new_tokens}{reasoning}"
-            )
+            found.append(_cut_off(self.cut_off, max_new_tokens) + reasoning)
         if self.from_reasoning:
             found.append(f"{counted(self.from_reasoning, 'answer')} held reasoning only, which was read as the answer")
         if self.fenced:

@@ -58,6 +58,7 @@ from orchestrator.jobs.branching import was_scored
 from orchestrator.jobs.endpoint import ModelEndpoint, remote
 from orchestrator.jobs.job import RecordedJob
 from orchestrator.jobs.loop import Ledger, search
+from orchestrator.jobs.refusals import fell_short
 from orchestrator.jobs.steps import Step
 from orchestrator.llm.base import Model
 from orchestrator.scoring.seeds import compare, mean_of
@@ -290,19 +291,10 @@ class ModelResearch(RecordedJob[ResearchJob, ResearchResult]):
             standing=self.standing,
             attempts=self._attempts(),
             tested=self._tested,
-            problems=[*self.problems, *self._notes()],
+            problems=[*self.problems, *fell_short(self._attempts(), self.job.max_new_tokens)],
             wall_time=self.time_spent,
             error=self.error,
         )
-
-    def _notes(self) -> list[str]:
-        attempts = self._attempts()
-        refused = [attempt.completion.refused for attempt in attempts if attempt.completion.refused]
-        cut = sum(attempt.completion.finish_reason == "length" for attempt in attempts)
-        found = [f"The server refused {len(refused)} prompts. It said: {refused[0]}"] if refused else []
-        if cut:
-            found.append(f"{cut} answers were cut off at --max-new-tokens {self.job.max_new_tokens}")
-        return found
 
     async def _stand(self, **changes: object) -> None:
         """Change what was found, and record it."""

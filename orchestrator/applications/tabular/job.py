@@ -43,6 +43,7 @@ from orchestrator.jobs.branching import best_of, was_scored
 from orchestrator.jobs.endpoint import ModelEndpoint
 from orchestrator.jobs.job import RecordedJob
 from orchestrator.jobs.loop import Kind, Ledger, Planner, search, seed_of
+from orchestrator.jobs.refusals import fell_short
 from orchestrator.jobs.steps import Step
 from orchestrator.llm.extraction import extract
 from orchestrator.types import Attempt, Completion, Event, Limits, RunRecord, Sampling
@@ -293,13 +294,7 @@ class TabularSolving(RecordedJob[TabularJob, TabularResult]):
 
     def _notes(self, attempts: Sequence[Attempt]) -> list[str]:
         """What to say of the answers: refused prompts, answers that were cut off, and no control."""
-        found = []
-        refused = [attempt.completion.refused for attempt in attempts if attempt.completion.refused]
-        if refused:
-            found.append(f"The server refused {len(refused)} prompts. It said: {refused[0]}")
-        cut = sum(attempt.completion.finish_reason == "length" for attempt in attempts)
-        if cut:
-            found.append(f"{cut} answers were cut off at --max-new-tokens {self.job.max_new_tokens}")
+        found = fell_short(attempts, self.job.max_new_tokens)
         if not self.job.control:
             found.append("There is no control (--no-control): what correction was worth is not known")
         return found
