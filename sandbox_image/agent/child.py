@@ -32,7 +32,7 @@ import types
 import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import protocol
+from . import protocol, pytest_run
 from .files import WORK, collect_artifacts, filled, place_files
 from .gpu import limit_torch
 from .isolation import Container, enter, resize, seal, silence
@@ -284,7 +284,7 @@ def _do(order: Order, given: dict[str, int], texts: list[str], *, quiet: bool) -
             os._exit(4)  # of pytest: it was used wrongly
         _forget_agent()
         sys.path.insert(0, WORK)
-        _end(_pytest, order, Reporter(high["results"], order["module"], order["file"], WORK))
+        _end(pytest_run.main, order["file"], WORK, Reporter(high["results"], order["module"], order["file"], WORK))
     _forget_agent()
     sys.path.insert(0, WORK)
     _end(_python, order)
@@ -363,11 +363,3 @@ def _python(order: Order) -> int:
         source = file.read()
     exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     return 0
-
-
-def _pytest(order: Order, reporter: Any) -> int:
-    import pytest
-
-    sys.argv[:] = ["pytest"]
-    options = ["-q", "--tb=short", "--noconftest", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", WORK]
-    return int(pytest.main([*options, order["file"]], plugins=[reporter]))

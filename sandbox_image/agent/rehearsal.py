@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 
-from . import light_tests
+from . import light_tests, pytest_run
 from .boundary import candidate, guards, tests, values
 
 _TESTS = """
@@ -32,7 +32,7 @@ _TIMES = 12
 
 
 def rehearse() -> None:
-    """Pass values through the codec and tests through their preparation. Nothing is run."""
+    """Pass values through the codec and tests through their preparation, and have pytest run tests of ours."""
     samples = list(_VALUES)
     if torch := sys.modules.get("torch"):
         samples += [torch.ones(2, 2), torch.ones(3).numpy()]
@@ -46,9 +46,13 @@ def rehearse() -> None:
         light_tests.kind_of(tree, "")
         found = light_tests.functions_in(tree.body)
         light_tests.compiled(guards.marked(tree.body, _TESTS, found), "tests", _TESTS, {}, found)
+    if "pytest" in sys.modules:
+        pytest_run.rehearse()
 
 
 def prepare() -> None:
     """Make what each side of a run begins with."""
     candidate.prepare()
     tests.prepare()
+    if "pytest" in sys.modules:
+        pytest_run.prepare()

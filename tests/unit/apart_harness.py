@@ -186,10 +186,11 @@ def _main(kind: str) -> None:
     import agent.boundary.candidate
     import agent.boundary.tests  # noqa: F401
     from agent.linux import collapse_memory
-    from agent.rehearsal import rehearse
+    from agent.rehearsal import prepare, rehearse
 
     # As in a zygote of the agent: each child costs a fraction of what it would.
     rehearse()
+    prepare()
     gc.collect()
     gc.freeze()
     collapse_memory()

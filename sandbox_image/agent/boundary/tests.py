@@ -28,7 +28,7 @@ from json import dumps
 from os import write
 from typing import Any
 
-from .. import light_tests, protocol
+from .. import light_tests, protocol, pytest_run
 from ..expected import Reading
 from ..frames import frames_in, shown
 from ..hanging import Hanging
@@ -651,10 +651,8 @@ class _Judge:
         hooks = self._findings.hooks() | libraries
         code = self._compiled(tree.body)
         sys.meta_path.insert(0, _Import(self._path, code, hooks, self._raise_found))
-        sys.argv[:] = ["pytest"]
-        options = ["-q", "--tb=short", "--assert=plain", "--noconftest", "-p", "no:cacheprovider", "-c", "/dev/null"]
         reporter = Apart(-1, self._link.module, os.path.basename(self._path), folder)
-        return int(pytest.main([*options, "--rootdir", folder, self._path], plugins=[reporter]))
+        return pytest_run.main(self._path, folder, reporter, "--assert=plain")
 
 
 class _Import:
