@@ -14,10 +14,8 @@ setup: ## virtual environment, engine, sandbox image, model weights (MODEL=1.5b)
 demo: setup ## set everything up, then let the model write loss functions and correct them
 	@.venv/bin/fumehood solve loss --demo
 
-test: ## set everything up, then run every test, in three parts side by side
-	@scripts/setup all 0.5b
-	@scripts/setup training
-	@scripts/setup compose
+test: ## set everything up and run every test, in parts side by side
+	@scripts/setup venv
 	@.venv/bin/python scripts/every_test.py
 
 test-quick: ## the quick tests that need neither engine nor model, in two minutes
