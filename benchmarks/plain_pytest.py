@@ -13,6 +13,7 @@ Left out: protection. The suites run as this user; they are trusted as far as th
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import json
 import os
@@ -40,16 +41,21 @@ class Hidden:
     """An import hook for packages that are installed here and not in the sandbox image; `own` may bear the name of one."""
 
     def __init__(self, own: str) -> None:
-        text = _REQUIREMENTS.read_text()
-        ours = {_plain(line.split("==")[0]) for line in text.splitlines() if line and not line.startswith("#")}
-        packages = importlib.metadata.packages_distributions()
-        self._names = {name for name, owners in packages.items() if not any(_plain(owner) in ours for owner in owners)} - {own}
+        self._names = _hidden() - {own}
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Refuse a hidden package; leave the rest to the hooks that follow."""
         if path is None and name in self._names:
             raise ModuleNotFoundError(f"No module named {name!r} (the sandbox image does not have it)", name=name)
         return None
+
+
+@functools.cache  # by reading the metadata of all that is installed, which takes longer than many a pair
+def _hidden() -> frozenset[str]:
+    text = _REQUIREMENTS.read_text()
+    ours = {_plain(line.split("==")[0]) for line in text.splitlines() if line and not line.startswith("#")}
+    packages = importlib.metadata.packages_distributions()
+    return frozenset(name for name, owners in packages.items() if not any(_plain(owner) in ours for owner in owners))
 
 
 class Recorder:
@@ -137,9 +143,11 @@ def _answer(reader: int, until: float) -> bytes:
 
 
 def preload(pairs: list[dict[str, str]]) -> None:
-    """Import pytest, and the large libraries that these pairs name."""
-    import pytest  # noqa: F401
+    """Import pytest with its plugins, and the large libraries that these pairs name; look what is to be hidden."""
+    from _pytest.config import get_config
 
+    get_config()
+    _hidden()
     text = "\n".join(pair[key] for pair in pairs for key in ("candidate", "tests"))
     for name in _HEAVY:
         if re.search(rf"^\s*(import|from) {name}\b", text, re.MULTILINE):
