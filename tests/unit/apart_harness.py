@@ -185,12 +185,13 @@ def _main(kind: str) -> None:
         torch.set_num_threads(1)
     import agent.boundary.candidate
     import agent.boundary.tests  # noqa: F401
+    from agent import pytest_run
     from agent.linux import collapse_memory
-    from agent.rehearsal import prepare, rehearse
+    from agent.rehearsal import rehearse
 
     # As in a zygote of the agent: each child costs a fraction of what it would.
     rehearse()
-    prepare()
+    pytest_run.prepare()
     gc.collect()
     gc.freeze()
     collapse_memory()
