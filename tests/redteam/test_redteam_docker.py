@@ -51,11 +51,13 @@ LANES = {
         {Grader.ASSERTS, Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS, Grader.TABULAR},
     ),
     "container": (
-        {Grader.FUNCTION, Grader.PYTEST, Grader.TORCH_LOSS},
-        {Grader.UNITTEST, Grader.ASSERTS, Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS, Grader.TABULAR},
+        SLOW,
+        {Grader.FUNCTION, Grader.ASSERTS},
+        {Grader.UNITTEST, Grader.IO, Grader.ARTEFACT, Grader.ML, Grader.GENERATED_TESTS},
     ),
 }
-"""Graders whose programs share one worker. What attacks its worker or leaves traces runs alone there, and waits for most of its time."""
+"""Graders whose programs share one worker. What attacks its worker or leaves traces runs alone there, and waits for most of its time.
+Those that need libraries share none with others: after a run with them, each fresh container imports them ahead."""
 
 
 def lane(programs, graders):

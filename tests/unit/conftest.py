@@ -1,4 +1,4 @@
-"""Candidates and tests in two processes joined by a socket, without Docker: one pair of zygotes for each file of tests."""
+"""Candidates and tests in two processes joined by a socket, without Docker: one pair of zygotes for all tests, which only fork."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bare() -> Iterator[Apart]:
     """Without libraries."""
     apart = Apart(heavy=False)
@@ -22,7 +22,7 @@ def bare() -> Iterator[Apart]:
     apart.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def heavy() -> Iterator[Apart]:
     """With NumPy, PyTorch and pytest imported."""
     apart = Apart(heavy=True)
