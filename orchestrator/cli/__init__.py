@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from orchestrator import __version__
 from orchestrator.cli import messages
@@ -35,9 +36,6 @@ from orchestrator.cli.solve import solve_app, tasks
 from orchestrator.cli.tabular import tabular
 from orchestrator.errors import StoreError
 
-_Refusal: Any = typer.BadParameter.__mro__[2]
-"""What typer raises where a command line makes no sense: click's own class, or that of typer's copy of it."""
-
 
 class _Root(TyperGroup):
     """The whole command line; what it refuses is JSON too where --json is asked for."""
@@ -48,8 +46,8 @@ class _Root(TyperGroup):
         messages.as_json = "--json" in words[: words.index("--") if "--" in words else None]
         try:
             code = super().main(words, *rest, **{**options, "standalone_mode": False})
-        except _Refusal as refusal:
-            refusal.show(sys.stderr)
+        except TyperException as refusal:
+            refusal.show(sys.stderr)  # type: ignore[attr-defined]  # each that typer raises has it: it is click's, copied
             if messages.as_json:
                 context = getattr(refusal, "ctx", None)
                 of = f"`{context.command_path} --help`" if context is not None else "`fumehood --help`"

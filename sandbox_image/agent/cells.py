@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import inspect
 import io
 import linecache
 import os
@@ -28,7 +29,15 @@ _MOST_TEXT = 1 << 18
 _MOST_PICTURES = 16
 _PICTURE_BYTES = 16 << 20
 """Of all pictures of one cell."""
+_AWAITS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+"""Cells may `await`, as in a notebook."""
 _OURS = os.path.abspath(__file__)
+_BELOW_CELLS = (_OURS, os.path.join(os.path.dirname(os.__file__), "asyncio", ""))
+"""Where the files of what runs a cell begin."""
+
+
+_loop: Any = None
+"""The `asyncio.Runner` of all cells, once one has awaited anything."""
 
 
 def serve(channel: int) -> NoReturn:
@@ -101,18 +110,31 @@ def _run(code: str, name: str, namespace: dict[str, Any]) -> Any:
     """The value of the last expression, or None."""
     linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
     # Not `ast.parse`: a syntax error shall show no frame but the cell's.
-    tree: ast.Module = compile(code, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)  # type: ignore[assignment]
+    tree: ast.Module = compile(code, name, "exec", ast.PyCF_ONLY_AST | _AWAITS, dont_inherit=True)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, name, "exec", dont_inherit=True), namespace)
+    _execute(compile(tree, name, "exec", _AWAITS, dont_inherit=True), namespace)
     if not isinstance(last, ast.Expr):
         return None
-    return eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), namespace)
+    return _execute(compile(ast.Expression(last.value), name, "eval", _AWAITS, dont_inherit=True), namespace)
+
+
+def _execute(code: types.CodeType, namespace: dict[str, Any]) -> Any:
+    """What the code gives; code that awaits runs in the one event loop of all cells, which stands still between them."""
+    global _loop
+    value = eval(code, namespace)
+    if not code.co_flags & inspect.CO_COROUTINE:
+        return value
+    import asyncio
+
+    if _loop is None:
+        _loop = asyncio.Runner()
+    return _loop.run(value)
 
 
 def _error(exc: BaseException) -> dict[str, str]:
-    """An exception in words, without this module's frames."""
+    """An exception in words, without the frames of this module and of the event loop."""
     trace = exc.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == _OURS:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_BELOW_CELLS):
         trace = trace.tb_next
     try:
         lines = "".join(traceback.format_exception(type(exc), exc, trace))

@@ -327,6 +327,21 @@ async def test_cells_share_their_state(shared):
     assert (await shared.run_cell("import subprocess\nsubprocess.run(['echo', 'child'])\nNone")).stdout == "child\n"
 
 
+async def test_cells_may_await(shared):
+    await shared.run_cell("import asyncio\nasync def double(x):\n    await asyncio.sleep(0)\n    return 2 * x")
+    both = await shared.run_cell("first, second = await asyncio.gather(double(1), double(2))\nfirst + await double(second)")
+    assert (both.status, both.value) == (Status.OK, "10")
+    # One loop for all: what a cell began goes on while a later one awaits.
+    await shared.run_cell("began = asyncio.create_task(double(21)) if await double(1) else None")
+    assert (await shared.run_cell("await began")).value == "42"
+    failed = await shared.run_cell("await double(None)")
+    assert failed.error.name == "TypeError"
+    assert "asyncio" not in failed.error.traceback
+    slow = await shared.run_cell("await asyncio.sleep(60)", timeout=0.5)
+    assert slow.status == Status.TIMED_OUT_WALL
+    assert (await shared.run_cell("await double(second)")).value == "8"
+
+
 async def test_a_cell_can_be_interrupted_and_its_process_restarted(shared):
     await shared.run_cell("x = 5")
     slow = await shared.run_cell("while True: pass", timeout=0.5)
