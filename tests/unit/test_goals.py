@@ -133,3 +133,13 @@ def test_a_change_is_made_to_the_list_before():
     for change in ({"remove": [3]}, {"replace": {"x": {}}}, {"insert": {"4": {}}}, {"insert": {"1": None}}):
         with pytest.raises(Unreadable):
             changed(before, change)
+
+
+def test_a_type_that_can_mean_but_one_is_taken_as_that_and_noted() -> None:
+    answer = '[{"type": "conv", "out_channels": 4}, {"type": "Batch_Norm"}, {"type": "Residual", "layers": [{"type": "relu"}]}, '
+    found = read(answer + '{"type": "GlobalAvgPool2d"}]')
+    inner = [one.model_dump(exclude_defaults=True)["type"] for one in found.config.layers]
+    assert inner[:4] == ["Conv2d", "BatchNorm2d", "Residual", "GlobalAvgPool"]
+    assert {"conv was read as Conv2d", "relu was read as ReLU"} <= set(found.notes)
+    with pytest.raises(Unreadable, match="Did you mean"):
+        read('[{"type": "Conv9d"}]')

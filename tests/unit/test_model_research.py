@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from orchestrator.applications.model_research.details import ResearchDetails
 from orchestrator.applications.model_research.directory import MODEL, REGISTRY
 from orchestrator.applications.model_research.goal import goal_of
 from orchestrator.applications.model_research.job import ModelResearch
@@ -52,7 +53,7 @@ class Sandboxes:
         code = next(content.decode() for name, content in program.files.items() if name.endswith(".py"))
         channels = 4 if "BaselineNet" in code else int(code.split("nn.Conv2d(1, ")[1].split(",")[0])
         if program.file == "smoke.py":
-            return self._said("smoked.json", self._smoke(channels))
+            return self._said("smoked.json", self._smoke(channels, json.loads(program.files["smoke.json"])["most_parameters"]))
         if program.file == "summarise.py":
             layers = {
                 "parameters": 10 * channels,
@@ -82,8 +83,9 @@ class Sandboxes:
             wall_time=1.0,
         )
 
-    def _smoke(self, channels):
+    def _smoke(self, channels, most):
         failure = "It raised ValueError: too wide" if channels in self.bad else ""
+        failure = failure or ("It has too many parameters." if 10 * channels > most else "")
         return {
             "reached": ["imported", "built", "forward", "backward", "learnt"][: 2 if failure else 5],
             "failure": failure,
@@ -194,6 +196,28 @@ async def test_a_network_that_fails_is_repaired_and_too_many_parameters_are_refu
     await research(tmp_path / "capped", [plan(4)] * 6, job("digits, under 5k parameters"), sandboxes=capped)
     smoke = next(program for program in capped.programs if program.file == "smoke.py")
     assert json.loads(smoke.files["smoke.json"])["most_parameters"] == 5000
+
+
+async def test_a_plan_with_too_many_parameters_is_made_narrower_and_says_so(tmp_path):
+    answers = [plan(128), plan(4), plan(6), plan(8), plan(10), plan(12)]
+    _, result, _ = await research(tmp_path, answers, job("digits with > 99 % accuracy, under 400 parameters"))
+    wide = result.attempts[0]
+    assert wide.verdict is Verdict.ACCEPTED
+    assembly = ResearchDetails.of(wide).assembly
+    assert assembly.layers[0] == {"type": "Conv2d", "out_channels": 40}
+    assert assembly.layers[-1] == {"type": "Linear", "out_features": 10}
+    assert "it had 1,280 parameters, and 400 are allowed" in assembly.notes[-1]
+    assert "nn.Conv2d(1, 40, 3" in wide.code
+
+
+async def test_after_an_answer_without_layers_one_is_asked_for_anew(tmp_path):
+    answers = ["I would take a network.", plan(4), plan(6), plan(8), plan(10), plan(12)]
+    _, result, _ = await research(tmp_path, answers)
+    repair = next(attempt for attempt in result.attempts if attempt.parent == 0)
+    asked = repair.messages[-1].content
+    assert "I would take a network" not in asked
+    assert "There is no list of layers" in asked
+    assert "A plain network looks like this" in asked
 
 
 async def test_no_prompt_and_no_program_holds_a_label_that_is_hidden(tmp_path):

@@ -6,11 +6,23 @@ Left out: weights and predictions, which stay in memory.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.applications.model_research.config import ModelConfig
 from orchestrator.applications.model_research.smoke import SmokeReport
 from orchestrator.applications.model_research.training import TrainingRecord
 from orchestrator.types import Attempt, Value
+
+
+def layers_of(config: ModelConfig) -> tuple[dict[str, Any], ...]:
+    """The layers of a network, as short as they can be written."""
+    return tuple(one.model_dump(mode="json", exclude_defaults=True) for one in config.layers)
+
+
+def as_json(layers: Sequence[Mapping[str, Any]]) -> str:
+    """Layers as prompts show them, one on a line; nothing where there are none."""
+    return "[\n" + ",\n".join(f"  {json.dumps(one)}" for one in layers) + "\n]" if layers else ""
 
 
 class Assembly(Value):
@@ -19,17 +31,13 @@ class Assembly(Value):
     hypothesis: str = ""
     decision: str = "continue"
     layers: tuple[dict[str, Any], ...] = ()
+    """With what differs from the defaults of their types."""
     notes: tuple[str, ...] = ()
     """What was read into the answer."""
     written_by: str = "assembler"
     """`assembler`, or `model` where a model wrote the source of the plan."""
     parameters: int | None = None
     """By the shapes of the layers' weights, in the smoke test's word."""
-
-    @property
-    def as_json(self) -> str:
-        """The layers as prompts show them, one on a line."""
-        return "[\n" + ",\n".join(f"  {json.dumps(one)}" for one in self.layers) + "\n]"
 
 
 class ResearchDetails(Value):

@@ -110,14 +110,20 @@ def first(brief: Brief, history: Sequence[str], left: int, sample: int) -> tuple
     return conversation(*_task(brief), *_tried(history), idea, _form(brief, left, decides=False), system=SYSTEM)
 
 
-def repair(brief: Brief, failure: Failure) -> tuple[Message, ...]:
-    """Ask for a network that can be built, showing the one that cannot."""
+def repair(brief: Brief, failure: Failure, left: int) -> tuple[Message, ...]:
+    """Ask for a network that can be built, showing the one that cannot; without its layers, for one as after an answer unread."""
+    failed = failure.feedback.strip() + (f"\nHint: {failure.hint}" if failure.hint else "")
+    if not failure.code.strip():
+        return conversation(
+            *_task(brief), f"An earlier answer could not be used: {failed}", _form(brief, left, decides=False), system=SYSTEM
+        )
     return conversation(
         *_task(brief),
         "This plan does not work:",
-        f"```json\n{failure.code.strip()}\n```" if failure.code.strip() else "(no layers)",
-        f"It failed:\n{failure.feedback.strip()}" + (f"\nHint: {failure.hint}" if failure.hint else ""),
-        "Write the whole list of layers again with this mistake repaired and the rest unchanged, as JSON in a fence.",
+        f"```json\n{failure.code.strip()}\n```",
+        f"It failed:\n{failed}",
+        f"Types of layers: {brief.types}. Write the list of layers again, with this mistake repaired and the rest unchanged. "
+        "Answer with one json code block and nothing else. Begin with ```json",
         system=SYSTEM,
     )
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from orchestrator.applications.model_research.assemble import layer_shapes
 from orchestrator.applications.model_research.config import ModelConfig
+from orchestrator.applications.model_research.layers import LAYERS
 from orchestrator.applications.model_research.reading import INFERRED, is_deep
 from orchestrator.errors import UsageError
 from orchestrator.sources import plain_value
@@ -57,7 +58,7 @@ def proposal_of(
     """
     found = _layers(text, list(map(dict, before)))
     notes: list[str] = []
-    layers = _without_inferred(found, notes)
+    layers = _named(_without_inferred(found, notes), len(input_shape) - 1, notes)
     while layers and layers[-1].get("type") in ("Softmax", "LogSoftmax"):
         notes.append(f"{layers.pop()['type']} at the end was left out: logits are wanted")
     try:
@@ -72,6 +73,14 @@ def proposal_of(
         config=config,
         notes=tuple(notes),
     )
+
+
+def layers_in(text: str) -> Layers:
+    """The layers in an answer, valid or not; none where there is no list of them."""
+    try:
+        return _layers(text, [])
+    except Unreadable:
+        return []
 
 
 def with_head(config: ModelConfig, outputs: int, notes: list[str]) -> ModelConfig:
@@ -192,6 +201,33 @@ def _without_inferred(layers: Layers, notes: list[str]) -> Layers:
     if dropped:
         notes.append(f"{', '.join(sorted(dropped))} follow from the input and were left out")
     return found
+
+
+def _named(layers: Layers, axes: int, notes: list[str]) -> Layers:
+    """Layers under names that there are: `GlobalAvgPool2d` and `batchnorm` can mean but one type for rows of so many axes."""
+
+    def renamed(layer: Any) -> Any:
+        if isinstance(layer, list):
+            return [renamed(one) for one in layer]
+        if not isinstance(layer, dict):
+            return layer
+        found = {name: renamed(value) for name, value in layer.items()}
+        name = found.get("type")
+        if isinstance(name, str) and name not in LAYERS:
+            alike = [known for known in LAYERS if _stem(known) == _stem(name)]
+            meant = alike if len(alike) == 1 else [known for known in alike if known.endswith(f"{axes}d")]
+            if len(meant) == 1:
+                notes.append(f"{name} was read as {meant[0]}")
+                found["type"] = meant[0]
+        return found
+
+    named: Layers = renamed(layers)
+    return named
+
+
+def _stem(name: str) -> str:
+    """A type's name without case, underscores and its number of axes."""
+    return re.sub(r"[123]d$", "", name.lower().replace("_", ""))
 
 
 def _hypothesis(text: str) -> str:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from orchestrator.applications.model_research import prompts
 from orchestrator.applications.model_research.assemble import model_source
 from orchestrator.applications.model_research.config import ModelConfig
-from orchestrator.applications.model_research.details import Assembly, ResearchDetails
+from orchestrator.applications.model_research.details import Assembly, ResearchDetails, as_json, layers_of
 from orchestrator.applications.model_research.model import ModelSource
+from orchestrator.applications.model_research.narrower import narrowed
 from orchestrator.applications.model_research.options import ResearchJob
-from orchestrator.applications.model_research.proposals import Proposal, Unreadable, proposal_of
+from orchestrator.applications.model_research.proposals import Proposal, Unreadable, layers_in, proposal_of
 from orchestrator.applications.model_research.smoke import MOST_PARAMETERS, Execute, SmokeReport, smoke
 from orchestrator.applications.model_research.summary import summarise
 from orchestrator.applications.model_research.training import Trained, TrainingOptions, TrainingRecord, train
@@ -37,6 +38,9 @@ _LIMITS = {
     Status.MEMORY_EXCEEDED: Verdict.MEMORY_EXCEEDED,
     Status.OUTPUT_EXCEEDED: Verdict.OUTPUT_EXCEEDED,
 }
+
+_NARROWINGS = 4
+"""How often a network with too many parameters is made narrower: fewer than all of them grow with the square of the widths."""
 
 
 @dataclass(kw_only=True)
@@ -68,11 +72,11 @@ class ResearchWork:
     def correction(self, failure: Failure) -> tuple[Message, ...]:
         """Repair what cannot be built or trained, or improve what was measured."""
         parent = self.ledger.like(self.kind, failure.code, "") if failure.code else None
-        layers = ResearchDetails.of(parent).assembly.as_json if parent is not None else failure.code
+        layers = as_json(ResearchDetails.of(parent).assembly.layers if parent is not None else layers_in(failure.code))
         shown = Failure(code=layers, fault=failure.fault, feedback=failure.feedback, hint=failure.hint)
         if failure.fault is Fault.NONE:
             return prompts.improve(self.brief, shown, self._history(), self._left)
-        return prompts.repair(self.brief, shown)
+        return prompts.repair(self.brief, shown, self._left)
 
     def extract(self, text: str, parent: Attempt | None = None) -> Extraction:
         """The source of the network that an answer plans; a change is made to the layers of `parent`."""
@@ -103,7 +107,7 @@ class ResearchWork:
         assembly = Assembly(
             hypothesis=proposal.hypothesis,
             decision=proposal.decision,
-            layers=tuple(one.model_dump(mode="json") for one in proposal.config.layers),
+            layers=layers_of(proposal.config),
             notes=proposal.notes,
         )
         try:
@@ -113,10 +117,8 @@ class ResearchWork:
             return Judged(diagnosis=diagnosis, verdict=Verdict.UNSCORED, code=extraction.code)
 
     async def _measured(self, config: ModelConfig, assembly: Assembly) -> Judged:
+        config, report, assembly = await self._tried(config, assembly)
         source = model_source(config)
-        rows = self.split.train_x[:16]
-        most = self.job.goal.most_parameters or MOST_PARAMETERS
-        report = await smoke(source, self.execute, rows=rows, seed=self.job.seed, most_parameters=most)
         details = ResearchDetails(assembly=assembly.model_copy(update={"parameters": report.parameters}), smoke=report)
         if not report.passed:
             return self._failed(source, details, report.failure, report.traceback, report.status)
@@ -140,6 +142,24 @@ class ResearchWork:
             score=record.score,
             details=details.model_dump(mode="json"),
         )
+
+    async def _tried(self, config: ModelConfig, assembly: Assembly) -> tuple[ModelConfig, SmokeReport, Assembly]:
+        """The smoke test of a network, made narrower where it has too many parameters, and what became of it."""
+        most = self.job.goal.most_parameters or MOST_PARAMETERS
+        first = None
+        for _ in range(_NARROWINGS + 1):
+            rows, seed = self.split.train_x[:16], self.job.seed
+            report = await smoke(model_source(config), self.execute, rows=rows, seed=seed, most_parameters=most)
+            if report.passed or not report.parameters or report.parameters <= most:
+                break
+            narrow = narrowed(config, parameters=report.parameters, most=most)
+            if narrow is None:
+                break
+            first, config = first or report.parameters, narrow
+        if first:
+            note = f"widths were scaled down: it had {first:,} parameters, and {most:,} are allowed"
+            assembly = assembly.model_copy(update={"layers": layers_of(config), "notes": (*assembly.notes, note)})
+        return config, report, assembly
 
     async def train(self, source: ModelSource, epochs: int, seed: int) -> Trained:
         """Train a network in a sandbox for so many epochs."""
