@@ -83,6 +83,14 @@ _NAMES = {
     **dict.fromkeys(("pandas.option_context", "pandas.set_option", "pandas.options"), "set what holds for one interpreter"),
     "sklearn.set_config": "set what holds for one interpreter",
     **dict.fromkeys(
+        (
+            *("sys.getrecursionlimit", "signal.getsignal", "threading.active_count", "threading.enumerate", "asyncio.all_tasks"),
+            *("warnings.filters", "numpy.geterr", "numpy.get_printoptions", "torch.is_grad_enabled", "torch.get_default_dtype"),
+            *("torch.is_inference_mode_enabled", "torch.get_num_threads", "torch.initial_seed", "os.getcwd", "pathlib.Path.cwd"),
+        ),
+        "look at what holds for one interpreter",
+    ),
+    **dict.fromkeys(
         ("os.system", "os.popen", "os.fork", "concurrent.futures.ProcessPoolExecutor"), "start programs of their own"
     ),
     **dict.fromkeys(("os.listdir", "os.remove", "os.unlink", "os.mkdir", "os.makedirs", "os.walk"), _SHARE),

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from orchestrator.engine.base import LONGEST_LIFE, TIME_TO_LIVE, OnOutput
+from orchestrator.engine.in_place import waits_for_changes
 from orchestrator.engine.sessions import Kind, SessionPools
 from orchestrator.engine.together import as_pytest
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
@@ -31,11 +32,13 @@ from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
 from orchestrator.scoring.verdicts import agreed, basis_of, binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
-from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS, TESTS_OVERLAP
+from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS, COMPARED, TESTS_OVERLAP
 
 _log = logging.getLogger("fumehood.engine")
 _OVERLAPS = frozenset((CANDIDATE_OVERLAPS, TESTS_OVERLAP))
 """Signs of memory that cannot be shared."""
+_DECIDED = (Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.RUNTIME_ERROR)
+"""Verdicts on what the candidate gave, which copies may have made other than one interpreter would."""
 
 _TOGETHER = "Leave judging at `auto`, or ask for `together`."
 _NOT_THE_TESTS = "The run said that the tests are at fault, and without the candidate they are not."
@@ -269,9 +272,8 @@ class Engine:
         again: that failure stands, unless the sandbox died with its report.
 
         Judged apart, candidate and tests have copies of values. Where copies may have hidden something (`unsure` of the result),
-        a program that passed is run once more with values shared, and what fails there has failed. Tests that mean shared values
-        are run so alone (`in_place.py` reads their source); where the candidate then changed what they hold, the result's `basis`
-        is its word unless the program says `in_place`.
+        the program is run once more with values shared, and what fails there has failed. What passes with values shared alone
+        rests on the candidate's `word`, unless the program says `in_place`: then it is run so from the beginning.
 
         Judged together, the tests are at fault (`invalid_tests`) only where they are so without the candidate too, which is tried
         once for the same tests: otherwise the candidate has failed.
@@ -292,20 +294,14 @@ class Engine:
         declared = program.in_place
         if program.tests is not None:
             judging = _judging(program, pool.provider)
-            shares = declared or (judging == "apart" and _says_in_place(program.tests, program.module, program.entry_point))
+            shares = declared or (judging == "apart" and waits_for_changes(program.tests))
             program = program.model_copy(update={"judging": judging, "in_place": shares})
         run = functools.partial(self._run, pool, asked=asked, limits=limits, caller=caller, priority=priority, wait=wait)
         result = await run(program, on_output=on_output)
         if program.in_place:
-            result = _by_word(result, declared=declared)
-        elif result.verdict is Verdict.ACCEPTED and result.unsure and program.judging == "apart":
-            shared = await run(program.model_copy(update={"in_place": True}), on_output=None)
-            if shared.verdict is not Verdict.ACCEPTED:
-                result = shared.model_copy(update={"unsure": result.unsure})
-            elif _OVERLAPS & set(shared.unsure):
-                result = _by_word(result.model_copy(update={"unsure": shared.unsure}), declared=declared)
-            else:
-                result = agreed(result, shared)
+            result = _shared_alone(result, declared=declared)
+        elif result.unsure and result.judging == "apart" and result.verdict in _DECIDED:
+            result = _both_ways(result, await run(program.model_copy(update={"in_place": True}), on_output=None))
         if result.verdict is Verdict.INVALID_TESTS and result.judging == "together":
             result = await self._proved(program, result, run)
         self.metrics.runs[result.status, result.verdict or ""] += 1
@@ -541,20 +537,33 @@ def _why_together(tests: str, module: str, files: frozenset[tuple[str, bytes]]) 
     return why_together(tests, module, dict(files))
 
 
-@functools.lru_cache(maxsize=256)
-def _says_in_place(tests: str, module: str, entry_point: str) -> bool:
-    """Remembered, for many candidates are judged by the same tests."""
-    from orchestrator.engine.in_place import says_in_place
+def _both_ways(copies: ExecutionResult, shared: ExecutionResult) -> ExecutionResult:
+    """What two runs of the same tests say, with copies of values and with values shared.
 
-    return says_in_place(tests, module, entry_point)
+    What passes with values shared alone is refused if its result was compared with what it had changed: who empties a list and
+    returns nothing agrees with `sorted(xs)`.
+    """
+    passed = copies.verdict is Verdict.ACCEPTED
+    if shared.verdict is not Verdict.ACCEPTED:
+        undecided = shared.verdict in (Verdict.UNSCORED, Verdict.INVALID_TESTS)
+        return copies if undecided and not passed else shared.model_copy(update={"unsure": copies.unsure})
+    if not passed and {COMPARED, CANDIDATE_CHANGED} <= set(shared.unsure):
+        return copies
+    if not passed:
+        return _on_word(shared.model_copy(update={"unsure": copies.unsure}))
+    if _OVERLAPS & set(shared.unsure):
+        return _on_word(copies.model_copy(update={"unsure": shared.unsure}))
+    return agreed(copies, shared)
 
 
-def _by_word(result: ExecutionResult, *, declared: bool) -> ExecutionResult:
+def _shared_alone(result: ExecutionResult, *, declared: bool) -> ExecutionResult:
     """A result with values shared: what the candidate changed of the tests' though nobody `declared` it, and what depends on
-    memory that cannot be shared, it says itself."""
-    signs = _OVERLAPS if declared else _OVERLAPS | {CANDIDATE_CHANGED}
-    if result.verdict is not Verdict.ACCEPTED or not signs & set(result.unsure):
-        return result
+    memory that cannot be shared, it says itself; so what its result was compared with."""
+    signs = _OVERLAPS if declared and COMPARED not in result.unsure else _OVERLAPS | {CANDIDATE_CHANGED}
+    return _on_word(result) if result.verdict is Verdict.ACCEPTED and signs & set(result.unsure) else result
+
+
+def _on_word(result: ExecutionResult) -> ExecutionResult:
     tests = tuple(test.model_copy(update={"basis": "word"}) for test in result.tests)
     return result.model_copy(update={"basis": "word", "tests": tests})
 

@@ -54,6 +54,17 @@ class Apart:
         self.process.stdin.flush()
         return Result(json.loads(self.process.stdout.readline()))
 
+    def judge(self, code: str, tests: str) -> list[Result]:
+        """The runs that the engine makes: with copies of values, and shared where that may have hidden something. The last decides."""
+        from sandbox_image.agent import protocol  # not in the process that forks, which has the agent under another name
+
+        runs = [self.run(code, tests)]
+        if runs[0].unsure and not (runs[0].tampered or runs[0].not_apart):
+            runs.append(self.run(code, tests, in_place=True))
+            if not runs[0].accepted and {protocol.COMPARED, protocol.CANDIDATE_CHANGED} <= set(runs[1].unsure):
+                runs.reverse()
+        return runs
+
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()

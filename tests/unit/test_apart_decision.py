@@ -50,6 +50,11 @@ APART += [
     "import candidate as c\nclass Mine(c.shapes.Base):\n    def f(self): return super().__len__()",
 ]
 TOGETHER = {
+    "import threading\nfrom candidate import f\nn = threading.active_count()\nassert f(2) == 4 and threading.active_count() == n": "look at",
+    "import asyncio\nfrom candidate import f\nasync def go(): return await f(2), len(asyncio.all_tasks())": "look at",
+    "import torch\nfrom candidate import f\nassert f(2) == 4 and torch.is_grad_enabled()": "look at",
+    "import warnings\nfrom candidate import f\nassert f(2) == 4 and not warnings.filters": "look at",
+    "from pathlib import Path\nfrom candidate import f\nd = Path.cwd()\nassert f(2) == 4 and Path.cwd() == d": "look at",
     "def test_a(monkeypatch): pass": "monkeypatch",
     "def test_a(capsys): pass": "prints",
     "def test_a(capfd): pass": "prints",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.in_place import says_in_place
-
 CODE = """
 import torch
 class SGD(torch.optim.Optimizer):
@@ -65,7 +63,7 @@ HONEST = {
 
 def judged(heavy, code, body):
     tests = f"import torch\nfrom candidate import *\ndef test_a():{body}\n"
-    return heavy.run(code, tests, in_place=says_in_place(tests, "candidate"))
+    return heavy.judge(code, tests)[-1]
 
 
 @pytest.mark.parametrize("name", HONEST)

@@ -475,7 +475,7 @@ FAILED = RunReport(
     tests_complete=True,
     stdout="shared",
 )
-IN_PLACE = "from candidate import f\ndef test_f():\n    xs = [2, 1]\n    f(xs)\n    assert xs == [1, 2]"
+WAITING = "from candidate import f\ndef test_f():\n    xs = [2, 1]\n    while xs:\n        f(xs)"
 
 
 async def judge_apart(answers, tests=TESTS, **program) -> tuple[ExecutionResult, list[bool]]:
@@ -517,29 +517,40 @@ async def test_a_sandbox_that_dies_in_the_second_run_leaves_no_acceptance(analys
     assert (result.verdict, result.reward) == (Verdict.UNSCORED, None)
 
 
-async def test_a_failure_with_copies_is_final(analysis):
-    result, shared = await judge_apart([FAILED.model_copy(update={"unsure": (CHANGED,)})])
+async def test_what_passes_with_values_shared_alone_rests_on_the_candidates_word(analysis):
+    failed = FAILED.model_copy(update={"unsure": (CHANGED,), "stdout": "copies"})
+    result, shared = await judge_apart([failed, ALL_PASSED])
+    assert (result.verdict, result.basis, result.tests[0].basis, shared) == (Verdict.ACCEPTED, "word", "word", [False, True])
+    assert result.unsure == (CHANGED,)
+    result, shared = await judge_apart([failed, FAILED])
+    assert (result.verdict, result.stdout, shared) == (Verdict.WRONG_ANSWER, "shared", [False, True])
+    result, _ = await judge_apart([failed, DEAD, DEAD, DEAD])
+    assert (result.verdict, result.stdout) == (Verdict.WRONG_ANSWER, "copies"), "what was decided is not undone"
+
+
+async def test_a_failure_that_copies_do_not_explain_is_final(analysis):
+    result, shared = await judge_apart([FAILED])
     assert (result.verdict, shared) == (Verdict.WRONG_ANSWER, [False])
 
 
 @pytest.mark.parametrize(
     ("tests", "declared", "unsure", "basis"),
     [
-        (IN_PLACE, False, (CHANGED,), "word"),
-        (IN_PLACE, False, (), ""),
-        (IN_PLACE, True, (CHANGED,), ""),
+        (WAITING, False, (CHANGED,), "word"),
+        (WAITING, False, (), ""),
+        (WAITING, True, (CHANGED,), ""),
         (TESTS, True, (CHANGED,), ""),
         (TESTS, True, (OVERLAPS,), "word"),
-        (IN_PLACE, False, (OVERLAPS,), "word"),
+        (WAITING, False, (OVERLAPS,), "word"),
     ],
 )
-async def test_tests_that_mean_shared_values_are_run_so_alone(analysis, tests, declared, unsure, basis):
+async def test_tests_that_say_in_place_or_wait_for_it_are_run_so_alone(analysis, tests, declared, unsure, basis):
     result, shared = await judge_apart([UNSURE.model_copy(update={"unsure": unsure})], tests, in_place=declared)
     assert (result.verdict, result.basis, result.tests[0].basis, shared) == (Verdict.ACCEPTED, basis, basis, [True])
 
 
 async def test_judged_together_nothing_is_shared_or_tried_again(analysis):
-    result, shared = await judge_apart([UNSURE], IN_PLACE, judging="together")
+    result, shared = await judge_apart([UNSURE], WAITING, judging="together")
     assert (result.verdict, shared) == (Verdict.ACCEPTED, [False])
 
 

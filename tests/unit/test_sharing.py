@@ -9,21 +9,20 @@ import textwrap
 import pytest
 from apart_harness import ROOM, Apart, Result
 
-from orchestrator.engine.in_place import says_in_place
+from orchestrator.engine.in_place import waits_for_changes
 
 
 def judged(apart: Apart, code: str, tests: str) -> list[Result]:
-    """The runs that the engine makes of a candidate; it is accepted where all are."""
-    code, tests = textwrap.dedent(code), textwrap.dedent(tests)
-    shared = says_in_place(tests, "candidate")
-    runs = [apart.run(code, tests, in_place=shared)]
-    if runs[0].accepted and runs[0].unsure and not shared:
-        runs.append(apart.run(code, tests, in_place=True))
-    return runs
+    return apart.judge(textwrap.dedent(code), textwrap.dedent(tests))
 
 
 def accepted(runs: list[Result]) -> list[bool]:
     return [run.accepted for run in runs]
+
+
+def is_right(runs: list[Result]) -> bool:
+    """As the engine decides it: by the last run."""
+    return runs[-1].accepted
 
 
 UNCHANGED = {
@@ -230,13 +229,13 @@ PAIRS = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_right_work_is_accepted(heavy, name):
     runs = judged(heavy, PAIRS[name][1], PAIRS[name][0])
-    assert all(accepted(runs)), runs
+    assert is_right(runs), runs
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_wrong_work_is_not_accepted(heavy, name):
     runs = judged(heavy, PAIRS[name][2], PAIRS[name][0])
-    assert not all(accepted(runs)), runs
+    assert not is_right(runs), runs
     assert not any(run.tampered for run in runs)
 
 
@@ -359,8 +358,8 @@ MEMORY = {
 def test_memory_of_an_argument_is_seen_in_what_is_handed_out(heavy, name):
     imports, shares, copies, test = MEMORY[name]
     tests = f"{imports}\nfrom candidate import f\ndef test_a():\n    {test}"
-    assert not all(accepted(judged(heavy, f"{imports}\ndef f(x): return {shares}", tests)))
-    assert all(accepted(runs := judged(heavy, f"{imports}\ndef f(x): return {copies}", tests))), runs
+    assert not is_right(judged(heavy, f"{imports}\ndef f(x): return {shares}", tests))
+    assert is_right(runs := judged(heavy, f"{imports}\ndef f(x): return {copies}", tests)), runs
 
 
 @pytest.mark.parametrize(
@@ -847,15 +846,67 @@ def both(name: str) -> tuple[str, str, str]:
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_a_change_in_place_that_is_meant_is_accepted(heavy, name):
     tests, right, _ = both(name)
-    assert accepted(runs := judged(heavy, right, tests)) == [True], runs
+    assert is_right(runs := judged(heavy, right, tests)), runs
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_work_on_a_copy_is_not_accepted_where_a_change_is_meant(heavy, name):
     tests, _, wrong = both(name)
     runs = judged(heavy, wrong, tests)
-    assert not all(accepted(runs)), runs
+    assert not is_right(runs), runs
     assert not any(run.tampered for run in runs)
+
+
+_KEEPS = "class S:\n    def dedupe(self, n):\n        k = 0\n        for x in n:\n            if k == 0 or n[k - 1] != x:\n                n[k] = x; k += 1\n        return k"
+_READS = "from candidate import S\ndef test_a():\n    nums = [1, 1, 2]\n    k = S().dedupe(nums)\n    assert k == 2\n    "
+_GRID = "class B:\n    def __init__(self): self.c = [[0, 0]]\n    def cells(self): return {give}\n    def total(self): return sum(map(sum, self.c))"
+BESIDE = {
+    "a part up to the result": (_READS + "assert nums[:k] == [1, 2]", _KEEPS),
+    "items up to the result": (_READS + "want = [1, 2]\n    for i in range(k): assert nums[i] == want[i]", _KEEPS),
+    "items in an expression": (_READS + "want = [1, 2]\n    assert all(nums[i] == want[i] for i in range(k))", _KEEPS),
+    "a sorted part": (_READS + "assert sorted(nums[:k]) == [1, 2]", _KEEPS),
+    "bytes that were read": (
+        "from candidate import fill\ndef test_a():\n    buf = bytearray(3)\n    n = fill(buf)\n    assert bytes(buf[:n]) == b'ab'",
+        "def fill(buf):\n    buf[:2] = b'ab'\n    return 2",
+    ),
+    "an item of what nobody holds": (
+        "from candidate import B\ndef test_a():\n    b = B()\n    b.cells()[0][1] = 7\n    assert b.total() == 7",
+        _GRID.format(give="self.c"),
+    ),
+    "a loop that the candidate ends": (
+        "from candidate import pop\ndef test_a():\n    xs, out = [2, 1], []\n    while xs: out.append(pop(xs))\n    assert out == [1, 2]",
+        "def pop(xs):\n    xs.sort()\n    return xs.pop(0)",
+    ),
+}
+"""Tests that read what was changed together with a result."""
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_was_changed_may_be_read_beside_a_result(heavy, name):
+    tests, code = BESIDE[name]
+    assert is_right(runs := judged(heavy, code, tests) if "while" not in tests else [heavy.run(code, tests, in_place=True)]), runs
+    copying = code.replace("(self, n):", "(self, n):\n        n = [*n]").replace("(buf):", "(buf):\n    buf = buf[:]")
+    copying = copying.replace("return self.c", "return [[*row] for row in self.c]").replace("(xs):", "(xs):\n    xs = xs[:]")
+    assert copying != code
+    if "while" not in tests:  # which would go on for ever
+        assert not is_right(runs := judged(heavy, copying, tests)), runs
+
+
+EMPTIED = {
+    "a list": ("xs = [2, 1]", "f(xs) == sorted(xs)", "(xs.clear(), [])[1]"),
+    "a list, with a name": ("xs = [2, 1]\n    r = f(xs)\n    want = sorted(xs)", "r == want", "(xs.clear(), [])[1]"),
+    "a dictionary": ("xs = {1: 2}", "f(xs) == sum(xs.values())", "(xs.clear(), 0)[1]"),
+    "an array": ("import numpy as np\n    xs = np.ones(3)", "f(xs) == xs.sum() * 2", "(xs.fill(0), 0)[1]"),
+    "a tensor": ("import torch\n    xs = torch.ones(3)", "torch.equal(f(xs), xs * 2)", "xs.zero_() * 0"),
+    "a leaf": ("import torch\n    xs = torch.ones(3, requires_grad=True)", "torch.equal(f(xs), xs * 2)", "xs.data.zero_() * 0"),
+}
+
+
+@pytest.mark.parametrize("name", EMPTIED)
+def test_who_changes_what_it_is_compared_with_gains_nothing(heavy, name):
+    before, asked, body = EMPTIED[name]
+    tests = f"from candidate import f\ndef test_a():\n    {before}\n    assert {asked}"
+    assert not is_right(runs := judged(heavy, f"def f(xs): return {body}", tests)), runs
 
 
 LEFT_ALONE = {
@@ -903,121 +954,32 @@ LEFT_ALONE = {
 def test_a_value_that_is_to_stay_as_it_was(heavy, name):
     tests, right, wrong = LEFT_ALONE[name]
     tests = f"from candidate import {'R' if 'R()' in tests else 'f'}\n{tests}"
-    assert all(accepted(runs := judged(heavy, right, tests))), runs
-    assert not all(accepted(runs := judged(heavy, wrong, tests))), runs
+    assert is_right(runs := judged(heavy, right, tests)), runs
+    assert not is_right(runs := judged(heavy, wrong, tests)), runs
 
 
-# Reading the tests
-
-MEANT = {
-    "a function that is handed on": "def last(xs): xs.pop()\nassert f([1, 2], last) == [1]",
-    "what a context manager gives": "with S() as s:\n    s.tags.append(1)\nassert s.tags == [1]",
-    "one of two objects that were made in one line": "a, b = S('a'), S('b')\na.tags.append(1)\nassert a.tags == [1]",
-    "objects made in a list": "stacks = [S(1), S(2)]\nstacks[0].tags.append(1)\nassert stacks[0].tags == [1]",
-    "objects made one by one in a list": "stacks = [S(i) for i in range(2)]\nstacks[0].tags.append(1)\nassert stacks[0].tags == [1]",
-    "a call for its effect": "f(x)\nassert x == [1]",
-    "a call for its effect, keyword": "f(xs=x, n=3)\nassert x == [1]",
-    "held to be None": "assert f(x) is None\nassert x == [1]",
-    "a result held to be None": "got = f(x)\nassert got is None and x == [1]",
-    "an item": "f(data['x'])\nassert data == {'x': [1]}",
-    "in a loop": "for x, want in CASES:\n    f(x)\n    assert x == want",
-    "in another block": "if True:\n    f(x)\nwith open('x') as g:\n    assert x == [1]",
-    "awaited": "async def test_a(x):\n    await f(x)\n    assert x == [1]",
-    "NumPy's assertion": "import numpy as np\nf(x)\nnp.testing.assert_array_equal(x, [1])",
-    "a method": "s = S()\ns.sort(x)\nassert x == [1]",
-    "a method of a fixture": "import pytest\n@pytest.fixture\ndef s():\n    return S()\ndef test_a(s):\n    x = [1]\n    s.sort(x)\n    assert x == [1]",
-    "through the module": "import candidate\ncandidate.f(x)\nassert x == [1]",
-    "an attribute that is changed": "b = B()\nb.items['x'] = 1\nassert b.size() == 1",
-    "an attribute with a name": "b = B()\nitems = b.items\nitems.append(1)\nassert b.size() == 1",
-    "an argument that is changed": "xs = [1]\nb = B(xs)\nxs += [2]\nassert b.size() == 2",
-    "identity": "assert f(x) is x",
-    "no identity": "assert f(x) is not x",
-    "identity in unittest": "class TestA:\n    def test_a(self):\n        self.assertIs(f(x), x)",
+WAITS = {
+    "a heap": "while heap:\n    out.append(pop(heap))",
+    "a number of items": "while len(xs) > 1:\n    if True:\n        n = f(3, xs=xs)",
+    "in its condition": "while step(board) and board:\n    pass",
 }
-MEANT |= {
-    "an argument beside a result": "assert f(x) == [1]\nassert x == [2]",
-    "what was taken out of an argument": "def test_a(case):\n    xs = case[0]\n    assert f(*case) == 1\n    assert xs == [1]",
-    "an argument that is changed under a view": "xs = [1]\nb = B(xs)\nxs.pop()\nassert len(b) == 0",
-    "a context": "o = [1]\nwith f(o):\n    pass\nassert o == [2]",
-    "a lambda that changes what it is passed": "assert f([1, 2], lambda xs: xs.pop()) == 1",
-    "a class of their own": "class Node:\n    pass\nassert f(Node()) == 1",
-}
-MEANT |= {
-    "every function of several": "import pytest\n@pytest.mark.parametrize('g', [f])\ndef test_a(g):\n    for one in (f, S):\n        one(x)\n        assert x == [1]",
-    "a part that an assertion's loop runs over": "f(x)\nfor one in x:\n    assert one == 1",
-    "an attribute of a case that was set up": "class TestA:\n    def setup_method(self):\n        self.x = []\n    def test_a(self):\n        assert f(self.x) == 1 and self.x == [1]",
-    "a check that raises": "f(x)\nif x != [1]:\n    raise AssertionError",
-    "a check that fails": "import pytest\nf(x)\nif x != [1]:\n    pytest.fail('no')",
-    "in a dictionary": "assert {'got': f(x), 'x': x} == {'got': 1, 'x': [1]}",
-    "in a text": "assert f'{f(x)} {x}' == '1 [1]'",
-    "a view of a view": "y = x[1:]\nz = y[1:]\nf(z)\nassert x == [1]",
-    "an operator whose value is not used": "s = S()\nx << s\nassert x == [1]",
-    "an operator with another on its left": "s = S()\ns >> x\nassert x == [1]",
-    "an operator in an assertion": "s = S()\nassert x in s\nassert x == [2, 1]",
-    "an operator whose value is kept": "s = S()\nr = s @ x\nassert x == [2, 1]",
-    "a method of what a test gets": "def test_a(sorter):\n    xs = [2]\n    sorter.run(xs)\n    assert xs == [1]",
-    "a variable of the test case's": "class TestA:\n    sorter = S\n    def test_a(self):\n        xs = [2]\n        self.sorter(xs)\n        assert xs == [1]",
-    "read by a helper": "class TestA:\n    def fine(self): assert self.xs == [1]\n    def test_a(self):\n        self.xs = [2]\n        f(self.xs)\n        self.fine()",
-    "an attribute of an object is set under a result": "s = S()\nn = s.names()\ns.size = 3\nassert list(n) == [1]",
-}
-NOT_MEANT = {
-    "a result of a tuple that is compared": "a, b = f(x)\nassert a == x",
-    "something computed from a result": "got = sorted(f(x))\nassert got == x",
-    "results of map": "got = list(map(f, x))\nassert got == x",
-    "results by a helper": "def run(xs): return sorted(f(xs))\ngot = run(x)\nassert got == x",
-    "a helper that compares": "def check(xs): assert f(xs) == xs\ncheck(x)\ncheck(x)",
-    "a result in a loop": "for case in CASES:\n    xs, want = case\n    got = f(xs)\n    assert got == want",
-    "a result beside the argument in one comparison": "assert f(x) == x",
-    "several results beside their arguments": "y = [3]\nassert [f(x), f(y)] == [x, y]",
-    "a call in an argument": "assert f([f(x), x]) == 1",
-    "an expectation that is changed along": "s = S()\nwant = s.names()\nwant.append(3)\ns.push(3)\nassert s.names() == want",
-    "a number from before": "s = S()\nn = s.size()\ns.push(3)\nassert s.size() == n + 1",
-    "a number from before, with a constant": "s = S()\nn = s.size()\ns.push(3)\nassert n == 0",
-    "another object of the candidate's": "s = S()\nn = s.child()\ns.push(3)\nassert n.name == 'a'",
-    "a result that is asked for again": "s = S()\nn = s.names()\ns.push(3)\nn = s.names()\nassert n == [3]",
-    "a copy that is changed": "s = S()\nt = s.copy()\nt[0] = 1\nassert s.size() == 0",
-    "a file": "f(item)\nwith open(item) as g:\n    text = g.read()\nassert text == 'a'",
-    "a marker of the tests' own": "_unset = object()\ndef pick(a):\n    missing = a is _unset\n    return missing\nassert f(1) == 1",
-    "a loop over results": "for one in f(x):\n    assert one in x",
-    "results of two calls in one line": "a, b = f(1), f(2)\nassert a == 1 and b == 2",
-    "a class of tests": "class TestA:\n    def test_a(self):\n        assert f(1) == 1",
-    "an exception": "class MyError(ValueError): pass\nassert f(MyError) == 1",
-    "a lambda that computes": "assert f([1, 2], lambda xs: xs[0]) == 1",
-    "an argument that is expected": "s = S()\ns.push(item)\nassert s.top() == item",
-    "a call of the tests' own": "def prepare(xs): xs.append(1)\nx = []\nprepare(x)\nassert x == [1]\nassert f(x) == 1",
-    "a library's": "import random\nrandom.shuffle(x)\nassert x\nassert f(x) == 1",
-    "a method of a library's": "from pathlib import Path\np = Path('a')\np.write_text(x)\nassert x == 'a'\nassert f(x) == 1",
-    "a function of a library's making": "from unittest.mock import Mock\ndef test_a():\n    m = Mock()\n    m(item)\n    assert f(item) == 1",
-    "what pytest gives": "def test_a(tmp_path):\n    xs = ['a']\n    tmp_path.joinpath(*xs)\n    assert f(xs) == 1",
-    "a subtest": "import unittest\nclass TestA(unittest.TestCase):\n    def test_a(self):\n        for xs, want in CASES:\n            with self.subTest(xs=xs):\n                self.assertEqual(f(xs), want)",
-    "a number that is passed": "s = S()\nfor i in range(3):\n    s.push(i)\n    assert s.top() == i",
-    "a text that is passed": "s = S()\nfor key, value in [('a', 1), ('b', 2)]:\n    s.put(key, value)\n    assert s.get(key) == value",
-    "a number that is a parameter": "import pytest\n@pytest.mark.parametrize('n', [1, 2])\ndef test_a(n):\n    s = S()\n    s.push(n)\n    assert s.top() == n",
-    "one of two numbers": "n = 1\nassert f(n, n) == 2",
-    "a class that was imported": "f(3)\nassert type(f(1)) == S",
-    "a choice of the tests' own": "y = x if item else data\nassert f(y) == 1",
-    "a value of the tests' own": "xs = []\nxs.append(1)\nassert f(xs) == 1",
-    "a result that is changed": "xs = f(3)\nxs.append(1)\nassert xs == [1]",
-    "None": "assert f(x) is None",
-    "a class": "assert type(f(x)) is int",
-    "a member": "assert f(x) is Color.RED",
-    "what does not parse": "def (",
-    "a deep one": "assert f(" + "(" * 5000 + ")" * 5000 + ")",
+WAITS_NOT = {
+    "for ever": "while True:\n    if f(xs):\n        break",
+    "a number of its own": "while n < 3:\n    n += f(xs)",
+    "no loop": "f(xs)\nassert xs == [1]",
+    "what does not parse": "while (",
+    "a deep one": "while f(" + "(" * 5000 + ")" * 5000 + "):\n    pass",
 }
 
 
-def reading(source: str) -> bool:
-    return says_in_place(f"from candidate import f, S, B, Color\nx, item, data, CASES = [2], 3, {{}}, []\n{source}", "candidate")
+@pytest.mark.parametrize("name", WAITS)
+def test_loops_that_the_candidate_must_end_are_known(name):
+    assert waits_for_changes(WAITS[name])
 
 
-@pytest.mark.parametrize("name", MEANT)
-def test_tests_that_mean_shared_values_are_known(name):
-    assert reading(MEANT[name])
-
-
-@pytest.mark.parametrize("name", NOT_MEANT)
-def test_tests_that_mean_copies_are_known(name):
-    assert not reading(NOT_MEANT[name])
+@pytest.mark.parametrize("name", WAITS_NOT)
+def test_other_loops_are_known(name):
+    assert not waits_for_changes(WAITS_NOT[name])
 
 
 NO_COPIES = {
@@ -1195,7 +1157,7 @@ def test_what_copies_would_hide_is_refused_or_rests_on_the_candidates_word(heavy
     code, body = NO_COPIES[name]
     runs = judged(heavy, code, f"import numpy as np\nfrom candidate import *\ndef test_a():\n    {body}")
     assert not any(run.tampered or run.error for run in runs), runs
-    if all(accepted(runs)):
+    if is_right(runs):
         last = runs[-1]
         assert "word" in {test["basis"] for run in runs for test in run.tests.values()} or {
             "the candidate handed out memory of another value",
@@ -1265,4 +1227,4 @@ FRESH = {
 @pytest.mark.parametrize("name", FRESH)
 def test_right_work_beside_what_copies_would_hide_is_accepted(heavy, name):
     code, body = FRESH[name]
-    assert all(accepted(judged(heavy, code, f"import numpy as np\nfrom candidate import *\ndef test_a():\n    {body}")))
+    assert is_right(judged(heavy, code, f"import numpy as np\nfrom candidate import *\ndef test_a():\n    {body}"))

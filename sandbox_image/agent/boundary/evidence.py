@@ -87,11 +87,19 @@ _PASSES = 4
 class Evidence:
     """Reads the assertions of one file of tests. `given` are names of Python's and of libraries'.
 
-    `files` says that the candidate has written files: what the tests read of any may be its own.
+    `files` says that the candidate has written files: what the tests read of any may be its own. `changes` says that it changes
+    what it is passed, where the tests use what comes back: `f(xs) == sorted(xs)` has none then, and `f(xs)`, `xs == [1]` has.
     """
 
     def __init__(
-        self, tree: ast.Module, reading: Reading, given: frozenset[str], entry_point: str, *, files: bool = False
+        self,
+        tree: ast.Module,
+        reading: Reading,
+        given: frozenset[str],
+        entry_point: str,
+        *,
+        files: bool = False,
+        changes: bool = False,
     ) -> None:
         self.given, self.foreign, self.taken, self.imports = given, reading.foreign, reading.taken, reading.imports
         self.entry_point = entry_point
@@ -115,6 +123,9 @@ class Evidence:
         self._touched: set[str] = set()
         """Names of what functions may fill."""
         nodes = list(ast.walk(tree))
+        self.changing = {id(node) for node in nodes if isinstance(node, ast.Call)} if changes else set()
+        """The `id` of each call that changes what it is passed if it is the candidate's."""
+        self.changing -= {id(inner) for node in nodes if isinstance(node, ast.Expr) for inner in _effects(node.value)}
         called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
         self.passed = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called}
         """Names that stand elsewhere than in a call: who calls such a function with what is not known."""
@@ -457,6 +468,8 @@ class _Frame:
         theirs = self.kind(receiver[0] if receiver else node.func) in THEIRS
         for one in given:
             self._handed(one, Kind.GIVEN if theirs or most in THEIRS else Kind.OWN, theirs=theirs)
+            if theirs and id(node) in self._file.changing:
+                self._filled(one, Kind.GIVEN)
 
     def _handed(self, node: ast.expr, kind: Kind, *, theirs: bool) -> None:
         """An expression is passed on. What it gives may be called with values of this kind; `theirs` says by the candidate."""
@@ -1003,6 +1016,13 @@ class _Frame:
 
 _HOLDING = (ast.Lambda, ast.Attribute, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Call, ast.Name)
 """What may give something that can be called."""
+
+
+def _effects(node: ast.expr) -> Iterator[ast.expr]:
+    """What an expression is that is a statement: a call for what it does."""
+    yield node
+    if isinstance(node, ast.Await):
+        yield node.value
 
 
 def _is_mock(node: ast.expr) -> bool:

@@ -313,15 +313,20 @@ class Link:
         self.basis = self._basis_outside
         self.speech.now = ""
 
+    @property
+    def shares(self) -> bool:
+        """Whether values are shared, and not copied."""
+        return isinstance(self._sharing, sharing.Shared)
+
     def settle(self) -> BaseException | None:
-        """A test has passed: notice what it has done to values since its last question, and what the candidate did since then.
+        """A test is over: notice what it has done to values since its last question, and what the candidate did since then.
 
         That may come from a thread, or from an object that was dropped; the test has not seen it, and rests on its word. Nothing
         is asked where neither side has anything of the other's. Returns why the candidate does not answer.
         """
         if self.received and self._speaks_of_unseen and "torch" in sys.modules and self.speech.of(arrays.UNSEEN):
             self.rest_on("word")
-        has_theirs = self._held or self.drop or isinstance(self._sharing, sharing.Shared)
+        has_theirs = self._held or self.drop or self.shares
         if self.broken or self._depth or not (has_theirs and (self._sharing.entries or self.callables)):
             return None
         self._late = self._sharing.keeps = True
@@ -329,7 +334,7 @@ class Link:
             self.ask("settle")
         except (Exception, Broken) as exc:
             return exc
-        except NotApart as exc:  # what the test has put into a value since: it has passed, and nobody asked for that
+        except NotApart as exc:  # what the test has put into a value since: it is over, and nobody asked for that
             NotApart.raised.remove(exc)
         finally:
             self._late = self._sharing.keeps = False
@@ -1121,7 +1126,9 @@ class Link:
         """The candidate changed a leaf of the tests' own: so does ours, where values are shared or it has a gradient to use."""
         if not isinstance(data, torch.Tensor) or not (grad is None or isinstance(grad, torch.Tensor)):
             raise Garbled("a tensor that is none")
-        if isinstance(self._sharing, sharing.Copies) and leaf.grad is None:
+        if self.shares or leaf.grad is None:
+            self.unsure.add(protocol.CANDIDATE_CHANGED)
+        if not self.shares and leaf.grad is None:
             return
         if self._in_module and not same_tensor(data, leaf.data):
             self._objection = _REPLACED

@@ -26,15 +26,17 @@ class Sides:
 
     def __init__(self, tests: str, module: str, names: Iterable[str], entry_point: str) -> None:
         self._tests, self._module, self._names, self._entry_point = tests, module, names, entry_point
-        self._known: dict[tuple[int, int, bool], bool] = {}
+        self._known: dict[tuple[int, int, bool, bool], bool] = {}
 
-    def both_candidates(self, line: int, column: int, *, files: bool = False) -> bool:
-        """Whether both sides of the assertion that stands there are the candidate's. `files` says that it has written some."""
-        place = line, column, files
+    def both_candidates(self, line: int, column: int, *, files: bool = False, changes: bool = False) -> bool:
+        """Whether both sides of the assertion that stands there are the candidate's.
+
+        `files` says that it has written some, `changes` that it changes what it is passed.
+        """
+        place = line, column, files, changes
         if place not in self._known:
-            evidence = self._evidence_with_files if files else self._evidence
             try:
-                self._known[place] = evidence.is_lacking(line, column)
+                self._known[place] = self._evidence(files, changes).is_lacking(line, column)
             except RecursionError:  # nested too deeply to be read
                 self._known[place] = True
         return self._known[place]
@@ -83,13 +85,9 @@ class Sides:
         """The tests as they are written: what is compiled has assertions taken apart."""
         return ast.parse(self._tests)
 
-    @functools.cached_property
-    def _evidence(self) -> Evidence:
-        return Evidence(self.tree, self._reading, self._given, self._entry_point)
-
-    @functools.cached_property
-    def _evidence_with_files(self) -> Evidence:
-        return Evidence(self.tree, self._reading, self._given, self._entry_point, files=True)
+    @functools.cache  # noqa: B019  the run ends with it
+    def _evidence(self, files: bool, changes: bool) -> Evidence:
+        return Evidence(self.tree, self._reading, self._given, self._entry_point, files=files, changes=changes)
 
     @functools.cached_property
     def _given(self) -> frozenset[str]:

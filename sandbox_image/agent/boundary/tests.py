@@ -248,6 +248,8 @@ class _Judge:
         self._failed |= outcome in _FAILING
         self._reported.add(name)
         self._report.send(event="test", name=name, outcome=outcome, basis=self._link.basis, **told)
+        if outcome in _FAILING:
+            self._link.settle()  # now that it is reported: for what copies may have hidden
         self._link.end()
 
     def _why_not_passed(self, name: str) -> str:
@@ -526,11 +528,13 @@ class _Judge:
 
     def _compared(self, line: int, column: int) -> None:
         """An assertion passed: where the candidate gave both of its sides, on its word."""
-        if self._link.basis == "word":
+        if self._link.basis == "word" and not self._link.shares:
             return
-        folders = self._link.folders
-        if self._sides.both_candidates(line, column, files=folders is not None and folders.touched):
+        files = self._link.folders is not None and self._link.folders.touched
+        if self._sides.both_candidates(line, column, files=files):
             self._link.rest_on("word")
+        elif self._link.shares and self._sides.both_candidates(line, column, files=files, changes=True):
+            self._link.unsure.add(protocol.COMPARED)
 
     def _raise_found(self) -> None:
         """The tests were imported. Fail where an assertion failed meanwhile."""
