@@ -33,8 +33,8 @@ def answered(request, number):
 def few_images(folder):
     rng = np.random.default_rng(0)
     for name, shape, classes in (("mnist", (28, 28), 10), ("cifar10", (32, 32, 3), 10), ("cats_dogs", (64, 64, 3), 2)):
-        y = np.arange(200) % classes
-        np.savez(folder / f"{name}.npz", x=rng.integers(0, 255, (200, *shape), dtype=np.uint8), y=y)
+        y = np.arange(80) % classes
+        np.savez(folder / f"{name}.npz", x=rng.integers(0, 255, (80, *shape), dtype=np.uint8), y=y)
 
 
 @pytest.mark.parametrize("names", [tuple(notebooks.NOTEBOOKS)], ids=["all"])
