@@ -143,3 +143,11 @@ def test_a_type_that_can_mean_but_one_is_taken_as_that_and_noted() -> None:
     assert {"conv was read as Conv2d", "relu was read as ReLU"} <= set(found.notes)
     with pytest.raises(Unreadable, match="Did you mean"):
         read('[{"type": "Conv9d"}]')
+
+
+def test_json_that_is_not_valid_is_shown_where_it_breaks() -> None:
+    answer = '```json\n{"layers": [\n  {"type": "Conv2d", "padding": 1"},\n  {"type": "ReLU"}\n]}\n```'
+    with pytest.raises(Unreadable, match=r'not valid at `\{"type": "Conv2d", "padding": 1"\},`. There is no list of layers'):
+        read(answer)
+    with pytest.raises(Unreadable, match=r"^There is no list"):
+        read("I would take three layers.")

@@ -118,9 +118,21 @@ def _layers(text: str, before: Layers) -> Layers:
                 value = value.get("layers", [value] if "type" in value else None)
         if isinstance(value, list) and value and all(isinstance(one, dict) and "type" in one for one in value):
             return value
-    raise Unreadable(
-        'There is no list of layers: write [{"type": "Conv2d", "out_channels": 16, "kernel_size": 3}, ...] in a fence.'
-    )
+    wanted = 'write [{"type": "Conv2d", "out_channels": 16, "kernel_size": 3}, ...] in a fence.'
+    raise Unreadable(f"{_broken(text)}There is no list of layers: {wanted}")
+
+
+def _broken(text: str) -> str:
+    """Where the JSON of an answer breaks off or is not valid, in a sentence; nothing where there is none."""
+    for source in reversed(_FENCE.findall(text)):
+        if source.lstrip().startswith(("{", "[")):
+            try:
+                json.loads(source)
+            except json.JSONDecodeError as error:
+                return f"The JSON is not valid at `{source.split(chr(10))[error.lineno - 1].strip()[:80]}`. "
+            except RecursionError:
+                return "The JSON is nested too deeply. "
+    return ""
 
 
 def _bare(text: str) -> list[str]:
