@@ -36,6 +36,12 @@ VALUE = "AssertionError: the worked example must be 3, got 7"
             "RuntimeError: The size of tensor a (3) must match the size of tensor b (8) at non-singleton dimension 1",
             ".unsqueeze(1)",
         ),
+        (
+            "RuntimeError: The size of tensor a (8) must match the size of tensor b (4) at non-singleton dimension 1\n"
+            "while calling loss(pred, target) with pred of shape (8, 4), target of shape (8,)",
+            "one_hot(target, pred.shape[1])",
+        ),
+        ("AttributeError: module 'torch.nn.functional' has no attribute 'logsoftmax'", "F.log_softmax(x, dim=1)"),
         ("RuntimeError: Boolean value of Tensor with more than one value is ambiguous", "torch.where(condition, a, b)"),
         ("ValueError: only one element tensors can be converted to Python scalars", "torch.where(condition, a, b)"),
         ("Failed: loss(pred, target) returned a tensor of shape (8,); expected a scalar", "end with .mean() or .sum()"),

@@ -21,10 +21,11 @@ _BY_MESSAGE: tuple[tuple[str, str], ...] = (
         "torch.max and torch.maximum take no plain numbers: write x.clamp(min=0) for max(0, x), x.clamp(max=1) for min(1, x).",
     ),
     (
-        r"torch\.nn\.functional' has no attribute '(\w+)'",
+        r"torch\.nn\.functional' has no attribute '(?!logsoftmax)(\w+)'",
         "F has no {0}: plain mathematics is in torch (torch.log, torch.exp, torch.where), stable logarithms are F.logsigmoid(x) "
         "and F.log_softmax(x, dim=1).",
     ),
+    (r"has no attribute 'logsoftmax'", "it is F.log_softmax(x, dim=1)."),
     (
         r"returned (?:-?inf|nan)|is inf or nan",
         "never take torch.log of a sigmoid or softmax: log(sigmoid(x)) is F.logsigmoid(x), log(1 - sigmoid(x)) is "
@@ -42,6 +43,11 @@ _BY_MESSAGE: tuple[tuple[str, str], ...] = (
     (
         r"Dimension out of range",
         "a tensor of shape (N,) has no dimension 1: leave .flatten(1), .sum(1) and dim=1 out, and end with .mean().",
+    ),
+    (
+        r"(?s)(?:must match the size of tensor b|broadcast|shape mismatch).*of shape \((\d+), \d+\), \w+ of shape \(\1,\)",
+        "each target is the number of a class: torch.nn.functional.one_hot(target, pred.shape[1]) has the shape of pred, and "
+        "pred.gather(1, target.unsqueeze(1)) takes what belongs to each target.",
     ),
     (
         r"must match the size of tensor b|broadcast|shape mismatch",
