@@ -157,6 +157,8 @@ class TestResult(Value):
     """For a failure: the tests fail with it whatever the candidate does (a missing import, an undefined name or fixture)."""
     basis: Basis = ""
     """What a test that was judged apart rests on."""
+    circular: bool = False
+    """Judged with values shared: it compares what the candidate gave with what that had changed, and with nothing else."""
 
     def __repr__(self) -> str:
         return f"<TestResult: {self.outcome} {self.name}{': ' if self.message else ''}{self.message.partition(chr(10))[0]}>"

@@ -32,7 +32,7 @@ from orchestrator.sandbox.pool import IDLE_MEMORY, Pool
 from orchestrator.scoring.verdicts import agreed, basis_of, binary_reward, verdict_of_program, verdict_of_tests
 from orchestrator.settings import Settings
 from orchestrator.types import ExecutionResult, Limits, Program, RunReport, Status, TestOutcome, Verdict
-from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS, COMPARED, TESTS_OVERLAP
+from sandbox_image.agent.protocol import CANDIDATE_CHANGED, CANDIDATE_OVERLAPS, TESTS_OVERLAP
 
 _log = logging.getLogger("fumehood.engine")
 _OVERLAPS = frozenset((CANDIDATE_OVERLAPS, TESTS_OVERLAP))
@@ -301,7 +301,7 @@ class Engine:
         if program.in_place:
             result = _shared_alone(result, declared=declared)
         elif result.unsure and result.judging == "apart" and result.verdict in _DECIDED:
-            result = _both_ways(result, await run(program.model_copy(update={"in_place": True}), on_output=None))
+            result = _both_ways(result, await run(program.model_copy(update={"in_place": True}), asked="apart", on_output=None))
         if result.verdict is Verdict.INVALID_TESTS and result.judging == "together":
             result = await self._proved(program, result, run)
         self.metrics.runs[result.status, result.verdict or ""] += 1
@@ -540,14 +540,18 @@ def _why_together(tests: str, module: str, files: frozenset[tuple[str, bytes]]) 
 def _both_ways(copies: ExecutionResult, shared: ExecutionResult) -> ExecutionResult:
     """What two runs of the same tests say, with copies of values and with values shared.
 
-    What passes with values shared alone is refused if its result was compared with what it had changed: who empties a list and
-    returns nothing agrees with `sorted(xs)`.
+    A test that passes with values shared alone has failed if it compares the result with what the candidate changed, and with
+    nothing else: who empties a list and returns nothing agrees with `sorted(xs)`.
     """
     passed = copies.verdict is Verdict.ACCEPTED
     if shared.verdict is not Verdict.ACCEPTED:
-        undecided = shared.verdict in (Verdict.UNSCORED, Verdict.INVALID_TESTS)
-        return copies if undecided and not passed else shared.model_copy(update={"unsure": copies.unsure})
-    if not passed and {COMPARED, CANDIDATE_CHANGED} <= set(shared.unsure):
+        if shared.verdict is Verdict.INVALID_TESTS:  # what cannot be shared decides nothing
+            return _on_word(copies) if passed else copies
+        return (
+            copies if shared.verdict is Verdict.UNSCORED and not passed else shared.model_copy(update={"unsure": copies.unsure})
+        )
+    failed = {test.name for test in copies.tests if test.outcome not in (TestOutcome.PASSED, TestOutcome.SKIPPED)}
+    if any(test.circular and test.name in failed for test in shared.tests):
         return copies
     if not passed:
         return _on_word(shared.model_copy(update={"unsure": copies.unsure}))
@@ -559,7 +563,8 @@ def _both_ways(copies: ExecutionResult, shared: ExecutionResult) -> ExecutionRes
 def _shared_alone(result: ExecutionResult, *, declared: bool) -> ExecutionResult:
     """A result with values shared: what the candidate changed of the tests' though nobody `declared` it, and what depends on
     memory that cannot be shared, it says itself; so what its result was compared with."""
-    signs = _OVERLAPS if declared and COMPARED not in result.unsure else _OVERLAPS | {CANDIDATE_CHANGED}
+    circular = any(test.circular for test in result.tests)
+    signs = _OVERLAPS if declared and not circular else _OVERLAPS | {CANDIDATE_CHANGED}
     return _on_word(result) if result.verdict is Verdict.ACCEPTED and signs & set(result.unsure) else result
 
 

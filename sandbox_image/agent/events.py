@@ -65,6 +65,7 @@ _READ: dict[str, dict[str, Callable[[Any], Any]]] = {
         "broken": bool,
         "proved": bool,
         "basis": _one_of("", "data", "line_up", "word"),
+        "circular": bool,
     },
     "received": {},
     "not_apart": {"message": _message},
@@ -79,7 +80,7 @@ def event_of(line: bytes) -> Event:
     """A line of the report, or `MALFORMED`: whoever runs beside the tests may find where they write it."""
     try:
         told = json.loads(line)
-        told = {"broken": False, "proved": False, "basis": "", "unsure": [], **told}
+        told = {"broken": False, "proved": False, "basis": "", "circular": False, "unsure": [], **told}
         found = {"event": told["event"]} | {key: read(told[key]) for key, read in _READ[told["event"]].items()}
     except (ValueError, TypeError, LookupError, RecursionError):
         return MALFORMED

@@ -69,7 +69,6 @@ SIGNS = (CHANGED, AGAIN, TWICE, OVERLAPS, UNSHARED, LAID_OUT, TOO_MANY)
 CANDIDATE_CHANGED = f"the candidate {CHANGED}"
 CANDIDATE_OVERLAPS = f"the candidate {OVERLAPS}"
 TESTS_OVERLAP = f"the tests {OVERLAPS}"
-COMPARED = "the tests compare what the candidate gave with what they had passed to it, which it may change"
 USERS = range(61184, 65280)
 """Users that containers run as, each at a time only one: the kernel counts much by user, for all containers together.
 

@@ -224,6 +224,7 @@ class Test(TypedDict):
     side: Told
     proved: bool
     basis: Literal["", "data", "line_up", "word"]
+    circular: NotRequired[bool]
     broken: NotRequired[bool]
     """Whether the boundary broke under it. The agent keeps that to itself."""
 

@@ -56,12 +56,11 @@ class Apart:
 
     def judge(self, code: str, tests: str) -> list[Result]:
         """The runs that the engine makes: with copies of values, and shared where that may have hidden something. The last decides."""
-        from sandbox_image.agent import protocol  # not in the process that forks, which has the agent under another name
-
         runs = [self.run(code, tests)]
         if runs[0].unsure and not (runs[0].tampered or runs[0].not_apart):
             runs.append(self.run(code, tests, in_place=True))
-            if not runs[0].accepted and {protocol.COMPARED, protocol.CANDIDATE_CHANGED} <= set(runs[1].unsure):
+            failed = {name for name, outcome in runs[0].outcomes.items() if outcome not in ("passed", "skipped")}
+            if any(test["circular"] and name in failed for name, test in runs[1].tests.items()):
                 runs.reverse()
         return runs
 

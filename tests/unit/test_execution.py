@@ -528,6 +528,24 @@ async def test_what_passes_with_values_shared_alone_rests_on_the_candidates_word
     assert (result.verdict, result.stdout) == (Verdict.WRONG_ANSWER, "copies"), "what was decided is not undone"
 
 
+async def test_what_is_compared_with_its_own_change_stays_refused(analysis):
+    failed = FAILED.model_copy(update={"unsure": (CHANGED,), "stdout": "copies"})
+    circular = ALL_PASSED.model_copy(update={"tests": (PASSED.model_copy(update={"circular": True}),)})
+    result, shared = await judge_apart([failed, circular])
+    assert (result.verdict, result.stdout, shared) == (Verdict.WRONG_ANSWER, "copies", [False, True])
+    result, _ = await judge_apart([UNSURE, circular])
+    assert (result.verdict, result.basis) == (Verdict.ACCEPTED, ""), "with copies it did not agree with itself"
+
+
+async def test_values_that_cannot_be_shared_decide_nothing(analysis):
+    apart = RunReport(status=Status.OK, not_apart="A lock cannot be passed")
+    result, shared = await judge_apart([UNSURE, apart])
+    assert (result.verdict, result.basis, result.judging, shared) == (Verdict.ACCEPTED, "word", "apart", [False, True])
+    failed = FAILED.model_copy(update={"unsure": (CHANGED,), "stdout": "copies"})
+    result, shared = await judge_apart([failed, apart])
+    assert (result.verdict, result.stdout, shared) == (Verdict.WRONG_ANSWER, "copies", [False, True])
+
+
 async def test_a_failure_that_copies_do_not_explain_is_final(analysis):
     result, shared = await judge_apart([FAILED])
     assert (result.verdict, shared) == (Verdict.WRONG_ANSWER, [False])

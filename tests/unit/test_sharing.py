@@ -10,6 +10,7 @@ import pytest
 from apart_harness import ROOM, Apart, Result
 
 from orchestrator.engine.in_place import waits_for_changes
+from sandbox_image.agent.boundary.sharing import asks_identity
 
 
 def judged(apart: Apart, code: str, tests: str) -> list[Result]:
@@ -909,6 +910,38 @@ def test_who_changes_what_it_is_compared_with_gains_nothing(heavy, name):
     assert not is_right(runs := judged(heavy, f"def f(xs): return {body}", tests)), runs
 
 
+_BOTH = "from candidate import sort, largest\ndef test_a():\n    xs = [3, 1]\n    assert largest(xs) == max(xs)\ndef test_b():\n    xs = [3, 1]\n    {body}"
+_SORTING = "def sort(xs):\n    xs.sort()\n    return xs\ndef largest(xs): return max(xs)"
+AROUND = {
+    "another test": _BOTH.format(body="sort(xs)\n    assert xs == [1, 3]"),
+    "the same test": _BOTH.format(body="r = sort(xs)\n    assert r == xs\n    assert xs == [1, 3]"),
+    "a result and a change": _BOTH.format(
+        body="assert sort(xs) == sorted(xs)\n    ys = [2, 1]\n    sort(ys)\n    assert ys == [1, 2]"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_what_is_compared_with_its_own_change_does_not_count_against_others(heavy, name):
+    assert is_right(runs := judged(heavy, _SORTING, AROUND[name])), runs
+    assert not is_right(runs := judged(heavy, _SORTING.replace("xs.sort()", "xs = sorted(xs)"), AROUND[name])), runs
+
+
+@pytest.mark.parametrize("name", ["X_train", "Data", "Xs"])
+def test_a_variable_with_a_capital_is_no_class(heavy, name):
+    tests = f"from candidate import f\ndef test_a():\n    {name} = [1, 2]\n    out = f({name})\n    assert out == [1, 2]\n    assert out is not {name}"
+    assert is_right(runs := judged(heavy, "def f(x): return list(x)", tests)), runs
+    assert not is_right(runs := judged(heavy, "def f(x): return x", tests)), runs
+    assert is_right(runs := judged(heavy, "def f(x): return x", tests.replace("is not", "is"))), runs
+
+
+def test_a_class_that_is_asked_for_takes_no_second_run():
+    assert not asks_identity("from shapes import (Circle,\n  Point)\nassert type(f(1)) is Point and type(f(2)) is not int")
+    assert not asks_identity("class Own: pass\nassert type(f(Own)) is Own or f() is None or identity(3)")
+    assert asks_identity("from shapes import CACHE\nassert f() is not CACHE")
+    assert asks_identity("ident = id\nassert ident(f(x)) != ident(x)")
+
+
 LEFT_ALONE = {
     "compared with the result": (
         "def test_a():\n    x = [2, 1]\n    want = sorted(x)\n    assert f(x) == want == sorted(x)",
@@ -983,6 +1016,31 @@ def test_other_loops_are_known(name):
 
 
 NO_COPIES = {
+    "memory of a tensor, as an array": (
+        "def f(x):\n    r = float(x.sum())\n    x[:] = 0\n    return r",
+        "import torch\n    x = torch.ones(2).numpy()\n    assert f(x) == 2\n    assert x.tolist() == [1, 1]",
+    ),
+    "memory of a leaf, changed by the tests": (
+        "def f(x): return x.detach()",
+        "import torch\n    w = torch.ones(2, requires_grad=True)\n    o = f(w)\n    with torch.no_grad(): w.fill_(5)\n    assert o.tolist() == [1, 1]",
+    ),
+    "memory of a leaf, changed by its other name": (
+        "def f(x): return x.detach()",
+        "import torch\n    x = torch.zeros(2, requires_grad=True)\n    y = f(x)\n    y[0] = 9\n    assert x[0] == 0",
+    ),
+    "weights that are followed": (
+        "import torch\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.w = torch.nn.Parameter(torch.ones(1))\n"
+        "class Mean:\n    def __init__(self, n): self.s = n.w.detach()\n    def update(self, n): self.s = self.s / 2 + n.w.detach() / 2",
+        "import torch\n    n = Net()\n    e = Mean(n)\n    with torch.no_grad(): n.w.fill_(3)\n    e.update(n)\n    assert e.s.item() == 2",
+    ),
+    "a wish for gradients that stays": (
+        "def f(x):\n    x.requires_grad_()\n    return float(x.detach().sum())",
+        "import torch\n    x = torch.ones(2)\n    assert f(x) == 2\n    assert not x.requires_grad",
+    ),
+    "a name of a column": (
+        "def f(s):\n    s[:] = s * 2\n    s.name = 'z'",
+        "import pandas as pd\n    s = pd.Series([1, 2], name='q')\n    f(s)\n    assert s.tolist() == [2, 4]\n    assert s.name == 'q'",
+    ),
     "windows that overlap": (
         "def f(x, n): return [x[i:i + n] for i in range(len(x) - n + 1)]",
         "w = f(np.arange(4.0), 2)\n    for v in w: v -= v.mean()\n    assert all(np.allclose(v, [-0.5, 0.5]) for v in w)",
@@ -1183,6 +1241,15 @@ def test_what_the_candidates_values_lead_to_is_no_way_to_be_judged_together(heav
 
 
 FRESH = {
+    "a loop over what is changed": (
+        "def f(x, k): x[k] = [1]",
+        "from collections import OrderedDict, deque\n    od, dq = OrderedDict(a=[0], b=[0]), deque([0, 0])\n    for k in od: f(od, k)\n"
+        "    for k, _ in enumerate(dq): f(dq, k)\n    assert od == {'a': [1], 'b': [1]} and list(dq) == [[1], [1]]",
+    ),
+    "an array of a tensor": (
+        "def f(x): x[:] = 5",
+        "import torch\n    x = torch.zeros(2).numpy()\n    f(x)\n    assert x.tolist() == [5, 5]",
+    ),
     "lists": ("def f(): return [1]", "a, b = f(), f()\n    a.append(2)\n    assert b == [1]"),
     "rows": (
         "import numpy as np\nclass M:\n    def __init__(self): self.m = np.zeros((2, 3))\n    def row(self, i): return self.m[i].copy()\n"

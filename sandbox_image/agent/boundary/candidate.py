@@ -35,7 +35,7 @@ from . import enums, sharing, values, wire
 from .answering import AnswerWriter, Inputs, QuestionReader
 from .exceptions import fields_of
 from .folders import Folders, roots
-from .gradients import Mirror
+from .gradients import Mirror, set_leaf
 from .hints import is_hint
 from .loops import CandidatesLoops
 from .standins import mocked, signature_of, stand_in, stand_in_class
@@ -249,6 +249,7 @@ class Server:
         self.kept[0], self._numbers[id(module)] = module, 0
         if in_place:
             self._sharing = sharing.Shared(of_candidate=True)
+        self._sharing.leaves = lambda: [one.tensor for one in (*self.leaves.values(), *self.inputs.leaves.values())]
 
     # What is kept
 
@@ -502,10 +503,12 @@ class Server:
                 _seed(library, args)
         for number, data, grad in extras.get("leaves", []):
             leaf = self.leaves[number]
-            leaf.tensor.data = data
-            leaf.tensor.grad = grad
+            self._sharing.touch(leaf.tensor)
+            set_leaf(leaf.tensor, data, grad)
             leaf.note()
         for number, data, grad in extras.get("inputs", []):
+            if (known := self.inputs.leaves.get(number)) is not None:
+                self._sharing.touch(known.tensor)
             self.inputs.told(number, data, grad)
 
     def _record_warnings(self) -> None:
@@ -584,9 +587,16 @@ class Server:
         self._new_leaves.clear()
 
     def _holds(self) -> bool:
-        return isinstance(self._sharing, sharing.Copies) and (self._sharing.holds or threading.active_count() > 1)
+        sharing_now = self._sharing
+        return isinstance(sharing_now, sharing.Copies) and bool(
+            sharing_now.holds or sharing_now.lent or threading.active_count() > 1
+        )
 
     def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any]:
+        changed = [(number, leaf) for number, leaf in self.leaves.items() if leaf.changed()]
+        inputs = self.inputs.changed() if self.inputs.leaves else []
+        for mirror in (*(leaf for _, leaf in changed), *(self.inputs.leaves[number] for number, _, _ in inputs)):
+            self._sharing.touch(mirror.tensor)
         extras: dict[str, Any] = {"signs": sorted(self._sharing.signs)} if self._sharing.signs else {}
         if self._holds():
             extras["holds"] = True
@@ -600,12 +610,11 @@ class Server:
             leaf_type = torch.nn.Parameter
             told = [(number, self.leaves[number]) for number in self._new_leaves]
             extras["new"] = [(n, isinstance(leaf.tensor, leaf_type), leaf.data, leaf.grad) for n, leaf in told]
-        changed = [(number, leaf) for number, leaf in self.leaves.items() if leaf.changed()]
         if changed:
             for _, leaf in changed:
                 leaf.note()
             extras["leaves"] = [(number, leaf.data, leaf.grad) for number, leaf in changed]
-        if self.inputs.leaves and (inputs := self.inputs.changed()):
+        if inputs:
             extras["inputs"] = inputs
         return extras
 

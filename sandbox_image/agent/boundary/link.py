@@ -266,6 +266,9 @@ class Link:
         """Called with what the tests found while the candidate had called them."""
         self.expects_error: Callable[[], bool] = lambda: False
         """Whether the tests catch errors where they stand now."""
+        self.compared = self.changed = False
+        """Whether the test that runs has compared what the candidate gave with what it had passed to it, and whether the
+        candidate has changed anything of the tests'."""
         self.unsure: set[str] = set()
         """What copies of arguments and results may have hidden: reasons, in words."""
 
@@ -302,6 +305,7 @@ class Link:
     def begin(self, name: str) -> None:
         """A test begins: it rests on what was asked outside of tests, and so far on nothing less."""
         self.speech.now = name
+        self.compared = self.changed = False
         self._basis_outside = self.basis
         self.unreached.begin()
         self.refused.clear()
@@ -710,6 +714,7 @@ class Link:
         self._sharing.reads(reader)
         value = reader.whole()
         if isinstance(self._sharing, sharing.Shared) and self._sharing.changed:
+            self.changed = True
             self.unsure.add(protocol.CANDIDATE_CHANGED)
             if self._late:
                 self.rest_on("word")
@@ -1127,6 +1132,7 @@ class Link:
         if not isinstance(data, torch.Tensor) or not (grad is None or isinstance(grad, torch.Tensor)):
             raise Garbled("a tensor that is none")
         if self.shares or leaf.grad is None:
+            self.changed = True
             self.unsure.add(protocol.CANDIDATE_CHANGED)
         if not self.shares and leaf.grad is None:
             return
@@ -1172,8 +1178,7 @@ class Link:
                 if self._in_module:
                     self._objection = _REPLACED
                 self.rest_on("word")  # what the tests compute with it from now on, the candidate gave
-            mirror.tensor.data = data
-            mirror.tensor.grad = grad
+            set_leaf(mirror.tensor, data, grad)
             mirror.note()
         if "graph" in extras:
             graph, refs, outputs = extras["graph"]

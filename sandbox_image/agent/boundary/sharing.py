@@ -12,6 +12,7 @@ Left out: what follows from what was noticed. `link.py` notes it, and the engine
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import operator
@@ -38,13 +39,14 @@ _ARRAYS = (("numpy", "ndarray"), ("numpy.ma", "MaskedArray"), ("torch", "Tensor"
 _entry = [[]]  # type: ignore[var-annotated]
 _ALONE = sys.getrefcount(_entry[0])
 """References to a value that nobody but its entry here holds."""
-_ONE_OBJECT = (
-    r"(?:None|True|False|[A-Z]\w*[a-z]\w*(?!\s*[.\[(\w])|int|float|str|bytes|bool|list|dict|tuple|set|frozenset|complex)\b"
-)
+_CONSTANTS = {"None", "True", "False"} | {name for name, kind in vars(builtins).items() if isinstance(kind, type)}
+"""Names of what is one object on both sides."""
 _IDENTITY = re.compile(
-    rf"\bis\b(?!\s+(?:not\s+)?{_ONE_OBJECT})|(?<![.\w\"'])id\s*[(,)]|\bassertIs(?:Not)?\b|\bis_(?:not)?\b"
-    r"|shares?_memory|\.base\b|owndata|OWNDATA|data_ptr|storage|ctypes|__array_interface__"
+    r"\bis\b(?:\s+not\b)?(?:\s+(?P<name>[A-Za-z_]\w*)\b(?!\s*[.\[(]))?|(?<![.\w\"'])id\b(?![\"'])|\bassertIs(?:Not)?\b"
+    r"|\bis_(?:not)?\b|shares?_memory|\.base\b|owndata|OWNDATA|data_ptr|storage|ctypes|__array_interface__"
 )
+_CLASSES = re.compile(r"(?m)^\s*(?:class\s+(\w+)|(?:from\s+[\w.]+\s+)?import\s+(\([^)]*\)|[^\n#;]+))")
+"""Classes of a file's own, and what it imports."""
 _WITH_MEMORY = ("ndarray", "Tensor")
 _NUMBERS = "biufcMm"
 """Kinds of NumPy's types that may be seen in memory of another, whichever of them that is."""
@@ -55,8 +57,13 @@ _MOST_VIEWS = 200
 
 
 def asks_identity(tests: str) -> bool:
-    """Whether tests may ask if two values are one object, or one memory: a guess, for speed alone. It can cost a needless run."""
-    return _IDENTITY.search(tests) is not None
+    """Whether tests may ask if two values are one object, or one memory: a guess, for speed alone. It can cost a needless run.
+
+    Classes that they define or import are no values that cross: `type(x) is Point` asks for nothing.
+    """
+    asked = {match["name"] for match in _IDENTITY.finditer(tests)} - _CONSTANTS
+    words = {word for found in _CLASSES.findall(tests) if asked for text in found for word in re.findall(r"\w+", text)}
+    return not asked <= {word for word in words if word[0].isupper() and not word.isupper()}
 
 
 Place = tuple[int, int]
@@ -119,6 +126,10 @@ class _Memory:
         """Where the numbers of those lie that are arrays or tensors; under the negative key, a mask."""
         self.signs: set[str] = set()
         """What was noticed: see `protocol.SIGNS`."""
+        self.leaves: Callable[[], Iterable[Any]] = tuple
+        """Tensors with gradients that both sides have, each its own; memory of theirs is shared in neither way."""
+        self.lent: set[int] = set()
+        """The `id` of those of which memory was handed out."""
         self.keeps = False
         """Whether all is looked at and what nobody holds is kept: a test is over, and what it held is looked at once more."""
 
@@ -147,6 +158,17 @@ class _Memory:
             self.places[key] = place
         if (mask := _mask_of(value)) is not None and (place := _place_of(mask)) is not None:
             self.places[-key] = place
+
+    def lend(self, places: Iterable[Place]) -> None:
+        """Note of which tensors with gradients memory is handed out here."""
+        for leaf in self.leaves():
+            if (own := _place(leaf.detach())) and any(own[0] < high and low < own[1] for low, high in places):
+                self.lent.add(id(leaf))
+
+    def touch(self, leaf: Any) -> None:
+        """A tensor with gradients was changed: on the other side, what was handed out of its memory was not."""
+        if id(leaf) in self.lent:
+            self.signs.add(protocol.UNSHARED)
 
     def forget(self, key: int) -> None:
         """Remember a value no more."""
@@ -275,6 +297,7 @@ class Copies(_Memory):
                 self.signs.add(protocol.TWICE)
             if _overlap(crossing.values(), (place for key, place in self.places.items() if key not in crossing)):
                 self.signs.add(protocol.OVERLAPS)
+            self.lend(crossing.values())
         self._remember(writer.met)
 
     def read(self, reader: values.Reader) -> None:
@@ -428,6 +451,7 @@ class Shared(_Memory):
                 return one, offset, array.shape, array.strides, array.dtype.str, bool(array.flags.writeable), kind == "Tensor"
         mask = None if (mask := _mask_of(value)) is None else _place_of(mask)
         meets = mask is not None and any(mask[0] < high and low < mask[1] for _, (low, high), _ in others)
+        self.lend([place])
         if touched or meets or (self._of_candidate and _meets_itself(array, place)):
             self.signs.add(protocol.OVERLAPS)
         return None
@@ -486,8 +510,11 @@ class Shared(_Memory):
                 raise values.Garbled("a change to another kind of value")
             self.changed = self.changed or number not in self._new
             self._new.discard(number)
+            wanted = _parts(content)
             _make_alike(entry.value, content)
-            self.note(number, _parts(entry.value))
+            self.note(number, parts := _parts(entry.value))
+            if _is_whole(content) and not _same(wanted, parts):  # it keeps what cannot be set: a size, a wish for gradients
+                self.signs.add(protocol.UNSHARED)
         for number in reader.expect(list):
             self.forget(number)
         for value in reader.met or ():
@@ -697,15 +724,28 @@ def _put_content(writer: values.Writer, value: Any) -> None:
     values.WRITE.get(type(value), values.Writer.other)(writer, value)
 
 
+def _is_key(old: Any, new: Any) -> bool:
+    """Whether two keys are one, without asking any that could say so of itself."""
+    return old is new or (type(old) is type(new) and type(old) in (str, int, bytes) and old == new)
+
+
 def _make_alike(old: Any, new: Any) -> None:
     """Give `old` what `new` holds, in place."""
     kind = type(old)
     if kind is list or kind is bytearray or kind is array:
         with contextlib.suppress(BufferError):  # one that is looked at as memory keeps its size
             old[:] = new
+    elif kind is deque and len(old) == len(new):  # a loop over it goes on
+        for place, one in enumerate(new):
+            old[place] = one
     elif kind is deque:
         old.clear()
         old.extend(new)
+    elif kind is not set and kind in _BUILTIN and len(old) == len(new) and all(map(_is_key, old, new)):
+        for key, one in new.items():
+            dict.__setitem__(old, key, one)  # an OrderedDict's own would end a loop over it
+        if kind is defaultdict:
+            old.default_factory = new.default_factory
     elif kind in _BUILTIN:
         old.clear()
         (dict.update if kind is Counter else type(old).update)(old, new)  # Counter's own would take pairs for items
@@ -713,6 +753,8 @@ def _make_alike(old: Any, new: Any) -> None:
             old.default_factory = new.default_factory
     elif _is_table(old):
         old._update_inplace(new)  # as pandas' own methods do with `inplace`
+        if hasattr(new, "name"):
+            old.name = new.name
     elif hasattr(old, "requires_grad"):
         with sys.modules["torch"].no_grad():
             if old.shape == new.shape and old.dtype == new.dtype:
@@ -727,11 +769,13 @@ def _make_alike(old: Any, new: Any) -> None:
             old.mask = new._mask
             old._fill_value = new._fill_value
         with contextlib.suppress(ValueError):  # memory that is another array's keeps its size, and may be for reading alone
-            old.flags.writeable = True
+            if not old.flags.writeable:  # memory of a tensor can be written to, and refuses to be told so
+                old.flags.writeable = True
             if old.shape != new.shape:
                 old.resize(new.shape, refcheck=False)
             if old.shape == new.shape:
                 old[...] = new
-            old.flags.writeable = new.flags.writeable
+            if old.flags.writeable != new.flags.writeable:
+                old.flags.writeable = new.flags.writeable
         if getattr(new, "hardmask", False):
             old.harden_mask()

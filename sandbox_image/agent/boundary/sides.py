@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import functools
 import sys
 from collections.abc import Iterable
@@ -40,6 +41,13 @@ class Sides:
             except RecursionError:  # nested too deeply to be read
                 self._known[place] = True
         return self._known[place]
+
+    def is_circular(self, test: str) -> bool:
+        """Whether no assertion in a test, by its name, has evidence if the candidate changes what it is passed."""
+        nodes = [one.node for one in self._reading.tests.values() if one.name == test]
+        with contextlib.suppress(RecursionError):
+            return not any(self._evidence(False, True).has_any(node) for node in nodes)
+        return True
 
     def uses(self, test: str, names: set[str]) -> bool:
         """Whether a test, by its name, or something that is no test uses one of these names."""

@@ -247,7 +247,8 @@ class _Judge:
             told["proved"] = outcome in _FAILING and self.is_proved(exc)
         self._failed |= outcome in _FAILING
         self._reported.add(name)
-        self._report.send(event="test", name=name, outcome=outcome, basis=self._link.basis, **told)
+        circular = self._link.compared and self._link.changed and self._sides.is_circular(name.partition("[")[0])
+        self._report.send(event="test", name=name, outcome=outcome, basis=self._link.basis, circular=circular, **told)
         if outcome in _FAILING:
             self._link.settle()  # now that it is reported: for what copies may have hidden
         self._link.end()
@@ -534,7 +535,7 @@ class _Judge:
         if self._sides.both_candidates(line, column, files=files):
             self._link.rest_on("word")
         elif self._link.shares and self._sides.both_candidates(line, column, files=files, changes=True):
-            self._link.unsure.add(protocol.COMPARED)
+            self._link.compared = True
 
     def _raise_found(self) -> None:
         """The tests were imported. Fail where an assertion failed meanwhile."""
