@@ -544,12 +544,12 @@ def _both_ways(copies: ExecutionResult, shared: ExecutionResult) -> ExecutionRes
     nothing else: who empties a list and returns nothing agrees with `sorted(xs)`.
     """
     passed = copies.verdict is Verdict.ACCEPTED
+    if shared.verdict is Verdict.INVALID_TESTS:  # what cannot be shared decides nothing
+        return _on_word(copies) if passed else copies
+    if shared.verdict is Verdict.UNSCORED and not passed:
+        return copies
     if shared.verdict is not Verdict.ACCEPTED:
-        if shared.verdict is Verdict.INVALID_TESTS:  # what cannot be shared decides nothing
-            return _on_word(copies) if passed else copies
-        return (
-            copies if shared.verdict is Verdict.UNSCORED and not passed else shared.model_copy(update={"unsure": copies.unsure})
-        )
+        return shared.model_copy(update={"unsure": copies.unsure})
     failed = {test.name for test in copies.tests if test.outcome not in (TestOutcome.PASSED, TestOutcome.SKIPPED)}
     if any(test.circular and test.name in failed for test in shared.tests):
         return copies

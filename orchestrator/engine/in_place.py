@@ -9,6 +9,7 @@ Left out: loops that end by a `break`.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 
 from orchestrator.sources import parse
@@ -16,6 +17,7 @@ from orchestrator.sources import parse
 _MAY_WAIT = re.compile(r"\bwhile\b(?!\s*True\b)")
 
 
+@functools.lru_cache(maxsize=256)  # many candidates are judged by the same tests
 def waits_for_changes(tests: str) -> bool:
     """Whether a loop of the tests goes on while a variable says so that a call in it is passed. Tests that do not parse: no."""
     if _MAY_WAIT.search(tests) is None:

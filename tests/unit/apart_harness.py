@@ -56,8 +56,11 @@ class Apart:
 
     def judge(self, code: str, tests: str) -> list[Result]:
         """The runs that the engine makes: with copies of values, and shared where that may have hidden something. The last decides."""
-        runs = [self.run(code, tests)]
-        if runs[0].unsure and not (runs[0].tampered or runs[0].not_apart):
+        from orchestrator.engine.in_place import waits_for_changes
+
+        waits = waits_for_changes(tests)
+        runs = [self.run(code, tests, in_place=waits)]
+        if not waits and runs[0].unsure and not (runs[0].tampered or runs[0].not_apart):
             runs.append(self.run(code, tests, in_place=True))
             failed = {name for name, outcome in runs[0].outcomes.items() if outcome not in ("passed", "skipped")}
             if any(test["circular"] and name in failed for name, test in runs[1].tests.items()):

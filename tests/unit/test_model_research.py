@@ -210,6 +210,21 @@ async def test_a_plan_with_too_many_parameters_is_made_narrower_and_says_so(tmp_
     assert "nn.Conv2d(1, 40, 3" in wide.code
 
 
+async def test_a_plan_that_stays_too_large_fails_with_what_was_tried_last(tmp_path):
+    answers = [plan(64000), plan(4), plan(6), plan(8), plan(10), plan(12)]
+    _, result, _ = await research(tmp_path, answers, job("digits with > 99 % accuracy, under 60 parameters"))
+    wide = ResearchDetails.of(result.attempts[0])
+    assert result.attempts[0].verdict is Verdict.RUNTIME_ERROR
+    assert wide.assembly.parameters == wide.smoke.parameters == 10 * wide.assembly.layers[0]["out_channels"]
+
+
+async def test_a_plan_whose_convolution_gives_the_outputs_keeps_them(tmp_path):
+    answers = [plan(10), plan(4), plan(6), plan(7), plan(8), plan(5)]
+    _, result, _ = await research(tmp_path, answers, job("digits with > 99 % accuracy, under 80 parameters"))
+    assert result.attempts[0].verdict is Verdict.RUNTIME_ERROR
+    assert "too many parameters" in result.attempts[0].feedback
+
+
 async def test_after_an_answer_without_layers_one_is_asked_for_anew(tmp_path):
     answers = ["I would take a network.", plan(4), plan(6), plan(8), plan(10), plan(12)]
     _, result, _ = await research(tmp_path, answers)

@@ -20,12 +20,12 @@ _BY_MESSAGE: tuple[tuple[str, str], ...] = (
         r"(?:max|min|maximum|minimum)\(\)(?::| received)",
         "torch.max and torch.maximum take no plain numbers: write x.clamp(min=0) for max(0, x), x.clamp(max=1) for min(1, x).",
     ),
+    (r"has no attribute 'logsoftmax'", "it is F.log_softmax(x, dim=1)."),
     (
-        r"torch\.nn\.functional' has no attribute '(?!logsoftmax)(\w+)'",
+        r"torch\.nn\.functional' has no attribute '(\w+)'",
         "F has no {0}: plain mathematics is in torch (torch.log, torch.exp, torch.where), stable logarithms are F.logsigmoid(x) "
         "and F.log_softmax(x, dim=1).",
     ),
-    (r"has no attribute 'logsoftmax'", "it is F.log_softmax(x, dim=1)."),
     (
         r"returned (?:-?inf|nan)|is inf or nan",
         "never take torch.log of a sigmoid or softmax: log(sigmoid(x)) is F.logsigmoid(x), log(1 - sigmoid(x)) is "

@@ -10,6 +10,8 @@ from typing import Any
 
 from orchestrator.applications.model_research.assemble import model_source
 from orchestrator.applications.model_research.config import ModelConfig
+from orchestrator.applications.model_research.details import layers_of
+from orchestrator.applications.model_research.reading import with_each
 from orchestrator.errors import UsageError
 
 _WIDTHS = ("out_channels", "out_features", "hidden_size")
@@ -19,30 +21,26 @@ _MARGIN = 0.95
 
 
 def narrowed(config: ModelConfig, *, parameters: int, most: int) -> ModelConfig | None:
-    """The same layers with widths that should fit: parameters grow with the square of the width.
+    """The same layers with widths that should fit: parameters, more than `most`, grow with the square of the width.
 
-    The last layer, which gives the outputs, stays. None where nothing can be made narrower, or layers would not fit each other.
+    The last layer stays. None where nothing can be made narrower, layers would not fit each other, or the outputs would be fewer,
+    as where a convolution gives them.
     """
-    share = min(_MARGIN, _MARGIN * math.sqrt(most / parameters))
-    layers = [one.model_dump(exclude_defaults=True) for one in config.layers]
-    fewer = [*(_scaled(one, share) for one in layers[:-1]), layers[-1]]
-    if fewer == layers:
+    share = _MARGIN * math.sqrt(most / parameters)
+
+    def scaled(layer: dict[str, Any]) -> dict[str, Any]:
+        return {name: _width(value, share) if name in _WIDTHS else value for name, value in layer.items()}
+
+    *inner, last = layers_of(config)
+    fewer = [*with_each(inner, scaled), last]
+    if fewer == [*inner, last]:
         return None
     try:
         narrow = ModelConfig(class_name=config.class_name, input_shape=config.input_shape, layers=fewer)
-        model_source(narrow)
+        same = model_source(narrow).outputs == model_source(config).outputs
     except UsageError:
         return None
-    return narrow
-
-
-def _scaled(layer: Any, share: float) -> Any:
-    """A layer, or a list of them, with all widths scaled."""
-    if isinstance(layer, list | tuple):
-        return [_scaled(one, share) for one in layer]
-    if not isinstance(layer, dict):
-        return layer
-    return {name: _width(value, share) if name in _WIDTHS else _scaled(value, share) for name, value in layer.items()}
+    return narrow if same else None
 
 
 def _width(width: int, share: float) -> int:

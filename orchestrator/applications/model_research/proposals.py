@@ -19,7 +19,7 @@ from typing import Any, Literal
 from orchestrator.applications.model_research.assemble import layer_shapes
 from orchestrator.applications.model_research.config import ModelConfig
 from orchestrator.applications.model_research.layers import LAYERS
-from orchestrator.applications.model_research.reading import INFERRED, is_deep
+from orchestrator.applications.model_research.reading import INFERRED, is_deep, with_each
 from orchestrator.errors import UsageError
 from orchestrator.sources import plain_value
 from orchestrator.types import Value
@@ -201,15 +201,11 @@ def _without_inferred(layers: Layers, notes: list[str]) -> Layers:
     """Layers without what follows from their input, which models write all the same."""
     dropped: set[str] = set()
 
-    def cleaned(layer: Any) -> Any:
-        if isinstance(layer, list):
-            return [cleaned(one) for one in layer]
-        if not isinstance(layer, dict):
-            return layer
+    def cleaned(layer: dict[str, Any]) -> dict[str, Any]:
         dropped.update(name for name in layer if name in INFERRED)
-        return {name: cleaned(value) for name, value in layer.items() if name not in INFERRED}
+        return {name: value for name, value in layer.items() if name not in INFERRED}
 
-    found: Layers = cleaned(layers)
+    found: Layers = with_each(layers, cleaned)
     if dropped:
         notes.append(f"{', '.join(sorted(dropped))} follow from the input and were left out")
     return found
@@ -218,22 +214,17 @@ def _without_inferred(layers: Layers, notes: list[str]) -> Layers:
 def _named(layers: Layers, axes: int, notes: list[str]) -> Layers:
     """Layers under names that there are: `GlobalAvgPool2d` and `batchnorm` can mean but one type for rows of so many axes."""
 
-    def renamed(layer: Any) -> Any:
-        if isinstance(layer, list):
-            return [renamed(one) for one in layer]
-        if not isinstance(layer, dict):
-            return layer
-        found = {name: renamed(value) for name, value in layer.items()}
-        name = found.get("type")
+    def renamed(layer: dict[str, Any]) -> dict[str, Any]:
+        name = layer.get("type")
         if isinstance(name, str) and name not in LAYERS:
             alike = [known for known in LAYERS if _stem(known) == _stem(name)]
             meant = alike if len(alike) == 1 else [known for known in alike if known.endswith(f"{axes}d")]
             if len(meant) == 1:
                 notes.append(f"{name} was read as {meant[0]}")
-                found["type"] = meant[0]
-        return found
+                return {**layer, "type": meant[0]}
+        return layer
 
-    named: Layers = renamed(layers)
+    named: Layers = with_each(layers, renamed)
     return named
 
 

@@ -8,7 +8,7 @@ Left out: which types there are (`layers.py`).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
@@ -69,6 +69,15 @@ def branches_of(given: object, types: Mapping[str, type[Layer]]) -> tuple[tuple[
         )
         for branch, layers in enumerate(_list(given, "branches"))
     )
+
+
+def with_each(given: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """A list of layers as they were written, with each of them changed, those inside others first."""
+    if isinstance(given, list | tuple):
+        return [with_each(one, change) for one in given]
+    if not isinstance(given, Mapping):
+        return given
+    return change({name: with_each(value, change) for name, value in given.items()})
 
 
 def is_deep(given: object) -> bool:

@@ -7,6 +7,7 @@ Left out: which answers are drawn when (`planning.py`), and what becomes of the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -146,18 +147,19 @@ class ResearchWork:
     async def _tried(self, config: ModelConfig, assembly: Assembly) -> tuple[ModelConfig, SmokeReport, Assembly]:
         """The smoke test of a network, made narrower where it has too many parameters, and what became of it."""
         most = self.job.goal.most_parameters or MOST_PARAMETERS
-        first = None
-        for _ in range(_NARROWINGS + 1):
-            rows, seed = self.split.train_x[:16], self.job.seed
-            report = await smoke(model_source(config), self.execute, rows=rows, seed=seed, most_parameters=most)
-            if report.passed or not report.parameters or report.parameters <= most:
+        tried = functools.partial(
+            smoke, execute=self.execute, rows=self.split.train_x[:16], seed=self.job.seed, most_parameters=most
+        )
+        planned = report = await tried(model_source(config))
+        for _ in range(_NARROWINGS):
+            if report.parameters is None or report.parameters <= most:
                 break
             narrow = narrowed(config, parameters=report.parameters, most=most)
             if narrow is None:
                 break
-            first, config = first or report.parameters, narrow
-        if first:
-            note = f"widths were scaled down: it had {first:,} parameters, and {most:,} are allowed"
+            config, report = narrow, await tried(model_source(narrow))
+        if report is not planned:
+            note = f"widths were scaled down: it had {planned.parameters:,} parameters, and {most:,} are allowed"
             assembly = assembly.model_copy(update={"layers": layers_of(config), "notes": (*assembly.notes, note)})
         return config, report, assembly
 

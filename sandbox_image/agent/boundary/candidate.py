@@ -587,10 +587,8 @@ class Server:
         self._new_leaves.clear()
 
     def _holds(self) -> bool:
-        sharing_now = self._sharing
-        return isinstance(sharing_now, sharing.Copies) and bool(
-            sharing_now.holds or sharing_now.lent or threading.active_count() > 1
-        )
+        kept = self._sharing
+        return isinstance(kept, sharing.Copies) and bool(kept.holds or kept.lent or threading.active_count() > 1)
 
     def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any]:
         changed = [(number, leaf) for number, leaf in self.leaves.items() if leaf.changed()]

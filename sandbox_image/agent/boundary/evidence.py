@@ -143,7 +143,7 @@ class Evidence:
     def has_any(self, test: ast.AST) -> bool:
         """Whether an assertion that stands in this function has some."""
         here = (one for found in self._assertions.values() for one in found if test in one[0])
-        return any(is_assertion(node) and not self._frame(functions).lacks(node) for functions, node in here)
+        return any(_is_assertion(node) and not self._frame(functions).lacks(node) for functions, node in here)
 
     def frame(self, function: Function, outer: _Frame, given: dict[str, Kind]) -> _Frame:
         """What the names of a function hold where it is called with this."""
@@ -1023,7 +1023,7 @@ _HOLDING = (ast.Lambda, ast.Attribute, ast.List, ast.Tuple, ast.Set, ast.Dict, a
 """What may give something that can be called."""
 
 
-def is_assertion(node: ast.stmt) -> bool:
+def _is_assertion(node: ast.stmt) -> bool:
     """Whether a statement is an assertion, or a call of a method that makes one."""
     called = node.value if isinstance(node, ast.Expr) else None
     return isinstance(node, ast.Assert) or (isinstance(called, ast.Call) and last_name(called).startswith("assert"))

@@ -741,14 +741,13 @@ def _make_alike(old: Any, new: Any) -> None:
     elif kind is deque:
         old.clear()
         old.extend(new)
-    elif kind is not set and kind in _BUILTIN and len(old) == len(new) and all(map(_is_key, old, new)):
-        for key, one in new.items():
-            dict.__setitem__(old, key, one)  # an OrderedDict's own would end a loop over it
-        if kind is defaultdict:
-            old.default_factory = new.default_factory
     elif kind in _BUILTIN:
-        old.clear()
-        (dict.update if kind is Counter else type(old).update)(old, new)  # Counter's own would take pairs for items
+        if kind is not set and len(old) == len(new) and all(map(_is_key, old, new)):
+            for key, one in new.items():
+                dict.__setitem__(old, key, one)  # an OrderedDict's own would end a loop over it
+        else:
+            old.clear()
+            (dict.update if kind is Counter else type(old).update)(old, new)  # Counter's own would take pairs for items
         if kind is defaultdict:
             old.default_factory = new.default_factory
     elif _is_table(old):
