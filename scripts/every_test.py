@@ -36,6 +36,9 @@ REMINDER = 30.0
 _WITH_TORCH = re.compile(r"\bheavy\b|importorskip\(.torch|find_spec\(.torch|^\s+import torch$", re.MULTILINE)
 """What a file of tests says that needs PyTorch on the host: `heavy` are processes with it, of the fixtures in `tests/unit`."""
 
+_SHARES_ENGINE = re.compile(r"def test_\w+\(([^)]*\b)?(execute|engine|bare)\b")
+"""A test of a sandbox: it takes one from the pools that `tests/docker/conftest.py` keeps warm for all such tests."""
+
 
 class Part(NamedTuple):
     """One pytest."""
@@ -49,11 +52,14 @@ def parts() -> dict[str, Part]:
     """All tests."""
     files = sorted(ROOT.glob("tests/unit/test_*.py"))
     torch = [file for file in files if file.name == "test_trainers.py" or _WITH_TORCH.search(file.read_text())]
+    docker = sorted(ROOT.glob("tests/docker/test_*.py"))
+    shared = [file for file in docker if _SHARES_ENGINE.search(file.read_text())]
     return {
         "unit": Part([_path(file) for file in files if file not in torch]),
         "red team": Part(["tests/redteam"], after=["set-up"]),
-        "docker": Part(["tests/docker", "tests/e2e"], after=["set-up"]),
+        "sandboxes": Part([_path(file) for file in shared], after=["set-up"]),
         "unit with torch": Part([_path(file) for file in torch], after=["set-up", "unit"]),
+        "commands": Part([*(_path(file) for file in docker if file not in shared), "tests/e2e"], after=["unit with torch"]),
     }
 
 

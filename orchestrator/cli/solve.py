@@ -82,6 +82,9 @@ def loss(
     samples: Annotated[int | None, typer.Option(metavar="N", help="Samples in each round. [3]")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed. [0]")] = None,
     parallel: Parallel = None,
+    start: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Correct the loss in this file, in place of a first answer.")
+    ] = None,
     train: Annotated[str | None, typer.Option(metavar="DATASET", help=_TRAIN)] = None,
     train_seeds: Annotated[int | None, typer.Option(metavar="N", help="Pairs of trainings, for an interval. [5]")] = None,
     phrasings: Annotated[
@@ -106,12 +109,13 @@ def loss(
         make_folder(out, "--out")
     chosen, asked = settings(), Asked(base_url, model, parallel)
     if resume is not None:
-        search = (rounds, samples, seed, train, train_seeds, phrasings, repeats)
+        search = (rounds, samples, seed, start, train, train_seeds, phrasings, repeats)
         nothing_beside_resume("tasks", what, signature, inputs, task, every, demo, *search)
         job = None
     else:
-        given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel}
-        tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train)
+        code = None if start is None else _loss_in(start)
+        given_search = {"rounds": rounds, "samples": samples, "seed": seed, "parallel": parallel, "start": code}
+        tasks, train = _wanted(what or [], signature, inputs, task or [], every, demo, train, code)
         if train is None:
             nothing_of("there is no --train", {"--train-seeds": train_seeds})
         if phrasings is not None:
@@ -131,6 +135,13 @@ def loss(
         result = run_or_resume(solving, job, resume, asked)
     _show(result, chosen.home if out is None else out, demo=demo, as_json=json_)
     raise typer.Exit(0 if result.accepted else 1)
+
+
+def _loss_in(path: Path) -> str:
+    code = read_text(str(path), "The loss")
+    if not code.strip():
+        raise UsageError(f"{path} holds no loss.", remedy="Name a file with the source of a loss.")
+    return code
 
 
 def _tests_in(path: Path) -> str:
@@ -311,10 +322,17 @@ def tasks(json_: Json = False) -> None:
 
 
 def _wanted(
-    what: list[str], signature: str | None, inputs: str | None, named: list[str], every: bool, demo: bool, train: str | None
+    what: list[str],
+    signature: str | None,
+    inputs: str | None,
+    named: list[str],
+    every: bool,
+    demo: bool,
+    train: str | None,
+    start: str | None = None,
 ) -> tuple[list[LossTask | str], str | None]:
     """Which tasks, and what to train on."""
-    from orchestrator.applications.loss_functions.tasks import builtin_tasks, custom_task
+    from orchestrator.applications.loss_functions.tasks import builtin_tasks, custom_task, signature_of
 
     known = builtin_tasks()
     if every + demo + bool(what or named) > 1:
@@ -329,7 +347,7 @@ def _wanted(
     if described:
         if named:
             raise UsageError("A description and --task exclude each other.", remedy="Give one of them.")
-        form = "loss(pred, target)" if signature is None else signature
+        form = signature if signature is not None else "loss(pred, target)" if start is None else signature_of(start)
         # Words that were not quoted are one description; where any was, each is a task of its own.
         each = what if any(" " in word.strip() for word in what) else [" ".join(what)]
         return [word if word in known else custom_task(_description(word), form, inputs) for word in each], train

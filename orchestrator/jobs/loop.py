@@ -317,6 +317,18 @@ async def search(
     return None
 
 
+async def begin_with(work: Work, code: str, ledger: Ledger) -> None:
+    """Judge code that is there already as the only answer of the first round, unless an interrupted search did."""
+    if ledger.find(work.kind, 0, 0) is None:
+        given = Attempt(task=work.task, index=0, kind=work.kind, completion=Completion(text=code), created=time.time())
+        await _judge(work, ledger, given)
+
+
+def plan_after(attempts: Sequence[Attempt], round_: int, options: LoopOptions) -> list[Draft]:
+    """`plan`, for a search whose first round is `begin_with`."""
+    return plan(attempts, round_, options) if round_ else [Draft(None, options.first_temperature)]
+
+
 def is_over(attempts: Sequence[Attempt], options: LoopOptions) -> bool:
     """Would a search with these attempts of its kind ask nothing more: one is done, or every sample of every round is there?"""
     places = {(item.round, item.sample) for item in attempts}
@@ -357,7 +369,7 @@ class _Round:
         async def write() -> None:
             # One sample after the other, so that another search comes to the pen between two of ours.
             for sample, draft in rest:
-                start(self._judge(await self._write(sample, draft)))
+                start(_judge(self.work, self.ledger, await self._write(sample, draft)))
 
         writers = [start(write()) for _ in range(min(self.options.parallel, len(drafts)))]
         error: OrchestratorError | None = None
@@ -420,20 +432,21 @@ class _Round:
         code = parent.code or self.work.extract(parent.completion.text).draft
         return Failure(code=code, fault=parent.fault, feedback=parent.feedback, hint=parent.hint)
 
-    async def _judge(self, attempt: Attempt) -> Attempt:
-        """Extract, look whether it was there already, run and judge, record."""
-        completion = attempt.completion
-        if completion.refused:
-            return await self.ledger.add(attempt.model_copy(update={"feedback": f"not answerable: {completion.refused}"}))
-        parent = next((item for item in self.ledger.attempts if item.index == attempt.parent), None)
-        extraction = self.work.extract(completion.text, parent)
-        known = self.ledger.like(self.work.kind, extraction.code, completion.text)
-        if known is not None:
-            return await self.ledger.add(_repeated(attempt, known))
-        judged = await self.work.judge(extraction)
-        if judged.diagnosis.fault is Fault.SANDBOX:
-            judged = await self.work.judge(extraction)
-        return await self.ledger.add(_judged(attempt, judged))
+
+async def _judge(work: Work, ledger: Ledger, attempt: Attempt) -> Attempt:
+    """Extract, look whether it was there already, run and judge, record."""
+    completion = attempt.completion
+    if completion.refused:
+        return await ledger.add(attempt.model_copy(update={"feedback": f"not answerable: {completion.refused}"}))
+    parent = next((item for item in ledger.attempts if item.index == attempt.parent), None)
+    extraction = work.extract(completion.text, parent)
+    known = ledger.like(work.kind, extraction.code, completion.text)
+    if known is not None:
+        return await ledger.add(_repeated(attempt, known))
+    judged = await work.judge(extraction)
+    if judged.diagnosis.fault is Fault.SANDBOX:
+        judged = await work.judge(extraction)
+    return await ledger.add(_judged(attempt, judged))
 
 
 _OF_CODE = (

@@ -160,6 +160,11 @@ BREACHES: dict[str, tuple[str, str, str]] = {
         "return F.cross_entropy(logits, targets) / logits.std(dim=0).mean().detach().clamp(min=1e-3)",
         "batch_of_one",
     ),
+    "samples in place of classes": (
+        "label_smoothing",
+        "return -F.logsigmoid(logits.softmax(0).gather(1, targets[:, None])).sum()",
+        "batch_of_one",
+    ),
     "unstable softmax": (
         "label_smoothing",
         "e = logits.exp()\n    return -(e / e.sum(1, keepdim=True)).gather(1, targets[:, None]).log().mean()",

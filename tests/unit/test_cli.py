@@ -380,6 +380,20 @@ def test_an_unknown_input_kind(cli: Cli) -> None:
     explained(cli("solve", "loss", "regression with outliers", "--inputs", "sounds"), 2, "sounds")
 
 
+def test_a_loss_to_start_from(cli, tmp_path):
+    words = ("solve", "loss", "regression for data with outliers", "--start")
+    explained(cli(*words, str(tmp_path / "none.py")), 2, "none.py")
+    for name, code, why in (
+        ("empty", " \n", "holds no loss"),
+        ("prose", "a loss for you", "is not Python"),
+        ("none", "x = 1\n", "0 functions"),
+        ("two", "def a(x, y): ...\ndef b(x, y): ...\n", "2 functions"),
+    ):
+        (tmp_path / f"{name}.py").write_text(code)
+        explained(cli(*words, str(tmp_path / f"{name}.py")), 2, why)
+    explained(cli("solve", "loss", "--all", "--start", str(tmp_path / "two.py")), 2, "10 tasks")
+
+
 def test_tests_are_for_functions_and_classes(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("class A:\n    def f(self): return 1\n")
     explained(cli("solve", "tests", "m.py:A.g"), 2, "There is no method 'A.g'")

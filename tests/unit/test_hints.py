@@ -45,6 +45,7 @@ VALUE = "AssertionError: the worked example must be 3, got 7"
         ("RuntimeError: Boolean value of Tensor with more than one value is ambiguous", "torch.where(condition, a, b)"),
         ("ValueError: only one element tensors can be converted to Python scalars", "torch.where(condition, a, b)"),
         ("Failed: loss(pred, target) returned a tensor of shape (8,); expected a scalar", "end with .mean() or .sum()"),
+        ("Failed: loss gave [-0.1, -2]; expected them to rise, so the sign is the wrong way round", "return the negative"),
     ],
 )
 def test_a_failure_has_its_remedy(message: str, remedy: str) -> None:

@@ -420,6 +420,38 @@ async def test_a_task_that_ran_out_of_rounds_asks_nothing() -> None:
     assert again.outcome.model_copy(update={"wall_time": 0.0}) == whole.outcome.model_copy(update={"wall_time": 0.0})
 
 
+async def test_a_loss_that_is_there_is_judged_first_and_corrected() -> None:
+    given = SUM.removeprefix("```python\n").removesuffix("```") + "    # my own words\n"
+    options = LossOptions(samples=2, rounds=2, start=given)
+    story = await tell([NAME_ERROR, RIGHT], options=options)
+    first, *corrections = story.of("candidate")
+    assert (first.round, first.sample, first.messages, first.completion.was_drawn) == (0, 0, (), False)
+    assert [item.round for item in corrections] == [1, 1]
+    assert all(item.parent == first.index for item in corrections)
+    asked = next(prompt for prompt in story.prompts if "This answer is wrong" in prompt)
+    assert ".sum()" in asked
+    assert "my own words" not in asked
+    assert story.outcome.verdict is Verdict.ACCEPTED
+    assert "the worked example must be 1, got 2" in story.outcome.first_failure
+    again = await tell([], [], options=options, previous=story.attempts)
+    assert (again.prompts, again.attempts) == ([], [])
+
+
+async def test_a_right_loss_to_start_from_asks_for_no_other() -> None:
+    given = RIGHT.removeprefix("```python\n").removesuffix("```")
+    story = await tell([], options=LossOptions(start=given))
+    assert story.outcome.accepted_at_first
+    assert len(story.of("candidate")) == 1
+
+
+async def test_a_loss_to_start_from_that_was_never_corrected_is_not_judged_again() -> None:
+    options = LossOptions(samples=1, rounds=2, start=SUM)
+    story = await tell([NAME_ERROR], options=options)
+    assert story.outcome.verdict is Verdict.WRONG_ANSWER
+    again = await tell([], [], options=options, previous=story.attempts)
+    assert (again.prompts, again.attempts) == ([], [])
+
+
 async def test_tests_that_were_dropped_stay_dropped() -> None:
     whole = await tell([RIGHT], [WRONG_TESTS], task=OWN, verdict="TEST")
     assert "test_one" not in whole.outcome.tests

@@ -58,6 +58,7 @@ _BY_MESSAGE: tuple[tuple[str, str], ...] = (
         r"only one element tensors can be converted|Boolean value of Tensor",
         "a tensor is no condition for if: choose per element with torch.where(condition, a, b).",
     ),
+    (r"the sign is the wrong way round", "the sign is the wrong way round: return the negative of this value, -(...).mean()."),
     (r"returned a tensor of shape", "end with .mean() or .sum() over everything."),
 )
 

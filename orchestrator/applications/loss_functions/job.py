@@ -48,7 +48,8 @@ class LossJob(Value):
         """The tasks themselves.
 
         Raises:
-            UsageError: there is no such built-in task, a task is named twice, or the data set fits none of them.
+            UsageError: there is no such built-in task, a task is named twice, there are several for one loss to start from, or
+                the data set fits none of them.
         """
         known = builtin_tasks()
         tasks = []
@@ -58,6 +59,8 @@ class LossJob(Value):
             tasks.append(known[task] if isinstance(task, str) else task)
         if len({task.name for task in tasks}) < len(tasks):
             raise UsageError("A task is named twice.", remedy="Name each task once.")
+        if self.options.start and len(tasks) > 1:
+            raise UsageError(f"There are {len(tasks)} tasks for one loss to start from.", remedy="Name the task that it is for.")
         if self.train:
             check_name(self.train, tasks)
         return tasks

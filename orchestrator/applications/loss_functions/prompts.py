@@ -9,9 +9,12 @@ of another type (`jobs.loop.Sealed`) and cannot be passed here.
 
 from __future__ import annotations
 
+import ast
+
 from orchestrator.jobs.classification import Failure
 from orchestrator.llm.extraction import MODULE
 from orchestrator.llm.prompts import block, conversation
+from orchestrator.sources import parse
 from orchestrator.types import Fault, Message, Value
 
 SYSTEM = "You are an expert in Python and PyTorch. You answer with one python code block and nothing else."
@@ -54,7 +57,7 @@ def correct_candidate(brief: Brief, failure: Failure) -> tuple[Message, ...]:
     return _ask(
         _task(brief),
         "This answer is wrong:",
-        block(failure.code) if failure.code.strip() else "(no code)",
+        block(_without_comments(failure.code)) if failure.code.strip() else "(no code)",
         _complaint(failure),
         f"Write the corrected function `{brief.signature}`. {IDIOMS}\nAnswer with one python code block: the imports, the whole "
         "function, and in its first line a comment that names the mistake. No docstring, no examples. Complete this:",
@@ -104,6 +107,14 @@ def read_fault(answer: str) -> Fault | None:
     if function == test:
         return None
     return Fault.CANDIDATE if function else Fault.TESTS
+
+
+def _without_comments(code: str) -> str:
+    """The same program: a model that reads in its own comment what the last mistake was writes both down again."""
+    try:
+        return ast.unparse(parse(code))
+    except SyntaxError:
+        return code
 
 
 def _ask(*parts: str) -> tuple[Message, ...]:

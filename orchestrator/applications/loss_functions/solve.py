@@ -52,8 +52,11 @@ from orchestrator.jobs.loop import (
     Pen,
     Record,
     Sealed,
+    begin_with,
     best,
     is_over,
+    plan,
+    plan_after,
     search,
     seed_of,
 )
@@ -91,6 +94,8 @@ class LossOptions(LoopOptions):
     """Of each run in a sandbox."""
     tasks_at_once: int = Field(default=1, ge=1, le=256)
     """Tasks that a job solves at once."""
+    start: str = ""
+    """A loss that somebody has already, to be corrected: it is judged in the first round, in place of answers. For one task."""
 
 
 class LossOutcome(Value):
@@ -175,7 +180,7 @@ async def _find(candidates: _Candidates, tests: _Tests) -> Attempt | None:
     """Search for the function and for its tests, side by side."""
     model, ledger, pen = candidates.model, candidates.ledger, candidates.pen
     # The function is asked for first; the model writes the tests while the sandbox is busy with it.
-    finding = asyncio.create_task(search(candidates, model, candidates.options, ledger=ledger, pen=pen))
+    finding = asyncio.create_task(_find_function(candidates))
     if candidates.options.write_tests:
         tests.writing = asyncio.create_task(search(tests, model, tests.options, ledger=ledger, pen=pen))
     try:
@@ -189,6 +194,14 @@ async def _find(candidates: _Candidates, tests: _Tests) -> Attempt | None:
             item.cancel()
         await asyncio.gather(*running, return_exceptions=True)
     return accepted
+
+
+async def _find_function(candidates: _Candidates) -> Attempt | None:
+    model, options, ledger = candidates.model, candidates.options, candidates.ledger
+    if options.start:
+        await begin_with(candidates, options.start, ledger)
+    planner = plan_after if options.start else plan
+    return await search(candidates, model, options, ledger=ledger, pen=candidates.pen, planner=planner)
 
 
 def brief_of(task: LossTask) -> Brief:

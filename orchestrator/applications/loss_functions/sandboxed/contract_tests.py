@@ -191,13 +191,17 @@ def test_contract_better_predictions() -> None:
     """The loss falls as predictions get better."""
     levels = (0.0, 0.25, 0.5, 0.75, 1.0)
     costs = [sum(call(batch(SHAPES[0], wrong, seed)).item() for seed in range(4)) / 4 for wrong in levels]
-    if not CONFIG["lower_is_better"]:
-        costs.reverse()
+    rising = costs if CONFIG["lower_is_better"] else costs[::-1]
     slack = 1e-6 * max(1.0, *(abs(cost) for cost in costs))
-    if not (costs[0] + slack < costs[-1] and costs[0] <= min(costs) + slack and costs[-1] >= max(costs) - slack):
+    if not (rising[0] + slack < rising[-1] and rising[0] <= min(costs) + slack and rising[-1] >= max(costs) - slack):
         given = ", ".join(f"{cost:.4g}" for cost in costs)
-        wanted = "rise" if CONFIG["lower_is_better"] else "fall"
-        fail(f"{NAME} gave [{given}] for predictions from very good to very bad; expected them to {wanted} from left to right")
+        wanted, other = ("rise", "fall") if CONFIG["lower_is_better"] else ("fall", "rise")
+        falling = rising == sorted(rising, reverse=True) and rising[0] > rising[-1]
+        sign = f"; they {other} throughout, so the sign is the wrong way round" if falling else ""
+        fail(
+            f"{NAME} gave [{given}] for predictions from very good to very bad; "
+            f"expected them to {wanted} from left to right{sign}"
+        )
 
 
 def test_contract_every_class() -> None:
@@ -268,11 +272,19 @@ def test_contract_deterministic() -> None:
 
 
 def test_contract_batch_of_one() -> None:
-    """A batch may hold a single sample."""
+    """A batch may hold a single sample, whose classes are told from each other as in any other."""
     tensors = batch((1, *SHAPES[0][1:]))
     value = call(tensors)
     if not torch.isfinite(value):
         fail(f"{shown(tensors)} (a batch of one) returned {value.item()}; expected a finite number")
+    if KIND != "multiclass_logits":  # ranks and contrasts have nothing to say of one sample
+        return
+    good, bad = (sum(call(batch((1, *SHAPES[0][1:]), wrong, seed)).item() for seed in range(4)) / 4 for wrong in (0.0, 1.0))
+    if not (good < bad if CONFIG["lower_is_better"] else good > bad):
+        fail(
+            f"{shown(tensors)} (a batch of one) gave {good:.4g} for good predictions and {bad:.4g} for bad ones; expected a "
+            "worse value for bad ones: classes are compared with each other (dim=1), and not samples (dim=0)"
+        )
 
 
 def test_contract_other_shapes() -> None:

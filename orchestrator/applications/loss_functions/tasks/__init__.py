@@ -163,6 +163,26 @@ def custom_task(description: str, signature: str = "loss(pred, target)", inputs:
     )
 
 
+def signature_of(code: str) -> str:
+    """The signature of the one function that code defines, as `custom_task` takes it.
+
+    Raises:
+        UsageError: the code does not parse, or defines no function or several.
+    """
+    try:
+        functions = [node for node in parse(code).body if isinstance(node, ast.FunctionDef)]
+    except SyntaxError as error:
+        raise UsageError(
+            f"The loss to start from is not Python: {error}.", remedy="Name a file with the source of a loss."
+        ) from None
+    if len(functions) != 1:
+        raise UsageError(
+            f"The loss to start from has {len(functions)} functions.",
+            remedy="Say which with --signature, as in loss(pred, target).",
+        )
+    return _normal(functions[0])
+
+
 _KEYWORDS: tuple[tuple[Inputs, str], ...] = (
     (Inputs.ORDINAL_LOGITS, r"\bordinal|\bordered (labels|classes|categories|grades)|\bcumulative logits"),
     (Inputs.PAIRED_EMBEDDINGS, r"embedding|contrastive|\binfo-?nce|\bnt-?xent|\bsimclr|\bpaired views"),
