@@ -178,7 +178,7 @@ def _fits(given: ast.arguments, asked: ast.arguments) -> bool:
 def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source], stub: Stub, problems: list[str]) -> str:
     """The entry point and everything it reaches, from its own block first, then from the other blocks, then from the prompt."""
     own = [piece for piece in chosen.pieces if piece is entry or not _is_other_definition(piece, name, entry)]
-    keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), lambda piece: is_test(piece.node), problems)
+    keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), _is_test_of(name), problems)
     keeper.keep(entry)
     given = {piece.source for piece in stub.pieces if piece.is_import}
     after = False
@@ -191,10 +191,16 @@ def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source]
         if isinstance(piece.node, ast.FunctionDef | ast.ClassDef):
             for other in piece.binds - {name}:
                 keeper.want(other)
+    keeper.prepare()
     for piece in chosen.pieces:
         if piece not in keeper and not is_docstring(piece.node):
             problems.append(why_dropped(piece, name, is_test))
     return _written(keeper, chosen)
+
+
+def _is_test_of(name: str) -> Callable[[Piece], bool]:
+    """Named as a test, and calling the entry point; one that does not may be a part of the program."""
+    return lambda piece: is_test(piece.node) and name in piece.effects.calls_later
 
 
 def _is_other_definition(piece: Piece, name: str, entry: Piece) -> bool:
@@ -210,13 +216,13 @@ def _wraps(piece: Piece, name: str) -> bool:
 
 
 def _pools(chosen: Source, own: Sequence[Piece], sources: Sequence[Source], stub: Stub) -> list[Pool]:
-    # The later a block, the more it is to be believed.
-    others = [source for source in reversed(sources) if source is not chosen]
-    return [
-        Pool(own),
-        *(Pool(source.pieces, "merged definitions of another block") for source in others),
-        Pool(stub.pieces, "took definitions from the prompt"),
-    ]
+    """The chosen block, the others (the later a block, the more it is to be believed), and the prompt, which was there first."""
+    blocks = {
+        id(source): Pool(source.pieces, number, "merged definitions of another block") for number, source in enumerate(sources)
+    }
+    blocks[id(chosen)] = Pool(own, sources.index(chosen))
+    others = [blocks[id(source)] for source in reversed(sources) if source is not chosen]
+    return [blocks[id(chosen)], *others, Pool(stub.pieces, -1, "took definitions from the prompt")]
 
 
 def _written(keeper: Keeper, chosen: Source) -> str:
@@ -292,21 +298,22 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
         sources = [*sources, chosen]
     problems.extend(chosen.problems)
     _say_what_was_cut(chosen, problems)
-    main = _main_part(chosen, sources)
-    others = [source for source in sources if source is not chosen and source is not main]
+    parts = [chosen, *_main_parts(chosen, sources)]
+    others = [source for source in sources if source not in parts]
     keeper = Keeper(
         [
-            Pool([*chosen.pieces, *(main.pieces if main else ())]),
-            *(Pool(source.pieces, "merged definitions of another block") for source in reversed(others)),
+            *(Pool(source.pieces, sources.index(source)) for source in parts),
+            *(Pool(source.pieces, sources.index(source), "merged definitions of another block") for source in reversed(others)),
         ],
         problems=problems,
     )
-    for piece in (*chosen.pieces, *(main.pieces if main else ())):
+    for piece in (piece for source in parts for piece in source.pieces):
         if not isinstance(piece.node, ast.Assert) and not is_test(piece.node):
             keeper.keep(piece)
     if chosen in _whole(sources):  # what stands before a whole program are drafts of it
         others = [source for source in others if sources.index(source) > sources.index(chosen)]
     _merge_definitions(keeper, others)
+    keeper.prepare()
     if any(piece not in keeper for piece in chosen.pieces):
         problems.append("dropped tests")
     return Extraction(code=_written(keeper, chosen), usable=True, problems=tuple(dict.fromkeys(problems)))
@@ -336,7 +343,7 @@ def _last_program(sources: Sequence[Source]) -> Source | None:
         return whole or defining or next(others, None)
     if sources.index(whole) >= sources.index(defining):
         return whole
-    remark = not (_runs(defining) or _main_part(defining, sources) or _bound(defining) & _bound(whole))
+    remark = not (_runs(defining) or _main_parts(defining, sources) or _bound(defining) & _bound(whole))
     return whole if remark else defining
 
 
@@ -425,13 +432,23 @@ def _does_something(piece: Piece) -> bool:
     return not piece.is_import and not isinstance(node, ast.Pass | ast.Assert) and not is_test(node)
 
 
-def _main_part(chosen: Source, sources: Sequence[Source]) -> Source | None:
-    """A later block without definitions that uses what the chosen one defines, with which input is read and without it is not."""
-    if _runs(chosen):
-        return None
-    bound = _bound(chosen)
-    readers = {name for piece in _readers(chosen).values() for name in piece.binds}
-    for source in reversed(sources[sources.index(chosen) + 1 :]):
-        if any(piece.effects.uses & bound for piece in source.pieces) and _runs(source, readers):
-            return source
-    return None
+def _main_parts(chosen: Source, sources: Sequence[Source]) -> list[Source]:
+    """Later blocks that make the chosen one a program: the last that reads input by what stands before it, where that does not.
+
+    Where the chosen block reads and says nothing, it is the last that writes what became of it.
+    """
+    place = sources.index(chosen)
+    before = sources[: place + 1]
+    reads = _runs(chosen)
+    if reads and any(map(_writes, chosen.pieces)):
+        return []
+    bound = {name for source in before for name in _bound(source)}
+    readers = {name for source in before for piece in _readers(source).values() for name in piece.binds}
+    found: list[Source] = []
+    for source in sources[place + 1 :]:
+        uses = any(piece.effects.uses & bound for piece in source.pieces)
+        if uses and (any(map(_writes, source.pieces)) if reads else _runs(source, readers)):
+            found = [source]
+        bound |= _bound(source)
+        readers |= {name for piece in _readers(source, readers).values() for name in piece.binds}
+    return found
