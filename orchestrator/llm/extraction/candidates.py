@@ -58,7 +58,8 @@ def candidate(
 
     definitions = _definitions(chosen, name)
     entry = definitions[-1]
-    wrong = _wrong_kind(entry.node, entry_point, stub)
+    known = name in entry.binds and not _is_completed(entry, name, sources)
+    wrong = _wrong_kind(entry.node, entry_point, stub) if known else ""
     if wrong:
         return Extraction(draft=entry.source, reason=wrong, problems=(*problems, *chosen.problems))
     if len(definitions) > 1:
@@ -92,15 +93,20 @@ def _choose(sources: Sequence[Source], name: str) -> Source | None:
     """
     for kind in _KINDS:
         for source in reversed(sources):
-            if any(kind(piece.node, name) for piece in source.defining(name)):
+            if any(kind(piece.node, name) for piece in _defining(source, name)):
                 return source
     return None
+
+
+def _defining(source: Source, name: str) -> list[Piece]:
+    """The statements that bind a name, themselves or by a function that assigns it for the module."""
+    return [piece for piece in source.pieces if name in piece.binds | piece.effects.changes_later]
 
 
 def _definitions(chosen: Source, name: str) -> list[Piece]:
     """What defines the entry point in its block, by the first kind that does."""
     for kind in _KINDS:
-        found = [piece for piece in chosen.defining(name) if kind(piece.node, name)]
+        found = [piece for piece in _defining(chosen, name) if kind(piece.node, name)]
         if found:
             return found
     raise AssertionError(f"the chosen block does not define {name}")
@@ -113,16 +119,39 @@ def _is_definition(node: ast.stmt, name: str) -> bool:
 def _is_value(node: ast.stmt, name: str) -> bool:
     if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None or isinstance(node.value, ast.Constant):
         return False
-    return not any(
-        isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == name for item in ast.walk(node)
-    )
+    return not _calls(node, name)
+
+
+def _calls(node: ast.stmt, name: str) -> bool:
+    return any(isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == name for item in ast.walk(node))
+
+
+_COMPOUND = ast.If | ast.Try | ast.TryStar | ast.With | ast.For | ast.While | ast.Match
 
 
 def _is_branch(node: ast.stmt, name: str) -> bool:
-    """A definition inside `if`, `try` or `with`."""
-    if not isinstance(node, ast.If | ast.Try | ast.With) or is_main(node):
+    """A definition inside `if`, `try`, `with`, or another statement that holds statements."""
+    if not isinstance(node, _COMPOUND) or is_main(node):
         return False
     return any(isinstance(item, DEFINITIONS) and item.name == name and not is_empty(item) for item in ast.walk(node))
+
+
+def _is_bound(node: ast.stmt, name: str) -> bool:
+    """A value bound inside such a statement, or by `:=`, where it may be a function."""
+    if not isinstance(node, _COMPOUND | ast.Expr) or is_main(node) or _calls(node, name):
+        return False
+    return any(isinstance(item, ast.Lambda) for item in ast.walk(node))
+
+
+def _is_global(node: ast.stmt, name: str) -> bool:
+    """A function that defines the entry point when it is called: `global total`, and a definition or value of it."""
+    if not isinstance(node, FUNCTIONS) or node.name == name:
+        return False
+    items = list(ast.walk(node))
+    if not any(isinstance(item, ast.Global) and name in item.names for item in items):
+        return False
+    defines = any(isinstance(item, DEFINITIONS) and item.name == name and not is_empty(item) for item in items)
+    return defines or any(_is_value(item, name) and name in names_in(item) for item in items if isinstance(item, ast.stmt))
 
 
 def _is_from_library(node: ast.stmt, name: str) -> bool:
@@ -133,15 +162,35 @@ def _is_from_library(node: ast.stmt, name: str) -> bool:
     return any(one.module.partition(".")[0] in sys.stdlib_module_names for one in taken)
 
 
-_KINDS: tuple[Callable[[ast.stmt, str], bool], ...] = (_is_definition, _is_branch, _is_value, _is_from_library)
+_KINDS: tuple[Callable[[ast.stmt, str], bool], ...] = (
+    _is_definition,
+    _is_branch,
+    _is_value,
+    _is_bound,
+    _is_from_library,
+    _is_global,
+)
+
+
+def _is_completed(entry: Piece, name: str, sources: Sequence[Source]) -> bool:
+    """Does another statement change the class that is the entry point? It may get its method there."""
+    pieces = [piece for source in sources for piece in source.pieces]
+    return isinstance(entry.node, ast.ClassDef) and any(name in piece.effects.changes for piece in pieces)
+
+
+def _names_bound_in(node: ast.ClassDef) -> set[str]:
+    """Methods, and other names for a function: `f = lambda self: 4`."""
+    items = list(ast.walk(node))
+    return {item.name for item in items if isinstance(item, FUNCTIONS)} | {
+        item.id for item in items if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)
+    }
 
 
 def _wrong_kind(node: ast.stmt, entry_point: str, stub: Stub) -> str:
     """Why this is not what was asked for: only a stub, or a method in the entry point, can say so."""
     name, _, method = entry_point.partition("().") if "()." in entry_point else entry_point.partition(".")
     if method and isinstance(node, ast.ClassDef):
-        methods = {item.name for item in ast.walk(node) if isinstance(item, FUNCTIONS)}
-        if not node.bases and method not in methods:
+        if not node.bases and method not in _names_bound_in(node):
             return f"The answer defines the class `{name}` without a method `{method}`."
         return ""
     asked = stub.function
@@ -180,6 +229,8 @@ def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source]
     own = [piece for piece in chosen.pieces if piece is entry or not _is_other_definition(piece, name, entry)]
     keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), _is_test_of(name), problems)
     keeper.keep(entry)
+    if name not in entry.binds:
+        keeper.want(name)
     given = {piece.source for piece in stub.pieces if piece.is_import}
     after = False
     for piece in own:
@@ -290,12 +341,14 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
     A program that reads its input, or is run, is kept as it is: only assertions and tests go.
     """
     chosen = _last_program(sources)
-    if chosen is None:
-        chosen = _last_program([loose()])
-        if chosen is None:
-            return unusable(sources, None, problems)
+    if chosen is None and (chosen := _last_program([loose()])) is not None:
         problems.append("took code from outside the fences")
         sources = [*sources, chosen]
+    if chosen is None:
+        # Nothing but functions with the names of tests: one that returns a value is none.
+        chosen = next((source for source in reversed(sources) if any(_gives_value(piece.node) for piece in source.pieces)), None)
+    if chosen is None:
+        return unusable(sources, None, problems)
     problems.extend(chosen.problems)
     _say_what_was_cut(chosen, problems)
     parts = [chosen, *_main_parts(chosen, sources)]
@@ -308,7 +361,7 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
         problems=problems,
     )
     for piece in (piece for source in parts for piece in source.pieces):
-        if not isinstance(piece.node, ast.Assert) and not is_test(piece.node):
+        if not isinstance(piece.node, ast.Assert) and (not is_test(piece.node) or _gives_value(piece.node)):
             keeper.keep(piece)
     if chosen in _whole(sources):  # what stands before a whole program are drafts of it
         others = [source for source in others if sources.index(source) > sources.index(chosen)]
@@ -317,6 +370,13 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
     if any(piece not in keeper for piece in chosen.pieces):
         problems.append("dropped tests")
     return Extraction(code=_written(keeper, chosen), usable=True, problems=tuple(dict.fromkeys(problems)))
+
+
+def _gives_value(node: ast.stmt) -> bool:
+    """A function that asserts nothing and returns something, which no test does."""
+    items = list(ast.walk(node)) if isinstance(node, FUNCTIONS) else []
+    returns = any(isinstance(item, ast.Return) and item.value is not None for item in items)
+    return returns and not any(isinstance(item, ast.Assert) for item in items)
 
 
 def _merge_definitions(keeper: Keeper, others: Sequence[Source]) -> None:

@@ -14,6 +14,7 @@ Left out: what attributes of objects refer to.
 from __future__ import annotations
 
 import ast
+import re
 import symtable
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -155,6 +156,7 @@ def _changes(found: Effects, node: ast.stmt) -> None:
                 calls |= roots([decorator])
                 changes |= roots([decorator]) if isinstance(function, ast.Attribute) else set()
         if isinstance(item, ast.ClassDef):
+            found.later |= _named_in_fields(item)
             changes |= roots([*item.bases, *(keyword.value for keyword in item.keywords)])
             owner = item.name
         if isinstance(item, ast.Global):
@@ -187,6 +189,16 @@ def _changes(found: Effects, node: ast.stmt) -> None:
             at = inside if name == "body" else called
             children = value if isinstance(value, list) else [value]
             waiting += [(child, at, owner) for child in children if isinstance(child, ast.AST)]
+
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def _named_in_fields(node: ast.ClassDef) -> set[str]:
+    """Names in the annotations of fields that are strings, `next: "Node"`: who asks for the types of a class looks them up."""
+    notes = [item.annotation for item in node.body if isinstance(item, ast.AnnAssign)]
+    texts = [item.value for note in notes for item in ast.walk(note) if isinstance(item, ast.Constant)]
+    return {name for text in texts if isinstance(text, str) for name in _NAME.findall(text)}
 
 
 def _finds_by_text(node: ast.AST) -> bool:

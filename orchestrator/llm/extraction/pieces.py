@@ -17,7 +17,7 @@ from functools import cached_property
 
 from orchestrator.llm.extraction.effects import Effects, effects
 from orchestrator.llm.extraction.fences import Block
-from orchestrator.llm.extraction.parsing import parse, parses, too_much
+from orchestrator.llm.extraction.parsing import check, parse, parses, too_much
 from orchestrator.llm.extraction.repairs import repair, unescaped
 from orchestrator.llm.extraction.result import MODULE
 from orchestrator.sources import TooMuch, is_future
@@ -110,10 +110,17 @@ def analyse(block: Block) -> Source:
 
 
 def _accept(source: Source, text: str, problem: str) -> None:
-    source.text, source.whole = text, True
+    """A text that parses: its statements, but for those that Python refuses all the same."""
+    source.text = text
     if problem:
         source.problems.append(problem)
     source.pieces = list(pieces(text))
+    source.whole = parses(text)
+    if not source.whole:
+        errors = [error_in(piece.source) for piece in source.pieces]
+        found = list(zip(source.pieces, errors, strict=True))
+        source.pieces = [piece for piece, error in found if error is None]
+        source.broken = [Broken(piece.source, error, at_end=False) for piece, error in found if error is not None]
 
 
 def pieces(text: str) -> Iterator[Piece]:
@@ -239,7 +246,7 @@ def _unfinished(error: str) -> bool:
 def error_in(source: str) -> str | None:
     """The first error of a source with the line where it is, or None."""
     try:
-        parse(source)
+        check(parse(source))
     except TooMuch as exc:
         return too_much(exc)
     except SyntaxError as exc:
