@@ -340,6 +340,7 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
 
     A program that reads its input, or is run, is kept as it is: only assertions and tests go.
     """
+    _drop_handing_over(sources)
     chosen = _last_program(sources)
     if chosen is None and (chosen := _last_program([loose()])) is not None:
         problems.append("took code from outside the fences")
@@ -370,6 +371,19 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
     if any(piece not in keeper for piece in chosen.pieces):
         problems.append("dropped tests")
     return Extraction(code=_written(keeper, chosen), usable=True, problems=tuple(dict.fromkeys(problems)))
+
+
+def _drop_handing_over(sources: Sequence[Source]) -> None:
+    """Drop `final_answer(total)`, by which an agent of smolagents hands over what it made: no program has that function."""
+    if any("final_answer" in _bound(source) for source in sources):
+        return
+    for source in sources:
+        kept = [
+            piece for piece in source.pieces if not (isinstance(piece.node, ast.Expr) and "final_answer" in piece.effects.calls)
+        ]
+        if kept and len(kept) < len(source.pieces):
+            source.pieces, source.whole = kept, False
+            source.problems.append("dropped the handing over of the answer")
 
 
 def _gives_value(node: ast.stmt) -> bool:
