@@ -100,7 +100,7 @@ def _choose(sources: Sequence[Source], name: str) -> Source | None:
 
 def _defining(source: Source, name: str) -> list[Piece]:
     """The statements that bind a name, themselves or by a function that assigns it for the module."""
-    return [piece for piece in source.pieces if name in piece.binds | piece.effects.changes_later]
+    return [piece for piece in source.naming(name) if name in piece.binds | piece.effects.changes_later]
 
 
 def _definitions(chosen: Source, name: str) -> list[Piece]:

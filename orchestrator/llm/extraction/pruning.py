@@ -369,11 +369,10 @@ class Keeper:
         home, first = self._home[id(piece)], self.pools[0]
         if home is not first and piece.binds & self.entry - self._changes(piece):
             return False
-        if home is pool or home is first or pool is None is self._meant(first, name):
+        if home is pool or home is first:
             return True
-        effects = piece.effects
-        acts = name in self._changes(piece) | self._given(piece) or isinstance(piece.node, ast.Expr)
-        acts = acts or (isinstance(piece.node, DEFINITIONS) and name in effects.reads)
+        acts = name in self._changes(piece) | self._given(piece) or _calls_for_nothing(piece.node)
+        acts = acts or (isinstance(piece.node, DEFINITIONS) and name in piece.effects.reads)
         if not acts or id(piece) in self._demos:
             return False
         # Behind the entry point, what concerns a module is set up for a demonstration.
@@ -447,6 +446,11 @@ class Keeper:
                     found.add(meaning)
                     waiting += callers[meaning]
         return found
+
+
+def _calls_for_nothing(node: ast.stmt) -> bool:
+    """`list(map(rows.append, data))`, `[add(x) for x in data]`; a bare `2 * n` does nothing."""
+    return isinstance(node, ast.Expr) and any(isinstance(item, ast.Call) for item in ast.walk(node))
 
 
 def why_dropped(piece: Piece, entry_point: str, is_test: Callable[[ast.stmt], bool]) -> str:
