@@ -82,6 +82,10 @@ def test_every_beginning_of_an_answer_is_read_without_an_exception(title: str) -
         extract(answer[:end], entry_point="total", kind="tests")
 
 
+def fenced(code: str) -> str:
+    return f"```python\n{code}```\n"
+
+
 GROWING: dict[str, Callable[[int], str]] = {
     "fences": lambda n: "```python\nx = 1\n```\n" * n,
     "opening fences": lambda n: "```python\nx\n" * n,
@@ -114,6 +118,14 @@ GROWING: dict[str, Callable[[int], str]] = {
     "a body, then prose": lambda n: "    x = 1\n" * n + "    return x\nThat is all.\n",
     "prose": lambda n: "the quick brown fox.\n" * n,
     "tabs": lambda n: "def total(xs):\n" + "\t \t" * n + "x",
+    "names in a body": lambda n: "    x\n" * n,
+    "a string of JSON that is cut off": lambda n: '{"code": "' + "a\\n" * n,
+    "broken lines between others": lambda n: "x = (\ny = 1\n" * n,
+    "steps": lambda n: fenced("L = []\n") + fenced("L.append(1)\n" * (n // 100)) * 100 + fenced("def total(xs): return L\n"),
+    "tables in steps": lambda n: (
+        "".join(fenced(f"T{i} = []\nT{i}.append(T{max(i - 1, 0)})\n") for i in range(min(n, 900)))
+        + fenced("def total(xs): return T899\n")
+    ),
     "line numbers": lambda n: "".join(f"{i} x\n" for i in range(n)),
 }
 

@@ -137,6 +137,10 @@ class Keeper:
         self._ordered = sorted(self.pools, key=lambda pool: pool.number)
         self._home: dict[int, Pool] = {id(piece): pool for pool in self.pools for piece in pool.pieces}
         self._providers: dict[str, list[Pool]] = defaultdict(list)
+        self._binding: dict[str, list[Pool]] = defaultdict(list)
+        for pool in self.pools:
+            for name in pool.binders:
+                self._binding[name].append(pool)
         self._first_bound: dict[str, int] = {}
         for pool in self._ordered:
             for name in pool.provides:
@@ -208,10 +212,10 @@ class Keeper:
         A block that defines what the first pool defines is a draft of it, with a setting of its own.
         """
         first = self.pools[0]
+        lacking = any(not hasattr(builtins, name) for name in self.missing())
         for pool in self._ordered:
             if pool.number >= first.number or pool.defines & first.defines:
                 continue
-            lacking = {name for name in self.missing() if not hasattr(builtins, name)}
             for piece in pool.pieces:
                 if is_future(piece.node) or (lacking and is_star_import(piece.node)):
                     self._later(self._keep, piece)
@@ -314,8 +318,9 @@ class Keeper:
         """The name is needed: while `reader` is executed, or by a function that is called later."""
         if name in self.given:
             return
-        # Another block does not replace what Python itself has.
-        for pool in self.pools[:1] if hasattr(builtins, name) else self.pools:
+        for pool in self._binding.get(name, ()):
+            if hasattr(builtins, name) and pool is not self.pools[0]:
+                continue  # another block does not replace what Python itself has
             bindings = self._bindings(pool, name)
             if bindings.pieces:
                 for piece in bindings.needed(self._place_in(pool, reader)):
