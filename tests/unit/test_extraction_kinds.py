@@ -82,6 +82,10 @@ def test_every_beginning_of_an_answer_is_read_without_an_exception(title: str) -
         extract(answer[:end], entry_point="total", kind="tests")
 
 
+def fenced(code: str) -> str:
+    return f"```python\n{code}```\n"
+
+
 GROWING: dict[str, Callable[[int], str]] = {
     "fences": lambda n: "```python\nx = 1\n```\n" * n,
     "opening fences": lambda n: "```python\nx\n" * n,
@@ -114,6 +118,14 @@ GROWING: dict[str, Callable[[int], str]] = {
     "a body, then prose": lambda n: "    x = 1\n" * n + "    return x\nThat is all.\n",
     "prose": lambda n: "the quick brown fox.\n" * n,
     "tabs": lambda n: "def total(xs):\n" + "\t \t" * n + "x",
+    "names in a body": lambda n: "    x\n" * n,
+    "a string of JSON that is cut off": lambda n: '{"code": "' + "a\\n" * n,
+    "broken lines between others": lambda n: "x = (\ny = 1\n" * n,
+    "steps": lambda n: fenced("L = []\n") + fenced("L.append(1)\n" * (n // 100)) * 100 + fenced("def total(xs): return L\n"),
+    "tables in steps": lambda n: (
+        "".join(fenced(f"T{i} = []\nT{i}.append(T{max(i - 1, 0)})\n") for i in range(min(n, 900)))
+        + fenced("def total(xs): return T899\n")
+    ),
     "line numbers": lambda n: "".join(f"{i} x\n" for i in range(n)),
 }
 
@@ -214,3 +226,39 @@ def test_a_descriptor_is_known_as_the_input(read: str) -> None:
     found = extract(f"```python\ndef double(n):\n    return n * 2\n```\n```python\nprint(double(int({read})))\n```")
     assert read in found.code
     assert "def double" in found.code
+
+
+ONE_TEST = "def test_a(): assert total([1]) == 1"
+READ_BY_PYTEST = {
+    "a fixture for every test": "@pytest.fixture(autouse=True)\ndef ready(): os.environ['A'] = '1'",
+    "a fixture by its name": f"@pytest.fixture\ndef db(): yield 1\n@pytest.mark.usefixtures('db')\n{ONE_TEST}",
+    "a fixture asked for": "@pytest.fixture\ndef db(): yield 1\ndef test_a(request): assert request.getfixturevalue('db')",
+    "a fixture by another name": "@pytest.fixture(name='db')\ndef make_db(): return 1\ndef test_a(db): assert total([db]) == 1",
+    "a module's setup": "def setup_module(module):\n    global K\n    K = 1\ndef test_a(): assert total([K]) == 1",
+    "setup of each function": "CALLS = []\ndef setup_function(function): CALLS.append(1)",
+    "teardown": "def teardown_module(): os.environ.pop('A', None)",
+    "a mark for the module": "pytestmark = pytest.mark.parametrize('x', [1, 2])\ndef test_a(x): assert total([x]) == x",
+    "plugins": "pytest_plugins = ['pytester']",
+    "a hook": "def pytest_generate_tests(metafunc): metafunc.parametrize('x', [1])\ndef test_a(x): assert total([x])",
+    "tests that are made": "def make(v):\n    def inner(): assert total([v]) == v\n    return inner\ntest_one = make(1)",
+    "tests that are made by name": "def make(v):\n    def inner(): assert total([v]) == v\n    return inner\n"
+    "for v in (1, 2):\n    globals()[f'test_{v}'] = make(v)",
+}
+
+
+@pytest.mark.parametrize("title", READ_BY_PYTEST)
+def test_what_pytest_reads_by_itself_is_kept(title: str) -> None:
+    source = READ_BY_PYTEST[title]
+    whole = source if "assert" in source else f"{source}\n{ONE_TEST}"
+    found = extract(f"```python\nimport os\nimport pytest\n{whole}\n```", entry_point="total", kind="tests")
+    assert found.usable, found
+    assert all(line in found.code for line in source.split("\n"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["@pytest.fixture\ndef db(): yield 1", "@pytest.fixture(autouse=False)\ndef db(): yield 1", "test_data = load()", "x = 'db'"],
+)
+def test_what_neither_tests_nor_pytest_read_goes(source: str) -> None:
+    found = extract(f"```python\nimport pytest\n{source}\n{ONE_TEST}\n```", entry_point="total", kind="tests")
+    assert found.code == f"from candidate import total\n\n\n{ONE_TEST}\n"

@@ -16,6 +16,7 @@ Left out: repair of the program itself. A misspelt keyword stays a syntax error,
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from typing import Literal
 
@@ -103,6 +104,7 @@ def _read(text: str, entry_point: str | None, stub: Stub, kind: Literal["candida
         return suite(sources, entry_point, problems)
     drop_own_imports(sources, text)
 
+    @functools.cache
     def loose() -> Source:
         return analyse(Block(without_fences(text) if blocks else indented(text)))
 

@@ -58,7 +58,8 @@ def candidate(
 
     definitions = _definitions(chosen, name)
     entry = definitions[-1]
-    wrong = _wrong_kind(entry.node, entry_point, stub)
+    known = name in entry.binds and not _is_completed(entry, name, sources)
+    wrong = _wrong_kind(entry.node, entry_point, stub) if known else ""
     if wrong:
         return Extraction(draft=entry.source, reason=wrong, problems=(*problems, *chosen.problems))
     if len(definitions) > 1:
@@ -92,15 +93,20 @@ def _choose(sources: Sequence[Source], name: str) -> Source | None:
     """
     for kind in _KINDS:
         for source in reversed(sources):
-            if any(kind(piece.node, name) for piece in source.defining(name)):
+            if any(kind(piece.node, name) for piece in _defining(source, name)):
                 return source
     return None
+
+
+def _defining(source: Source, name: str) -> list[Piece]:
+    """The statements that bind a name, themselves or by a function that assigns it for the module."""
+    return [piece for piece in source.naming(name) if name in piece.binds | piece.effects.changes_later]
 
 
 def _definitions(chosen: Source, name: str) -> list[Piece]:
     """What defines the entry point in its block, by the first kind that does."""
     for kind in _KINDS:
-        found = [piece for piece in chosen.defining(name) if kind(piece.node, name)]
+        found = [piece for piece in _defining(chosen, name) if kind(piece.node, name)]
         if found:
             return found
     raise AssertionError(f"the chosen block does not define {name}")
@@ -113,16 +119,39 @@ def _is_definition(node: ast.stmt, name: str) -> bool:
 def _is_value(node: ast.stmt, name: str) -> bool:
     if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None or isinstance(node.value, ast.Constant):
         return False
-    return not any(
-        isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == name for item in ast.walk(node)
-    )
+    return not _calls(node, name)
+
+
+def _calls(node: ast.stmt, name: str) -> bool:
+    return any(isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == name for item in ast.walk(node))
+
+
+_COMPOUND = ast.If | ast.Try | ast.TryStar | ast.With | ast.For | ast.While | ast.Match
 
 
 def _is_branch(node: ast.stmt, name: str) -> bool:
-    """A definition inside `if`, `try` or `with`."""
-    if not isinstance(node, ast.If | ast.Try | ast.With) or is_main(node):
+    """A definition inside `if`, `try`, `with`, or another statement that holds statements."""
+    if not isinstance(node, _COMPOUND) or is_main(node):
         return False
     return any(isinstance(item, DEFINITIONS) and item.name == name and not is_empty(item) for item in ast.walk(node))
+
+
+def _is_bound(node: ast.stmt, name: str) -> bool:
+    """A value bound inside such a statement, or by `:=`, where it may be a function."""
+    if not isinstance(node, _COMPOUND | ast.Expr) or is_main(node) or _calls(node, name):
+        return False
+    return any(isinstance(item, ast.Lambda) for item in ast.walk(node))
+
+
+def _is_global(node: ast.stmt, name: str) -> bool:
+    """A function that defines the entry point when it is called: `global total`, and a definition or value of it."""
+    if not isinstance(node, FUNCTIONS) or node.name == name:
+        return False
+    items = list(ast.walk(node))
+    if not any(isinstance(item, ast.Global) and name in item.names for item in items):
+        return False
+    defines = any(isinstance(item, DEFINITIONS) and item.name == name and not is_empty(item) for item in items)
+    return defines or any(_is_value(item, name) and name in names_in(item) for item in items if isinstance(item, ast.stmt))
 
 
 def _is_from_library(node: ast.stmt, name: str) -> bool:
@@ -133,15 +162,35 @@ def _is_from_library(node: ast.stmt, name: str) -> bool:
     return any(one.module.partition(".")[0] in sys.stdlib_module_names for one in taken)
 
 
-_KINDS: tuple[Callable[[ast.stmt, str], bool], ...] = (_is_definition, _is_branch, _is_value, _is_from_library)
+_KINDS: tuple[Callable[[ast.stmt, str], bool], ...] = (
+    _is_definition,
+    _is_branch,
+    _is_value,
+    _is_bound,
+    _is_from_library,
+    _is_global,
+)
+
+
+def _is_completed(entry: Piece, name: str, sources: Sequence[Source]) -> bool:
+    """Does another statement change the class that is the entry point? It may get its method there."""
+    pieces = [piece for source in sources for piece in source.pieces]
+    return isinstance(entry.node, ast.ClassDef) and any(name in piece.effects.changes for piece in pieces)
+
+
+def _names_bound_in(node: ast.ClassDef) -> set[str]:
+    """Methods, and other names for a function: `f = lambda self: 4`."""
+    items = list(ast.walk(node))
+    return {item.name for item in items if isinstance(item, FUNCTIONS)} | {
+        item.id for item in items if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)
+    }
 
 
 def _wrong_kind(node: ast.stmt, entry_point: str, stub: Stub) -> str:
     """Why this is not what was asked for: only a stub, or a method in the entry point, can say so."""
     name, _, method = entry_point.partition("().") if "()." in entry_point else entry_point.partition(".")
     if method and isinstance(node, ast.ClassDef):
-        methods = {item.name for item in ast.walk(node) if isinstance(item, FUNCTIONS)}
-        if not node.bases and method not in methods:
+        if not node.bases and method not in _names_bound_in(node):
             return f"The answer defines the class `{name}` without a method `{method}`."
         return ""
     asked = stub.function
@@ -178,8 +227,10 @@ def _fits(given: ast.arguments, asked: ast.arguments) -> bool:
 def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source], stub: Stub, problems: list[str]) -> str:
     """The entry point and everything it reaches, from its own block first, then from the other blocks, then from the prompt."""
     own = [piece for piece in chosen.pieces if piece is entry or not _is_other_definition(piece, name, entry)]
-    keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), lambda piece: is_test(piece.node), problems)
+    keeper = Keeper(_pools(chosen, own, sources, stub), frozenset([name]), _is_test_of(name), problems)
     keeper.keep(entry)
+    if name not in entry.binds:
+        keeper.want(name)
     given = {piece.source for piece in stub.pieces if piece.is_import}
     after = False
     for piece in own:
@@ -191,10 +242,16 @@ def _assemble(entry: Piece, name: str, chosen: Source, sources: Sequence[Source]
         if isinstance(piece.node, ast.FunctionDef | ast.ClassDef):
             for other in piece.binds - {name}:
                 keeper.want(other)
+    keeper.prepare()
     for piece in chosen.pieces:
         if piece not in keeper and not is_docstring(piece.node):
             problems.append(why_dropped(piece, name, is_test))
     return _written(keeper, chosen)
+
+
+def _is_test_of(name: str) -> Callable[[Piece], bool]:
+    """Named as a test, and calling the entry point; one that does not may be a part of the program."""
+    return lambda piece: is_test(piece.node) and name in piece.effects.calls_later
 
 
 def _is_other_definition(piece: Piece, name: str, entry: Piece) -> bool:
@@ -210,13 +267,13 @@ def _wraps(piece: Piece, name: str) -> bool:
 
 
 def _pools(chosen: Source, own: Sequence[Piece], sources: Sequence[Source], stub: Stub) -> list[Pool]:
-    # The later a block, the more it is to be believed.
-    others = [source for source in reversed(sources) if source is not chosen]
-    return [
-        Pool(own),
-        *(Pool(source.pieces, "merged definitions of another block") for source in others),
-        Pool(stub.pieces, "took definitions from the prompt"),
-    ]
+    """The chosen block, the others (the later a block, the more it is to be believed), and the prompt, which was there first."""
+    blocks = {
+        id(source): Pool(source.pieces, number, "merged definitions of another block") for number, source in enumerate(sources)
+    }
+    blocks[id(chosen)] = Pool(own, sources.index(chosen))
+    others = [blocks[id(source)] for source in reversed(sources) if source is not chosen]
+    return [blocks[id(chosen)], *others, Pool(stub.pieces, -1, "took definitions from the prompt")]
 
 
 def _written(keeper: Keeper, chosen: Source) -> str:
@@ -283,33 +340,57 @@ def whole_program(sources: list[Source], problems: list[str], loose: Callable[[]
 
     A program that reads its input, or is run, is kept as it is: only assertions and tests go.
     """
+    _drop_handing_over(sources)
     chosen = _last_program(sources)
-    if chosen is None:
-        chosen = _last_program([loose()])
-        if chosen is None:
-            return unusable(sources, None, problems)
+    if chosen is None and (chosen := _last_program([loose()])) is not None:
         problems.append("took code from outside the fences")
         sources = [*sources, chosen]
+    if chosen is None:
+        # Nothing but functions with the names of tests: one that returns a value is none.
+        chosen = next((source for source in reversed(sources) if any(_gives_value(piece.node) for piece in source.pieces)), None)
+    if chosen is None:
+        return unusable(sources, None, problems)
     problems.extend(chosen.problems)
     _say_what_was_cut(chosen, problems)
-    main = _main_part(chosen, sources)
-    others = [source for source in sources if source is not chosen and source is not main]
+    parts = [chosen, *_main_parts(chosen, sources)]
+    others = [source for source in sources if source not in parts]
     keeper = Keeper(
         [
-            Pool([*chosen.pieces, *(main.pieces if main else ())]),
-            *(Pool(source.pieces, "merged definitions of another block") for source in reversed(others)),
+            *(Pool(source.pieces, sources.index(source)) for source in parts),
+            *(Pool(source.pieces, sources.index(source), "merged definitions of another block") for source in reversed(others)),
         ],
         problems=problems,
     )
-    for piece in (*chosen.pieces, *(main.pieces if main else ())):
-        if not isinstance(piece.node, ast.Assert) and not is_test(piece.node):
+    for piece in (piece for source in parts for piece in source.pieces):
+        if not isinstance(piece.node, ast.Assert) and (not is_test(piece.node) or _gives_value(piece.node)):
             keeper.keep(piece)
     if chosen in _whole(sources):  # what stands before a whole program are drafts of it
         others = [source for source in others if sources.index(source) > sources.index(chosen)]
     _merge_definitions(keeper, others)
+    keeper.prepare()
     if any(piece not in keeper for piece in chosen.pieces):
         problems.append("dropped tests")
     return Extraction(code=_written(keeper, chosen), usable=True, problems=tuple(dict.fromkeys(problems)))
+
+
+def _drop_handing_over(sources: Sequence[Source]) -> None:
+    """Drop `final_answer(total)`, by which an agent of smolagents hands over what it made: no program has that function."""
+    if any("final_answer" in _bound(source) for source in sources):
+        return
+    for source in sources:
+        kept = [
+            piece for piece in source.pieces if not (isinstance(piece.node, ast.Expr) and "final_answer" in piece.effects.calls)
+        ]
+        if kept and len(kept) < len(source.pieces):
+            source.pieces, source.whole = kept, False
+            source.problems.append("dropped the handing over of the answer")
+
+
+def _gives_value(node: ast.stmt) -> bool:
+    """A function that asserts nothing and returns something, which no test does."""
+    items = list(ast.walk(node)) if isinstance(node, FUNCTIONS) else []
+    returns = any(isinstance(item, ast.Return) and item.value is not None for item in items)
+    return returns and not any(isinstance(item, ast.Assert) for item in items)
 
 
 def _merge_definitions(keeper: Keeper, others: Sequence[Source]) -> None:
@@ -336,7 +417,7 @@ def _last_program(sources: Sequence[Source]) -> Source | None:
         return whole or defining or next(others, None)
     if sources.index(whole) >= sources.index(defining):
         return whole
-    remark = not (_runs(defining) or _main_part(defining, sources) or _bound(defining) & _bound(whole))
+    remark = not (_runs(defining) or _main_parts(defining, sources) or _bound(defining) & _bound(whole))
     return whole if remark else defining
 
 
@@ -425,13 +506,23 @@ def _does_something(piece: Piece) -> bool:
     return not piece.is_import and not isinstance(node, ast.Pass | ast.Assert) and not is_test(node)
 
 
-def _main_part(chosen: Source, sources: Sequence[Source]) -> Source | None:
-    """A later block without definitions that uses what the chosen one defines, with which input is read and without it is not."""
-    if _runs(chosen):
-        return None
-    bound = _bound(chosen)
-    readers = {name for piece in _readers(chosen).values() for name in piece.binds}
-    for source in reversed(sources[sources.index(chosen) + 1 :]):
-        if any(piece.effects.uses & bound for piece in source.pieces) and _runs(source, readers):
-            return source
-    return None
+def _main_parts(chosen: Source, sources: Sequence[Source]) -> list[Source]:
+    """Later blocks that make the chosen one a program: the last that reads input by what stands before it, where that does not.
+
+    Where the chosen block reads and says nothing, it is the last that writes what became of it.
+    """
+    place = sources.index(chosen)
+    before = sources[: place + 1]
+    reads = _runs(chosen)
+    if reads and any(map(_writes, chosen.pieces)):
+        return []
+    bound = {name for source in before for name in _bound(source)}
+    readers = {name for source in before for piece in _readers(source).values() for name in piece.binds}
+    found: list[Source] = []
+    for source in sources[place + 1 :]:
+        uses = any(piece.effects.uses & bound for piece in source.pieces)
+        if uses and (any(map(_writes, source.pieces)) if reads else _runs(source, readers)):
+            found = [source]
+        bound |= _bound(source)
+        readers |= {name for piece in _readers(source, readers).values() for name in piece.binds}
+    return found

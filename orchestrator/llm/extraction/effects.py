@@ -14,8 +14,9 @@ Left out: what attributes of objects refer to.
 from __future__ import annotations
 
 import ast
+import re
 import symtable
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 ANYTHING = "*"
@@ -25,7 +26,8 @@ _BY_TEXT = {"eval", "exec", "globals"}
 """Builtins that find names by their text, so may read any of them."""
 _BY_MODULE = {"modules", "import_module"}
 """Attributes that give modules by their names, so this one too."""
-_OUTPUT = {"print", "pprint", "pp", "display", "exit", "quit", "breakpoint"}
+OUTPUT = frozenset({"print", "pprint", "pp", "display", "exit", "quit", "breakpoint"})
+"""Functions that only say something, unless a program has its own of that name."""
 _OUTPUT_METHODS = {("sys", "write"), ("sys", "flush"), ("sys", "writelines"), ("sys", "exit"), ("os", "_exit")}
 
 
@@ -45,6 +47,8 @@ class Effects:
     """What its functions change when they are called, whatever that is."""
     given: set[str] = field(default_factory=set)
     """What it calls for no value, and what it passes there."""
+    shown: dict[str, set[str]] = field(default_factory=dict)
+    """What it passes to functions that only say something, by their names."""
     calls: set[str] = field(default_factory=set)
     """Names that it calls while it is executed."""
     calls_later: set[str] = field(default_factory=set)
@@ -67,7 +71,7 @@ def effects(node: ast.stmt, source: str) -> Effects:
     _scopes(found, node, source)
     _changes(found, node)
     wanted = found.reads | found.later | found.binds | _assigned_globals(node) | {ANYTHING}
-    for names in (found.changes, found.changes_later, found.given):
+    for names in (found.changes, found.changes_later, found.given, *found.shown.values()):
         names &= wanted
     return found
 
@@ -152,6 +156,7 @@ def _changes(found: Effects, node: ast.stmt) -> None:
                 calls |= roots([decorator])
                 changes |= roots([decorator]) if isinstance(function, ast.Attribute) else set()
         if isinstance(item, ast.ClassDef):
+            found.later |= _named_in_fields(item)
             changes |= roots([*item.bases, *(keyword.value for keyword in item.keywords)])
             owner = item.name
         if isinstance(item, ast.Global):
@@ -160,13 +165,17 @@ def _changes(found: Effects, node: ast.stmt) -> None:
             changes |= _all_for(roots([item]), owner)
         if isinstance(item, ast.AugAssign) and not called:
             changes |= roots([item.target])
-        if isinstance(item, ast.Expr | ast.Await) and isinstance(item.value, ast.Call) and not says(item.value):
-            changes |= _settings(item.value)
-            if not isinstance(item.value.func, ast.Name):
-                changes |= _all_for(roots([item.value.func]), owner)
-            if not called:
-                values = [keyword.value for keyword in item.value.keywords]
-                found.given |= roots([item.value.func, *item.value.args, *values])
+        if isinstance(item, ast.Expr | ast.Await) and isinstance(item.value, ast.Call):
+            call = item.value
+            output = says(call)
+            if not output:
+                changes |= _settings(call)
+                if not isinstance(call.func, ast.Name):
+                    changes |= _all_for(roots([call.func]), owner)
+            if not called and (not output or isinstance(call.func, ast.Name)):
+                passed = roots([call.func, *call.args, *(keyword.value for keyword in call.keywords)])
+                given = found.shown.setdefault(call.func.id, set()) if output and isinstance(call.func, ast.Name) else found.given
+                given |= passed
         if isinstance(item, ast.Call) and isinstance(item.func, ast.Name):
             calls.add(item.func.id)
             if item.func.id in _EVERY_NAME:
@@ -180,6 +189,16 @@ def _changes(found: Effects, node: ast.stmt) -> None:
             at = inside if name == "body" else called
             children = value if isinstance(value, list) else [value]
             waiting += [(child, at, owner) for child in children if isinstance(child, ast.AST)]
+
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def _named_in_fields(node: ast.ClassDef) -> set[str]:
+    """Names in the annotations of fields that are strings, `next: "Node"`: who asks for the types of a class looks them up."""
+    notes = [item.annotation for item in node.body if isinstance(item, ast.AnnAssign)]
+    texts = [item.value for note in notes for item in ast.walk(note) if isinstance(item, ast.Constant)]
+    return {name for text in texts if isinstance(text, str) for name in _NAME.findall(text)}
 
 
 def _finds_by_text(node: ast.AST) -> bool:
@@ -226,15 +245,19 @@ def roots(expressions: Iterable[ast.AST]) -> set[str]:
     return found
 
 
-def says(node: ast.AST) -> bool:
-    """Is this output, or the end of the program: nothing that other statements notice?"""
+def says(node: ast.AST, own: Collection[str] = ()) -> bool:
+    """Is this output, or the end of the program: nothing that other statements notice?
+
+    Args:
+        own: names that the program binds itself: its `display` may do anything.
+    """
     if isinstance(node, ast.For | ast.If | ast.With):
-        return all(map(says, [*node.body, *getattr(node, "orelse", ())]))
+        return all(says(part, own) for part in [*node.body, *getattr(node, "orelse", ())])
     call = node.value if isinstance(node, ast.Expr) else node
     if not isinstance(call, ast.Call):
         return False
     if isinstance(call.func, ast.Name):
-        return call.func.id in _OUTPUT
+        return call.func.id in OUTPUT and call.func.id not in own
     if isinstance(call.func, ast.Attribute):
         return any((root, call.func.attr) in _OUTPUT_METHODS for root in roots([call.func]))
     return False

@@ -130,13 +130,16 @@ def blocks(text: str) -> list[Block]:
     """The fenced blocks of an answer, in order."""
     scan = _Scan()
     lines = text.split("\n")
-    last = max((number for number, line in enumerate(lines) if fence_of(line)), default=-1)
+    places = [(number, fence) for number, line in enumerate(lines) if (fence := fence_of(line)) is not None]
+    after = 0
     offset = 0
     for number, line in enumerate(lines):
+        while after < len(places) and places[after][0] <= number:
+            after += 1
         if scan.body is None:
             _outside(scan, line, offset)
         else:
-            _inside(scan, line, offset, more=number < last)
+            _inside(scan, line, offset, places[after][1] if after < len(places) else None)
         offset += len(line) + 1
     scan.close(len(text), closed=False)
     return scan.blocks
@@ -151,7 +154,8 @@ def _outside(scan: _Scan, line: str, offset: int) -> None:
         return
     # Code on the line of the fence itself.
     scan.tag = "python"
-    first = re.sub(r"^(?:python3?|py)[ \t]+", "", fence.info)
+    margin = "" if fence.before.strip() else " " * fence.start
+    first = margin + re.sub(r"^(?:python3?|py)[ \t]+", "", fence.info)
     if first.endswith(fence.mark):
         scan.add(first.removesuffix(fence.mark))
         scan.close(offset + len(line), closed=True)
@@ -159,9 +163,9 @@ def _outside(scan: _Scan, line: str, offset: int) -> None:
         scan.add(first)
 
 
-def _inside(scan: _Scan, line: str, offset: int, *, more: bool) -> None:
+def _inside(scan: _Scan, line: str, offset: int, later: Fence | None) -> None:
     fence = fence_of(line) or fence_within(line)
-    if fence is None or (scan.in_docstring and more):
+    if fence is None or (scan.in_docstring and later is not None) or (later is not None and _is_remark(fence, later, scan.mark)):
         scan.add(line)
     elif fence.closes(scan.mark):
         if fence.before.strip():
@@ -172,6 +176,11 @@ def _inside(scan: _Scan, line: str, offset: int, *, more: bool) -> None:
         scan.open(fence, offset + fence.start)
     else:
         scan.add(line)
+
+
+def _is_remark(fence: Fence, later: Fence, mark: str) -> bool:
+    """A mark at the end of a comment, in a block that the next fence at its place closes."""
+    return re.search(r"(?:^|\s)#", fence.before) is not None and later.closes(mark)
 
 
 def without_fences(text: str) -> str:

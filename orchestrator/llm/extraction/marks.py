@@ -36,7 +36,7 @@ class _Kind(Enum):
     """A token that means nothing here, such as the beginning of a text."""
 
 
-_THOUGHT = r"(?:think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad)"
+_THOUGHT = r"(?:antthinking|think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad)"
 _P, _Q = "<[|\uff5c]", "[|\uff5c]>"
 _ROLE = r"(?P<{0}>assistant|model|bot|ai|user|human|system|developer|tool|ipython|environment|observation)"
 _MARK = re.compile(
@@ -54,12 +54,13 @@ _MARK = re.compile(
             (?:\s{{0,4}}{_P}(?:end_header_id|header_end|end_of_role|role_end|message){_Q})?
         | <(?:start_of_turn|\|turn)>[ \t]*{_ROLE.format("two")}\b
         | {_P}(?:im_)?{_ROLE.format("three")}{_Q}(?:\w{{0,20}}<\|im_middle\|>)?
+        | ^(?P<four>assistant):[ \t]*(?=(?:async[ ]def|def|class|from|import)[ ]|@\w|```)
         | \[(?P<inst>/?)INST\] | (?<=\n)\#\#\#[ ]Instruction:[ \t]*(?=\n))
     | (?P<end>{_P}(?:\w{{0,20}}end\w{{0,20}}|end\u2581of\u2581sentence|eot_id|eot|eom_id|eos|return|call){_Q} | <turn\|>
         | (?P<plain></s>|<end_of_turn>|<eos>))
     | (?P<nothing>{_P}[A-Za-z][\w\u2581]{{0,40}}{_Q} | <s>(?=\s|<) | <bos>)
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _QUOTED = re.compile(
     r"""(?<!`)`(?!`)[^`\n]+`(?!`)|(?<!`)``(?!`)[^`\n]+``(?!`)"""
@@ -106,6 +107,8 @@ def readings(text: str) -> Readings:
         _, final, text = text.rpartition("assistantfinal")
         if not final:
             return Readings([], [], unfinished=True, thought=True)
+    if (end := _BARE_END.search(text)) and text.count("EOS") == 1:
+        text = text[: end.start()]
     turn = _Turn()
     position = 0
     for mark in _counted(text, turn):
@@ -121,6 +124,10 @@ def readings(text: str) -> Readings:
 
 _BARE_CHANNELS = re.compile(r"\s*analysis(?=[A-Z])")
 """Channels whose special tokens a server took away: `analysisWe need ...assistantfinal...`."""
+
+
+_BARE_END = re.compile(r"\[EOS\]\s*\Z")
+"""An end token that is Python as well: an index, in a program that has the name elsewhere."""
 
 
 @dataclass
@@ -372,7 +379,7 @@ def _marks(text: str) -> Iterator[_Mark]:
         elif groups["channel"]:
             kind, name = _Kind.CHANNEL, groups["name"].lower()
         elif groups["header"]:
-            role = groups["one"] or groups["two"] or groups["three"]
+            role = groups["one"] or groups["two"] or groups["three"] or groups["four"]
             kind, name = _Kind.HEADER, role.lower() if role else "assistant" if groups["inst"] else "user"
         elif groups["end"]:
             kind, name = _Kind.END, ""

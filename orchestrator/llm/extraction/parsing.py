@@ -6,6 +6,7 @@ Left out: any rule about what the source may do.
 from __future__ import annotations
 
 import ast
+import warnings
 
 from orchestrator import sources
 from orchestrator.sources import TooMuch
@@ -23,9 +24,25 @@ def parse(source: str) -> ast.Module:
     return sources.parse(source, deepest=MAX_DEPTH)
 
 
+def check(tree: ast.Module) -> None:
+    """Raise SyntaxError for what parses and Python refuses all the same: `return` outside a function, `break` outside a loop."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # `1 is 1` in a stranger's code is not a concern of ours
+            sources.steadily(lambda: compile(tree, "<answer>", "exec", dont_inherit=True))
+    except (RecursionError, MemoryError):
+        raise TooMuch(f"it is nested more than {MAX_DEPTH} levels deep") from None
+    except (ValueError, OverflowError) as exc:
+        raise SyntaxError(str(exc)) from None
+
+
 def parses(source: str) -> bool:
-    """Is this Python with at least one statement?"""
-    return sources.is_python(source, deepest=MAX_DEPTH)
+    """Is this Python with at least one statement, such as Python would execute?"""
+    try:
+        tree = parse(source)
+        check(tree)
+    except SyntaxError:
+        return False
+    return bool(tree.body)
 
 
 def too_much(exc: TooMuch) -> str:

@@ -17,7 +17,7 @@ from functools import cached_property
 
 from orchestrator.llm.extraction.effects import Effects, effects
 from orchestrator.llm.extraction.fences import Block
-from orchestrator.llm.extraction.parsing import parse, parses, too_much
+from orchestrator.llm.extraction.parsing import check, parse, parses, too_much
 from orchestrator.llm.extraction.repairs import repair, unescaped
 from orchestrator.llm.extraction.result import MODULE
 from orchestrator.sources import TooMuch, is_future
@@ -78,7 +78,11 @@ class Source:
 
     def defining(self, name: str) -> list[Piece]:
         """The statements that bind a name."""
-        return [piece for piece in self.pieces if name in piece.binds]
+        return [piece for piece in self.naming(name) if name in piece.binds]
+
+    def naming(self, name: str) -> list[Piece]:
+        """The statements in whose text a name may stand, found in no time. Python reads some letters as others."""
+        return [piece for piece in self.pieces if name in piece.source or not piece.source.isascii()]
 
 
 def analyse(block: Block) -> Source:
@@ -94,7 +98,8 @@ def analyse(block: Block) -> Source:
             source.text = textwrap.dedent(raw).strip("\n")
             tree = parse(source.text)
         if tree.body:
-            _accept(source, *unescaped(source.text, tree))
+            text, problem = unescaped(source.text, tree)
+            _accept(source, text, parse(text) if problem else tree, problem)
             return source
     except TooMuch as exc:
         source.refused = too_much(exc)
@@ -109,18 +114,27 @@ def analyse(block: Block) -> Source:
     return source
 
 
-def _accept(source: Source, text: str, problem: str) -> None:
-    source.text, source.whole = text, True
+def _accept(source: Source, text: str, tree: ast.Module, problem: str) -> None:
+    """A text that parses: its statements, but for those that Python refuses all the same."""
+    source.text = text
     if problem:
         source.problems.append(problem)
-    source.pieces = list(pieces(text))
+    source.pieces = list(pieces(text, tree))
+    try:
+        check(tree)
+        source.whole = True
+    except SyntaxError:
+        errors = [error_in(piece.source) for piece in source.pieces]
+        found = list(zip(source.pieces, errors, strict=True))
+        source.pieces = [piece for piece, error in found if error is None]
+        source.broken = [Broken(piece.source, error, at_end=False) for piece, error in found if error is not None]
 
 
-def pieces(text: str) -> Iterator[Piece]:
-    """The top-level statements of a text that parses."""
+def pieces(text: str, tree: ast.Module | None = None) -> Iterator[Piece]:
+    """The top-level statements of a text that parses, of its tree where it is known."""
     # As the parser counts lines: a form feed or another separator inside a string ends none.
     lines = text.split("\n")
-    nodes = parse(text).body
+    nodes = (tree or parse(text)).body
     for node, after in zip(nodes, [*nodes[1:], None], strict=True):
         first, last = _lines_of(node)
         shared = node.col_offset > 0 or (after is not None and _lines_of(after)[0] <= last)
@@ -239,7 +253,7 @@ def _unfinished(error: str) -> bool:
 def error_in(source: str) -> str | None:
     """The first error of a source with the line where it is, or None."""
     try:
-        parse(source)
+        check(parse(source))
     except TooMuch as exc:
         return too_much(exc)
     except SyntaxError as exc:

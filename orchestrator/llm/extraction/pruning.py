@@ -8,6 +8,11 @@ From what is asked for outward, a statement stays if
   changed by being read (`effects` says what does);
 - the name is bound by a statement that stays, so other names for a value need no rule of their own.
 
+A name of one block stands for what a block before it defines where its own does not, so what changes a table, a class or a
+function belongs to it in whichever block it stands. What another block changes counts only if it says so (a store, a call for
+no value, a decorator), is no demonstration, and is no quotation: lines of the block that defines the name, or a line of a body
+with names that nothing binds.
+
 What else there is goes: output, assertions, main blocks, and demonstrations. A demonstration calls the entry point, reads
 standard input or uses what one made; it stays only where it stores into a name that is needed.
 
@@ -21,42 +26,48 @@ from __future__ import annotations
 import ast
 import builtins
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from orchestrator.llm.extraction.effects import ANYTHING, is_constant, says
+from orchestrator.llm.extraction.effects import ANYTHING, OUTPUT, is_constant, says
 from orchestrator.llm.extraction.pieces import DEFINITIONS, Piece, is_empty, is_main
 from orchestrator.sources import imports, is_future
 
 
 class Pool:
-    """The statements of one block, indexed by the names that they concern."""
+    """The statements of one block, indexed by the names that they bind."""
 
-    def __init__(self, pieces: Sequence[Piece], problem: str = "") -> None:
+    def __init__(self, pieces: Sequence[Piece], number: int = 0, problem: str = "") -> None:
         self.pieces = list(pieces)
+        self.number = number
+        """Its place among the blocks."""
         self.problem = problem
         """What it means to take something from here."""
         self.place = {id(piece): place for place, piece in enumerate(self.pieces)}
         self.binders = _index(self.pieces, lambda piece: piece.effects.binds)
-        self.readers = _index(self.pieces, lambda piece: piece.effects.reads)
-        self.callers = _index(self.pieces, lambda piece: piece.effects.later)
-        self.changers = _index(self.pieces, lambda piece: piece.effects.changes)
-        self.changers_later = _index(self.pieces, lambda piece: piece.effects.changes_later)
-        self.receivers = _index(self.pieces, lambda piece: piece.effects.given)
-        self._values: dict[str, bool] = {}
+        self.provides = {name for name, found in self.binders.items() if not all(_renews(piece, name) for piece in found)}
+        """Names that it binds to something new."""
         self.modules: dict[str, set[str]] = defaultdict(set)
         for piece in self.pieces:
             for module in _modules(piece.node):
                 self.modules[module] |= piece.binds
 
-    def is_value(self, name: str) -> bool:
-        """Is the name bound to something that whoever reads it may change?"""
-        if name not in self._values:
-            found = self.binders.get(name, [])
-            fixed = all(isinstance(piece.node, DEFINITIONS) or piece.is_import or is_constant(piece.node) for piece in found)
-            self._values[name] = not fixed or name in self.changers_later
-        return self._values[name]
+    def is_fixed(self, name: str) -> bool:
+        """Is the name bound to nothing that whoever reads it may change?"""
+        found = self.binders.get(name, [])
+        return all(isinstance(piece.node, DEFINITIONS) or piece.is_import or is_constant(piece.node) for piece in found)
+
+    @cached_property
+    def defines(self) -> set[str]:
+        """Names of its functions and classes."""
+        return {piece.node.name for piece in self.pieces if isinstance(piece.node, DEFINITIONS) and not is_empty(piece.node)}
+
+    @cached_property
+    def lines(self) -> set[str]:
+        """Its lines, without their indentation."""
+        return {line for piece in self.pieces for line in _lines(piece)}
 
 
 def _index(pieces: Iterable[Piece], names: Callable[[Piece], set[str]]) -> dict[str, list[Piece]]:
@@ -65,6 +76,16 @@ def _index(pieces: Iterable[Piece], names: Callable[[Piece], set[str]]) -> dict[
         for name in names(piece):
             index[name].append(piece)
     return index
+
+
+def _lines(piece: Piece) -> Iterator[str]:
+    return (line.strip() for line in piece.source.split("\n") if line.strip())
+
+
+def _renews(piece: Piece, name: str) -> bool:
+    """`total = lru_cache(total)`, `K += 1`: it binds the name anew, from what it stood for; by calling it is another matter."""
+    effects = piece.effects
+    return name in effects.binds and name in effects.reads and name not in effects.calls
 
 
 def _modules(node: ast.stmt) -> set[str]:
@@ -93,6 +114,10 @@ class _Bindings:
         return fresh
 
 
+Meaning = tuple[Pool | None, str]
+"""A name, and the block that binds it: two blocks may mean two things by one name."""
+
+
 @dataclass
 class Keeper:
     """What stays, built up from the statements that `keep` was called with."""
@@ -109,22 +134,95 @@ class Keeper:
 
     def __post_init__(self) -> None:
         self._kept: dict[int, Piece] = {}
+        self._ordered = sorted(self.pools, key=lambda pool: pool.number)
         self._home: dict[int, Pool] = {id(piece): pool for pool in self.pools for piece in pool.pieces}
-        self._demos = {id(piece) for pool in self.pools for piece in demonstrations(pool, self.entry)}
+        self._providers: dict[str, list[Pool]] = defaultdict(list)
+        self._binding: dict[str, list[Pool]] = defaultdict(list)
+        for pool in self.pools:
+            for name in pool.binders:
+                self._binding[name].append(pool)
+        self._first_bound: dict[str, int] = {}
+        for pool in self._ordered:
+            for name in pool.provides:
+                self._providers[name].append(pool)
+            for name in {name for piece in pool.pieces for name in piece.effects.binds | piece.effects.changes_later}:
+                self._first_bound.setdefault(name, pool.number)
+        self._own_output = frozenset(name for name in OUTPUT if any(self._defines(pool, name) for pool in self.pools))
+        self._readers = self._by_meaning(lambda piece: piece.effects.reads)
+        self._callers = self._by_meaning(lambda piece: piece.effects.later)
+        self._changers = self._by_meaning(self._changes)
+        self._changers_later = self._by_meaning(lambda piece: piece.effects.changes_later)
+        self._receivers = self._by_meaning(self._given)
+        self._demos = self._demonstrations()
         self._work: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._done: set[tuple[object, ...]] = set()
-        self._found: dict[tuple[int, str], _Bindings] = {}
+        self._found: dict[Meaning, _Bindings] = {}
+
+    # Names and what they mean
+
+    def _meant(self, pool: Pool, name: str) -> Pool | None:
+        """The block that binds what a name stands for in a block: itself, or the nearest before it."""
+        if name == ANYTHING or name in pool.provides:
+            return pool
+        found = self._providers.get(name, [])
+        before = bisect_left(found, pool.number, key=lambda one: one.number)
+        return found[before - 1] if before else None
+
+    def _by_meaning(self, names: Callable[[Piece], set[str]]) -> dict[Meaning, list[Piece]]:
+        index: dict[Meaning, list[Piece]] = defaultdict(list)
+        for pool in self._ordered:
+            for piece in pool.pieces:
+                for name in names(piece):
+                    index[self._meant(pool, name), name].append(piece)
+        return index
+
+    def _defines(self, pool: Pool, name: str) -> bool:
+        return any(not piece.is_import for piece in pool.binders.get(name, ()))
+
+    def _given(self, piece: Piece) -> set[str]:
+        """What it calls for no value and passes there; `print` counts where the program has its own."""
+        shown = piece.effects.shown
+        return piece.effects.given.union(*(shown[name] for name in self._own_output & shown.keys()))
+
+    def _changes(self, piece: Piece) -> set[str]:
+        """What it changes, names that it binds anew from what another block bound them to among them."""
+        pool = self._home[id(piece)]
+        renewed = {name for name in piece.binds - pool.provides if _renews(piece, name)}
+        return piece.effects.changes | renewed
+
+    def _is_value(self, pool: Pool | None, name: str) -> bool:
+        """Is the name bound to something that whoever reads it may change?"""
+        return (pool is not None and not pool.is_fixed(name)) or (pool, name) in self._changers_later
+
+    # What stays
 
     def keep(self, piece: Piece) -> None:
         """This statement stays, with all that it needs."""
         self._later(self._keep, piece)
-        while self._work:
-            act, arguments = self._work.pop()
-            act(*arguments)
+        self._finish()
 
     def want(self, name: str) -> None:
         """This name is needed once the module is imported."""
         self._later(self._want, name, None)
+        self._finish()
+
+    def prepare(self) -> None:
+        """What the blocks before the first pool's set up: how the module is read, the interpreter, and names that are lacking.
+
+        A block that defines what the first pool defines is a draft of it, with a setting of its own.
+        """
+        first = self.pools[0]
+        lacking = any(not hasattr(builtins, name) for name in self.missing())
+        for pool in self._ordered:
+            if pool.number >= first.number or pool.defines & first.defines:
+                continue
+            for piece in pool.pieces:
+                if is_future(piece.node) or (lacking and is_star_import(piece.node)):
+                    self._later(self._keep, piece)
+            self._later(self._watch, pool, ANYTHING)
+        self._finish()
+
+    def _finish(self) -> None:
         while self._work:
             act, arguments = self._work.pop()
             act(*arguments)
@@ -133,9 +231,42 @@ class Keeper:
         return id(piece) in self._kept
 
     def kept(self) -> list[Piece]:
-        """What stays: first what the later pools gave, then the first pool's own."""
-        ordered = [*self.pools[:0:-1], self.pools[0]]
-        return [piece for pool in ordered for piece in pool.pieces if id(piece) in self._kept]
+        """What stays, in the order of the answer; what a statement needs while it is executed goes before it."""
+        ordered = [piece for pool in self._ordered for piece in pool.pieces if id(piece) in self._kept]
+        binders: dict[str, dict[Pool, deque[Piece]]] = defaultdict(dict)
+        for piece in ordered:
+            pool = self._home[id(piece)]
+            for name in piece.binds & pool.provides:
+                binders[name].setdefault(pool, deque()).append(piece)
+        seen: set[int] = set()
+        done: list[Piece] = []
+        for piece in ordered:
+            open_ones = [(piece, self._needed_before(piece, binders))] if id(piece) not in seen else []
+            seen.add(id(piece))
+            while open_ones:
+                item, needs = open_ones[-1]
+                need = next((need for need in needs if id(need) not in seen), None)
+                if need is None:
+                    done.append(item)
+                    open_ones.pop()
+                else:
+                    seen.add(id(need))
+                    open_ones.append((need, self._needed_before(need, binders)))
+        return done
+
+    def _needed_before(self, piece: Piece, binders: dict[str, dict[Pool, deque[Piece]]]) -> Iterator[Piece]:
+        """What binds the names that a statement needs: in other blocks, and in its own before it. Each is taken out once.
+
+        A function may need its names as soon as it is defined, for a decorator may call it; its own block knows better.
+        """
+        home = self._home[id(piece)]
+        place = home.place[id(piece)]
+        for name in sorted(piece.effects.uses & binders.keys()):
+            for pool, rest in list(binders[name].items()):
+                while rest and (pool is not home or pool.place[id(rest[0])] < place):
+                    yield rest.popleft()
+                if not rest:
+                    binders[name].pop(pool, None)
 
     def missing(self) -> set[str]:
         """Names that are needed and that no pool binds."""
@@ -155,7 +286,7 @@ class Keeper:
         if pool.problem:
             self.problems.append(pool.problem)
         for name in piece.binds:
-            self._later(self._watch, pool, name)
+            self._later(self._watch, self._meant(pool, name), name)
         for name in piece.effects.reads:
             self._later(self._want, name, piece)
         for name in piece.effects.later:
@@ -175,7 +306,8 @@ class Keeper:
 
     def _offer(self, piece: Piece) -> None:
         """This statement changes something that is needed."""
-        if not (self.dropped(piece) or is_main(piece.node) or says(piece.node) or isinstance(piece.node, ast.Assert)):
+        output = says(piece.node, self._own_output)
+        if not (self.dropped(piece) or is_main(piece.node) or output or isinstance(piece.node, ast.Assert)):
             self._later(self._keep, piece)
 
     def _offer_call(self, piece: Piece) -> None:
@@ -186,34 +318,35 @@ class Keeper:
         """The name is needed: while `reader` is executed, or by a function that is called later."""
         if name in self.given:
             return
-        # Another block does not replace what Python itself has.
-        for pool in self.pools[:1] if hasattr(builtins, name) else self.pools:
+        for pool in self._binding.get(name, ()):
+            if hasattr(builtins, name) and pool is not self.pools[0]:
+                continue  # another block does not replace what Python itself has
             bindings = self._bindings(pool, name)
             if bindings.pieces:
                 for piece in bindings.needed(self._place_in(pool, reader)):
                     self._later(self._keep, piece)
-                self._later(self._watch, pool, name)
-                return
-        self._later(self._watch, self.pools[0], name)
+                self._later(self._watch, self._meant(pool, name), name)
+                if name in pool.provides:
+                    return
+        self._later(self._watch, None, name)
 
     def _place_in(self, pool: Pool, reader: Piece | None) -> int | None:
         return pool.place[id(reader)] if reader is not None and self._home[id(reader)] is pool else None
 
     def _bindings(self, pool: Pool, name: str) -> _Bindings:
         """What binds a name in a block: a demonstration or an empty function only where nothing else does."""
-        key = (id(pool), name)
-        if key not in self._found:
+        if (pool, name) not in self._found:
             found = [piece for piece in pool.binders.get(name, ()) if not is_main(piece.node)]
             found = [piece for piece in found if id(piece) not in self._demos] or found
             found = [piece for piece in found if not is_empty(piece.node)] or found
-            self._found[key] = _Bindings(found, [pool.place[id(piece)] for piece in found])
-        return self._found[key]
+            self._found[pool, name] = _Bindings(found, [pool.place[id(piece)] for piece in found])
+        return self._found[pool, name]
 
-    def _watch(self, pool: Pool, name: str) -> None:
+    def _watch(self, pool: Pool | None, name: str) -> None:
         """Whatever changes what this name stands for is needed too."""
-        binders = pool.binders.get(name, ())
+        binders = pool.binders.get(name, ()) if pool else ()
         from_elsewhere = all(binder.is_import for binder in binders)
-        for piece in pool.changers.get(name, ()):
+        for piece in self._concerned(self._changers, pool, name):
             # To be decorated by a module, or derived from one of its classes, changes nothing in it.
             if isinstance(piece.node, DEFINITIONS) and (from_elsewhere or name in piece.binds):
                 continue
@@ -221,61 +354,108 @@ class Keeper:
                 self._offer_call(piece)
             else:
                 self._offer(piece)
-        for piece in pool.changers_later.get(name, ()):
-            self._changer(pool, piece)
-        if pool.is_value(name):
-            for piece in pool.readers.get(name, ()):
+        for piece in self._changers_later.get((pool, name), ()):
+            self._changer(piece, sure=True)
+        if self._is_value(pool, name):
+            for piece in self._concerned(self._readers, pool, name):
                 self._offer_call(piece)
-            for piece in pool.callers.get(name, ()):
-                self._changer(pool, piece)
+            for piece in self._callers.get((pool, name), ()):
+                self._changer(piece, sure=False)
         elif name not in self.entry:
-            for piece in pool.receivers.get(name, ()):
+            for piece in self._concerned(self._receivers, pool, name):
                 self._offer_call(piece)
 
-    def _changer(self, pool: Pool, piece: Piece) -> None:
-        """A statement defines something that may change what is needed when it is called: who calls it?"""
+    def _concerned(self, index: dict[Meaning, list[Piece]], pool: Pool | None, name: str) -> list[Piece]:
+        """The statements that concern a name of a block, those of other blocks as far as they count."""
+        return [piece for piece in index.get((pool, name), ()) if self._counts(piece, pool, name)]
+
+    def _counts(self, piece: Piece, pool: Pool | None, name: str) -> bool:
+        """Does a statement that concerns a name of a block stand in it or in the first pool, or say that it changes something?"""
+        home, first = self._home[id(piece)], self.pools[0]
+        if home is not first and piece.binds & self.entry - self._changes(piece):
+            return False
+        if home is pool or home is first:
+            return True
+        acts = name in self._changes(piece) | self._given(piece) or _calls_for_nothing(piece.node)
+        acts = acts or (isinstance(piece.node, DEFINITIONS) and name in piece.effects.reads)
+        if not acts or id(piece) in self._demos:
+            return False
+        # Behind the entry point, what concerns a module is set up for a demonstration.
+        module = pool is not None and all(binder.is_import for binder in pool.binders.get(name, ()))
+        return not (module and home.number > first.number) and not self._is_quotation(piece, pool)
+
+    def _is_quotation(self, piece: Piece, pool: Pool | None) -> bool:
+        """Lines of the program that are shown again, or a line of a body, whose names nothing binds."""
+        if pool is not None and all(line in pool.lines for line in _lines(piece)):
+            return True
+        number = self._home[id(piece)].number
+        unbound = {name for name in piece.effects.reads if self._first_bound.get(name, number + 1) > number}
+        return any(not hasattr(builtins, name) for name in unbound)
+
+    def _changer(self, piece: Piece, *, sure: bool) -> None:
+        """A statement defines something that changes what is needed when it is called, or may: who calls it?"""
+        pool = self._home[id(piece)]
         for name in piece.binds - self.entry:
-            self._later(self._calls, pool, name)
+            self._later(self._calls, self._meant(pool, name), name, sure)
 
-    def _calls(self, pool: Pool, name: str) -> None:
-        for piece in pool.readers.get(name, ()):
-            if name not in piece.binds or not isinstance(piece.node, DEFINITIONS):
+    def _calls(self, pool: Pool | None, name: str, sure: bool) -> None:
+        for piece in self._concerned(self._readers, pool, name):
+            if name in piece.binds and isinstance(piece.node, DEFINITIONS):
+                continue
+            # What fills a table stays, though it shows the table as well.
+            if sure and not self._demos.get(id(piece)):
+                self._offer(piece)
+            else:
                 self._offer_call(piece)
-        for piece in pool.callers.get(name, ()):
-            self._changer(pool, piece)
+        for piece in self._callers.get((pool, name), ()):
+            self._changer(piece, sure=sure)
+
+    def _demonstrations(self) -> dict[int, bool]:
+        """Statements that call the entry point, read standard input, or use what such a statement made, definitions apart.
+
+        Returns:
+            For each, whether it needs the input.
+        """
+        found: dict[int, bool] = {}
+        if not self.entry:
+            return found
+        calling, reading = self._reaching(self.entry), self._reaching({"input"})
+        made: dict[str, bool] = {}
+        for pool in self._ordered:
+            for piece in pool.pieces:
+                calls, used = piece.effects.calls, piece.effects.reads & made.keys()
+                meant = {(self._meant(pool, name), name) for name in calls}
+                of_input = "input" in calls or not meant.isdisjoint(reading) or any(made[name] for name in used)
+                shows = of_input or used or calls & self.entry or not meant.isdisjoint(calling)
+                for name in piece.binds:
+                    made.pop(name, None)
+                if shows and not isinstance(piece.node, DEFINITIONS):
+                    found[id(piece)] = of_input
+                    made |= dict.fromkeys(piece.binds - self.entry, of_input)
+        return found
+
+    def _reaching(self, names: Collection[str]) -> set[Meaning]:
+        """Functions and classes that call one of these, themselves or through others."""
+        callers = self._by_meaning(lambda piece: piece.effects.calls_later)
+        by_name: dict[str, list[Piece]] = defaultdict(list)
+        for (_, name), pieces in callers.items():
+            by_name[name] += pieces
+        found: set[Meaning] = set()
+        waiting = [piece for name in names for piece in by_name[name]]
+        while waiting:
+            piece = waiting.pop()
+            pool = self._home[id(piece)]
+            for name in (piece.binds if isinstance(piece.node, DEFINITIONS) else set()) - self.entry:
+                meaning = (self._meant(pool, name), name)
+                if meaning not in found:
+                    found.add(meaning)
+                    waiting += callers[meaning]
+        return found
 
 
-def demonstrations(pool: Pool, entry: frozenset[str]) -> list[Piece]:
-    """Statements that call the entry point, read standard input, or use what such a statement made, definitions apart."""
-    if not entry:
-        return []
-    found: list[Piece] = []
-    demo_functions = _demo_functions(pool, entry)
-    made: set[str] = set()
-    for piece in pool.pieces:
-        if isinstance(piece.node, DEFINITIONS):
-            made -= piece.binds
-            continue
-        calls = piece.effects.calls
-        if calls & (entry | demo_functions | {"input"}) or piece.effects.reads & made:
-            found.append(piece)
-            made |= piece.binds - entry
-        else:
-            made -= piece.binds
-    return found
-
-
-def _demo_functions(pool: Pool, entry: frozenset[str]) -> set[str]:
-    """Functions and classes that call the entry point, themselves or through others."""
-    callers = _index(pool.pieces, lambda piece: piece.effects.calls_later)
-    found: set[str] = set()
-    waiting = [*entry, "input"]
-    while waiting:
-        for piece in callers.get(waiting.pop(), ()):
-            names = (piece.binds if isinstance(piece.node, DEFINITIONS) else set()) - entry - found
-            found |= names
-            waiting += names
-    return found
+def _calls_for_nothing(node: ast.stmt) -> bool:
+    """`list(map(rows.append, data))`, `[add(x) for x in data]`; a bare `2 * n` does nothing."""
+    return isinstance(node, ast.Expr) and any(isinstance(item, ast.Call) for item in ast.walk(node))
 
 
 def why_dropped(piece: Piece, entry_point: str, is_test: Callable[[ast.stmt], bool]) -> str:

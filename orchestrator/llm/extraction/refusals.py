@@ -79,7 +79,7 @@ def _broken(sources: Sequence[Source], name: str) -> _Why:
 
 def _nearly(pieces: Sequence[Piece], name: str, entry_point: str) -> _Why:
     """Something is defined, but not what was asked for."""
-    if any(is_empty(piece.node) for piece in pieces if name in piece.binds):
+    if any(is_empty(piece.node) and name in piece.binds for piece in pieces):
         return "The answer repeats the stub without a body.", ""
     for piece in pieces:
         if isinstance(piece.node, ast.ClassDef):

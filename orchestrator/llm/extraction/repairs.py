@@ -83,15 +83,35 @@ def _without_tabs(width: int) -> Callable[[str], str]:
         if "\t" not in text:
             return text
         lines: list[str] = []
-        quotes = 0
+        quote = ""
         for line in text.split("\n"):
             inner = line.lstrip(" \t")
             indent = line[: len(line) - len(inner)]
-            lines.append(line if quotes % 2 else indent.expandtabs(width) + inner)
-            quotes += line.count('"""') + line.count("'''")
+            lines.append(line if quote else indent.expandtabs(width) + inner)
+            quote = _open_quote(line, quote)
         return textwrap.dedent("\n".join(lines))
 
     return change
+
+
+_OPENS = re.compile(r"""(?P<triple>"{3}|'{3})|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\#.*""")
+_ENDS = {quote: re.compile(rf"(?:[^\\]|\\.)*?{quote}") for quote in ('"' * 3, "'" * 3)}
+
+
+def _open_quote(line: str, quote: str) -> str:
+    """The triple quote that is open behind a line; one in a comment or in a string of one line opens nothing.
+
+    Args:
+        quote: the one that is open before it, or nothing.
+    """
+    place = 0
+    while place <= len(line):
+        match = _ENDS[quote].match(line, place) if quote else _OPENS.search(line, place)
+        if match is None:
+            break
+        quote = "" if quote else match["triple"] or ""
+        place = match.end()
+    return quote
 
 
 _MARKS = re.compile(

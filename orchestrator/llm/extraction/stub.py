@@ -44,12 +44,15 @@ def stub_of(prompt: str, entry_point: str | None) -> Stub:
     return Stub()
 
 
+_RETURNS = re.compile(r"\b(?:return|yield)\b")
+
+
 def continue_stub(sources: Sequence[Source], stub: Stub) -> Source | None:
     """The answer is the body alone: put it under the head that the prompt gives. Prose after the body is not part of it."""
     if stub.function is None:
         return None
     for source in reversed(sources):
-        for body in _bodies(source):
+        for body in _bodies(source) if _RETURNS.search(source.text) else ():
             whole = longest_beginning(f"{stub.head}\n{body}")
             if len(whole) <= len(stub.head):
                 continue

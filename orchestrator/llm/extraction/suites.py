@@ -6,12 +6,15 @@ Left out: whether the tests are any good.
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Sequence
 
+from orchestrator.llm.extraction.effects import ANYTHING
 from orchestrator.llm.extraction.parsing import longest_beginning, parses
 from orchestrator.llm.extraction.pieces import (
     DEFINITIONS,
+    FUNCTIONS,
     Piece,
     Source,
     cut_off,
@@ -19,6 +22,7 @@ from orchestrator.llm.extraction.pieces import (
     is_main,
     is_test,
     join,
+    names_in,
     pieces,
 )
 from orchestrator.llm.extraction.pruning import Keeper, Pool
@@ -37,22 +41,85 @@ def suite(sources: list[Source], entry_point: str | None, problems: list[str]) -
         problems.extend(source.problems)
         if source.broken:
             problems.append("dropped an unfinished tail" if source.broken[-1].at_end else "dropped what does not parse")
-    tests = [piece for piece in found if is_test(piece.node)]
+    makers = {name for piece in found if isinstance(piece.node, FUNCTIONS) and _asserts(piece.node) for name in piece.binds}
+    tests = [piece for piece in found if is_test(piece.node) or _makes_tests(piece, makers)]
     if not tests:
         return _wrap_asserts(sources, found, entry_point, problems)
-    latest = {next(iter(piece.binds), ""): piece for piece in tests}
+    latest = {next(iter(piece.binds), piece.source): piece for piece in tests}
     if len(latest) < len(tests):
         problems.append("kept the last of several definitions")
+    fixtures = _fixtures(found)
     for piece in found:
         if isinstance(piece.node, DEFINITIONS):
             # Arguments of tests and of fixtures name fixtures.
             piece.effects.later.update(_arguments(piece.node))
-    old = {id(piece) for piece in tests} - {id(piece) for piece in latest.values()}
+        # So do strings: `usefixtures("db")`, `request.getfixturevalue("db")`.
+        piece.effects.later.update(fixtures.keys() & _strings(piece.node))
+        piece.effects.binds.update(name for name, fixture in fixtures.items() if fixture is piece)
+    chosen = {id(piece) for piece in latest.values()}
+    old = {id(piece) for piece in tests} - chosen
     given = frozenset([entry_point]) if entry_point else frozenset()
     keeper = Keeper([Pool(found)], problems=problems, given=given, dropped=lambda piece: id(piece) in old)
-    for piece in latest.values():
-        keeper.keep(piece)
+    for piece in found:
+        if id(piece) in chosen or _is_read_by_pytest(piece):
+            keeper.keep(piece)
     return _module(keeper.kept(), found, entry_point, problems)
+
+
+_HOOKS = re.compile(
+    r"(?:setup|teardown)(?:_module|_function)?|setUpModule|tearDownModule|pytestmark|pytest_\w+|load_tests"
+    r"|collect_ignore|collect_ignore_glob"
+)
+"""Names of a module that pytest looks up by themselves."""
+
+
+def _is_read_by_pytest(piece: Piece) -> bool:
+    """A hook, a mark for the whole module, or a fixture that every test uses."""
+    named = any(_HOOKS.fullmatch(name) for name in piece.binds)
+    return (named and not piece.is_import) or any(_is_true(_keywords(call).get("autouse")) for call in _fixture_calls(piece))
+
+
+def _is_true(value: ast.expr | None) -> bool:
+    return value is not None and not (isinstance(value, ast.Constant) and not value.value)
+
+
+def _fixture_calls(piece: Piece) -> list[ast.expr]:
+    """Decorators that make a function a fixture."""
+    decorators = piece.node.decorator_list if isinstance(piece.node, FUNCTIONS) else []
+    return [decorator for decorator in decorators if any("fixture" in name for name in names_in(decorator))]
+
+
+def _keywords(call: ast.expr) -> dict[str, ast.expr]:
+    given = call.keywords if isinstance(call, ast.Call) else []
+    return {keyword.arg: keyword.value for keyword in given if keyword.arg}
+
+
+def _fixtures(found: Sequence[Piece]) -> dict[str, Piece]:
+    """The fixtures by the names under which tests ask for them: `name="db"` goes before the function's own."""
+    fixtures: dict[str, Piece] = {}
+    for piece in found:
+        for call in _fixture_calls(piece):
+            name = _keywords(call).get("name")
+            given = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
+            fixtures |= dict.fromkeys([given] if given else piece.binds, piece)
+    return fixtures
+
+
+def _strings(node: ast.AST) -> set[str]:
+    return {item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+
+
+def _asserts(node: ast.AST) -> bool:
+    return any(isinstance(item, ast.Assert) for item in ast.walk(node))
+
+
+def _makes_tests(piece: Piece, makers: set[str]) -> bool:
+    """`test_one = check(1)` and `globals()[f"test_{n}"] = check(n)`, where `check` holds an assertion."""
+    if isinstance(piece.node, DEFINITIONS) or not makers & piece.effects.calls:
+        return False
+    return any(name.startswith("test") for name in piece.binds) or (
+        ANYTHING in piece.effects.changes and any(text.startswith("test") for text in _strings(piece.node))
+    )
 
 
 def _begun_test(source: Source) -> list[Piece]:
