@@ -86,6 +86,20 @@ def test_formats_name_their_tasks_and_entry_points():
     assert task_of(without, "f.jsonl:7").task_id == "7"  # as TACO's rows
 
 
+@pytest.mark.parametrize("target", ["__name__ + '.choice'", "f'{__name__}.choice'", "'%s.choice' % __name__"])
+def test_tests_that_share_a_module_with_the_candidate_patch_what_it_imports(target):
+    row = BIGCODEBENCH.row | {
+        "complete_prompt": "from random import choice\n\ndef task_func(xs):\n",
+        "canonical_solution": "    return choice(xs)\n",
+        "test": "import unittest\nfrom unittest.mock import patch\n\nclass TestCases(unittest.TestCase):\n"
+        f"    @patch({target}, return_value=7)\n    def test_choice(self, mock):\n        self.assertEqual(task_func([1]), 7)\n"
+        "\nif __name__ == '__main__':\n    unittest.main()\n",
+    }
+    task = task_of(row, "x:1")
+    assert accepts(task.whole(task.reference), task.tests)
+    assert not accepts(task.whole(task.reference).replace("choice(xs)", "xs[0]"), task.tests)
+
+
 def test_hidden_tests_are_in_no_prompt():
     assert "head = list_node" not in task_of(LEETCODE.row, "x:1").prompt
     assert "-3" not in task_of(LCB_STDIN.row, "x:1").prompt

@@ -37,6 +37,7 @@ from orchestrator.data.benchmarks.evalplus import inputs_of
 from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, plain, read_hidden
 from orchestrator.data.benchmarks.names import (
     METHOD,
+    as_in_one_module,
     checked_name,
     completed,
     defined,
@@ -207,12 +208,13 @@ def _leetcode(row: Row, place: str) -> BenchmarkTask:
 def _bigcodebench(row: Row, place: str) -> BenchmarkTask:
     prompt, entry_point = row.text("complete_prompt"), row.text("entry_point")
     reference = prompt + row.text("canonical_solution")
+    tests = as_in_one_module(_tests(row))
     return BenchmarkTask(
         task_id=row.name("task_id"),
         prompt=prompt,
         continues=True,
         entry_point=entry_point,
-        tests=completed(_tests(row), entry_point=entry_point, given=f"{prompt}\n    pass\n", reference=reference),
+        tests=completed(tests, entry_point=entry_point, given=f"{prompt}\n    pass\n", reference=reference),
         reference=reference,
         source=place,
     )
