@@ -252,7 +252,7 @@ def validate(
             {
                 "dataset": name,
                 "source": validation.source,
-                "tasks": len(loaded.tasks),
+                "tasks": validation.tasks,
                 "accepted": accepted,
                 "broken": validation.problems,
                 "judging": {task: result.judging for task, result in validation.results.items()},
@@ -265,7 +265,7 @@ def validate(
         if validation.on_word:
             note(f"  resting on their own word alone: {', '.join(validation.on_word)}")
         console().print(
-            f"{accepted} of {len(loaded.tasks)} references pass their own tests ({validation.source}).", soft_wrap=True
+            f"{accepted} of {validation.tasks} references pass their own tests ({validation.source}).", soft_wrap=True
         )
     raise typer.Exit(1 if validation.problems else 0)
 
@@ -542,7 +542,7 @@ def _show(result: EvalResult, paths: list[Path]) -> None:
         for one in estimates:
             table.add_row(f"pass@{one.k}{suffix}", f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", str(one.tasks))
     screen.print(table)
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items())
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in result.verdicts.items()) or "nothing was judged"
     screen.print(f"{result.progress} in {result.wall_time:.1f} s: {counts}.", soft_wrap=True)
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
@@ -559,7 +559,8 @@ def _show_unit_tests(result: TestsResult, paths: list[Path]) -> None:
     facts = result.as_json()
     parts = [f"{counted(len(result.rows), 'answer')} in {result.wall_time:.1f} s"]
     parts += [f"{text} {facts[key]:.1%}" for key, text in _RATES.items() if facts[key] is not None]
-    screen.print("; ".join([*parts, ", ".join(f"{count} {verdict}" for verdict, count in facts["verdicts"].items())]) + ".")
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in facts["verdicts"].items()) or "nothing was judged"
+    screen.print("; ".join([*parts, counts]) + ".")
     if paths:
         screen.print(f"Recorded as {result.run.id}; reports in {paths[0].parent}.", soft_wrap=True)
 

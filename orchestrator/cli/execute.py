@@ -302,7 +302,8 @@ def _show(result: ExecutionResult, *, judged: bool, in_place: bool) -> None:
     note(f"{word}: {measures}{judging}{basis}")
     if result.attempts > 1:
         why = "sandboxes failed, the host was too busy, or the tests proved to need the candidate in their own interpreter"
-        note(f"It was sent {result.attempts} times, since {why}; this is the last.")
+        shown = "" if judged else " Where what they wrote differs, that of each is above."
+        note(f"It was sent {result.attempts} times, since {why}; this is the last.{shown}")
     if result.detail:
         note(result.detail)
     if result.verdict != "accepted" and not in_place and CANDIDATE_CHANGED in result.unsure:

@@ -23,6 +23,7 @@ from orchestrator.engine.base import LONGEST_LIFE, TIME_TO_LIVE, OnOutput
 from orchestrator.engine.in_place import waits_for_changes
 from orchestrator.engine.sessions import Kind, SessionPools
 from orchestrator.engine.together import as_pytest
+from orchestrator.engine.watched import Watched
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox.admission import Admission, host_memory
 from orchestrator.sandbox.base import Maker, OpenableSession, Provider, Sandbox, Session
@@ -278,6 +279,9 @@ class Engine:
         Judged together, the tests are at fault (`invalid_tests`) only where they are so without the candidate too, which is tried
         once for the same tests: otherwise the candidate has failed.
 
+        `on_output` is called with each piece of stdout or stderr as it is written. What a program that is run again repeats is
+        not passed on twice; where it writes something else, its output is passed on whole.
+
         Runs of a higher `priority` go first; inside one priority callers take turns by their name `caller`. `image` is another
         sandbox image than the engine's own. `wait` is how many seconds to wait for a sandbox; None waits as long as it takes.
         Cancelling ends the run at once.
@@ -343,6 +347,7 @@ class Engine:
         """Run a program as it is, again where that is our fault, and judge it. `asked` is how it was to be judged."""
         failures: list[str] = []
         sent, waited_again = 0, False
+        watched = None if on_output is None else Watched(on_output)
         while True:
             report = None
             try:
@@ -357,7 +362,7 @@ class Engine:
                 ) as sandbox:
                     sent += 1
                     ready = as_pytest(program) if program.judging == "together" else program
-                    report = await sandbox.run(ready, limits, on_output)
+                    report = await sandbox.run(ready, limits, None if watched is None else watched.attempt())
             except SandboxUnavailable as exc:
                 failures.append(str(exc))
             if report is not None and _has_failed(report):

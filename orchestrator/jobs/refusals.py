@@ -119,7 +119,7 @@ class Answers(Value):
     empty: int = 0
     """Answers without a text."""
     empty_reasons: Mapping[str, int] = Field(default_factory=dict)
-    """Why the server says that they ended."""
+    """Why the server says that they ended; nothing for those of which none says it, as recorded samples."""
     cut_off: int = 0
     """Answers that ended at the most new tokens."""
     cut_while_reasoning: int = 0
@@ -146,9 +146,8 @@ class Answers(Value):
                 f"the verdict that they had. It said: {_listed(self.refused)}"
             )
         if self.empty:
-            found.append(
-                f"{counted(self.empty, 'answer is', 'answers are')} empty (as the server says: {_listed(self.empty_reasons)})"
-            )
+            why = f" (as the server says: {_listed(self.empty_reasons)})" if self.empty_reasons else ""
+            found.append(f"{counted(self.empty, 'answer is', 'answers are')} empty{why}")
         if self.cut_off:
             thought = self.cut_while_reasoning
             reasoning = f", {thought} of them while the model was still reasoning" if thought else ""
@@ -177,7 +176,7 @@ def answers_in(attempts: Collection[Attempt], *, continues: bool = False) -> Ans
         refused=_counted(attempt.completion.refused for attempt in refused),
         corrections_refused=sum(attempt.round > 0 for attempt in refused),
         empty=len(empty),
-        empty_reasons=_counted(one.reason or one.finish_reason for one in empty),
+        empty_reasons=_counted(one.reason for one in empty if one.reason),
         cut_off=len(cut),
         cut_while_reasoning=sum(map(is_reasoning, cut)),
         from_reasoning=sum(bool(one.reasoning.strip()) and one.text == one.reasoning for one in drawn),

@@ -242,20 +242,21 @@ class ModelClient:
         )
 
     async def _answers(self, route: Route, body: dict[str, Any], show: Callable[[str], None]) -> list[Answer]:
-        """The answers to one request, at least one; `show` is given the first one's text as it arrives."""
-        answers = [Answer()]
+        """The answers to one request in the server's order, at least one; `show` is given the text of answer 0 as it arrives."""
+        answers: dict[int, Answer] = {}
         complete = False
         async with contextlib.aclosing(self._pieces(route, body)) as replies:
             async for kind, found in replies:
                 complete = complete or kind != "event"
-                answers += [Answer() for _ in found[len(answers) :]]
-                for answer, piece in zip(answers, found, strict=False):
-                    answer.add(piece)
-                if found:
-                    show(found[0].text)
-        if not complete and not answers[0].reason:
+                for piece in found:
+                    place = min(answers, default=0) if piece.place is None else piece.place
+                    answers.setdefault(place, Answer()).add(piece)
+                    if place == 0:
+                        show(piece.text)
+        in_order = [answers[place] for place in sorted(answers)] or [Answer()]
+        if not complete and not in_order[0].reason:
             raise CompletionError(f"The model server at {self.base_url} broke off in the middle of an answer.", retryable=True)
-        return answers
+        return in_order
 
     async def _pieces(self, route: Route, body: dict[str, Any]) -> AsyncGenerator[tuple[str, list[Piece]], None]:
         # A generator of its own, so that an error of the caller's `on_token` is never taken for the server's.

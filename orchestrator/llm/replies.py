@@ -42,6 +42,8 @@ class Call:
 class Piece:
     """What one event of a stream adds, or one choice of a whole answer is."""
 
+    place: int | None = 0
+    """Which of the answers it belongs to, by the server's count; None for counts, which belong to the first."""
     text: str = ""
     whole: str | None = None
     """All of the text, where the server says so at its end."""
@@ -63,8 +65,19 @@ def pieces(payload: object) -> list[Piece]:
     if not isinstance(choices, list | None):
         raise ValueError(f"choices are {_short(choices)}")
     usage = _usage(body.get("usage"), "prompt_tokens", "completion_tokens")
-    found = [_choice(_object(choice), usage if place == 0 else None) for place, choice in enumerate(choices or ())]
-    return found or ([Piece(usage=usage)] if usage is not None else [])
+    objects = [_object(choice) for choice in choices or ()]
+    places = _places(objects)
+    found = [
+        _choice(choice, place, usage if place == min(places) else None) for place, choice in zip(places, objects, strict=True)
+    ]
+    return found or ([Piece(place=None, usage=usage)] if usage is not None else [])
+
+
+def _places(choices: Sequence[Object]) -> list[int]:
+    """By the choices' own indices: a stream may begin with any of them. Where these do not tell them apart, by position."""
+    given = [choice.get("index") for choice in choices]
+    indices = [index for index in given if type(index) is int]
+    return indices if len(set(indices)) == len(choices) else list(range(len(choices)))
 
 
 def generated(payload: object) -> list[Piece]:
@@ -143,16 +156,17 @@ def text_of(message: Object) -> str:
         ValueError: its content is no such thing.
     """
     answer = Answer()
-    answer.add(_choice({"message": message}, None))
+    answer.add(_choice({"message": message}, 0, None))
     return answer.completion().text
 
 
-def _choice(choice: Object, usage: Usage | None) -> Piece:
+def _choice(choice: Object, place: int, usage: Usage | None) -> Piece:
     said = choice.get("message") or choice.get("delta") or {}
     message = _object(said)
     text, reasoning = _content(message.get("content"))
     kept = next((value for name in REASONING if (value := message.get(name))), None)
     return Piece(
+        place=place,
         text=text or _text(choice.get("text")) or _text(message.get("refusal")),
         reasoning=reasoning or "".join(_content(kept)),
         calls=_calls(message),
@@ -370,16 +384,32 @@ _EXCESS = (
     r"|\bover (?:the )?(?:context|max)|\bfull\b|not fit|is only|reduce the length|shorter|must be within|length should be \["
 )
 
+_SENT = r"\b(?:texts?|prompts?|inputs?|context|messages?|contents?|requests?)\b"
+_SIZE = r"\b(?:tokens?|bytes|char(?:acter)?s|length|long|large|size)\b"
+_LIMIT = r"(?:>|\b(?:over|above|beyond|exceed\w*|than|max\w*|limit\w*|allow\w*|only|at most|up to)\b)\D{0,40}?(\d+)"
+_ANOTHER = r"max_\w*tokens|(?:completion|output|new) tokens|\bstop\b|\bper (?:second|minute|min|hour|day)|\brate\b|memory"
+"""What else has a size and a limit: answers, stop sequences, quotas, the machine."""
+
 
 def is_too_long(message: str) -> bool:
     """Whether an error says that the prompt, or it and the tokens asked for, are more than the model's context holds.
 
-    No two servers word it alike; all name the input or the context, and an excess.
+    No two servers word it alike. Most name the input or the context, and an excess; the rest give the size of what was sent as
+    a number, and a limit that is smaller.
     """
     words = message.lower().replace("input should be", "")  # FastAPI's way to begin, whatever the field
     if re.search(r"max_tokens must be at least 1, got -", words):  # vLLM: what the prompt leaves
         return True
-    return bool(re.search(_INPUT, words) and re.search(_EXCESS, words))
+    return bool(re.search(_INPUT, words) and re.search(_EXCESS, words)) or _is_over_a_limit(words)
+
+
+def _is_over_a_limit(words: str) -> bool:
+    if not re.search(_SENT, words) or not re.search(_SIZE, words) or re.search(_ANOTHER, words):
+        return False
+    plain = re.sub(r"(?<=\d)[,_](?=\d{3})", "", words)
+    # As floats, for what a server writes may have more digits than Python makes a whole number of.
+    largest = max(map(float, re.findall(r"\d+", plain)), default=0.0)
+    return any(largest > float(limit) for limit in re.findall(_LIMIT, plain))
 
 
 _OUT_OF_RANGE = (

@@ -115,16 +115,22 @@ async def _bytes(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Lines that end with a newline: JSON may hold U+2028 and its like unescaped."""
+    """Lines that end with CR, LF or both, as a stream's may; JSON holds neither unescaped, and U+2028 and its like it may.
+
+    A byte order mark stands before no line: some servers begin with one.
+    """
     rest: list[bytes] = []
+    after_cr = False
     async for chunk in chunks:
-        first, *others = chunk.split(b"\n")
+        text = chunk.removeprefix(b"\n") if after_cr else chunk
+        after_cr = chunk.endswith(b"\r")
+        first, *others = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         rest.append(first)
         for other in others:
-            yield b"".join(rest).rstrip(b"\r").decode(errors="replace")
+            yield b"".join(rest).decode("utf-8-sig", errors="replace")
             rest = [other]
     if any(rest):
-        yield b"".join(rest).decode(errors="replace")
+        yield b"".join(rest).decode("utf-8-sig", errors="replace")
 
 
 def _is_loopback(host: str) -> bool:

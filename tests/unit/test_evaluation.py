@@ -19,6 +19,7 @@ from orchestrator.applications.evaluation.reference_outputs import tests_of as s
 from orchestrator.applications.evaluation.reports import FILES, markdown, write_reports
 from orchestrator.applications.evaluation.samples import recorded
 from orchestrator.applications.evaluation.validation import validate_dataset
+from orchestrator.cli.eval import _show as show
 from orchestrator.data.benchmarks import BenchmarkTask, Sample, load
 from orchestrator.data.store import RunStore
 from orchestrator.engine.engine import Engine
@@ -319,6 +320,22 @@ async def test_answers_that_are_none_or_less_are_counted_aloud(dataset, settings
     assert "2 answers are empty (as the server says: content_filter; length)" in result.problems
     assert "3 answers were cut off at --max-new-tokens 512, 2 of them while the model was still reasoning" in result.problems
     assert "without seed: the server refuses it" in markdown(result)
+
+
+async def test_of_an_empty_recorded_sample_no_server_has_said_anything(dataset, tmp_path, settings, records, engine):
+    samples = samples_file(tmp_path, ("t0", ""))
+    result = await evaluate(EvalJob(dataset=dataset, samples=samples), settings, records, engine=engine)
+    told = result.as_json()["answers"]
+    assert (told["empty"], told["empty_reasons"]) == (1, {})
+    assert "1 answer is empty" in result.problems
+
+
+async def test_where_nothing_was_judged_it_is_said(dataset, settings, records, engine, capsys):
+    model = ScriptedModel([CompletionError("The server is gone.")])
+    result = await evaluate(EvalJob(dataset=dataset), settings, records, engine=engine, model=model)
+    show(result, [])
+    assert re.search(r"NOT DONE: 0 of 4 samples in [\d.]+ s: nothing was judged\.", capsys.readouterr().out)
+    assert "Judged: nothing" in markdown(result)
 
 
 async def test_a_continuation_that_is_a_program_with_fences_in_a_text_stays_as_it_is(tmp_path, settings, records, engine):
@@ -687,6 +704,21 @@ async def test_a_checker_that_there_is_not_is_named_before_anything_runs(tmp_pat
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(UsageError, match=r"io\.jsonl:1: There is no checker 'fuzzy'"):
         await evaluate(EvalJob(dataset=str(path), samples=samples_file(tmp_path, ("io", "x"))), settings, records, engine=engine)
+
+
+async def test_a_checker_that_there_is_not_costs_its_row_alone(tmp_path, settings, records):
+    row = {"task_id": "io", "prompt": "p", "inputs": ["2"], "outputs": ["4"], "reference": "print('RIGHT')"}
+    path = tmp_path / "io.jsonl"
+    path.write_text("".join(json.dumps(row | more) + "\n" for more in ({"task_id": "tokens", "checker": "tokens"}, {})))
+    async with Engine(settings, provider=ScriptedProvider(answer, runs=1000), memory_budget=2**40) as engine:
+        validation = await validate_dataset(load(str(path)), engine, Limits())
+        result = await evaluate(
+            EvalJob(dataset=str(path), samples=samples_file(tmp_path, ("io", "x"))), settings, records, engine=engine
+        )
+    for problems in (validation.problems, result.problems):
+        assert f"{path}:1: task tokens: There is no checker 'tokens'" in problems[0]
+    assert list(validation.results) == ["io"]
+    assert [one.task_id for one in result.rows] == ["io"]
 
 
 async def test_a_k_above_n_is_refused_before_anything_is_drawn(dataset, settings, records, engine):

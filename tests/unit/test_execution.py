@@ -11,11 +11,14 @@ import types
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import orchestrator
 from orchestrator.engine import engine as execution
 from orchestrator.engine.engine import Engine
+from orchestrator.engine.watched import Watched
 from orchestrator.errors import PoolExhausted, PrerequisiteError, SandboxUnavailable, UsageError
 from orchestrator.sandbox import pool as pools
 from orchestrator.sandbox.base import Provider, Sandbox
@@ -176,6 +179,41 @@ async def test_a_wall_timeout_counts_once_the_host_was_not_saturated(monkeypatch
     slow = RunReport(status=Status.TIMED_OUT_WALL)
     result, provider = await execute(lambda program: slow)
     assert (result.verdict, result.attempts, len(provider.programs)) == (Verdict.TIMED_OUT, times, times)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seen"),
+    [
+        ("parent\n", "parent\n", "parent\n"),
+        ("parent\n", "parent\nchild\n", "parent\nchild\n"),
+        ("parent\nchild\n", "parent\n", "parent\nchild\n"),
+        ("pid 12\n", "pid 34\n", "pid 12\npid 34\n"),
+        ("", "parent\n", "parent\n"),
+    ],
+)
+async def test_what_a_program_repeats_when_it_is_run_again_is_shown_once(monkeypatch, first, second, seen):
+    monkeypatch.setattr(execution, "_saturated", lambda: True)
+    reports = [RunReport(status=Status.TIMED_OUT_WALL, stdout=first), RunReport(status=Status.OK, stdout=second)]
+    shown: list[bytes] = []
+    async with Engine(Settings(workers=1), provider=ScriptedProvider(reports, runs=9)) as engine:
+        result = await engine.execute(Program(code="1"), on_output=lambda _, chunk: shown.append(chunk))
+    assert (b"".join(shown).decode(), result.stdout, result.attempts) == (seen, second, 2)
+
+
+@given(st.lists(st.lists(st.sampled_from([b"a", b"b", b"ab"]), max_size=4), min_size=1, max_size=3))
+def test_watched_output_ends_with_that_of_the_last_attempt_or_holds_it(attempts):
+    shown: list[bytes] = []
+    watched = Watched(lambda _, chunk: shown.append(chunk))
+    over = None
+    for chunks in attempts:
+        hear = watched.attempt()
+        for chunk in chunks:
+            hear("stdout", chunk)
+            if over is not None:
+                over("stdout", b"late")
+        over = hear
+    assert b"".join(attempts[-1]) in b"".join(shown)
+    assert b"late" not in b"".join(shown)
 
 
 async def test_whoever_waits_too_long_for_a_sandbox_is_told():

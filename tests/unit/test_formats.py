@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import pickle
+import re
 import sys
 import types
 import unittest
@@ -17,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.data.benchmarks import load
-from orchestrator.data.benchmarks.formats import PREAMBLE, RowError, task_of
+from orchestrator.data.benchmarks.formats import PREAMBLE, task_of
 from orchestrator.data.benchmarks.hidden import ShapeError, calls_source, read_hidden
 from orchestrator.data.benchmarks.names import after_future, completed, is_check, module_of
+from orchestrator.data.benchmarks.row import RowError
 
 OWN = {"task_id": "own/1", "prompt": "Write f.", "tests": "from candidate import f\n\ndef test_f():\n    assert f(1) == 1\n"}
 
@@ -83,6 +86,20 @@ def test_formats_name_their_tasks_and_entry_points():
     assert task_of(without, "f.jsonl:7").task_id == "7"  # as TACO's rows
 
 
+@pytest.mark.parametrize("target", ["__name__ + '.choice'", "f'{__name__}.choice'", "'%s.choice' % __name__"])
+def test_tests_that_share_a_module_with_the_candidate_patch_what_it_imports(target):
+    row = BIGCODEBENCH.row | {
+        "complete_prompt": "from random import choice\n\ndef task_func(xs):\n",
+        "canonical_solution": "    return choice(xs)\n",
+        "test": "import unittest\nfrom unittest.mock import patch\n\nclass TestCases(unittest.TestCase):\n"
+        f"    @patch({target}, return_value=7)\n    def test_choice(self, mock):\n        self.assertEqual(task_func([1]), 7)\n"
+        "\nif __name__ == '__main__':\n    unittest.main()\n",
+    }
+    task = task_of(row, "x:1")
+    assert accepts(task.whole(task.reference), task.tests)
+    assert not accepts(task.whole(task.reference).replace("choice(xs)", "xs[0]"), task.tests)
+
+
 def test_hidden_tests_are_in_no_prompt():
     assert "head = list_node" not in task_of(LEETCODE.row, "x:1").prompt
     assert "-3" not in task_of(LCB_STDIN.row, "x:1").prompt
@@ -110,7 +127,7 @@ class _Harmful:
 
 def test_packed_tests_that_are_more_than_text_are_refused(capsys):
     forged = b64encode(zlib.compress(pickle.dumps(_Harmful()))).decode()
-    with pytest.raises(RowError, match=r"packed tests name builtins\.print"):
+    with pytest.raises(RowError, match=r"private_test_cases' is a pickle of more than one text"):
         task_of(LCB_STDIN.row | {"private_test_cases": forged}, "x:1")
     assert capsys.readouterr().out == ""
 
@@ -118,7 +135,7 @@ def test_packed_tests_that_are_more_than_text_are_refused(capsys):
 def test_packed_tests_that_unpack_without_end_are_refused(monkeypatch):
     monkeypatch.setattr("orchestrator.data.benchmarks.formats._MOST_PACKED", 1 << 20)
     bomb = packed([{"input": "0" * (2 << 20), "output": "", "testtype": "stdin"}])
-    with pytest.raises(RowError, match="larger than 1 MiB"):
+    with pytest.raises(RowError, match="unpacks to more than 1 MiB"):
         task_of(LCB_STDIN.row | {"private_test_cases": bomb}, "x:1")
 
 
@@ -134,7 +151,7 @@ def test_packed_tests_that_unpack_without_end_are_refused(monkeypatch):
         ({"inplace": True}, "is 'in_place' meant"),
         ({"module": "not a name"}, "is not a valid name"),
         ({"entry_point": "Solution.f"}, "entry point 'Solution.f' is neither a name"),
-        ({"entry_point": 3}, "entry point 3 is neither a name"),
+        ({"entry_point": 3}, "its 'entry_point' is an int, where this format has text"),
         ({"checker": "exact"}, "'checker', which compares the outputs of programs"),
         ({"entry_point": "", "tests": "def check(candidate):\n    assert candidate(1)"}, "does not say of which function"),
         ({"test_cases": [{"input": "1", "output": "1"}]}, "several could be the tests"),
@@ -258,9 +275,35 @@ def test_tests_are_read_in_every_known_shape(value, source, cases, calls):
 
 
 @pytest.mark.parametrize(
+    "named",
+    [
+        {"metadata": {"func_name": "doubled"}},
+        {"metadata": '{"func_name": "doubled"}'},
+        {"func_name": "doubled", "metadata": {}},
+        {"fn_name": "doubled", "metadata": None},
+    ],
+)
+def test_cases_name_the_function_that_they_call_beside_them_or_in_their_metadata(named):
+    hidden = read_hidden([{"input": "2", "output": "4", "testtype": "functional"} | named])
+    assert (hidden.function, [call.arguments for call in hidden.calls]) == ("doubled", [(2,)])
+    program = read_hidden([{"input": "2", "output": "4", "testtype": "stdin", "metadata": {"func_name": None}}])
+    assert (program.function, len(program.cases)) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "reference", ["def doubled(n):\n    return 2 * n\n", "class Solution:\n    def doubled(self, n):\n        return 2 * n\n"]
+)
+def test_calls_of_a_row_of_ones_own_are_of_a_function_or_of_a_method_as_its_reference_has_it(reference):
+    cases = [{"input": "2", "output": "4", "testtype": "functional", "metadata": {"func_name": "doubled"}}]
+    task = task_of({"task_id": "dc", "prompt": "Double it.", "tests": json.dumps(cases), "reference": reference}, "x:1")
+    assert accepts(reference, task.tests)
+    assert not accepts(reference.replace("2 * n", "n"), task.tests)
+
+
+@pytest.mark.parametrize(
     ("value", "words"),
     [
-        (7, "a int, which is not a known shape"),
+        (7, "an int, which is not a known shape"),
         ({"question": "x", "answer": "y"}, "a dict with the keys 'question', 'answer'"),
         ([1, 2], "a list of int"),
         (["assert 1", {"input": "1"}], "a list of a dict with the keys 'input' and str"),
@@ -311,6 +354,84 @@ def test_whatever_is_given_is_read_or_refused(value, function):
 def test_whatever_stands_in_a_row_is_a_task_or_refused(row):
     with contextlib.suppress(RowError):
         task_of(row, "x.jsonl:1")
+
+
+ODD = (None, 5, 1.5, True, "", "x", "{", "[1", [], {}, [1], [None], {"a": 1}, [[]], [{}], [{"a": None}], ["x"], "a b")
+
+
+EVALPLUS = {
+    "task_id": "Mbpp/2",
+    "prompt": '"""Write f.\nassert f((1,)) == 1\n"""\n',
+    "entry_point": "f",
+    "canonical_solution": "def f(x):\n    return x[0]\n",
+    "base_input": [[[1]]],
+    "plus_input": [],
+    "atol": 0,
+}
+ROWS = {name: example.row for name, example in EXAMPLES.items()} | {"EvalPlus": EVALPLUS, "your own": OWN}
+
+
+def reason_of(row):
+    """Why a row is refused; empty for a task."""
+    try:
+        task_of(row, "x.jsonl:1")
+    except RowError as exc:
+        return str(exc)
+    return ""
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_an_odd_value_in_a_row_of_a_known_format_is_read_or_refused_in_words_about_the_row(name):
+    reasons = [reason_of(ROWS[name] | {key: value}) for key, value in itertools.product(ROWS[name], ODD)]
+    # What Python says of a value is no message about a row.
+    assert not [reason for reason in reasons if re.search(r"NoneType|' object|subscript|argument \d|iterable", reason)]
+    unforeseen = {reason for reason in reasons if "cannot be read" in reason}
+    assert not unforeseen
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "words"),
+    [
+        ("MBPP+ of the hub", {"code": None}, "its 'code' is null, where this format has text"),
+        ("MBPP+ of the hub", {"task_id": None}, "its 'task_id' is null, where this format has a text or a number"),
+        ("MBPP+ of the hub", {"task_id": ["x"]}, "its 'task_id' is a list of str, where this format has a text or a number"),
+        ("MBPP+ of the hub", {"test_list": {"a": 1}}, "its 'test_list' is a dict with the keys 'a', where this format has texts"),
+        ("KodCode", {"test_info": 5}, "its 'test_info' is an int, where this format has a list of mappings"),
+        ("LiveCodeBench, calls", {"metadata": "no JSON"}, "its 'metadata' is a str, where this format has a mapping"),
+        ("LiveCodeBench, calls", {"private_test_cases": None}, "its 'private_test_cases' is null, where this format has a list"),
+        ("your own", {"limits": 5}, "its 'limits' is an int, where this format has a mapping"),
+        ("your own", {"task_id": ""}, "its 'task_id' is an empty text, where this format has a text or a number"),
+        ("your own", {"reference": 5}, "its 'reference' is an int, where this format has text"),
+    ],
+)
+def test_a_value_of_another_kind_is_said_by_key_and_shape(name, more, words):
+    assert reason_of(ROWS[name] | more) == words
+
+
+def test_null_under_a_key_that_may_be_left_out_is_nothing():
+    optional = dict.fromkeys(("entry_point", "module", "in_place", "visible_tests", "reference", "limits", "fn_name", "checker"))
+    assert task_of(OWN | optional, "x:1") == task_of(OWN, "x:1")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "not base64!",
+        b64encode(b"zz").decode(),
+        b64encode(zlib.compress(b"no pickle")).decode(),
+        b64encode(zlib.compress(pickle.dumps("no JSON"))).decode(),
+        packed([{"input": "1" * 99, "output": "2"}])[:40],
+    ],
+)
+def test_damaged_packed_tests_cost_their_row_alone(tmp_path, damaged):
+    path = tmp_path / "lcb.jsonl"
+    rows = [LCB_STDIN.row | {"question_id": "1", "private_test_cases": damaged}, LCB_STDIN.row]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    loaded = load(str(path))
+    assert len(loaded.tasks) == 1
+    assert [problem.reason for problem in loaded.problems] == [
+        "its 'private_test_cases' is neither JSON nor that as a pickled text, compressed, in base64"
+    ]
 
 
 def test_large_values_travel_as_text():

@@ -10,6 +10,7 @@ import pytest
 from tgi_server import MODEL, Fault, ModelServer
 
 from orchestrator.errors import CompletionError, OrchestratorError, UsageError
+from orchestrator.llm import wire
 from orchestrator.llm.client import ModelClient
 from orchestrator.llm.replies import Answer, error_in, is_too_long, message_of, pieces, refused_field
 from orchestrator.types import Completion, Message, Sampling
@@ -171,11 +172,60 @@ async def test_an_error_is_known_by_its_line_or_its_name(end):
         stream(event({"content": "abc"}), event({}, "stop")).replace("\n\n", "\n"),
         "data: " + json.dumps(event({"content": "abc"}, "stop"), indent=1).replace("\n", "\ndata: ") + "\n\n",
         "event: message\nid: 3\n" + stream(event({"content": "abc"}, "stop")),
+        "\ufeff" + stream(event({"content": "a"}), event({"content": "bc"}, "stop")),
+        stream(event({"content": "abc"}), event({}, "stop")).replace("\n", "\r"),
+        stream({"choices": [{"index": 1, "delta": {"content": "zz"}}]}, event({"content": "abc"}, "stop")),
     ],
-    ids=["pings", "events without choices", "no space", "carriage returns", "no empty lines", "an event of many lines", "names"],
+    ids=[
+        "pings",
+        "events without choices",
+        "no space",
+        "carriage returns",
+        "no empty lines",
+        "an event of many lines",
+        "names",
+        "a byte order mark",
+        "carriage returns alone",
+        "another choice first",
+    ],
 )
 async def test_a_stream_is_read_as_servers_write_it(body):
     assert (await answer(body, asked_as_stream=True, kind="text/event-stream")).text == "abc"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 2, 7])
+async def test_lines_end_alike_wherever_their_chunks_do(end, size):
+    text = end.join(["\ufeffdata: {", "", "data: \u2028", "last"]).encode()
+
+    async def chunks():
+        for start in range(0, len(text), size):
+            yield text[start : start + size]
+
+    assert [line async for line in wire._lines(chunks())] == ["data: {", "", "data: \u2028", "last"]
+
+
+async def test_choices_are_told_apart_by_their_index_and_else_by_their_place():
+    async def drawn(indices: list[int | None]) -> list[str]:
+        choices = [{"index": index, "message": {"content": f"{index}"}, "finish_reason": "stop"} for index in indices]
+        with ModelServer("openai") as server:
+            async with ModelClient(server.url) as client:
+                await client.info()
+                server.faults.append(Fault(kind="body", body=json.dumps({"choices": choices}), content_type="application/json"))
+                return [one.text for one in await client.chat(ASK, Sampling(n=len(indices)))]
+
+    assert await drawn([2, 0, 1]) == ["0", "1", "2"]
+    assert await drawn([0, 0, 0]) == ["0", "0", "0"]
+    assert await drawn([None, None]) == ["None", "None"]
+
+
+async def test_counts_alone_are_of_the_first_answer_whatever_its_index():
+    text = stream(
+        {"choices": [{"index": 1, "delta": {"content": "abc"}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}},
+    )
+    found = await answer(text, asked_as_stream=True, kind="text/event-stream")
+    assert (found.text, found.usage.completion_tokens) == ("abc", 4)
 
 
 async def test_halves_of_characters_are_replaced():
@@ -252,6 +302,11 @@ TOO_LONG = [
     "Input of 5000 tokens does not fit into the context of 4096",
     "Maximum prompt size is 4096 tokens, got 5000",
     "Conversation too big for context window",
+    "too many total text bytes: 20000000 > 9437184",
+    "Length of the prompt (9000) is over the model's context (8192)",
+    "text too long, 9000 tokens, allowed 8192",
+    "This text has 9,000 tokens; up to 8,192 are taken",
+    "content of 20000000 characters is beyond 10485760",
 ]
 """Of vLLM, TGI, SGLang, llama.cpp, Ollama, LM Studio, OpenAI, Anthropic, Google, xAI, Mistral, Amazon and others."""
 
@@ -266,6 +321,16 @@ NOT_TOO_LONG = [
     "Rate limit reached: too many requests",
     "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
     "`stop` supports up to 4 stop sequences. Given: 5",
+    "max_tokens: 100000 > 8192, which is the maximum allowed number of output tokens for this model",
+    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 9.00 GiB",
+    "Expected input batch_size (9000) to match target batch_size (8192).",
+    "shape '[1, 9000]' is invalid for input of size 8192",
+    "index 9000 is out of bounds for dimension 0 with size 8192",
+    "The text generation request timed out after 300 s (limit 60 s)",
+    "request queue is full: 9000 waiting, limit 8192",
+    "stop: text of length 40, at most 16 are allowed",
+    "Limit of tokens per minute: this request has 9000 tokens, limit 8192",
+    "text of length " + "9" * 5000,
 ]
 
 

@@ -5,11 +5,11 @@ Left out: where samples come from, and what is recorded of them (`job`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from orchestrator.applications.evaluation.options import Judging
-from orchestrator.data.benchmarks import BenchmarkTask, Loaded, is_check
+from orchestrator.data.benchmarks import BenchmarkTask, Loaded, Problem, is_check
 from orchestrator.data.benchmarks.names import defined
 from orchestrator.engine.base import Executor
 from orchestrator.engine.outputs import judge_io
@@ -19,18 +19,26 @@ from orchestrator.types import ExecutionResult, Fault, Limits, Program, TestOutc
 
 
 def checked(loaded: Loaded) -> Loaded:
-    """The same data set, whose tasks can all be judged.
+    """The same data set with the tasks that can be judged; a row that names a checker that there is not is a problem of it.
 
     Raises:
-        UsageError: a row names a checker that there is not.
+        UsageError: it has no other row.
     """
-    for task in loaded.tasks.values():
-        if task.cases:
-            try:
-                by_name(task.checker)
-            except UsageError as exc:
-                raise UsageError(f"{task.source}: {exc.message}", remedy=exc.remedy) from None
-    return loaded
+    refused = {name: error for name, task in loaded.tasks.items() if task.cases and (error := _no_checker(task.checker))}
+    if refused and len(refused) == len(loaded.tasks):
+        name, error = next(iter(refused.items()))
+        raise UsageError(f"{loaded.tasks[name].source}: {error.message}", remedy=error.remedy)
+    found = [Problem(place=loaded.tasks[name].source, reason=f"task {name}: {error}") for name, error in refused.items()]
+    tasks = {name: task for name, task in loaded.tasks.items() if name not in refused}
+    return replace(loaded, tasks=tasks, problems=[*loaded.problems, *found])
+
+
+def _no_checker(name: str) -> UsageError | None:
+    try:
+        by_name(name)
+    except UsageError as exc:
+        return exc
+    return None
 
 
 def beside(result: ExecutionResult, reference: ExecutionResult) -> ExecutionResult:

@@ -164,6 +164,7 @@ def _facts(result: EvalResult) -> list[str]:
         if job.samples
         else f"{counted(job.n, 'sample')} a task, temperature {job.temperature:g}, seed {job.seed}"
     )
+    judged = ", ".join(f"{count} {how}" for how, count in Counter(row.judging for row in rows).most_common())
     return [
         f"Model: {result.run.model.model if result.run.model else 'recorded samples'}",
         f"Drawn: {drawn}"
@@ -176,7 +177,7 @@ def _facts(result: EvalResult) -> list[str]:
         + (f"; {result.answers.drawn_without}" if result.answers.without else ""),
         f"Data: {result.source}",
         f"{result.progress} of {counted(len({row.task_id for row in rows}), 'task')}; {result.unscored} unscored",
-        f"Judged: {', '.join(f'{count} {how}' for how, count in Counter(row.judging for row in rows).most_common())}",
+        f"Judged: {judged or 'nothing'}",
         _spent(result),
         f"Run {result.run.id}, image {result.run.image or 'unknown'}",
     ]

@@ -21,6 +21,8 @@ class Validation:
 
     dataset: str
     source: str
+    tasks: int
+    """How many can be judged, those without a reference included."""
     results: dict[str, ExecutionResult]
     """By task id."""
     problems: list[str]
@@ -47,7 +49,7 @@ async def validate_dataset(
     Raises:
         PrerequisiteError, SandboxError, UsageError: as `Executor.execute`.
     """
-    checked(loaded)
+    loaded = checked(loaded)
     judge = Judge(engine=engine, judging=judging, limits=limits)
     problems = [str(problem) for problem in loaded.problems]
     results: dict[str, ExecutionResult] = {}
@@ -76,4 +78,5 @@ async def validate_dataset(
 
     await map_concurrently(counted, loaded.tasks.values(), in_flight)
     in_order = {task: results[task] for task in loaded.tasks if task in results}
-    return Validation(dataset=loaded.name, source=loaded.source, results=in_order, problems=problems)
+    tasks = len(loaded.tasks)
+    return Validation(dataset=loaded.name, source=loaded.source, tasks=tasks, results=in_order, problems=problems)

@@ -21,23 +21,23 @@ from __future__ import annotations
 
 import ast
 import base64
-import io
 import json
-import pickle
 import re
 import zlib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
+from pickletools import genops
 from typing import Any
 
 from pydantic import ValidationError
 
 from orchestrator.data.benchmarks.evalplus import inputs_of
-from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, held_in, plain, read_hidden
+from orchestrator.data.benchmarks.hidden import HOLDERS, Hidden, ShapeError, calls_source, described, plain, read_hidden
 from orchestrator.data.benchmarks.names import (
     METHOD,
+    as_in_one_module,
     checked_name,
     completed,
     defined,
@@ -49,6 +49,7 @@ from orchestrator.data.benchmarks.names import (
     of_method,
     with_helpers,
 )
+from orchestrator.data.benchmarks.row import Row, RowError
 from orchestrator.data.benchmarks.task import BenchmarkTask
 from orchestrator.sources import parse, parse_expression, plain_value
 from orchestrator.types import Limits
@@ -56,7 +57,8 @@ from orchestrator.types import Limits
 OPTIONAL = ("entry_point", "module", "in_place", "visible_tests", "reference", "continues", "limits", "fn_name", "checker")
 """Keys that your own rows may have."""
 _OWN = frozenset(("task_id", "prompt", "tests", "inputs", "outputs", *OPTIONAL))
-_FIELDS = _OWN - {"tests", "inputs", "outputs", "fn_name", "limits"}
+_FLAGS = ("in_place", "continues")
+_TEXTS = ("entry_point", "module", "visible_tests", "checker")
 _OTHER_NAMES = frozenset(("test", "code"))
 _DECIDING = re.compile(
     r"\b(tests?|testcases?|cases?|asserts?|assertions?|inputs?|outputs?|expected|stdin|stdout|solutions?|checker|canonical|starter"
@@ -66,6 +68,7 @@ _DECIDING = re.compile(
 _LIMITING = re.compile(r"\b(limits?|timeouts?)\b")
 _NAMING = (" id", " name", " count", " source", " url")
 """Endings of keys that only say where something comes from."""
+_NO_TESTS = "the row has no tests"
 _MOST_PACKED = 1 << 29
 """Bytes that packed tests of LiveCodeBench may unpack to."""
 
@@ -94,20 +97,17 @@ import itertools, functools, operator, io, sys, json
 """What LiveCodeBench's own judge puts before every answer, and answers rely on; APPS' judge does nearly the same."""
 
 
-class RowError(ValueError):
-    """A row that is not a task: one phrase."""
-
-
-def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+def task_of(given: Mapping[str, Any], place: str) -> BenchmarkTask:
     """The task that a row describes.
 
     Raises:
-        RowError: it lacks something, its tests above all.
+        RowError: it lacks something, its tests above all, or cannot be read.
     """
+    row = Row(given)
     try:
         return _reader(row)(row, place)
-    except KeyError as exc:
-        raise RowError(f"the row has no {exc.args[0]!r}") from None
+    except RowError:
+        raise
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         raise RowError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -115,27 +115,28 @@ def task_of(row: Mapping[str, Any], place: str) -> BenchmarkTask:
         raise RowError(f"its tests are {exc}") from None
     except RecursionError:
         raise RowError("the row is nested too deep") from None
-    except (TypeError, ValueError, AttributeError) as exc:
-        raise exc if isinstance(exc, RowError) else RowError(f"the row cannot be read ({exc})") from None
+    except Exception:  # one damaged row never costs the data set
+        raise RowError(f"the row cannot be read: {row.shape()}") from None
 
 
-def _reader(row: Mapping[str, Any]) -> Callable[[Mapping[str, Any], str], BenchmarkTask]:
+def _reader(row: Row) -> Callable[[Row, str], BenchmarkTask]:
     """Which function reads rows with these keys."""
     if {"prompt", "entry_point", "test"} <= row.keys():
-        if not str(row["entry_point"]).isidentifier():
+        entry_point = row.any_text("entry_point")
+        if not entry_point.isidentifier():
             return _leetcode if {"completion", "canonical_solution"} & row.keys() else _own
-        begins = row["entry_point"] in functions_of(f"{row['prompt']}\n    pass\n")
+        begins = entry_point in functions_of(f"{row.text('prompt')}\n    pass\n")
         if begins and row.keys().isdisjoint(("base_input", "continues")):
             return _humaneval
     return next((read for keys, read in _FORMATS if keys <= row.keys()), _own)
 
 
-def _humaneval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    tests = _text(row["test"])
-    prompt, entry_point = row["prompt"], row["entry_point"]
-    solution = row.get("canonical_solution") or row.get("completion")
+def _humaneval(row: Row, place: str) -> BenchmarkTask:
+    tests = _tests(row)
+    prompt, entry_point = row.text("prompt"), row.text("entry_point")
+    solution = row.any_text("canonical_solution", "completion")
     return BenchmarkTask(
-        task_id=str(row["task_id"]),
+        task_id=row.name("task_id"),
         prompt=prompt,
         continues=True,
         entry_point=entry_point,
@@ -146,16 +147,18 @@ def _humaneval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     )
 
 
-def _mbpp(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    asserts = [item.replace("\r\n", "\n").strip() for item in _texts(row["test_list"])] or [""]
-    head = [*_texts(row.get("test_imports")), str(row.get("test_setup_code") or "").replace("\r\n", "\n")]
-    whole = _text("\n".join([*filter(None, head), *asserts]) if any(asserts) else "")
-    if row.get("test"):  # MBPP+ as the hub has it: all inputs and outputs stand there
-        whole = looped("\n".join([*filter(None, head), _text(row["test"])]), _called(asserts[0], row["code"]))
-    described = str(row["prompt"] if "prompt" in row else row["text"]).strip()
-    reference = row["code"].replace("\r\n", "\n")
+def _mbpp(row: Row, place: str) -> BenchmarkTask:
+    asserts = [item.replace("\r\n", "\n").strip() for item in row.texts("test_list")] or [""]
+    if not any(asserts):
+        raise RowError(_NO_TESTS)
+    head = [*row.texts("test_imports"), row.any_text("test_setup_code").replace("\r\n", "\n")]
+    whole = "\n".join([*filter(None, head), *asserts])
+    reference = row.text("code").replace("\r\n", "\n")
+    if row.any_text("test"):  # MBPP+ as the hub has it: all inputs and outputs stand there
+        whole = looped("\n".join([*filter(None, head), row.text("test")]), _called(asserts[0], reference))
+    described = row.text("prompt", "text").strip()
     return BenchmarkTask(
-        task_id=str(row["task_id"]),
+        task_id=row.name("task_id"),
         prompt=f"{described}\nYour code must pass this test:\n{asserts[0]}",
         entry_point=_called(asserts[0], reference),
         tests=whole,
@@ -165,12 +168,13 @@ def _mbpp(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     )
 
 
-def _evalplus(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    task_id, prompt, entry_point = str(row["task_id"]), row["prompt"], row["entry_point"]
+def _evalplus(row: Row, place: str) -> BenchmarkTask:
+    task_id, prompt, entry_point = row.name("task_id"), row.text("prompt"), row.text("entry_point")
     # MBPP+ prompts are a docstring with one assertion and end there; HumanEval+ prompts end inside a function.
     continues = not task_id.startswith("Mbpp/")
     visible = _examples(prompt, entry_point) if continues else "\n".join(_asserts(prompt))
-    if not row["base_input"] and not row.get("plus_input"):
+    base, plus = (row.listed(key, list, "lists of arguments") for key in ("base_input", "plus_input"))
+    if not base and not plus:
         raise RowError("the row has no tests: base_input and plus_input are empty")
     return BenchmarkTask(
         task_id=task_id,
@@ -178,67 +182,65 @@ def _evalplus(row: Mapping[str, Any], place: str) -> BenchmarkTask:
         continues=continues,
         entry_point=entry_point,
         visible_tests=visible,
-        reference=(prompt if continues else "") + row["canonical_solution"],
-        inputs=inputs_of(task_id, entry_point, row["base_input"], row.get("plus_input") or [], row.get("atol", 0)),
+        reference=(prompt if continues else "") + row.text("canonical_solution"),
+        inputs=inputs_of(task_id, entry_point, base, plus, row["atol"] if row.has("atol") else 0),
         source=place,
     )
 
 
-def _leetcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+def _leetcode(row: Row, place: str) -> BenchmarkTask:
     """A method of a class. All calls of `check` go to one object, as in the data set's own judge."""
-    entry, given = row["entry_point"], row["prompt"]
+    entry, given = row.text("entry_point"), row.text("prompt")
     if METHOD.fullmatch(entry) is None:
         raise RowError(f"its entry point {entry!r} is neither a name nor written as Solution().method")
-    problem = str(row.get("problem_description") or row.get("query") or given)
+    problem = row.any_text("problem_description", "query") or given
     return BenchmarkTask(
-        task_id=str(row["task_id"]),
-        prompt="\n\n".join(filter(None, [problem.strip(), str(row.get("starter_code") or "").strip()])),
+        task_id=row.name("task_id"),
+        prompt="\n\n".join(filter(None, [problem.strip(), row.any_text("starter_code").strip()])),
         preamble=_line_end(given),
         entry_point=entry.partition("(")[0],
-        tests=of_method(_text(row["test"]), entry, given),
-        reference=row["completion"] if "completion" in row else row["canonical_solution"],
+        tests=of_method(_tests(row), entry, given),
+        reference=row.text("completion", "canonical_solution"),
         source=place,
     )
 
 
-def _bigcodebench(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    prompt, entry_point = row["complete_prompt"], row["entry_point"]
-    reference = prompt + row["canonical_solution"]
+def _bigcodebench(row: Row, place: str) -> BenchmarkTask:
+    prompt, entry_point = row.text("complete_prompt"), row.text("entry_point")
+    reference = prompt + row.text("canonical_solution")
+    tests = as_in_one_module(_tests(row))
     return BenchmarkTask(
-        task_id=str(row["task_id"]),
+        task_id=row.name("task_id"),
         prompt=prompt,
         continues=True,
         entry_point=entry_point,
-        tests=completed(_text(row["test"]), entry_point=entry_point, given=f"{prompt}\n    pass\n", reference=reference),
+        tests=completed(tests, entry_point=entry_point, given=f"{prompt}\n    pass\n", reference=reference),
         reference=reference,
         source=place,
     )
 
 
-def _classeval(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    imports = row["import_statement"]
-    preamble = _line_end(imports if isinstance(imports, str) else "\n".join(imports))
-    name, reference = row["class_name"], row["solution_code"]
+def _classeval(row: Row, place: str) -> BenchmarkTask:
+    preamble = _line_end("\n".join(row.texts("import_statement")))
+    name, reference = row.text("class_name"), row.text("solution_code")
     return BenchmarkTask(
-        task_id=str(row["task_id"]),
-        prompt=f"Complete the class {name}:\n\n{row['skeleton'].strip()}",
+        task_id=row.name("task_id"),
+        prompt=f"Complete the class {name}:\n\n{row.text('skeleton').strip()}",
         preamble=preamble,
         entry_point=name,
-        tests=completed(_text(row["test"]), entry_point=name, given=preamble, reference=reference),
+        tests=completed(_tests(row), entry_point=name, given=preamble, reference=reference),
         reference=reference,
         source=place,
     )
 
 
-def _kodcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    info = row.get("test_info") or []
-    info = plain(held_in(info) if isinstance(info, str) else info)
-    name = str(info[0].get("function_name") or "") if info else ""
-    tests, reference = _text(row["test"]), row["solution"]
+def _kodcode(row: Row, place: str) -> BenchmarkTask:
+    name = next((Row(one).any_text("function_name") for one in row.listed("test_info", dict, "mappings")), "")
+    tests, reference = _tests(row), row.text("solution")
     module = module_of(tests, {name} | defined(reference))
     return BenchmarkTask(
-        task_id=str(row["question_id"] if "question_id" in row else _line(place)),
-        prompt=row["question"],
+        task_id=row.name("question_id", otherwise=_line(place)),
+        prompt=row.text("question"),
         entry_point=name if name in defined(reference) else "",
         module=module,
         tests=completed(tests, module=module, entry_point=name, reference=reference),
@@ -247,82 +249,82 @@ def _kodcode(row: Mapping[str, Any], place: str) -> BenchmarkTask:
     )
 
 
-def _livecodebench(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    metadata = row.get("metadata") or "{}"
-    function = str((json.loads(metadata) if isinstance(metadata, str) else metadata).get("func_name") or "")
-    cases = [*_unpacked(row["public_test_cases"]), *_unpacked(row["private_test_cases"])]
-    question = {"task_id": row["question_id"], "prompt": row["question_content"], "starter": row.get("starter_code")}
-    return _contest(question, read_hidden(cases, function), "", place)
+def _livecodebench(row: Row, place: str) -> BenchmarkTask:
+    function = Row(row.mapping("metadata")).any_text("func_name")
+    cases = [*_unpacked(row, "public_test_cases"), *_unpacked(row, "private_test_cases")]
+    name, prompt = row.name("question_id"), row.text("question_content")
+    return _contest(name, prompt, row.any_text("starter_code"), read_hidden(cases, function), "", place)
 
 
-def _apps(row: Mapping[str, Any], place: str) -> BenchmarkTask:
-    solutions = row.get("solutions") or []
-    solutions = json.loads(solutions) if isinstance(solutions, str) else plain(solutions)
-    number = row.get("problem_id", row.get("task_id", row.get("id", _line(place))))
-    question = {"task_id": number, "prompt": row["question"], "starter": row.get("starter_code")}
-    return _contest(question, read_hidden(row["input_output"]), solutions[0] if solutions else "", place)
+def _apps(row: Row, place: str) -> BenchmarkTask:
+    name, prompt = row.name("problem_id", "task_id", "id", otherwise=_line(place)), row.text("question")
+    reference = next(iter(row.texts("solutions")), "")
+    return _contest(name, prompt, row.any_text("starter_code"), read_hidden(row["input_output"]), reference, place)
 
 
-def _contest(question: Mapping[str, Any], hidden: Hidden, reference: str, place: str) -> BenchmarkTask:
+def _contest(name: str, question: str, starter: str, hidden: Hidden, reference: str, place: str) -> BenchmarkTask:
     """A task of a programming contest: a program that is judged by its output, or a function or method by what it returns."""
-    starter = str(question["starter"] or "")
-    prompt = f"{question['prompt'].strip()}\n\n{starter.strip()}".strip()
-    task = BenchmarkTask(
-        task_id=str(question["task_id"]),
-        prompt=prompt,
-        preamble=PREAMBLE,
-        reference=reference,
-        source=place,
-    )
+    prompt = f"{question.strip()}\n\n{starter.strip()}".strip()
+    task = BenchmarkTask(task_id=name, prompt=prompt, preamble=PREAMBLE, reference=reference, source=place)
     if hidden.calls:
         if not hidden.function:
             raise RowError("the row does not say which function its tests call")
+        if not hidden.function.isidentifier():
+            raise RowError(f"the function that its tests call, {hidden.function!r}, is not a valid name")
         method = "class Solution" in (starter or reference)
         entry = f"Solution().{hidden.function}" if method else hidden.function
         tests = calls_source(hidden.calls, entry)
         return task.model_copy(update={"entry_point": "Solution" if method else hidden.function, "tests": tests})
     if not hidden.cases:
-        raise RowError("the row has no tests")
+        raise RowError(_NO_TESTS)
     return task.model_copy(update={"cases": hidden.cases})
 
 
-class _TextAlone(pickle.Unpickler):
-    """Reads pickles of plain values; one that names anything to call or import is refused."""
+def _unpacked(row: Row, key: str) -> list[Any]:
+    """Cases of LiveCodeBench: a list, JSON of one, or that as a pickled text, compressed, in base64.
 
-    def find_class(self, module: str, name: str) -> Any:
-        raise RowError(f"its packed tests name {module}.{name}, where they may hold text alone")
+    The text is looked for in the pickle. Nothing is unpickled, so that a pickle of anything else makes nothing.
+    """
+    cases = row.get(key)
+    if isinstance(cases, str):
+        try:
+            cases = json.loads(cases)
+        except ValueError:
+            cases = _packed(key, cases)
+    if not row.has(key) or not isinstance(cases := plain(cases), list):
+        raise RowError(f"its {key!r} is {described(cases)}, where this format has a list")
+    return cases
 
 
-def _unpacked(cases: Any) -> list[Any]:
-    """Cases of LiveCodeBench: a list, JSON of one, or that as a pickled text, compressed, in base64."""
-    if not isinstance(cases, str):
-        return list(plain(cases))
+def _packed(key: str, text: str) -> Any:
+    unpacking = zlib.decompressobj()
     try:
-        found = json.loads(cases)
-    except ValueError:
-        unpacking = zlib.decompressobj()
-        packed = unpacking.decompress(base64.b64decode(cases), _MOST_PACKED)
-        if unpacking.unconsumed_tail:
-            raise RowError(f"its packed tests are larger than {_MOST_PACKED >> 20} MiB") from None
-        found = _TextAlone(io.BytesIO(packed)).load()
-        found = json.loads(found) if isinstance(found, str | bytes) else found
-    if not isinstance(found, list):
-        raise RowError("its packed tests are not a list")
-    return found
+        pickled = unpacking.decompress(base64.b64decode(text), _MOST_PACKED)
+        texts = [] if unpacking.unconsumed_tail else [said for _, said, _ in genops(pickled) if isinstance(said, str)]
+        held = json.loads(texts[0]) if len(texts) == 1 else None
+    except (ValueError, zlib.error):
+        raise RowError(f"its {key!r} is neither JSON nor that as a pickled text, compressed, in base64") from None
+    if unpacking.unconsumed_tail:
+        raise RowError(f"its {key!r} unpacks to more than {_MOST_PACKED >> 20} MiB")
+    if len(texts) != 1:
+        raise RowError(f"its {key!r} is a pickle of more than one text")
+    return held
 
 
-def _own(row: Mapping[str, Any], place: str) -> BenchmarkTask:
+def _own(row: Row, place: str) -> BenchmarkTask:
     if not row.keys() & (_OWN | _OTHER_NAMES | set(HOLDERS)) - {"prompt"}:
         raise RowError(f"its keys ({', '.join(map(str, list(row)[:12]))}) are those of no format that is known here")
     for key, value in row.items():
         _refuse(str(key), value, row)
-    limits = Limits(**row.get("limits", {}))  # a wrong limit is found here, not in the middle of the evaluation
+    limits = Limits(**row.mapping("limits"))  # a wrong limit is found here, not in the middle of the evaluation
     held = {key: row[key] for key in ("inputs", "outputs", *HOLDERS) if row.get(key)}
-    hidden = read_hidden(held, str(row.get("fn_name") or "")) if held else Hidden()
-    fields = {key: row[key] for key in row.keys() & _FIELDS} | {"task_id": str(row["task_id"])}
-    if "code" in row:
-        fields.setdefault("reference", row["code"])
-    given = {key: getattr(limits, key) for key in row.get("limits", {})}
+    hidden = read_hidden(held, row.any_text("fn_name")) if held else Hidden()
+    fields: dict[str, Any] = {key: row[key] for key in _FLAGS if row.has(key)}
+    fields |= {key: row.text(key) for key in _TEXTS if row.has(key)}
+    fields |= {"task_id": row.name("task_id"), "prompt": row.text("prompt")}
+    if row.has("reference") or row.has("code"):
+        fields["reference"] = row.text("reference", "code")
+    given = {key: getattr(limits, key) for key in row.mapping("limits")}
     return BenchmarkTask(**(fields | _judged_by(hidden, fields)), limits=given, source=place)
 
 
@@ -332,7 +334,8 @@ def _judged_by(hidden: Hidden, fields: Mapping[str, Any]) -> dict[str, Any]:
         return {"cases": hidden.cases}
     if "checker" in fields:
         raise RowError("the row has 'checker', which compares the outputs of programs, and its tests are none")
-    entry, reference = fields.get("entry_point") or hidden.function, str(fields.get("reference") or "")
+    reference = fields.get("reference", "")
+    entry = fields.get("entry_point") or _callable(hidden.function, reference)
     if not is_entry_point(entry):
         raise RowError(f"its entry point {entry!r} is neither a name nor written as Solution().method")
     if is_check(hidden.source) and not entry:
@@ -344,7 +347,7 @@ def _judged_by(hidden: Hidden, fields: Mapping[str, Any]) -> dict[str, Any]:
         if not entry:
             raise RowError("the row does not say which function its tests call (`fn_name`)")
         return {"entry_point": name, "tests": calls_source(hidden.calls, entry, fields.get("module", "candidate"))}
-    tests = _text(hidden.source)
+    tests = _source(hidden.source)
     module = fields["module"] if "module" in fields else module_of(tests, {name} - {""} | defined(reference))
     if not str(module).isidentifier():
         raise RowError(f"its module {module!r} is not a valid name")
@@ -355,6 +358,12 @@ def _judged_by(hidden: Hidden, fields: Mapping[str, Any]) -> dict[str, Any]:
         "module": module,
         "tests": completed(tests, module=module, entry_point=name, reference=reference),
     }
+
+
+def _callable(function: str, reference: str) -> str:
+    """How a function that tests call is written: as a method where the reference has it in the class of a contest."""
+    found = defined(reference)
+    return f"Solution().{function}" if function and function not in found and "Solution" in found else function
 
 
 def _refuse(key: str, value: Any, row: Mapping[str, Any]) -> None:
@@ -375,7 +384,7 @@ def _refuse(key: str, value: Any, row: Mapping[str, Any]) -> None:
         raise RowError(f"the row has {key!r}, which no format with its other keys has: rename it, or leave it out")
 
 
-_FORMATS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], str], BenchmarkTask]], ...] = (
+_FORMATS: tuple[tuple[frozenset[str], Callable[[Row, str], BenchmarkTask]], ...] = (
     (frozenset(("base_input",)), _evalplus),
     (frozenset(("complete_prompt", "canonical_solution", "test")), _bigcodebench),
     (frozenset(("skeleton", "solution_code", "class_name", "test")), _classeval),
@@ -395,18 +404,19 @@ def _meant(key: str) -> str:
     return "" if known else next(iter(get_close_matches(key, _OWN, n=1, cutoff=0.85)), "")
 
 
-def _text(tests: Any) -> str:
-    if not tests or (isinstance(tests, str) and not tests.strip()):
-        raise RowError("the row has no tests")
-    if not isinstance(tests, str):
-        raise RowError(f"its tests are {described(tests)}, where this format has text")
+def _tests(row: Row) -> str:
+    """Tests that can only be source.
+
+    Raises:
+        RowError: there are none, or something else.
+    """
+    return _source(row.any_text("test"))
+
+
+def _source(tests: str) -> str:
+    if not tests.strip():
+        raise RowError(_NO_TESTS)
     return tests
-
-
-def _texts(value: Any) -> list[str]:
-    """A list of texts, which tables without lists hold as one text."""
-    held = held_in(value) if isinstance(value, str) else value
-    return [value] if held is None and value else list(map(str, plain(held or [])))
 
 
 def _line(place: str) -> str:

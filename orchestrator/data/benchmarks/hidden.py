@@ -9,6 +9,7 @@
 | a mapping with one of these under a key of `HOLDERS` | the same |
 
 A case is an input for a program and the output that is right, or with `fn_name` the arguments of a call and what it returns.
+`func_name` is the same, and both may stand in a `metadata` beside (DeepCoder).
 
 Left out: running anything, and guesses. What has no shape of these is a `ShapeError`.
 """
@@ -32,6 +33,8 @@ _LARGE = 1 << 16
 """Characters."""
 _EXPECTED = frozenset(("output", "expected_output", "expected", "stdout"))
 _GIVEN = frozenset(("input", "stdin"))
+_NAMES = ("fn_name", "func_name")
+"""Keys for the name of the function that is called."""
 _KINDS = {"": "", "stdin": "stdin", "stdin_stdout": "stdin", "functional": "call", "function_call": "call"}
 
 _SAME = """\
@@ -99,7 +102,7 @@ def _read(value: Any, function: str) -> Hidden:
         return _from_list(value, function)
     if isinstance(value, dict):
         return _from_mapping(value, function)
-    raise ShapeError(f"a {type(value).__name__}, which is not a known shape of tests")
+    raise ShapeError(f"{described(value)}, which is not a known shape of tests")
 
 
 def holds_tests(value: Mapping[str, Any]) -> bool:
@@ -148,9 +151,12 @@ def described(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"a dict with the keys {', '.join(map(repr, list(value)[:8]))}" if value else "an empty dict"
     if isinstance(value, list):
-        kinds = sorted({described(item) if isinstance(item, dict) else type(item).__name__ for item in value})
+        kinds = sorted({described(item) if isinstance(item, dict | None) else type(item).__name__ for item in value})
         return f"a list of {' and '.join(kinds[:3])}" if value else "an empty list"
-    return f"a {type(value).__name__}"
+    if value is None or value == "":
+        return "null" if value is None else "an empty text"
+    kind = type(value).__name__
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def held_in(text: str) -> Any:
@@ -178,7 +184,7 @@ def _from_list(items: list[Any], function: str) -> Hidden:
 
 
 def _from_cases(items: Sequence[Mapping[str, Any]], function: str) -> Hidden:
-    names = {str(name) for item in items if (name := item.get("fn_name"))} or ({function} if function else set())
+    names = {name for item in items if (name := _function_in(item))} or ({function} if function else set())
     given = {str(item.get("testtype") or item.get("type") or "") for item in items}
     if unknown := given - _KINDS.keys():
         raise ShapeError(f"cases of the type {min(unknown)!r}, which is not known")
@@ -191,8 +197,16 @@ def _from_cases(items: Sequence[Mapping[str, Any]], function: str) -> Hidden:
     return Hidden(cases=tuple(_case(*pair) for pair in pairs))
 
 
+def _function_in(given: Mapping[str, Any]) -> str:
+    """The function that cases say they call: beside them, or among what DeepCoder and LiveCodeBench say about them."""
+    about = given.get("metadata")
+    about = held_in(about) if isinstance(about, str) else about
+    places = [given, about] if isinstance(about, dict) else [given]
+    return next((str(place[key]) for place in places for key in _NAMES if place.get(key)), "")
+
+
 def _from_mapping(given: Mapping[str, Any], function: str) -> Hidden:
-    function = str(given.get("fn_name") or function)
+    function = _function_in(given) or function
     for one, other in (("inputs", "outputs"), *product(sorted(_GIVEN), sorted(_EXPECTED))):
         if one in given and other in given:
             return _from_columns(given[one], given[other], function)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.data.benchmarks.files import Problem, read_rows
-from orchestrator.data.benchmarks.formats import RowError, task_of
+from orchestrator.data.benchmarks.formats import task_of
+from orchestrator.data.benchmarks.row import RowError
 from orchestrator.data.benchmarks.task import BenchmarkTask
 from orchestrator.errors import PrerequisiteError, UsageError, no_such
 
@@ -126,7 +127,8 @@ def _in(task_id: str, numbers: range) -> bool:
 
 
 def _named(row: dict[str, Any]) -> str:
-    return f"task {row['task_id']}: " if "task_id" in row else ""
+    name = row.get("task_id")
+    return f"task {name}: " if isinstance(name, str | int) else ""
 
 
 def _rows(name: str, data: Path | None, folder: Path | None, problems: list[Problem], hub: bool) -> tuple[str, Any]:

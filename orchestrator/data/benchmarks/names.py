@@ -94,6 +94,19 @@ def looped(tests: str, entry_point: str) -> str:
     return "\n".join([f"from {MODULE} import {entry_point}", *lines[:start], *test])
 
 
+def as_in_one_module(tests: str) -> str:
+    """Tests that share a module with the candidate in their own data set: what they call `__name__` is the candidate's module,
+    as in `@patch(__name__ + ".random.randint")`.
+    """
+    tree = parsed(tests) if "__name__" in tests else None
+    return tests if tree is None else ast.unparse(_OneModule().visit(tree))
+
+
+class _OneModule(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(MODULE) if node.id == "__name__" and isinstance(node.ctx, ast.Load) else node
+
+
 def with_helpers(tests: str, given: str, entry_point: str) -> str:
     """Tests that bring along what they use of the code that is given, besides what is asked for.
 
