@@ -14,7 +14,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from . import arrays, classes, enums, values
-from .gradients import MAX_LEAVES, Mirror, same_tensor, set_leaf
+from .gradients import MAX_LEAVES, Mirror, marks, same_tensor, set_leaf
 from .standins import StandIn, StandInMeta
 
 if TYPE_CHECKING:
@@ -160,6 +160,8 @@ class AnswerWriter(values.Writer):
             self.out += b"p"
             values.put_int(self, server.tell_leaf(value))
             return True
+        if value.requires_grad and self.sharing is not None:
+            server.hand_out(value)
         if value.requires_grad and self.graded is not None:
             self.out += b"o"
             values.put_int(self, len(self.graded))
@@ -198,6 +200,13 @@ class Inputs:
             if not (same_tensor(known.tensor.detach(), data) and same_tensor(known.tensor.grad, grad)):
                 set_leaf(known.tensor, data, grad)
             known.note()
+
+    def marked(self) -> bool:
+        """Whether the candidate did anything to how a leaf of the tests' takes part in gradients."""
+        marked = [leaf for leaf in self.leaves.values() if leaf.marked()]
+        for leaf in marked:
+            leaf.marks = marks(leaf.tensor)
+        return bool(marked)
 
     def changed(self) -> list[tuple[int, Any, Any]]:
         """What the candidate changed of the tests' leaves: number, value and gradient."""
@@ -262,6 +271,8 @@ class QuestionReader(values.Reader):
             return self.server.inputs.leaf(number, tensor, grad, parameter)
         tensor.requires_grad_()
         self.server.inputs.add(number, tensor)
+        if self.sharing is not None:
+            self.sharing.watch(tensor)
         return tensor
 
 

@@ -126,8 +126,12 @@ class QuestionWriter(values.Writer):
             out = len(self.out)
             arrays.put_tensor(self, value, torch)
             del self.out[out]  # its tag
-            self.put(self._leaf(value, torch))
+            self.put(leaf := self._leaf(value, torch))
+            if leaf is None and self.sharing is not None:
+                self.sharing.watch(value)
         else:
+            if value.requires_grad and self.sharing is not None:
+                self.sharing.watch(value)
             arrays.put_tensor(self, value.detach(), torch)
         return True
 
@@ -543,7 +547,10 @@ class AnswerReader(values.Reader):
 
     def output(self) -> Any:
         """A tensor of this answer that has a graph at the candidate's."""
-        return self.outputs[self.number()]
+        output = self.outputs[self.number()]
+        if self.sharing is not None:
+            self.sharing.watch(output)
+        return output
 
 
 AnswerReader.more = {

@@ -155,6 +155,9 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
         if kind == inspect.Parameter.POSITIONAL_ONLY and (place + 1 == len(parameters) or parameters[place + 1][1] != kind):
             shown.append("/")
         passed.append(f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else f"{star}{name}")
+    if any("default" in more for _, _, more in parameters):
+        given["__ask__"] = _with_their_defaults(ask, parameters)
+        passed = [f"({', '.join(names)},)"]
     source = (
         f"{'async ' * asynchronous}def made({', '.join(shown)}): return {'await ' * asynchronous}__ask__({', '.join(passed)})"
     )
@@ -162,6 +165,34 @@ def _stand_in(ask: Callable[..., Any], parameters: Any, *, asynchronous: bool) -
     made = given["made"]
     made.__annotations__ = {name: more["annotation"] for name, _, more in parameters if "annotation" in more}
     return made
+
+
+def _with_their_defaults(ask: Callable[..., Any], parameters: list[tuple[str, int, dict[str, Any]]]) -> Callable[[Any], Any]:
+    """Pass on what parameters got; where that is the default, nothing, so that the tests' own value stands there: it may have
+    become another since, and what became of it the next call has to see."""
+    kinds = inspect.Parameter
+
+    def passed_on(got: tuple[Any, ...]) -> Any:
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        skipped: list[Any] = []
+        pairs = list(zip(parameters, got, strict=True))
+        rest = next((value for (_, kind, _), value in pairs if kind == kinds.VAR_POSITIONAL), ())
+        for (name, kind, more), value in pairs:
+            if kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD):
+                kwargs |= value if kind == kinds.VAR_KEYWORD else {}
+            elif kind == kinds.KEYWORD_ONLY:
+                kwargs |= {} if "default" in more and value is more["default"] else {name: value}
+            elif "default" in more and value is more["default"] and not rest:  # before the rest all were given
+                skipped.append(value)
+            elif skipped and kind != kinds.POSITIONAL_ONLY:
+                kwargs[name] = value
+            else:
+                args += [*skipped, value]
+                skipped.clear()
+        return ask(*args, *rest, **kwargs)
+
+    return passed_on
 
 
 def _own_parameter(parameters: list[tuple[str, int, dict[str, Any]]]) -> tuple[str, int, dict[str, Any]]:
@@ -250,6 +281,7 @@ class Server:
         if in_place:
             self._sharing = sharing.Shared(of_candidate=True)
         self._sharing.leaves = lambda: [one.tensor for one in (*self.leaves.values(), *self.inputs.leaves.values())]
+        self._sharing.ours = lambda value: int(self.inputs.number(value) is not None)
 
     # What is kept
 
@@ -274,6 +306,14 @@ class Server:
             self.leaves[number] = Mirror(number, tensor)
             self._new_leaves.append(number)
         return number
+
+    def hand_out(self, tensor: Any) -> None:
+        """Note a tensor with gradients that the tests get another one for."""
+        if any(tensor is leaf.tensor for leaf in self.inputs.leaves.values()):
+            self._sharing.is_again(tensor)
+        else:
+            self._sharing.watch(tensor)
+        self._sharing.lend_of(tensor)
 
     def _drop(self, numbers: list[int]) -> None:
         depth, self._depth = self._depth, 0  # what ends with its last holder asks the tests nothing meanwhile
@@ -349,6 +389,9 @@ class Server:
             callback.__annotations__["return"] = returned[0]
         callback.__dict__.update(attributes)
         self._attributes[number] = attributes
+        for value in (*attributes.values(), *(more["default"] for _, _, more in parameters or () if "default" in more)):
+            if sharing.can_change(value):
+                self._sharing.watch(value)
         callback.__name__, callback.__qualname__ = name, qualname
         callback.__doc__, callback.__module__ = doc, module
         with contextlib.suppress(ValueError, TypeError):
@@ -592,6 +635,8 @@ class Server:
 
     def _extras(self, graded: list[Any] | None, torch: Any) -> dict[str, Any]:
         changed = [(number, leaf) for number, leaf in self.leaves.items() if leaf.changed()]
+        if self.inputs.marked():
+            self._sharing.signs.add(protocol.UNSHARED)
         inputs = self.inputs.changed() if self.inputs.leaves else []
         for mirror in (*(leaf for _, leaf in changed), *(self.inputs.leaves[number] for number, _, _ in inputs)):
             self._sharing.touch(mirror.tensor)

@@ -32,12 +32,32 @@ class Mirror:
 
     def note(self) -> None:
         """Remember how both sides know it now."""
+        self.marks = marks(self.tensor)
         self.data = self.tensor.detach().clone()
         self.grad = None if self.tensor.grad is None else self.tensor.grad.detach().clone()
 
     def changed(self) -> bool:
         """Whether it was changed here since."""
         return not (same_tensor(self.tensor.detach(), self.data) and same_tensor(self.tensor.grad, self.grad))
+
+    def marked(self) -> bool:
+        """Whether anything was done here since to how it takes part in gradients, which crosses in no way."""
+        return self.marks != marks(self.tensor)
+
+
+def marks(tensor: Any) -> tuple[bool, bool, int]:
+    """How a tensor takes part in gradients: whether it asks for them, keeps them, and how many hooks it has."""
+    hooks = [getattr(tensor, name, None) for name in ("_backward_hooks", "_post_accumulate_grad_hooks")]
+    return tensor.requires_grad, tensor.retains_grad, sum(len(found) for found in hooks if found)
+
+
+def state_of(tensor: Any) -> bytes:
+    """All that a tensor with gradients is, but for how it came to be: what tells whether it was changed."""
+    grad = tensor.grad if tensor.is_leaf else None  # of others it is no state of theirs, but what backward left
+    bare = [one.detach().cpu() for one in (tensor, grad) if one is not None]
+    shapes = [(one.dtype, tuple(one.shape)) for one in bare]
+    flat = [one.contiguous().flatten().view(sys.modules["torch"].uint8) for one in bare if one.numel()]
+    return repr((marks(tensor), shapes)).encode() + b"".join(one.numpy().tobytes() for one in flat)
 
 
 def same_tensor(one: Any, other: Any) -> bool:

@@ -283,6 +283,7 @@ class Link:
         self._tests, self.speech = tests, Speech(tests)
         if in_place:
             self._sharing = sharing.Shared()
+        self._sharing.ours = lambda value: int(self._graded.get(self._graded_numbers.get(id(value), 0)) is value)
         Handle._fumehood_here.append(self)
 
     # What the tests speak of, read where it is asked for
@@ -331,7 +332,7 @@ class Link:
         if self.received and self._speaks_of_unseen and "torch" in sys.modules and self.speech.of(arrays.UNSEEN):
             self.rest_on("word")
         has_theirs = self._held or self.drop or self.shares
-        if self.broken or self._depth or not (has_theirs and (self._sharing.entries or self.callables)):
+        if self.broken or self._depth or not (has_theirs and (self._sharing.holds_any() or self.callables)):
             return None
         self._late = self._sharing.keeps = True
         try:
@@ -615,8 +616,12 @@ class Link:
             ) from None
         except OSError:
             self._break("The candidate's process ended before its tests did.")
-        self._notice(self._sharing.signs, own=True)
+        self._notice_own()
         self._sharing.sent(body)
+
+    def _notice_own(self) -> None:
+        self._notice(self._sharing.signs, own=True)
+        self._sharing.signs.clear()
 
     def _notice(self, signs: Iterable[str], *, own: bool) -> None:
         """Note what was noticed on our own side, or by the candidate's of itself, as far as the tests could see of it."""
@@ -635,7 +640,7 @@ class Link:
                 shared = isinstance(self._sharing, sharing.Shared)
                 seen = (not own and self.asks_identity) or (shared and (not own or sign == protocol.OVERLAPS))
             else:
-                seen = own or sign != protocol.CHANGED or bool(self._sharing.entries)
+                seen = own or sign != protocol.CHANGED or self._sharing.holds_any()
             if seen and self._late and not own and sign == protocol.CHANGED:
                 self.rest_on("word")
             if seen and sign in protocol.SIGNS:
@@ -713,6 +718,7 @@ class Link:
             self._note_held(False)
         self._sharing.reads(reader)
         value = reader.whole()
+        self._notice_own()  # at once: this may be the last that crosses in a test
         if isinstance(self._sharing, sharing.Shared) and self._sharing.changed:
             self.changed = True
             self.unsure.add(protocol.CANDIDATE_CHANGED)
@@ -1124,6 +1130,7 @@ class Link:
             self._leaves[number] = Mirror(number, tensor)
             while len(self._leaves) > MAX_LEAVES:
                 del self._leaves[next(iter(self._leaves))]
+                self._sharing.signs.add(protocol.TOO_MANY)
         self._leaves[number].note()
         return self._leaves[number]
 

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import protocol
-from . import values
+from . import gradients, values
 
 MAX_OBJECTS = 10_000
 """Values that are remembered at a time; others are copies that nobody watches."""
@@ -74,6 +74,8 @@ Parts = list[Any] | bytes
 
 def _parts(value: Any) -> Parts:
     kind = type(value)
+    if hasattr(kind, "requires_grad") and value.requires_grad:
+        return gradients.state_of(value)
     if kind is list or kind is set or kind is deque:
         return list(value)
     if kind is bytearray or kind is array:
@@ -130,6 +132,12 @@ class _Memory:
         """Tensors with gradients that both sides have, each its own; memory of theirs is shared in neither way."""
         self.lent: set[int] = set()
         """The `id` of those of which memory was handed out."""
+        self.ours: Callable[[Any], int] = lambda value: 0
+        """How many of the references to a tensor are tables' of this side, by which nobody changes it."""
+        self._unshared: dict[int, _Entry] = {}
+        """What can change and stays a copy on each side whichever way values cross, by its identity."""
+        self._passing: set[int] = set()
+        """Those in the frame that is being written."""
         self.keeps = False
         """Whether all is looked at and what nobody holds is kept: a test is over, and what it held is looked at once more."""
 
@@ -159,11 +167,44 @@ class _Memory:
         if (mask := _mask_of(value)) is not None and (place := _place_of(mask)) is not None:
             self.places[-key] = place
 
+    def lend_of(self, tensor: Any) -> None:
+        """Note it of the tensors with gradients in whose memory this one lies."""
+        if (place := _place(tensor.detach())) is not None:
+            self.lend([place])
+
     def lend(self, places: Iterable[Place]) -> None:
         """Note of which tensors with gradients memory is handed out here."""
         for leaf in self.leaves():
             if (own := _place(leaf.detach())) and any(own[0] < high and low < own[1] for low, high in places):
                 self.lent.add(id(leaf))
+
+    def holds_any(self) -> bool:
+        """Whether anything that crossed is remembered."""
+        return bool(self.entries or self._unshared)
+
+    def watch(self, value: Any) -> None:
+        """Remember what crosses as a copy though it can change. To pass it again is noted: on the other side it is another."""
+        key = id(value)
+        if key in self._unshared:
+            self.is_again(value)
+        elif len(self._unshared) < MAX_OBJECTS:
+            self._unshared[key] = _Entry(value)
+        self._passing.add(key)
+
+    def is_again(self, value: Any) -> None:
+        """A value that stays a copy is passed again."""
+        self.signs.add(protocol.UNSHARED)
+
+    def _look_at_copies(self) -> None:
+        """Notice what became of values that stay copies, the newest ones; forget what nobody else holds."""
+        for key in list(self._unshared)[0 if self.keeps else -_FEW :]:
+            entry = self._unshared[key]
+            if not _same(entry.parts, parts := _parts(entry.value)):
+                self.signs.add(protocol.UNSHARED)
+                entry.parts = parts
+            value = entry.value
+            if not self.keeps and key not in self._passing and sys.getrefcount(value) <= _ALONE + 1 + self.ours(value):
+                del self._unshared[key]
 
     def touch(self, leaf: Any) -> None:
         """A tensor with gradients was changed: on the other side, what was handed out of its memory was not."""
@@ -252,7 +293,8 @@ class Copies(_Memory):
 
     def writes(self, writer: values.Writer) -> None:
         """A frame's value is about to be written."""
-        writer.write, writer.met = _table(_WATCHED, _watch), []
+        writer.write, writer.met, writer.sharing = _table(_WATCHED, _watch), [], self
+        self._passing.clear()
 
     def reads(self, reader: values.Reader) -> None:
         """A frame's value is about to be read."""
@@ -260,8 +302,10 @@ class Copies(_Memory):
 
     def wrote(self, writer: values.Writer) -> None:
         """The value was written: notice what has become of what crossed before, and remember what crosses now."""
+        if self._unshared:
+            self._look_at_copies()
         if not writer.met and not self.entries:
-            self.holds = False
+            self.holds = self.holds_any()
             return
         self._frames += 1
         keys = list(self.entries)
@@ -273,7 +317,7 @@ class Copies(_Memory):
             self.note(key, parts)
             self._sign(protocol.CHANGED, entry.value)
         self.release(keys)
-        self.holds = bool(self.entries)
+        self.holds = self.holds_any()
         now: set[int] = set()
         crossing: dict[int, Place] = {}
         for value in writer.met:
@@ -309,6 +353,7 @@ class Copies(_Memory):
         """The other side has nothing that crossed before: what becomes of it here cannot matter."""
         self.entries.clear()
         self.places.clear()
+        self._unshared.clear()
         self.bytes = 0
 
     def value(self, reader: values.Reader) -> Any:
@@ -318,6 +363,11 @@ class Copies(_Memory):
     def sent(self, writer: values.Writer) -> None:
         """The frame has gone."""
         self.signs.clear()
+
+    def is_again(self, value: Any) -> None:
+        """A value that stays a copy is passed again; twice at once, it is one for who gets it."""
+        self.signs.add(protocol.TWICE if id(value) in self._passing else protocol.AGAIN)
+        self._passing.add(id(value))
 
     def _sign(self, sign: str, value: Any) -> None:
         """Note what was noticed of a value, which tells nothing of one that cannot be shared."""
@@ -346,8 +396,6 @@ class Shared(_Memory):
         """Numbers of values whose content has not come yet."""
         self._alike: set[int] = set()
         """Numbers of arrays that lie in memory without gaps and in the same order on both sides."""
-        self._unshared: dict[int, _Entry] = {}
-        """What can change and stays a copy on each side, by its identity."""
         self._crossing: dict[int, tuple[Place, bool]] = {}
         """Of arrays that cross first in the frame that is being written, by number: their places, and whether they are alike."""
 
@@ -355,6 +403,7 @@ class Shared(_Memory):
         """A frame's value is about to be written."""
         writer.write, writer.met, writer.sharing = _table(_SHARING, _share), {}, self
         self._crossing = {}
+        self._passing.clear()
 
     def reads(self, reader: values.Reader) -> None:
         """A frame's value is about to be read."""
@@ -368,9 +417,7 @@ class Shared(_Memory):
         """
         known = list(self.entries)
         self._changed = self.changes(known)
-        if any(not _same(entry.parts, _parts(entry.value)) for entry in self._unshared.values()):
-            self.signs.add(protocol.UNSHARED)
-            self._unshared.clear()
+        self._look_at_copies()
         for number, entry, _ in self._changed:
             values.put_int(writer, number)
             _put_content(writer, entry.value)
@@ -419,13 +466,6 @@ class Shared(_Memory):
         number = self._next + 2 * len(writer.met)
         writer.met[id(value)] = (number, value)
         return number, True
-
-    def watch(self, value: Any) -> None:
-        """Remember what crosses as a copy though it can change. To pass it again is noted: on the other side it is another."""
-        if id(value) in self._unshared:
-            self.signs.add(protocol.UNSHARED)
-        elif len(self._unshared) < MAX_OBJECTS:
-            self._unshared[id(value)] = _Entry(value)
 
     def view(self, number: int, value: Any) -> tuple[Any, ...] | None:
         """Where an array that crosses first, as `number`, lies in memory that both sides have; None where it has its own.
@@ -511,6 +551,8 @@ class Shared(_Memory):
             self.changed = self.changed or number not in self._new
             self._new.discard(number)
             wanted = _parts(content)
+            if _ends_a_loop(entry.value, content):
+                self.signs.add(protocol.UNSHARED)
             _make_alike(entry.value, content)
             self.note(number, parts := _parts(entry.value))
             if _is_whole(content) and not _same(wanted, parts):  # it keeps what cannot be set: a size, a wish for gradients
@@ -614,6 +656,11 @@ def _is_plain_array(value: Any) -> bool:
         strided = value.layout is sys.modules["torch"].strided
         return not value.requires_grad and strided and not value.is_quantized and value.device.type in ("cpu", "cuda")
     return value.dtype.kind in "biufcUSMm"
+
+
+def can_change(value: Any) -> bool:
+    """Whether a plain value can be changed in place."""
+    return type(value) in _BUILTIN or (any(getattr(sys.modules.get(one), name, None) is type(value) for one, name in _ARRAYS))
 
 
 def _holds_objects(value: Any) -> bool:
@@ -727,6 +774,18 @@ def _put_content(writer: values.Writer, value: Any) -> None:
 def _is_key(old: Any, new: Any) -> bool:
     """Whether two keys are one, without asking any that could say so of itself."""
     return old is new or (type(old) is type(new) and type(old) in (str, int, bytes) and old == new)
+
+
+def _ends_a_loop(old: Any, new: Any) -> bool:
+    """Whether somebody loops over a value that is about to be changed in a way that ends such a loop with an error, and not here.
+
+    A dictionary whose keys change, or a deque, that is as long as before looks to a loop over it as if nothing had happened.
+    """
+    if len(old) != len(new) if type(old) is deque or isinstance(old, dict) else True:
+        return False
+    if type(old) is not deque and all(map(_is_key, old, new)):
+        return False
+    return any(type(one).__name__.endswith("iterator") for one in gc.get_referrers(old))
 
 
 def _make_alike(old: Any, new: Any) -> None:
