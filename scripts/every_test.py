@@ -59,7 +59,7 @@ def parts() -> dict[str, Part]:
         "red team": Part(["tests/redteam"], after=["set-up"]),
         "sandboxes": Part([_path(file) for file in shared], after=["set-up"]),
         "unit with torch": Part([_path(file) for file in torch], after=["set-up", "unit"]),
-        "commands": Part([*(_path(file) for file in docker if file not in shared), "tests/e2e"], after=["unit with torch"]),
+        "commands": Part([*(_path(file) for file in docker if file not in shared), "tests/e2e"], after=["set-up", "unit"]),
     }
 
 

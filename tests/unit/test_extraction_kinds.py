@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -36,6 +37,14 @@ def read_cases(name: str) -> dict[str, dict[str, str]]:
 
 
 CASES = {title: case for name in ("effects", "marks", "calls", "programs") for title, case in read_cases(f"{name}.txt").items()}
+
+
+@pytest.fixture(autouse=True)
+def recursion_limit() -> Iterator[None]:
+    """Programs that set it are executed here."""
+    before = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(before)
 
 
 def execute(code: str, name: str, given: str = "") -> tuple[dict[str, object], str]:

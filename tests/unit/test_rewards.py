@@ -276,7 +276,7 @@ def test_a_completion_is_read_in_every_form_of_a_message(completion):
     "completion", [5, b"def f(): ...", ["def f(): ..."], [{"content": "x"}], [{"role": "assistant", "content": 5}]]
 )
 def test_a_completion_that_is_no_text_is_refused_by_row(completion):
-    with pytest.raises(UsageError, match=r"Row 0 of the batch: its completion is a .*, and neither a text nor"):
+    with pytest.raises(UsageError, match=r"Row 0 of the batch: its completion is an? .*, and neither a text nor"):
         CodeReward(judge=judge)([""], [completion], tests=["from candidate import f"])
 
 

@@ -113,9 +113,9 @@ def features(brief: Brief, code: str) -> tuple[Message, ...]:
         "This code works:",
         block(code),
         f"Propose at most {MOST} new columns that help it, made of the columns above by what you know about them. Write each as "
-        "a function of df that returns the column and looks at each row by itself; its docstring says in a sentence why it "
-        "helps. Answer with one python code block that begins like this:",
-        block('import numpy as np\nimport pandas as pd\n\n\ndef ratio_of_a_to_b(df):\n    """Why it helps."""\n    return'),
+        "a function of df, named after the column, that returns it and looks at each row by itself; its docstring says in a "
+        "sentence why it helps. Answer with one python code block that begins like this:",
+        block("import numpy as np\nimport pandas as pd\n\n\ndef "),  # small models write down any name and text that is shown
     )
 
 
