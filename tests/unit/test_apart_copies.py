@@ -148,6 +148,15 @@ HONEST = {
         W + "h = w * 2\nh.retain_grad()\nloss(h, torch.zeros(2)).backward()\nassert h.grad.tolist() == [2, 2]\n"
         "assert loss(h, torch.zeros(2) + 2).item() == 0",
     ),
+    "a conjugate that nobody has worked out": (
+        "def f(x): return (x * 1j).conj()",
+        "w = torch.ones(2, dtype=torch.complex64, requires_grad=True)\nx = (w * 1j).conj()\n"
+        "assert f(x).abs().sum().item() == 2\nassert f(x).abs().sum().item() == 2",
+    ),
+    "a sparse answer": (
+        "def f(x): return x.to_sparse()",
+        W + "assert f(w * 1).to_dense().tolist() == [1, 1]\nassert f(w * 2).to_dense().tolist() == [2, 2]",
+    ),
     "many losses that are kept": (
         "def loss(p, t): return ((p - t) ** 2).mean()",
         W

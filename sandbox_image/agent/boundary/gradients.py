@@ -51,15 +51,6 @@ def marks(tensor: Any) -> tuple[bool, bool, int]:
     return tensor.requires_grad, tensor.retains_grad, sum(len(found) for found in hooks if found)
 
 
-def state_of(tensor: Any) -> bytes:
-    """All that a tensor with gradients is, but for how it came to be: what tells whether it was changed."""
-    grad = tensor.grad if tensor.is_leaf else None  # of others it is no state of theirs, but what backward left
-    bare = [one.detach().cpu() for one in (tensor, grad) if one is not None]
-    shapes = [(one.dtype, tuple(one.shape)) for one in bare]
-    flat = [one.contiguous().flatten().view(sys.modules["torch"].uint8) for one in bare if one.numel()]
-    return repr((marks(tensor), shapes)).encode() + b"".join(one.numpy().tobytes() for one in flat)
-
-
 def same_tensor(one: Any, other: Any) -> bool:
     """Whether two tensors, either of which may be missing, are alike in type, shape and values."""
     if one is None or other is None:

@@ -75,7 +75,7 @@ Parts = list[Any] | bytes
 def _parts(value: Any) -> Parts:
     kind = type(value)
     if hasattr(kind, "requires_grad") and value.requires_grad:
-        return gradients.state_of(value)
+        return _graded_parts(value)
     if kind is list or kind is set or kind is deque:
         return list(value)
     if kind is bytearray or kind is array:
@@ -85,6 +85,13 @@ def _parts(value: Any) -> Parts:
     if issubclass(kind, dict):
         return [*value, *value.values(), *([value.default_factory] if kind is defaultdict else ())]
     return _fingerprint(value)
+
+
+def _graded_parts(tensor: Any) -> bytes:
+    """All that a tensor with gradients is, but for how it came to be."""
+    grad = tensor.grad if tensor.is_leaf else None  # of others it is no state of theirs, but what backward left
+    bare = [_fingerprint(one.detach()) for one in (tensor, grad) if one is not None]
+    return repr((gradients.marks(tensor), bare)).encode()
 
 
 def _fingerprint(value: Any) -> bytes:
@@ -199,10 +206,10 @@ class _Memory:
         """Notice what became of values that stay copies, the newest ones; forget what nobody else holds."""
         for key in list(self._unshared)[0 if self.keeps else -_FEW :]:
             entry = self._unshared[key]
-            if not _same(entry.parts, parts := _parts(entry.value)):
+            value, parts = entry.value, _parts(entry.value)
+            if not _same(entry.parts, parts):
                 self.signs.add(protocol.UNSHARED)
                 entry.parts = parts
-            value = entry.value
             if not self.keeps and key not in self._passing and sys.getrefcount(value) <= _ALONE + 1 + self.ours(value):
                 del self._unshared[key]
 
@@ -659,8 +666,9 @@ def _is_plain_array(value: Any) -> bool:
 
 
 def can_change(value: Any) -> bool:
-    """Whether a plain value can be changed in place."""
-    return type(value) in _BUILTIN or (any(getattr(sys.modules.get(one), name, None) is type(value) for one, name in _ARRAYS))
+    """Whether this is of a kind of plain values that can be changed in place."""
+    kind = type(value)
+    return kind in _BUILTIN or any(getattr(sys.modules.get(library), name, None) is kind for library, name in _ARRAYS)
 
 
 def _holds_objects(value: Any) -> bool:
@@ -747,11 +755,7 @@ def _overlap(new: Iterable[Place], old: Iterable[Place]) -> bool:
 
 
 def _is_shareable(value: Any) -> bool:
-    kind = type(value)
-    if kind in _BUILTIN:
-        return True
-    arrays = (getattr(sys.modules.get(library), name, None) for library, name in _ARRAYS)
-    return kind in arrays and _is_plain_array(value)
+    return type(value) in _BUILTIN or (can_change(value) and _is_plain_array(value))
 
 
 def _is_whole(value: Any) -> bool:
@@ -776,16 +780,21 @@ def _is_key(old: Any, new: Any) -> bool:
     return old is new or (type(old) is type(new) and type(old) in (str, int, bytes) and old == new)
 
 
+def _keeps_keys(old: Any, new: Any) -> bool:
+    """Whether two dictionaries have the same keys in the same order."""
+    return len(old) == len(new) and all(map(_is_key, old, new))
+
+
 def _ends_a_loop(old: Any, new: Any) -> bool:
     """Whether somebody loops over a value that is about to be changed in a way that ends such a loop with an error, and not here.
 
     A dictionary whose keys change, or a deque, that is as long as before looks to a loop over it as if nothing had happened.
     """
-    if len(old) != len(new) if type(old) is deque or isinstance(old, dict) else True:
-        return False
-    if type(old) is not deque and all(map(_is_key, old, new)):
-        return False
-    return any(type(one).__name__.endswith("iterator") for one in gc.get_referrers(old))
+    if type(old) is deque:
+        may = len(old) == len(new)
+    else:
+        may = isinstance(old, dict) and len(old) == len(new) and not _keeps_keys(old, new)
+    return may and any(type(one).__name__.endswith("iterator") for one in gc.get_referrers(old))
 
 
 def _make_alike(old: Any, new: Any) -> None:
@@ -801,7 +810,7 @@ def _make_alike(old: Any, new: Any) -> None:
         old.clear()
         old.extend(new)
     elif kind in _BUILTIN:
-        if kind is not set and len(old) == len(new) and all(map(_is_key, old, new)):
+        if kind is not set and _keeps_keys(old, new):
             for key, one in new.items():
                 dict.__setitem__(old, key, one)  # an OrderedDict's own would end a loop over it
         else:
